@@ -1,0 +1,31 @@
+"""A user's mistake, told apart from a bug: it is printed as one message and never as a traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RobenchError(Exception):
+    """What was wrong, where, what was expected and found, and what to do next.
+
+    The command line prints it without a traceback and ends with exit code 2.
+
+    Args:
+        message: what went wrong, naming the file or argument, what was expected and what was found.
+        hint: the next step, as a sentence or a command to type.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message if hint is None else f"{message}\n{hint}")
+        self.message = message
+        self.hint = hint
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a sentence that suggests the known names nearest to ``name`` (all of them if none is near)."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if near:
+        return "Did you mean " + " or ".join(f"'{one}'" for one in near) + "?"
+    return "Known: " + ", ".join(names) + "."

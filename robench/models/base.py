@@ -1,0 +1,66 @@
+"""A model: a module on float images plus the preprocessing that belongs to it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from robench.data.base import Geometry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How uint8 images become the module's input.
+
+    Args:
+        mean, std: per channel, in units of images scaled to [0, 1].
+        geometry: the resize and crop that the model was made for; None: the suite's own.
+        input_size: (height, width) that the module needs; images of another size are refused with the next step.
+        origin: where each came from: ``option``, ``card``, ``timm``, ``torchvision``, ``default``.
+    """
+
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    geometry: Geometry | None = None
+    input_size: tuple[int, int] | None = None
+    origin: str = "default"
+
+    def record(self) -> dict[str, Any]:
+        """Return the fields as a JSON-able document."""
+        return asdict(self)
+
+
+@dataclass
+class Model:
+    """A classifier that can be evaluated.
+
+    Args:
+        name: what tables call it.
+        module: callable from float32 images (n, 3, H, W), normalised, to logits (n, K).
+        num_classes: K.
+        preprocessing: applied to uint8 images before the module.
+        hash: SHA-256 over architecture name and weights (or of the file), ``callable:...`` where unknown.
+        card: what is known of it (spec, architecture, training), as it goes into the result.
+    """
+
+    name: str
+    module: Callable[[torch.Tensor], torch.Tensor]
+    num_classes: int
+    preprocessing: Preprocessing
+    hash: str
+    card: dict[str, Any] = field(default_factory=dict)
+
+    def record(self) -> dict[str, Any]:
+        """Return what a result keeps of the model."""
+        return {
+            "name": self.name,
+            "hash": self.hash,
+            "num_classes": self.num_classes,
+            "preprocessing": self.preprocessing.record(),
+            "card": self.card,
+        }

@@ -1,0 +1,5 @@
+"""Per-image predictions: their columns, their files, and the folder of a run."""
+
+from robench.predictions.table import Predictions
+
+__all__ = ["Predictions"]

@@ -1,0 +1,124 @@
+"""The result document: what was measured, by which protocol, on which bytes, with which model, by which code.
+
+One JSON file, with a version. Every figure is a fraction (or nats) as its metric's unit says; tables multiply by
+100. A figure that cannot be computed has ``value: null`` and says why in ``note``; JSON has no NaN here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Figure(_Document):
+    """One number with its 95 % interval."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    note: str | None = None
+
+
+class ReliabilityBin(_Document):
+    """One bin of a reliability diagram: images, their mean confidence and accuracy, the accuracy's interval."""
+
+    count: int
+    confidence: float | None = None
+    accuracy: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class CellResult(_Document):
+    """The figures of one cell."""
+
+    name: str
+    condition: str
+    severity: int | None
+    images: int
+    failed: int = Field(default=0, description="pictures that could not be read and were left out")
+    predictions_sha256: str | None = None
+    metrics: dict[str, Figure]
+
+
+class SuiteRecord(_Document):
+    """The protocol: ``protocol`` holds everything about the data that changes numbers."""
+
+    name: str
+    title: str
+    version: int
+    dataset: str
+    num_classes: int
+    source: Literal["published", "generated"]
+    normaliser: str | None = None
+    complete: bool = Field(description="whether every cell of the suite was measured on all of its images")
+    protocol: dict[str, Any]
+
+
+class ModelRecord(_Document):
+    """The model: its name, the hash of its weights, its preprocessing, and what its card says."""
+
+    name: str
+    hash: str
+    num_classes: int
+    preprocessing: dict[str, Any]
+    card: dict[str, Any] = Field(default_factory=dict)
+
+
+class RunRecord(_Document):
+    """By which code and machine, and how fast."""
+
+    robench: str
+    python: str | None = None
+    torch: str | None = None
+    device: str | None = None
+    precision: str | None = None
+    batch_size: int | None = None
+    started: str | None = None
+    seconds: float | None = None
+    images_per_second: float | None = None
+    command: str | None = None
+    identity: str | None = Field(default=None, description="hash of all that changes a prediction")
+
+
+class StatisticsRecord(_Document):
+    """How the intervals were made."""
+
+    method: str = "paired percentile bootstrap over images"
+    resamples: int = 1000
+    seed: int = 0
+    level: float = 0.95
+
+
+class Result(_Document):
+    """One model on one suite."""
+
+    kind: Literal["robench-result"] = "robench-result"
+    schema_version: int = SCHEMA_VERSION
+    status: Literal["complete", "partial"] = "complete"
+    suite: SuiteRecord
+    model: ModelRecord
+    run: RunRecord
+    statistics: StatisticsRecord
+    summary: dict[str, Figure] = Field(description="summary figures of the suite by name")
+    conditions: dict[str, dict[str, Figure]] = Field(
+        default_factory=dict, description="per condition, the mean over its severities: metric -> figure"
+    )
+    severities: dict[str, dict[str, Figure]] = Field(
+        default_factory=dict,
+        description="per severity ('0' is clean), the mean over the 15 benchmark corruptions: metric -> figure",
+    )
+    reliability: dict[str, list[ReliabilityBin]] = Field(
+        default_factory=dict,
+        description="15 uniform bins of confidence, pooled over corruptions; keys 'clean' and 'severity/1'..'/5'",
+    )
+    cells: list[CellResult]
+    failures: list[str] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
