@@ -1,0 +1,236 @@
+"""Runs a model over a suite's cells and writes one file of predictions a cell; knows nothing of metrics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import BaseFileLock, Timeout
+
+from robench.errors import RobenchError
+from robench.evaluation.columns import ColumnBuilder
+from robench.evaluation.forward import Forward
+from robench.evaluation.options import EvaluationOptions
+from robench.evaluation.plan import make_record
+from robench.evaluation.prefetch import prefetch
+from robench.evaluation.progress import Progress, QuietProgress
+from robench.models.base import Model
+from robench.predictions import Predictions, RunFolder
+from robench.suites.base import Batch, Cell, OpenSuite
+
+
+class UnreadableCellError(Exception):
+    """A cell's images could not be read: the cell fails, the run goes on."""
+
+
+@dataclass
+class Outcome:
+    """How an evaluation ended.
+
+    Args:
+        run: the run's folder.
+        failures: cell name -> why its images could not be read.
+        fresh: cells measured now (the others were there already).
+    """
+
+    run: RunFolder
+    failures: dict[str, str] = field(default_factory=dict)
+    fresh: list[str] = field(default_factory=list)
+
+
+def evaluate_suite(
+    model: Model,
+    suite: OpenSuite,
+    out: str | Path,
+    options: EvaluationOptions | None = None,
+    *,
+    progress: Progress | None = None,
+    cells: list[Cell] | None = None,
+) -> Outcome:
+    """Measure every cell that ``out`` does not hold yet.
+
+    Args:
+        model: the model.
+        suite: the suite, opened.
+        out: the run's folder; may hold finished cells of the same run.
+        options: device, precision, batch size.
+        progress: told how far it is.
+        cells: only these cells (the run still lists them all).
+
+    Returns:
+        The run and the cells that failed.
+
+    Raises:
+        RobenchError: the model does not fit the suite, its logits are not finite, the folder belongs to another
+            run, or it cannot be written to. Finished cells are kept.
+    """
+    options = options or EvaluationOptions()
+    progress = progress or QuietProgress()
+    run = RunFolder.create(out, make_record(model, suite, options))
+    outcome = Outcome(run)
+    wanted = list(cells if cells is not None else suite.suite.cells)
+    pending = _pending(run, wanted, progress)
+    total = sum(suite.length(cell) for cell in wanted)
+    left = sum(suite.length(cell) for cell in pending)
+    with progress:
+        progress.start(total, total - left)
+        if pending:
+            _Measuring(Forward(model, options), suite, options, progress, outcome).measure_all(pending)
+    return outcome
+
+
+def _pending(run: RunFolder, cells: list[Cell], progress: Progress) -> list[Cell]:
+    pending = []
+    for cell in cells:
+        if run.is_done(cell.name):
+            continue
+        if run.is_damaged(cell.name):
+            progress.say(f"{run.cell_path(cell.name)} is damaged (wrong checksum): measured again.")
+        pending.append(cell)
+    return pending
+
+
+class _Measuring:
+    """Measures cells one after another, while a thread writes the one before.
+
+    A cell is measured under its lock, so that several processes share a run without doing anything twice.
+    """
+
+    def __init__(
+        self,
+        forward: Forward,
+        suite: OpenSuite,
+        options: EvaluationOptions,
+        progress: Progress,
+        outcome: Outcome,
+    ) -> None:
+        self.forward, self.suite, self.options = forward, suite, options
+        self.progress, self.outcome, self.run = progress, outcome, outcome.run
+        self.batch_size = options.resolved_batch_size(forward.device)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="robench-writer")
+        self._written: list[Future[None]] = []
+
+    def measure_all(self, pending: list[Cell]) -> None:
+        """Measure ``pending`` in order; cells that another process is at come last and are waited for."""
+        try:
+            busy = [cell for cell in pending if not self._try(cell, timeout=0)]
+            for cell in busy:
+                self._try(cell, timeout=-1)
+        finally:
+            # Also after Ctrl-C: what is measured gets written.
+            self._writer.shutdown(wait=True)
+        self._raise_failed_write()
+
+    def _try(self, cell: Cell, timeout: float) -> bool:
+        """Measure one cell; False if another process holds its lock."""
+        lock = self.run.lock(cell.name)
+        try:
+            lock.acquire(timeout=timeout)
+        except Timeout:
+            return False
+        try:
+            if self.run.is_done(cell.name):
+                self.progress.advance(self.suite.length(cell), cell.name)
+            elif (measured := self._measure_or_note(cell)) is not None:
+                self._written.append(self._writer.submit(self._write, cell.name, *measured, lock))
+                lock = None
+        finally:
+            if lock is not None:
+                lock.release()
+        self._raise_failed_write()
+        return True
+
+    def _measure_or_note(self, cell: Cell) -> tuple[Predictions, dict[str, Any]] | None:
+        began = time.monotonic()
+        try:
+            predictions = self._measure(cell)
+        except UnreadableCellError as error:
+            self.outcome.failures[cell.name] = str(error)
+            self.progress.say(f"Cell '{cell.name}' failed: {error}")
+            return None
+        self.outcome.fresh.append(cell.name)
+        return predictions, {
+            "cell": cell.name,
+            "images": len(predictions),
+            "seconds": round(time.monotonic() - began, 4),
+            "device": self.forward.device,
+            "batch_size": self.batch_size,
+        }
+
+    def _measure(self, cell: Cell) -> Predictions:
+        """Measure one cell, with half the batch size as often as the device's memory runs out."""
+        while True:
+            shown = 0
+            try:
+                builder = _builder(self.suite, cell, self.options)
+                batches = _readable(self.suite, cell, self.batch_size, self.forward.device)
+                for batch in prefetch(batches, self.forward.device):
+                    builder.add(self.forward(batch.images), batch)
+                    shown += (clips := _clips(batch))
+                    self.progress.advance(clips, cell.name)
+                return builder.finish()
+            except torch.OutOfMemoryError as error:
+                self.progress.advance(-shown, cell.name)
+                self._back_off(cell, error)
+
+    def _back_off(self, cell: Cell, error: Exception) -> None:
+        device = self.forward.device
+        if self.batch_size == 1:
+            raise RobenchError(
+                f"Not enough memory on {device} for a single image in cell '{cell.name}'.",
+                hint="Use another --device, or --precision bf16.",
+            ) from error
+        self.batch_size = max(1, self.batch_size // 2)
+        self.progress.say(f"Out of memory on {device}: going on with batches of {self.batch_size}.")
+        if device.startswith("cuda"):
+            torch.cuda.empty_cache()
+
+    def _write(self, cell: str, predictions: Predictions, line: dict[str, Any], lock: BaseFileLock) -> None:
+        try:
+            self.run.write(cell, predictions)
+            self.run.log(line)
+        finally:
+            lock.release()
+
+    def _raise_failed_write(self) -> None:
+        for future in self._written:
+            if future.done():
+                future.result()
+
+
+def _builder(suite: OpenSuite, cell: Cell, options: EvaluationOptions) -> ColumnBuilder:
+    from robench.suites import subset_indices
+
+    definition = suite.suite
+    subset = subset_indices(definition.subset) if definition.subset else None
+    kept = len(subset) if subset is not None else definition.num_classes
+    return ColumnBuilder(
+        cell.name,
+        definition.num_classes,
+        subset=None if subset is None else torch.as_tensor(np.asarray(subset)),
+        keep_logits=options.keeps_logits(kept),
+        multilabel=definition.task == "multilabel",
+    )
+
+
+def _readable(suite: OpenSuite, cell: Cell, batch_size: int, device: str) -> Iterator[Batch]:
+    """Yield a cell's batches; an error while reading is told apart from an error of the model."""
+    batches = suite.batches(cell, batch_size, device=device)
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except RobenchError as error:
+            raise UnreadableCellError(str(error)) from error
+        yield batch
+
+
+def _clips(batch: Batch) -> int:
+    return len(batch.index) if batch.frame is None else int((batch.frame == 0).sum())

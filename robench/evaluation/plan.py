@@ -1,0 +1,98 @@
+"""What is about to be measured: the run's identity, its default folder, and what it costs."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import shlex
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from robench._version import __version__
+from robench.evaluation.options import EvaluationOptions
+from robench.models.base import Model
+from robench.predictions import RunRecord
+from robench.suites.base import OpenSuite
+
+
+def make_record(model: Model, suite: OpenSuite, options: EvaluationOptions) -> RunRecord:
+    """Return the record of a run: equal identities mean equal predictions up to float noise.
+
+    The identity holds the suite's protocol, the model's hash and preprocessing, the precision and the columns
+    kept; not the batch size, the device or the number of processes.
+    """
+    definition = suite.suite
+    identity: dict[str, Any] = {
+        "protocol": suite.protocol,
+        "model": model.hash,
+        "preprocessing": _numbers(model),
+        "precision": options.precision,
+        "logits": options.keeps_logits(definition.num_classes),
+    }
+    info = {
+        "suite": suite_info(suite),
+        "model": model.record(),
+        "environment": environment(options),
+        "command": command_line(),
+    }
+    identity = json.loads(json.dumps(identity))  # tuples become lists, as they will be when read back
+    return RunRecord(identity, tuple(cell.name for cell in definition.cells), info)
+
+
+def default_folder(model: Model, suite: OpenSuite, options: EvaluationOptions, root: Path = Path("runs")) -> Path:
+    """Return ``runs/SUITE/MODEL-HASH``: the same call finds its own run again, another never meets it."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", model.name).strip("-.")[:60] or "model"
+    return root / suite.suite.name / f"{name}-{make_record(model, suite, options).hash[:8]}"
+
+
+def suite_info(suite: OpenSuite) -> dict[str, Any]:
+    """Return what a result says of the suite."""
+    definition = suite.suite
+    return {
+        "name": definition.name,
+        "title": definition.title,
+        "task": definition.task,
+        "version": definition.version,
+        "dataset": definition.dataset,
+        "num_classes": definition.num_classes,
+        "source": suite.source,
+        "normaliser": definition.normaliser,
+        "subset": definition.subset,
+        "summary": list(definition.summary),
+        "cells": [cell.name for cell in definition.cells],
+        "protocol": suite.protocol,
+        "classes": list(suite.classes) if suite.classes is not None and len(suite.classes) <= 200 else None,
+    }
+
+
+def environment(options: EvaluationOptions) -> dict[str, Any]:
+    """Return by which code and on what a run is made."""
+    import torch
+
+    device = options.resolved_device()
+    return {
+        "robench": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if device.startswith("cuda") else f"{device} ({platform.machine()})",
+        "precision": options.precision,
+        "batch_size": options.resolved_batch_size(device),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def command_line() -> str | None:
+    """Return the command as it was typed, or None when robench is used as a library."""
+    if Path(sys.argv[0]).name not in {"robench", "robench.exe", "__main__.py"}:
+        return None
+    return shlex.join(["robench", *sys.argv[1:]])
+
+
+def _numbers(model: Model) -> dict[str, Any]:
+    """Return the part of the preprocessing that changes predictions (not where it came from)."""
+    record = model.preprocessing.record()
+    record.pop("origin", None)
+    return record

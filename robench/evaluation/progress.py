@@ -1,0 +1,139 @@
+"""Long work shows itself: a bar on a terminal, plain lines elsewhere, nothing when quiet."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any, Protocol
+
+
+class Progress(Protocol):
+    """What the engine tells while it works; a context manager."""
+
+    def __enter__(self) -> Progress: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def start(self, total: int, done: int) -> None:
+        """Say how many images there are, and how many were finished before."""
+        ...
+
+    def advance(self, images: int, cell: str) -> None:
+        """Say that a batch is through."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Print one line without disturbing the bar."""
+        ...
+
+
+class QuietProgress:
+    """Says nothing but warnings."""
+
+    def __enter__(self) -> QuietProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def start(self, total: int, done: int) -> None:
+        """Say nothing."""
+
+    def advance(self, images: int, cell: str) -> None:
+        """Say nothing."""
+
+    def say(self, text: str) -> None:
+        """Print the line to standard error."""
+        print(text, file=sys.stderr)
+
+
+class LineProgress(QuietProgress):
+    """One plain line every few seconds, for logs and pipes.
+
+    Args:
+        title: what the line begins with.
+        every: seconds between lines.
+    """
+
+    def __init__(self, title: str, every: float = 10.0) -> None:
+        self._title, self._every = title, every
+        self._total = self._done = self._fresh = 0
+        self._begin = self._last = time.monotonic()
+
+    def start(self, total: int, done: int) -> None:
+        """Begin counting."""
+        self._total, self._done, self._fresh = total, done, 0
+        self._begin = self._last = time.monotonic()
+
+    def advance(self, images: int, cell: str) -> None:
+        """Count, and print a line when it is time."""
+        self._done += images
+        self._fresh += images
+        now = time.monotonic()
+        if now - self._last >= self._every:
+            self._last = now
+            rate = self._fresh / max(now - self._begin, 1e-9)
+            left = (self._total - self._done) / max(rate, 1e-9)
+            self.say(
+                f"{self._title}: {cell}, {self._done}/{self._total} images, {rate:.0f} images/s, {left:.0f} s left"
+            )
+
+
+class BarProgress:
+    """A rich progress bar with rate and time left.
+
+    Args:
+        title: what stands left of the bar.
+    """
+
+    def __init__(self, title: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        self._title = title
+        self._bar: Any = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} images"),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task: Any = None
+        self._begin, self._fresh = time.monotonic(), 0
+
+    def __enter__(self) -> BarProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def start(self, total: int, done: int) -> None:
+        """Draw the bar."""
+        self._begin, self._fresh = time.monotonic(), 0
+        self._task = self._bar.add_task(self._title, total=total, completed=done, rate="")
+
+    def advance(self, images: int, cell: str) -> None:
+        """Move the bar."""
+        self._fresh += images
+        rate = self._fresh / max(time.monotonic() - self._begin, 1e-9)
+        self._bar.update(
+            self._task, advance=images, description=f"{self._title}  {cell:<22}", rate=f"{rate:,.0f} images/s"
+        )
+
+    def say(self, text: str) -> None:
+        """Print one line above the bar."""
+        self._bar.console.print(text, highlight=False)
+
+
+def make_progress(title: str, *, quiet: bool = False) -> Progress:
+    """Return the progress that fits: nothing when quiet, a bar on a terminal, else plain lines."""
+    if quiet:
+        return QuietProgress()
+    return BarProgress(title) if sys.stderr.isatty() else LineProgress(title)
