@@ -1,1 +1,22 @@
-"""results."""
+"""Results: the schema, scoring of runs, reading and comparing of results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from robench.results.loading import load
+    from robench.results.schema import Figure, Result
+    from robench.results.scoring import save, score_run
+
+__all__ = ["Figure", "Result", "load", "save", "score_run"]
+
+_HOMES = {"load": "loading", "Figure": "schema", "Result": "schema", "save": "scoring", "score_run": "scoring"}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module 'robench.results' has no attribute '{name}'")
+    return getattr(import_module(f"robench.results.{_HOMES[name]}"), name)

@@ -1,0 +1,74 @@
+"""Finding and reading result documents, of this version of the schema and of earlier ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from robench.errors import RobenchError
+from robench.results.schema import SCHEMA_VERSION, Result
+
+
+def load(path: str | Path) -> Result:
+    """Read a result: a JSON file, or a run folder that holds ``result.json``.
+
+    Raises:
+        RobenchError: no such file, not a result, or one of a newer schema.
+    """
+    path = Path(path)
+    file = path / "result.json" if path.is_dir() else path
+    if not file.exists():
+        raise RobenchError(
+            f"No result at {file}.", hint="Make one with `robench evaluate`, or `robench metrics RUN` from a run."
+        )
+    try:
+        document = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise RobenchError(f"{file} is not JSON: {error}", hint="Make it again with `robench metrics RUN`.") from error
+    return parse(document, str(file))
+
+
+def parse(document: Any, name: str = "the document") -> Result:
+    """Validate a document, after bringing it to the present schema.
+
+    Raises:
+        RobenchError: it is not a result; the message names the first fields that do not fit.
+    """
+    if not isinstance(document, dict) or document.get("kind") != "robench-result":
+        raise RobenchError(f"{name} is not a robench result.", hint="Give a result.json or a run folder.")
+    try:
+        return Result.model_validate(migrate(document, name))
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5]]
+        raise RobenchError(
+            f"{name} does not fit the schema of results: " + "; ".join(problems) + ".",
+            hint="Make it again with `robench metrics RUN`.",
+        ) from error
+
+
+def migrate(document: dict[str, Any], name: str = "the document") -> dict[str, Any]:
+    """Return the document in the present schema.
+
+    Each step in ``_MIGRATIONS`` turns version n into n + 1.
+
+    Raises:
+        RobenchError: the document's schema is newer than this robench, or has no version.
+    """
+    version = document.get("schema_version")
+    if not isinstance(version, int) or version < 1:
+        raise RobenchError(f"{name} has no schema_version.", hint="Make it again with `robench metrics RUN`.")
+    if version > SCHEMA_VERSION:
+        raise RobenchError(
+            f"{name} was written by a newer robench (schema {version}; this one reads up to {SCHEMA_VERSION}).",
+            hint="Update with `pip install -U robench`.",
+        )
+    for step in range(version, SCHEMA_VERSION):
+        document = _MIGRATIONS[step](document)
+    return document
+
+
+# from version -> function that returns the document in the next version
+_MIGRATIONS: dict[int, Any] = {}

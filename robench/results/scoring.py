@@ -1,0 +1,233 @@
+"""From a run's predictions to its result: every figure recomputed from files alone, each with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from robench._version import __version__
+from robench.errors import RobenchError
+from robench.files import write_json
+from robench.predictions import Predictions, RunFolder
+from robench.predictions.parquet import stored_checksum
+from robench.results.reliability import reliability_by_level
+from robench.results.schema import CellResult, Figure, ModelRecord, Result, RunRecord, StatisticsRecord, SuiteRecord
+from robench.results.summaries import CellArrays, corrupted_conditions, summarise
+from robench.suites.base import Cell
+
+Array = npt.NDArray[np.float64]
+
+DEFAULT_METRICS = (
+    "error",
+    "rms_calibration_error",
+    "rms_calibration_error_all_bins",
+    "ece",
+    "brier",
+    "brier_top_label",
+    "nll",
+    "overconfidence_gap",
+)
+SEQUENCE_METRICS = ("flip_probability", "top5_distance")
+MULTILABEL_METRICS = ("mean_average_precision",)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A run's figures as arrays.
+
+    Args:
+        cells: the scored cells.
+        values: metric -> (cells,) figures.
+        replicates: metric -> (resamples, cells) bootstrap replicates, images resampled together over cells.
+    """
+
+    cells: tuple[Cell, ...]
+    values: dict[str, Array]
+    replicates: dict[str, Array]
+
+
+def score_run(
+    run: RunFolder | str | Path,
+    *,
+    metrics: Sequence[str] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    failures: Mapping[str, str] | None = None,
+) -> Result:
+    """Return the result of a run, from its finished cells.
+
+    Args:
+        run: the run, or its folder.
+        metrics: names of cell metrics; None: the suite's usual ones.
+        resamples: bootstrap resamples of the intervals.
+        seed: of the bootstrap.
+        failures: cells that could not be measured, and why.
+
+    Raises:
+        RobenchError: the run has no finished cell, or a file is damaged.
+    """
+    run = run if isinstance(run, RunFolder) else RunFolder.open(run)
+    predictions = {cell: run.read(cell) for cell in run.done()}
+    if not predictions:
+        raise RobenchError(f"{run.path} has no finished cell.", hint="Run the same `robench evaluate` again.")
+    info = run.record.info
+    statistics = StatisticsRecord(resamples=resamples, seed=seed)
+    names = tuple(metrics) if metrics is not None else default_metrics(info["suite"]["task"])
+    scores = score_cells(predictions, names, statistics)
+    return build_result(run, predictions, scores, statistics, failures or {})
+
+
+def default_metrics(task: str) -> tuple[str, ...]:
+    """Return the cell metrics that a result of this task carries."""
+    return {"perturbation": SEQUENCE_METRICS, "multilabel": MULTILABEL_METRICS}.get(task, DEFAULT_METRICS)
+
+
+def score_cells(predictions: Mapping[str, Predictions], metrics: Sequence[str], statistics: StatisticsRecord) -> Scores:
+    """Compute metrics and bootstrap replicates of cells.
+
+    Raises:
+        RobenchError: an unknown metric, or one that needs a column which was not kept.
+    """
+    from robench.metrics.statistics import bootstrap_cells
+
+    columns = [cell.columns() | {"cell": np.array(name)} for name, cell in predictions.items()]
+    for name in metrics:
+        _check_columns(name, columns[0])
+    values = {name: np.array([_compute(name, cell) for cell in columns], float) for name in metrics}
+    replicates = bootstrap_cells(columns, metrics, resamples=statistics.resamples, seed=statistics.seed)
+    return Scores(tuple(Cell.parse(name) for name in predictions), values, replicates)
+
+
+def build_result(
+    run: RunFolder,
+    predictions: Mapping[str, Predictions],
+    scores: Scores,
+    statistics: StatisticsRecord,
+    failures: Mapping[str, str],
+) -> Result:
+    """Put the figures of a run, its model, suite and machine into one document."""
+    info = run.record.info
+    suite = info["suite"]
+    limited = suite["protocol"].get("limit") is not None
+    complete = not limited and set(suite["cells"]) <= set(predictions)
+    return Result(
+        status="complete" if set(run.record.cells) <= set(predictions) else "partial",
+        suite=SuiteRecord(
+            **{key: suite[key] for key in ("name", "title", "version", "dataset", "num_classes", "source")},
+            normaliser=suite["normaliser"],
+            complete=complete,
+            protocol=suite["protocol"],
+        ),
+        model=ModelRecord(**info["model"]),
+        run=_run_record(run),
+        statistics=statistics,
+        summary=_figures(_summaries(suite, scores, scores.values), _summaries(suite, scores, scores.replicates)),
+        conditions=_grouped(scores, by_severity=False),
+        severities=_grouped(scores, by_severity=True),
+        reliability=reliability_by_level(predictions) if suite["task"] == "classification" else {},
+        cells=[_cell(run, scores, i, predictions) for i in range(len(scores.cells))],
+        failures=[f"{cell}: {why}" for cell, why in failures.items()],
+    )
+
+
+def save(result: Result, path: str | Path) -> Path:
+    """Write a result as JSON, atomically, and return its path."""
+    path = Path(path)
+    write_json(path, result.model_dump(mode="json"))
+    return path
+
+
+def figure(value: float, replicates: Array) -> Figure:
+    """Return a value with the percentile interval of its replicates; null where it is undefined."""
+    from robench.metrics.statistics import interval
+
+    if not np.isfinite(value):
+        return Figure(value=None, note="undefined for this data")
+    if not np.isfinite(replicates).any():
+        return Figure(value=float(value), note="no interval: too few images")
+    low, high = interval(replicates)
+    return Figure(value=float(value), low=float(low), high=float(high))
+
+
+def _summaries(suite: Mapping[str, Any], scores: Scores, metrics: Mapping[str, Array]) -> dict[str, Array]:
+    return summarise(tuple(suite["summary"]), CellArrays(scores.cells, metrics, suite["normaliser"]))
+
+
+def _figures(values: Mapping[str, Array], replicates: Mapping[str, Array]) -> dict[str, Figure]:
+    return {name: figure(float(values[name]), replicates[name]) for name in values}
+
+
+def _grouped(scores: Scores, *, by_severity: bool) -> dict[str, dict[str, Figure]]:
+    """Return the means over severities of each condition, or over the benchmark corruptions of each severity."""
+    values, replicates = CellArrays(scores.cells, scores.values), CellArrays(scores.cells, scores.replicates)
+    groups: dict[str, list[int]] = {}
+    if by_severity:
+        benchmark = corrupted_conditions(scores.cells)
+        groups["0"] = values.columns(("clean",))
+        groups |= {str(s): values.columns(benchmark, s) for s in range(1, 6)}
+    else:
+        groups = {cell.condition: values.columns((cell.condition,)) for cell in scores.cells}
+    return {
+        name: {
+            metric: figure(float(values.mean(metric, positions)), replicates.mean(metric, positions))
+            for metric in scores.values
+        }
+        for name, positions in groups.items()
+        if positions
+    }
+
+
+def _cell(run: RunFolder, scores: Scores, i: int, predictions: Mapping[str, Predictions]) -> CellResult:
+    cell = scores.cells[i]
+    rows = predictions[cell.name]
+    images = len(rows) if rows.frame is None else int((rows.frame == 0).sum())
+    return CellResult(
+        name=cell.name,
+        condition=cell.condition,
+        severity=cell.severity,
+        images=images,
+        predictions_sha256=stored_checksum(run.cell_path(cell.name)),
+        metrics={name: figure(float(scores.values[name][i]), scores.replicates[name][:, i]) for name in scores.values},
+    )
+
+
+def _run_record(run: RunFolder) -> RunRecord:
+    log = {line["cell"]: line for line in run.read_log() if "cell" in line}
+    seconds = sum(line.get("seconds", 0.0) for line in log.values())
+    images = sum(line.get("images", 0) for line in log.values())
+    environment = run.record.info.get("environment", {})
+    return RunRecord(
+        **({"robench": __version__} | environment),
+        seconds=round(seconds, 3) if log else None,
+        images_per_second=round(images / seconds, 1) if seconds else None,
+        command=run.record.info.get("command"),
+        identity=run.record.hash,
+    )
+
+
+def _check_columns(name: str, columns: Mapping[str, npt.NDArray[Any]]) -> None:
+    from robench.errors import did_you_mean
+    from robench.metrics.table import METRICS
+
+    if name not in METRICS:
+        raise RobenchError(f"Unknown metric '{name}'.", hint=did_you_mean(name, METRICS))
+    derived = {"correct"}
+    missing = [need for need in METRICS[name].needs if need not in columns and need not in derived]
+    if missing:
+        raise RobenchError(
+            f"Metric '{name}' needs the columns {', '.join(missing)}, which this run did not keep.",
+            hint="Evaluate into a new folder with --logits yes."
+            if "logits" in missing
+            else "Choose metrics for this task.",
+        )
+
+
+def _compute(name: str, columns: Mapping[str, npt.NDArray[Any]]) -> float:
+    from robench.metrics.table import METRICS
+
+    return METRICS[name].compute(columns)

@@ -1,0 +1,188 @@
+"""Summary rules: from the figures of cells to the figures people quote.
+
+A rule works on arrays whose last axis is the cells, so the same code gives the value (one row) and its bootstrap
+replicates (a row a resample). Rules are pure; a suite names the ones it wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from robench.suites.base import Cell
+
+Array = npt.NDArray[np.float64]
+CLEAN = "clean"
+
+
+@dataclass(frozen=True)
+class CellArrays:
+    """Figures of a run's cells.
+
+    Args:
+        cells: the cells, in the order of the last axis.
+        metrics: metric name -> float64 array (..., cells).
+        normaliser: name of the suite's table of baseline errors, or None.
+    """
+
+    cells: tuple[Cell, ...]
+    metrics: Mapping[str, Array]
+    normaliser: str | None = None
+
+    def columns(self, conditions: tuple[str, ...] | None = None, severity: int | None = None) -> list[int]:
+        """Return the positions of the cells with these conditions and this severity."""
+        return [
+            i
+            for i, cell in enumerate(self.cells)
+            if (conditions is None or cell.condition in conditions) and (severity is None or cell.severity == severity)
+        ]
+
+    def mean(self, metric: str, positions: list[int]) -> Array:
+        """Return the mean of a metric over some cells, NaN where there are none."""
+        values = self.metrics[metric]
+        if not positions:
+            return np.full(values.shape[:-1], np.nan)
+        return values[..., positions].mean(axis=-1)
+
+
+Rule = Callable[[CellArrays], dict[str, Array]]
+
+
+def corrupted_conditions(cells: tuple[Cell, ...]) -> tuple[str, ...]:
+    """Return the corruptions that the headline figures average: the 15 benchmark ones that the run has."""
+    from robench.corruptions.severities import BENCHMARK
+
+    present = list(dict.fromkeys(cell.condition for cell in cells if cell.severity is not None))
+    benchmark = tuple(name for name in present if name in BENCHMARK)
+    return benchmark or tuple(present)
+
+
+def clean(arrays: CellArrays) -> dict[str, Array]:
+    """``clean_<metric>`` of every metric, where the run has a clean (or iid) cell."""
+    positions = arrays.columns((CLEAN,))
+    if not positions:
+        return {}
+    return {f"clean_{name}": arrays.mean(name, positions) for name in arrays.metrics}
+
+
+def corruption(arrays: CellArrays) -> dict[str, Array]:
+    """Means over the 15 corruptions by 5 severities, over each group, and robust accuracy.
+
+    ``mean_corruption_error`` is the unnormalised mean (the uCE of CIFAR-C papers); ``mean_<metric>`` the same for
+    every other metric; ``robust_accuracy`` is one minus it; ``mean_error_noise`` and so on are the groups' means.
+    """
+    from robench.corruptions.severities import EXTRA, GROUPS
+
+    conditions = corrupted_conditions(arrays.cells)
+    positions = arrays.columns(conditions)
+    found: dict[str, Array] = {"mean_corruption_error": arrays.mean("error", positions)}
+    found["robust_accuracy"] = 1.0 - found["mean_corruption_error"]
+    for name in arrays.metrics:
+        if name != "error":
+            found[f"mean_{name}"] = arrays.mean(name, positions)
+    for group, members in GROUPS.items():
+        if members_here := arrays.columns(tuple(members)):
+            found[f"mean_error_{group}"] = arrays.mean("error", members_here)
+    if arrays.columns(tuple(EXTRA)):
+        found["mean_corruption_error_19"] = arrays.mean("error", arrays.columns((*conditions, *EXTRA)))
+    return found
+
+
+def normalised(arrays: CellArrays) -> dict[str, Array]:
+    """``mce`` and ``relative_mce``, normalised by the suite's published baseline; all 15 corruptions are needed."""
+    from robench.corruptions.severities import BENCHMARK
+    from robench.metrics.corruption import baseline_errors, mean_corruption_error, relative_mean_corruption_error
+
+    if arrays.normaliser is None:
+        return {}
+    error = _cube(arrays, tuple(BENCHMARK))
+    if error is None:
+        return {}
+    baseline = baseline_errors(arrays.normaliser)
+    found = {"mce": mean_corruption_error(error, baseline)}
+    clean_positions = arrays.columns((CLEAN,))
+    if clean_positions and baseline.clean is not None:
+        found["relative_mce"] = relative_mean_corruption_error(error, arrays.mean("error", clean_positions), baseline)
+    return found
+
+
+def shift(arrays: CellArrays) -> dict[str, Array]:
+    """Metadata splits: ``iid_<metric>``, ``mean_ood_<metric>`` (plain mean over the OOD sets) and ``gap_<metric>``."""
+    iid = arrays.columns(("iid",))
+    ood = [i for i, cell in enumerate(arrays.cells) if cell.condition not in ("iid", CLEAN)]
+    found: dict[str, Array] = {}
+    for name in arrays.metrics:
+        if iid:
+            found[f"iid_{name}"] = arrays.mean(name, iid)
+        if ood:
+            found[f"mean_ood_{name}"] = arrays.mean(name, ood)
+        if iid and ood:
+            found[f"gap_{name}"] = found[f"mean_ood_{name}"] - found[f"iid_{name}"]
+    return found
+
+
+def gap(arrays: CellArrays) -> dict[str, Array]:
+    """A shifted set beside the matching clean one (ImageNet-R with ImageNet-200): its figures and ``gap_error``."""
+    found: dict[str, Array] = {}
+    matching = arrays.columns(("imagenet-200", CLEAN))
+    shifted = [i for i in range(len(arrays.cells)) if i not in matching]
+    for name in arrays.metrics:
+        found[name] = arrays.mean(name, shifted)
+    if matching and shifted:
+        found["gap_error"] = found["error"] - arrays.mean("error", matching)
+    return found
+
+
+def flips(arrays: CellArrays) -> dict[str, Array]:
+    """``mfp`` (mean flip probability) and, normalised by AlexNet, ``mfr`` and nothing else; cells are sequences."""
+    from robench.metrics.perturbation import ALEXNET_FLIP_PROBABILITY
+
+    names = [cell.condition for cell in arrays.cells]
+    scored = [i for i, name in enumerate(names) if name != CLEAN]
+    found = {"mfp": arrays.mean("flip_probability", scored), "mt5d": arrays.mean("top5_distance", scored)}
+    if arrays.normaliser == "alexnet" and all(names[i] in ALEXNET_FLIP_PROBABILITY for i in scored):
+        baseline = np.array([ALEXNET_FLIP_PROBABILITY[names[i]] for i in scored])
+        found["mfr"] = (arrays.metrics["flip_probability"][..., scored] / baseline).mean(axis=-1)
+    return found
+
+
+def plain(arrays: CellArrays) -> dict[str, Array]:
+    """The mean over all cells of every metric, for suites of one or a few equal test sets."""
+    return {name: arrays.mean(name, list(range(len(arrays.cells)))) for name in arrays.metrics}
+
+
+RULES: dict[str, Rule] = {
+    "clean": clean,
+    "corruption": corruption,
+    "normalised": normalised,
+    "shift": shift,
+    "gap": gap,
+    "flips": flips,
+    "plain": plain,
+}
+
+
+def summarise(rules: tuple[str, ...], arrays: CellArrays) -> dict[str, Array]:
+    """Apply the named rules, in order.
+
+    Raises:
+        KeyError: no such rule.
+    """
+    found: dict[str, Array] = {}
+    for rule in rules:
+        found |= RULES[rule](arrays)
+    return found
+
+
+def _cube(arrays: CellArrays, conditions: tuple[str, ...]) -> Array | None:
+    """Return errors as (..., conditions, 5), or None where a cell is missing."""
+    rows = []
+    for condition in conditions:
+        positions = [i for s in range(1, 6) for i in arrays.columns((condition,), s)]
+        if len(positions) != 5:
+            return None
+        rows.append(arrays.metrics["error"][..., positions])
+    return np.stack(rows, axis=-2)
