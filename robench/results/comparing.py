@@ -1,0 +1,207 @@
+"""Two runs on the same images: paired differences with intervals, tests per cell, and what they mean in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from robench.errors import RobenchError
+from robench.predictions import Predictions, RunFolder
+from robench.results.schema import StatisticsRecord
+from robench.results.scoring import Scores, default_metrics, score_cells
+from robench.results.summaries import CellArrays, summarise
+
+Array = npt.NDArray[np.float64]
+
+
+class Difference(BaseModel):
+    """A figure of A minus the same figure of B, on the same images."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    significant: bool = Field(default=False, description="the 95 % interval leaves out zero")
+
+
+class CellComparison(BaseModel):
+    """One cell: both errors, their paired difference, and McNemar's test with Holm's correction over the cells."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    a: float
+    b: float
+    difference: Difference
+    p: float
+    p_holm: float
+
+
+class Comparison(BaseModel):
+    """Everything that `robench compare A B` knows."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    a: str
+    b: str
+    suite: str
+    images: int
+    resamples: int
+    differences: dict[str, Difference]
+    cells: list[CellComparison]
+    sentences: list[str]
+
+
+def compare_runs(a: RunFolder, b: RunFolder, *, resamples: int = 1000, seed: int = 0) -> Comparison:
+    """Compare two runs of the same suite on the same images; differences are A minus B.
+
+    Both runs are resampled with the same draws of images, so that what is common to them cancels out.
+
+    Raises:
+        RobenchError: the runs are of different protocols, or have no cell and image in common.
+    """
+    _refuse_unlike(a, b)
+    pairs = _paired_predictions(a, b)
+    statistics = StatisticsRecord(resamples=resamples, seed=seed)
+    suite = a.record.info["suite"]
+    metrics = default_metrics(suite["task"])
+    scores_a = score_cells({name: pair[0] for name, pair in pairs.items()}, metrics, statistics)
+    scores_b = score_cells({name: pair[1] for name, pair in pairs.items()}, metrics, statistics)
+    names = _names(a, b)
+    differences = _summary_differences(suite, scores_a, scores_b)
+    cells = _cell_comparisons(pairs, scores_a, scores_b) if suite["task"] == "classification" else []
+    return Comparison(
+        a=names[0],
+        b=names[1],
+        suite=suite["name"],
+        images=max(len(pair[0]) for pair in pairs.values()),
+        resamples=resamples,
+        differences=differences,
+        cells=cells,
+        sentences=_sentences(names, differences, cells),
+    )
+
+
+def _refuse_unlike(a: RunFolder, b: RunFolder) -> None:
+    there, here = a.record.identity["protocol"], b.record.identity["protocol"]
+    if there != here:
+        keys = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]
+        raise RobenchError(
+            f"{a.path} and {b.path} are not of the same protocol; they differ in {', '.join(keys)}.",
+            hint="Only runs on the same images can be compared: evaluate both models with the same --suite and --data.",
+        )
+
+
+def _paired_predictions(a: RunFolder, b: RunFolder) -> dict[str, tuple[Predictions, Predictions]]:
+    in_b = set(b.done())
+    pairs = {}
+    for name in a.done():
+        if name in in_b:
+            left, right = a.read(name), b.read(name)
+            if not np.array_equal(left.index, right.index):
+                raise RobenchError(
+                    f"Cell '{name}' of {a.path} and {b.path} was measured on different images.",
+                    hint="Evaluate both with the same data and the same --limit.",
+                )
+            pairs[name] = (left, right)
+    if not pairs:
+        raise RobenchError(f"{a.path} and {b.path} have no finished cell in common.", hint="Finish both runs first.")
+    return pairs
+
+
+def _names(a: RunFolder, b: RunFolder) -> tuple[str, str]:
+    first, second = a.record.info["model"]["name"], b.record.info["model"]["name"]
+    return (first, second) if first != second else (f"{first} ({a.path.name})", f"{second} ({b.path.name})")
+
+
+def _summary_differences(suite: Mapping[str, Any], a: Scores, b: Scores) -> dict[str, Difference]:
+    def summaries(scores: Scores, metrics: Mapping[str, Array]) -> dict[str, Array]:
+        return summarise(tuple(suite["summary"]), CellArrays(scores.cells, metrics, suite["normaliser"]))
+
+    values_a, values_b = summaries(a, a.values), summaries(b, b.values)
+    replicates_a, replicates_b = summaries(a, a.replicates), summaries(b, b.replicates)
+    return {
+        name: _difference(float(values_a[name] - values_b[name]), replicates_a[name] - replicates_b[name])
+        for name in values_a
+    }
+
+
+def _difference(value: float, replicates: Array) -> Difference:
+    from robench.metrics.statistics import interval
+
+    if not np.isfinite(value):
+        return Difference(value=None)
+    if not np.isfinite(replicates).any():
+        return Difference(value=value)
+    low, high = (float(end) for end in interval(replicates))
+    return Difference(value=value, low=low, high=high, significant=low > 0 or high < 0)
+
+
+def _cell_comparisons(
+    pairs: Mapping[str, tuple[Predictions, Predictions]], a: Scores, b: Scores
+) -> list[CellComparison]:
+    from robench.metrics.comparison import holm, mcnemar
+
+    p = np.array([mcnemar(left.correct, right.correct) for left, right in pairs.values()])
+    p_holm = holm(p)
+    return [
+        CellComparison(
+            name=name,
+            a=float(a.values["error"][i]),
+            b=float(b.values["error"][i]),
+            difference=_difference(
+                float(a.values["error"][i] - b.values["error"][i]),
+                a.replicates["error"][:, i] - b.replicates["error"][:, i],
+            ),
+            p=float(p[i]),
+            p_holm=float(p_holm[i]),
+        )
+        for i, name in enumerate(pairs)
+    ]
+
+
+_TITLES = {
+    "clean_error": ("clean error", "points"),
+    "mean_corruption_error": ("mean corruption error", "points"),
+    "mce": ("mCE", "points"),
+    "mean_rms_calibration_error": ("RMS calibration error under corruption", "points"),
+    "mean_ece": ("expected calibration error under corruption", "points"),
+    "mfp": ("mean flip probability", "points"),
+    "gap_error": ("gap between shifted and matching clean error", "points"),
+    "mean_ood_error": ("mean error out of distribution", "points"),
+}
+
+
+def _sentences(names: tuple[str, str], differences: Mapping[str, Difference], cells: list[CellComparison]) -> list[str]:
+    """Say in plain words which differences are real."""
+    said = []
+    for key, (title, unit) in _TITLES.items():
+        difference = differences.get(key)
+        if difference is None or difference.value is None or difference.low is None or difference.high is None:
+            continue
+        lower, higher = (names[0], names[1]) if difference.value < 0 else (names[1], names[0])
+        points = abs(100 * difference.value)
+        ends = sorted(abs(100 * end) for end in (difference.low, difference.high))
+        if difference.significant:
+            said.append(
+                f"{title}: {lower} is lower than {higher} by {points:.2f} {unit} "
+                f"(95 % interval {ends[0]:.2f} to {ends[1]:.2f}); the difference is real."
+            )
+        else:
+            said.append(
+                f"{title}: no real difference; {names[0]} minus {names[1]} is {100 * difference.value:+.2f} {unit} "
+                f"(95 % interval {100 * difference.low:+.2f} to {100 * difference.high:+.2f})."
+            )
+    if cells:
+        better = sum(cell.p_holm < 0.05 and cell.a < cell.b for cell in cells)
+        worse = sum(cell.p_holm < 0.05 and cell.a > cell.b for cell in cells)
+        said.append(
+            f"Of {len(cells)} cells, {names[0]} is better in {better} and worse in {worse} "
+            "(McNemar's test, 5 % level, Holm's correction); the others do not tell them apart."
+        )
+    return said
