@@ -70,8 +70,8 @@ def main(arguments: list[str]) -> int:
     except RobenchError as error:
         _complain(str(error))
         return USAGE
-    except KeyboardInterrupt:
-        _complain("Stopped.")
+    except KeyboardInterrupt as stop:
+        _complain(str(stop) or "Stopped.")
         return INTERRUPTED
     except Exception as error:
         return _usage_error(error)

@@ -1,0 +1,111 @@
+"""What several verbs share: parsing of options, tables on the terminal, and how figures are written."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from robench.errors import RobenchError
+
+if TYPE_CHECKING:
+    from robench.results.schema import Figure, Result
+
+TITLES = {
+    "clean_error": "clean error, %",
+    "mean_corruption_error": "mean corruption error, %",
+    "mce": "mCE (AlexNet = 100)",
+    "relative_mce": "relative mCE",
+    "robust_accuracy": "robust accuracy, %",
+    "mean_rms_calibration_error": "RMS calibration error, %",
+    "mean_ece": "ECE, %",
+    "mean_brier": "Brier score (0 to 2)",
+    "mean_nll": "NLL, nats",
+    "mfp": "mean flip probability, %",
+    "mfr": "mFR (AlexNet = 100)",
+    "gap_error": "gap to matching clean set, points",
+    "iid_error": "IID error, %",
+    "mean_ood_error": "mean OOD error, %",
+    "error": "error, %",
+    "rms_calibration_error": "RMS calibration error, %",
+    "ece": "ECE, %",
+    "brier": "Brier score (0 to 2)",
+    "nll": "NLL, nats",
+    "mean_average_precision": "mAP, %",
+    "iid_mean_average_precision": "IID mAP, %",
+    "mean_ood_mean_average_precision": "mean OOD mAP, %",
+    "gap_mean_average_precision": "gap in mAP, points",
+}
+HEADLINES = tuple(TITLES)
+_PLAIN_UNITS = ("brier", "nll", "mt5d", "top5_distance")
+
+
+def is_percentage(name: str) -> bool:
+    """Return whether tables show a summary figure multiplied by 100."""
+    return not any(word in name for word in _PLAIN_UNITS) or "brier_top_label" in name
+
+
+def show_figure(figure: Figure | None, name: str, *, interval: bool = True) -> str:
+    """Return a figure as tables show it: ``12.34 (11.80 to 12.91)``; a dash where there is none."""
+    if figure is None or figure.value is None:
+        return "-"
+    factor, digits = (100.0, 2) if is_percentage(name) else (1.0, 4)
+    text = f"{factor * figure.value:.{digits}f}"
+    if interval and figure.low is not None and figure.high is not None:
+        text += f" ({factor * figure.low:.{digits}f} to {factor * figure.high:.{digits}f})"
+    return text
+
+
+def parse_floats(text: str | None, option: str, count: int = 3) -> tuple[float, ...] | None:
+    """Parse ``0.49,0.48,0.45``; one number stands for all.
+
+    Raises:
+        RobenchError: not numbers, or the wrong count.
+    """
+    if text is None:
+        return None
+    try:
+        values = tuple(float(part) for part in text.replace(" ", "").split(","))
+    except ValueError:
+        values = ()
+    if len(values) == 1:
+        values *= count
+    if len(values) != count:
+        raise RobenchError(
+            f"{option} takes {count} numbers with commas between them; found '{text}'.",
+            hint=f"For example {option} 0.4914,0.4822,0.4465",
+        )
+    return values
+
+
+def split_names(text: str | None) -> tuple[str, ...] | None:
+    """Parse ``a,b,c``."""
+    return tuple(part.strip() for part in text.split(",") if part.strip()) if text else None
+
+
+def print_json(document: Any) -> None:
+    """Print a document to standard output, for machines."""
+    json.dump(document, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
+    print()
+
+
+def print_summary(results: list[Result], differences: dict[str, str] | None = None) -> None:
+    """Print the headline figures of one or several results as a table, with the paired difference where given."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    first = results[0]
+    title = f"{first.suite.name} ({first.suite.source}), 95 % intervals"
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold")
+    table.add_column("")
+    for result in results:
+        table.add_column(result.model.name, justify="right", overflow="fold")
+    if differences:
+        table.add_column("difference", justify="right")
+    for name in HEADLINES:
+        if any(name in result.summary for result in results):
+            cells = [show_figure(result.summary.get(name), name) for result in results]
+            extra = [differences.get(name, "-")] if differences else []
+            table.add_row(TITLES[name], *cells, *extra)
+    Console().print(table)

@@ -1,0 +1,103 @@
+"""``robench compare``: which differences between two runs are real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from robench.results.comparing import Comparison
+
+HELP = """\
+Compare two runs on the same images: paired differences with 95 % intervals, and McNemar's test in every cell.
+
+**Examples**
+
+    robench compare runs/digits-c/augmix-1a2b3c4d runs/digits-c/standard-5e6f7a8b
+
+    robench compare A B --cells --json
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("compare", help=HELP)(compare)
+
+
+def compare(
+    a: Path = typer.Argument(..., help="Folder of a run."),
+    b: Path = typer.Argument(..., help="Folder of another run of the same suite."),
+    cells: bool = typer.Option(False, help="Also print every cell."),
+    resamples: int = typer.Option(1000, min=100, help="Bootstrap resamples."),
+    seed: int = typer.Option(0, help="Seed of the bootstrap."),
+    json_: bool = typer.Option(False, "--json", help="Print as JSON."),
+) -> int:
+    """Compare and print; see HELP."""
+    from robench.cli.common import print_json
+    from robench.predictions import RunFolder
+    from robench.results.comparing import compare_runs
+
+    comparison = compare_runs(RunFolder.open(a), RunFolder.open(b), resamples=resamples, seed=seed)
+    if json_:
+        print_json(comparison.model_dump(mode="json"))
+        return 0
+    _print(comparison, cells)
+    return 0
+
+
+def differences_text(comparison: Comparison) -> dict[str, str]:
+    """Return every summary difference as tables show it: ``-3.21 (-4.00 to -2.40) *`` where it is real."""
+    from robench.cli.common import is_percentage
+
+    shown = {}
+    for name, difference in comparison.differences.items():
+        if difference.value is None:
+            continue
+        factor, digits = (100.0, 2) if is_percentage(name) else (1.0, 4)
+        text = f"{factor * difference.value:+.{digits}f}"
+        if difference.low is not None and difference.high is not None:
+            text += f" ({factor * difference.low:+.{digits}f} to {factor * difference.high:+.{digits}f})"
+        shown[name] = text + (" *" if difference.significant else "")
+    return shown
+
+
+def _print(comparison: Comparison, cells: bool) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from robench.cli.common import TITLES
+
+    console = Console()
+    console.print(f"{comparison.a} minus {comparison.b} on {comparison.suite} (* = real at the 5 % level)")
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("")
+    table.add_column("difference", justify="right")
+    for name, text in differences_text(comparison).items():
+        if name in TITLES or name.startswith("mean_error_"):
+            table.add_row(TITLES.get(name, name), text)
+    console.print(table)
+    if cells:
+        console.print(_cell_table(comparison))
+    for sentence in comparison.sentences:
+        console.print(f"- {sentence}", highlight=False)
+
+
+def _cell_table(comparison: Comparison) -> object:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for head in ("cell", comparison.a, comparison.b, "difference", "p (Holm)"):
+        table.add_column(head, justify="left" if head == "cell" else "right", overflow="fold")
+    for cell in comparison.cells:
+        table.add_row(
+            cell.name,
+            f"{100 * cell.a:.2f}",
+            f"{100 * cell.b:.2f}",
+            f"{100 * (cell.difference.value or 0.0):+.2f}",
+            f"{cell.p_holm:.2g}" + (" *" if cell.p_holm < 0.05 else ""),
+        )
+    return table

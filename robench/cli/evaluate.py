@@ -1,0 +1,200 @@
+"""``robench evaluate``: one model (or an ensemble) on one suite, by its published protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from robench.errors import RobenchError
+
+if TYPE_CHECKING:
+    from robench.results.schema import Result
+
+HELP = """\
+Measure a model on a suite; stop at any moment and run it again to go on.
+
+**Examples**
+
+    robench evaluate --model reference:digits/augmix --suite digits-c
+
+    robench evaluate --model wrn.pth --arch wrn-40-2 --norm-preset half --suite cifar10-c --data CIFAR-10-C
+
+    robench evaluate --model timm:resnet50.a1_in1k --suite imagenet-c --data ImageNet-C --device cuda --precision bf16
+
+    robench evaluate --model python:mymodel.py:make --suite cifar10-c --data cifar-10-batches-py
+
+The run goes to runs/SUITE/MODEL-HASH (or --out): one Parquet file of predictions a cell, and result.json.
+`robench suites list` names the suites, `robench models list` the architectures.
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("evaluate", help=HELP)(evaluate)
+
+
+def evaluate(
+    model: list[str] = typer.Option(
+        [], "--model", "-m", help="Path, timm:NAME, torchvision:NAME, hf:ID, reference:NAME, python:FILE:FUNCTION."
+    ),
+    suite: str = typer.Option(..., "--suite", "-s", help="What to measure; see `robench suites list`."),
+    data: Path | None = typer.Option(None, help="The suite's files, or the clean images it is generated from."),
+    out: Path | None = typer.Option(None, "--out", "-o", help="Folder of the run."),
+    arch: str | None = typer.Option(None, help="Architecture of a state dict: ours, a timm or torchvision name."),
+    num_classes: int | None = typer.Option(None, help="Classes the model puts out; else the suite's."),
+    mean: str | None = typer.Option(None, help="Normalisation, e.g. 0.4914,0.4822,0.4465 (images in [0, 1])."),
+    std: str | None = typer.Option(None, help="Normalisation, e.g. 0.2470,0.2435,0.2616."),
+    norm_preset: str | None = typer.Option(None, help="cifar10, cifar100, imagenet, half or none."),
+    ema: bool = typer.Option(False, help="Prefer the averaged (EMA) weights of a checkpoint."),
+    ensemble: str = typer.Option("mean-prob", help="How several --model are joined: mean-prob or mean-logit."),
+    name: str | None = typer.Option(None, help="What tables call the model."),
+    device: str = typer.Option("auto", help="auto, cpu, cuda, cuda:1, mps."),
+    precision: str = typer.Option("fp32", help="fp32, bf16 or fp16."),
+    batch_size: int | None = typer.Option(None, min=1, help="Images at a time; halved when memory runs out."),
+    compile_: bool = typer.Option(False, "--compile", help="Use torch.compile."),
+    logits: str = typer.Option("auto", help="Keep logits: yes, no, or auto (up to 32 classes)."),
+    corruption: str | None = typer.Option(None, help="Only these conditions, e.g. fog,snow."),
+    severity: str | None = typer.Option(None, help="Only these severities, e.g. 3,5."),
+    limit: int | None = typer.Option(None, min=1, help="Only the first images of each cell (marked incomplete)."),
+    seed: int = typer.Option(0, help="Seed of generated corruptions."),
+    frost: Path | None = typer.Option(None, help="Folder with the original frost pictures."),
+    resize: int | None = typer.Option(None, help="Resize the shorter side to this."),
+    crop: int | None = typer.Option(None, help="Centre crop to this."),
+    interpolation: str | None = typer.Option(None, help="bilinear, bicubic, nearest or lanczos."),
+    skip_corrupt: bool = typer.Option(False, help="Leave out pictures that cannot be read, and count them."),
+    resamples: int = typer.Option(1000, min=0, help="Bootstrap resamples of the intervals."),
+    models: Path | None = typer.Option(None, help="YAML list of models, measured one after another."),
+    dry_run: bool = typer.Option(False, help="Only say what would be measured."),
+    cluster: str | None = typer.Option(None, help="Spread the work over a Ray cluster: auto or an address."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress, no table."),
+    json_: bool = typer.Option(False, "--json", help="Print the result as JSON."),
+) -> int:
+    """Measure and print; see HELP."""
+    given = dict(locals())
+    options = _engine_options(given)
+    opening = _open_options(given)
+    if models is not None or "," in suite or cluster is not None:
+        return _grid(given, options, opening)
+    loaded = _model_options(given)
+    if dry_run:
+        return _say_plan(loaded, suite, data, opening, options)
+    result = _evaluate_one(loaded, given, options, opening)
+    _print(result, quiet=quiet, as_json=json_)
+    return 1 if result.failures else 0
+
+
+def _evaluate_one(loaded: Any, given: dict[str, Any], options: Any, opening: Any) -> Result:
+    from robench.api import evaluate as run_evaluation
+
+    try:
+        return run_evaluation(
+            loaded,
+            given["suite"],
+            data=given["data"],
+            out=given["out"],
+            options=options,
+            open_options=opening,
+            resamples=given["resamples"],
+            quiet=given["quiet"] or given["json_"],
+        )
+    except KeyboardInterrupt:
+        from robench.evaluation.plan import command_line
+
+        again = command_line() or "the same command"
+        raise KeyboardInterrupt(f"Stopped; finished cells are kept. To go on: {again}") from None
+
+
+def _engine_options(given: dict[str, Any]) -> Any:
+    from robench.evaluation.options import EvaluationOptions
+
+    _one_of("--precision", given["precision"], ("fp32", "bf16", "fp16"))
+    _one_of("--logits", given["logits"], ("auto", "yes", "no"))
+    return EvaluationOptions(
+        device=given["device"],
+        precision=given["precision"],
+        batch_size=given["batch_size"],
+        logits={"auto": None, "yes": True, "no": False}[given["logits"]],
+        compile=given["compile_"],
+    )
+
+
+def _open_options(given: dict[str, Any]) -> Any:
+    from robench.cli.common import split_names
+    from robench.data.base import Geometry
+    from robench.suites.base import OpenOptions
+
+    geometry = None
+    if given["resize"] or given["crop"] or given["interpolation"]:
+        geometry = Geometry(given["resize"], given["crop"], given["interpolation"] or "bilinear")
+    severities = split_names(given["severity"])
+    if severities and not all(part.isdigit() and 1 <= int(part) <= 5 for part in severities):
+        raise RobenchError(f"--severity takes numbers from 1 to 5; found '{given['severity']}'.", hint="E.g. 3,5")
+    return OpenOptions(
+        geometry=geometry,
+        seed=given["seed"],
+        limit=given["limit"],
+        conditions=split_names(given["corruption"]),
+        severities=tuple(int(part) for part in severities) if severities else None,
+        frost_dir=str(given["frost"]) if given["frost"] else None,
+        skip_corrupt=given["skip_corrupt"],
+    )
+
+
+def _model_options(given: dict[str, Any]) -> Any:
+    """Load the model that the options name (several: an ensemble)."""
+    from robench.cli.common import parse_floats
+    from robench.models import ensemble, load_model, preset
+    from robench.suites import get
+
+    if not given["model"]:
+        raise RobenchError("No model given.", hint="Add --model PATH (or timm:NAME, reference:digits/augmix, ...).")
+    mean, std = parse_floats(given["mean"], "--mean"), parse_floats(given["std"], "--std")
+    if given["norm_preset"]:
+        mean, std = preset(given["norm_preset"])
+    classes = given["num_classes"] or get(given["suite"]).num_classes
+    loaded = [
+        load_model(spec, arch=given["arch"], num_classes=classes, mean=mean, std=std, ema=given["ema"])
+        for spec in given["model"]
+    ]
+    model = loaded[0] if len(loaded) == 1 else ensemble(loaded, how=given["ensemble"])
+    if given["name"]:
+        model.name = given["name"]
+    return model
+
+
+def _say_plan(model: Any, suite: str, data: Path | None, opening: Any, options: Any) -> int:
+    from robench.evaluation import default_folder
+    from robench.suites import open_suite
+
+    opened = open_suite(suite, data, opening)
+    images = sum(opened.length(cell) for cell in opened.suite.cells)
+    print(f"{model.name} on {suite} ({opened.source}): {len(opened.suite.cells)} cells, {images:,} images")
+    print(f"into {default_folder(model, opened, options)}")
+    return 0
+
+
+def _grid(given: dict[str, Any], options: Any, opening: Any) -> int:
+    from robench.evaluation.grid import run_from_options
+
+    return run_from_options(given, options, opening)
+
+
+def _print(result: Result, *, quiet: bool, as_json: bool) -> None:
+    from robench.cli.common import print_json, print_summary
+
+    if as_json:
+        print_json(result.model_dump(mode="json"))
+        return
+    if not quiet:
+        print_summary([result])
+        for note in result.notes:
+            print(f"note: {note}")
+    for failure in result.failures:
+        typer.echo(f"failed: {failure}", err=True)
+
+
+def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise RobenchError(f"{option} is one of {', '.join(known)}; found '{value}'.")

@@ -1,0 +1,94 @@
+"""``robench metrics``: figures of a run from its stored predictions, without the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+HELP = """\
+Compute figures of a run from its predictions (no model, no images), or list the metrics there are.
+
+**Examples**
+
+    robench metrics                                   the list: name, unit, direction, range
+
+    robench metrics runs/digits-c/augmix-1a2b3c4d     score the run again and write its result.json
+
+    robench metrics RUN --metric adaptive_ece,aurc    other metrics, per cell and in the mean
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("metrics", help=HELP)(metrics)
+
+
+def metrics(
+    run: Path | None = typer.Argument(None, help="Folder of a run."),
+    metric: str | None = typer.Option(None, help="Names with commas between them."),
+    resamples: int = typer.Option(1000, min=0, help="Bootstrap resamples of the intervals."),
+    seed: int = typer.Option(0, help="Seed of the bootstrap."),
+    cells: bool = typer.Option(False, help="Also print every cell."),
+    json_: bool = typer.Option(False, "--json", help="Print the result as JSON."),
+) -> int:
+    """Score or list; see HELP."""
+    if run is None:
+        _print_list()
+        return 0
+    from robench.cli.common import print_json, print_summary, split_names
+    from robench.results import save, score_run
+
+    names = split_names(metric)
+    result = score_run(run, metrics=names, resamples=resamples, seed=seed)
+    if names is None:
+        save(result, run / "result.json")
+    if json_:
+        print_json(result.model_dump(mode="json"))
+    elif names is None and not cells:
+        print_summary([result])
+        print(f"{run / 'result.json'}")
+    else:
+        _print_cells(result, names)
+    return 0
+
+
+def _print_list() -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from robench.metrics.table import METRICS
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for head in ("metric", "unit", "better", "range", "needs"):
+        table.add_column(head, overflow="fold")
+    for name, entry in METRICS.items():
+        low, high = entry.range
+        better = "higher" if entry.higher_is_better else "lower"
+        table.add_row(name, entry.unit, better, f"{low:g} to {high:g}", ", ".join(entry.needs))
+    Console().print(table)
+
+
+def _print_cells(result: object, names: tuple[str, ...] | None) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from robench.cli.common import show_figure
+    from robench.results.schema import Result
+
+    if not isinstance(result, Result):
+        raise TypeError("a result is needed")
+    shown = names or tuple(result.cells[0].metrics)
+    table = Table(box=box.SIMPLE_HEAD, title=f"{result.model.name} on {result.suite.name}", title_justify="left")
+    table.add_column("cell")
+    for name in shown:
+        table.add_column(name, justify="right", overflow="fold")
+    for cell in result.cells:
+        table.add_row(cell.name, *(show_figure(cell.metrics[name], name) for name in shown))
+    table.add_section()
+    for condition, figures in result.conditions.items():
+        if len(result.conditions) < len(result.cells):
+            table.add_row(condition, *(show_figure(figures[name], name) for name in shown))
+    Console().print(table)
