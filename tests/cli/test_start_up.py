@@ -1,0 +1,22 @@
+"""Starting up imports nothing heavy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+HEAVY = ("torch", "matplotlib", "numpy", "scipy", "sklearn", "pyarrow", "pandas", "timm", "numba", "cv2", "pydantic")
+
+
+def _loaded_after(code: str) -> set[str]:
+    script = f"{code}\nimport sys\nprint(*[name for name in {HEAVY!r} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(result.stdout.splitlines()[-1].split())
+
+
+def test_importing_robench_loads_nothing_heavy() -> None:
+    assert _loaded_after("import robench") == set()
+
+
+def test_building_the_command_line_loads_nothing_heavy() -> None:
+    assert _loaded_after("from robench.cli.main import build_app; build_app()") == set()

@@ -1,0 +1,96 @@
+"""Imports between rooms go one way, as the table in CONTRIBUTING.md has it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "robench"
+
+LINES = {
+    "metrics": 2, "corruptions": 2, "data": 2, "predictions": 2,
+    "suites": 3, "models": 3,
+    "evaluation": 4, "results": 4,
+    "tables": 5, "plots": 5, "training": 5,
+    "cli": 6,
+}  # fmt: skip
+ROOMS = sorted(LINES)
+# Neighbours on a higher line that a room may not import all the same.
+FORBIDDEN = {
+    "suites": {"models", "evaluation", "results", "metrics"},
+    "models": {"suites", "evaluation", "training"},
+    "evaluation": {"metrics", "results", "tables", "plots", "training"},
+    "results": {"models", "evaluation", "training"},
+    "tables": {"plots", "evaluation", "models"},
+    "plots": {"tables", "evaluation", "models"},
+    "training": {"evaluation", "metrics", "results", "tables", "plots"},
+}
+# Libraries that a room may not import anywhere, or not while it is being imported.
+NEVER = {"metrics": {"torch", "pandas"}, "predictions": {"torch"}, "results": {"torch"}, "tables": {"torch"},
+         "plots": {"torch"}}  # fmt: skip
+NOT_AT_TOP = {"suites": {"torch"}, "plots": {"matplotlib"}, "tables": {"matplotlib"}, "cli": {
+    "torch", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "timm", "torchvision", "pydantic", "cv2",
+    "numba", "yaml", "jinja2"}}  # fmt: skip
+
+
+def _imports(tree: ast.Module) -> list[tuple[str, int, bool]]:
+    """Return (module, line, runs when the file is imported) of every import that is not for type checkers only."""
+    found = []
+
+    def visit(node: ast.AST, top: bool) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+                for other in child.orelse:
+                    visit(other, top)
+                continue
+            if isinstance(child, ast.Import):
+                found.extend((alias.name, child.lineno, top) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom) and child.module and child.level == 0:
+                found.append((child.module, child.lineno, top))
+                if child.module == "robench":
+                    found.extend((f"robench.{alias.name}", child.lineno, top) for alias in child.names)
+            inside = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+            visit(child, top and not inside)
+
+    visit(tree, True)
+    return found
+
+
+def _room(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[0] == "robench" and parts[1] in LINES else None
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_rooms_above_it(room: str) -> None:
+    problems = []
+    for path in sorted((PACKAGE / room).rglob("*.py")):
+        for module, line, top in _imports(ast.parse(path.read_text())):
+            where = f"{path.relative_to(PACKAGE.parent)}:{line}"
+            other = _room(module)
+            library = module.split(".")[0]
+            if other and other != room and LINES[other] >= LINES[room]:
+                problems.append(f"{where} imports {module}, which is not above {room}")
+            if other in FORBIDDEN.get(room, ()):
+                problems.append(f"{where} imports {module}, forbidden to {room}")
+            if module.startswith("robench.api") and room != "cli":
+                problems.append(f"{where} imports the public API from inside")
+            if library in NEVER.get(room, ()):
+                problems.append(f"{where} imports {library}, forbidden to {room}")
+            if top and library in NOT_AT_TOP.get(room, ()):
+                problems.append(f"{where} imports {library} while {room} is being imported")
+    assert not problems, "\n".join(problems)
+
+
+def test_the_first_line_imports_the_standard_library_only() -> None:
+    for name in ("errors.py", "registry.py", "files.py"):
+        for module, line, _ in _imports(ast.parse((PACKAGE / name).read_text())):
+            if module.startswith("robench"):
+                assert module == "robench.errors", f"robench/{name}:{line} imports {module}"
+
+
+def test_every_room_is_in_the_table() -> None:
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} - {"_shipped"}
+    assert rooms == set(LINES)
