@@ -1,1 +1,72 @@
-"""suites."""
+"""Suites: named protocols, and the images behind them. Listing them imports neither torch nor a reader."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from robench.errors import RobenchError, did_you_mean
+from robench.suites.base import Batch, Cell, OpenOptions, OpenSuite, Suite
+
+__all__ = ["Batch", "Cell", "OpenOptions", "OpenSuite", "Suite", "get", "names", "open_suite", "subset_indices"]
+
+
+def names() -> list[str]:
+    """Return the names of all suites, in the order they are listed to users."""
+    from robench.suites.definitions import SUITES
+
+    return list(SUITES)
+
+
+def get(name: str) -> Suite:
+    """Return a suite's protocol.
+
+    Raises:
+        RobenchError: no such suite; the message suggests the nearest names.
+    """
+    from robench.suites.definitions import SUITES
+
+    if name not in SUITES:
+        raise RobenchError(f"Unknown suite '{name}'.", hint=did_you_mean(name, SUITES))
+    return SUITES[name][0]
+
+
+def open_suite(name: str, data: str | Path | None = None, options: OpenOptions | None = None) -> OpenSuite:
+    """Find, check and open a suite's images.
+
+    Args:
+        name: a suite's name.
+        data: the folder or file with the published set, or with the clean set that it is generated from; None:
+            the embedded digits where the suite allows it, else the place where ``robench data download`` puts sets.
+        options: what to open of it, and how.
+
+    Returns:
+        The opened suite; its ``suite.cells`` are those that were asked for and found.
+
+    Raises:
+        RobenchError: no such suite, nothing usable at ``data``, or files that differ from the published layout.
+    """
+    from robench.suites.definitions import SUITES
+
+    suite = get(name)
+    module, _, function = SUITES[name][1].partition(":")
+    opener = getattr(import_module(module), function)
+    path = None if data is None else data if str(data) == "digits" else Path(data).expanduser()
+    return cast(OpenSuite, opener(suite, path, options or OpenOptions()))
+
+
+def subset_indices(name: str) -> npt.NDArray[np.int64]:
+    """Return the class indices that a suite cuts the logits to, rising; targets count within them.
+
+    Raises:
+        RobenchError: no such list.
+    """
+    from robench.suites.subsets import SUBSETS
+
+    if name not in SUBSETS:
+        raise RobenchError(f"Unknown class subset '{name}'.", hint=did_you_mean(name, SUBSETS))
+    return np.array(SUBSETS[name], np.int64)

@@ -1,0 +1,74 @@
+"""The embedded data: real scans of handwritten digits as 32x32 RGB pictures, there on every machine.
+
+Source: the UCI "Optical Recognition of Handwritten Digits" test set (Alpaydin and Kaynak, 1998, CC BY 4.0) as
+scikit-learn ships it: 1,797 scans of 8x8 pixels with values 0..16, ten classes of about 180.
+
+From 8x8 to 32x32: values are scaled linearly (0..16 -> 0..255, that is times 15.9375), enlarged four times by
+Pillow's bicubic filter in floating point, rounded to the nearest integer, clipped to 0..255, and repeated for the
+three channels.
+
+The split is stratified and fixed: the scans of class ``c`` are put in the order of
+``numpy.random.RandomState(c).permutation``, a stream that numpy has frozen; the first third (rounded) is the test
+set, the next 20 are for validation, the rest for training: 998, 200 and 599 pictures. The same writers occur in
+all three, so the clean error says nothing of new handwritings; corruptions are what these pictures are here for.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from robench.data.arrays import ArrayImages
+from robench.errors import RobenchError, did_you_mean
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+CLASSES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+SIZE = 32
+VALIDATION_PER_CLASS = 20
+
+
+def load(split: str = "test") -> ArrayImages:
+    """Return one split of the digits: uint8 pictures (N, 32, 32, 3), labels, and ``indices`` as stable ids.
+
+    ``indices`` are the rows of ``sklearn.datasets.load_digits()``, rising; a row is in exactly one split.
+
+    Raises:
+        RobenchError: there is no such split.
+    """
+    if split not in SPLITS:
+        raise RobenchError(f"The digits have no split '{split}'.", hint=did_you_mean(split, SPLITS))
+    pictures, labels = _all()
+    rows = split_rows(labels)[split]
+    return ArrayImages(pictures[rows], labels[rows], CLASSES, indices=rows, name=f"digits/{split}")
+
+
+def split_rows(labels: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.int64]]:
+    """Return the rising row numbers of each split, by the rule in the module's docstring."""
+    parts: dict[str, list[npt.NDArray[np.int64]]] = {split: [] for split in SPLITS}
+    for label in range(len(CLASSES)):
+        rows = np.flatnonzero(labels == label)
+        rows = rows[np.random.RandomState(label).permutation(len(rows))]
+        test = round(len(rows) / 3)
+        parts["test"].append(rows[:test])
+        parts["validation"].append(rows[test : test + VALIDATION_PER_CLASS])
+        parts["train"].append(rows[test + VALIDATION_PER_CLASS :])
+    return {split: np.sort(np.concatenate(rows)) for split, rows in parts.items()}
+
+
+@cache
+def _all() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    scaled = (digits.images * (255.0 / 16.0)).astype(np.float32)
+    pictures = np.empty((len(scaled), SIZE, SIZE, 3), np.uint8)
+    for row, scan in enumerate(scaled):
+        large = np.asarray(Image.fromarray(scan).resize((SIZE, SIZE), Image.Resampling.BICUBIC))
+        pictures[row] = np.clip(np.rint(large), 0, 255).astype(np.uint8)[..., None]
+    pictures.setflags(write=False)
+    return pictures, digits.target.astype(np.int64)

@@ -1,0 +1,140 @@
+"""Pictures kept as encoded files (JPEG, PNG): read by a source, decoded by threads, brought to one size."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from robench.data.base import Geometry
+from robench.data.decode import CorruptImageError, decode
+from robench.errors import RobenchError
+
+_SAMPLED = 64
+
+
+class Source(Protocol):
+    """Where encoded pictures come from: a folder, a tar, a Parquet file."""
+
+    def __len__(self) -> int: ...
+
+    def name(self, position: int) -> str:
+        """Return what an error message calls picture ``position``."""
+        ...
+
+    def fetch(self, position: int) -> bytes:
+        """Return the bytes of picture ``position``; called from several threads."""
+        ...
+
+    def identity(self) -> bytes:
+        """Return bytes that differ when names, order or sizes differ."""
+        ...
+
+
+class EncodedImages:
+    """Encoded pictures with labels; see :class:`robench.data.base.Images`.
+
+    Args:
+        source: gives the bytes of each picture.
+        labels: int64 of shape (N,), or None.
+        classes: class names by label, or None.
+        files: a name for every picture, or None.
+        geometry: resize and crop after decoding.
+        workers: decoding threads; None: one per core that this process may use.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        labels: npt.NDArray[np.int64] | None,
+        classes: Sequence[str] | None,
+        *,
+        files: Sequence[str] | None = None,
+        geometry: Geometry | None = None,
+        workers: int | None = None,
+    ) -> None:
+        self.source, self.labels, self.classes, self.files = source, labels, classes, files
+        self.geometry = geometry or Geometry()
+        self.workers = workers if workers is not None else available_cores()
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def read(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        """Return pictures as uint8 of shape (n, H, W, 3), decoded by threads.
+
+        Raises:
+            CorruptImageError: a picture cannot be decoded.
+            RobenchError: a file cannot be read, or sizes differ after the geometry.
+        """
+        if len(indices) == 0:
+            return np.empty((0, 1, 1, 3), np.uint8)
+        first = self.read_one(int(indices[0]))
+        stack = np.empty((len(indices), *first.shape), np.uint8)
+        stack[0] = first
+
+        def fill(span: range) -> None:
+            for row in span:
+                picture = self.read_one(int(indices[row]))
+                if picture.shape != first.shape:
+                    raise self._sizes_differ(int(indices[row]), picture.shape, int(indices[0]), first.shape)
+                stack[row] = picture
+
+        workers = min(self.workers, len(indices) - 1)
+        if workers <= 1:
+            fill(range(1, len(indices)))
+        else:
+            spans = [range(1 + w, len(indices), workers) for w in range(workers)]
+            for done in [_pool().submit(fill, span) for span in spans]:
+                done.result()
+        return stack
+
+    def read_one(self, position: int) -> npt.NDArray[np.uint8]:
+        """Return one picture, uint8 of shape (H, W, 3)."""
+        try:
+            data = self.source.fetch(position)
+        except OSError as error:
+            raise CorruptImageError(self.source.name(position), error.strerror or error) from error
+        return decode(data, self.geometry, self.source.name(position))
+
+    def checksum(self) -> str:
+        """Return a SHA-256 over names, sizes, labels, and the bytes of 64 pictures spread over the set."""
+        digest = hashlib.sha256(self.source.identity())
+        if self.labels is not None:
+            digest.update(self.labels.tobytes())
+        for position in sorted({i * len(self) // _SAMPLED for i in range(_SAMPLED)} if len(self) else ()):
+            digest.update(hashlib.sha256(self.source.fetch(position)).digest())
+        return digest.hexdigest()
+
+    def _sizes_differ(
+        self, position: int, shape: tuple[int, ...], other: int, expected: tuple[int, ...]
+    ) -> RobenchError:
+        return RobenchError(
+            f"{self.source.name(position)} is {shape[0]} x {shape[1]} pixels, but {self.source.name(other)} is"
+            f" {expected[0]} x {expected[1]}; one batch needs one size.",
+            hint="Set --resize and --crop.",
+        )
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_lock = threading.Lock()
+_shared: dict[int, ThreadPoolExecutor] = {}
+
+
+def _pool() -> ThreadPoolExecutor:
+    """Return this process's decoding threads (made anew after a fork)."""
+    with _lock:
+        if os.getpid() not in _shared:
+            _shared.clear()
+            _shared[os.getpid()] = ThreadPoolExecutor(max(2, available_cores()), thread_name_prefix="robench-decode")
+        return _shared[os.getpid()]

@@ -1,0 +1,27 @@
+"""A clean test set as a suite of one cell."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from robench.data.find import open_images
+from robench.errors import RobenchError
+from robench.suites.base import OpenOptions, Suite
+from robench.suites.opened import OpenedSuite, view_of
+
+
+def open_clean(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedSuite:
+    """Open any labelled set; without a path the embedded digits.
+
+    Raises:
+        RobenchError: nothing known at ``data``, or a set without labels.
+    """
+    split = str(options.extra.get("split", "test"))
+    images = open_images(data or "digits", split=split, geometry=options.geometry, workers=options.workers)
+    if images.labels is None:
+        raise RobenchError(f"{data} has no labels.", hint="A clean set needs a label for every picture.")
+    classes = len(images.classes) if images.classes is not None else int(images.labels.max()) + 1
+    suite = replace(suite, dataset=str(data or "digits").rsplit("/", 1)[-1], num_classes=classes)
+    protocol = {"checksum": images.checksum(), "split": split}
+    return OpenedSuite(suite, "published", lambda _: view_of(images), protocol, options, images.classes)

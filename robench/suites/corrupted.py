@@ -1,0 +1,198 @@
+"""The -C suites on 32x32 pictures: published arrays, or corruptions generated from the clean set."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from robench.data.arrays import ArrayImages, map_npy
+from robench.data.base import Images
+from robench.data.encoded import available_cores
+from robench.data.find import open_images
+from robench.errors import RobenchError
+from robench.suites.base import Cell, OpenOptions, Suite
+from robench.suites.opened import OpenedSuite, Transform, View, choose_cells, view_of
+
+if TYPE_CHECKING:
+    import torch
+
+SEVERITIES = 5
+
+
+def open_digits(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedSuite:
+    """Open digits-c: the embedded test split, corrupted on the fly."""
+    if data is not None and str(data) != "digits":
+        raise RobenchError(
+            f"{suite.name} has its data embedded and takes none; found {data}.",
+            hint="Leave --data out, or choose the suite of your data ('robench suites list').",
+        )
+    return open_generated(suite, open_images("digits"), options)
+
+
+def open_cifar(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedSuite:
+    """Open CIFAR-10-C or CIFAR-100-C: published ``.npy`` files, or the clean test set to corrupt.
+
+    Raises:
+        RobenchError: neither is at ``data``, or the files differ from the published layout.
+    """
+    if data is None:
+        raise RobenchError(
+            f"{suite.name} needs data: the published files or the clean test set.",
+            hint=f"Give --data DIR; 'robench data download {suite.name}' fetches the published files.",
+        )
+    if (folder := find_published(data)) is not None:
+        return open_published(suite, folder, options)
+    return open_generated(suite, open_images(data, split="test", workers=options.workers), options)
+
+
+def find_published(data: Path) -> Path | None:
+    """Return the folder with ``labels.npy``: ``data`` itself or one level down."""
+    if (data / "labels.npy").is_file():
+        return data
+    return next((found.parent for found in sorted(data.glob("*/labels.npy"))), None) if data.is_dir() else None
+
+
+def open_generated(suite: Suite, clean: Images, options: OpenOptions) -> OpenedSuite:
+    """Open a -C suite whose pictures are made from clean ones as they are read."""
+    if clean.labels is None:
+        raise RobenchError("The clean set has no labels.", hint="Give a labelled test set.")
+    cells = choose_cells(suite, options)
+    if options.conditions is None:  # held-out corruptions are made only where asked for
+        cells = tuple(cell for cell in cells if cell.condition not in _extra())
+
+    def view(cell: Cell) -> View:
+        return view_of(clean, None if cell.condition == "clean" else corruption(cell, options))
+
+    protocol: dict[str, Any] = {"clean": clean.checksum(), **frost_record(options)}
+    return OpenedSuite(replace(suite, cells=cells), "generated", view, protocol, options, clean.classes)
+
+
+def corruption(cell: Cell, options: OpenOptions) -> Transform:
+    """Return the function that corrupts a batch for this cell."""
+    severity = cell.severity or 1
+
+    def transform(pixels: torch.Tensor, index: npt.NDArray[np.int64]) -> torch.Tensor:
+        from robench.corruptions import corrupt  # late: it imports torch
+
+        return corrupt(pixels, cell.condition, severity, index=index, seed=options.seed, frost=options.frost_dir)
+
+    return transform
+
+
+def frost_record(options: OpenOptions) -> dict[str, str]:
+    """Return a checksum of the user's frost pictures, or nothing where the built-in textures are used."""
+    if options.frost_dir is None:
+        return {}
+    digest = hashlib.sha256()
+    for file in sorted(Path(options.frost_dir).iterdir()):
+        digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return {"frost": digest.hexdigest()}
+
+
+def open_published(suite: Suite, folder: Path, options: OpenOptions) -> OpenedSuite:
+    """Open published arrays: one file a corruption, five blocks of rows by rising severity, one label file.
+
+    The clean cell is there where the clean test set lies beside the files (or at ``extra["clean"]``); its labels
+    are then compared with theirs.
+
+    Raises:
+        RobenchError: a file is missing, damaged, of another shape or type, or the labels do not repeat.
+    """
+    labels = _block_labels(folder / "labels.npy")
+    clean = _clean_beside(folder, labels, options)
+    cells = _cells_of_files(suite, folder, options, clean is not None)
+    conditions = list(dict.fromkeys(cell.condition for cell in cells if cell.condition != "clean"))
+    files = {condition: _condition_file(folder / f"{condition}.npy", len(labels)) for condition in conditions}
+
+    def view(cell: Cell) -> View:
+        if cell.severity is None:
+            assert clean is not None  # _cells_of_files gave no clean cell otherwise
+            return view_of(clean)
+        index = np.arange(len(labels), dtype=np.int64)
+        return View(files[cell.condition], index + (cell.severity - 1) * len(labels), index, labels)
+
+    protocol: dict[str, Any] = {"files": _checksums(list(files.values()), conditions)}
+    protocol["labels"] = hashlib.sha256(labels.tobytes()).hexdigest()
+    if clean is not None:
+        protocol["clean"] = clean.checksum()
+    classes = clean.classes if clean is not None else None
+    return OpenedSuite(replace(suite, cells=cells), "published", view, protocol, options, classes)
+
+
+def _block_labels(path: Path) -> npt.NDArray[np.int64]:
+    """Return the labels of one severity: the published file repeats them five times."""
+    labels = np.asarray(map_npy(path, ndim=1, dtype=None))
+    if labels.dtype.kind not in "iu" or len(labels) % SEVERITIES:
+        raise RobenchError(
+            f"{path}: expected integers, five equal blocks of labels; found {labels.dtype} of shape {labels.shape}.",
+            hint="Fetch labels.npy of the set again; a CIFAR-C set has 5 x 10,000 labels.",
+        )
+    blocks = labels.reshape(SEVERITIES, -1).astype(np.int64)
+    if (blocks != blocks[0]).any():
+        raise RobenchError(
+            f"{path}: the labels of severity 1 are not repeated for severities 2 to 5.",
+            hint="The file is of another set, or its rows were shuffled; fetch it again.",
+        )
+    return blocks[0]
+
+
+def _condition_file(path: Path, per_severity: int) -> ArrayImages:
+    array = map_npy(path)
+    if len(array) != SEVERITIES * per_severity:
+        raise RobenchError(
+            f"{path}: expected {SEVERITIES * per_severity:,} pictures (5 severities of {per_severity:,}, as labels.npy"
+            f" says); found {len(array):,}.",
+            hint="The file is incomplete or of another set; fetch it again ('robench data verify').",
+        )
+    return ArrayImages(array, name=str(path), source=path)
+
+
+def _cells_of_files(suite: Suite, folder: Path, options: OpenOptions, clean: bool) -> tuple[Cell, ...]:
+    """Return the cells to run: all asked for; without a wish, held-out corruptions only if their files are there."""
+    cells = [cell for cell in choose_cells(suite, options) if cell.condition != "clean" or clean]
+    missing = {c.condition for c in cells if c.severity and not (folder / f"{c.condition}.npy").is_file()}
+    if options.conditions is None:
+        missing -= set(_extra())
+        cells = [c for c in cells if c.condition not in _extra() or (folder / f"{c.condition}.npy").is_file()]
+    if missing:
+        present = sorted(p.stem for p in folder.glob("*.npy") if p.stem != "labels")
+        raise RobenchError(
+            f"{folder} lacks {', '.join(f'{name}.npy' for name in sorted(missing))}.",
+            hint=f"Fetch the rest, or measure what is there with --conditions {','.join(present) or '...'}.",
+        )
+    return tuple(cells)
+
+
+def _clean_beside(folder: Path, labels: npt.NDArray[np.int64], options: OpenOptions) -> Images | None:
+    """Open the clean test set where there is one, after comparing its labels with the corrupted set's."""
+    from robench.data.cifar import find_layout
+
+    wished = options.extra.get("clean")
+    places = [Path(wished)] if wished else [p for p in (folder, folder.parent) if find_layout(p)]
+    if not places:
+        return None
+    clean = open_images(places[0], split="test", workers=options.workers)
+    if clean.labels is None or not np.array_equal(clean.labels, labels):
+        raise RobenchError(
+            f"The labels in {folder / 'labels.npy'} differ from those of the clean test set at {places[0]}.",
+            hint="One of the two is reordered or of another set; both must be in the order of the published test set.",
+        )
+    return clean
+
+
+def _checksums(images: list[ArrayImages], names: list[str]) -> dict[str, str]:
+    """Return the SHA-256 of every file; hashing leaves Python's lock, so files are hashed side by side."""
+    with ThreadPoolExecutor(available_cores()) as pool:
+        return dict(zip(names, pool.map(ArrayImages.checksum, images), strict=True))
+
+
+def _extra() -> tuple[str, ...]:
+    from robench.corruptions.severities import EXTRA
+
+    return tuple(EXTRA)
