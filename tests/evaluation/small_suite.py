@@ -1,0 +1,77 @@
+"""A small suite on real digits, in memory, and a small model for it: what tests of the engine run on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from robench.errors import RobenchError
+from robench.evaluation import EvaluationOptions, evaluate_suite
+from robench.models.base import Model, Preprocessing
+from robench.suites.base import Batch, Cell, Suite
+
+CELLS = (Cell("clean"), *(Cell(name, s) for name in ("gaussian_noise", "contrast", "fog") for s in range(1, 6)))
+
+
+class SmallSuite:
+    """Digits darkened a little more with every severity; ``broken`` cells cannot be read."""
+
+    source = "generated"
+    classes = tuple("0123456789")
+
+    def __init__(self, images: int = 120, seconds_a_cell: float = 0.0, broken: tuple[str, ...] = ()) -> None:
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        pixels = (digits.images[:images] * 15.9).astype(np.uint8)
+        self.images = torch.from_numpy(pixels)[:, None].repeat(1, 3, 1, 1)
+        self.labels = digits.target[:images].astype(np.int64)
+        self.pause, self.broken = seconds_a_cell, broken
+        self.read: list[str] = []
+        self.protocol: dict[str, Any] = {"suite": "small-c", "version": 1, "images": images, "seed": 0}
+        self.suite = Suite("small-c", "Small", "classification", "digits", 10, CELLS, ("clean", "corruption"))
+
+    def length(self, cell: Cell) -> int:
+        return len(self.images)
+
+    def batches(
+        self, cell: Cell, batch_size: int, *, start: int = 0, stop: int | None = None, device: str = "cpu"
+    ) -> Iterator[Batch]:
+        self.read.append(cell.name)
+        time.sleep(self.pause)
+        if cell.name in self.broken:
+            raise RobenchError(f"{cell.name}/7.JPEG cannot be decoded.")
+        for begin in range(start, stop or len(self.images), batch_size):
+            piece = slice(begin, min(begin + batch_size, stop or len(self.images)))
+            shade = 1.0 - 0.15 * (cell.severity or 0)
+            index = np.arange(piece.start, piece.stop)
+            yield Batch((self.images[piece] * shade).to(torch.uint8), index, self.labels[piece])
+
+
+def small_model(seed: int = 0, classes: int = 10) -> Model:
+    """Return a linear model on the pixels with weights from a seed."""
+    generator = torch.Generator().manual_seed(seed)
+    layer = torch.nn.Linear(3 * 8 * 8, classes)
+    with torch.no_grad():
+        layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * 0.2)
+        layer.bias.zero_()
+    module = torch.nn.Sequential(torch.nn.Flatten(), layer)
+    return Model(f"linear-{seed}", module, classes, Preprocessing(), hash=f"seed-{seed}-{classes}")
+
+
+def measure_slowly(out: str, seconds_a_cell: float) -> None:
+    """Evaluate with a pause in every cell; the target of processes that get killed."""
+    torch.set_num_threads(1)
+    evaluate_suite(small_model(), SmallSuite(seconds_a_cell=seconds_a_cell), out, EvaluationOptions(device="cpu"))
+
+
+def run_bytes(out: Path) -> dict[str, bytes]:
+    """Return the bytes of every predictions file of a run."""
+    # A write cut short leaves a hidden file beside, which nothing reads.
+    files = sorted((out / "predictions").glob("[!.]*"))
+    return {path.name: path.read_bytes() for path in files}

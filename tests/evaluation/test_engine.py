@@ -1,0 +1,164 @@
+"""The engine: nothing twice, nothing lost, nothing wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_suite import CELLS, SmallSuite, run_bytes, small_model
+
+from robench.errors import RobenchError
+from robench.evaluation import EvaluationOptions, default_folder, evaluate_suite
+from robench.models.base import Model, Preprocessing
+from robench.predictions import RunFolder
+
+CPU = EvaluationOptions(device="cpu")
+
+
+def test_predictions_equal_a_plain_loop(tmp_path: Path) -> None:
+    suite, model = SmallSuite(), small_model()
+    run = evaluate_suite(model, suite, tmp_path / "r", EvaluationOptions(device="cpu", batch_size=32)).run
+    assert run.done() == [cell.name for cell in CELLS]
+    for cell in CELLS:
+        found = run.read(cell.name)
+        images = torch.cat([batch.images for batch in suite.batches(cell, 50)])
+        with torch.no_grad():
+            logits = model.module(images.float() / 255)
+        np.testing.assert_array_equal(found.predicted, logits.argmax(1).numpy())
+        np.testing.assert_array_equal(found.target, suite.labels)
+        np.testing.assert_array_equal(found.index, np.arange(len(suite.labels)))
+        expected = torch.nn.functional.cross_entropy(logits, torch.from_numpy(suite.labels), reduction="none")
+        np.testing.assert_allclose(found.nll, expected.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_normalisation_is_applied(tmp_path: Path) -> None:
+    seen = []
+
+    def module(x: torch.Tensor) -> torch.Tensor:
+        seen.append(x.clone())
+        return torch.zeros(len(x), 10)
+
+    mean, std = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
+    model = Model("probe", module, 10, Preprocessing(mean=mean, std=std), hash="probe")
+    suite = SmallSuite(10)
+    evaluate_suite(model, suite, tmp_path / "r", CPU, cells=[CELLS[0]])
+    shape = (1, 3, 1, 1)
+    expected = (suite.images.float() / 255 - torch.tensor(mean).view(shape)) / torch.tensor(std).view(shape)
+    torch.testing.assert_close(torch.cat(seen), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_finished_cell_is_never_run_twice_and_a_damaged_one_is(tmp_path: Path) -> None:
+    evaluate_suite(small_model(), SmallSuite(), tmp_path / "r", CPU)
+    before = run_bytes(tmp_path / "r")
+    again = SmallSuite()
+    assert evaluate_suite(small_model(), again, tmp_path / "r", CPU).fresh == []
+    assert again.read == []
+    path = RunFolder.open(tmp_path / "r").cell_path("fog/3")
+    data = bytearray(path.read_bytes())
+    data[100] ^= 255
+    path.write_bytes(data)
+    assert evaluate_suite(small_model(), again, tmp_path / "r", CPU).fresh == ["fog/3"]
+    assert run_bytes(tmp_path / "r") == before
+
+
+def test_the_same_run_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in "ab":
+        evaluate_suite(small_model(), SmallSuite(), tmp_path / name, CPU)
+    assert run_bytes(tmp_path / "a") == run_bytes(tmp_path / "b")
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 120, 500])
+def test_batch_size_changes_only_float_noise(tmp_path: Path, batch_size: int) -> None:
+    a = evaluate_suite(small_model(), SmallSuite(), tmp_path / "a", CPU).run
+    b = evaluate_suite(small_model(), SmallSuite(), tmp_path / "b", EvaluationOptions("cpu", batch_size=batch_size)).run
+    for cell in ("clean", "fog/5"):
+        np.testing.assert_array_equal(a.read(cell).predicted, b.read(cell).predicted)
+        np.testing.assert_allclose(a.read(cell).confidence, b.read(cell).confidence, rtol=1e-5)
+
+
+def test_an_unreadable_cell_fails_and_the_rest_goes_on(tmp_path: Path) -> None:
+    outcome = evaluate_suite(small_model(), SmallSuite(broken=("fog/2",)), tmp_path / "r", CPU)
+    assert list(outcome.failures) == ["fog/2"]
+    assert "7.JPEG" in outcome.failures["fog/2"]
+    assert len(outcome.run.done()) == len(CELLS) - 1
+    healed = evaluate_suite(small_model(), SmallSuite(), tmp_path / "r", CPU)
+    assert healed.fresh == ["fog/2"]
+
+
+def test_logits_that_are_not_finite_end_the_run_and_keep_what_was_done(tmp_path: Path) -> None:
+    calls = []
+
+    def module(x: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        return torch.full((len(x), 10), float("nan") if len(calls) > 2 else 0.0)
+
+    model = Model("sick", module, 10, Preprocessing(), hash="sick")
+    with pytest.raises(RobenchError, match=r"In cell 'gaussian_noise/2' .* 120 of 120"):
+        evaluate_suite(model, SmallSuite(), tmp_path / "r", CPU)
+    assert RunFolder.open(tmp_path / "r").done() == ["clean", "gaussian_noise/1"]
+
+
+def test_a_model_of_other_classes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RobenchError, match="puts out 7 classes; the suite needs 10"):
+        evaluate_suite(small_model(classes=7), SmallSuite(), tmp_path / "r", CPU)
+
+
+def test_an_image_size_the_model_cannot_take_is_refused(tmp_path: Path) -> None:
+    model = small_model()
+    model.preprocessing = Preprocessing(input_size=(32, 32))
+    with pytest.raises(RobenchError, match="needs images of 32 x 32 pixels; the suite gives 8 x 8"):
+        evaluate_suite(model, SmallSuite(), tmp_path / "r", CPU)
+
+
+def test_another_model_is_not_mixed_into_a_run(tmp_path: Path) -> None:
+    evaluate_suite(small_model(), SmallSuite(), tmp_path / "r", CPU, cells=[CELLS[0]])
+    with pytest.raises(RobenchError, match="model: there seed-0"):
+        evaluate_suite(small_model(seed=1), SmallSuite(), tmp_path / "r", CPU)
+    with pytest.raises(RobenchError, match=r"protocol\.images: there 120, now 60"):
+        evaluate_suite(small_model(), SmallSuite(60), tmp_path / "r", CPU)
+    with pytest.raises(RobenchError, match="precision: there fp32, now bf16"):
+        evaluate_suite(small_model(), SmallSuite(), tmp_path / "r", EvaluationOptions("cpu", precision="bf16"))
+
+
+def test_the_default_folder_tells_models_and_protocols_apart() -> None:
+    folders = {
+        default_folder(small_model(), SmallSuite(), CPU),
+        default_folder(small_model(seed=1), SmallSuite(), CPU),
+        default_folder(small_model(), SmallSuite(60), CPU),
+    }
+    assert len(folders) == 3
+    assert default_folder(small_model(), SmallSuite(), CPU) == default_folder(
+        small_model(), SmallSuite(), EvaluationOptions("cpu", batch_size=3)
+    )
+
+
+def test_running_out_of_memory_halves_the_batch(tmp_path: Path) -> None:
+    inner = small_model()
+
+    def module(x: torch.Tensor) -> torch.Tensor:
+        if len(x) > 40:
+            raise torch.OutOfMemoryError("too big")
+        return inner.module(x)
+
+    greedy = Model("greedy", module, 10, Preprocessing(), hash=inner.hash)
+    run = evaluate_suite(greedy, SmallSuite(), tmp_path / "a", CPU).run
+    expected = evaluate_suite(inner, SmallSuite(), tmp_path / "b", EvaluationOptions("cpu", batch_size=32)).run
+    np.testing.assert_array_equal(run.read("fog/3").nll, expected.read("fog/3").nll)
+    assert run.read_log()[-1]["batch_size"] == 32
+
+
+def test_a_single_image_that_does_not_fit_is_said(tmp_path: Path) -> None:
+    def module(x: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("too big")
+
+    with pytest.raises(RobenchError, match="Not enough memory on cpu"):
+        evaluate_suite(Model("x", module, 10, Preprocessing(), hash="x"), SmallSuite(), tmp_path / "r", CPU)
+
+
+def test_a_missing_device_is_said(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("a CUDA device is here")
+    with pytest.raises(RobenchError, match="No CUDA device"):
+        evaluate_suite(small_model(), SmallSuite(), tmp_path / "r", EvaluationOptions("cuda"))
