@@ -77,25 +77,26 @@ def evaluate(
     opening = _open_options(given)
     if models is not None or "," in suite or cluster is not None:
         return _grid(given, options, opening)
-    loaded = _model_options(given)
+    from robench.suites import open_suite
+
+    opened = open_suite(suite, data, opening)
+    loaded = load_models(given, opened.suite.num_classes)
     if dry_run:
-        return _say_plan(loaded, suite, data, opening, options)
-    result = _evaluate_one(loaded, given, options, opening)
+        return _say_plan(loaded, opened, options)
+    result = _evaluate_one(loaded, opened, given, options)
     _print(result, quiet=quiet, as_json=json_)
     return 1 if result.failures else 0
 
 
-def _evaluate_one(loaded: Any, given: dict[str, Any], options: Any, opening: Any) -> Result:
+def _evaluate_one(loaded: Any, opened: Any, given: dict[str, Any], options: Any) -> Result:
     from robench.api import evaluate as run_evaluation
 
     try:
         return run_evaluation(
             loaded,
-            given["suite"],
-            data=given["data"],
+            opened,
             out=given["out"],
             options=options,
-            open_options=opening,
             resamples=given["resamples"],
             quiet=given["quiet"] or given["json_"],
         )
@@ -142,18 +143,17 @@ def _open_options(given: dict[str, Any]) -> Any:
     )
 
 
-def _model_options(given: dict[str, Any]) -> Any:
+def load_models(given: dict[str, Any], suite_classes: int) -> Any:
     """Load the model that the options name (several: an ensemble)."""
     from robench.cli.common import parse_floats
     from robench.models import ensemble, load_model, preset
-    from robench.suites import get
 
     if not given["model"]:
         raise RobenchError("No model given.", hint="Add --model PATH (or timm:NAME, reference:digits/augmix, ...).")
     mean, std = parse_floats(given["mean"], "--mean"), parse_floats(given["std"], "--std")
     if given["norm_preset"]:
         mean, std = preset(given["norm_preset"])
-    classes = given["num_classes"] or get(given["suite"]).num_classes
+    classes = given["num_classes"] or suite_classes
     loaded = [
         load_model(spec, arch=given["arch"], num_classes=classes, mean=mean, std=std, ema=given["ema"])
         for spec in given["model"]
@@ -164,13 +164,12 @@ def _model_options(given: dict[str, Any]) -> Any:
     return model
 
 
-def _say_plan(model: Any, suite: str, data: Path | None, opening: Any, options: Any) -> int:
+def _say_plan(model: Any, opened: Any, options: Any) -> int:
     from robench.evaluation import default_folder
-    from robench.suites import open_suite
 
-    opened = open_suite(suite, data, opening)
     images = sum(opened.length(cell) for cell in opened.suite.cells)
-    print(f"{model.name} on {suite} ({opened.source}): {len(opened.suite.cells)} cells, {images:,} images")
+    cells = len(opened.suite.cells)
+    print(f"{model.name} on {opened.suite.name} ({opened.source}): {cells} cells, {images:,} images")
     print(f"into {default_folder(model, opened, options)}")
     return 0
 
