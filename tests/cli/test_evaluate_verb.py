@@ -1,0 +1,167 @@
+"""``robench evaluate`` as a user types it: the whole way, and what each mistake is answered with."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from robench.cli.main import main
+
+QUICK = ["--limit", "40", "--corruption", "contrast", "--severity", "1,5", "--resamples", "50", "--device", "cpu"]
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    from robench.models.architectures import build
+
+    torch.manual_seed(0)
+    path = tmp_path / "wrn.pth"
+    weights = build("wrn-10-1", num_classes=10).state_dict()
+    torch.save({"state_dict": {f"module.{k}": v for k, v in weights.items()}, "epoch": 3}, path)
+    return path
+
+
+def complain(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Run a command that must fail as a user's mistake does, and return what it said."""
+    assert main(list(arguments)) == 2
+    said = capsys.readouterr()
+    assert "Traceback" not in said.err + said.out
+    return said.err
+
+
+def test_a_checkpoint_on_digits(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["evaluate", "-m", str(checkpoint), "--arch", "wrn-10-1", "-s", "digits-c", *QUICK]
+    assert main([*command, "--norm-preset", "half", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [cell["name"] for cell in document["cells"]] == ["clean", "contrast/1", "contrast/5"]
+    assert document["model"]["preprocessing"]["mean"] == [0.5, 0.5, 0.5]
+    assert not document["suite"]["complete"]
+    (run,) = Path("runs/digits-c").iterdir()
+    before = {p.name: p.read_bytes() for p in (run / "predictions").iterdir()}
+    assert main([*command, "--norm-preset", "half", "-q"]) == 0
+    assert {p.name: p.read_bytes() for p in (run / "predictions").iterdir()} == before
+    assert main(["metrics", str(run), "--metric", "adaptive_ece,error"]) == 0
+    assert "contrast/5" in capsys.readouterr().out
+
+
+def test_any_callable_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.py").write_text(
+        "import torch\n"
+        "def make():\n"
+        "    torch.manual_seed(0)\n"
+        "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3072, 10))\n"
+    )
+    assert main(["evaluate", "-m", "python:mine.py:make", "-s", "digits-c", *QUICK]) == 0
+    assert "mean corruption error" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["-m", "gone.pth", "--arch", "wrn-10-1", "-s", "digits-c"], "gone.pth"),
+        (["-m", "{checkpoint}", "--arch", "wrn-10-1", "-s", "digit-c"], "Did you mean 'digits-c'"),
+        (["-m", "{checkpoint}", "--arch", "wrn-10-1", "-s", "digits-c", "--corruption", "contrst"], "'contrast'"),
+        (["-m", "{checkpoint}", "--arch", "wrn-10-1", "-s", "digits-c", "--severity", "6"], "from 1 to 5"),
+        (["-m", "{checkpoint}", "--arch", "wrn-10-2", "-s", "digits-c"], "wrn-10-1"),
+        (["-m", "{checkpoint}", "--arch", "wrn-10-1", "--num-classes", "7", "-s", "digits-c"], "7"),
+        (["-m", "{checkpoint}", "--arch", "wrn-10-1", "-s", "digits-c", "--mean", "0.5,x"], "--mean takes 3 numbers"),
+        (["-m", "{checkpoint}", "--arch", "wrn-10-1", "-s", "digits-c", "--precision", "fp8"], "fp32, bf16, fp16"),
+        (["-m", "{checkpoint}", "--arch", "wrn-10-1", "-s", "cifar10-c", "--data", "{empty}"], "{empty}"),
+        (["-s", "digits-c"], "No model given"),
+    ],
+)
+def test_mistakes(
+    arguments: list[str], expected: str, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "notes.txt").write_text("nothing here")
+    names = {"checkpoint": str(checkpoint), "empty": str(empty)}
+    said = complain(capsys, "evaluate", *(part.format(**names) for part in arguments))
+    assert expected.format(**names) in said
+
+
+def test_a_folder_of_another_model_is_refused(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["evaluate", "-m", str(checkpoint), "--arch", "wrn-10-1", "-s", "digits-c", "-o", "here", *QUICK, "-q"]
+    assert main(command) == 0
+    said = complain(capsys, *command, "--norm-preset", "cifar10")
+    assert "preprocessing.mean" in said
+    assert "--out" in said
+
+
+def test_a_model_that_puts_out_nan(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("nan.py").write_text(
+        "import torch\ndef make():\n    return lambda x: torch.full((len(x), 10), float('nan'))\n"
+    )
+    said = complain(capsys, "evaluate", "-m", "python:nan.py:make", "-s", "digits-c", *QUICK)
+    assert "In cell 'clean'" in said
+    assert "40 of 40" in said
+
+
+def test_unknown_options_and_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "No such option" in complain(capsys, "evaluate", "--modell", "x")
+    assert "No such command" in complain(capsys, "evalute")
+
+
+def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tmp_path: Path) -> None:
+    Path("slow.py").write_text(
+        "import time, torch\n"
+        "def make():\n"
+        "    layer = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3072, 10))\n"
+        "    def model(x):\n"
+        "        print('batch', flush=True)\n"
+        "        time.sleep(0.5)\n"
+        "        return layer(x)\n"
+        "    return model\n"
+    )
+    command = [sys.executable, "-m", "robench", "evaluate", "-m", "python:slow.py:make", "-s", "digits-c", "-q"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=os.environ
+    )
+    assert process.stdout is not None
+    for _ in range(5):  # beyond the first cell
+        process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "finished cells are kept" in said
+    assert "robench evaluate -m python:slow.py:make" in said
+    assert "Traceback" not in said
+    (run,) = (tmp_path / "runs" / "digits-c").iterdir()
+    assert (run / "predictions" / "clean.parquet").exists()
+
+
+def test_published_files_equal_what_they_were_made_of(tmp_path: Path, checkpoint: Path) -> None:
+    """CIFAR-10-C read from .npy files in the published layout gives the predictions of a plain loop."""
+    from robench.models import load_model
+    from robench.predictions import RunFolder
+
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "CIFAR-10-C"
+    folder.mkdir()
+    pixels = rng.integers(0, 256, (50000, 32, 32, 3), dtype=np.uint8)
+    labels = np.tile(rng.integers(0, 10, 10000, dtype=np.uint8), 5)
+    np.save(folder / "fog.npy", pixels)
+    np.save(folder / "labels.npy", labels)
+    command = ["evaluate", "-m", str(checkpoint), "--arch", "wrn-10-1", "-s", "cifar10-c", "--data", str(folder)]
+    assert main([*command, "--corruption", "fog", "--severity", "3", "--limit", "64", "-o", "run", "-q"]) == 0
+    found = RunFolder.open("run").read("fog/3")
+    chosen = pixels[20000 + found.index]
+    model = load_model(str(checkpoint), arch="wrn-10-1", num_classes=10)
+    with torch.no_grad():
+        logits = model.module(torch.from_numpy(chosen).permute(0, 3, 1, 2).float() / 255)
+    np.testing.assert_array_equal(found.predicted, logits.argmax(1).numpy())
+    np.testing.assert_array_equal(found.target, labels[20000 + found.index])

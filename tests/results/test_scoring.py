@@ -1,0 +1,196 @@
+"""From a run to a result: every figure against brute force on the stored predictions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from robench.errors import RobenchError
+from robench.predictions import Predictions, RunFolder, RunRecord
+from robench.results import load, save, score_run
+from robench.results.comparing import compare_runs
+from robench.results.loading import migrate, parse
+from robench.results.summaries import CellArrays, corrupted_conditions, summarise
+from robench.suites.base import Cell
+
+CORRUPTIONS = ("gaussian_noise", "fog", "contrast")
+CELLS = ("clean", *(f"{name}/{s}" for name in CORRUPTIONS for s in range(1, 6)))
+IMAGES = 300
+
+
+def make_columns(strength: float, seed: int, images: int = IMAGES) -> Predictions:
+    """Return predictions of a ten-class softmax on noisy logits, computed the plain way."""
+    rng = np.random.default_rng(seed)
+    target = np.arange(images) % 10
+    logits = torch.from_numpy(rng.standard_normal((images, 10)) + strength * np.eye(10)[target])
+    p = torch.softmax(logits, 1).numpy()
+    rows = np.arange(images)
+    return Predictions(
+        index=rows,
+        target=target.astype(np.int32),
+        predicted=p.argmax(1).astype(np.int32),
+        confidence=p.max(1).astype(np.float32),
+        target_probability=p[rows, target].astype(np.float32),
+        nll=-np.log(p[rows, target]).astype(np.float32),
+        brier=((p - np.eye(10)[target]) ** 2).sum(1).astype(np.float32),
+        entropy=-(p * np.log(p)).sum(1).astype(np.float32),
+        top5=np.argsort(-p, 1)[:, :5].astype(np.int32),
+    )
+
+
+def make_run(path: Path, *, better: float = 0.0, cells: tuple[str, ...] = CELLS, model: str = "m") -> RunFolder:
+    suite = {
+        "name": "digits-c", "title": "t", "task": "classification", "version": 1, "dataset": "digits",
+        "num_classes": 10, "source": "generated", "normaliser": None, "subset": None,
+        "summary": ["clean", "corruption"], "cells": list(CELLS), "protocol": {"suite": "digits-c", "seed": 0},
+    }  # fmt: skip
+    info = {
+        "suite": suite,
+        "model": {"name": model, "hash": model, "num_classes": 10, "preprocessing": {}, "card": {}},
+        "environment": {"torch": "x"},
+    }
+    run = RunFolder.create(path, RunRecord({"model": model, "protocol": suite["protocol"]}, CELLS, info))
+    for i, name in enumerate(cells):
+        severity = Cell.parse(name).severity or 0
+        run.write(name, make_columns(5.0 - 0.8 * severity + better, seed=i))
+        run.log({"cell": name, "images": IMAGES, "seconds": 0.5})
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return make_run(tmp_path_factory.mktemp("run") / "r")
+
+
+def test_summaries_are_the_means_of_the_cells(run: RunFolder) -> None:
+    result = score_run(run, resamples=50)
+    error = {name: float(np.mean(~run.read(name).correct)) for name in CELLS}
+    corrupted = [error[name] for name in CELLS if name != "clean"]
+    assert result.summary["clean_error"].value == pytest.approx(error["clean"])
+    assert result.summary["mean_corruption_error"].value == pytest.approx(np.mean(corrupted))
+    assert result.summary["robust_accuracy"].value == pytest.approx(1 - np.mean(corrupted))
+    assert result.summary["mean_error_noise"].value == pytest.approx(
+        np.mean([error[f"gaussian_noise/{s}"] for s in range(1, 6)])
+    )
+    brier = [run.read(name).brier.mean(dtype=float) for name in CELLS if name != "clean"]
+    assert result.summary["mean_brier"].value == pytest.approx(np.mean(brier), rel=1e-6)
+    assert result.conditions["fog"]["error"].value == pytest.approx(np.mean([error[f"fog/{s}"] for s in range(1, 6)]))
+    assert result.severities["3"]["error"].value == pytest.approx(np.mean([error[f"{c}/3"] for c in CORRUPTIONS]))
+    assert result.severities["0"]["error"].value == result.summary["clean_error"].value
+    assert [cell.name for cell in result.cells] == list(CELLS)
+    assert result.status == "complete"
+    assert result.suite.complete
+    assert result.run.images_per_second == IMAGES / 0.5
+
+
+def test_every_figure_has_an_interval_around_it(run: RunFolder) -> None:
+    result = score_run(run, resamples=200)
+    for name in ("clean_error", "mean_corruption_error", "mean_brier", "mean_nll"):
+        figure = result.summary[name]
+        assert figure.low is not None
+        assert figure.high is not None
+        assert figure.low < figure.value < figure.high
+    # The mean over cells of independent noise is known better than one cell.
+    one, mean = result.cells[1].metrics["brier"], result.summary["mean_brier"]
+    assert mean.high - mean.low < one.high - one.low
+
+
+def test_the_interval_of_the_error_is_about_the_binomial_one(run: RunFolder) -> None:
+    result = score_run(run, resamples=1000)
+    figure = result.conditions["clean"]["error"]
+    half = 1.96 * np.sqrt(figure.value * (1 - figure.value) / IMAGES)
+    assert (figure.high - figure.low) / 2 == pytest.approx(half, rel=0.2)
+
+
+def test_reliability_bins_hold_every_image(run: RunFolder) -> None:
+    result = score_run(run, resamples=0)
+    assert sum(b.count for b in result.reliability["clean"]) == IMAGES
+    assert sum(b.count for b in result.reliability["severity/5"]) == IMAGES * len(CORRUPTIONS)
+    clean = run.read("clean")
+    chosen = (clean.confidence >= 14 / 15) & (clean.confidence <= 1)
+    assert result.reliability["clean"][-1].count == chosen.sum()
+    assert result.reliability["clean"][-1].accuracy == pytest.approx(clean.correct[chosen].mean())
+
+
+def test_a_result_survives_its_file(run: RunFolder, tmp_path: Path) -> None:
+    result = score_run(run, resamples=20)
+    assert load(save(result, tmp_path / "result.json")) == result
+    assert "NaN" not in (tmp_path / "result.json").read_text()
+
+
+def test_scoring_twice_gives_the_same_document(run: RunFolder) -> None:
+    assert score_run(run, resamples=50) == score_run(run, resamples=50)
+
+
+def test_an_unfinished_run_is_partial(tmp_path: Path) -> None:
+    result = score_run(make_run(tmp_path / "r", cells=CELLS[:4]), resamples=20)
+    assert result.status == "partial"
+    assert not result.suite.complete
+    assert "mce" not in result.summary
+
+
+def test_what_cannot_be_scored_is_said(tmp_path: Path, run: RunFolder) -> None:
+    with pytest.raises(RobenchError, match="no finished cell"):
+        score_run(make_run(tmp_path / "r", cells=()))
+    with pytest.raises(RobenchError, match="Unknown metric 'eec'"):
+        score_run(run, metrics=["eec"])
+    with pytest.raises(RobenchError, match="--logits yes"):
+        score_run(run, metrics=["classwise_ece"])
+
+
+def test_documents_that_are_no_results(tmp_path: Path, run: RunFolder) -> None:
+    with pytest.raises(RobenchError, match="No result at"):
+        load(tmp_path)
+    (tmp_path / "result.json").write_text("{")
+    with pytest.raises(RobenchError, match="is not JSON"):
+        load(tmp_path)
+    with pytest.raises(RobenchError, match="not a robench result"):
+        parse({"kind": "other"})
+    document = score_run(run, resamples=0).model_dump(mode="json")
+    with pytest.raises(RobenchError, match="newer robench"):
+        migrate(document | {"schema_version": 999})
+    del document["suite"]["dataset"]
+    with pytest.raises(RobenchError, match=r"suite\.dataset"):
+        parse(document)
+
+
+def test_the_better_of_two_runs_is_told_and_equal_ones_are_not(tmp_path: Path, run: RunFolder) -> None:
+    better = make_run(tmp_path / "better", better=1.0, model="better")
+    comparison = compare_runs(better, run, resamples=300)
+    difference = comparison.differences["mean_corruption_error"]
+    expected = np.mean([(~better.read(n).correct).mean() - (~run.read(n).correct).mean() for n in CELLS[1:]])
+    assert difference.value == pytest.approx(expected)
+    assert difference.significant
+    assert any("better is lower" in sentence and "real" in sentence for sentence in comparison.sentences)
+    same = compare_runs(run, make_run(tmp_path / "same"), resamples=100)
+    assert same.differences["mean_corruption_error"].value == 0
+    assert not same.differences["mean_corruption_error"].significant
+    assert all(cell.p == 1 for cell in same.cells)
+    json.dumps(comparison.model_dump(mode="json"), allow_nan=False)
+
+
+def test_a_paired_difference_is_sharper_than_two_intervals(tmp_path: Path, run: RunFolder) -> None:
+    other = make_run(tmp_path / "other", better=0.1, model="other")
+    difference = compare_runs(other, run, resamples=300).differences["mean_brier"]
+    alone = score_run(run, resamples=300).summary["mean_brier"]
+    assert difference.high - difference.low < alone.high - alone.low
+
+
+def test_runs_of_other_protocols_are_not_compared(tmp_path: Path, run: RunFolder) -> None:
+    other = make_run(tmp_path / "o")
+    other.record.identity["protocol"]["seed"] = 7
+    with pytest.raises(RobenchError, match="not of the same protocol; they differ in seed"):
+        compare_runs(run, other)
+
+
+def test_headline_figures_average_the_fifteen() -> None:
+    cells = tuple(Cell(name, s) for name in ("fog", "spatter") for s in range(1, 6))
+    assert corrupted_conditions(cells) == ("fog",)
+    arrays = CellArrays(cells, {"error": np.arange(10.0)})
+    found = summarise(("corruption",), arrays)
+    assert found["mean_corruption_error"] == 2.0
+    assert found["mean_corruption_error_19"] == 4.5
