@@ -14,7 +14,7 @@ from robench.data.base import Geometry
 from robench.data.encoded import EncodedImages
 from robench.errors import RobenchError
 
-_SPLIT_ALIASES = {
+SPLIT_ALIASES = {
     "test": ("test", "validation", "valid", "val"),
     "validation": ("validation", "valid", "val"),
     "train": ("train",),
@@ -74,7 +74,7 @@ def find_parquet(folder: Path, split: str) -> list[Path]:
     if folder.is_file() and folder.suffix == ".parquet":
         return [folder]
     found = sorted(folder.glob("*.parquet")) or sorted(folder.glob("*/*.parquet"))
-    for alias in _SPLIT_ALIASES.get(split, (split,)):
+    for alias in SPLIT_ALIASES.get(split, (split,)):
         if chosen := [file for file in found if file.name.split("-")[0].split(".")[0] == alias]:
             return chosen
     return []

@@ -1,0 +1,104 @@
+"""Class lists by data set, and the mapping of other people's label names onto them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from robench.errors import RobenchError
+
+WORDNET_ID = re.compile(r"n\d{8}")
+
+
+@cache
+def imagenet_wnids() -> tuple[str, ...]:
+    """Return the 1,000 WordNet ids of ImageNet-1K, sorted: the class order of every model and suite here."""
+    from timm.data import ImageNetInfo
+
+    return tuple(ImageNetInfo().label_names())
+
+
+@cache
+def imagenet_names() -> tuple[str, ...]:
+    """Return the 1,000 English names by class (``tench, Tinca tinca``)."""
+    from timm.data import ImageNetInfo
+
+    info = ImageNetInfo()
+    return tuple(info.index_to_description(i) for i in range(info.num_classes()))
+
+
+def class_list(dataset: str | None) -> tuple[str, ...] | None:
+    """Return the class identifiers of a data set by label (WordNet ids for ImageNet), or None where not known."""
+    from robench.data.cifar import CIFAR10_CLASSES
+    from robench.data.digits import CLASSES
+
+    if dataset == "imagenet":
+        return imagenet_wnids()
+    return {"cifar10": CIFAR10_CLASSES, "digits": CLASSES}.get(dataset or "")
+
+
+def label_map(names: Sequence[str], wanted: Sequence[str], where: str) -> npt.NDArray[np.int64]:
+    """Return for every label of a foreign set the label of ours, matched by WordNet id or by name.
+
+    Names are compared without case, punctuation and spaces; a name with several synonyms (``tench, Tinca tinca``)
+    matches by the whole list, else by its synonyms where these point to one class only.
+
+    Args:
+        names: the set's label names, by label.
+        wanted: our class names or WordNet ids, by label.
+        where: what the error calls the set.
+
+    Returns:
+        int64 of shape (len(names),).
+
+    Raises:
+        RobenchError: a name that matches no class or several, or two names that match the same one.
+    """
+    known: dict[str, set[int]] = {}
+    for label, one in enumerate(wanted):
+        for key in _keys(one):
+            known.setdefault(key, set()).add(label)
+    if tuple(wanted) == imagenet_wnids_if_asked(wanted):
+        for label, one in enumerate(imagenet_names()):
+            for key in _keys(one):
+                known.setdefault(key, set()).add(label)
+    mapped = [_match(name, known) for name in names]
+    unmatched = [name for name, label in zip(names, mapped, strict=True) if label is None]
+    if unmatched:
+        raise RobenchError(
+            f"{where}: {len(unmatched)} of {len(names)} label names fit no class of the suite, or several:"
+            f" {', '.join(repr(name) for name in unmatched[:5])}.",
+            hint="Rename the labels to the suite's class names or WordNet ids ('robench suites show NAME').",
+        )
+    found = [label for label in mapped if label is not None]
+    if len(set(found)) != len(found):
+        twice = sorted({names[i] for i, label in enumerate(found) if found.count(label) > 1})
+        raise RobenchError(
+            f"{where}: several label names fit the same class: {', '.join(map(repr, twice[:5]))}.",
+            hint="Give every class a name of its own.",
+        )
+    return np.array(found, np.int64)
+
+
+def imagenet_wnids_if_asked(wanted: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the ImageNet list only if ``wanted`` looks like it, so that timm is not imported for other sets."""
+    return imagenet_wnids() if len(wanted) == 1000 and WORDNET_ID.fullmatch(wanted[0]) else None
+
+
+def _keys(name: str) -> list[str]:
+    """Return the forms of a name, the strictest first: whole, then each synonym."""
+    whole = re.sub(r"[^a-z0-9,]+", "", name.lower())
+    return list(dict.fromkeys([whole, *(part for part in whole.split(",") if part)]))
+
+
+def _match(name: str, known: dict[str, set[int]]) -> int | None:
+    keys = _keys(name)
+    if len(exact := known.get(keys[0], set())) == 1:
+        return next(iter(exact))
+    candidates = [known[key] for key in keys if key in known]
+    both = set.intersection(*candidates) if candidates else set()
+    return next(iter(both)) if len(both) == 1 else None

@@ -1,0 +1,266 @@
+"""Folders of files, on the disk or inside tar archives that stay packed: one way to list and to read both."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tarfile
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from robench.errors import RobenchError
+
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
+_COPY = re.compile(r"^(?P<stem>.+?)( \(\d+\)| - Copy.*| copy.*)$")
+_JUNK = ("__MACOSX",)
+
+
+class Tree(Protocol):
+    """Folders and files under one root; paths have forward slashes, the root is ``""``."""
+
+    root: Path
+
+    def folders(self, path: str = "") -> list[str]:
+        """Return the names of the folders directly in ``path``, sorted; hidden ones are left out."""
+        ...
+
+    def files(self, path: str = "") -> list[str]:
+        """Return the names of the files directly in ``path``, sorted; hidden ones are left out."""
+        ...
+
+    def size(self, path: str) -> int:
+        """Return a file's length in bytes."""
+        ...
+
+    def fetch(self, path: str) -> bytes:
+        """Return a file's bytes; raises OSError."""
+        ...
+
+
+class FolderTree:
+    """A folder on the disk. Nothing is followed deeper than it is asked for, so links that loop do no harm."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folders(self, path: str = "") -> list[str]:
+        """See Tree."""
+        return sorted(entry.name for entry in self._entries(path) if _is_folder(entry))
+
+    def files(self, path: str = "") -> list[str]:
+        """See Tree."""
+        return sorted(entry.name for entry in self._entries(path) if not _is_folder(entry))
+
+    def size(self, path: str) -> int:
+        """See Tree."""
+        return (self.root / path).stat().st_size
+
+    def fetch(self, path: str) -> bytes:
+        """See Tree."""
+        return (self.root / path).read_bytes()
+
+    def _entries(self, path: str) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(self.root / path) as entries:
+                return [entry for entry in entries if not entry.name.startswith(".") and entry.name not in _JUNK]
+        except OSError as error:
+            raise RobenchError(
+                f"{self.root / path} cannot be listed: {error.strerror}.", hint="Check the folder and its permissions."
+            ) from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads back to itself
+        return False
+
+
+@dataclass
+class _Packed:
+    """One folder within archives: files by name with archive number, offset and size."""
+
+    folders: set[str] = field(default_factory=set)
+    names: dict[str, int] = field(default_factory=dict)
+    places: array[int] = field(default_factory=lambda: array("q"))
+
+
+class TarTree:
+    """Uncompressed tar archives, read in place; links and special files in them are ignored.
+
+    Args:
+        archives: the archives, whose contents are seen as one tree.
+
+    Raises:
+        RobenchError: not an uncompressed tar, or a truncated one.
+    """
+
+    def __init__(self, archives: Iterable[Path]) -> None:
+        self.archives = sorted(archives)
+        self.root = self.archives[0] if len(self.archives) == 1 else self.archives[0].parent
+        self._folders: dict[str, _Packed] = {"": _Packed()}
+        self._descriptors = [os.open(path, os.O_RDONLY) for path in self.archives]
+        for number, path in enumerate(self.archives):
+            self._index(number, path)
+
+    def __del__(self) -> None:
+        for descriptor in getattr(self, "_descriptors", []):
+            os.close(descriptor)
+
+    def folders(self, path: str = "") -> list[str]:
+        """See Tree."""
+        return sorted(self._folder(path).folders)
+
+    def files(self, path: str = "") -> list[str]:
+        """See Tree."""
+        return sorted(self._folder(path).names)
+
+    def size(self, path: str) -> int:
+        """See Tree."""
+        return self._place(path)[2]
+
+    def fetch(self, path: str) -> bytes:
+        """See Tree."""
+        number, offset, size = self._place(path)
+        data = os.pread(self._descriptors[number], size, offset)
+        if len(data) != size:
+            raise OSError(f"{self.archives[number]} ends within it")
+        return data
+
+    def _folder(self, path: str) -> _Packed:
+        if path not in self._folders:
+            raise RobenchError(f"{self.root} has no folder '{path}'.", hint="Check that the archive is complete.")
+        return self._folders[path]
+
+    def _place(self, path: str) -> tuple[int, int, int]:
+        folder, _, name = path.rpartition("/")
+        packed = self._folder(folder)
+        if name not in packed.names:
+            raise OSError(f"no such file in {self.root}")
+        number, offset, size = packed.places[3 * packed.names[name] :][:3]
+        return number, offset, size
+
+    def _index(self, number: int, path: Path) -> None:
+        length = path.stat().st_size
+        try:
+            with tarfile.open(path, "r:") as archive:
+                while (member := archive.next()) is not None:
+                    archive.members = []  # type: ignore[attr-defined]  # else tarfile keeps every header
+                    if member.isreg():
+                        if member.offset_data + member.size > length:
+                            raise tarfile.ReadError("it ends within a file")
+                        self._add(member.name, number, member.offset_data, member.size)
+        except (tarfile.TarError, OSError) as error:
+            raise RobenchError(
+                f"{path} cannot be read as an uncompressed tar archive: {error}.",
+                hint="It is truncated, damaged or compressed: fetch it again, or unpack it.",
+            ) from error
+
+    def _add(self, path: str, number: int, offset: int, size: int) -> None:
+        parts = [part for part in path.split("/") if part not in ("", ".")]
+        if not parts or any(part.startswith(".") or part in _JUNK for part in parts):
+            return
+        for depth in range(len(parts) - 1):
+            parent, child = "/".join(parts[:depth]), "/".join(parts[: depth + 1])
+            self._folders.setdefault(child, _Packed())
+            self._folders[parent].folders.add(parts[depth])
+        packed = self._folders["/".join(parts[:-1])]
+        # The same 50,000 file names stand in each of ImageNet-C's 75 cells: kept once.
+        packed.names[sys.intern(parts[-1])] = len(packed.places) // 3
+        packed.places.extend((number, offset, size))
+
+
+def open_tree(path: Path) -> Tree:
+    """Open a folder, a tar archive, or a folder that holds nothing but tar archives.
+
+    Raises:
+        RobenchError: no such path, or an archive that cannot be read.
+    """
+    if path.is_dir():
+        tars = [p for p in sorted(path.iterdir()) if p.suffix == ".tar" and p.is_file()]
+        if tars and not any(p.is_dir() and not p.name.startswith(".") for p in path.iterdir()):
+            return TarTree(tars)
+        return FolderTree(path)
+    if path.is_file() and path.suffix == ".tar":
+        return TarTree([path])
+    if path.is_file():
+        raise RobenchError(f"{path} is neither a folder nor a .tar archive.", hint="Unpack it, and give the folder.")
+    raise RobenchError(f"{path} does not exist.", hint="Check the path, or get the set with 'robench data list'.")
+
+
+def join(*parts: str) -> str:
+    """Join the parts of a path in a tree."""
+    return "/".join(part for part in parts if part)
+
+
+def find_folder(tree: Tree, wanted: Iterable[str], depth: int = 2) -> str | None:
+    """Return the path of the folder that holds a folder named like one of ``wanted``, whatever its case.
+
+    The root is looked at first, then its folders: archives are often unpacked into a folder of their own.
+    """
+    names = {name.lower() for name in wanted}
+    level = [""]
+    for _ in range(depth + 1):
+        below = []
+        for path in level:
+            folders = tree.folders(path)
+            if any(folder.lower() in names for folder in folders):
+                return path
+            below += [join(path, folder) for folder in folders[:50]]
+        level = below
+    return None
+
+
+def child(tree: Tree, path: str, name: str) -> str | None:
+    """Return the path of the folder ``name`` in ``path``, whatever its case; None if there is none."""
+    folders = tree.folders(path)
+    if name in folders:
+        return join(path, name)
+    return next((join(path, folder) for folder in folders if folder.lower() == name.lower()), None)
+
+
+def pictures_in(tree: Tree, path: str) -> list[str]:
+    """Return the picture files directly in a folder, sorted, after refusing copies.
+
+    Raises:
+        RobenchError: a file lies beside a copy of itself (``NAME (1).JPEG``).
+    """
+    names = [name for name in tree.files(path) if name.lower().endswith(PICTURES)]
+    known = set(names)
+    for name in names:
+        stem, dot, suffix = name.rpartition(".")
+        if (copy := _COPY.match(stem)) and copy["stem"] + dot + suffix in known:
+            raise RobenchError(
+                f"{join(str(tree.root), path, name)} is a copy of {copy['stem']}{dot}{suffix}.",
+                hint="Delete the copies: they would be counted twice.",
+            )
+    return names
+
+
+class TreeSource:
+    """The encoded pictures of some files of a tree; see :class:`robench.data.encoded.Source`."""
+
+    def __init__(self, tree: Tree, paths: list[str]) -> None:
+        self.tree, self.paths = tree, paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def name(self, position: int) -> str:
+        """Return the file's path."""
+        return f"{self.tree.root}/{self.paths[position]}"
+
+    def fetch(self, position: int) -> bytes:
+        """Return the file's bytes."""
+        return self.tree.fetch(self.paths[position])
+
+    def identity(self) -> bytes:
+        """Return names and sizes."""
+        sizes = np.array([self.tree.size(path) for path in self.paths], np.int64)
+        return "\0".join(self.paths).encode() + sizes.tobytes()
