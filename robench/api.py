@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from robench.errors import RobenchError
 from robench.evaluation import EvaluationOptions, Progress, default_folder, evaluate_suite, make_progress
+from robench.evaluation.distributed import evaluate_over_ranks, launched_by_torchrun
 from robench.models.base import Model
 from robench.results import Result, save, score_run
 from robench.suites import open_suite
@@ -63,7 +64,12 @@ def evaluate(
     options = options or EvaluationOptions()
     folder = Path(out) if out is not None else default_folder(loaded, opened, options)
     shown = progress or make_progress(f"{loaded.name} on {opened.suite.name}", quiet=quiet)
-    outcome = evaluate_suite(loaded, opened, folder, options, progress=shown)
+    if launched_by_torchrun():
+        outcome, first = evaluate_over_ranks(loaded, opened, folder, options, progress=shown)
+        if not first:
+            raise SystemExit(0)
+    else:
+        outcome = evaluate_suite(loaded, opened, folder, options, progress=shown)
     if not outcome.run.done():
         reasons = "; ".join(sorted(set(outcome.failures.values()))[:3])
         raise RobenchError(f"No cell of {opened.suite.name} could be measured: {reasons}", hint="Check --data.")

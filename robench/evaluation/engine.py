@@ -75,7 +75,7 @@ def evaluate_suite(
     run = RunFolder.create(out, make_record(model, suite, options))
     outcome = Outcome(run)
     wanted = list(cells if cells is not None else suite.suite.cells)
-    pending = _pending(run, wanted, progress)
+    pending = pending_cells(run, wanted, progress)
     total = sum(suite.length(cell) for cell in wanted)
     left = sum(suite.length(cell) for cell in pending)
     with progress:
@@ -85,7 +85,8 @@ def evaluate_suite(
     return outcome
 
 
-def _pending(run: RunFolder, cells: list[Cell], progress: Progress) -> list[Cell]:
+def pending_cells(run: RunFolder, cells: list[Cell], progress: Progress) -> list[Cell]:
+    """Return the cells that are not finished, and say which of them are damaged."""
     pending = []
     for cell in cells:
         if run.is_done(cell.name):
@@ -164,32 +165,10 @@ class _Measuring:
         }
 
     def _measure(self, cell: Cell) -> Predictions:
-        """Measure one cell, with half the batch size as often as the device's memory runs out."""
-        while True:
-            shown = 0
-            try:
-                builder = _builder(self.suite, cell, self.options)
-                batches = _readable(self.suite, cell, self.batch_size, self.forward.device)
-                for batch in prefetch(batches, self.forward.device):
-                    builder.add(self.forward(batch.images), batch)
-                    shown += (clips := _clips(batch))
-                    self.progress.advance(clips, cell.name)
-                return builder.finish()
-            except torch.OutOfMemoryError as error:
-                self.progress.advance(-shown, cell.name)
-                self._back_off(cell, error)
-
-    def _back_off(self, cell: Cell, error: Exception) -> None:
-        device = self.forward.device
-        if self.batch_size == 1:
-            raise RobenchError(
-                f"Not enough memory on {device} for a single image in cell '{cell.name}'.",
-                hint="Use another --device, or --precision bf16.",
-            ) from error
-        self.batch_size = max(1, self.batch_size // 2)
-        self.progress.say(f"Out of memory on {device}: going on with batches of {self.batch_size}.")
-        if device.startswith("cuda"):
-            torch.cuda.empty_cache()
+        predictions, self.batch_size = measure(
+            self.forward, self.suite, cell, self.options, self.batch_size, self.progress
+        )
+        return predictions
 
     def _write(self, cell: str, predictions: Predictions, line: dict[str, Any], lock: BaseFileLock) -> None:
         try:
@@ -202,6 +181,52 @@ class _Measuring:
         for future in self._written:
             if future.done():
                 future.result()
+
+
+def measure(
+    forward: Forward,
+    suite: OpenSuite,
+    cell: Cell,
+    options: EvaluationOptions,
+    batch_size: int,
+    progress: Progress,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+) -> tuple[Predictions, int]:
+    """Return the predictions of a cell (or of its images start..stop) and the batch size that fitted.
+
+    The batch size is halved as often as the device's memory runs out.
+
+    Raises:
+        UnreadableCellError: the images cannot be read.
+        RobenchError: the model does not fit the suite, its logits are not finite, or one image is too much.
+    """
+    while True:
+        shown = 0
+        try:
+            builder = _builder(suite, cell, options)
+            batches = _readable(suite, cell, batch_size, forward.device, start, stop)
+            for batch in prefetch(batches, forward.device):
+                builder.add(forward(batch.images), batch)
+                shown += (clips := _clips(batch))
+                progress.advance(clips, cell.name)
+            return builder.finish(), batch_size
+        except torch.OutOfMemoryError as error:
+            progress.advance(-shown, cell.name)
+            batch_size = _back_off(forward.device, batch_size, cell, error)
+            progress.say(f"Out of memory on {forward.device}: going on with batches of {batch_size}.")
+
+
+def _back_off(device: str, batch_size: int, cell: Cell, error: Exception) -> int:
+    if batch_size == 1:
+        raise RobenchError(
+            f"Not enough memory on {device} for a single image in cell '{cell.name}'.",
+            hint="Use another --device, or --precision bf16.",
+        ) from error
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+    return max(1, batch_size // 2)
 
 
 def _builder(suite: OpenSuite, cell: Cell, options: EvaluationOptions) -> ColumnBuilder:
@@ -219,9 +244,11 @@ def _builder(suite: OpenSuite, cell: Cell, options: EvaluationOptions) -> Column
     )
 
 
-def _readable(suite: OpenSuite, cell: Cell, batch_size: int, device: str) -> Iterator[Batch]:
+def _readable(
+    suite: OpenSuite, cell: Cell, batch_size: int, device: str, start: int, stop: int | None
+) -> Iterator[Batch]:
     """Yield a cell's batches; an error while reading is told apart from an error of the model."""
-    batches = suite.batches(cell, batch_size, device=device)
+    batches = suite.batches(cell, batch_size, start=start, stop=stop, device=device)
     while True:
         try:
             batch = next(batches)

@@ -62,6 +62,12 @@ def is_whole(path: Path) -> bool:
     return expected is not None and path.is_file() and sha256(path) == expected
 
 
+def remove(path: Path) -> None:
+    """Remove a file and its checksum, if they are there."""
+    _sidecar(path).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+
+
 def read(path: Path) -> Predictions:
     """Read one cell's predictions.
 

@@ -133,6 +133,25 @@ class RunFolder:
         """Write a finished cell and return its checksum."""
         return parquet.write(self.cell_path(cell), predictions)
 
+    def part_path(self, cell: str, start: int, stop: int) -> Path:
+        """Return the file of a part of a cell, made when several processes split one."""
+        return self.path / "parts" / f"{cell.replace('/', '__')}__{start}-{stop}.parquet"
+
+    def join_parts(self, cell: str, bounds: list[tuple[int, int]]) -> str:
+        """Write a cell from its parts, remove them, and return the cell's checksum.
+
+        Raises:
+            RobenchError: a part is missing or damaged.
+        """
+        paths = [self.part_path(cell, start, stop) for start, stop in bounds]
+        for path in paths:
+            if not parquet.is_whole(path):
+                raise RobenchError(f"{path} is missing or damaged.", hint="Run the same command again.")
+        checksum = self.write(cell, Predictions.concatenate([parquet.read(path) for path in paths]))
+        for path in paths:
+            parquet.remove(path)
+        return checksum
+
     def read(self, cell: str) -> Predictions:
         """Read a finished cell.
 

@@ -1,0 +1,156 @@
+"""``torchrun ... robench evaluate ...``: one run measured by many processes, on one machine or several.
+
+The processes need one folder that all of them see. Each measures its share of pieces into files of their own; when
+all are through, pieces are joined into cells. A process that dies takes the others with it (torchrun sees to that),
+and the same command goes on with the pieces that are there.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from robench.errors import RobenchError
+from robench.evaluation.engine import Outcome, UnreadableCellError, measure, pending_cells
+from robench.evaluation.forward import Forward
+from robench.evaluation.options import EvaluationOptions
+from robench.evaluation.pieces import Piece, share_out, split_cells
+from robench.evaluation.plan import make_record
+from robench.evaluation.progress import Progress, QuietProgress
+from robench.models.base import Model
+from robench.predictions import RunFolder, parquet
+from robench.suites.base import OpenSuite
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes that torchrun started, as one of them sees it."""
+
+    rank: int
+    size: int
+    local_rank: int
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that speaks for all."""
+        return self.rank == 0
+
+
+def launched_by_torchrun() -> bool:
+    """Return whether this process is one of several that torchrun started."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
+
+
+@contextmanager
+def joined(options: EvaluationOptions) -> Iterator[World]:
+    """Join the other processes (NCCL on GPUs, else gloo) and leave them at the end."""
+    on_gpu = options.device in {"auto", "cuda"} and torch.cuda.is_available()
+    world = World(
+        int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), int(os.environ.get("LOCAL_RANK", os.environ["RANK"]))
+    )
+    if on_gpu:
+        torch.cuda.set_device(world.local_rank % torch.cuda.device_count())
+    dist.init_process_group("nccl" if on_gpu else "gloo")
+    try:
+        yield world
+    finally:
+        dist.destroy_process_group()
+
+
+def evaluate_over_ranks(
+    model: Model,
+    suite: OpenSuite,
+    out: str | Path,
+    options: EvaluationOptions | None = None,
+    *,
+    progress: Progress | None = None,
+) -> tuple[Outcome, bool]:
+    """Measure what ``out`` does not hold yet together with the other processes.
+
+    Returns:
+        The outcome, the same in every process, and whether this process is the one that speaks for all.
+
+    Raises:
+        RobenchError: as :func:`robench.evaluation.evaluate_suite`, or the folder is not shared by all processes.
+    """
+    options = options or EvaluationOptions()
+    with joined(options) as world:
+        if options.device in {"auto", "cuda"} and torch.cuda.is_available():
+            options = replace(options, device=f"cuda:{torch.cuda.current_device()}")
+        shown = progress if world.first and progress is not None else QuietProgress()
+        run = RunFolder.create(out, make_record(model, suite, options))
+        _check_shared(run, world)
+        cells = pending_cells(run, list(suite.suite.cells), shown)
+        pieces = split_cells(suite, cells, options.resolved_batch_size(options.resolved_device()))
+        dist.barrier()
+        share = share_out(pieces, world.size)[world.rank]
+        failures = _gather(_measure_share(model, suite, run, share, options, shown))
+        joined_cells = [cell for cell in cells if cell.name not in failures]
+        for cell in joined_cells[world.rank :: world.size]:
+            run.join_parts(cell.name, [(piece.start, piece.stop) for piece in pieces if piece.cell == cell])
+        dist.barrier()
+        return Outcome(run, failures, [cell.name for cell in joined_cells]), world.first
+
+
+def _measure_share(
+    model: Model,
+    suite: OpenSuite,
+    run: RunFolder,
+    share: list[Piece],
+    options: EvaluationOptions,
+    progress: Progress,
+) -> dict[str, str]:
+    """Measure this process's pieces into files; return cells that could not be read, and why."""
+    failures: dict[str, str] = {}
+    left = [piece for piece in share if not parquet.is_whole(_path(run, piece))]
+    total, fresh = sum(piece.images for piece in share), sum(piece.images for piece in left)
+    with progress:
+        progress.start(total, total - fresh)
+        forward = Forward(model, options)
+        batch_size = options.resolved_batch_size(forward.device)
+        for cell, start, stop in left:
+            try:
+                predictions, _ = measure(forward, suite, cell, options, batch_size, progress, start=start, stop=stop)
+            except UnreadableCellError as error:
+                failures[cell.name] = str(error)
+                continue
+            parquet.write(_path(run, Piece(cell, start, stop)), predictions)
+    return failures
+
+
+def _path(run: RunFolder, piece: Piece) -> Path:
+    return run.part_path(piece.cell.name, piece.start, piece.stop)
+
+
+def _gather(failures: dict[str, str]) -> dict[str, str]:
+    """Return the failures of all processes; waits until every process is through its share."""
+    gathered: list[dict[str, str] | None] = [None] * dist.get_world_size()
+    dist.all_gather_object(gathered, failures)
+    return {cell: why for part in gathered if part for cell, why in part.items()}
+
+
+def _check_shared(run: RunFolder, world: World) -> None:
+    """Refuse a folder that is another one on another machine."""
+    token = [uuid.uuid4().hex if world.first else ""]
+    dist.broadcast_object_list(token, src=0)
+    mark = run.path / f".shared-{token[0]}"
+    if world.first:
+        mark.touch()
+    dist.barrier()
+    seen: list[bool | None] = [None] * world.size
+    dist.all_gather_object(seen, mark.exists())
+    if world.first:
+        mark.unlink(missing_ok=True)
+    if not all(seen):
+        blind = [rank for rank, there in enumerate(seen) if not there]
+        raise RobenchError(
+            f"{run.path} is not the same folder for all processes: ranks {blind} do not see it.",
+            hint="Give --out a folder on a file system that all machines share.",
+        )

@@ -1,0 +1,47 @@
+"""Cells cut into pieces and shared out by size, so that many processes end at about the same time."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from robench.suites.base import Cell, OpenSuite
+
+PIECE_IMAGES = 5000
+
+
+class Piece(NamedTuple):
+    """The images start..stop of a cell."""
+
+    cell: Cell
+    start: int
+    stop: int
+
+    @property
+    def images(self) -> int:
+        """How many images it has."""
+        return self.stop - self.start
+
+
+def split_cells(suite: OpenSuite, cells: list[Cell], batch_size: int) -> list[Piece]:
+    """Cut cells into pieces of about 5,000 images.
+
+    The cuts depend on the batch size and on nothing else, and fall between batches: pieces of an earlier, stopped
+    run with another number of processes still fit, and every batch is the same as in one process.
+    """
+    size = max(1, round(PIECE_IMAGES / batch_size)) * batch_size
+    pieces = []
+    for cell in cells:
+        length = suite.length(cell)
+        pieces += [Piece(cell, start, min(start + size, length)) for start in range(0, length, size)]
+    return pieces
+
+
+def share_out(pieces: list[Piece], processes: int) -> list[list[Piece]]:
+    """Give each process its pieces: the largest first, always to the one with the least work so far."""
+    shares: list[list[Piece]] = [[] for _ in range(processes)]
+    work = [0] * processes
+    for piece in sorted(pieces, key=lambda piece: -piece.images):
+        least = work.index(min(work))
+        shares[least].append(piece)
+        work[least] += piece.images
+    return shares

@@ -1,0 +1,96 @@
+"""Two real processes under torchrun give the bytes of one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+from small_suite import CELLS, SmallSuite, run_bytes, small_model
+
+from robench.evaluation import EvaluationOptions, evaluate_suite
+from robench.evaluation.pieces import Piece, share_out, split_cells
+from robench.suites.base import Cell
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {folder!r})
+import torch
+torch.set_num_threads(1)
+import robench.evaluation.pieces as pieces
+pieces.PIECE_IMAGES = 50
+from robench.evaluation import EvaluationOptions
+from robench.evaluation.distributed import evaluate_over_ranks
+from small_suite import SmallSuite, small_model
+suite = SmallSuite(broken={broken!r})
+outcome, first = evaluate_over_ranks(small_model(), suite, sys.argv[1], EvaluationOptions("cpu", batch_size=25))
+print("failures", sorted(outcome.failures), "first", first, "read", len(suite.read), flush=True)
+"""
+
+
+def torchrun(tmp_path: Path, out: Path, broken: tuple[str, ...] = ()) -> str:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(folder=str(Path(__file__).parent), broken=broken))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, str(script), str(out)], capture_output=True, text=True, timeout=120, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_two_ranks_give_the_bytes_of_one_process(tmp_path: Path) -> None:
+    said = torchrun(tmp_path, tmp_path / "two")
+    alone = EvaluationOptions("cpu", batch_size=25)
+    evaluate_suite(small_model(), SmallSuite(), tmp_path / "one", alone)
+    assert run_bytes(tmp_path / "two") == run_bytes(tmp_path / "one")
+    # 16 cells of 120 images in pieces of 50, 50 and 20: both ranks had about half of the 48.
+    reads = [int(line.rsplit(maxsplit=1)[1]) for line in said.splitlines() if line.startswith("failures")]
+    assert sum(reads) == 48
+    assert min(reads) >= 16
+    assert not list((tmp_path / "two" / "parts").iterdir())
+
+
+def test_an_unreadable_cell_fails_for_all_and_the_pieces_of_a_stopped_run_are_used(tmp_path: Path) -> None:
+    said = torchrun(tmp_path, tmp_path / "two", broken=("fog/2",))
+    assert said.count("failures ['fog/2']") == 2
+    alone = evaluate_suite(small_model(), SmallSuite(), tmp_path / "two", EvaluationOptions("cpu", batch_size=25))
+    assert alone.fresh == ["fog/2"]
+
+
+@hypothesis.given(
+    sizes=st.lists(st.integers(1, 30000), min_size=1, max_size=30),
+    processes=st.integers(1, 9),
+    batch_size=st.sampled_from([1, 64, 256, 512, 7000]),
+)
+def test_pieces_cover_every_image_once_and_shares_are_even(sizes: list[int], processes: int, batch_size: int) -> None:
+    class Sized:
+        def length(self, cell: Cell) -> int:
+            return sizes[int(cell.condition)]
+
+    cells = [Cell(str(i)) for i in range(len(sizes))]
+    pieces = split_cells(Sized(), cells, batch_size)  # type: ignore[arg-type]
+    shares = share_out(pieces, processes)
+    given = [piece for share in shares for piece in share]
+    assert len(given) == len(pieces)
+    assert set(given) == set(pieces)
+    for i, cell in enumerate(cells):
+        covered = [n for piece in pieces if piece.cell == cell for n in range(piece.start, piece.stop)]
+        assert covered == list(range(sizes[i]))
+        assert all(piece.start % batch_size == 0 for piece in pieces if piece.cell == cell)
+    work = [sum(piece.images for piece in share) for share in shares]
+    assert max(work) - min(work) <= max(piece.images for piece in pieces)
+
+
+def test_a_piece_knows_its_size() -> None:
+    assert Piece(CELLS[0], 10, 25).images == 15
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_nothing_to_do_is_shared_out_too(processes: int) -> None:
+    assert share_out([], processes) == [[]] * processes
