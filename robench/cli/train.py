@@ -78,11 +78,19 @@ def _train_one(
     fresh: bool,
     quiet: bool,
 ) -> int:
+    from robench.training import needed, recipes
     from robench.training.loop import train as run
 
     folder = out if out is not None else Path("runs") / recipe.name
+    folders = {}
+    for network in needed.networks(recipe):
+        found = needed.find(network, folder.parent)
+        if found is None:
+            found = folder.parent / needed.folder_name(network)
+            _train_one(recipes.load(network), network, data, found, [], device, False, quiet)
+        folders[network] = found
     command = command_line(name, data, settings)
-    run(recipe, data, folder, device=device, fresh=fresh, quiet=quiet, command=command)
+    run(recipe, data, folder, device=device, fresh=fresh, quiet=quiet, command=command, folders=folders)
     if not quiet:
         print(f"{recipe.name}: {folder / 'weights.safetensors'}{_accuracy(folder)}")
     return 0

@@ -23,9 +23,7 @@ def apply(images: torch.Tensor, ops: torch.Tensor, values: torch.Tensor, fill: i
         return kernels_torch.apply(images, ops, values, fill)
     from robench.training import kernels_cpu
 
-    return torch.from_numpy(
-        kernels_cpu.apply(images.contiguous().numpy(), ops.numpy(), values.numpy(), fill)
-    )
+    return torch.from_numpy(kernels_cpu.apply(images.contiguous().numpy(), ops.numpy(), values.numpy(), fill))
 
 
 def mix(
@@ -56,9 +54,7 @@ def mix(
     from robench.training import kernels_cpu
 
     return torch.from_numpy(
-        kernels_cpu.mix(
-            images.contiguous().numpy(), ops.numpy(), values.numpy(), weights.numpy(), m.numpy(), fill
-        )
+        kernels_cpu.mix(images.contiguous().numpy(), ops.numpy(), values.numpy(), weights.numpy(), m.numpy(), fill)
     )
 
 

@@ -45,19 +45,23 @@ class ChainLaw:
         longest = self.uniform_depth if self.depth < 0 else self.depth
         known = operations.AUGMIX_ALL if self.all_ops else operations.AUGMIX
         shape = (self.width, longest)
+        # The lists are the first operations by number, so a place in the list is the number itself.
         ops = stream.integers(_OPERATION, 0, len(known), shape)
-        levels = 0.1 + (self.severity - 0.1) * stream.uniform(_LEVEL, shape).double()
-        values = operations.augmix_values(ops, levels, stream.uniform(_SIGN, shape) < 0.5, size)
+        values = self.values(stream, ops, size)
         if self.depth < 0:
             depths = stream.integers(_DEPTH, 1, longest + 1, (self.width, 1))
             beyond = torch.arange(longest, device=ops.device).view(1, 1, -1) >= depths
             ops = torch.where(beyond, operations.NONE, ops)
         return ops, values
 
+    def values(self, stream: Stream, ops: torch.Tensor, size: int) -> torch.Tensor:
+        """Return fresh values float64 for the operations ``ops`` (n, width, D)."""
+        shape = tuple(ops.shape[1:])
+        levels = 0.1 + (self.severity - 0.1) * stream.uniform(_LEVEL, shape).double()
+        return operations.augmix_values(ops, levels, stream.uniform(_SIGN, shape) < 0.5, size)
 
-def augmix(
-    images: torch.Tensor, stream: Stream, law: ChainLaw, alpha: float = 1.0, fill: int = 0
-) -> torch.Tensor:
+
+def augmix(images: torch.Tensor, stream: Stream, law: ChainLaw, alpha: float = 1.0, fill: int = 0) -> torch.Tensor:
     """Return the AugMix of every image.
 
     Args:
@@ -112,7 +116,7 @@ class AugMix(Method):
         """Return one AugMix view of the cropped images: float32 in [0, 1]."""
         return augmix(clean, batch.stream(f"augmix-{view}"), self.law, self.alpha, self.fill)
 
-    def loss(self, net: Network, batch: Batch) -> Step:  # noqa: D102
+    def loss(self, net: Network, batch: Batch) -> Step:
         clean = batch.view()
         if not self.jsd:
             logits = net(self.mixed(batch, clean, 0))

@@ -40,9 +40,7 @@ def join(device_type: str) -> World:
         return World()
     if not distributed.is_initialized():
         distributed.init_process_group("nccl" if device_type == "cuda" else "gloo")
-    return World(
-        distributed.get_rank(), distributed.get_world_size(), int(os.environ.get("LOCAL_RANK", "0"))
-    )
+    return World(distributed.get_rank(), distributed.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def leave(world: World) -> None:

@@ -9,6 +9,7 @@ Work is split over plain threads (the kernels release the GIL), never over a nes
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -86,9 +87,7 @@ def _in_parts(count: int, work: Callable[[int, int], Any]) -> None:
         work(0, count)
         return
     edges = [count * part // threads for part in range(threads + 1)]
-    futures = [
-        _pool(torch.get_num_threads()).submit(work, a, b) for a, b in zip(edges, edges[1:], strict=False)
-    ]
+    futures = [_pool(torch.get_num_threads()).submit(work, a, b) for a, b in itertools.pairwise(edges)]
     for future in futures:
         future.result()
 
@@ -136,14 +135,14 @@ def _chain(image, ops, values, fill, first, second):  # type: ignore[no-untyped-
 def _one(source, number, value, fill, out):  # type: ignore[no-untyped-def]
     if number >= ROTATE and number != SOLARIZE and number <= TRANSLATE_Y:
         _warp(source, number, value, fill, out)
-    elif number == AUTOCONTRAST or number == EQUALIZE:
+    elif number in (AUTOCONTRAST, EQUALIZE):
         _histogram_operation(source, number, out)
     elif number == POSTERIZE:
         mask = np.uint8(256 - (1 << (8 - int(value))) & 0xFF)
         flat, target = source.reshape(out.size), out.reshape(out.size)
         for j in range(out.size):
             target[j] = flat[j] & mask
-    elif number == SOLARIZE or number == INVERT:
+    elif number in (SOLARIZE, INVERT):
         threshold = int(value) if number == SOLARIZE else 0
         flat, target = source.reshape(out.size), out.reshape(out.size)
         for j in range(out.size):
@@ -209,7 +208,7 @@ def _equalize_table(histogram, table):  # type: ignore[no-untyped-def]
 def _warp(source, number, value, fill, out):  # type: ignore[no-untyped-def]
     if value == 0.0:
         out[:] = source
-    elif number == TRANSLATE_X or number == TRANSLATE_Y:
+    elif number in (TRANSLATE_X, TRANSLATE_Y):
         _shift(source, number, int(value), fill, out)
     elif number == SHEAR_X:
         _shear_rows(source, value, fill, out)

@@ -48,9 +48,7 @@ def mix(
 ) -> torch.Tensor:
     """Augment in chains and mix; see ``augment.mix``."""
     n, width, depth = ops.shape
-    flat = apply(
-        images.repeat_interleave(width, dim=0), ops.reshape(-1, depth), values.reshape(-1, depth), fill
-    )
+    flat = apply(images.repeat_interleave(width, dim=0), ops.reshape(-1, depth), values.reshape(-1, depth), fill)
     chains = flat.view(n, width, *images.shape[1:])
     share = m.view(n, 1, 1, 1)
     mixed = (1.0 - share) * images.float()

@@ -69,10 +69,7 @@ class Progress:
         self._next = now + (0.2 if self._terminal else 10.0)
         elapsed = max(now - self._start, 1e-9)
         left = elapsed / max(step - self._first, 1) * (self._steps - step)
-        text = (
-            f"{self._title}: {step}/{self._steps} steps, {images / elapsed:,.0f} images/s, "
-            f"{_clock(left)} left{note}"
-        )
+        text = f"{self._title}: {step}/{self._steps} steps, {images / elapsed:,.0f} images/s, {_clock(left)} left{note}"
         ending = "\n" if last or not self._terminal else ""
         sys.stderr.write(("\r\x1b[2K" if self._terminal else "") + text + ending)
         sys.stderr.flush()

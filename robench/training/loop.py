@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ def train(
     fresh: bool = False,
     quiet: bool = False,
     command: str = "",
+    folders: Mapping[str, Path] | None = None,
     after_step: Callable[[int], None] | None = None,
 ) -> Path:
     """Train one recipe and write weights, card, resolved recipe and log to ``out``.
@@ -48,6 +49,7 @@ def train(
         fresh: forget what is in ``out``.
         quiet: no progress.
         command: the command line that repeats this, for the card.
+        folders: where the models lie that the recipe mentions by name (``needed.networks``).
         after_step: called with the number of updates done after each of them.
 
     Returns:
@@ -67,6 +69,7 @@ def train(
         if kind.type == "cuda" and kind.index is None:
             kind = torch.device("cuda", world.local_rank)
         trainer = Trainer(recipe, data, out, kind, world, quiet)
+        trainer.method.locate(folders or {})
         trainer.run(after_step)
         if world.first:
             trainer.finish(command)

@@ -14,6 +14,8 @@ from torch.nn import functional
 from robench.errors import RobenchError, did_you_mean
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from robench.corruptions.random import Stream
     from robench.training.recipe import DataPart
 
@@ -152,14 +154,19 @@ class Method:
         known = {field.name: field for field in fields(cls) if field.init}
         for name, value in options.items():
             if name not in known:
-                raise RobenchError(
-                    f"Method {cls.__name__} has no option '{name}'.", hint=did_you_mean(name, known)
-                )
+                raise RobenchError(f"Method {cls.__name__} has no option '{name}'.", hint=did_you_mean(name, known))
             _check_kind(cls.__name__, name, value, str(known[name].type))
         for name, field in known.items():
             if name not in options and field.default is MISSING and field.default_factory is MISSING:
                 raise RobenchError(f"Method {cls.__name__} needs the option '{name}'.")
         return cls(**options)
+
+    def build(self) -> nn.Module | None:
+        """Return the method's own network, or None where the recipe's architecture is trained."""
+        return None
+
+    def locate(self, folders: Mapping[str, Path]) -> None:
+        """Learn where the models lie that the options mention by their recipe's name (DeepAugment's networks)."""
 
     def loss(self, net: Network, batch: Batch) -> Step:
         """Return the loss of one batch. The module is in training mode."""

@@ -59,9 +59,7 @@ def numbers(names: Sequence[str]) -> list[int]:
     return [NAMES.index(name) for name in names]
 
 
-def augmix_values(
-    ops: torch.Tensor, levels: torch.Tensor, negative: torch.Tensor, size: int
-) -> torch.Tensor:
+def augmix_values(ops: torch.Tensor, levels: torch.Tensor, negative: torch.Tensor, size: int) -> torch.Tensor:
     """Return the values of AugMix operations at given levels.
 
     Args:

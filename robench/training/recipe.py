@@ -107,9 +107,7 @@ def validate(document: dict[str, Any], origin: str) -> Recipe:
     try:
         return Recipe.model_validate(document)
     except ValidationError as error:
-        lines = [
-            f"  {'.'.join(str(part) for part in one['loc'])}: {one['msg'].lower()}" for one in error.errors()
-        ]
+        lines = [f"  {'.'.join(str(part) for part in one['loc'])}: {one['msg'].lower()}" for one in error.errors()]
         raise RobenchError(
             f"Recipe {origin} does not fit the schema:\n" + "\n".join(lines),
             hint=f"Compare with `robench train --show {origin}`; the fields are documented in robench.training.recipe.",

@@ -42,7 +42,9 @@ class Material:
         return Batch(images, labels, index, recipe.data, recipe.seed, epoch)
 
     def accuracies(self, net: Network, route: str | None) -> dict[str, float]:
-        """Return the clean accuracy on the held-out and on the test images, fractions."""
+        """Return the clean accuracy on the held-out and on the test images, fractions; nothing without labels."""
+        if self.test is None:
+            return {}
         sets = {"validation_accuracy": self.validation, "test_accuracy": self.test}
         return {name: accuracy(net, images, route) for name, images in sets.items() if images is not None}
 
@@ -101,11 +103,13 @@ def build_module(recipe: Recipe, method: Method, device: torch.device, world: di
             f"Method {recipe.method} learns from held-out images, and the recipe holds out none.",
             hint="--set data.validation=1000",
         )
-    from robench.models import architectures
+    module = method.build()
+    if module is None:
+        from robench.models import architectures
 
-    module: nn.Module = architectures.build(recipe.architecture, recipe.num_classes, recipe.norm)
+        module = architectures.build(recipe.architecture, recipe.num_classes, recipe.norm)
     if recipe.sync_bn and world.size > 1:
         module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
-    module = module.to(device, memory_format=torch.channels_last)
+    module = module.to(device).to(memory_format=torch.channels_last)
     distributed.share_weights(module, world)
     return module

@@ -17,6 +17,6 @@ class Standard(Method):
 
     smoothing: float = 0.0
 
-    def loss(self, net: Network, batch: Batch) -> Step:  # noqa: D102
+    def loss(self, net: Network, batch: Batch) -> Step:
         logits = net(batch.view())
         return Step(cross_entropy(logits, batch.labels, self.smoothing), logits, batch.labels)

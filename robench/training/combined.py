@@ -1,0 +1,90 @@
+"""DeepAugment and Noise2Net together with AugMix and AugMax: what one changes, the other then augments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from robench.training.augmax import AugMax
+from robench.training.augmix import AugMix
+from robench.training.deepaugment import DeepAugmentViews
+from robench.training.method import Batch, Method, Network, Step, cross_entropy
+from robench.training.noise2net import noised_half
+
+
+def _with_images(batch: Batch, images: torch.Tensor) -> Batch:
+    """Return the batch with other images, which are not flipped and cropped a second time."""
+    data = batch.data.model_copy(update={"flip": False, "pad": 0})
+    return replace(batch, images=images, data=data)
+
+
+@dataclass
+class DeepAugmentAugMix(AugMix):
+    """AugMix on the images of DeepAugment (clean, EDSR or CAE, by lot).
+
+    Args:
+        networks: as for ``DeepAugment``; the rest as for ``AugMix``.
+    """
+
+    networks: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._views = DeepAugmentViews(self.networks)
+
+    def locate(self, folders: Mapping[str, Path]) -> None:
+        """Learn where the networks lie."""
+        self._views.folders = folders
+
+    def loss(self, net: Network, batch: Batch) -> Step:
+        return super().loss(net, _with_images(batch, self._views(batch, batch.view())))
+
+
+@dataclass
+class DeepAugmentAugMax(AugMax):
+    """AugMax on the images of DeepAugment.
+
+    Args:
+        networks: as for ``DeepAugment``; the rest as for ``AugMax``.
+    """
+
+    networks: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._views = DeepAugmentViews(self.networks)
+
+    def locate(self, folders: Mapping[str, Path]) -> None:
+        """Learn where the networks lie."""
+        self._views.folders = folders
+
+    def loss(self, net: Network, batch: Batch) -> Step:
+        return super().loss(net, _with_images(batch, self._views(batch, batch.view())))
+
+
+@dataclass
+class DeepAugmentNoise2Net(Method):
+    """Noise2Net on half of a batch of DeepAugment's images.
+
+    Args:
+        networks: as for ``DeepAugment``.
+        low, high: range of Noise2Net's epsilon.
+    """
+
+    networks: list[str] = field(default_factory=list)
+    low: float = 0.375
+    high: float = 0.75
+
+    def __post_init__(self) -> None:
+        self._views = DeepAugmentViews(self.networks)
+
+    def locate(self, folders: Mapping[str, Path]) -> None:
+        """Learn where the networks lie."""
+        self._views.folders = folders
+
+    def loss(self, net: Network, batch: Batch) -> Step:
+        logits = net.raw(noised_half(net, batch, self._views(batch, batch.view()), self.low, self.high))
+        return Step(cross_entropy(logits, batch.labels), logits, batch.labels)

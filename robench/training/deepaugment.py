@@ -1,0 +1,207 @@
+"""DeepAugment: images seen through image-to-image networks whose weights and signals are distorted at random.
+
+Hendrycks et al. 2021 ("The Many Faces of Robustness"). The published way makes a set once (``write_set``) and
+trains on clean, EDSR and CAE images together; ``DeepAugment`` does the same on the fly: of every image one of the
+three, fresh each epoch. A network's weights are distorted anew with probability 0.05 an image.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from robench.errors import RobenchError
+from robench.training import distort_cae, distort_edsr
+from robench.training.cae import CAE
+from robench.training.edsr import EDSR
+from robench.training.method import Batch, Method, Network, Step, cross_entropy
+
+RENEWAL = 0.05
+_RENEW, _SEED, _CHOICE = 0, 1, 2
+
+
+def load_network(path: str | Path) -> EDSR | CAE:
+    """Return an EDSR or CAE from a folder that ``robench train`` wrote, or from a weights file.
+
+    Args:
+        path: folder with ``weights.safetensors``; or a ``.safetensors``, ``.pt`` or ``.state`` file with the
+            published parameter names (read without running code from it).
+
+    Raises:
+        RobenchError: no such file, or neither network's weights.
+    """
+    path = Path(path)
+    file = path / "weights.safetensors" if path.is_dir() else path
+    if not file.is_file():
+        raise RobenchError(
+            f"No network weights at {file}.",
+            hint="Train them: robench train --recipe edsr-digits (or cae-digits), and give their folder.",
+        )
+    if file.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        weights = load_file(file)
+    else:
+        weights = torch.load(file, map_location="cpu", weights_only=True)
+    weights = {name: value.float() for name, value in weights.items() if "_mean." not in name}
+    network = _network_for(weights, file)
+    network.load_state_dict(weights, strict=True)
+    return network.eval()
+
+
+def _network_for(weights: dict[str, torch.Tensor], file: Path) -> EDSR | CAE:
+    if "head.0.weight" in weights:
+        blocks = sum(name.endswith(".body.0.weight") for name in weights)
+        scale = 2 ** sum(name.startswith("tail.0.") and name.endswith("weight") for name in weights)
+        return EDSR(blocks, len(weights["head.0.weight"]), scale)
+    if "e_conv_2.1.weight" in weights:
+        return CAE(len(weights["e_conv_2.1.weight"]), len(weights["e_conv_3.0.weight"]))
+    raise RobenchError(f"{file} holds weights of neither EDSR nor the autoencoder.")
+
+
+class Distorter:
+    """An image-to-image network with distortions that are drawn anew now and then.
+
+    Args:
+        network: with its trained weights.
+    """
+
+    def __init__(self, network: EDSR | CAE) -> None:
+        self.network = network
+        self._weights = {name: value.detach().clone() for name, value in network.named_parameters()}
+
+    def renew(self, random: np.random.Generator) -> None:
+        """Put freshly distorted weights into the network."""
+        if isinstance(self.network, EDSR):
+            blocks = len(self.network.body) - 1
+            weights = distort_edsr.WeightDistortion(self._weights, blocks, random).draw()
+        else:
+            weights = distort_cae.distort_weights(self._weights, random)
+        self.network.load_state_dict(weights, strict=True)
+
+    @torch.no_grad()
+    def __call__(self, pixels: torch.Tensor, random: np.random.Generator) -> torch.Tensor:
+        """Return images through the network with one signal distortion: float in [0, 1], same size."""
+        if isinstance(self.network, CAE):
+            return distort_cae.distorted_forward(self.network, pixels, random)
+        large = distort_edsr.distorted_forward(self.network, pixels, random)
+        return functional.interpolate(large, pixels.shape[-2:], mode="area")
+
+    def run(self, pixels: torch.Tensor, renewals: torch.Tensor, seeds: torch.Tensor) -> torch.Tensor:
+        """Pass images through, with new weights wherever ``renewals`` says so (and for the first one).
+
+        Args:
+            pixels: float (n, 3, H, W) in [0, 1].
+            renewals: bool (n,).
+            seeds: int64 (n,): a run of images between two renewals takes its first one's.
+
+        Returns:
+            float (n, 3, H, W) in [0, 1].
+        """
+        starts = [0, *(np.flatnonzero(renewals.cpu().numpy()[1:]) + 1).tolist(), len(pixels)]
+        seed = seeds.tolist()
+        parts = []
+        for start, stop in itertools.pairwise(starts):
+            random = np.random.default_rng(seed[start])
+            self.renew(random)
+            parts.append(self(pixels[start:stop], random))
+        return torch.cat(parts) if parts else pixels
+
+
+@dataclass
+class DeepAugmentViews:
+    """Of every image, by lot, itself or its image through one of the networks.
+
+    Args:
+        networks: folders or files of trained EDSR or CAE networks, or names of the recipes that train them.
+        folders: where those of the names lie.
+    """
+
+    networks: list[str]
+    folders: Mapping[str, Path] = field(default_factory=dict)
+    _distorters: list[Distorter] = field(default_factory=list, init=False, repr=False)
+
+    def __call__(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
+        """Return uint8 images; every choice is equally likely, as in the published set of three parts."""
+        if not self._distorters:
+            paths = [self.folders.get(name, name) for name in self.networks]
+            self._distorters = [Distorter(load_network(path).to(images.device)) for path in paths]
+        stream = batch.stream("deepaugment")
+        choice = stream.integers(_CHOICE, 0, len(self._distorters) + 1, ())
+        seeds = stream.integers(_SEED, 0, 2**31 - 1, ())
+        renewals = stream.uniform(_RENEW, ()) < RENEWAL
+        images = images.clone()
+        for number, distorter in enumerate(self._distorters, start=1):
+            where = (choice == number).nonzero()[:, 0]
+            if len(where):
+                pixels = images[where].float() / 255.0
+                distorted = distorter.run(pixels, renewals[where], seeds[where])
+                images[where] = (distorted * 255.0).to(torch.uint8)
+        return images
+
+
+@dataclass
+class DeepAugment(Method):
+    """Cross-entropy on clean and distorted images, made on the fly.
+
+    Args:
+        networks: folders or files of trained EDSR or CAE networks, at least one.
+    """
+
+    networks: list[str]
+
+    def __post_init__(self) -> None:
+        self._views = DeepAugmentViews(self.networks)
+
+    def locate(self, folders: Mapping[str, Path]) -> None:
+        """Learn where the networks lie."""
+        self._views.folders = folders
+
+    def loss(self, net: Network, batch: Batch) -> Step:
+        logits = net(self._views(batch, batch.view()))
+        return Step(cross_entropy(logits, batch.labels), logits, batch.labels)
+
+
+def write_set(
+    network: EDSR | CAE,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    out: Path,
+    *,
+    seed: int = 1,
+    group: int = 64,
+    after: Callable[[int], None] | None = None,
+) -> None:
+    """Write every image once through the distorted network, as class folders that ``data.extra`` takes.
+
+    Args:
+        network: trained EDSR or CAE, on the images' device.
+        images: uint8 (N, 3, H, W).
+        labels: int64 (N,).
+        out: ``out/LABEL/NUMBER.png`` is written.
+        seed: of the distortions.
+        group: images at a time.
+        after: called with the number of images written.
+    """
+    from PIL import Image
+
+    distorter = Distorter(network)
+    random = np.random.default_rng(seed)
+    for start in range(0, len(images), group):
+        pixels = images[start : start + group].float() / 255.0
+        count = len(pixels)
+        renewals = torch.from_numpy(random.random(count) < RENEWAL)
+        seeds = torch.from_numpy(random.integers(0, 2**31 - 1, count))
+        distorted = (distorter.run(pixels, renewals, seeds) * 255.0).to(torch.uint8).permute(0, 2, 3, 1)
+        for offset, picture in enumerate(distorted.cpu().numpy()):
+            folder = out / f"{int(labels[start + offset]):05d}"
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(folder / f"{start + offset:08d}.png")
+        if after is not None:
+            after(start + count)

@@ -1,0 +1,55 @@
+"""Mixup: convex combinations of two images and of their labels (Zhang et al. 2018)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from robench.training import sampling
+from robench.training.method import Batch, Method, Network, Step
+
+_SHARE, _PARTNER = 0, 40
+
+
+def partners(batch: Batch, label: str) -> torch.Tensor:
+    """Return a random permutation of the batch: int64 (n,), the place of every image's partner."""
+    return batch.stream(label).uniform(_PARTNER, ()).argsort()
+
+
+def shares(batch: Batch, label: str, alpha: float, per_image: bool) -> torch.Tensor:
+    """Return the share of the first image: float32 (n,) from Beta(alpha, alpha), one for all or one each."""
+    share = sampling.beta(batch.stream(label), _SHARE, alpha)
+    return share if per_image else share[:1].expand_as(share)
+
+
+def paired_cross_entropy(
+    logits: torch.Tensor, labels: torch.Tensor, partner: torch.Tensor, share: torch.Tensor
+) -> torch.Tensor:
+    """Return ``share * CE(labels) + (1 - share) * CE(the partner's labels)``, mean over the batch."""
+    own = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+    other = torch.nn.functional.cross_entropy(logits, labels[partner], reduction="none")
+    return (share * own + (1.0 - share) * other).mean()
+
+
+@dataclass
+class Mixup(Method):
+    """Mixup within the batch.
+
+    Args:
+        alpha: of the Beta law.
+        per_image: draw a share for every image; the published code draws one for the batch.
+    """
+
+    alpha: float = 1.0
+    per_image: bool = False
+
+    def loss(self, net: Network, batch: Batch) -> Step:
+        pixels = batch.view().float() / 255.0
+        partner = partners(batch, "mixup")
+        share = shares(batch, "mixup", self.alpha, self.per_image)
+        weight = share.view(-1, 1, 1, 1)
+        logits = net(weight * pixels + (1.0 - weight) * pixels[partner])
+        loss = paired_cross_entropy(logits, batch.labels, partner, share)
+        # The logged accuracy is that of the image that prevails.
+        return Step(loss, logits, torch.where(share >= 0.5, batch.labels, batch.labels[partner]))

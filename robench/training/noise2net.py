@@ -1,0 +1,129 @@
+"""Noise2Net: random Res2Net blocks as augmentation, a different network for every image (Hendrycks et al. 2021).
+
+Protocol of ``train_noise2net.py`` in hendrycks/imagenet-r: the first half of the batch, on normalised pixels, is
+``x + epsilon f(x)`` after four such blocks; weights are new every step, kernel sizes and dilations every epoch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from robench.training.method import Batch, Method, Network, Step, cross_entropy
+
+_HIDDEN, _SCALE, _BLOCKS = 16, 4, 4
+_KERNEL, _DILATION, _EPSILON, _WEIGHTS = 0, 1, 2, 100
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Kernel sizes and dilations of the three inner convolutions of every block."""
+
+    kernels: list[list[int]]
+    dilations: list[list[int]]
+
+
+def draw_shape(batch: Batch) -> Shape:
+    """Return the epoch's kernel sizes (1 or 3) and dilations (1, 2 or 3), the same for all images."""
+    from robench.corruptions.random import Stream
+
+    device = batch.images.device
+    zero = torch.zeros(1, dtype=torch.int64, device=device)
+    stream = Stream(batch.seed, "train", "noise2net-shape", batch.epoch, index=zero, device=device)
+    grid = (_BLOCKS, _SCALE - 1)
+    kernels = 1 + 2 * stream.integers(_KERNEL, 0, 2, grid)[0]
+    return Shape(kernels.tolist(), stream.integers(_DILATION, 1, 4, grid)[0].tolist())
+
+
+def noise2net(inputs: torch.Tensor, batch: Batch, shape: Shape, low: float, high: float) -> torch.Tensor:
+    """Return the images after their own random networks.
+
+    All images go through one grouped convolution each layer: the batch is folded into the channels, so every
+    image meets its own filters, and normalisation over a channel is over that image alone.
+
+    Args:
+        inputs: normalised float (n, 3, H, W).
+        batch: gives the random numbers (of its first n images).
+        shape: see ``draw_shape``.
+        low, high: epsilon is drawn from U(low, high) once a step and block.
+
+    Returns:
+        float (n, 3, H, W), not clamped.
+    """
+    n, _, height, width = inputs.shape
+    x = inputs.reshape(1, 3 * n, height, width)
+    epsilon = low + (high - low) * float(batch.stream("noise2net").uniform(_EPSILON, ())[0])
+    for block in range(_BLOCKS):
+        weights = _Weights(batch, n, block)
+        x = x + epsilon * _res2net(x, weights, n, shape.kernels[block], shape.dilations[block])
+    return x.view(n, 3, height, width)
+
+
+class _Weights:
+    """Filters of one block for n images, drawn as PyTorch initialises a convolution: U(-1, 1) / sqrt(fan in)."""
+
+    def __init__(self, batch: Batch, n: int, block: int) -> None:
+        self._stream = batch.stream(f"noise2net-{block}")
+        self._n = n
+        self._draw = _WEIGHTS
+
+    def next(self, outputs: int, inputs: int, kernel: int) -> torch.Tensor:
+        """Return filters (n * outputs, inputs, kernel, kernel)."""
+        self._draw += 1
+        numbers = self._stream.uniform(self._draw, (outputs, inputs, kernel, kernel))[: self._n]
+        bound = (inputs * kernel * kernel) ** -0.5
+        return (bound * (2.0 * numbers - 1.0)).reshape(-1, inputs, kernel, kernel)
+
+
+def _res2net(x: torch.Tensor, weights: _Weights, n: int, kernels: list[int], dilations: list[int]) -> torch.Tensor:
+    hidden = _conv_norm(x, weights.next(_HIDDEN, 3, 1), n).relu()
+    width = _HIDDEN // _SCALE
+    height, columns = hidden.shape[-2:]
+    parts = hidden.view(n, _SCALE, width, height, columns).unbind(dim=1)
+    outputs = []
+    previous: torch.Tensor | None = None
+    for part, kernel, dilation in zip(parts, kernels, dilations, strict=False):
+        merged = part if previous is None else part + previous
+        flat = merged.reshape(1, n * width, height, columns)
+        filters = weights.next(width, width, kernel)
+        convolved = _conv_norm(flat, filters, n, dilation).relu()
+        previous = convolved.view(n, width, height, columns)
+        outputs.append(previous)
+    outputs.append(parts[-1])
+    joined = torch.cat(outputs, dim=1).reshape(1, n * _HIDDEN, height, columns)
+    return _conv_norm(joined, weights.next(3, _HIDDEN, 1), n)
+
+
+def _conv_norm(x: torch.Tensor, filters: torch.Tensor, n: int, dilation: int = 1) -> torch.Tensor:
+    padding = dilation * (filters.shape[-1] // 2)
+    x = functional.conv2d(x, filters, padding=padding, dilation=dilation, groups=n)
+    return functional.instance_norm(x)
+
+
+@torch.no_grad()
+def noised_half(net: Network, batch: Batch, pixels: torch.Tensor, low: float, high: float) -> torch.Tensor:
+    """Return normalised inputs of which the first half went through Noise2Net."""
+    inputs = net.normalise(pixels)
+    half = len(inputs) // 2
+    if half:
+        noised = noise2net(inputs[:half].contiguous(), batch, draw_shape(batch), low, high)
+        inputs = torch.cat([noised, inputs[half:]]).contiguous(memory_format=torch.channels_last)
+    return inputs
+
+
+@dataclass
+class Noise2Net(Method):
+    """Cross-entropy with half of the batch seen through random networks.
+
+    Args:
+        low, high: range of epsilon.
+    """
+
+    low: float = 0.375
+    high: float = 0.75
+
+    def loss(self, net: Network, batch: Batch) -> Step:
+        logits = net.raw(noised_half(net, batch, batch.view(), self.low, self.high))
+        return Step(cross_entropy(logits, batch.labels), logits, batch.labels)
