@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -17,7 +19,8 @@ from robench.evaluation.pieces import Piece, share_out, split_cells
 from robench.suites.base import Cell
 
 SCRIPT = """
-import sys
+import json, os, sys
+from pathlib import Path
 sys.path.insert(0, {folder!r})
 import torch
 torch.set_num_threads(1)
@@ -28,11 +31,13 @@ from robench.evaluation.distributed import evaluate_over_ranks
 from small_suite import SmallSuite, small_model
 suite = SmallSuite(broken={broken!r})
 outcome, first = evaluate_over_ranks(small_model(), suite, sys.argv[1], EvaluationOptions("cpu", batch_size=25))
-print("failures", sorted(outcome.failures), "first", first, "read", len(suite.read), flush=True)
+report = {{"failures": sorted(outcome.failures), "first": first, "read": len(suite.read)}}
+Path(sys.argv[1] + f".rank{{os.environ['RANK']}}").write_text(json.dumps(report))
 """
 
 
-def torchrun(tmp_path: Path, out: Path, broken: tuple[str, ...] = ()) -> str:
+def torchrun(tmp_path: Path, out: Path, broken: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """Run the script in two processes and return what each of them reports."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(folder=str(Path(__file__).parent), broken=broken))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
@@ -41,24 +46,25 @@ def torchrun(tmp_path: Path, out: Path, broken: tuple[str, ...] = ()) -> str:
         [*command, str(script), str(out)], capture_output=True, text=True, timeout=120, env=environment
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return [json.loads(Path(f"{out}.rank{rank}").read_text()) for rank in range(2)]
 
 
 def test_two_ranks_give_the_bytes_of_one_process(tmp_path: Path) -> None:
-    said = torchrun(tmp_path, tmp_path / "two")
+    reports = torchrun(tmp_path, tmp_path / "two")
     alone = EvaluationOptions("cpu", batch_size=25)
     evaluate_suite(small_model(), SmallSuite(), tmp_path / "one", alone)
     assert run_bytes(tmp_path / "two") == run_bytes(tmp_path / "one")
     # 16 cells of 120 images in pieces of 50, 50 and 20: both ranks had about half of the 48.
-    reads = [int(line.rsplit(maxsplit=1)[1]) for line in said.splitlines() if line.startswith("failures")]
+    assert [report["first"] for report in reports] == [True, False]
+    reads = [report["read"] for report in reports]
     assert sum(reads) == 48
     assert min(reads) >= 16
     assert not list((tmp_path / "two" / "parts").iterdir())
 
 
 def test_an_unreadable_cell_fails_for_all_and_the_pieces_of_a_stopped_run_are_used(tmp_path: Path) -> None:
-    said = torchrun(tmp_path, tmp_path / "two", broken=("fog/2",))
-    assert said.count("failures ['fog/2']") == 2
+    reports = torchrun(tmp_path, tmp_path / "two", broken=("fog/2",))
+    assert [report["failures"] for report in reports] == [["fog/2"], ["fog/2"]]
     alone = evaluate_suite(small_model(), SmallSuite(), tmp_path / "two", EvaluationOptions("cpu", batch_size=25))
     assert alone.fresh == ["fog/2"]
 
