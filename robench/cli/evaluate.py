@@ -25,6 +25,10 @@ Measure a model on a suite; stop at any moment and run it again to go on.
 
     robench evaluate --model python:mymodel.py:make --suite cifar10-c --data cifar-10-batches-py
 
+    robench evaluate --models models.yaml --suite cifar10-c,cifar10-p --data cifar-10-batches-py --dry-run
+
+    torchrun --nproc-per-node 8 -m robench evaluate --model big.pt2 --suite imagenet-c --data ImageNet-C
+
 The run goes to runs/SUITE/MODEL-HASH (or --out): one Parquet file of predictions a cell, and result.json.
 `robench suites list` names the suites, `robench models list` the architectures.
 """
@@ -40,7 +44,9 @@ def evaluate(
         [], "--model", "-m", help="Path, timm:NAME, torchvision:NAME, hf:ID, reference:NAME, python:FILE:FUNCTION."
     ),
     suite: str = typer.Option(..., "--suite", "-s", help="What to measure; see `robench suites list`."),
-    data: Path | None = typer.Option(None, help="The suite's files, or the clean images it is generated from."),
+    data: list[str] = typer.Option(
+        [], help="The suite's files, or the clean images it is generated from; SUITE=PATH where there are several."
+    ),
     out: Path | None = typer.Option(None, "--out", "-o", help="Folder of the run."),
     arch: str | None = typer.Option(None, help="Architecture of a state dict: ours, a timm or torchvision name."),
     num_classes: int | None = typer.Option(None, help="Classes the model puts out; else the suite's."),
@@ -75,11 +81,12 @@ def evaluate(
     given = dict(locals())
     options = _engine_options(given)
     opening = _open_options(given)
-    if models is not None or "," in suite or cluster is not None:
+    if models is not None or "," in suite:
         return _grid(given, options, opening)
+    from robench.cli.grid import data_by_suite
     from robench.suites import open_suite
 
-    opened = open_suite(suite, data, opening)
+    opened = open_suite(suite, data_by_suite(data, [suite]).get(suite), opening)
     loaded = load_models(given, opened.suite.num_classes)
     if dry_run:
         return _say_plan(loaded, opened, options)
@@ -175,9 +182,9 @@ def _say_plan(model: Any, opened: Any, options: Any) -> int:
 
 
 def _grid(given: dict[str, Any], options: Any, opening: Any) -> int:
-    from robench.evaluation.grid import run_from_options
+    from robench.cli.grid import run_grid
 
-    return run_from_options(given, options, opening)
+    return run_grid(given, options, opening)
 
 
 def _print(result: Result, *, quiet: bool, as_json: bool) -> None:
