@@ -8,10 +8,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from robench.data import open_images
 from robench.errors import RobenchError
 from robench.training import distributed
+from robench.training.disk import DiskSource, open_disk
 from robench.training.method import Batch, Method, Network
-from robench.training.recipe import Recipe
+from robench.training.recipe import DataPart, Recipe
 from robench.training.source import DeviceSource, Source, held_out, on_device, open_split
 
 _EVALUATION_BATCH = 500
@@ -67,7 +69,7 @@ def prepare(recipe: Recipe, data: Path | None, device: torch.device) -> Material
         RobenchError: unreadable data, or fewer classes than the labels need.
     """
     part = recipe.data
-    source = on_device(open_split(part, data, part.train_split), part, device, part.limit)
+    source = _training_source(recipe, data, device)
     if recipe.num_classes and int(source.labels.max()) >= recipe.num_classes:
         raise RobenchError(
             f"The data has label {int(source.labels.max())}, the recipe {recipe.num_classes} classes.",
@@ -78,12 +80,34 @@ def prepare(recipe: Recipe, data: Path | None, device: torch.device) -> Material
     if part.validation_split is not None:
         validation = on_device(open_split(part, data, part.validation_split), part, device)
     elif len(validation_index):
-        where = validation_index.to(device)
-        validation = DeviceSource(source.images[where], source.labels[where])
+        validation = _taken_out(source, validation_index, part, device)
     test = None
     if recipe.num_classes:
         test = on_device(open_split(part, data, part.test_split), part, device)
     return Material(source, train_index, validation, test)
+
+
+def _training_source(recipe: Recipe, data: Path | None, device: torch.device) -> DeviceSource | DiskSource:
+    """Return the training images: in memory, or crops of pictures on the disk."""
+    part = recipe.data
+    if part.resized_crop is not None and data is not None:
+        return open_disk(part, data, recipe.seed, device)
+    source = on_device(open_split(part, data, part.train_split), part, device, part.limit)
+    for folder in part.extra:
+        more = on_device(open_images(folder), part, device)
+        source = DeviceSource(torch.cat([source.images, more.images]), torch.cat([source.labels, more.labels]))
+    return source
+
+
+def _taken_out(
+    source: DeviceSource | DiskSource, index: torch.Tensor, part: DataPart, device: torch.device
+) -> DeviceSource:
+    """Return the held-out images in memory."""
+    where = index.to(device)
+    if isinstance(source, DeviceSource):
+        return DeviceSource(source.images[where], source.labels[where])
+    chunks = list(source.batches(list(index.split(_EVALUATION_BATCH)), 0))
+    return DeviceSource(torch.cat(chunks), source.labels[where])
 
 
 def build_module(recipe: Recipe, method: Method, device: torch.device, world: distributed.World) -> nn.Module:
@@ -108,8 +132,40 @@ def build_module(recipe: Recipe, method: Method, device: torch.device, world: di
         from robench.models import architectures
 
         module = architectures.build(recipe.architecture, recipe.num_classes, recipe.norm)
+    if recipe.init is not None:
+        load_init(module, recipe.init)
     if recipe.sync_bn and world.size > 1:
         module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
     module = module.to(device).to(memory_format=torch.channels_last)
     distributed.share_weights(module, world)
     return module
+
+
+def load_init(module: nn.Module, origin: str) -> None:
+    """Load weights to start from into the module.
+
+    Args:
+        module: the network; a first layer or head of another shape is left as it is drawn.
+        origin: ``torchvision:NAME`` (downloads its default weights), or a ``.safetensors`` file.
+
+    Raises:
+        RobenchError: no such file, or hardly anything in it fits.
+    """
+    if origin.startswith("torchvision:"):
+        import torchvision
+
+        weights = torchvision.models.get_model(origin.partition(":")[2], weights="DEFAULT").state_dict()
+    else:
+        from safetensors.torch import load_file
+
+        if not Path(origin).is_file():
+            raise RobenchError(f"No weights at {origin}.", hint="init takes torchvision:NAME or a .safetensors file.")
+        weights = load_file(origin)
+    own = module.state_dict()
+    fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
+    if len(fitting) < len(own) // 2:
+        raise RobenchError(
+            f"Only {len(fitting)} of the network's {len(own)} tensors are in {origin}.",
+            hint="The architecture and the weights to start from must belong together.",
+        )
+    module.load_state_dict(own | fitting)
