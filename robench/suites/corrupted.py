@@ -64,7 +64,7 @@ def open_generated(suite: Suite, clean: Images, options: OpenOptions) -> OpenedS
         raise RobenchError("The clean set has no labels.", hint="Give a labelled test set.")
     cells = choose_cells(suite, options)
     if options.conditions is None:  # held-out corruptions are made only where asked for
-        cells = tuple(cell for cell in cells if cell.condition not in _extra())
+        cells = tuple(cell for cell in cells if cell.condition not in held_out())
 
     def view(cell: Cell) -> View:
         return view_of(clean, None if cell.condition == "clean" else corruption(cell, options))
@@ -158,8 +158,8 @@ def _cells_of_files(suite: Suite, folder: Path, options: OpenOptions, clean: boo
     cells = [cell for cell in choose_cells(suite, options) if cell.condition != "clean" or clean]
     missing = {c.condition for c in cells if c.severity and not (folder / f"{c.condition}.npy").is_file()}
     if options.conditions is None:
-        missing -= set(_extra())
-        cells = [c for c in cells if c.condition not in _extra() or (folder / f"{c.condition}.npy").is_file()]
+        missing -= set(held_out())
+        cells = [c for c in cells if c.condition not in held_out() or (folder / f"{c.condition}.npy").is_file()]
     if missing:
         present = sorted(p.stem for p in folder.glob("*.npy") if p.stem != "labels")
         raise RobenchError(
@@ -192,7 +192,8 @@ def _checksums(images: list[ArrayImages], names: list[str]) -> dict[str, str]:
         return dict(zip(names, pool.map(ArrayImages.checksum, images), strict=True))
 
 
-def _extra() -> tuple[str, ...]:
+def held_out() -> tuple[str, ...]:
+    """Return the four corruptions that the headline figures leave out."""
     from robench.corruptions.severities import EXTRA
 
     return tuple(EXTRA)

@@ -99,6 +99,7 @@ class OpenedSuite:
 
     Attributes:
         skipped: cell name -> messages of pictures left out (only with ``skip_corrupt``).
+        remarks: what the user should know of the files found: fewer pictures than published, cells left out.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class OpenedSuite:
         if options.skip_corrupt:
             self.protocol["skip_corrupt"] = True
         self.skipped: dict[str, list[str]] = {}
+        self.remarks: list[str] = []
         self._make_view = view
         self._last: tuple[Cell, View] | None = None
         self._resident: tuple[tuple[int, str], torch.Tensor] | None = None

@@ -1,0 +1,67 @@
+"""Makes the manifest of DeepFashion Remixed from DeepFashion2's annotation files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+from robench.errors import RobenchError
+from robench.files import atomic_write
+
+COLUMNS = ("file", "split", "label", "scale", "occlusion", "viewpoint", "zoom")
+_SPLITS = ("train", "validation")
+
+
+def write_manifest(root: Path, out: Path | None = None) -> Path:
+    """Write a manifest with a row for every annotated garment.
+
+    Args:
+        root: holds ``train`` and ``validation`` (or one of them), each with ``image/*.jpg`` and ``annos/*.json``.
+        out: where to write it; None: ``manifest.csv`` in ``root``, which its file names are relative to.
+
+    Returns:
+        The manifest's path.
+
+    Raises:
+        RobenchError: no annotations, a damaged one, one without its picture, or values out of range.
+    """
+    splits = [split for split in _SPLITS if (root / split / "annos").is_dir()]
+    if not splits:
+        raise RobenchError(f"{root} has no train/annos or validation/annos.", hint="Give DeepFashion2's folder.")
+    out = out or root / "manifest.csv"
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for split in splits:
+        for annotation in sorted((root / split / "annos").glob("*.json")):
+            writer.writerows(_garments(root, split, annotation))
+    with atomic_write(out) as file:
+        file.write(text.getvalue().encode())
+    return out
+
+
+def _garments(root: Path, split: str, annotation: Path) -> list[list[str | int]]:
+    picture = next((root / split / "image").glob(f"{annotation.stem}.*"), None)
+    if picture is None:
+        raise RobenchError(f"{annotation} has no picture in {root / split / 'image'}.", hint="Unpack the set again.")
+    try:
+        document = json.loads(annotation.read_text())
+        items = [document[key] for key in sorted(document) if key.startswith("item")]
+        rows = [
+            [int(item[key]) for key in ("category_id", "scale", "occlusion", "viewpoint", "zoom_in")] for item in items
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RobenchError(
+            f"{annotation} is no annotation of DeepFashion2: {error}.", hint="Unpack it again."
+        ) from error
+    for category, *values in rows:
+        if not 1 <= category <= 13 or not all(1 <= value <= 3 for value in values):
+            raise RobenchError(
+                f"{annotation}: expected a category from 1 to 13 and attributes from 1 to 3; found {category},"
+                f" {values}.",
+                hint="The file is of another data set.",
+            )
+    name = picture.relative_to(root).as_posix()
+    return [[name, split, *row] for row in rows]

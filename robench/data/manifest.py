@@ -1,0 +1,90 @@
+"""Manifests: tables (CSV or Parquet) of picture files, labels and attributes."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from robench.errors import RobenchError
+
+NAMES = ("manifest.csv", "manifest.parquet")
+
+
+def find_manifest(path: Path) -> Path:
+    """Return the manifest at ``path``: the file itself, or ``manifest.csv`` / ``manifest.parquet`` in the folder.
+
+    Raises:
+        RobenchError: there is none.
+    """
+    if path.is_file():
+        return path
+    for name in NAMES:
+        if (path / name).is_file():
+            return path / name
+    raise RobenchError(
+        f"{path} has no {' or '.join(NAMES)}.",
+        hint="Write one row a picture (or garment): file, label, and a column for every attribute.",
+    )
+
+
+def read_manifest(path: Path, columns: Sequence[str]) -> dict[str, list[str]]:
+    """Read some columns as text.
+
+    Args:
+        path: the manifest.
+        columns: names that must be there.
+
+    Returns:
+        Column name -> a text for every row; numbers without ``.0``, surrounding spaces removed.
+
+    Raises:
+        RobenchError: a column is missing, a value is empty, or the file is damaged.
+    """
+    rows = _parquet(path) if path.suffix == ".parquet" else _csv(path)
+    missing = [name for name in columns if name not in rows]
+    if missing:
+        raise RobenchError(
+            f"{path} has no column {', '.join(missing)}; it has {', '.join(rows)}.",
+            hint=f"Needed are {', '.join(columns)}.",
+        )
+    for name in columns:
+        for number, value in enumerate(rows[name]):
+            if value == "":
+                raise RobenchError(f"{path}, row {number + 1}: '{name}' is empty.", hint="Fill it or drop the row.")
+    return {name: rows[name] for name in columns}
+
+
+def _csv(path: Path) -> dict[str, list[str]]:
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            header = [name.strip() for name in next(reader, [])]
+            rows = [row for row in reader if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise RobenchError(f"{path} cannot be read: {error}.", hint="Expected CSV in UTF-8.") from error
+    for number, row in enumerate(rows):
+        if len(row) != len(header):
+            raise RobenchError(
+                f"{path}, row {number + 1}: expected {len(header)} values; found {len(row)}.",
+                hint="Put values with commas in them into quotation marks.",
+            )
+    return {name: [row[i].strip() for row in rows] for i, name in enumerate(header)}
+
+
+def _parquet(path: Path) -> dict[str, list[str]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise RobenchError(f"{path} cannot be read: {error}.", hint="The file is damaged; write it again.") from error
+    return {name: [_text(value) for value in table.column(name).to_pylist()] for name in table.column_names}
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()

@@ -1,0 +1,305 @@
+"""The -P suites: clips of one picture under a growing perturbation, published or generated."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from robench.data.arrays import map_npy
+from robench.data.base import Images
+from robench.data.classes import imagenet_wnids
+from robench.data.decode import CorruptImageError
+from robench.data.encoded import available_cores
+from robench.data.find import open_images
+from robench.data.trees import Tree, join, open_tree
+from robench.data.video import decode_clip
+from robench.errors import RobenchError
+from robench.suites.base import Batch, Cell, OpenOptions, Source, Suite
+from robench.suites.corrupted import frost_record
+from robench.suites.opened import choose_cells, final_geometry, fit_to, sample
+from robench.suites.trees import find_conditions
+
+if TYPE_CHECKING:
+    import torch
+
+IMAGENET_FRAMES = {"translate": 41}
+CIFAR_FRAMES = {"motion_blur": 21, "translate": 16}
+USUAL_FRAMES = 31
+_FINGERPRINTED = 16
+
+
+@dataclass(frozen=True)
+class Clips:
+    """The clips of one cell.
+
+    Args:
+        count: how many clips there are.
+        frames: frames of each.
+        target: int64 (count,), -1 where there are no labels.
+        read: gives clips (by their numbers) as a uint8 tensor (n, frames, 3, H, W) on a device.
+    """
+
+    count: int
+    frames: int
+    target: npt.NDArray[np.int64]
+    read: Callable[[npt.NDArray[np.int64], str], torch.Tensor]
+
+
+class OpenedClips:
+    """A -P suite; see :class:`robench.suites.base.OpenSuite`. All frames of a clip come in a row."""
+
+    def __init__(
+        self,
+        suite: Suite,
+        source: Source,
+        clips: Callable[[Cell], Clips],
+        protocol: dict[str, Any],
+        options: OpenOptions,
+        classes: Sequence[str] | None = None,
+    ) -> None:
+        self.suite, self.source, self.options, self.classes = suite, source, options, classes
+        self.protocol: dict[str, Any] = {"suite": suite.name, "version": suite.version, "source": source, **protocol}
+        self.protocol["difficulty"] = difficulty(options)
+        if options.limit is not None:
+            self.protocol["limit"] = options.limit
+        if source == "generated":
+            self.protocol["seed"] = options.seed
+        if options.skip_corrupt:
+            self.protocol["skip_corrupt"] = True
+        self.skipped: dict[str, list[str]] = {}
+        self.remarks: list[str] = []
+        self._make = clips
+        self._last: tuple[Cell, Clips] | None = None
+
+    def length(self, cell: Cell) -> int:
+        """Return how many clips the cell has."""
+        return len(sample(self._clips(cell).count, self.options.limit))
+
+    def batches(
+        self, cell: Cell, batch_size: int, *, start: int = 0, stop: int | None = None, device: str = "cpu"
+    ) -> Iterator[Batch]:
+        """Yield clips start..stop, as many whole clips at a time as fit ``batch_size`` frames (at least one)."""
+        clips = self._clips(cell)
+        self.skipped.pop(cell.name, None)
+        chosen = sample(clips.count, self.options.limit)[start:stop]
+        step = max(1, batch_size // clips.frames)
+        geometry = final_geometry(self.suite, self.options)
+        for first in range(0, len(chosen), step):
+            pixels, numbers = self._read(cell, clips, chosen[first : first + step], device)
+            if len(numbers) == 0:
+                continue
+            yield Batch(
+                fit_to(pixels.flatten(0, 1), geometry),
+                np.repeat(numbers, clips.frames),
+                np.repeat(clips.target[numbers], clips.frames),
+                np.tile(np.arange(clips.frames, dtype=np.int64), len(numbers)),
+            )
+
+    def _clips(self, cell: Cell) -> Clips:
+        if self._last is None or self._last[0] != cell:
+            self._last = (cell, self._make(cell))
+        return self._last[1]
+
+    def _read(
+        self, cell: Cell, clips: Clips, numbers: npt.NDArray[np.int64], device: str
+    ) -> tuple[torch.Tensor, npt.NDArray[np.int64]]:
+        import torch
+
+        try:
+            return clips.read(numbers, device), numbers
+        except CorruptImageError:
+            if not self.options.skip_corrupt:
+                raise
+        good, parts = [], []
+        for number in numbers:
+            try:
+                parts.append(clips.read(np.array([number]), device))
+            except CorruptImageError as error:
+                self.skipped.setdefault(cell.name, []).append(error.message)
+            else:
+                good.append(number)
+        return torch.cat(parts) if parts else torch.empty(0), np.array(good, np.int64)
+
+
+def difficulty(options: OpenOptions) -> int:
+    """Return the difficulty asked for (1, 2 or 3); published figures have 1."""
+    value = int(options.extra.get("difficulty", 1))
+    if value not in (1, 2, 3):
+        raise RobenchError(f"Difficulty is 1, 2 or 3; found {value}.", hint="Published figures have difficulty 1.")
+    return value
+
+
+def _file_name(condition: str, level: int) -> str:
+    """Return the published name of a cell: the noises have files of their own for difficulty 2 and 3."""
+    return f"{condition}_{level}" if level > 1 and "noise" in condition else condition
+
+
+def open_digits_p(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedClips:
+    """Open digits-p: the embedded test split, perturbed on the fly."""
+    if data is not None and str(data) != "digits":
+        raise RobenchError(f"{suite.name} has its data embedded and takes none; found {data}.", hint="Leave it out.")
+    return _open_generated(suite, open_images("digits"), options)
+
+
+def open_cifar_p(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedClips:
+    """Open CIFAR-10-P or -100-P: published ``.npy`` files (N, T, 32, 32, 3), or the clean test set to perturb.
+
+    Raises:
+        RobenchError: neither is at ``data``, or files of another shape.
+    """
+    if data is None:
+        raise RobenchError(f"{suite.name} needs data.", hint="Give the published files or the clean test set.")
+    names = {_file_name(cell.condition, difficulty(options)): cell for cell in choose_cells(suite, options)}
+    for folder in [data, *sorted(p for p in data.glob("*") if p.is_dir())] if data.is_dir() else []:
+        present = [name for name in names if (folder / f"{name}.npy").is_file()]
+        if present:
+            return _open_arrays(suite, folder, names, present, options)
+    images = open_images(data, dataset="cifar10" if suite.dataset == "cifar10" else None, workers=options.workers)
+    return _open_generated(suite, images, options)
+
+
+def _open_arrays(
+    suite: Suite, folder: Path, names: dict[str, Cell], present: list[str], options: OpenOptions
+) -> OpenedClips:
+    missing = [name for name in names if name not in present]
+    if missing:
+        raise RobenchError(
+            f"{folder} lacks {', '.join(f'{name}.npy' for name in missing)}.",
+            hint=f"Get the rest, or measure what is there: --corruption {','.join(present)}.",
+        )
+    arrays = {cell: _clip_array(folder / f"{name}.npy", cell.condition) for name, cell in names.items()}
+
+    def clips(cell: Cell) -> Clips:
+        array = arrays[cell]
+
+        def read(numbers: npt.NDArray[np.int64], device: str) -> torch.Tensor:
+            import torch
+
+            return torch.from_numpy(np.array(array[numbers])).permute(0, 1, 4, 2, 3).to(device)
+
+        return Clips(len(array), array.shape[1], np.full(len(array), -1, np.int64), read)
+
+    def fingerprint(name: str) -> str:
+        with open(folder / f"{name}.npy", "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    with ThreadPoolExecutor(available_cores()) as pool:
+        files = dict(zip(names, pool.map(fingerprint, names), strict=True))
+    return OpenedClips(replace(suite, cells=tuple(names.values())), "published", clips, {"files": files}, options)
+
+
+def _clip_array(path: Path, condition: str) -> npt.NDArray[Any]:
+    array = map_npy(path, ndim=5)
+    frames = CIFAR_FRAMES.get(condition, USUAL_FRAMES)
+    if array.shape[1] != frames or array.shape[4] != 3:
+        raise RobenchError(
+            f"{path}: expected clips of {frames} frames, shape (N, {frames}, 32, 32, 3); found {array.shape}.",
+            hint="The file is of another set or was cut; fetch it again.",
+        )
+    return array
+
+
+def _open_generated(suite: Suite, clean: Images, options: OpenOptions) -> OpenedClips:
+    """Open a -P suite whose clips are made from clean pictures as they are read."""
+    cells = choose_cells(suite, options)
+    target = clean.labels if clean.labels is not None else np.full(len(clean), -1, np.int64)
+    height = clean.read(np.array([0])).shape[1]
+
+    def clips(cell: Cell) -> Clips:
+        from robench.corruptions.perturbations import frame_count
+
+        def read(numbers: npt.NDArray[np.int64], device: str) -> torch.Tensor:
+            import torch
+
+            from robench.corruptions import perturb
+
+            pixels = torch.from_numpy(clean.read(numbers)).permute(0, 3, 1, 2).to(device)
+            level = difficulty(options)
+            made = perturb(pixels, cell.condition, index=numbers, seed=options.seed, difficulty=level)
+            return torch.stack(list(made), dim=1)
+
+        return Clips(len(clean), frame_count(cell.condition, height), target, read)
+
+    protocol = {"clean": clean.checksum(), **frost_record(options)}
+    return OpenedClips(replace(suite, cells=cells), "generated", clips, protocol, options, clean.classes)
+
+
+def open_imagenet_p(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedClips:
+    """Open ImageNet-P: ``PERTURBATION/WNID/NAME.mp4`` in folders or packed tars.
+
+    Raises:
+        RobenchError: nothing of it at ``data``, or a perturbation is missing.
+    """
+    if data is None:
+        raise RobenchError(f"{suite.name} needs data.", hint="Give the folder of the unpacked tars, or the tars.")
+    tree = open_tree(data)
+    names = {_file_name(cell.condition, difficulty(options)): cell for cell in choose_cells(suite, options)}
+    places = find_conditions(tree, list(names))
+    missing = [name for name in names if name not in places]
+    if missing:
+        raise RobenchError(
+            f"{data} lacks {', '.join(missing)}.",
+            hint=f"Get the rest, or measure what is there: --corruption {','.join(places) or '...'}.",
+        )
+    by_cell = {cell: places[name] for name, cell in names.items()}
+
+    def clips(cell: Cell) -> Clips:
+        return _mp4_clips(tree, by_cell[cell], IMAGENET_FRAMES.get(cell.condition, USUAL_FRAMES), options)
+
+    files = {cell.name: _fingerprint(tree, *_list_clips(tree, path)) for cell, path in by_cell.items()}
+    suite = replace(suite, cells=tuple(names.values()))
+    return OpenedClips(suite, "published", clips, {"files": files}, options, imagenet_wnids())
+
+
+def _list_clips(tree: Tree, path: str) -> tuple[list[str], npt.NDArray[np.int64]]:
+    rank = {wnid: label for label, wnid in enumerate(imagenet_wnids())}
+    paths: list[str] = []
+    labels: list[int] = []
+    for folder in tree.folders(path):
+        if folder not in rank:
+            raise RobenchError(
+                f"{tree.root}/{join(path, folder)} is no WordNet id of ImageNet.", hint="Remove or rename it."
+            )
+        files = [join(path, folder, name) for name in tree.files(join(path, folder)) if name.endswith(".mp4")]
+        paths += files
+        labels += [rank[folder]] * len(files)
+    if not paths:
+        raise RobenchError(f"{tree.root}/{path} holds no clips (.mp4).", hint="Unpack the set again.")
+    return paths, np.array(labels, np.int64)
+
+
+def _mp4_clips(tree: Tree, path: str, frames: int, options: OpenOptions) -> Clips:
+    paths, labels = _list_clips(tree, path)
+
+    def one(number: int) -> npt.NDArray[np.uint8]:
+        name = f"{tree.root}/{paths[number]}"
+        try:
+            data = tree.fetch(paths[number])
+        except OSError as error:
+            raise CorruptImageError(name, error) from error
+        return decode_clip(data, frames, name)
+
+    def read(numbers: npt.NDArray[np.int64], device: str) -> torch.Tensor:
+        import torch
+
+        workers = options.workers or available_cores()
+        with ThreadPoolExecutor(min(workers, len(numbers))) as pool:
+            stack = np.stack(list(pool.map(one, numbers.tolist())))
+        return torch.from_numpy(stack).permute(0, 1, 4, 2, 3).to(device)
+
+    return Clips(len(paths), frames, labels, read)
+
+
+def _fingerprint(tree: Tree, paths: list[str], labels: npt.NDArray[np.int64]) -> str:
+    """Return a SHA-256 over names, labels and the bytes of a few clips."""
+    digest = hashlib.sha256("\0".join(paths).encode() + labels.tobytes())
+    for i in sorted({i * len(paths) // _FINGERPRINTED for i in range(_FINGERPRINTED)}):
+        digest.update(tree.fetch(paths[i]))
+    return digest.hexdigest()

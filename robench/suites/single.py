@@ -1,0 +1,236 @@
+"""Suites of one or a few labelled sets: CIFAR-10.1, ImageNet-R, -A, -200, V2, Sketch, Real Blurry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from robench.data.base import Geometry
+from robench.data.classes import WORDNET_ID, imagenet_names, imagenet_wnids, label_map
+from robench.data.encoded import EncodedImages
+from robench.data.find import load_pair, open_images
+from robench.data.folders import load_folders
+from robench.data.trees import Tree, join, open_tree
+from robench.errors import RobenchError
+from robench.suites.base import Cell, OpenOptions, Suite
+from robench.suites.opened import OpenedSuite, View, choose_cells, view_of
+from robench.suites.subsets import SUBSETS
+
+PUBLISHED_SIZES = {
+    "imagenet-r": 30_000,
+    "imagenet-a": 7_500,
+    "imagenet-200": 10_000,
+    "imagenet-sketch": 50_889,
+    "real-blurry": 1_000,
+    "matched-frequency": 10_000,
+    "threshold0.7": 10_000,
+    "top-images": 10_000,
+    "clean": 50_000,
+    "v4": 2_021,
+    "v6": 2_000,
+}
+
+
+def open_cifar10_1(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedSuite:
+    """Open CIFAR-10.1: ``cifar10.1_VERSION_data.npy`` with its labels, at ``data`` or in ``datasets`` below it.
+
+    Raises:
+        RobenchError: no version there, or damaged files.
+    """
+    folder = _needed(suite, data)
+    sets = {}
+    for cell in choose_cells(suite, options):
+        for place in (folder, folder / "datasets"):
+            file = place / f"cifar10.1_{cell.condition}_data.npy"
+            if file.is_file():
+                sets[cell] = load_pair(file, place / f"cifar10.1_{cell.condition}_labels.npy")
+                break
+    if not sets:
+        raise RobenchError(f"{folder} has no cifar10.1_v6_data.npy or cifar10.1_v4_data.npy.", hint="Check --data.")
+    return _open_sets(suite, sets, options, None)
+
+
+def open_imagenet_set(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedSuite:
+    """Open a set of ImageNet's classes, with the matching clean cell where the validation set is there too.
+
+    Args:
+        suite: the protocol.
+        data: the set's folder or tar, a folder that holds it, or any form that ``open_images`` reads.
+        options: ``extra["clean"]`` is the validation set, if it does not lie beside the set as ``val``.
+
+    Raises:
+        RobenchError: no such set there, or class folders that are none of the suite's.
+    """
+    path = _needed(suite, data)
+    geometry = options.geometry or suite.geometry
+    wnids = _wnids(suite)
+    sets: dict[Cell, EncodedImages] = {}
+    for cell in choose_cells(suite, options):
+        found = None
+        if cell.condition not in ("clean", "imagenet-200"):
+            found = _find_set(suite, cell, path, wnids, geometry, options)
+        elif (place := _clean_place(suite, path, options)) is not None:
+            found = _clean_set(place, wnids, geometry, options)
+        if found is not None:
+            sets[cell] = found
+    if not [cell for cell in sets if cell.condition != "clean"]:
+        raise RobenchError(f"{path} has nothing of {suite.name}.", hint=f"See 'robench suites show {suite.name}'.")
+    return _open_sets(suite, sets, options, geometry)
+
+
+def _open_sets(suite: Suite, sets: dict[Cell, Any], options: OpenOptions, geometry: Geometry | None) -> OpenedSuite:
+    protocol: dict[str, Any] = {"checksums": {cell.name: images.checksum() for cell, images in sets.items()}}
+    protocol["images"] = {cell.name: len(images) for cell, images in sets.items()}
+    if geometry is not None:
+        protocol["geometry"] = geometry.record()
+
+    def view(cell: Cell) -> View:
+        return view_of(sets[cell])
+
+    classes = next(iter(sets.values())).classes
+    opened = OpenedSuite(replace(suite, cells=tuple(sets)), "published", view, protocol, options, classes)
+    for cell, images in sets.items():
+        expected = PUBLISHED_SIZES.get(cell.condition)
+        if expected is not None and len(images) != expected:
+            opened.remarks.append(f"{cell.name}: {len(images):,} pictures found, {expected:,} are published.")
+    return opened
+
+
+def _needed(suite: Suite, data: Path | None) -> Path:
+    if data is None:
+        raise RobenchError(
+            f"{suite.name} needs data.", hint=f"Give --data DIR; 'robench suites show {suite.name}' says how to get it."
+        )
+    return data
+
+
+def _wnids(suite: Suite) -> tuple[str, ...]:
+    """Return the WordNet ids that labels count in: the suite's subset, or all 1,000."""
+    everything = imagenet_wnids()
+    return tuple(everything[i] for i in SUBSETS[suite.subset]) if suite.subset else everything
+
+
+def _clean_place(suite: Suite, path: Path, options: OpenOptions) -> Path | None:
+    if wished := options.extra.get("clean"):
+        return Path(wished)
+    if suite.name == "imagenet-200":
+        return path
+    beside = [path / "val", path.parent / "val"]
+    return next((place for place in beside if place.is_dir()), None)
+
+
+def _clean_set(place: Path, wnids: tuple[str, ...], geometry: Geometry, options: OpenOptions) -> EncodedImages:
+    """Open ImageNet's validation set, cut to some classes."""
+    images = open_images(place, split="test", dataset="imagenet", geometry=geometry, workers=options.workers)
+    if not isinstance(images, EncodedImages) or images.labels is None:
+        raise RobenchError(f"{place} holds no labelled ImageNet pictures.", hint="Give ImageNet's validation folder.")
+    rank = {wnid: label for label, wnid in enumerate(wnids)}
+    everything = imagenet_wnids()
+    labels = np.array([rank.get(everything[label], -1) for label in images.labels], np.int64)
+    return _cut(images, labels, wnids)
+
+
+@dataclass
+class _RowsOf:
+    """Some rows of a source of encoded pictures."""
+
+    source: Any
+    rows: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def name(self, position: int) -> str:
+        return str(self.source.name(self.rows[position]))
+
+    def fetch(self, position: int) -> bytes:
+        return bytes(self.source.fetch(self.rows[position]))
+
+    def identity(self) -> bytes:
+        return bytes(self.source.identity()) + np.asarray(self.rows, np.int64).tobytes()
+
+
+def _cut(images: EncodedImages, labels: Any, classes: tuple[str, ...]) -> EncodedImages:
+    """Keep the pictures whose label is not -1."""
+    rows = np.flatnonzero(labels >= 0)
+    files = None if images.files is None else [images.files[int(row)] for row in rows]
+    source = _RowsOf(images.source, rows.tolist())
+    return EncodedImages(source, labels[rows], classes, files=files, geometry=images.geometry, workers=images.workers)
+
+
+def _find_set(
+    suite: Suite, cell: Cell, path: Path, wnids: tuple[str, ...], geometry: Geometry, options: OpenOptions
+) -> EncodedImages | None:
+    """Open the set of one cell: class folders wherever they are below ``path``, else any other known form."""
+    if str(path).startswith("hf:") or not (path.is_dir() or path.suffix == ".tar") or list(path.glob("*.parquet")):
+        return _other_form(path, wnids, geometry, options)
+    tree = open_tree(path)
+    below = _class_level(tree, cell.condition, suite.name == "imagenet-v2")
+    if below is None:
+        return None
+    folders = tree.folders(below)
+    if all(name.isdigit() for name in folders):
+        return _numbered(tree, below, folders, wnids, geometry, options)
+    if all(WORDNET_ID.fullmatch(name) for name in folders) or suite.name != "real-blurry":
+        return load_folders(tree, wnids, below=below, split="", geometry=geometry, workers=options.workers)
+    images = load_folders(tree, None, below=below, split="", geometry=geometry, workers=options.workers)
+    assert images.labels is not None  # class folders always give both
+    assert images.classes is not None
+    images.labels = label_map(images.classes, imagenet_names(), f"{tree.root}/{below}")[images.labels]
+    images.classes = wnids
+    return images
+
+
+def _numbered(
+    tree: Tree, below: str, folders: list[str], wnids: tuple[str, ...], geometry: Geometry, options: OpenOptions
+) -> EncodedImages:
+    """Open folders named by class number, as in ImageNetV2, where a sort as text would permute the labels."""
+    if max(map(int, folders)) >= len(wnids):
+        raise RobenchError(
+            f"{tree.root}/{below}: folder {max(folders, key=int)} is beyond class {len(wnids) - 1}.",
+            hint="Numbered folders are zero-based class numbers.",
+        )
+    images = load_folders(tree, None, below=below, split="", geometry=geometry, workers=options.workers)
+    assert images.labels is not None  # class folders always give labels
+    numbers = np.array(sorted(map(int, folders)), np.int64)
+    images.labels, images.classes = numbers[images.labels], wnids
+    return images
+
+
+def _other_form(path: Path, wnids: tuple[str, ...], geometry: Geometry, options: OpenOptions) -> EncodedImages:
+    images = open_images(path, split="test", geometry=geometry, workers=options.workers)
+    if not isinstance(images, EncodedImages) or images.labels is None:
+        raise RobenchError(f"{path} holds no labelled picture files.", hint="Give the set's folder.")
+    if images.classes is not None:
+        everything = label_map(images.classes, imagenet_wnids(), str(path))[images.labels]
+    else:
+        everything = images.labels
+    rank = {wnid: label for label, wnid in enumerate(wnids)}
+    labels = np.array([rank.get(imagenet_wnids()[label], -1) for label in everything], np.int64)
+    return _cut(images, labels, wnids)
+
+
+def _class_level(tree: Tree, condition: str, variants: bool) -> str | None:
+    """Return the folder that holds the class folders of a condition; for V2 the one whose name has the variant."""
+    level = [""]
+    for _ in range(3):
+        below: list[str] = []
+        for path in level:
+            folders = tree.folders(path)
+            looks = any(WORDNET_ID.fullmatch(name) or name.isdigit() for name in folders)
+            if (looks or (path and folders and _all_leaves(tree, path, folders))) and (
+                not variants or condition in f"{tree.root.name}/{path}"
+            ):
+                return path
+            if not looks:
+                below += [join(path, name) for name in folders[:50] if name != "val"]
+        level = below
+    return None
+
+
+def _all_leaves(tree: Tree, path: str, folders: list[str]) -> bool:
+    return all(not tree.folders(join(path, name)) for name in folders[:3])

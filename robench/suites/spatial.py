@@ -1,0 +1,90 @@
+"""CIFAR10-STA: ten random rotations and translations of every picture, of which the worst counts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from robench.data.find import open_images
+from robench.errors import RobenchError
+from robench.suites.base import Cell, OpenOptions, Suite
+from robench.suites.opened import choose_cells
+from robench.suites.perturbed import Clips, OpenedClips
+
+if TYPE_CHECKING:
+    import torch
+
+ATTEMPTS = 10
+DEGREES = 30.0
+PIXELS = 3
+
+
+def open_sta(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedClips:
+    """Open CIFAR10-STA from the clean test set; the ten attempts at a picture come as frames 0..9 of one clip."""
+    if data is None:
+        raise RobenchError(f"{suite.name} needs the clean test set.", hint="Give --data DIR with CIFAR-10.")
+    images = open_images(data, dataset=suite.dataset, workers=options.workers)
+    if images.labels is None:
+        raise RobenchError(f"{data} has no labels.", hint="Give a labelled test set.")
+    labels = images.labels
+
+    def clips(_: Cell) -> Clips:
+        def read(numbers: npt.NDArray[np.int64], device: str) -> torch.Tensor:
+            import torch
+
+            pixels = torch.from_numpy(images.read(numbers)).permute(0, 3, 1, 2).to(device)
+            angle, shift = draw(numbers, options.seed, device)
+            made = [rotate_and_shift(pixels, angle[:, k], shift[:, k]) for k in range(ATTEMPTS)]
+            return torch.stack(made, dim=1)
+
+        return Clips(len(images), ATTEMPTS, labels, read)
+
+    suite = replace(suite, cells=choose_cells(suite, options))
+    protocol = {"clean": images.checksum(), "attempts": ATTEMPTS, "degrees": DEGREES, "pixels": PIXELS}
+    return OpenedClips(suite, "generated", clips, protocol, options, images.classes)
+
+
+def draw(index: npt.NDArray[np.int64], seed: int, device: str = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
+    """Draw the attempts: angles in degrees, float32 (n, 10), and shifts in whole pixels, int64 (n, 10, 2: x, y)."""
+    import torch
+
+    from robench.corruptions.random import Stream
+
+    stream = Stream(seed, "spatial", index=torch.from_numpy(index), device=device)
+    angle = (stream.uniform(0, (ATTEMPTS,)) * 2 - 1) * DEGREES
+    shift = ((stream.uniform(1, (ATTEMPTS, 2)) * 2 - 1) * PIXELS).round().long()
+    return angle, shift
+
+
+def rotate_and_shift(pixels: torch.Tensor, angle: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+    """Rotate about the centre, then shift; nearest neighbour, black outside, as torchvision's affine on Pillow.
+
+    Args:
+        pixels: uint8 (n, C, H, W).
+        angle: float (n,), degrees clockwise on the screen.
+        shift: int64 (n, 2), pixels to the right and down.
+    """
+    import torch
+
+    n, channels, height, width = pixels.shape
+    radians = angle.double() * (math.pi / 180.0)
+    cos, sin = torch.cos(radians)[:, None, None], torch.sin(radians)[:, None, None]
+    y, x = torch.meshgrid(
+        torch.arange(height, device=pixels.device, dtype=torch.float64) + 0.5 - height / 2,
+        torch.arange(width, device=pixels.device, dtype=torch.float64) + 0.5 - width / 2,
+        indexing="ij",
+    )
+    dx, dy = shift[:, 0, None, None].double(), shift[:, 1, None, None].double()
+    from_x = cos * (x - dx) + sin * (y - dy) + width / 2
+    from_y = -sin * (x - dx) + cos * (y - dy) + height / 2
+    inside = (from_x >= 0) & (from_x < width) & (from_y >= 0) & (from_y < height)
+    column = from_x.floor().long().clamp(0, width - 1)
+    row = from_y.floor().long().clamp(0, height - 1)
+    flat = (row * width + column).reshape(n, 1, -1).expand(-1, channels, -1)
+    taken = pixels.reshape(n, channels, -1).gather(2, flat).reshape(pixels.shape)
+    return taken * inside[:, None]

@@ -1,0 +1,169 @@
+"""Metadata splits: one manifest, many test sets that differ from the training data in one attribute each.
+
+A definition is a YAML file of a few lines: the classes, the attribute values of the training (IID) set, and for
+every OOD set the attributes that it alters. A row passes a set if all the IID's attributes match, with those
+that the set alters replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from robench.data.encoded import EncodedImages
+from robench.data.manifest import find_manifest, read_manifest
+from robench.data.trees import FolderTree, TreeSource
+from robench.errors import RobenchError, did_you_mean
+from robench.files import digest
+from robench.suites.base import Cell, OpenOptions, Suite
+from robench.suites.opened import OpenedSuite, View, choose_cells
+
+Value = str | int | list[str | int]
+
+
+class SplitDefinition(BaseModel):
+    """What a definition file says.
+
+    Args:
+        classes: class names by label.
+        iid: attribute -> value, or values of which one must match.
+        ood: set name -> the attributes it alters.
+        where_iid: further conditions of the IID set alone.
+        first_label: number of the first class, where the manifest numbers them.
+        multilabel: whether a picture may have several rows, and its target is a set of classes.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    classes: list[str]
+    iid: dict[str, Value]
+    ood: dict[str, dict[str, Value]]
+    where_iid: dict[str, Value] = {}
+    first_label: int = 0
+    multilabel: bool = False
+
+    def rules(self) -> dict[str, dict[str, Value]]:
+        """Return set name -> attribute -> value(s), the IID set first."""
+        return {"iid": self.iid | self.where_iid} | {name: self.iid | altered for name, altered in self.ood.items()}
+
+    def attributes(self) -> list[str]:
+        """Return every attribute that the sets look at."""
+        return list(dict.fromkeys(name for rule in self.rules().values() for name in rule))
+
+
+def load_definition(name: str | Path) -> SplitDefinition:
+    """Read a definition: ``svsf``, ``dfr``, or a YAML file of your own.
+
+    Raises:
+        RobenchError: no such file, or not a definition.
+    """
+    import yaml
+
+    path = files("robench.suites") / f"split_{name}.yaml" if isinstance(name, str) else name
+    try:
+        return SplitDefinition(**yaml.safe_load(path.read_text()))
+    except (OSError, yaml.YAMLError, ValidationError, TypeError) as error:
+        raise RobenchError(
+            f"{path} is no split definition: {error}.", hint="See the definitions of svsf, dfr."
+        ) from error
+
+
+def open_split_suite(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedSuite:
+    """Open a metadata-split suite from its manifest; file paths in it are relative to the manifest's folder.
+
+    Args:
+        suite: the protocol.
+        data: the manifest, or the folder with ``manifest.csv`` or ``manifest.parquet``.
+        options: ``extra["definition"]`` is a YAML file that replaces the suite's definition.
+
+    Raises:
+        RobenchError: no manifest, columns or values missing, a label that is no class, or an empty set.
+    """
+    if data is None:
+        raise RobenchError(f"{suite.name} needs a manifest.", hint="Give --data with manifest.csv.")
+    wished = options.extra.get("definition")
+    definition = load_definition(Path(wished) if wished else suite.name)
+    suite = replace(
+        suite,
+        cells=tuple(Cell(name) for name in definition.rules()),
+        num_classes=len(definition.classes),
+        task="multilabel" if definition.multilabel else "classification",
+    )
+    suite = replace(suite, cells=choose_cells(suite, options))
+    path = find_manifest(data)
+    rows = read_manifest(path, ["file", "label", *definition.attributes()])
+    labels = _labels(rows["label"], definition, path)
+    sets = {cell: _take(rows, labels, definition, cell.condition, path, options, suite) for cell in suite.cells}
+    protocol: dict[str, Any] = {
+        "definition": digest(definition.model_dump()),
+        "sets": {cell.name: view.images.checksum() for cell, view in sets.items()},
+        "images": {cell.name: len(view.rows) for cell, view in sets.items()},
+        "geometry": (options.geometry or suite.geometry).record(),
+    }
+    return OpenedSuite(suite, "published", lambda cell: sets[cell], protocol, options, definition.classes)
+
+
+def _take(
+    rows: dict[str, list[str]],
+    labels: npt.NDArray[np.int64],
+    definition: SplitDefinition,
+    name: str,
+    path: Path,
+    options: OpenOptions,
+    suite: Suite,
+) -> View:
+    """Return the pictures and targets of one set."""
+    chosen = passing(rows, definition.rules()[name])
+    if len(chosen) == 0:
+        raise RobenchError(
+            f"{path}: no row belongs to '{name}' ({definition.rules()[name]}).",
+            hint="Check the attribute values, or leave the set out with --corruption.",
+        )
+    paths = list(dict.fromkeys(rows["file"][row] for row in chosen))
+    rank = {file: i for i, file in enumerate(paths)}
+    if definition.multilabel:
+        target = np.zeros((len(paths), len(definition.classes)), np.int64)
+        for row in chosen:
+            target[rank[rows["file"][row]], labels[row]] = 1
+    else:
+        if len(paths) != len(chosen):
+            raise RobenchError(f"{path}: '{name}' has the same file twice.", hint="One row a picture, please.")
+        target = labels[chosen]
+    source = TreeSource(FolderTree(path.parent), paths)
+    images = EncodedImages(
+        source,
+        np.ascontiguousarray(target),
+        definition.classes,
+        files=paths,
+        geometry=options.geometry or suite.geometry,
+        workers=options.workers,
+    )
+    order = {file: i for i, file in enumerate(dict.fromkeys(rows["file"]))}
+    index = np.array([order[file] for file in paths], np.int64)
+    return View(images, np.arange(len(paths), dtype=np.int64), index, target)
+
+
+def passing(rows: Mapping[str, Sequence[str]], rule: Mapping[str, Value]) -> npt.NDArray[np.int64]:
+    """Return the rows whose attributes all match, compared as text without case."""
+    keep = np.ones(len(rows["file"]), bool)
+    for attribute, value in rule.items():
+        allowed = {str(one).lower() for one in (value if isinstance(value, list) else [value])}
+        keep &= np.array([text.lower() in allowed for text in rows[attribute]], bool)
+    return np.flatnonzero(keep).astype(np.int64)
+
+
+def _labels(texts: list[str], definition: SplitDefinition, path: Path) -> npt.NDArray[np.int64]:
+    rank = {name.lower(): label for label, name in enumerate(definition.classes)}
+    rank |= {str(label + definition.first_label): label for label in range(len(definition.classes))}
+    for row, text in enumerate(texts):
+        if text.lower() not in rank:
+            raise RobenchError(
+                f"{path}, row {row + 1}: '{text}' is no class.", hint=did_you_mean(text, definition.classes)
+            )
+    return np.array([rank[text.lower()] for text in texts], np.int64)

@@ -1,0 +1,269 @@
+"""The -C suites kept as picture files: ``CONDITION/SEVERITY/WNID/NAME.JPEG`` in folders or packed tars."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from robench.data.base import Geometry
+from robench.data.classes import imagenet_wnids
+from robench.data.encoded import EncodedImages
+from robench.data.find import open_images
+from robench.data.folders import class_folders, load_folders
+from robench.data.trees import FolderTree, Tree, child, join, open_tree
+from robench.errors import RobenchError
+from robench.suites.base import Cell, OpenOptions, Suite
+from robench.suites.corrupted import corruption, frost_record, held_out
+from robench.suites.opened import OpenedSuite, Transform, View, choose_cells, view_of
+
+if TYPE_CHECKING:
+    import torch
+
+JPEG_QUALITY = 85
+SOURCE_GEOMETRY = Geometry(resize=256, crop=224)
+_SAMPLED_PER_CELL = 4
+
+
+def open_imagenet_c(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedSuite:
+    """Open ImageNet-C or ImageNet-C-bar: published folders or tars, or made from ImageNet's validation folder.
+
+    Raises:
+        RobenchError: neither is at ``data``, or a severity, class or picture is missing or too many.
+    """
+    return _open(suite, data, options, SOURCE_GEOMETRY, "imagenet")
+
+
+def open_tiny_imagenet_c(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedSuite:
+    """Open Tiny-ImageNet-C: published folders or tar, or made from Tiny ImageNet's validation folders."""
+    return _open(suite, data, options, Geometry(), None)
+
+
+def _open(
+    suite: Suite, data: Path | None, options: OpenOptions, clean_geometry: Geometry, dataset: str | None
+) -> OpenedSuite:
+    if data is None:
+        raise RobenchError(
+            f"{suite.name} needs data: the published files, or the clean pictures to make it from.",
+            hint="Give --data DIR; 'robench data list' says how to get the published files.",
+        )
+    tree = open_tree(data)
+    conditions = tuple(dict.fromkeys(cell.condition for cell in suite.cells if cell.severity))
+    if places := find_conditions(tree, conditions):
+        return _Published(suite, tree, places, options, clean_geometry, dataset).open()
+    if "generated" not in suite.sources:
+        raise RobenchError(
+            f"{data} has no folder of {suite.name}, such as {conditions[0]}/1/.", hint="Give the unpacked set."
+        )
+    clean = open_images(data, split="test", dataset=dataset, geometry=clean_geometry, workers=options.workers)
+    return _open_generated(suite, clean, options)
+
+
+def find_conditions(tree: Tree, conditions: Sequence[str]) -> dict[str, str]:
+    """Return condition -> its folder, searched in the root and two levels down (``noise/gaussian_noise``)."""
+    found: dict[str, str] = {}
+    level = [""]
+    wanted = {name.lower(): name for name in conditions}
+    for _ in range(3):
+        below = []
+        for path in level:
+            for folder in tree.folders(path):
+                if name := wanted.get(folder.lower()):
+                    found.setdefault(name, join(path, folder))
+                elif not folder.isdigit():
+                    below.append(join(path, folder))
+        level = below[:40]  # a set of class folders is not searched to its last class
+    return found
+
+
+class _Published:
+    """Opens a published tree.
+
+    All cells hold the same pictures under the same names; the first cell's listing is the reference that every
+    other cell is compared with when it is read.
+    """
+
+    def __init__(
+        self,
+        suite: Suite,
+        tree: Tree,
+        places: dict[str, str],
+        options: OpenOptions,
+        clean_geometry: Geometry,
+        dataset: str | None,
+    ) -> None:
+        self.suite, self.tree, self.places, self.options = suite, tree, places, options
+        self.clean = self._find_clean(clean_geometry, dataset)
+        self.cells = self._choose()
+        corrupted = [cell for cell in self.cells if cell.severity is not None]
+        self.paths = {cell: self._severity(cell) for cell in corrupted}
+        self.classes = tuple(imagenet_wnids()) if dataset == "imagenet" else self._own_classes(corrupted)
+        self.reference = self._listing(corrupted[0])
+        if self.clean is not None and not self._matches(self.clean):
+            self.clean, self.cells = None, tuple(corrupted)
+
+    def open(self) -> OpenedSuite:
+        protocol: dict[str, Any] = {"images": len(self.reference), "files": self._fingerprints()}
+        if self.clean is not None:
+            protocol["clean"] = self.clean.checksum()
+        suite = replace(self.suite, cells=self.cells)
+        return OpenedSuite(suite, "published", self._view, protocol, self.options, self.classes)
+
+    def _view(self, cell: Cell) -> View:
+        if cell.severity is None and self.clean is not None:
+            return view_of(self.clean)
+        images = self._listing(cell)
+        self._compare(cell, images)
+        return view_of(images)
+
+    def _listing(self, cell: Cell) -> EncodedImages:
+        path = self.paths[cell]
+        wanted = set(self.classes)
+        tree = _OnlyClasses(self.tree, path, wanted) if self.suite.dataset == "tiny-imagenet" else self.tree
+        return load_folders(tree, self.classes, below=path, split="", workers=self.options.workers)
+
+    def _compare(self, cell: Cell, images: EncodedImages) -> None:
+        here, there = set(images.files or ()), set(self.reference.files or ())
+        if here == there:
+            return
+        missing, strange = sorted(there - here), sorted(here - there)
+        first = next(iter(self.paths))
+        raise RobenchError(
+            f"{self.tree.root}/{self.paths[cell]} holds other pictures than {first.name}: {len(missing)} missing"
+            f" ({missing[:1]}), {len(strange)} too many ({strange[:1]}).",
+            hint="Unpack the set again; every severity has the same file names.",
+        )
+
+    def _choose(self) -> tuple[Cell, ...]:
+        cells = [c for c in choose_cells(self.suite, self.options) if c.severity or self.clean is not None]
+        missing = {cell.condition for cell in cells if cell.severity and cell.condition not in self.places}
+        if self.options.conditions is None:
+            missing -= set(held_out())
+            cells = [c for c in cells if c.condition not in held_out() or c.condition in self.places]
+        if missing:
+            raise RobenchError(
+                f"{self.tree.root} lacks {len(missing)} of the conditions: {', '.join(sorted(missing))}.",
+                hint=f"Get the rest, or measure what is there: --corruption {','.join(self.places)}.",
+            )
+        return tuple(cells)
+
+    def _severity(self, cell: Cell) -> str:
+        path = child(self.tree, self.places[cell.condition], str(cell.severity))
+        if path is None:
+            found = ", ".join(self.tree.folders(self.places[cell.condition])) or "nothing"
+            raise RobenchError(
+                f"{self.tree.root}/{self.places[cell.condition]} has no folder {cell.severity}; found {found}.",
+                hint="The archive was not unpacked whole; unpack it again.",
+            )
+        return path
+
+    def _own_classes(self, cells: list[Cell]) -> tuple[str, ...]:
+        """Return the class folders of the cell with the fewest: Tiny's published frost folder has all 1,000."""
+        firsts = {cell.condition: cell for cell in reversed(cells)}
+        listings = [class_folders(self.tree, self.paths[cell]) for cell in firsts.values()]
+        shortest = min(listings, key=len)
+        if not shortest:
+            raise RobenchError(f"{self.tree.root} has no class folders (WordNet ids).", hint="Unpack the set again.")
+        return tuple(shortest)
+
+    def _find_clean(self, geometry: Geometry, dataset: str | None) -> EncodedImages | None:
+        wished = self.options.extra.get("clean")
+        places = [Path(wished)] if wished else []
+        if not wished and isinstance(self.tree, FolderTree):
+            places = [self.tree.root / "val"] if (self.tree.root / "val").is_dir() else []
+        if not places:
+            return None
+        found = open_images(places[0], split="test", dataset=dataset, geometry=geometry, workers=self.options.workers)
+        return found if isinstance(found, EncodedImages) else None
+
+    def _matches(self, clean: EncodedImages) -> bool:
+        """Whether the clean set has the same pictures; Tiny's published set has no clean counterpart."""
+        if self.suite.dataset != "imagenet":
+            return bool(self.options.extra.get("clean"))
+        here, there = set(clean.files or ()), set(self.reference.files or ())
+        if here != there and self.options.extra.get("clean"):
+            raise RobenchError(
+                f"The clean set has {len(here)} pictures, {len(here & there)} of them under the names of the corrupted"
+                f" set's {len(there)}.",
+                hint="Give the validation folder that the set was made from.",
+            )
+        return here == there
+
+    def _fingerprints(self) -> dict[str, str]:
+        """Return, for every cell, a SHA-256 over a few of its pictures; the names are hashed once."""
+        names = self.reference.files or ()
+        labels = self.reference.labels
+        digest = hashlib.sha256("\0".join(names).encode() + (labels.tobytes() if labels is not None else b""))
+        chosen = sorted({i * len(names) // _SAMPLED_PER_CELL for i in range(_SAMPLED_PER_CELL)})
+        prints = {"names": digest.hexdigest()}
+        for cell, path in self.paths.items():
+            prints[cell.name] = self._fingerprint(path, [names[i] for i in chosen])
+        return prints
+
+    def _fingerprint(self, path: str, names: list[str]) -> str:
+        digest = hashlib.sha256()
+        for name in names:
+            try:
+                digest.update(self.tree.fetch(join(path, name)))
+            except (OSError, RobenchError) as error:
+                raise RobenchError(
+                    f"{self.tree.root}/{path}/{name} is missing or cannot be read: {error}.",
+                    hint="Every severity has the same file names; unpack the set again.",
+                ) from error
+        return digest.hexdigest()
+
+
+class _OnlyClasses:
+    """A tree that shows only some class folders of one folder."""
+
+    def __init__(self, tree: Tree, path: str, wanted: set[str]) -> None:
+        self._tree, self._path, self._wanted, self.root = tree, path, wanted, tree.root
+
+    def folders(self, path: str = "") -> list[str]:
+        names = self._tree.folders(path)
+        return [name for name in names if name in self._wanted] if path == self._path else names
+
+    def files(self, path: str = "") -> list[str]:
+        return self._tree.files(path)
+
+    def size(self, path: str) -> int:
+        return self._tree.size(path)
+
+    def fetch(self, path: str) -> bytes:
+        return self._tree.fetch(path)
+
+
+def _open_generated(suite: Suite, clean: Any, options: OpenOptions) -> OpenedSuite:
+    """Open a -C suite made from clean pictures: corrupted, then stored as JPEG of quality 85 as the published one."""
+    cells = choose_cells(suite, options)
+    if options.conditions is None:
+        cells = tuple(cell for cell in cells if cell.condition not in held_out())
+
+    def view(cell: Cell) -> View:
+        return view_of(clean, None if cell.condition == "clean" else stored_as_jpeg(corruption(cell, options)))
+
+    suite = replace(suite, cells=cells, num_classes=len(clean.classes))
+    protocol = {
+        "clean": clean.checksum(),
+        "images": len(clean),
+        "source_geometry": clean.geometry.record(),
+        "jpeg_quality": JPEG_QUALITY,
+        **frost_record(options),
+    }
+    return OpenedSuite(suite, "generated", view, protocol, options, clean.classes)
+
+
+def stored_as_jpeg(transform: Transform) -> Transform:
+    """Add the JPEG of quality 85 in which the published pictures are kept; it changes scores by points."""
+
+    def both(pixels: torch.Tensor, index: npt.NDArray[np.int64]) -> torch.Tensor:
+        from robench.corruptions.jpeg import roundtrip
+
+        return roundtrip(transform(pixels, index), JPEG_QUALITY)
+
+    return both
