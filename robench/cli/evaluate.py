@@ -86,11 +86,17 @@ def evaluate(
     from robench.cli.grid import data_by_suite
     from robench.suites import open_suite
 
-    opened = open_suite(suite, data_by_suite(data, [suite]).get(suite), opening)
-    loaded = load_models(given, opened.suite.num_classes)
-    if dry_run:
-        return _say_plan(loaded, opened, options)
-    result = _evaluate_one(loaded, opened, given, options)
+    place = data_by_suite(data, [suite]).get(suite)
+    if cluster is not None and not dry_run:
+        from robench.cli.clustered import evaluate_clustered
+
+        result = evaluate_clustered(given, place, options, opening)
+    else:
+        opened = open_suite(suite, place, opening)
+        loaded = load_models(given, opened.suite.num_classes)
+        if dry_run:
+            return _say_plan(loaded, opened, options)
+        result = _evaluate_one(loaded, opened, given, options)
     _print(result, quiet=quiet, as_json=json_)
     return 1 if result.failures else 0
 

@@ -1,0 +1,180 @@
+"""A run spread over a Ray cluster: pieces of cells are tasks, lost workers are replaced, results come to the driver.
+
+Workers load the model and open the suite themselves (paths must exist there), measure pieces and send predictions
+back; only the driver writes. So nothing needs to be shared but the data, and a run that was begun on a cluster can be
+ended on a laptop.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from robench.errors import RobenchError
+from robench.evaluation.engine import Outcome, UnreadableCellError, measure, pending_cells
+from robench.evaluation.options import EvaluationOptions
+from robench.evaluation.pieces import Piece, split_cells
+from robench.evaluation.plan import make_record
+from robench.evaluation.progress import Progress, QuietProgress
+from robench.models.base import Model
+from robench.predictions import Predictions, RunFolder, parquet
+from robench.suites.base import OpenSuite
+
+RETRIES = 5
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to make model and suite; both functions are pickled.
+
+    Args:
+        make_model: returns the model.
+        make_suite: returns the opened suite.
+        options: device, precision, batch size.
+    """
+
+    make_model: Callable[[], Model]
+    make_suite: Callable[[], OpenSuite]
+    options: EvaluationOptions
+
+
+def evaluate_on_cluster(
+    job: Job, out: str | Path, *, address: str = "auto", progress: Progress | None = None
+) -> Outcome:
+    """Measure what ``out`` does not hold yet on a Ray cluster.
+
+    Args:
+        job: how workers make the model and the suite.
+        out: the run's folder, on the driver.
+        address: of the cluster; ``auto`` joins the one this machine belongs to, or starts one on this machine.
+        progress: told how far it is.
+
+    Raises:
+        RobenchError: Ray is not installed, the cluster does not answer, or as
+            :func:`robench.evaluation.evaluate_suite`.
+    """
+    ray = _connect(address)
+    progress = progress or QuietProgress()
+    suite = job.make_suite()
+    run = RunFolder.create(out, make_record(job.make_model(), suite, job.options))
+    cells = pending_cells(run, list(suite.suite.cells), progress)
+    pieces = split_cells(suite, cells, job.options.resolved_batch_size(job.options.resolved_device()))
+    outcome = Outcome(run)
+    with progress:
+        total = sum(suite.length(cell) for cell in suite.suite.cells)
+        progress.start(total, total - sum(piece.images for piece in pieces))
+        _Collector(ray, job, pieces, outcome, progress).collect()
+    return outcome
+
+
+class _Collector:
+    """Hands out pieces, keeps a bounded number under way, writes what comes back, joins finished cells."""
+
+    def __init__(self, ray: Any, job: Job, pieces: list[Piece], outcome: Outcome, progress: Progress) -> None:
+        self.ray, self.job, self.outcome, self.progress = ray, job, outcome, progress
+        self.run = outcome.run
+        self.bounds: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        self.missing: dict[str, int] = defaultdict(int)
+        for piece in pieces:
+            self.bounds[piece.cell.name].append((piece.start, piece.stop))
+            self.missing[piece.cell.name] += 1
+        self.waiting = list(reversed(pieces))
+        needs = {"num_gpus": 1} if job.options.device.startswith("cuda") else {"num_cpus": 1}
+        self.task = ray.remote(max_retries=RETRIES, **needs)(_measure_remotely)
+        self.job_reference = ray.put(job)
+        slots = ray.cluster_resources().get("GPU" if "num_gpus" in needs else "CPU", 1)
+        self.at_once = 2 * max(1, int(slots))
+
+    def collect(self) -> None:
+        """Work through all pieces."""
+        under_way: dict[Any, Piece] = {}
+        while self.waiting or under_way:
+            while self.waiting and len(under_way) < self.at_once:
+                piece = self.waiting.pop()
+                if parquet.is_whole(self.run.part_path(piece.cell.name, piece.start, piece.stop)):
+                    self._finish(piece)
+                else:
+                    under_way[self.task.remote(self.job_reference, piece)] = piece
+            if not under_way:
+                break
+            ready, _ = self.ray.wait(list(under_way), num_returns=1)
+            self._take(ready[0], under_way.pop(ready[0]))
+
+    def _take(self, reference: Any, piece: Piece) -> None:
+        answer = self._get(reference, piece)
+        if isinstance(answer, str):
+            if piece.cell.name not in self.outcome.failures:
+                self.progress.say(f"Cell '{piece.cell.name}' failed: {answer}")
+            self.outcome.failures[piece.cell.name] = answer
+            return
+        parquet.write(self.run.part_path(piece.cell.name, piece.start, piece.stop), answer)
+        self.progress.advance(piece.images, piece.cell.name)
+        self._finish(piece)
+
+    def _get(self, reference: Any, piece: Piece) -> Predictions | str:
+        try:
+            answer: Predictions | str = self.ray.get(reference)
+        except self.ray.exceptions.RayTaskError as error:
+            cause = error.cause if isinstance(error.cause, RobenchError) else None
+            raise cause or RobenchError(f"A worker failed on cell '{piece.cell.name}': {error}") from error
+        except self.ray.exceptions.RayError as error:
+            raise RobenchError(
+                f"Cell '{piece.cell.name}' was lost {RETRIES + 1} times with its worker: {error}",
+                hint="Look at the workers' memory; finished cells are kept, and the same command goes on.",
+            ) from error
+        return answer
+
+    def _finish(self, piece: Piece) -> None:
+        name = piece.cell.name
+        self.missing[name] -= 1
+        if self.missing[name] == 0 and name not in self.outcome.failures:
+            self.run.join_parts(name, self.bounds[name])
+            self.outcome.fresh.append(name)
+
+
+_loaded: dict[Any, tuple[Any, OpenSuite]] = {}
+
+
+def _measure_remotely(job: Job, piece: Piece) -> Predictions | str:
+    """Run in a worker: measure one piece; a reason instead of predictions where its images cannot be read."""
+    from robench.evaluation.forward import Forward
+
+    key = (job.make_model, job.make_suite, job.options)
+    known = str(key)
+    if known not in _loaded:
+        _loaded.clear()
+        options = replace(job.options, device="cuda") if job.options.device.startswith("cuda") else job.options
+        _loaded[known] = (Forward(job.make_model(), options), job.make_suite())
+    forward, suite = _loaded[known]
+    size = job.options.resolved_batch_size(forward.device)
+    try:
+        predictions, _ = measure(
+            forward, suite, piece.cell, job.options, size, QuietProgress(), start=piece.start, stop=piece.stop
+        )
+    except UnreadableCellError as error:
+        return str(error)
+    return predictions
+
+
+def _connect(address: str) -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise RobenchError(
+            "--cluster needs Ray, which is not installed.", hint="pip install 'robench[cluster]'"
+        ) from error
+    if ray.is_initialized():
+        return ray
+    try:
+        ray.init(address=address, log_to_driver=False)
+    except ConnectionError as error:
+        if address != "auto":
+            raise RobenchError(
+                f"No Ray cluster answers at {address}.",
+                hint="Start one with `ray start --head`, or use --cluster auto.",
+            ) from error
+        ray.init(log_to_driver=False)
+    return ray
