@@ -55,8 +55,15 @@ def open_suite(name: str, data: str | Path | None = None, options: OpenOptions |
     suite = get(name)
     module, _, function = SUITES[name][1].partition(":")
     opener = getattr(import_module(module), function)
-    path = None if data is None else data if str(data) == "digits" else Path(data).expanduser()
+    path = _downloaded(name) if data is None else Path(data).expanduser()
     return cast(OpenSuite, opener(suite, path, options or OpenOptions()))
+
+
+def _downloaded(name: str) -> Path | None:
+    """Return where ``robench data download`` put the set of this name, or None."""
+    from robench.data.catalogue import catalogue, installed
+
+    return installed(name) if name in catalogue() else None
 
 
 def subset_indices(name: str) -> npt.NDArray[np.int64]:

@@ -103,7 +103,6 @@ LARGE: tuple[Row, ...] = (
             summary=("clean", "corruption"),
             paper=MINTUN_2021,
             url="https://github.com/facebookresearch/augmentation-corruption",
-            licence="CC BY-NC 4.0 (the generator)",
         ),
         "robench.suites.trees:open_imagenet_c",
     ),
@@ -131,7 +130,6 @@ LARGE: tuple[Row, ...] = (
         BERKELEY + "imagenet-r.tar",
         subset="imagenet-r",
         clean="imagenet-200",
-        licence="MIT (the list)",
         notes="30,000 pictures; logits are cut to the 200 classes before argmax and softmax.",
     ),
     _single(
@@ -166,7 +164,6 @@ LARGE: tuple[Row, ...] = (
         "Wang et al., Learning Robust Global Representations by Penalizing Local Predictive Power, NeurIPS 2019,"
         " arXiv:1905.13549",
         "https://github.com/HaohanWang/ImageNet-Sketch",
-        licence="MIT",
         notes="50,889 pictures.",
     ),
     _single(

@@ -63,7 +63,6 @@ def _cifar_c_bar(name: str, classes: int) -> Row:
         summary=("clean", "corruption"),
         paper=MINTUN_2021,
         url="https://github.com/facebookresearch/augmentation-corruption",
-        licence="CC BY-NC 4.0 (the generator)",
         notes="Read from arrays in CIFAR-C's layout, one .npy file a corruption and labels.npy.",
     )
     return suite, "robench.suites.corrupted:open_cifar"

@@ -1,0 +1,138 @@
+"""``robench suites``: which protocols there are, and what each measures."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from robench.suites.base import Suite
+
+PICTURES = {
+    "digits": 599,
+    "cifar10": 10_000,
+    "cifar100": 10_000,
+    "tiny-imagenet": 10_000,
+    "imagenet": 50_000,
+    "imagenet-r": 30_000,
+    "imagenet-200": 10_000,
+    "imagenet-a": 7_500,
+    "imagenet-v2": 10_000,
+    "imagenet-sketch": 50_889,
+    "real-blurry": 1_000,
+    "cifar10.1": 2_000,
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb with its commands."""
+    suites = typer.Typer(
+        help="Suites: what can be measured.\n\n    robench suites list\n\n    robench suites show imagenet-c",
+        no_args_is_help=True,
+    )
+    suites.command("list")(list_suites)
+    suites.command("show")(show)
+    app.add_typer(suites, name="suites")
+
+
+def list_suites(json_: bool = typer.Option(False, "--json", help="Print as JSON.")) -> None:
+    """List all suites. E.g. `robench suites list`."""
+    from robench.suites import get, names
+
+    if json_:
+        print(json.dumps([_record(get(name)) for name in names()], indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("suite", "cells", "classes", "images", "what it measures", box=None)
+    for name in names():
+        suite = get(name)
+        classes = str(suite.num_classes) if suite.num_classes else "any"
+        table.add_row(name, str(len(suite.cells)), classes, " or ".join(suite.sources), suite.title)
+    Console().print(table)
+
+
+def show(
+    name: str = typer.Argument(..., help="A suite of `robench suites list`."),
+    json_: bool = typer.Option(False, "--json", help="Print as JSON."),
+) -> None:
+    """Say what a suite measures, on what, and how to get it. E.g. `robench suites show imagenet-c`."""
+    from robench.suites import get
+
+    suite = get(name)
+    if json_:
+        print(json.dumps(_record(suite), indent=2))
+        return
+    for key, value in _lines(suite):
+        if value:
+            print(f"{key:14}{value}")
+
+
+def _lines(suite: Suite) -> list[tuple[str, str]]:
+    conditions = list(dict.fromkeys(cell.condition for cell in suite.cells))
+    return [
+        ("suite", suite.name),
+        ("measures", suite.title),
+        ("task", suite.task),
+        ("classes", str(suite.num_classes or "those of the data")),
+        ("cells", f"{len(suite.cells)}: {', '.join(conditions)}"),
+        ("summary", ", ".join(suite.summary)),
+        ("normalised by", suite.normaliser or ""),
+        ("logits cut to", f"the 200 classes of {suite.subset}" if suite.subset else ""),
+        ("geometry", _geometry(suite)),
+        ("images", " or ".join(suite.sources)),
+        ("cost", _cost(suite)),
+        ("get it", _how_to_get(suite)),
+        ("paper", suite.paper),
+        ("source", suite.url),
+        ("licence", suite.licence),
+        ("notes", suite.notes),
+        ("version", str(suite.version)),
+    ]
+
+
+def _geometry(suite: Suite) -> str:
+    geometry = suite.geometry
+    if geometry.resize is None:
+        return "pictures are taken at their size" if suite.name != "clean" else "--resize, --crop where sizes differ"
+    sides = f"resized to {geometry.resize}" + (f", centre crop {geometry.crop}" if geometry.crop else "")
+    return f"{sides}, {geometry.interpolation}; the model's own replaces it"
+
+
+def _cost(suite: Suite) -> str:
+    """Return the forward passes of a whole run on the published numbers of pictures."""
+    if suite.task == "perturbation":
+        from robench.corruptions.perturbations import frame_count
+
+        size = 224 if suite.dataset == "imagenet" else 32
+        frames = sum(frame_count(cell.condition, size) for cell in suite.cells)
+        return f"{frames * PICTURES[suite.dataset]:,} forward passes"
+    pictures = PICTURES.get(suite.name, PICTURES.get(suite.dataset))
+    if pictures is None:
+        return "as many forward passes as there are pictures"
+    passes = pictures * len(suite.cells) * (10 if suite.name == "cifar10-sta" else 1)
+    return f"{passes:,} forward passes for all cells" if len(suite.cells) > 1 else f"{passes:,} forward passes"
+
+
+def _how_to_get(suite: Suite) -> str:
+    from robench.data.catalogue import catalogue
+
+    if suite.dataset == "digits":
+        return "embedded"
+    if suite.name in catalogue():
+        return f"robench data download {suite.name}"
+    generated = f"robench data download {suite.dataset}" if suite.dataset in catalogue() else ""
+    if "generated" in suite.sources and generated:
+        return f"{generated} (made from it)"
+    return "give --data DIR" if suite.name in ("clean", "svsf", "dfr") else "see the source; then --data DIR"
+
+
+def _record(suite: Suite) -> dict[str, object]:
+    from dataclasses import asdict
+
+    record: dict[str, object] = asdict(suite)
+    record["cells"] = [cell.name for cell in suite.cells]
+    return record

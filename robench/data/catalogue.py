@@ -1,0 +1,84 @@
+"""The known data sets: where they come from, and where ``robench data download`` puts them."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict
+
+from robench.errors import RobenchError, did_you_mean
+
+LISTING = ".robench-files.tsv.gz"
+
+
+class RemoteFile(BaseModel):
+    """One file of a set: address, bytes (checked only if exact; None: not known), MD5 where one is published."""
+
+    model_config = ConfigDict(extra="forbid")
+    url: str
+    size: int | None = None
+    exact: bool = False
+    md5: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's own name."""
+        return Path(urlsplit(self.url).path).name
+
+
+class Entry(BaseModel):
+    """One known set; see the head of ``catalogue.yaml``."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    title: str
+    licence: str
+    source: str
+    files: list[RemoteFile]
+    folder: str | None = None
+    contents: dict[str, str] = {}
+    packed: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes to download, about; files of unknown size count nothing."""
+        return sum(file.size or 0 for file in self.files)
+
+
+@cache
+def catalogue() -> dict[str, Entry]:
+    """Return the known sets by name."""
+    import yaml
+
+    rows = yaml.safe_load((files("robench.data") / "catalogue.yaml").read_text())
+    return {row["name"]: Entry(**row) for row in rows}
+
+
+def find_entry(name: str) -> Entry:
+    """Return one known set.
+
+    Raises:
+        RobenchError: no such set; the message suggests the nearest names.
+    """
+    if name not in catalogue():
+        raise RobenchError(f"Unknown data set '{name}'.", hint=did_you_mean(name, catalogue()))
+    return catalogue()[name]
+
+
+def data_root() -> Path:
+    """Return the folder of downloaded sets: ``ROBENCH_DATA``, or the system's folder for a user's data."""
+    if wished := os.environ.get("ROBENCH_DATA"):
+        return Path(wished).expanduser()
+    from platformdirs import user_data_path
+
+    return user_data_path("robench") / "data"
+
+
+def installed(name: str, root: Path | None = None) -> Path | None:
+    """Return the folder of a set that was downloaded whole, or None."""
+    folder = (root or data_root()) / name
+    return folder if (folder / LISTING).is_file() else None
