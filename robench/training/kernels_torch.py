@@ -80,7 +80,9 @@ def _autocontrast_tables(histogram: torch.Tensor, level: torch.Tensor) -> torch.
     present = histogram > 0
     low = present.int().argmax(dim=2, keepdim=True)
     high = 255 - present.flip(2).int().argmax(dim=2, keepdim=True)
-    scale = 255.0 / (high - low).clamp(min=1).double()
+    span = (high - low).clamp(min=1).double()
+    # A true division: "255.0 / span" would multiply by the reciprocal, and round otherwise than Pillow.
+    scale = torch.full_like(span, 255.0) / span
     table = (level * scale + -low * scale).trunc().clamp(0, 255).long()
     return torch.where(high > low, table, level)
 

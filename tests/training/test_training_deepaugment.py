@@ -1,0 +1,168 @@
+"""DeepAugment's networks: every published distortion acts, weights come back, views and sets are made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from robench.errors import RobenchError
+from robench.training import distort_cae, distort_edsr
+from robench.training.cae import CAE
+from robench.training.deepaugment import DeepAugmentViews, Distorter, load_network, write_set
+from robench.training.edsr import EDSR
+from robench.training.method import Batch
+
+
+def _edsr() -> EDSR:
+    torch.manual_seed(0)
+    return EDSR(blocks=16, features=16, scale=2).eval()
+
+
+def _cae() -> CAE:
+    torch.manual_seed(0)
+    return CAE(width=32, code=16).eval()
+
+
+def _pixels() -> torch.Tensor:
+    return torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+def test_networks_keep_shapes_and_count_layers() -> None:
+    assert _edsr()(_pixels()).shape == (2, 3, 64, 64)
+    assert _cae()(_pixels()).shape == (2, 3, 32, 32)
+    names = {name.rpartition(".")[0] for name, _ in _cae().named_parameters()}
+    assert names == set(distort_cae.LAYERS)
+    assert len(distort_cae.LAYERS) == 21
+    published = CAE().state_dict()
+    assert published["e_conv_3.0.weight"].shape == (32, 128, 5, 5)
+    assert published["d_up_conv_2.3.weight"].shape == (32, 256, 2, 2)
+    assert EDSR().state_dict()["tail.0.2.weight"].shape == (256, 64, 3, 3)
+
+
+@pytest.mark.parametrize("option", range(distort_edsr.WeightDistortion.COUNT))
+def test_every_edsr_weight_distortion_changes_only_the_body(option: int) -> None:
+    weights = {name: value.detach() for name, value in _edsr().named_parameters()}
+    before = {name: value.clone() for name, value in weights.items()}
+    distortion = distort_edsr.WeightDistortion(weights, 16, np.random.default_rng(option))
+    distortion.apply(option)
+    changed = {name for name in weights if not torch.equal(distortion.weights[name], before[name])}
+    assert changed
+    assert all(name.startswith("body.") for name in changed)
+    assert all(torch.equal(weights[name], before[name]) for name in weights)
+    assert all(torch.isfinite(value).all() for value in distortion.weights.values())
+
+
+def test_edsr_distortions_do_what_they_say() -> None:
+    weights = {name: value.detach() for name, value in _edsr().named_parameters()}
+
+    def after(option: int) -> tuple[str, torch.Tensor, torch.Tensor]:
+        distortion = distort_edsr.WeightDistortion(weights, 16, np.random.default_rng(0))
+        distortion.apply(option)
+        name = next(n for n in weights if n.endswith("weight") and not torch.equal(distortion.weights[n], weights[n]))
+        return name, weights[name], distortion.weights[name]
+
+    name, old, new = after(1)
+    assert torch.equal(new, -old)
+    assert int(name.split(".")[1]) in (1, 4, 7)
+    assert torch.count_nonzero(after(2)[2]) == 0
+    _, old, new = after(4)
+    torch.testing.assert_close(new[..., 1, 1], -4 * old[..., 1, 1])
+    assert torch.count_nonzero(new[..., 0, 0]) == 0
+    _, old, new = after(16)
+    assert (torch.count_nonzero(new.flatten(2), dim=2) == 1).all()
+
+
+@pytest.mark.parametrize("early", [1, 2, 3, 4])
+@pytest.mark.parametrize("middle", [1, 2, 3, 4, 5])
+def test_every_edsr_signal_distortion(early: int, middle: int) -> None:
+    with torch.no_grad():
+        plain = distort_edsr.distorted_forward(_edsr(), _pixels(), np.random.default_rng(0), 4, 5)
+        found = distort_edsr.distorted_forward(_edsr(), _pixels(), np.random.default_rng(0), early, middle)
+    assert found.shape == plain.shape
+    assert (early, middle) == (4, 5) or not torch.equal(found, plain)
+    assert 0 <= float(found.min()) <= float(found.max()) <= 1
+
+
+@pytest.mark.parametrize("option", range(distort_cae.WEIGHT_OPTIONS))
+def test_every_cae_weight_distortion_acts_on_its_layers(option: int) -> None:
+    weights = {name: value.detach() for name, value in _cae().named_parameters()}
+    allowed = {0: range(11, 16), 3: range(10, 14)}.get(option, range(8, 14))
+    for seed in range(6):
+        found = distort_cae.distort_weights(weights, np.random.default_rng(seed), option)
+        changed = {name.rpartition(".")[0] for name in weights if not torch.equal(found[name], weights[name])}
+        assert changed
+        assert {distort_cae.LAYERS.index(name) for name in changed} <= set(allowed)
+
+
+@pytest.mark.parametrize("option", range(distort_cae.CODE_OPTIONS))
+def test_every_cae_code_distortion(option: int) -> None:
+    net = _cae()
+    with torch.no_grad():
+        code = net.encode(_pixels())
+        found = distort_cae.distorted_forward(net, _pixels(), np.random.default_rng(3), option)
+        distorted = distort_cae._distort_code(code, option, np.random.default_rng(3))
+    assert found.shape == (2, 3, 32, 32)
+    assert torch.equal(distorted, code) == (option == 0)
+    if option == 3:
+        torch.testing.assert_close(distorted.sum(dim=1), code.sum(dim=1))
+
+
+def test_binarisation_is_right_on_average_and_passes_gradients() -> None:
+    code = torch.full((1, 1, 200, 200), 0.4, requires_grad=True)
+    bits = CAE.binarise(code, torch.rand(1, 1, 200, 200, generator=torch.Generator().manual_seed(0)))
+    assert set(bits.detach().unique().tolist()) == {0.0, 1.0}
+    assert bits.mean().item() == pytest.approx(0.7, abs=0.01)
+    bits.sum().backward()
+    assert code.grad is not None
+    assert torch.allclose(code.grad, torch.tensor(0.5))
+
+
+def test_distorter_renews_from_the_trained_weights(tmp_path: Path) -> None:
+    save_file(_edsr().state_dict(), tmp_path / "weights.safetensors")
+    network = load_network(tmp_path)
+    assert isinstance(network, EDSR)
+    assert (len(network.body), len(network.head[0].weight)) == (17, 16)
+    distorter = Distorter(network)
+    for seed in range(5):
+        distorter.renew(np.random.default_rng(seed))
+    head = dict(network.named_parameters())["head.0.weight"]
+    assert torch.equal(head, _edsr().head[0].weight)
+    pixels = _pixels().repeat(3, 1, 1, 1)
+    seeds = torch.tensor([1, 2, 3, 4, 5, 6])
+    renewals = torch.tensor([False, False, True, False, False, False])
+    found = distorter.run(pixels, renewals, seeds)
+    assert torch.equal(found, distorter.run(pixels, renewals, seeds))
+    assert found.shape == pixels.shape
+    with pytest.raises(RobenchError, match="robench train"):
+        load_network(tmp_path / "nothing")
+
+
+def test_views_take_clean_and_distorted_images_by_lot(tmp_path: Path, batch: Batch) -> None:
+    for name, network in (("edsr", _edsr()), ("cae", _cae())):
+        (tmp_path / name).mkdir()
+        save_file(network.state_dict(), tmp_path / name / "weights.safetensors")
+    views = DeepAugmentViews(["edsr-digits", "cae-digits"])
+    views.folders = {"edsr-digits": tmp_path / "edsr", "cae-digits": tmp_path / "cae"}
+    same, total = 0, 0
+    for epoch in range(5):
+        later = replace(batch, epoch=epoch)
+        found = views(later, later.images)
+        same += int((found == later.images).flatten(1).all(dim=1).sum())
+        total += len(found)
+    assert 0.2 < same / total < 0.5
+    assert torch.equal(views(batch, batch.images), views(batch, batch.images))
+
+
+def test_written_set_is_class_folders(tmp_path: Path, batch: Batch) -> None:
+    write_set(_cae(), batch.images[:10], batch.labels[:10], tmp_path)
+    files = sorted(tmp_path.glob("*/*.png"))
+    assert len(files) == 10
+    for file in files:
+        assert int(file.parent.name) == int(batch.labels[int(file.stem)])
+        assert Image.open(file).size == (32, 32)

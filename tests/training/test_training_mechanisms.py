@@ -1,0 +1,442 @@
+"""Each method's mechanism: not that it runs, but that it does what its paper says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from robench.corruptions.random import Stream
+from robench.errors import RobenchError
+from robench.training import augment, sampling
+from robench.training.adversarial import random_start
+from robench.training.attacks import pgd
+from robench.training.augmax import AugMax, mix_chains, worst_mixture
+from robench.training.augmix import AugMix, ChainLaw, augmix
+from robench.training.autoaugment import OVERLAPPING, AutoAugment, policy
+from robench.training.ccat import ccat_targets
+from robench.training.consistency import jensen_shannon
+from robench.training.cutmix import CutMix
+from robench.training.cutout import cutout
+from robench.training.labels import BucketLabels, Calibration, calibration, spread, spread_two
+from robench.training.method import Batch, Network, create
+from robench.training.mixup import Mixup
+from robench.training.noise import Noise
+from robench.training.noise2net import draw_shape, noise2net, noised_half
+from robench.training.patch import Patch
+from robench.training.randaugment import randaugment
+from robench.training.weak_augment import WeakAugment, blended_probabilities
+
+Make = Callable[..., Network]
+
+
+# Jensen-Shannon
+
+
+@given(st.integers(0, 2**31), st.integers(2, 3), st.integers(2, 6), st.floats(0.1, 30))
+@settings(max_examples=40, deadline=None)
+def test_jensen_shannon_is_the_direct_formula_within_its_bound(
+    seed: int, views: int, classes: int, scale: float
+) -> None:
+    random = np.random.default_rng(seed)
+    logits = scale * random.normal(size=(views, 7, classes))
+    found = float(jensen_shannon([torch.from_numpy(one) for one in logits]))
+    exponentials = np.exp(logits - logits.max(axis=2, keepdims=True))
+    p = exponentials / exponentials.sum(axis=2, keepdims=True)
+    entropies = stats.entropy(p, axis=2)
+    direct = (stats.entropy(p.mean(axis=0), axis=1) - entropies.mean(axis=0)).mean()
+    assert found == pytest.approx(direct, abs=2e-5)
+    assert -1e-6 <= found <= math.log(min(views, classes)) + 1e-5
+
+
+def test_jensen_shannon_reaches_its_bound_and_zero() -> None:
+    apart = [50.0 * torch.eye(3)[view].expand(4, 3) for view in range(3)]
+    assert float(jensen_shannon(apart)) == pytest.approx(math.log(3), abs=1e-4)
+    assert float(jensen_shannon([apart[0]] * 3)) == pytest.approx(0.0, abs=1e-6)
+
+
+# Sampling
+
+
+@pytest.mark.parametrize("alpha", [0.2, 0.5, 1.0, 2.5])
+def test_gamma_beta_and_dirichlet_laws(alpha: float) -> None:
+    stream = Stream(7, "laws", index=torch.arange(20000))
+    drawn = sampling.gamma(stream, 0, alpha, ()).numpy()
+    assert stats.kstest(drawn, stats.gamma(alpha).cdf).pvalue > 1e-3
+    if alpha < 0.5:
+        return  # float32 rounds many of these Beta numbers to 1
+    assert stats.kstest(sampling.beta(stream, 50, alpha).numpy(), stats.beta(alpha, alpha).cdf).pvalue > 1e-3
+    weights = sampling.dirichlet(stream, 100, alpha, 3)
+    assert torch.allclose(weights.sum(dim=1), torch.ones(20000))
+    assert stats.kstest(weights[:, 0].numpy(), stats.beta(alpha, 2 * alpha).cdf).pvalue > 1e-3
+
+
+def test_chains_follow_their_law() -> None:
+    stream = Stream(1, "chains", index=torch.arange(6000))
+    ops, values = ChainLaw().draw(stream, 32)
+    depth = (ops >= 0).sum(dim=2)
+    assert torch.allclose(torch.bincount(depth.flatten())[1:] / depth.numel(), torch.tensor(1 / 3), atol=0.01)
+    share = torch.bincount(ops[ops >= 0]).float() / (ops >= 0).sum()
+    assert len(share) == 9
+    assert torch.allclose(share, torch.tensor(1 / 9), atol=0.006)
+    assert values.shape == (6000, 3, 3)
+    assert set(ChainLaw(depth=2, all_ops=True).draw(stream, 32)[0].flatten().tolist()) == set(range(13))
+
+
+def test_what_an_image_becomes_does_not_depend_on_its_neighbours(batch: Batch) -> None:
+    images = batch.view()
+    together = augmix(images, batch.stream("a"), ChainLaw())
+    part = slice(7, 9)
+    few = replace(batch, images=batch.images[part], labels=batch.labels[part], index=batch.index[part])
+    assert torch.equal(few.view(), images[part])
+    assert torch.equal(augmix(few.view(), few.stream("a"), ChainLaw()), together[part])
+    later = replace(batch, epoch=1)
+    assert not torch.equal(later.view(), images)
+
+
+# AugMix
+
+
+def test_augmix_loss_is_cross_entropy_of_clean_plus_consistency(batch: Batch, make_network: Make) -> None:
+    net = make_network()
+    method = AugMix(consistency=12.0)
+    step = method.loss(net, batch)
+    clean = batch.view()
+    views = [clean.float() / 255, *(method.mixed(batch, clean, view) for view in range(2))]
+    logits = make_network()(torch.cat(views)).chunk(3)
+    expected = torch.nn.functional.cross_entropy(logits[0], batch.labels) + 12 * jensen_shannon(logits)
+    assert step.loss.item() == pytest.approx(expected.item(), rel=1e-4)
+    assert not torch.equal(views[1], views[2])
+    without = AugMix(jsd=False).loss(make_network(), batch)
+    alone = torch.nn.functional.cross_entropy(make_network()(views[1]), batch.labels)
+    assert without.loss.item() == pytest.approx(alone.item(), rel=1e-4)
+
+
+# AugMax
+
+
+def _attack(net: Network, batch: Batch, **options: object) -> tuple[torch.Tensor, torch.Tensor]:
+    clean = batch.view()
+    ops, values = ChainLaw(severity=8).draw(batch.stream("augmax"), 32)
+    chains = augment.chains(clean, ops, values).float() / 255
+    pixels = clean.float() / 255
+    m, q = torch.full((len(clean),), 0.3), torch.zeros(len(clean), 3)
+    settings_ = {"steps": 6, "step_size": 0.1, "patience": 1, "early_stop": "none", "route": None} | options
+    start = mix_chains(pixels, chains, m, q)
+    return start, worst_mixture(net, pixels, chains, batch.labels, m, q, **settings_)  # type: ignore[arg-type]
+
+
+def _losses(net: Network, pixels: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    with net.frozen(), torch.no_grad():
+        return torch.nn.functional.cross_entropy(net(pixels), labels, reduction="none")
+
+
+def _trained(make_network: Make, batch: Batch, norm: str = "bn") -> Network:
+    """A network that knows the batch well enough for losses to mean something."""
+    net = make_network(norm)
+    optimiser = torch.optim.SGD(net.module.parameters(), lr=0.05, momentum=0.9)
+    for _ in range(25):
+        for route in ("main", "auxiliary"):
+            optimiser.zero_grad()
+            torch.nn.functional.cross_entropy(net(batch.images, route), batch.labels).backward()
+            optimiser.step()
+    return net
+
+
+def test_augmax_inner_step_raises_the_loss(batch: Batch, make_network: Make) -> None:
+    net = _trained(make_network, batch)
+    start, found = _attack(net, batch)
+    before, after = _losses(net, start, batch.labels), _losses(net, found, batch.labels)
+    assert after.mean() > before.mean()
+    assert (after >= before - 1e-4).float().mean() > 0.9
+    weights_untouched = all(p.grad is None or p.requires_grad for p in net.module.parameters())
+    assert weights_untouched
+    assert net.module.training
+
+
+def test_augmax_paper_stops_each_image_and_code_only_all(batch: Batch, make_network: Make) -> None:
+    net = _trained(make_network, batch)
+    start, paper = _attack(net, batch, early_stop="paper")
+    _, code = _attack(net, batch, early_stop="code")
+    with net.frozen(), torch.no_grad():
+        wrong_at_once = net(start).argmax(dim=1) != batch.labels
+    assert wrong_at_once.any()
+    assert torch.allclose(paper[wrong_at_once], start[wrong_at_once], atol=1e-6)
+    assert not torch.allclose(code[wrong_at_once], start[wrong_at_once], atol=1e-6)
+
+
+def test_augmax_routes_the_hard_view_through_the_auxiliary_batchnorm(batch: Batch, make_network: Make) -> None:
+    net = make_network("dubin")
+    statistics = {name: value.clone() for name, value in net.module.named_buffers() if "num_batches" in name}
+    AugMax(steps=2).loss(net, batch).loss.backward()
+    for name, value in net.module.named_buffers():
+        if name in statistics:
+            passes = int(value - statistics[name])
+            assert passes == (1 if "aux" in name else 2), name
+
+
+def test_dubin_splits_channels_and_shares_the_instance_half(batch: Batch, make_network: Make) -> None:
+    net = make_network("dubin")
+    instance = [part for part in net.module.modules() if isinstance(part, torch.nn.InstanceNorm2d)]
+    assert len(instance) == 2
+    for part in instance:
+        assert part.affine
+        assert not part.track_running_stats
+    net.module.eval()
+    for part in net.module.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(part.weight, 0.5, 1.5)
+    assert not torch.allclose(net(batch.images, "main"), net(batch.images, "auxiliary"))
+    torch.testing.assert_close(net(batch.images, "main"), net(batch.images))
+
+
+@pytest.mark.parametrize("hard", ["advmix", "advmax", "augmix+pgd"])
+def test_augmax_ablations_are_harder_than_augmix(batch: Batch, make_network: Make, hard: str) -> None:
+    net = _trained(make_network, batch, "dubin")
+    method = AugMax(hard=hard, severity=8.0, steps=4, pgd_steps=4)
+    clean = batch.view()
+    found = method.hard_view(net, batch, clean)
+    easy = augmix(clean, batch.stream("easy"), method.law)
+    with net.frozen(), torch.no_grad():
+        hard_loss = torch.nn.functional.cross_entropy(net(found, "auxiliary"), batch.labels)
+        easy_loss = torch.nn.functional.cross_entropy(net(easy, "auxiliary"), batch.labels)
+    assert hard_loss > easy_loss
+    assert float(found.min()) >= 0
+    assert float(found.max()) <= 1 + 1e-6
+
+
+# Adversarial
+
+
+def test_pgd_stays_in_its_ball_and_raises_the_loss(batch: Batch, make_network: Make) -> None:
+    net = _trained(make_network, batch)
+    pixels = batch.images.float() / 255
+    radius = torch.linspace(0.0, 0.1, len(pixels)).view(-1, 1, 1, 1)
+    found = pgd(net, pixels, batch.labels, radius, 5, radius / 4, random_start(batch))
+    assert ((found - pixels).abs() <= radius + 1e-6).all()
+    assert torch.equal(found[0], pixels[0])
+    assert 0 <= float(found.min()) <= float(found.max()) <= 1
+    assert _losses(net, found, batch.labels).mean() > _losses(net, pixels, batch.labels).mean() + 0.1
+
+
+def test_ccat_labels_fade_to_uniform() -> None:
+    distance = torch.tensor([0.0, 0.01, 0.03, 0.5])
+    targets = ccat_targets(torch.tensor([2, 2, 2, 2]), distance, 0.03, 10.0, 5)
+    torch.testing.assert_close(targets.sum(dim=1), torch.ones(4))
+    assert targets[0].tolist() == [0, 0, 1, 0, 0]
+    share = (1 - 0.01 / 0.03) ** 10
+    assert float(targets[1, 2]) == pytest.approx(share + (1 - share) / 5, rel=1e-4)
+    torch.testing.assert_close(targets[2:], torch.full((2, 5), 0.2))
+
+
+# Noise2Net
+
+
+def test_noise2net_gives_every_image_its_own_filters(batch: Batch) -> None:
+    same = batch.images[:1].expand(len(batch.images), -1, -1, -1).float() / 255
+    shape = draw_shape(batch)
+    found = noise2net(same, batch, shape, 0.5, 0.5)
+    flat = found.flatten(1)
+    distances = torch.cdist(flat, flat) + 1e9 * torch.eye(len(flat))
+    assert float(distances.min()) > 1.0
+    # An image's result is that of its own network, whoever shares the batch.
+    other = same.clone()
+    other[1:] = torch.rand_like(other[1:])
+    torch.testing.assert_close(noise2net(other, batch, shape, 0.5, 0.5)[0], found[0], rtol=1e-4, atol=1e-4)
+
+
+def test_noise2net_touches_the_first_half_only(batch: Batch, make_network: Make) -> None:
+    net = make_network()
+    pixels = batch.view()
+    found, plain = noised_half(net, batch, pixels, 0.375, 0.75), net.normalise(pixels)
+    half = len(pixels) // 2
+    assert torch.equal(found[half:], plain[half:])
+    assert (found[:half] - plain[:half]).abs().flatten(1).amax(dim=1).min() > 0.1
+    assert draw_shape(batch) == draw_shape(batch)
+    shapes = [draw_shape(replace(batch, epoch=epoch)) for epoch in range(8)]
+    assert any(one != shapes[0] for one in shapes)
+
+
+# AutoLabel
+
+
+def test_autolabel_moves_against_miscalibration_and_clips() -> None:
+    labels = BucketLabels(4, rate=0.5)
+    labels.update(0, Calibration(accuracy=0.6, confidence=0.9, ece=0.3))
+    assert float(labels.values[0]) == pytest.approx(1 - 0.5 * 0.3)
+    labels.update(0, Calibration(accuracy=0.6, confidence=0.5, ece=0.1))
+    assert float(labels.values[0]) == pytest.approx(0.85 + 0.05)
+    labels.update(1, Calibration(accuracy=0.95, confidence=1.0, ece=0.9))
+    assert float(labels.values[1]) == pytest.approx(0.95)
+    labels.update(2, Calibration(accuracy=0.5, confidence=0.4, ece=0.5))
+    assert float(labels.values[2]) == 1.0
+    labels.update(3, Calibration(accuracy=0.5, confidence=0.5, ece=0.2))
+    assert float(labels.values[3]) == 1.0
+
+
+def test_autolabel_calibration_by_hand() -> None:
+    probabilities = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.3, 0.7]])
+    found = calibration(probabilities, torch.tensor([0, 1, 0, 1]), bins=10)
+    assert found.accuracy == pytest.approx(0.75)
+    assert found.confidence == pytest.approx((0.9 + 0.9 + 0.6 + 0.7) / 4)
+    assert found.ece == pytest.approx((abs(1 - 1.8) + abs(1 - 0.6) + abs(1 - 0.7)) / 4)
+
+
+@given(st.floats(0.01, 0.5), st.floats(0.2, 1.0), st.integers(3, 20), st.booleans())
+def test_autolabel_two_class_rule(share: float, value: float, classes: int, same: bool) -> None:
+    major, minor = torch.tensor([0]), torch.tensor([0 if same else 1])
+    targets = spread_two(major, minor, torch.tensor([share]), torch.tensor([value]), classes)
+    assert float(targets.sum()) == pytest.approx(1.0, abs=1e-5)
+    assert float(targets.min()) >= -1e-6
+    second = min(1 - value, value * share / (1 - share))
+    assert float(targets[0, 0]) == pytest.approx(value + (second if same else 0), abs=1e-5)
+    if not same:
+        assert float(targets[0, 1]) == pytest.approx(second, abs=1e-5)
+        rest = (1 - value - second) / (classes - 2)
+        assert targets[0, 2:].tolist() == pytest.approx([rest] * (classes - 2), abs=1e-5)
+
+
+def test_autolabel_spreads_the_rest_equally() -> None:
+    targets = spread(torch.tensor([1, 0]), torch.tensor([0.7, 1.0]), 4)
+    assert targets[0].tolist() == pytest.approx([0.1, 0.7, 0.1, 0.1])
+    assert targets[1].tolist() == [1, 0, 0, 0]
+
+
+def test_autolabel_augmix_buckets_and_update(batch: Batch, make_network: Make) -> None:
+    method = create("autolabel-augmix", {"buckets": 4, "rate": 1.0})
+    assert len(method.labels.values) == 12  # type: ignore[attr-defined]
+    distances = torch.tensor([0.0, 0.1, 0.25, 0.26, 1.0])
+    assert method.bucket_of(distances).tolist() == [0, 0, 0, 1, 3]  # type: ignore[attr-defined]
+    images = batch.view()
+    ones = torch.ones(len(images))
+    mixed, depths = method.mixed(batch, images, ones, "x")  # type: ignore[attr-defined]
+    torch.testing.assert_close(mixed, images.float() / 255)
+    assert set(depths.tolist()) <= {1, 2, 3}
+    figures = method.end_epoch(make_network(), batch)
+    values = method.labels.values  # type: ignore[attr-defined]
+    assert (values < 1).any()
+    assert (values >= 0).all()
+    assert figures["label_first_bucket"] == float(values[0])
+    again = create("autolabel-augmix", {"buckets": 4, "rate": 1.0})
+    again.load_state(method.state())
+    assert torch.equal(again.labels.values, values)  # type: ignore[attr-defined]
+
+
+# Split BatchNorm
+
+
+def test_main_and_auxiliary_statistics_stay_apart(batch: Batch, make_network: Make) -> None:
+    net = make_network("splitbn")
+    method = WeakAugment(cutout=8, count=3, magnitude=9)
+    step = method.loss(net, batch)
+    step.loss.backward()
+    main = [m for name, m in net.module.named_modules() if name.endswith("main")]
+    auxiliary = [m for name, m in net.module.named_modules() if "aux" in name.rpartition(".")[2]]
+    assert len(main) == len(auxiliary) > 0
+    differ = [not torch.equal(a.running_mean, b.running_mean) for a, b in zip(main, auxiliary, strict=True)]
+    assert all(differ)
+    before = main[-1].running_mean.clone()
+    net(batch.images, "auxiliary")
+    assert torch.equal(main[-1].running_mean, before)
+    net.module.eval()
+    blended = blended_probabilities(net, batch.images, 0.5)
+    each = [blended_probabilities(net, batch.images, share) for share in (0.0, 1.0)]
+    torch.testing.assert_close(blended, (each[0] + each[1]) / 2)
+    assert not torch.allclose(each[0], each[1])
+
+
+# Patches, mixing, policies
+
+
+def test_cutout_masks_one_square_with_the_mean(batch: Batch) -> None:
+    white = torch.full_like(batch.images, 255)
+    found = cutout(white, batch, 8)
+    masked = (found[:, 0] == 0.5).flatten(1).sum(dim=1)
+    assert int(masked.max()) == 64
+    assert int(masked.min()) >= 16
+    assert torch.equal(cutout(white, batch, 0), white / 255.0)
+
+
+def test_patch_noise_stays_within_its_square(batch: Batch) -> None:
+    grey = torch.full_like(batch.images, 128)
+    for kind, bound in (("gaussian", 0.51), ("uniform", 0.2 + 1e-6)):
+        found = Patch(kind=kind, side=10, scale=0.2).noisy(batch, grey) - 128 / 255
+        assert ((found != 0).any(dim=1).flatten(1).sum(dim=1) <= 100).all()
+        assert float(found.abs().max()) <= bound
+        assert float(found.abs().max()) > 0.1
+
+
+def test_speckle_scales_with_the_pixel(batch: Batch) -> None:
+    method = Noise(kind="speckle", std=[0.2], probability=1.0)
+    black = torch.zeros_like(batch.images)
+    assert torch.equal(method.noisy(batch, black), black.float())
+    deviation = (method.noisy(batch, torch.full_like(black, 128)) - 128 / 255).std()
+    assert float(deviation) == pytest.approx(0.2 * 128 / 255, rel=0.05)
+    half = Noise(probability=0.5).noisy(batch, torch.full_like(black, 128))
+    changed = (half != 128 / 255).flatten(1).any(dim=1).float().mean()
+    assert 0.2 < float(changed) < 0.8
+
+
+def test_mixup_and_cutmix_losses_weigh_both_labels(batch: Batch, make_network: Make) -> None:
+    for method in (Mixup(alpha=1.0), CutMix(probability=1.0), Mixup(per_image=True), CutMix(per_image=True)):
+        step = method.loss(make_network(), batch)
+        assert torch.isfinite(step.loss)
+        assert step.labels is not None
+        assert set(step.labels.tolist()) <= set(batch.labels.tolist())
+
+
+def test_policies_are_torchvisions() -> None:
+    from torchvision.transforms import autoaugment
+
+    words = {"brightness": "Brightness", "autocontrast": "AutoContrast"}
+    for name, kind in (("cifar10", "CIFAR10"), ("imagenet", "IMAGENET")):
+        theirs = autoaugment.AutoAugment(autoaugment.AutoAugmentPolicy[kind]).policies
+        assert len(policy(name)) == len(theirs) == 25
+        for ours, pair in zip(policy(name), theirs, strict=True):
+            for (number, chance, level), (word, probability, magnitude) in zip(ours, pair, strict=True):
+                from robench.training.operations import NAMES
+
+                spelt = NAMES[number].replace("_", "")
+                assert words.get(spelt, spelt).lower() == word.lower()
+                assert chance == pytest.approx(probability)
+                if magnitude is not None:
+                    assert level == magnitude
+
+
+def test_starred_autoaugment_skips_overlapping_operations(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+    apply = augment.apply
+
+    def spy(images: torch.Tensor, ops: torch.Tensor, values: torch.Tensor, fill: int = 0) -> torch.Tensor:
+        seen.append(ops)
+        return apply(images, ops, values, fill)
+
+    monkeypatch.setattr(augment, "apply", spy)
+    for epoch in range(5):
+        later = replace(batch, epoch=epoch)
+        AutoAugment(starred=True).augmented(later, later.view())
+        AutoAugment(starred=False).augmented(later, later.view())
+        randaugment(later, later.view(), 2, 9.0, starred=True)
+    starred = torch.cat([ops.flatten() for ops in seen[0::3] + seen[2::3]])
+    assert not torch.isin(starred, torch.tensor(OVERLAPPING)).any()
+    assert torch.isin(torch.cat(seen[1::3]).flatten(), torch.tensor(OVERLAPPING)).any()
+
+
+def test_options_are_checked() -> None:
+    with pytest.raises(RobenchError, match="severity"):
+        create("augmix", {"severitty": 3})
+    with pytest.raises(RobenchError, match="must be int"):
+        create("augmix", {"width": "three"})
+    with pytest.raises(RobenchError, match="Did you mean"):
+        create("agmix", {})
+    with pytest.raises(RobenchError, match="hard"):
+        create("augmax", {"hard": "impossible"})
