@@ -1,0 +1,74 @@
+"""Decoding and resizing beside Pillow and torchvision, and what happens to damaged files."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from torchvision import transforms
+
+from robench.data.base import Geometry
+from robench.data.decode import CorruptImageError, decode
+from robench.errors import RobenchError
+
+MODES = {"bilinear": transforms.InterpolationMode.BILINEAR, "bicubic": transforms.InterpolationMode.BICUBIC}
+
+
+def reference(data: bytes, resize: int, crop: int, interpolation: str) -> np.ndarray:
+    """The usual pipeline: Pillow's decoder and torchvision's transforms on Pillow pictures."""
+    usual = transforms.Compose([transforms.Resize(resize, MODES[interpolation]), transforms.CenterCrop(crop)])
+    return np.asarray(usual(Image.open(io.BytesIO(data)).convert("RGB")))
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize(("resize", "crop"), [(256, 224), (73, 64), (400, 384)])
+def test_pictures_are_at_most_one_grey_level_from_pillow(
+    jpegs: list[bytes], resize: int, crop: int, interpolation: str
+) -> None:
+    for data in jpegs:
+        ours = decode(data, Geometry(resize, crop, interpolation), "x.jpg").astype(int)
+        theirs = reference(data, resize, crop, interpolation).astype(int)
+        assert ours.shape == theirs.shape
+        assert np.abs(ours - theirs).max() <= 1
+
+
+def test_decoding_alone_is_bit_equal_to_pillow(jpegs: list[bytes]) -> None:
+    for data in jpegs:
+        assert np.array_equal(decode(data, Geometry(), "x"), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "lanczos"])
+def test_other_filters_are_pillows_own(jpegs: list[bytes], interpolation: str) -> None:
+    picture = Image.open(io.BytesIO(jpegs[0]))
+    small = picture.resize((40, 30), Image.Resampling[interpolation.upper()])
+    assert np.array_equal(decode(jpegs[0], Geometry((30, 40), None, interpolation), "x"), np.asarray(small))
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_grey_and_cmyk_jpegs_become_rgb_as_in_pillow(photos: list[np.ndarray], mode: str) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(photos[0]).convert(mode).save(buffer, "JPEG")
+    expected = np.asarray(Image.open(buffer).convert("RGB"))
+    assert np.abs(decode(buffer.getvalue(), Geometry(), "x").astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "1"])
+def test_pngs_are_read(photos: list[np.ndarray], mode: str) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(photos[0]).convert(mode).save(buffer, "PNG")
+    assert np.array_equal(decode(buffer.getvalue(), Geometry(), "x"), np.asarray(Image.open(buffer).convert("RGB")))
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b[:200], lambda b: b"", lambda b: b"hello"])
+def test_a_damaged_picture_is_named(jpegs: list[bytes], damage: object) -> None:
+    with pytest.raises(CorruptImageError, match=r"^n01440764/bad\.JPEG cannot be decoded") as caught:
+        decode(damage(jpegs[0]), Geometry(256, 224), "n01440764/bad.JPEG")
+    assert "0x" not in str(caught.value)
+    assert "--skip-corrupt" in str(caught.value)
+
+
+def test_a_crop_larger_than_the_picture_is_refused(jpegs: list[bytes]) -> None:
+    with pytest.raises(RobenchError, match="A crop of 999 pixels does not fit"):
+        decode(jpegs[0], Geometry(None, 999), "x")
