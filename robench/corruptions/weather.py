@@ -1,0 +1,147 @@
+"""Snow, frost and fog (Hendrycks and Dietterich 2019; hendrycks/robustness, ``ImageNet-C/create_c``)."""
+
+from __future__ import annotations
+
+import math
+from os import PathLike
+
+import torch
+from torch.nn import functional
+
+from robench.corruptions.frost import overlays
+from robench.corruptions.motion import motion_blur
+from robench.corruptions.random import Stream
+
+_GREY = (0.299, 0.587, 0.114)
+_WIBBLE = 100.0
+
+
+def snow(images: torch.Tensor, params: tuple[float, ...], stream: Stream) -> torch.Tensor:
+    """Let it snow: flakes drawn out by the wind, and their picture turned by 180 degrees, over a whitened image.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        params: mean and standard deviation of the flakes, their zoom, threshold, radius and sigma of their motion,
+            weight of the image against its whitened self.
+        stream: draw 0 the flakes, draw 1 the direction (-135 to -45 degrees).
+
+    Returns:
+        uint8 (N, 3, H, W).
+    """
+    mean, std, zoom, threshold, radius, sigma, weight = params
+    flakes = snow_flakes(stream, images.shape[-2:], mean, std, zoom, threshold)
+    angles = -135.0 + 90.0 * stream.uniform(1).double()
+    return add_snow(whiten(images, weight), motion_blur(flakes.to(images.device), radius, sigma, angles))
+
+
+def snow_flakes(
+    stream: Stream, size: tuple[int, ...], mean: float, std: float, zoom: float, threshold: float
+) -> torch.Tensor:
+    """Return flakes before the wind, uint8 (N, 1, H, W): thresholded normal noise, zoomed into the centre."""
+    noise = stream.normal(0, (1, *size)).mul_(std).add_(mean)
+    flakes = clipped_zoom(noise, zoom)
+    return flakes.masked_fill_(flakes < threshold, 0).clamp_(0, 1).mul_(255).to(torch.uint8)
+
+
+def whiten(images: torch.Tensor, weight: float) -> torch.Tensor:
+    """Return w x + (1 - w) max(x, 1.5 grey(x) + 0.5) of x in [0, 1], float32 (N, 3, H, W)."""
+    x = images.float().div_(255)
+    grey = (x[:, 0] * _GREY[0] + x[:, 1] * _GREY[1] + x[:, 2] * _GREY[2]).mul_(1.5).add_(0.5)
+    white = torch.maximum(x, grey[:, None]).mul_(1 - weight)
+    return x.mul_(weight).add_(white)
+
+
+def add_snow(whitened: torch.Tensor, flakes: torch.Tensor) -> torch.Tensor:
+    """Add flakes, uint8 (N, 1, H, W), and the same turned by 180 degrees; return uint8, truncated."""
+    layer = flakes.float().div_(255)
+    layer = layer + layer.flip(-1, -2)
+    return (whitened + layer).clamp_(0, 1).mul_(255).to(torch.uint8)
+
+
+def clipped_zoom(maps: torch.Tensor, factor: float) -> torch.Tensor:
+    """Zoom into the centre, as the original does with a square crop and ``scipy.ndimage.zoom`` of order 1.
+
+    Args:
+        maps: float (N, C, H, W).
+        factor: at least 1.
+    """
+    height, width = maps.shape[-2:]
+    crop_h, crop_w = math.ceil(height / factor), math.ceil(width / factor)
+    top, left = (height - crop_h) // 2, (width - crop_w) // 2
+    crop = maps[..., top : top + crop_h, left : left + crop_w]
+    size = (max(round(crop_h * factor), height), max(round(crop_w * factor), width))
+    large = functional.interpolate(crop, size=size, mode="bilinear", align_corners=True)
+    trim_y, trim_x = (size[0] - height) // 2, (size[1] - width) // 2
+    return large[..., trim_y : trim_y + height, trim_x : trim_x + width].contiguous()
+
+
+def frost(
+    images: torch.Tensor, params: tuple[float, ...], stream: Stream, *, frost: str | PathLike[str] | None = None
+) -> torch.Tensor:
+    """Lay a crop of a picture of frost over the image.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        params: weight of the image, weight of the frost.
+        stream: draw 0 the picture, draw 1 the place of the crop.
+        frost: folder with the original's pictures; None: textures of our own. See :mod:`robench.corruptions.frost`.
+
+    Returns:
+        uint8 (N, 3, H, W), truncated.
+
+    Raises:
+        RobenchError: the folder lacks a picture, a picture differs from the original's, or images are too large.
+    """
+    layer = overlays(stream, tuple(images.shape[-2:]), frost).to(images.device)
+    # In float64 as the original: a sum that is whole on paper must not fall below it when it is truncated.
+    total = images.double().mul_(params[0]).add_(layer.double(), alpha=params[1])
+    return total.clamp_(0, 255).to(torch.uint8)
+
+
+def fog(images: torch.Tensor, params: tuple[float, ...], stream: Stream) -> torch.Tensor:
+    """Add a plasma fractal and rescale so that the image's largest value stays.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        params: strength, decay of the fractal's roughness per level.
+        stream: draw 0 the fractal.
+
+    Returns:
+        uint8 (N, 3, H, W), truncated. The fractal's side is the next power of two (256 for 224), as published.
+    """
+    strength, decay = params
+    height, width = images.shape[-2:]
+    side = 1 << max(max(height, width) - 1, 1).bit_length()
+    plasma = plasma_fractal(stream, side, decay)[:, None, :height, :width].to(images.device)
+    x = images.double().div_(255)
+    largest = x.amax(dim=(1, 2, 3), keepdim=True)
+    return x.add_(plasma, alpha=strength).mul_(largest / (largest + strength)).clamp_(0, 1).mul_(255).to(torch.uint8)
+
+
+def plasma_fractal(stream: Stream, side: int, decay: float, draw: int = 0) -> torch.Tensor:
+    """Return plasma maps in [0, 1], float32 (N, side, side), by the diamond-square method on a torus.
+
+    Every new point is the mean of its four neighbours plus ``w * U(-w, w)``, w = 100 at first and divided by
+    ``decay`` at every level. ``side`` is a power of two.
+    """
+    noise = stream.uniform(draw, (side * side - 1,)).mul_(2).sub_(1)
+    n = len(noise)
+    maps = noise.new_zeros(n, 1, 1)  # the corner is 0
+    wibble, used = _WIBBLE, 0
+    while maps.shape[-1] < side:
+        size = maps.shape[-1]
+        count = size * size
+        squares, tops, lefts = noise[:, used : used + 3 * count].reshape(n, 3, size, size).unbind(1)
+        used += 3 * count
+        amplitude = wibble * wibble
+        below = maps.roll(-1, 1)
+        both = maps + below
+        centres = (both + both.roll(-1, 2)) / 4 + amplitude * squares
+        rows = (centres + centres.roll(1, 1) + maps + maps.roll(-1, 2)) / 4 + amplitude * tops
+        columns = (centres + centres.roll(1, 2) + maps + below) / 4 + amplitude * lefts
+        upper = torch.stack([maps, rows], dim=-1).reshape(n, size, 2 * size)
+        lower = torch.stack([columns, centres], dim=-1).reshape(n, size, 2 * size)
+        maps = torch.stack([upper, lower], dim=2).reshape(n, 2 * size, 2 * size)
+        wibble /= decay
+    maps = maps - maps.amin(dim=(1, 2), keepdim=True)
+    return maps / maps.amax(dim=(1, 2), keepdim=True)
