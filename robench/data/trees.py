@@ -199,24 +199,6 @@ def join(*parts: str) -> str:
     return "/".join(part for part in parts if part)
 
 
-def find_folder(tree: Tree, wanted: Iterable[str], depth: int = 2) -> str | None:
-    """Return the path of the folder that holds a folder named like one of ``wanted``, whatever its case.
-
-    The root is looked at first, then its folders: archives are often unpacked into a folder of their own.
-    """
-    names = {name.lower() for name in wanted}
-    level = [""]
-    for _ in range(depth + 1):
-        below = []
-        for path in level:
-            folders = tree.folders(path)
-            if any(folder.lower() in names for folder in folders):
-                return path
-            below += [join(path, folder) for folder in folders[:50]]
-        level = below
-    return None
-
-
 def child(tree: Tree, path: str, name: str) -> str | None:
     """Return the path of the folder ``name`` in ``path``, whatever its case; None if there is none."""
     folders = tree.folders(path)

@@ -1,0 +1,222 @@
+"""Every form a labelled set may have gives the same pictures; damaged or doubtful ones are refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from robench.data import Geometry, open_images
+from robench.data.classes import imagenet_wnids, label_map
+from robench.data.encoded import EncodedImages
+from robench.data.trees import TarTree
+from robench.errors import RobenchError
+
+WNIDS = ("n01440764", "n01443537", "n02123045")
+LABELS = [0, 1, 281]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, jpegs: list[bytes]) -> Path:
+    """Four pictures in each of three class folders."""
+    for i, data in enumerate(jpegs):
+        place = tmp_path / "set" / WNIDS[i // 4]
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"picture_{i:02d}.JPEG").write_bytes(data)
+    return tmp_path / "set"
+
+
+def read_all(images: EncodedImages) -> np.ndarray:
+    return images.read(np.arange(len(images)))
+
+
+@pytest.fixture
+def expected(folder: Path) -> np.ndarray:
+    return read_all(open_images(folder, geometry=Geometry(64, 48)))
+
+
+def pack(folder: Path, target: Path, prefix: str = "") -> Path:
+    with tarfile.open(target, "w") as archive:
+        archive.add(folder, prefix or ".")
+    return target
+
+
+def test_folders_and_tars_give_the_same(folder: Path, expected: np.ndarray, tmp_path: Path) -> None:
+    assert expected.shape == (12, 48, 48, 3)
+    packed = pack(folder, tmp_path / "set.tar")
+    wrapped = pack(folder, tmp_path / "wrapped.tar", "imagenet-x/imagenet-x")
+    for place in (packed, wrapped):
+        images = open_images(place, dataset="imagenet", geometry=Geometry(64, 48), workers=3)
+        assert np.array_equal(read_all(images), expected)
+        assert images.labels.tolist() == [label for label in LABELS for _ in range(4)]
+        assert images.classes == imagenet_wnids()
+
+
+def test_without_a_class_list_folders_are_numbered_in_order(folder: Path) -> None:
+    images = open_images(folder)
+    assert images.classes == WNIDS
+    assert images.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+
+
+def test_numeric_folders_are_sorted_as_numbers(tmp_path: Path, jpegs: list[bytes]) -> None:
+    for number in (10, 2, 1):
+        (tmp_path / "s" / str(number)).mkdir(parents=True)
+        (tmp_path / "s" / str(number) / "a.jpg").write_bytes(jpegs[0])
+    assert open_images(tmp_path / "s").classes == ("1", "2", "10")
+
+
+def test_parquet_and_saved_folders_give_the_same(
+    folder: Path, expected: np.ndarray, tmp_path: Path, jpegs: list[bytes]
+) -> None:
+    images = pa.array([{"bytes": data, "path": None} for data in jpegs])
+    info = {"info": {"features": {"label": {"names": list(WNIDS), "_type": "ClassLabel"}}}}
+    labels = pa.array([i // 4 for i in range(12)])
+    table = pa.table({"image": images, "label": labels}).replace_schema_metadata({"huggingface": json.dumps(info)})
+    (tmp_path / "hub" / "data").mkdir(parents=True)
+    pq.write_table(table, tmp_path / "hub" / "data" / "validation-00000-of-00001.parquet")
+    saved = tmp_path / "saved" / "test"
+    saved.mkdir(parents=True)
+    (tmp_path / "saved" / "dataset_dict.json").write_text('{"splits": ["test"]}')
+    (saved / "state.json").write_text('{"_data_files": [{"filename": "data-00000-of-00001.arrow"}]}')
+    with (
+        pa.OSFile(str(saved / "data-00000-of-00001.arrow"), "wb") as out,
+        pa.ipc.new_stream(out, table.schema) as writer,
+    ):
+        writer.write_table(table, max_chunksize=5)
+    for place in (tmp_path / "hub", tmp_path / "saved"):
+        opened = open_images(place, dataset="imagenet", geometry=Geometry(64, 48))
+        assert np.array_equal(read_all(opened), expected)
+        assert opened.labels.tolist() == [label for label in LABELS for _ in range(4)]
+    with pytest.raises(RobenchError, match="has no split 'train'"):
+        open_images(tmp_path / "saved", split="train")
+
+
+def test_webdataset_shards_give_the_same(expected: np.ndarray, tmp_path: Path, jpegs: list[bytes]) -> None:
+    def add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+        info = tarfile.TarInfo(name)
+        info.size = len(data)
+        archive.addfile(info, io.BytesIO(data))
+
+    for shard in range(2):
+        with tarfile.open(tmp_path / f"imagenet-val-{shard:06d}.tar", "w") as archive:
+            for i in range(6 * shard, 6 * shard + 6):
+                add(archive, f"{i:08d}.jpg", jpegs[i])
+                label = LABELS[i // 4]
+                if i % 2:
+                    add(archive, f"{i:08d}.cls", str(label).encode())
+                else:
+                    add(archive, f"{i:08d}.json", json.dumps({"label": label}).encode())
+    opened = open_images(tmp_path, dataset="imagenet", geometry=Geometry(64, 48))
+    assert np.array_equal(read_all(opened), expected)
+    assert opened.labels.tolist() == [label for label in LABELS for _ in range(4)]
+
+
+def test_the_hub_asks_for_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(RobenchError, match=r"pip install 'robench\[hub\]'"):
+        open_images("hf:owner/name")
+
+
+def test_pictures_do_not_depend_on_order_or_workers(folder: Path, expected: np.ndarray) -> None:
+    images = open_images(folder, geometry=Geometry(64, 48), workers=4)
+    order = np.array([7, 2, 2, 11, 0])
+    assert np.array_equal(images.read(order), expected[order])
+    assert np.array_equal(open_images(folder, geometry=Geometry(64, 48), workers=1).read(order), expected[order])
+
+
+def test_the_checksum_follows_names_and_sizes(folder: Path) -> None:
+    before = open_images(folder).checksum()
+    assert open_images(folder).checksum() == before
+    (folder / WNIDS[0] / "picture_00.JPEG").rename(folder / WNIDS[0] / "picture_000.JPEG")
+    assert open_images(folder).checksum() != before
+
+
+def test_a_corrupt_picture_is_named_and_others_are_read(folder: Path) -> None:
+    bad = folder / WNIDS[1] / "picture_05.JPEG"
+    bad.write_bytes(bad.read_bytes()[:300])
+    images = open_images(folder, geometry=Geometry(64, 48))
+    with pytest.raises(RobenchError, match=r"n01443537/picture_05\.JPEG cannot be decoded"):
+        read_all(images)
+    assert len(images.read(np.array([0, 1, 11]))) == 3
+
+
+def test_pictures_of_differing_sizes_need_a_geometry(folder: Path) -> None:
+    with pytest.raises(RobenchError, match="one batch needs one size"):
+        read_all(open_images(folder))
+
+
+def test_a_folder_that_is_no_wordnet_id_is_refused(folder: Path) -> None:
+    (folder / "cats").mkdir()
+    with pytest.raises(RobenchError, match="folders are no WordNet id of the suite: cats"):
+        open_images(folder, dataset="imagenet")
+
+
+def test_copies_are_refused(folder: Path) -> None:
+    original = folder / WNIDS[0] / "picture_00.JPEG"
+    (folder / WNIDS[0] / "picture_00 (1).JPEG").write_bytes(original.read_bytes())
+    with pytest.raises(RobenchError, match=r"picture_00 \(1\)\.JPEG is a copy of picture_00\.JPEG"):
+        open_images(folder)
+
+
+def test_a_validation_picture_in_two_classes_is_refused(folder: Path, jpegs: list[bytes]) -> None:
+    for wnid in WNIDS[:2]:
+        (folder / wnid / "ILSVRC2012_val_00000001.JPEG").write_bytes(jpegs[0])
+    with pytest.raises(RobenchError, match="in two class folders"):
+        open_images(folder)
+
+
+def test_a_link_that_leads_to_itself_does_no_harm(folder: Path, expected: np.ndarray) -> None:
+    os.symlink(folder, folder / WNIDS[0] / "loop")
+    os.symlink("knot.JPEG", folder / WNIDS[0] / "knot")
+    assert np.array_equal(read_all(open_images(folder, geometry=Geometry(64, 48))), expected)
+
+
+@pytest.mark.parametrize("keep", [700, 200_000])
+def test_a_truncated_tar_is_refused(folder: Path, tmp_path: Path, keep: int) -> None:
+    packed = pack(folder, tmp_path / "set.tar")
+    packed.write_bytes(packed.read_bytes()[:keep])
+    with pytest.raises(RobenchError, match=r"set\.tar"):
+        open_images(packed)
+
+
+def test_links_in_a_tar_are_not_seen(folder: Path, tmp_path: Path) -> None:
+    os.symlink("/etc/passwd", folder / WNIDS[0] / "picture_99.JPEG")
+    tree = TarTree([pack(folder, tmp_path / "set.tar")])
+    assert tree.files(WNIDS[0]) == [f"picture_{i:02d}.JPEG" for i in range(4)]
+
+
+def test_empty_and_missing_places_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RobenchError, match="has no class folders"):
+        open_images(tmp_path / "empty")
+    with pytest.raises(RobenchError, match="does not exist"):
+        open_images(tmp_path / "gone")
+
+
+def test_labels_are_mapped_by_name_or_refused() -> None:
+    wanted = ("airplane", "automobile", "bird")
+    assert label_map(["Bird", "air plane", "automobile"], wanted, "x").tolist() == [2, 0, 1]
+    wnids = imagenet_wnids()
+    names = ["goldfish, Carassius auratus", "n01440764", "tabby, tabby cat"]
+    assert label_map(names, wnids, "x").tolist() == [1, 0, 281]
+    with pytest.raises(RobenchError, match="fit no class of the suite, or several: 'horse'"):
+        label_map(["bird", "horse"], wanted, "x")
+    with pytest.raises(RobenchError, match="fit no class of the suite, or several: 'crane'"):
+        label_map(["crane"], wnids, "x")  # a bird and a machine
+    with pytest.raises(RobenchError, match="fit the same class"):
+        label_map(["bird", "Bird"], wanted, "x")
+
+
+def test_label_numbers_beyond_the_classes_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", np.zeros((3, 32, 32, 3), np.uint8))
+    np.save(tmp_path / "labels.npy", np.array([0, 1, 10]))
+    with pytest.raises(RobenchError, match="labels go from 0 to 10; expected 0 to 9"):
+        open_images(tmp_path, dataset="cifar10")
