@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -143,12 +144,16 @@ def _list() -> int:
 
     from robench.training import recipes
 
-    table = Table("recipe", "method", "network", "source", box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("recipe", no_wrap=True)
+    for column in ("method", "network", "paper and row"):
+        table.add_column(column)
     for name in recipes.names():
         document = recipes.read(name)
         network = f"{document['architecture']} {document.get('norm', '')}".strip()
         table.add_row(name, document["title"], network, document["paper"])
-    Console().print(table)
+    # Where nobody looks at a terminal, a row stays a line, for grep.
+    Console(width=None if sys.stdout.isatty() else 260).print(table)
     return 0
 
 

@@ -179,8 +179,13 @@ class Trainer:
         if (number + 1) % _CHECK_EVERY == 0:
             self._check_finite(number + 1)
 
-    def _check_finite(self, done: int) -> None:
-        if not bool(torch.isfinite(self.tally[0])):
+    def _check_finite(self, done: int, *, weights: bool = False) -> None:
+        """Stop on a loss that is not finite; with ``weights`` also where the last update broke the module."""
+        finite = torch.isfinite(self.tally[0])
+        if weights:
+            values = [value for value in self.module.state_dict().values() if value.is_floating_point()]
+            finite = finite & torch.stack([torch.isfinite(value).all() for value in values]).all()
+        if not bool(finite):
             raise RobenchError(
                 f"The loss is not finite after {done} updates of {self.recipe.name}; "
                 f"the last good checkpoint is kept in {self.out / checkpoint.FILE}.",
@@ -195,12 +200,12 @@ class Trainer:
     def _maybe_save(self, done: int) -> None:
         every = self.recipe.checkpoint_steps
         if every and done % every == 0 and self.step_in_epoch < self.steps_per_epoch:
-            self._check_finite(done)
+            self._check_finite(done, weights=True)
             self._save()
 
     def _end_epoch(self) -> None:
         done = (self.epoch + 1) * self.steps_per_epoch
-        self._check_finite(done)
+        self._check_finite(done, weights=True)
         distributed.average_buffers(self.module, self.world)
         figures = self.method.end_epoch(self.net, self.material.held_out_batch(self.recipe, self.epoch))
         loss, correct, count = distributed.total(self.tally.clone(), self.world).tolist()

@@ -410,9 +410,7 @@ def test_policies_are_torchvisions() -> None:
                     assert level == magnitude
 
 
-def test_starred_autoaugment_skips_overlapping_operations(
-    batch: Batch, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_starred_autoaugment_skips_overlapping_operations(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[torch.Tensor] = []
     apply = augment.apply
 

@@ -1,0 +1,260 @@
+"""The loop itself: restart after SIGKILL, several processes, a loss that explodes, schedules, files, overrides."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from robench.errors import RobenchError
+from robench.training import recipes, schedule
+from robench.training.loop import train
+from robench.training.method import create
+from robench.training.recipe import OptimiserPart
+from robench.training.source import held_out
+
+TINY = ["data.limit=100", "batch_size=25", "epochs=3", "weights=float32"]
+
+KILLED = """
+import os, signal, sys, torch
+from robench.training import recipes
+from robench.training.loop import train
+torch.set_num_threads(1)
+recipe = recipes.load(sys.argv[1], sys.argv[3].split())
+def kill(done):
+    if done == int(sys.argv[4]):
+        os.kill(os.getpid(), signal.SIGKILL)
+train(recipe, None, sys.argv[2], quiet=True, after_step=kill)
+"""
+
+
+def _run(name: str, out: Path, settings: list[str], kill_at: int) -> int:
+    script = [sys.executable, "-c", textwrap.dedent(KILLED), name, str(out), " ".join(settings), str(kill_at)]
+    return subprocess.run(script, check=False, capture_output=True).returncode
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("augmix-digits", ["checkpoint_steps=2", "optimiser.ema=0.9"]),
+        pytest.param("autolabel-augmix-digits", ["options.buckets=2"], marks=pytest.mark.slow),
+    ],
+)
+def test_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, name: str, more: list[str]) -> None:
+    settings = TINY + more
+    whole = tmp_path / "whole"
+    assert _run(name, whole, settings, -1) == 0
+    broken = tmp_path / "broken"
+    for kill_at in (3, 10):
+        assert _run(name, broken, settings, kill_at) == -signal.SIGKILL
+        assert not (broken / "card.yaml").exists()
+    assert _run(name, broken, settings, -1) == 0
+    expected, found = (load_file(folder / "weights.safetensors") for folder in (whole, broken))
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+    rows = [list(csv.DictReader((folder / "log.csv").open())) for folder in (whole, broken)]
+    assert [row["epoch"] for row in rows[1]] == ["1", "2", "3"]
+    for one, other in zip(*rows, strict=True):
+        assert {k: v for k, v in one.items() if k != "seconds"} == {k: v for k, v in other.items() if k != "seconds"}
+
+
+def test_finished_run_is_kept_and_other_settings_are_refused(tmp_path: Path) -> None:
+    recipe = recipes.load("standard-digits", [*TINY, "epochs=1"])
+    train(recipe, None, tmp_path, quiet=True)
+    stamp = (tmp_path / "weights.safetensors").stat().st_mtime_ns
+    train(recipe, None, tmp_path, quiet=True)
+    assert (tmp_path / "weights.safetensors").stat().st_mtime_ns == stamp
+    other = tmp_path / "other"
+
+    def stop(done: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    longer = recipes.load("standard-digits", TINY)
+    with pytest.raises(KeyboardInterrupt):
+        train(longer, None, other, quiet=True, after_step=stop)
+    with pytest.raises(RobenchError, match="other settings"):
+        train(recipes.load("standard-digits", [*TINY, "seed=2"]), None, other, quiet=True)
+    (other / "checkpoint.pt").write_bytes(b"damaged")
+    with pytest.raises(RobenchError, match="cannot be read"):
+        train(longer, None, other, quiet=True)
+    train(longer, None, other, quiet=True, fresh=True)
+    assert (other / "card.yaml").is_file()
+
+
+def test_same_seed_same_weights_other_seed_others(tmp_path: Path) -> None:
+    weights = []
+    for number, seed in enumerate((1, 1, 2)):
+        recipe = recipes.load("cutmix-digits", [*TINY, "epochs=1", f"seed={seed}"])
+        folder = train(recipe, None, tmp_path / str(number), quiet=True)
+        weights.append(load_file(folder / "weights.safetensors"))
+    first, again, other = weights
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert any(not torch.equal(first[key], other[key]) for key in first)
+
+
+def test_exploding_loss_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
+    settings = [*TINY, "epochs=40", "optimiser.lr=1e9", "optimiser.warmup_epochs=39"]
+    with pytest.raises(RobenchError, match="not finite") as caught:
+        train(recipes.load("standard-digits", settings), None, tmp_path, quiet=True)
+    assert "lr" in str(caught.value)
+    if (tmp_path / "checkpoint.pt").exists():
+        state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+        assert all(torch.isfinite(value).all() for value in state["module"].values())
+    assert not (tmp_path / "card.yaml").exists()
+
+
+def test_two_processes_train_one_model(tmp_path: Path) -> None:
+    settings = [*TINY, "epochs=2"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m", "robench"]
+    command += ["train", "--recipe", "augmix-digits", "--device", "cpu", "--quiet", "--out", str(tmp_path / "two")]
+    for setting in settings:
+        command += ["--set", setting]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader((tmp_path / "two" / "log.csv").open()))
+    assert len(rows) == 2
+    one = train(recipes.load("augmix-digits", settings), None, tmp_path / "one", quiet=True)
+    alone = list(csv.DictReader((one / "log.csv").open()))
+    # The halves have BatchNorm statistics of their own, so the first epoch is near, not equal.
+    assert float(rows[0]["loss"]) == pytest.approx(float(alone[0]["loss"]), rel=0.1)
+    two = yaml.safe_load((tmp_path / "two" / "card.yaml").read_text())
+    assert two["trained_with"]["epochs"] == 2
+
+
+def test_gradients_of_two_processes_are_those_of_the_whole_batch(tmp_path: Path) -> None:
+    script = tmp_path / "average.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import sys, torch
+            from robench.training import distributed
+            world = distributed.join("cpu")
+            torch.manual_seed(world.rank)
+            module = torch.nn.Linear(4, 3)
+            distributed.share_weights(module, world)
+            x = torch.arange(24.0).view(6, 4)[world.rank::world.size] / 24
+            module(x).square().mean().backward()
+            distributed.average_gradients(module, world)
+            if world.first:
+                torch.save([module.weight.data, module.bias.data, module.weight.grad, module.bias.grad], sys.argv[1])
+            distributed.leave(world)
+            """
+        )
+    )
+    out = tmp_path / "gradients.pt"
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    done = subprocess.run([*command, str(script), str(out)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    weight, bias, *found = torch.load(out, weights_only=True)
+    module = torch.nn.Linear(4, 3)
+    module.load_state_dict({"weight": weight, "bias": bias})
+    module(torch.arange(24.0).view(6, 4) / 24).square().mean().backward()
+    assert module.weight.grad is not None
+    torch.testing.assert_close(found[0], module.weight.grad)
+    torch.testing.assert_close(found[1], module.bias.grad)
+
+
+def test_learning_rates() -> None:
+    cosine = OptimiserPart(lr=0.1, final_lr=1e-6)
+    rates = [schedule.learning_rate(cosine, step, 10, 10) for step in range(100)]
+    assert rates[0] == 0.1
+    assert rates[50] == pytest.approx(1e-6 + (0.1 - 1e-6) / 2)
+    assert rates == sorted(rates, reverse=True)
+    whole = OptimiserPart(lr=0.1, schedule="cosine-epoch")
+    assert len({schedule.learning_rate(whole, step, 10, 10) for step in range(100)}) == 10
+    steps = OptimiserPart(lr=1.0, schedule="step", milestones=[3, 6])
+    assert [schedule.learning_rate(steps, epoch * 7, 7, 9) for epoch in (0, 3, 6)] == pytest.approx([1, 0.1, 0.01])
+    warm = OptimiserPart(lr=1.0, warmup_epochs=2)
+    first = [schedule.learning_rate(warm, step, 5, 4) for step in range(11)]
+    assert first[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    assert first[10] == pytest.approx(1.0)
+    assert schedule.learning_rate(warm, 15, 5, 4) == pytest.approx(1e-6 + 0.5 * (1 - 1e-6), rel=1e-5)
+
+
+def test_moving_average_is_the_recurrence() -> None:
+    module = torch.nn.Linear(1, 1)
+    torch.nn.init.constant_(module.weight, 0.0)
+    average = schedule.MovingAverage(module, 0.5)
+    expected = 0.0
+    for step in range(1, 5):
+        torch.nn.init.constant_(module.weight, float(step))
+        average.update(module)
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * step
+    assert average.values["weight"].item() == pytest.approx(expected)
+
+
+def test_held_out_images_do_not_depend_on_anything_but_the_count() -> None:
+    train_index, validation = held_out(1000, 100)
+    assert len(train_index) == 900
+    assert len(validation) == 100
+    assert sorted([*train_index.tolist(), *validation.tolist()]) == list(range(1000))
+    assert torch.equal(held_out(1000, 100)[1], validation)
+    with pytest.raises(RobenchError):
+        held_out(10, 10)
+
+
+def test_all_recipes_are_complete() -> None:
+    names = recipes.names()
+    assert len(names) > 100
+    for name in names:
+        recipe = recipes.load(name)
+        create(recipe.method, recipe.options)
+        assert recipe.norm in create(recipe.method, recipe.options).NORMS
+        assert recipe.paper
+        assert recipe.title
+        assert recipe.name == name
+    augmix = recipes.load("augmix-cifar10-wrn40-2")
+    assert (augmix.epochs, augmix.batch_size, augmix.optimiser.weight_decay) == (100, 128, 5e-4)
+    assert recipes.load("mixup-cifar100-wrn40-2").optimiser.weight_decay == 1e-4
+    assert recipes.load("augmax-cifar100-resnet18-paper").options["consistency"] == 1.0
+
+
+def test_overrides_and_mistakes(tmp_path: Path) -> None:
+    recipe = recipes.load("augmix-digits", ["optimiser.lr=0.3", "options.jsd=false", "data.extra=[a, b]"])
+    assert (recipe.optimiser.lr, recipe.options["jsd"], recipe.data.extra) == (0.3, False, ["a", "b"])
+    for wrong, message in (
+        ("epochz=3", "epochs"),
+        ("optimiser.rate=1", "no field"),
+        ("epochs", "KEY=VALUE"),
+        ("epochs=many", "integer"),
+    ):
+        with pytest.raises(RobenchError, match=message):
+            recipes.load("augmix-digits", [wrong])
+    with pytest.raises(RobenchError, match="Did you mean"):
+        recipes.load("augmix-digit")
+    own = tmp_path / "mine.yaml"
+    own.write_text("extends: augmix-digits\nepochs: 2\ntitle: mine\n")
+    assert (recipes.load(str(own)).epochs, recipes.load(str(own)).name) == (2, "mine")
+    with pytest.raises(RobenchError, match="dubin"):
+        train(recipes.load("augmax-digits", ["norm=splitbn", *TINY]), None, tmp_path / "x", quiet=True)
+    with pytest.raises(RobenchError, match="--data"):
+        train(recipes.load("standard-cifar10-wrn40-2"), None, tmp_path / "y", quiet=True)
+    with pytest.raises(RobenchError, match="classes"):
+        train(recipes.load("standard-digits", ["num_classes=5"]), None, tmp_path / "z", quiet=True)
+
+
+def test_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from robench.cli.main import main
+
+    assert main(["train", "--list"]) == 0
+    listed = capsys.readouterr().out
+    assert "augmix-cifar10-wrn40-2" in listed
+    assert main(["train", "--show", "augmix-digits", "--set", "epochs=7"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["epochs"] == 7
+    assert main(["train"]) == 2
+    assert main(["train", "--recipe", "nothing"]) == 2
+    arguments = ["train", "--recipe", "standard-digits", "--out", str(tmp_path), "--quiet"]
+    assert main([*arguments, "--set", "epochs=1", "--set", "data.limit=50"]) == 0
+    card = yaml.safe_load((tmp_path / "card.yaml").read_text())
+    assert card["command"] == "robench train --recipe standard-digits --set epochs=1 --set data.limit=50"

@@ -1,0 +1,100 @@
+"""Every smoke recipe, shortened: the model beats chance and its own first epoch by a wide margin."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+from _pytest.mark import ParameterSet
+
+from robench.training import recipes
+from robench.training.loop import train
+from robench.training.methods import METHODS
+
+SHORT = ["data.limit=320", "batch_size=20", "epochs=4", "optimiser.lr=0.05"]
+NETWORKS = ("edsr-digits", "cae-digits")
+# What learns slowly gets more epochs, what attacks its images fewer steps.
+LONGER = (
+    "autoaugment", "autolabel-mixup", "ccat", "deepaugment", "noise2net", "patch-uniform", "randaugment", "adversarial"
+)  # fmt: skip
+FEWER_STEPS = ("adversarial", "autolabel-adversarial", "ccat", "augmax", "augmax-dubn", "deepaugment-augmax", "advmax")
+# One of each kind runs always; the rest takes longer than a minute together.
+QUICK = ("standard", "augmix", "augmax", "mixup", "weak-augment", "autolabel-augmix")
+
+
+def _parameters() -> list[ParameterSet]:
+    found = []
+    for name in recipes.names("digits"):
+        if name not in NETWORKS:
+            quick = recipes.short(name, "digits") in QUICK
+            found.append(pytest.param(name, marks=() if quick else pytest.mark.slow))
+    return found
+
+
+def _settings(name: str) -> list[str]:
+    short = recipes.short(name, "digits")
+    settings = list(SHORT)
+    if short.startswith(LONGER):
+        settings += ["epochs=10"]
+    if short in FEWER_STEPS:
+        settings += ["options.steps=2"]
+    if short == "augmix-pgd":
+        settings += ["options.pgd_steps=2"]
+    return settings
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """DeepAugment's two networks, hardly trained."""
+    folder = tmp_path_factory.mktemp("networks")
+    short = ["data.limit=100", "batch_size=20", "epochs=2"]
+    return {name: train(recipes.load(name, short), None, folder / name, quiet=True) for name in NETWORKS}
+
+
+def _rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "log.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_method_has_a_smoke_recipe() -> None:
+    assert {recipes.load(name).method for name in recipes.names("digits")} == set(METHODS)
+
+
+@pytest.mark.parametrize("name", _parameters())
+def test_smoke_recipe_learns(name: str, tmp_path: Path, networks: dict[str, Path]) -> None:
+    recipe = recipes.load(name, _settings(name))
+    train(recipe, None, tmp_path, quiet=True, folders=networks)
+    rows = _rows(tmp_path)
+    first, last = float(rows[0]["train_accuracy"]), float(rows[-1]["train_accuracy"])
+    assert last > 0.25
+    assert last > first + 0.15
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_learn_to_reproduce(name: str, networks: dict[str, Path]) -> None:
+    rows = _rows(networks[name])
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    assert "train_accuracy" not in rows[0]
+
+
+def test_artefacts_are_complete_and_small(tmp_path: Path) -> None:
+    import yaml
+    from safetensors.torch import load_file
+
+    recipe = recipes.load("standard-digits", ["epochs=1", "data.limit=100"])
+    train(recipe, None, tmp_path, quiet=True, command="robench train --recipe standard-digits")
+    card = yaml.safe_load((tmp_path / "card.yaml").read_text())
+    assert list(card) == [
+        "name", "architecture", "norm", "num_classes", "dataset", "mean", "std", "recipe", "command", "trained_with",
+    ]  # fmt: skip
+    assert {"seed", "epochs", "seconds", "robench", "torch", "validation_accuracy", "test_accuracy"} <= set(
+        card["trained_with"]
+    )
+    assert yaml.safe_load((tmp_path / "recipe.yaml").read_text())["epochs"] == 1
+    assert (tmp_path / "weights.safetensors").stat().st_size < 300_000
+    floats = [value for value in load_file(tmp_path / "weights.safetensors").values() if value.is_floating_point()]
+    assert {value.dtype for value in floats} == {torch.float16}
+    assert not (tmp_path / "checkpoint.pt").exists()
