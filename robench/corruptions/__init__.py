@@ -1,1 +1,124 @@
-"""corruptions."""
+"""The corruptions and perturbation sequences of ImageNet-C, CIFAR-C and their kin, on batches of uint8 images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from robench.corruptions.severities import ALL, BENCHMARK, EXTRA, GROUPS
+from robench.errors import RobenchError, did_you_mean
+from robench.registry import Registry
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import torch
+
+    Index = torch.Tensor | npt.NDArray[np.int64]
+
+__all__ = ["ALL", "BENCHMARK", "EXTRA", "FUNCTIONS", "GROUPS", "corrupt", "perturb"]
+
+# A new corruption is a function (images, parameters, stream, **options) -> images, its row here, and its strengths
+# in severities.py.
+FUNCTIONS = Registry(
+    "corruption",
+    {
+        "gaussian_noise": "robench.corruptions.noise:gaussian_noise",
+        "shot_noise": "robench.corruptions.noise:shot_noise",
+        "impulse_noise": "robench.corruptions.noise:impulse_noise",
+        "speckle_noise": "robench.corruptions.noise:speckle_noise",
+        "gaussian_blur": "robench.corruptions.blur:gaussian_blur",
+        "defocus_blur": "robench.corruptions.blur:defocus_blur",
+        "motion_blur": "robench.corruptions.blur:motion_blur",
+        "glass_blur": "robench.corruptions.glass:glass_blur",
+        "zoom_blur": "robench.corruptions.zoom:zoom_blur",
+        "snow": "robench.corruptions.weather:snow",
+        "frost": "robench.corruptions.weather:frost",
+        "fog": "robench.corruptions.weather:fog",
+        "spatter": "robench.corruptions.spatter:spatter",
+        "brightness": "robench.corruptions.colour:brightness",
+        "saturate": "robench.corruptions.colour:saturate",
+        "contrast": "robench.corruptions.colour:contrast",
+        "elastic_transform": "robench.corruptions.elastic:elastic_transform",
+        "pixelate": "robench.corruptions.pixelate:pixelate",
+        "jpeg_compression": "robench.corruptions.jpeg:jpeg_compression",
+    },
+)
+
+
+def corrupt(
+    images: torch.Tensor, name: str, severity: int, *, index: Index, seed: int = 0, frost: str | None = None
+) -> torch.Tensor:
+    """Return corrupted images; what an image becomes depends on seed, name, severity and its index alone.
+
+    Args:
+        images: uint8 (N, 3, H, W), RGB, on any device; N may be 0. H and W are at least 2.
+        name: one of :data:`ALL`.
+        severity: 1 to 5.
+        index: int64 (N,): each image's number in its data set.
+        seed: of the whole test set.
+        frost: folder with the original frost pictures; None: robench's own textures.
+
+    Returns:
+        uint8 (N, 3, H, W) on the same device. Values are truncated, not rounded, as in the published files.
+
+    Raises:
+        RobenchError: wrong dtype or shape, an unknown name, or a severity that does not exist.
+
+    Source: Hendrycks and Dietterich 2019; strengths as in :mod:`robench.corruptions.severities`.
+    """
+    from robench.corruptions.random import Stream
+    from robench.corruptions.severities import parameters, table_size
+
+    _check_name(name)
+    check_images(images, index)
+    if name == "frost" or name not in FUNCTIONS:
+        options: dict[str, Any] = {"frost": frost}
+    else:
+        options = {}
+    params = parameters(name, severity, table_size(images.shape[2], images.shape[3]))
+    if len(images) == 0:
+        return images.clone()
+    stream = Stream(seed, "corrupt", name, severity, index=index, device=images.device)
+    found: torch.Tensor = FUNCTIONS.get(name)(images, params, stream, **options)
+    return found
+
+
+def perturb(
+    images: torch.Tensor, name: str, *, index: Index, seed: int = 0, difficulty: int = 1
+) -> Iterator[torch.Tensor]:
+    """Yield the frames of a perturbation sequence one by one; see :func:`robench.corruptions.perturb.perturb`."""
+    from robench.corruptions.perturb import perturb as frames
+
+    check_images(images, index)
+    return frames(images, name, index=index, seed=seed, difficulty=difficulty)
+
+
+def check_images(images: torch.Tensor, index: Index) -> None:
+    """Refuse what is not a batch of uint8 RGB images with one index each.
+
+    Raises:
+        RobenchError: says what was expected and found.
+    """
+    import torch
+
+    if not isinstance(images, torch.Tensor) or images.dtype != torch.uint8:
+        found = images.dtype if isinstance(images, torch.Tensor) else type(images).__name__
+        raise RobenchError(
+            f"Images must be a uint8 tensor; found {found}.",
+            hint="Scale images in [0, 1] by 255 and convert them: (x * 255).round().to(torch.uint8).",
+        )
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise RobenchError(
+            f"Images must have the shape (N, 3, H, W); found {tuple(images.shape)}.",
+            hint="Repeat a grey image's channel three times, drop the alpha channel, and put channels before rows.",
+        )
+    if min(images.shape[2:]) < 2:
+        raise RobenchError(f"Images must be at least 2 x 2 pixels; found {tuple(images.shape[2:])}.")
+    if len(index) != len(images):
+        raise RobenchError(f"Every image needs an index: {len(images)} images, {len(index)} indices.")
+
+
+def _check_name(name: str) -> None:
+    if name not in FUNCTIONS:
+        raise RobenchError(f"Unknown corruption '{name}'.", hint=did_you_mean(name, FUNCTIONS))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -48,32 +49,72 @@ class Stream:
         return (self._bits(draw, shape) >> 8).float() * 2.0**-24
 
     def normal(self, draw: int, shape: tuple[int, ...] = ()) -> torch.Tensor:
-        """Return standard normal float32 (N, *shape) by Box and Muller's method."""
-        words = self._words(draw, math.prod(shape), pairs=True)
-        radius = (-2.0 * torch.log(((words[..., 0] >> 8).double() + 1.0) * 2.0**-24)).sqrt()
-        angle = (words[..., 1] >> 8).double() * (2.0 * math.pi * 2.0**-24)
-        both = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=-1).float()
-        flat = both.reshape(len(self._index), -1)[:, : math.prod(shape)]
-        return flat.reshape(len(self._index), *shape)
+        """Return standard normal float32 (N, *shape), by a table of quantiles.
+
+        The middle of the distribution is interpolated between 4,095 quantiles (its variance is 1 within 1e-5), each
+        tail beyond 1 / 4,096 has 4,096 quantiles of its own and ends at 5.4 standard deviations. Two table look-ups
+        are an order of magnitude cheaper than logarithm, root and cosine, and equal on every device.
+        """
+        if self.device.type == "cpu":
+            return self._cpu_normals(draw, shape)
+        u = self._bits(draw, shape) >> 8
+        middle, tail = (torch.from_numpy(table).to(self.device) for table in quantile_tables())
+        place, rest = u >> 12, u & 0xFFF
+        low = middle[place]
+        inner = low + (rest.float() + 0.5) * (1.0 / 4096.0) * (middle[place + 1] - low)
+        return torch.where(place == 0, tail[rest], torch.where(place == 4095, -tail[4095 - rest], inner))
 
     def integers(self, draw: int, low: int, high: int, shape: tuple[int, ...] = ()) -> torch.Tensor:
         """Return int64 (N, *shape) in [low, high); the bias is below (high - low) / 2**32."""
         return low + ((self._bits(draw, shape) * (high - low)) >> 32)
 
+    @property
+    def key(self) -> tuple[int, int]:
+        """The two words that stand for seed and labels."""
+        return self._key
+
+    def index_array(self) -> npt.NDArray[np.int64]:
+        """Return the images' numbers on the host."""
+        return self._index.cpu().numpy()
+
+    def _cpu_normals(self, draw: int, shape: tuple[int, ...]) -> torch.Tensor:
+        from robench.corruptions._kernels import fill_normals
+
+        count = math.prod(shape)
+        flat = np.empty((len(self._index), -(-count // 4) * 4), np.float32)
+        fill_normals(self.index_array(), *self._key, draw & _MASK, *quantile_tables(), flat)
+        return torch.from_numpy(flat[:, :count]).reshape(len(self._index), *shape)
+
     def _bits(self, draw: int, shape: tuple[int, ...]) -> torch.Tensor:
         count = math.prod(shape)
-        words = self._words(draw, count, pairs=False)
+        words = self._words(draw, count)
         return words.reshape(len(self._index), -1)[:, :count].reshape(len(self._index), *shape)
 
-    def _words(self, draw: int, count: int, *, pairs: bool) -> torch.Tensor:
-        """Return 32-bit words as int64: (N, blocks, 4), or (N, 2 * blocks, 2) for pairs."""
+    def _words(self, draw: int, count: int) -> torch.Tensor:
+        """Return 32-bit words as int64 (N, blocks, 4)."""
         blocks = -(-count // 4)
         n = len(self._index)
+        if self.device.type == "cpu":
+            from robench.corruptions._kernels import fill_words
+
+            filled = np.empty((n, blocks, 4), np.uint32)
+            fill_words(self.index_array(), *self._key, draw & _MASK, filled)
+            return torch.from_numpy(filled.astype(np.int64))
         position = torch.arange(blocks, device=self.device).expand(n, blocks)
         index = self._index.view(n, 1).expand(n, blocks)
         counter = [index & _MASK, (index >> 32) & _MASK, position, torch.full_like(position, draw & _MASK)]
-        words = torch.stack(_philox(counter, self._key), dim=-1)
-        return words.reshape(n, 2 * blocks, 2) if pairs else words
+        return torch.stack(_philox(counter, self._key), dim=-1)
+
+
+@cache
+def quantile_tables() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return the normal quantiles at i / 4096 (4,097 values, the ends unused) and of the lower tail (4,096 values)."""
+    from scipy.special import ndtri
+
+    middle = ndtri(np.arange(4097) / 4096.0)
+    middle[0], middle[-1] = middle[1], middle[-2]
+    tail = ndtri((np.arange(4096) + 0.5) * 2.0**-24)
+    return middle.astype(np.float32), tail.astype(np.float32)
 
 
 def _philox(counter: list[torch.Tensor], key: tuple[int, int]) -> list[torch.Tensor]:

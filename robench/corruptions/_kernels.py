@@ -1,0 +1,226 @@
+"""Loops over pixels, compiled by numba for the CPU; every image is worked on by one thread, in one order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit, prange, uint32, uint64
+
+_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_W0, _W1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
+_SCALE = 2.0**-24
+
+
+@njit(cache=True, inline="always")
+def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
+    """Return the four 32-bit words of Philox-4x32-10 (Salmon et al. 2011) for a counter and a key."""
+    for _ in range(10):
+        first, second = uint64(c0) * _M0, uint64(c2) * _M1
+        c0, c1, c2, c3 = (
+            uint32(second >> uint64(32)) ^ c1 ^ k0,
+            uint32(second),
+            uint32(first >> uint64(32)) ^ c3 ^ k1,
+            uint32(first),
+        )
+        k0, k1 = uint32(k0 + _W0), uint32(k1 + _W1)
+    return c0, c1, c2, c3
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def fill_words(index: Any, k0: Any, k1: Any, draw: Any, out: Any) -> None:
+    """Fill uint32 (N, blocks, 4) with the words of every image."""
+    for n in prange(len(index)):
+        low, high = uint32(index[n] & 0xFFFFFFFF), uint32(index[n] >> 32)
+        for block in range(out.shape[1]):
+            a, b, c, d = philox(low, high, uint32(block), uint32(draw), uint32(k0), uint32(k1))
+            out[n, block, 0], out[n, block, 1], out[n, block, 2], out[n, block, 3] = a, b, c, d
+
+
+@njit(cache=True, inline="always")
+def normal_of(word: Any, middle: Any, tail: Any) -> Any:
+    """Return the standard normal float32 of a word; see :meth:`robench.corruptions.random.Stream.normal`."""
+    u = word >> uint32(8)
+    place, rest = u >> uint32(12), u & uint32(0xFFF)
+    if place == 0:
+        return tail[rest]
+    if place == 4095:
+        return -tail[4095 - rest]
+    low = middle[place]
+    step = (np.float32(rest) + np.float32(0.5)) * np.float32(1.0 / 4096.0)
+    return low + step * (middle[place + 1] - low)
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def fill_normals(index: Any, k0: Any, k1: Any, draw: Any, middle: Any, tail: Any, out: Any) -> None:
+    """Fill float32 (N, count), count a multiple of 4, with normals."""
+    for n in prange(len(index)):
+        low, high = uint32(index[n] & 0xFFFFFFFF), uint32(index[n] >> 32)
+        for block in range(out.shape[1] // 4):
+            a, b, c, d = philox(low, high, uint32(block), uint32(draw), uint32(k0), uint32(k1))
+            out[n, 4 * block] = normal_of(a, middle, tail)
+            out[n, 4 * block + 1] = normal_of(b, middle, tail)
+            out[n, 4 * block + 2] = normal_of(c, middle, tail)
+            out[n, 4 * block + 3] = normal_of(d, middle, tail)
+
+
+@njit(cache=True, inline="always")
+def clip_to_byte(x: Any) -> Any:
+    """Return a value in [0, 1] as a byte, clipped and truncated."""
+    return np.uint8(min(max(x, np.float32(0.0)), np.float32(1.0)) * np.float32(255.0))
+
+
+@njit(cache=True, inline="always")
+def _noisy(value: Any, word: Any, strength: Any, kind: Any, middle: Any, tail: Any) -> Any:
+    if kind == 2:
+        u = np.float32(word >> uint32(8)) * np.float32(_SCALE)
+        if u >= np.float32(strength):
+            return value
+        return np.uint8(255) if u < np.float32(strength / 2) else np.uint8(0)
+    x = np.float32(value) / np.float32(255.0)
+    scale = x * np.float32(strength) if kind == 1 else np.float32(strength)
+    return clip_to_byte(x + scale * normal_of(word, middle, tail))
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def point_noise(
+    images: Any, index: Any, k0: Any, k1: Any, strength: Any, kind: Any, middle: Any, tail: Any, out: Any
+) -> None:
+    """Apply Gaussian (0), speckle (1) or impulse (2) noise to uint8 (N, C, H, W)."""
+    n_images, channels, height, width = images.shape
+    for n in prange(n_images):
+        low, high = uint32(index[n] & 0xFFFFFFFF), uint32(index[n] >> 32)
+        words = np.zeros(4, np.uint32)
+        position = 0
+        for c in range(channels):
+            for y in range(height):
+                for x in range(width):
+                    lane = position & 3
+                    if lane == 0:
+                        words[0], words[1], words[2], words[3] = philox(
+                            low, high, uint32(position >> 2), uint32(0), uint32(k0), uint32(k1)
+                        )
+                    out[n, c, y, x] = _noisy(images[n, c, y, x], words[lane], strength, kind, middle, tail)
+                    position += 1
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def shot(images: Any, index: Any, k0: Any, k1: Any, tables: Any, values: Any, out: Any) -> None:
+    """Draw from each level's table of cumulative probabilities by bisection; uint8 (N, C, H, W)."""
+    n_images, channels, height, width = images.shape
+    for n in prange(n_images):
+        low, high = uint32(index[n] & 0xFFFFFFFF), uint32(index[n] >> 32)
+        words = np.zeros(4, np.uint32)
+        position = 0
+        for c in range(channels):
+            for y in range(height):
+                for x in range(width):
+                    lane = position & 3
+                    if lane == 0:
+                        words[0], words[1], words[2], words[3] = philox(
+                            low, high, uint32(position >> 2), uint32(0), uint32(k0), uint32(k1)
+                        )
+                    u = np.float64(words[lane] >> uint32(8)) * _SCALE
+                    row = tables[images[n, c, y, x]]
+                    left, right = 0, len(row) - 1
+                    while left < right:
+                        middle = (left + right) >> 1
+                        if row[middle] > u:
+                            right = middle
+                        else:
+                            left = middle + 1
+                    out[n, c, y, x] = values[left]
+                    position += 1
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def displace(images: Any, index: Any, k0: Any, k1: Any, iterations: Any, reach: Any, out: Any) -> None:
+    """Copy neighbours as glass_blur does: uint8 (N, H, W, 3).
+
+    The shifts are those of ``stream.integers(0, -reach, reach, (iterations, H, W, 2))``, as (dx, dy), drawn where
+    they are needed.
+    """
+    n_images, height, width = images.shape[0], images.shape[1], images.shape[2]
+    span = uint64(2 * reach)
+    for n in prange(n_images):
+        low, high = uint32(index[n] & 0xFFFFFFFF), uint32(index[n] >> 32)
+        words = np.zeros(4, np.uint32)
+        known = np.int64(-1)
+        out[n] = images[n]
+        for t in range(iterations):
+            for y in range(height - reach, reach, -1):
+                for x in range(width - reach, reach, -1):
+                    position = np.int64(((t * height + y) * width + x) * 2)
+                    if position >> 2 != known:
+                        known = position >> 2
+                        words[0], words[1], words[2], words[3] = philox(
+                            low, high, uint32(known), uint32(0), uint32(k0), uint32(k1)
+                        )
+                    lane = position & 3
+                    dx = np.int64((uint64(words[lane]) * span) >> uint64(32)) - reach
+                    dy = np.int64((uint64(words[lane + 1]) * span) >> uint64(32)) - reach
+                    for c in range(3):
+                        out[n, y, x, c] = out[n, y + dy, x + dx, c]
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def zoom_mean(images: Any, lows: Any, steps: Any, starts: Any, out: Any) -> None:
+    """Return the mean of an image and its zooms: uint8 (N, H, W, 3), bilinear.
+
+    Args:
+        images: square pictures.
+        lows: int64 (zooms, side): the lower of the two source pixels of every output pixel, along both axes.
+        steps: float32 (zooms, side): the weight of the upper one.
+        starts: int64 (zooms,): first source pixel of each zoom's crop, so that only its columns are worked on.
+        out: uint8 (N, H, W, 3).
+    """
+    n_images, side = images.shape[0], images.shape[1]
+    zooms = lows.shape[0]
+    scale = np.float32(1.0 / (zooms + 1))
+    for task in prange(n_images * side):
+        n, y = task // side, task % side
+        total = np.empty((side, 3), np.float32)
+        row = np.empty((side + 1, 3), np.float32)
+        for x in range(side):
+            for c in range(3):
+                total[x, c] = images[n, y, x, c]
+        for z in range(zooms):
+            upper, down = lows[z, y], steps[z, y]
+            lower = min(upper + 1, side - 1)
+            up = np.float32(1.0) - down
+            for x in range(starts[z], side - starts[z]):
+                for c in range(3):
+                    row[x, c] = up * images[n, upper, x, c] + down * images[n, lower, x, c]
+            for x in range(side):
+                left, right = lows[z, x], steps[z, x]
+                after = min(left + 1, side - 1)
+                for c in range(3):
+                    total[x, c] += row[left, c] + right * (row[after, c] - row[left, c])
+        for x in range(side):
+            for c in range(3):
+                out[n, y, x, c] = np.uint8(min(total[x, c] * scale + np.float32(1e-3), np.float32(255.0)))
+
+
+@njit(cache=True, nogil=True)
+def sample_reflected(picture: Any, dx: Any, dy: Any, out: Any) -> None:
+    """Sample float32 (H, W, 3) at (y + dy, x + dx), bilinear, mirrored at the edges (d c b a | a b c d | d c b a)."""
+    height, width = picture.shape[0], picture.shape[1]
+    for y in range(height):
+        for x in range(width):
+            sy, sx = np.float64(y) + dy[y, x], np.float64(x) + dx[y, x]
+            fy, fx = np.floor(sy), np.floor(sx)
+            wy, wx = np.float32(sy - fy), np.float32(sx - fx)
+            y0, y1 = mirror(int(fy), height), mirror(int(fy) + 1, height)
+            x0, x1 = mirror(int(fx), width), mirror(int(fx) + 1, width)
+            for c in range(3):
+                top = picture[y0, x0, c] + wx * (picture[y0, x1, c] - picture[y0, x0, c])
+                bottom = picture[y1, x0, c] + wx * (picture[y1, x1, c] - picture[y1, x0, c])
+                value = top + wy * (bottom - top) + np.float32(1e-3)
+                out[y, x, c] = np.uint8(min(max(value, np.float32(0.0)), np.float32(255.0)))
+
+
+@njit(cache=True, inline="always")
+def mirror(i: Any, n: Any) -> Any:
+    """Return the index that scipy's mode ``reflect`` reads for i."""
+    i = i % (2 * n)
+    return i if i < n else 2 * n - 1 - i

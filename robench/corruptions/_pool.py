@@ -1,0 +1,55 @@
+"""A thread pool over images, for libraries that work on one picture at a time and let go of the interpreter lock."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+Picture = npt.NDArray[np.uint8]
+
+
+def map_pictures(function: Callable[[Picture, int], Picture], images: torch.Tensor) -> torch.Tensor:
+    """Apply ``function(picture, row)`` to every image of a batch.
+
+    Args:
+        function: from uint8 (H, W, 3), contiguous, and the row in the batch, to the same.
+        images: uint8 (N, 3, H, W) on any device; others than the CPU are copied to the host and back.
+
+    Returns:
+        uint8 (N, 3, H, W) in channels_last memory on the images' device.
+    """
+    pictures = np.ascontiguousarray(images.permute(0, 2, 3, 1).cpu().numpy())
+    out = np.empty_like(pictures)
+
+    def work(rows: range) -> None:
+        for row in rows:
+            out[row] = function(pictures[row], row)
+
+    threads = _threads()
+    step = max(1, -(-len(pictures) // (4 * threads)))
+    pieces = [range(start, min(start + step, len(pictures))) for start in range(0, len(pictures), step)]
+    if threads == 1 or len(pieces) < 2:
+        for piece in pieces:
+            work(piece)
+    else:
+        list(_executor(os.getpid()).map(work, pieces))
+    return torch.from_numpy(out).permute(0, 3, 1, 2).to(images.device)
+
+
+def _threads() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _executor(process: int) -> ThreadPoolExecutor:
+    """Return this process's pool; a forked child makes one of its own."""
+    import cv2
+
+    cv2.setNumThreads(1)  # one pool is enough: pictures are shared out, not their rows
+    return ThreadPoolExecutor(_threads(), thread_name_prefix="robench-corrupt")

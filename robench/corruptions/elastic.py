@@ -1,0 +1,150 @@
+"""Elastic transform: a jittered affine map, then a smooth random displacement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from robench.corruptions._pool import map_pictures
+from robench.corruptions.random import Stream
+
+Array = npt.NDArray[np.float32]
+
+
+def elastic_transform(images: torch.Tensor, params: tuple[float, float, float], stream: Stream) -> torch.Tensor:
+    """Warp; ``params`` is (alpha, sigma, affine jitter), all in pixels.
+
+    Three points (the centre and two corners of a square around it) are moved by up to the jitter and the image
+    follows, bilinearly, mirrored at the edges; then every pixel reads at a place displaced by alpha times Gaussian-
+    smoothed U(-1, 1) noise.
+
+    Source: ``elastic_transform`` of the published generator (after Simard et al. 2003).
+    """
+    alpha, sigma, jitter = params
+    height, width = images.shape[2:]
+    moved = (stream.uniform(0, (3, 2)).double().cpu().numpy() * 2.0 - 1.0) * jitter
+    noise = stream.uniform(1, (2, height, width)) * 2.0 - 1.0
+    if images.device.type != "cpu":
+        return _warp_on_device(images, moved, noise, alpha, sigma)
+    fields = noise.numpy()
+    smooth = _smoother(height, width, sigma)
+
+    def warp(picture: npt.NDArray[np.uint8], row: int) -> npt.NDArray[np.uint8]:
+        import cv2
+
+        from robench.corruptions._kernels import sample_reflected
+
+        matrix = affine_matrix(height, width, moved[row])
+        straight = picture.astype(np.float32)
+        turned = cv2.warpAffine(straight, matrix, (width, height), borderMode=cv2.BORDER_REFLECT_101)
+        dx, dy = (alpha * smooth(field) for field in fields[row])
+        out = np.empty_like(picture)
+        sample_reflected(turned, dx, dy, out)
+        return out
+
+    return map_pictures(warp, images)
+
+
+def affine_matrix(height: int, width: int, moved: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the 2 x 3 matrix that takes the three points to where they were moved, (x, y) each, as cv2 has it."""
+    import cv2
+
+    centre = np.array([height // 2, width // 2], np.float32)
+    reach = min(height, width) // 3
+    points = np.array([centre + reach, [centre[0] + reach, centre[1] - reach], centre - reach], dtype=np.float32)
+    return cv2.getAffineTransform(points, points + moved.astype(np.float32))
+
+
+def _smoother(height: int, width: int, sigma: float) -> Callable[[Array], Array]:
+    """Return the Gaussian filter of a field (H, W), mirrored at the edges, truncated at 3 sigma."""
+    import cv2
+
+    radius = int(3.0 * sigma + 0.5)
+    if radius < min(height, width):
+        offsets = np.arange(-radius, radius + 1)
+        taps = np.exp(-0.5 * (offsets / max(sigma, 1e-12)) ** 2)
+        taps = (taps / taps.sum()).astype(np.float32)
+        return lambda field: cv2.sepFilter2D(field, cv2.CV_32F, taps, taps, borderType=cv2.BORDER_REFLECT)
+    # A kernel wider than the picture leaves only its few slowest cosines.
+    rows, columns = _low_rank(height, sigma), _low_rank(width, sigma)
+
+    def smooth(field: Array) -> Array:
+        inner = (rows[0] * rows[1]).T @ field @ (columns[0] * columns[1])
+        return rows[0] @ inner @ columns[0].T
+
+    return smooth
+
+
+@cache
+def _low_rank(side: int, sigma: float) -> tuple[Array, Array]:
+    """Return the eigenvectors (side, r) and eigenvalues (r,) of the filter that are larger than 1e-6."""
+    values, vectors = np.linalg.eigh(smoothing_matrix(side, sigma).astype(np.float64))
+    kept = np.abs(values) > 1e-6
+    return vectors[:, kept].astype(np.float32), values[kept].astype(np.float32)
+
+
+@cache
+def smoothing_matrix(side: int, sigma: float) -> Array:
+    """Return scipy's Gaussian filter (mode ``reflect``, truncate 3) along one axis as a matrix (side, side)."""
+    radius = int(3.0 * sigma + 0.5)
+    offsets = np.arange(-radius, radius + 1)
+    taps = np.exp(-0.5 * (offsets / max(sigma, 1e-12)) ** 2)
+    taps /= taps.sum()
+    matrix = np.zeros((side, side))
+    for i in range(side):
+        place = (i + offsets) % (2 * side)
+        np.add.at(matrix[i], np.where(place < side, place, 2 * side - 1 - place), taps)
+    return matrix.astype(np.float32)
+
+
+def _warp_on_device(
+    images: torch.Tensor, moved: npt.NDArray[np.float64], noise: torch.Tensor, alpha: float, sigma: float
+) -> torch.Tensor:
+    height, width = images.shape[2:]
+    device = images.device
+    inverse = np.stack([_inverse(affine_matrix(height, width, row)) for row in moved]).astype(np.float32)
+    y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
+    homogeneous = torch.stack([x, y, torch.ones_like(x)]).float().reshape(3, -1)
+    source = (torch.from_numpy(inverse).to(device) @ homogeneous).reshape(len(images), 2, height, width)
+    # cv2 keeps coordinates in steps of 1/32 pixel
+    source = torch.round(source * 32.0) / 32.0
+    turned = _sample(images.float(), source[:, 1], source[:, 0], edge_twice=False)
+    rows, columns = (torch.from_numpy(smoothing_matrix(side, sigma)).to(device) for side in (height, width))
+    shift = alpha * (rows @ noise @ columns.T)
+    found = _sample(turned, y + shift[:, 1], x + shift[:, 0], edge_twice=True)
+    return (found + 1e-3).clamp_(0, 255).to(torch.uint8)
+
+
+def _inverse(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    square = np.vstack([matrix, [0.0, 0.0, 1.0]])
+    return np.linalg.inv(square)[:2]
+
+
+def _sample(x: torch.Tensor, sy: torch.Tensor, sx: torch.Tensor, *, edge_twice: bool) -> torch.Tensor:
+    """Sample float images (N, C, H, W) bilinearly at (N, H, W) places; mirrored, the edge pixel read twice or once."""
+    n, channels, height, width = x.shape
+    flat = x.reshape(n, channels, -1)
+    y0, x0 = torch.floor(sy), torch.floor(sx)
+    wy, wx = (sy - y0).unsqueeze(1), (sx - x0).unsqueeze(1)
+    corners = []
+    for dy in (0, 1):
+        for dx in (0, 1):
+            row = _mirror(y0.long() + dy, height, edge_twice)
+            column = _mirror(x0.long() + dx, width, edge_twice)
+            place = (row * width + column).reshape(n, 1, -1).expand(-1, channels, -1)
+            corners.append(flat.gather(2, place).reshape(n, channels, height, width))
+    top = corners[0] + wx * (corners[1] - corners[0])
+    bottom = corners[2] + wx * (corners[3] - corners[2])
+    return top + wy * (bottom - top)
+
+
+def _mirror(i: torch.Tensor, n: int, edge_twice: bool) -> torch.Tensor:
+    if edge_twice:
+        i = i % (2 * n)
+        return torch.where(i < n, i, 2 * n - 1 - i)
+    i = i % (2 * n - 2)
+    return torch.where(i < n, i, 2 * n - 2 - i)

@@ -1,0 +1,69 @@
+"""Glass blur: pixels take the value of a neighbour, one after another, between two Gaussian blurs."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from robench.corruptions.blur import gaussian_smooth
+from robench.corruptions.random import Stream
+
+
+def glass_blur(images: torch.Tensor, params: tuple[float, int, int], stream: Stream) -> torch.Tensor:
+    """Blur, displace, blur; ``params`` is (sigma, largest shift in pixels, iterations).
+
+    The published loop means to exchange two pixels, but both names point into the same array: the pixel takes its
+    neighbour's value and the neighbour keeps it. That copy is the protocol. Pixels are visited from the lower right,
+    and shifts are drawn from -d to d - 1, as there.
+    """
+    sigma, reach, iterations = params
+    height, width = images.shape[2:]
+    smooth = gaussian_smooth(images, sigma)
+    reach = min(reach, (min(height, width) - 1) // 2)
+    if reach == 0:
+        return gaussian_smooth(smooth, sigma)
+    if images.device.type == "cpu":
+        return gaussian_smooth(_displace_cpu(smooth, stream, iterations, reach), sigma)
+    shifts = stream.integers(0, -reach, reach, (iterations, height, width, 2))
+    return gaussian_smooth(displace(smooth, shifts, reach), sigma)
+
+
+def _displace_cpu(images: torch.Tensor, stream: Stream, iterations: int, reach: int) -> torch.Tensor:
+    from robench.corruptions import _kernels
+
+    pictures = np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
+    out = np.empty_like(pictures)
+    _kernels.displace(pictures, stream.index_array(), *stream.key, iterations, reach, out)
+    return torch.from_numpy(out).permute(0, 3, 1, 2)
+
+
+def displace(images: torch.Tensor, shifts: torch.Tensor, reach: int) -> torch.Tensor:
+    """Copy neighbours without a loop over pixels, for GPUs: each chain of copies is followed by pointer doubling.
+
+    A pixel takes the new value of a neighbour that was visited before it, and the old value of one that was not.
+    Places 0..P-1 stand for new values, P..2P-1 for old ones; old values point to themselves.
+    """
+    n, channels, height, width = images.shape
+    pixels = height * width
+    y = torch.arange(height, device=images.device).view(1, height, 1)
+    x = torch.arange(width, device=images.device).view(1, 1, width)
+    place = y * width + x
+    inside = (y > reach) & (y <= height - reach) & (x > reach) & (x <= width - reach)
+    flat = images.reshape(n, channels, pixels)
+    for t in range(shifts.shape[1]):
+        sy, sx = y + shifts[:, t, ..., 1], x + shifts[:, t, ..., 0]
+        source = (sy * width + sx).clamp_(0, pixels - 1)
+        visited_before = (source > place) & _inside(sy, sx, height, width, reach)
+        pointer = torch.where(inside, torch.where(visited_before, source, source + pixels), place + pixels)
+        pointer = pointer.reshape(n, pixels)
+        old = torch.arange(pixels, 2 * pixels, device=images.device).expand(n, pixels)
+        pointer = torch.cat([pointer, old], dim=1)
+        while bool((pointer[:, :pixels] < pixels).any()):
+            pointer = pointer.gather(1, pointer)
+        chosen = (pointer[:, :pixels] - pixels).unsqueeze(1).expand(-1, channels, -1)
+        flat = flat.gather(2, chosen)
+    return flat.reshape(n, channels, height, width)
+
+
+def _inside(y: torch.Tensor, x: torch.Tensor, height: int, width: int, reach: int) -> torch.Tensor:
+    return (y > reach) & (y <= height - reach) & (x > reach) & (x <= width - reach)

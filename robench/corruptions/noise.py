@@ -1,0 +1,90 @@
+"""Gaussian, shot, impulse and speckle noise: independent draws per pixel and channel."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from robench.corruptions.random import Stream, quantile_tables
+
+# Poisson counts further than this many standard deviations (and this many counts) above the mean do not occur.
+_TAIL_DEVIATIONS, _TAIL_COUNTS = 8.0, 20
+
+
+def gaussian_noise(images: torch.Tensor, params: tuple[float], stream: Stream) -> torch.Tensor:
+    """Add N(0, sigma), clip; ``params`` is (sigma,) in units of [0, 1]."""
+    if images.device.type == "cpu":
+        return _fused(images, params[0], stream, kind=0)
+    noise = stream.normal(0, tuple(images.shape[1:]))
+    return to_uint8(images.float() / 255.0 + params[0] * noise)
+
+
+def speckle_noise(images: torch.Tensor, params: tuple[float], stream: Stream) -> torch.Tensor:
+    """Add x times N(0, sigma), clip; ``params`` is (sigma,)."""
+    if images.device.type == "cpu":
+        return _fused(images, params[0], stream, kind=1)
+    noise = stream.normal(0, tuple(images.shape[1:]))
+    x = images.float() / 255.0
+    return to_uint8(x + x * params[0] * noise)
+
+
+def impulse_noise(images: torch.Tensor, params: tuple[float], stream: Stream) -> torch.Tensor:
+    """Set a fraction of the values to 0 or 255, half each; ``params`` is (fraction,)."""
+    if images.device.type == "cpu":
+        return _fused(images, params[0], stream, kind=2)
+    u = stream.uniform(0, tuple(images.shape[1:]))
+    black = torch.zeros_like(images)
+    salted = torch.where(u < params[0] / 2, torch.full_like(images, 255), black)
+    return torch.where(u < params[0], salted, images)
+
+
+def shot_noise(images: torch.Tensor, params: tuple[float], stream: Stream) -> torch.Tensor:
+    """Draw Poisson(x * rate) / rate, clip; ``params`` is (rate,) counts at full brightness.
+
+    There are 256 different means, so each has a table of its distribution, and a count is found in it by
+    inversion: exact to 2**-24.
+    """
+    rate = float(params[0])
+    tables, values = _poisson_tables(rate)
+    if images.device.type == "cpu":
+        from robench.corruptions._kernels import shot
+
+        out = torch.empty(images.shape, dtype=torch.uint8)
+        shot(images.numpy(), stream.index_array(), *stream.key, tables, values, out.numpy())
+        return out
+    u = stream.uniform(0, tuple(images.shape[1:]))
+    level = images.long()
+    # All tables in one rising row: level + cumulative probability, so that one search serves every pixel.
+    row = torch.from_numpy((tables + np.arange(256)[:, None]).ravel()).to(images.device)
+    width = tables.shape[1]
+    count = torch.searchsorted(row, level.double() + u.double(), right=True) - level * width
+    return torch.from_numpy(values).to(images.device)[count.clamp_(0, width - 1)]
+
+
+def to_uint8(x: torch.Tensor) -> torch.Tensor:
+    """Return images in [0, 1] as uint8 in [0, 255]: clipped, and truncated as the published writer does."""
+    return (x.clamp(0.0, 1.0) * 255.0).to(torch.uint8)
+
+
+def _fused(images: torch.Tensor, strength: float, stream: Stream, *, kind: int) -> torch.Tensor:
+    """Draw and apply in one pass over the pixels."""
+    from robench.corruptions._kernels import point_noise
+
+    out = torch.empty(images.shape, dtype=torch.uint8)
+    drawn_for = (stream.index_array(), *stream.key)
+    point_noise(images.numpy(), *drawn_for, float(strength), kind, *quantile_tables(), out.numpy())
+    return out
+
+
+def _poisson_tables(rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return cumulative probabilities (256, counts) float64 by level, and each count's value as uint8 (counts,)."""
+    from scipy.stats import poisson
+
+    top = math.ceil(rate + _TAIL_DEVIATIONS * math.sqrt(rate) + _TAIL_COUNTS)
+    counts = np.arange(top + 1)
+    cumulative = poisson.cdf(counts[None, :], (np.arange(256) / 255.0 * rate)[:, None])
+    cumulative[:, -1] = 1.0
+    values = (np.clip(counts / rate, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return cumulative, values

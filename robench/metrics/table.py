@@ -1,0 +1,96 @@
+"""The list of cell metrics: what each is called, its unit and direction, what it needs, where it is defined.
+
+A metric is added here, with its function in the file of its family; results, `robench metrics` and the
+documentation take it from this list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from robench.metrics import calibration
+
+Columns = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure of one cell.
+
+    Args:
+        name: as in results and on the command line.
+        unit: ``fraction`` (tables multiply by 100), ``nats``, ``squared probability`` or ``ranks``.
+        higher_is_better: its direction.
+        range: smallest and largest value.
+        needs: columns of predictions that it is computed from (``correct`` is derived).
+        compute: from columns to the figure; NaN where it is undefined.
+        source: paper or code that defines it.
+        per_image: for a plain mean over images, the values it is the mean of; intervals are then exact and fast.
+    """
+
+    name: str
+    unit: str
+    higher_is_better: bool
+    range: tuple[float, float]
+    needs: tuple[str, ...]
+    compute: Callable[[Columns], float]
+    source: str
+    per_image: Callable[[Columns], npt.NDArray[np.float64]] | None = None
+
+
+def correct(columns: Columns) -> npt.NDArray[np.bool_]:
+    """Return whether each image's predicted class is its target."""
+    return np.asarray(columns["predicted"]) == np.asarray(columns["target"])
+
+
+def _mean(
+    name: str, unit: str, high: float, needs: tuple[str, ...], values: Any, source: str, better: bool = False
+) -> Metric:
+    def compute(columns: Columns) -> float:
+        found = np.asarray(values(columns), np.float64)
+        return float(found.mean()) if len(found) else float("nan")
+
+    return Metric(name, unit, better, (0.0, high), needs, compute, source, lambda c: np.asarray(values(c), np.float64))
+
+
+def _calibration(name: str, function: Callable[..., float], low: float, source: str) -> Metric:
+    def compute(columns: Columns) -> float:
+        return function(columns["confidence"], correct(columns))
+
+    return Metric(name, "fraction", False, (low, 1.0), ("confidence", "predicted", "target"), compute, source)
+
+
+INFINITY = float("inf")
+_LABELS = ("predicted", "target")
+
+_ROWS = (
+    _mean("error", "fraction", 1.0, _LABELS, lambda c: ~correct(c), "Hendrycks and Dietterich 2019"),
+    _calibration(
+        "rms_calibration_error",
+        calibration.rms_calibration_error,
+        0.0,
+        "hendrycks/imagenet-r, calib_err (as published)",
+    ),
+    _calibration(
+        "rms_calibration_error_all_bins", calibration.rms_calibration_error_all_bins, 0.0, "AugMix 2020, appendix"
+    ),
+    _calibration("ece", calibration.ece, 0.0, "Guo et al. 2017, 15 equal-width bins"),
+    _calibration("overconfidence_gap", calibration.overconfidence_gap, -1.0, "mean confidence minus accuracy"),
+    _mean("brier", "squared probability", 2.0, ("brier",), lambda c: c["brier"], "Brier 1950, sum over classes"),
+    _mean(
+        "brier_top_label",
+        "squared probability",
+        1.0,
+        ("confidence", *_LABELS),
+        lambda c: (np.asarray(c["confidence"], np.float64) - correct(c)) ** 2,
+        "AugMix 2020, appendix (top label, 0 to 1)",
+    ),
+    _mean("nll", "nats", INFINITY, ("nll",), lambda c: c["nll"], "negative log-likelihood of the target"),
+)
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ROWS}
