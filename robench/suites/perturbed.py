@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.data.arrays import map_npy
-from robench.data.base import Images
+from robench.data.base import Geometry, Images
 from robench.data.classes import imagenet_wnids
 from robench.data.decode import CorruptImageError
 from robench.data.encoded import available_cores
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 IMAGENET_FRAMES = {"translate": 41}
 CIFAR_FRAMES = {"motion_blur": 21, "translate": 16}
 USUAL_FRAMES = 31
+SHORTER_SIDE, IMAGENET_SIDE = 256, 224
 _FINGERPRINTED = 16
 
 
@@ -206,47 +207,65 @@ def _clip_array(path: Path, condition: str) -> npt.NDArray[Any]:
     return array
 
 
-def _open_generated(suite: Suite, clean: Images, options: OpenOptions) -> OpenedClips:
-    """Open a -P suite whose clips are made from clean pictures as they are read."""
+def _open_generated(suite: Suite, clean: Images, options: OpenOptions, size: int | None = None) -> OpenedClips:
+    """Open a -P suite whose clips are made from clean pictures as they are read.
+
+    Args:
+        suite: the protocol.
+        clean: the pictures; with ``size`` they may differ in size, and are perturbed before they are cropped.
+        options: as given by the user.
+        size: side of the frames; None: that of the pictures.
+    """
     cells = choose_cells(suite, options)
     target = clean.labels if clean.labels is not None else np.full(len(clean), -1, np.int64)
-    height = clean.read(np.array([0])).shape[1]
+    side = size or clean.read(np.array([0])).shape[1]
 
     def clips(cell: Cell) -> Clips:
         from robench.corruptions.perturbations import frame_count
 
-        def read(numbers: npt.NDArray[np.int64], device: str) -> torch.Tensor:
+        def make(numbers: npt.NDArray[np.int64], device: str) -> torch.Tensor:
             import torch
 
-            from robench.corruptions import perturb
+            from robench.corruptions.perturb import perturb
 
             pixels = torch.from_numpy(clean.read(numbers)).permute(0, 3, 1, 2).to(device)
             level = difficulty(options)
-            made = perturb(pixels, cell.condition, index=numbers, seed=options.seed, difficulty=level)
+            made = perturb(pixels, cell.condition, index=numbers, seed=options.seed, difficulty=level, size=size)
             return torch.stack(list(made), dim=1)
 
-        return Clips(len(clean), frame_count(cell.condition, height), target, read)
+        def read(numbers: npt.NDArray[np.int64], device: str) -> torch.Tensor:
+            import torch
+
+            if size is None:
+                return make(numbers, device)
+            return torch.cat([make(np.array([number]), device) for number in numbers])
+
+        return Clips(len(clean), frame_count(cell.condition, side), target, read)
 
     protocol = {"clean": clean.checksum(), **frost_record(options)}
     return OpenedClips(replace(suite, cells=cells), "generated", clips, protocol, options, clean.classes)
 
 
 def open_imagenet_p(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedClips:
-    """Open ImageNet-P: ``PERTURBATION/WNID/NAME.mp4`` in folders or packed tars.
+    """Open ImageNet-P: ``PERTURBATION/WNID/NAME.mp4`` in folders or packed tars, or made from the validation folder.
 
     Raises:
-        RobenchError: nothing of it at ``data``, or a perturbation is missing.
+        RobenchError: neither is at ``data``, or a perturbation is missing.
     """
     if data is None:
         raise RobenchError(f"{suite.name} needs data.", hint="Give the folder of the unpacked tars, or the tars.")
     tree = open_tree(data)
     names = {_file_name(cell.condition, difficulty(options)): cell for cell in choose_cells(suite, options)}
     places = find_conditions(tree, list(names))
+    if not places:
+        geometry = Geometry(resize=SHORTER_SIDE)
+        clean = open_images(data, dataset="imagenet", geometry=geometry, workers=options.workers)
+        return _open_generated(suite, clean, options, size=IMAGENET_SIDE)
     missing = [name for name in names if name not in places]
     if missing:
         raise RobenchError(
             f"{data} lacks {', '.join(missing)}.",
-            hint=f"Get the rest, or measure what is there: --corruption {','.join(places) or '...'}.",
+            hint=f"Get the rest, or measure what is there: --corruption {','.join(places)}.",
         )
     by_cell = {cell: places[name] for name, cell in names.items()}
 

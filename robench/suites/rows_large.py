@@ -116,10 +116,12 @@ LARGE: tuple[Row, ...] = (
             cells=tuple(Cell(name) for name in PERTURBATIONS),
             summary=("flips",),
             normaliser="alexnet",
+            sources=("published", "generated"),
             paper=HENDRYCKS_2019,
             url="https://zenodo.org/records/3565846",
             licence="CC BY 4.0",
-            notes="Frames of noise clips are compared with the clean first frame, all others with the one before.",
+            notes="Frames of noise clips are compared with the clean first frame, all others with the one before."
+            " Generated clips are not compressed as video.",
         ),
         "robench.suites.perturbed:open_imagenet_p",
     ),

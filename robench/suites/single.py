@@ -222,7 +222,7 @@ def _class_level(tree: Tree, condition: str, variants: bool) -> str | None:
         for path in level:
             folders = tree.folders(path)
             looks = any(WORDNET_ID.fullmatch(name) or name.isdigit() for name in folders)
-            if (looks or (path and folders and _all_leaves(tree, path, folders))) and (
+            if (looks or (folders and _all_leaves(tree, path, folders))) and (
                 not variants or condition in f"{tree.root.name}/{path}"
             ):
                 return path

@@ -1,0 +1,284 @@
+"""Natural shifts: ImageNet-R, -A, -200, V2, Sketch, Real Blurry, CIFAR-10.1, clean sets, and metadata splits."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import INDICES, WNIDS, to_jpeg, write_classes
+
+from robench import suites
+from robench.data import digits
+from robench.data.base import Geometry
+from robench.data.classes import imagenet_names, imagenet_wnids
+from robench.data.deepfashion2 import write_manifest
+from robench.errors import RobenchError
+from robench.suites import Cell, OpenOptions, OpenSuite
+from robench.suites.splits import load_definition
+from robench.suites.subsets import SUBSETS
+
+
+def everything(opened: OpenSuite, cell: Cell) -> tuple[np.ndarray, list]:
+    batches = list(opened.batches(cell, 3))
+    return np.concatenate([b.images.numpy() for b in batches]), np.concatenate([b.target for b in batches]).tolist()
+
+
+def write_subset(folder: Path, photos: list[np.ndarray], name: str, count: int = 4) -> list[int]:
+    """Write two pictures into the folders of a subset's first classes; return ImageNet's numbers of these."""
+    indices = list(SUBSETS[name][:count])
+    for number, index in enumerate(indices):
+        place = folder / imagenet_wnids()[index]
+        place.mkdir(parents=True)
+        for k in range(2):
+            (place / f"art_{k}.jpg").write_bytes(to_jpeg(photos[(2 * number + k) % 8]))
+    (folder / "README.txt").write_text("a list of classes")
+    return indices
+
+
+@pytest.mark.parametrize("name", ["imagenet-r", "imagenet-a"])
+def test_subsets_count_labels_within_their_200_classes(name: str, tmp_path: Path, photos: list[np.ndarray]) -> None:
+    indices = write_subset(tmp_path / name, photos, name)
+    opened = suites.open_suite(name, tmp_path)
+    images, target = everything(opened, Cell(name))
+    assert images.shape == (8, 3, 224, 224)
+    assert [int(suites.subset_indices(name)[t]) for t in target] == [i for i in indices for _ in range(2)]
+    assert len(opened.classes) == 200
+    assert opened.suite.cells == (Cell(name),)
+    assert "8 pictures found" in opened.remarks[0]
+    assert opened.protocol["geometry"] == {"resize": 256, "crop": 224, "interpolation": "bilinear"}
+
+
+def test_the_subset_lists_are_those_of_the_papers() -> None:
+    assert len(SUBSETS["imagenet-r"]) == len(SUBSETS["imagenet-a"]) == 200
+    assert len(set(SUBSETS["imagenet-r"]) & set(SUBSETS["imagenet-a"])) == 86
+    for indices in SUBSETS.values():
+        assert list(indices) == sorted(set(indices))
+    assert list(imagenet_wnids()) == sorted(imagenet_wnids())
+
+
+def test_imagenet_200_is_cut_from_the_validation_folder(tmp_path: Path, photos: list[np.ndarray]) -> None:
+    write_classes(tmp_path / "val", photos)
+    write_subset(tmp_path / "imagenet-r", photos, "imagenet-r")
+    kept = [i for i in INDICES if i in SUBSETS["imagenet-r"]]
+    alone = suites.open_suite("imagenet-200", tmp_path / "val")
+    beside = suites.open_suite("imagenet-r", tmp_path / "imagenet-r")
+    assert [cell.name for cell in beside.suite.cells] == ["imagenet-200", "imagenet-r"]
+    for opened in (alone, beside):
+        _, target = everything(opened, Cell("imagenet-200"))
+        assert sorted({int(suites.subset_indices("imagenet-r")[t]) for t in target}) == sorted(kept)
+        assert len(target) == 2 * len(kept)
+
+
+def test_a_class_outside_the_subset_is_refused(tmp_path: Path, photos: list[np.ndarray]) -> None:
+    write_subset(tmp_path / "imagenet-r", photos, "imagenet-r")
+    (tmp_path / "imagenet-r" / "n01440764").mkdir()  # class 0 is not one of the 200
+    with pytest.raises(RobenchError, match="folders are no WordNet id of the suite: n01440764"):
+        suites.open_suite("imagenet-r", tmp_path / "imagenet-r")
+
+
+def test_a_models_own_geometry_replaces_the_protocols(tmp_path: Path, photos: list[np.ndarray]) -> None:
+    write_subset(tmp_path / "imagenet-a", photos, "imagenet-a")
+    own = Geometry(128, 96, "bicubic")
+    opened = suites.open_suite("imagenet-a", tmp_path, OpenOptions(geometry=own))
+    assert everything(opened, Cell("imagenet-a"))[0].shape[2:] == (96, 96)
+    assert opened.protocol["geometry"] == own.record()
+
+
+def test_imagenet_v2_maps_folder_numbers_not_their_order(tmp_path: Path, photos: list[np.ndarray]) -> None:
+    numbers = (0, 2, 10, 999)
+    for variant in ("matched-frequency", "top-images"):
+        for number in numbers:
+            place = tmp_path / f"imagenetv2-{variant}-format-val" / str(number)
+            place.mkdir(parents=True)
+            (place / f"{number:x}.jpeg").write_bytes(to_jpeg(photos[number % 8]))
+    opened = suites.open_suite("imagenet-v2", tmp_path)
+    assert [cell.name for cell in opened.suite.cells] == ["matched-frequency", "top-images"]
+    for cell in opened.suite.cells:
+        assert sorted(everything(opened, cell)[1]) == list(numbers)
+    one = suites.open_suite("imagenet-v2", tmp_path / "imagenetv2-top-images-format-val")
+    assert [cell.name for cell in one.suite.cells] == ["top-images"]
+
+
+def test_sketch_and_real_blurry(tmp_path: Path, photos: list[np.ndarray]) -> None:
+    write_classes(tmp_path / "sketch", photos)
+    opened = suites.open_suite("imagenet-sketch", tmp_path / "sketch")
+    assert sorted(set(everything(opened, Cell("imagenet-sketch"))[1])) == sorted(INDICES)
+    for index in (1, 281):
+        place = tmp_path / "blurry" / imagenet_names()[index].split(",")[0]
+        place.mkdir(parents=True)
+        (place / "a.jpg").write_bytes(to_jpeg(photos[0]))
+    named = suites.open_suite("real-blurry", tmp_path / "blurry")
+    assert sorted(everything(named, Cell("real-blurry"))[1]) == [1, 281]
+    write_classes(tmp_path / "by-wnid", photos)
+    assert len(everything(suites.open_suite("real-blurry", tmp_path / "by-wnid"), Cell("real-blurry"))[1]) == 8
+
+
+def test_cifar10_1_takes_the_versions_that_are_there(tmp_path: Path) -> None:
+    test = digits.load("test")
+    folder = tmp_path / "datasets"
+    folder.mkdir()
+    for version, count in (("v6", 20), ("v4", 23)):
+        np.save(folder / f"cifar10.1_{version}_data.npy", test.array[:count])
+        np.save(folder / f"cifar10.1_{version}_labels.npy", test.labels[:count].astype("<i4"))
+    opened = suites.open_suite("cifar10.1", tmp_path)
+    assert {cell.name: opened.length(cell) for cell in opened.suite.cells} == {"v6": 20, "v4": 23}
+    assert everything(opened, Cell("v4"))[1] == test.labels[:23].tolist()
+    (folder / "cifar10.1_v4_data.npy").unlink()
+    assert [cell.name for cell in suites.open_suite("cifar10.1", folder).suite.cells] == ["v6"]
+
+
+def test_clean_opens_any_set(tmp_path: Path, photos: list[np.ndarray], cifar_clean: Path) -> None:
+    embedded = suites.open_suite("clean")
+    assert (embedded.suite.num_classes, embedded.length(Cell("clean"))) == (10, 599)
+    small = suites.open_suite("clean", cifar_clean)
+    assert (small.suite.num_classes, small.length(Cell("clean"))) == (10, 20)
+    write_classes(tmp_path / "set", photos)
+    opened = suites.open_suite("clean", tmp_path / "set", OpenOptions(geometry=Geometry(64, 64)))
+    assert opened.suite.num_classes == 4
+    assert everything(opened, Cell("clean"))[0].shape == (8, 3, 64, 64)
+
+
+def write_svsf(folder: Path, photos: list[np.ndarray]) -> Path:
+    classes = load_definition("svsf").classes
+    rows = []
+    for i, (country, year, camera) in enumerate(
+        [("US", 2019, "new"), ("Canada", 2019, "new"), ("US", 2018, "new"), ("Mexico", 2017, "new"),
+         ("us", 2019, "old"), ("France", 2019, "new"), ("France", 2018, "new"), ("US", 2016, "new")]
+    ):  # fmt: skip
+        (folder / "images").mkdir(parents=True, exist_ok=True)
+        (folder / "images" / f"{i}.jpg").write_bytes(to_jpeg(photos[i]))
+        rows.append([f"images/{i}.jpg", classes[2 * i], country, year, camera])
+    with open(folder / "manifest.csv", "w", newline="") as file:
+        csv.writer(file).writerows([["file", "label", "country", "year", "camera"], *rows])
+    return folder
+
+
+def test_svsf_parts_a_manifest_by_one_changed_attribute(tmp_path: Path, photos: list[np.ndarray]) -> None:
+    opened = suites.open_suite("svsf", write_svsf(tmp_path, photos))
+    found = {cell.name: everything(opened, cell)[1] for cell in opened.suite.cells}
+    assert found == {"iid": [0, 2], "year-2018": [4], "year-2017": [6], "camera-old": [8], "country-france": [10]}
+    assert opened.suite.summary == ("shift",)
+
+
+def test_a_split_of_ones_own_is_a_few_lines_of_yaml(tmp_path: Path, photos: list[np.ndarray]) -> None:
+    write_svsf(tmp_path, photos)
+    classes = load_definition("svsf").classes
+    text = json.dumps({"classes": classes, "iid": {"camera": "new"}, "ood": {"old": {"camera": "old"}}})
+    (tmp_path / "own.yaml").write_text(text)
+    opened = suites.open_suite("svsf", tmp_path, OpenOptions(extra={"definition": tmp_path / "own.yaml"}))
+    assert {cell.name: opened.length(cell) for cell in opened.suite.cells} == {"iid": 7, "old": 1}
+
+
+def spoil_column(text: str) -> tuple[str, str]:
+    return text.replace("camera", "lens"), "has no column camera"
+
+
+def spoil_label(text: str) -> tuple[str, str]:
+    return text.replace("auto shop", "auto shopp"), "row 1: 'auto shopp' is no class"
+
+
+def spoil_value(text: str) -> tuple[str, str]:
+    return text.replace("old", "new"), "no row belongs to 'camera-old'"
+
+
+def spoil_row(text: str) -> tuple[str, str]:
+    return text.replace(",US,2018", ",US"), "row 3: expected 5 values; found 4"
+
+
+def spoil_empty(text: str) -> tuple[str, str]:
+    return text.replace(",US,2018", ",,2018"), "row 3: 'country' is empty"
+
+
+@pytest.mark.parametrize("spoil", [spoil_column, spoil_label, spoil_value, spoil_row, spoil_empty])
+def test_manifests_that_are_off_are_refused(tmp_path: Path, photos: list[np.ndarray], spoil: object) -> None:
+    path = write_svsf(tmp_path, photos) / "manifest.csv"
+    text, expected = spoil(path.read_text())
+    path.write_text(text)
+    with pytest.raises(RobenchError, match=expected):
+        suites.open_suite("svsf", tmp_path)
+
+
+def garment(category: int, scale: int = 2, occlusion: int = 2, viewpoint: int = 2, zoom: int = 1) -> dict:
+    return {
+        "category_id": category,
+        "scale": scale,
+        "occlusion": occlusion,
+        "viewpoint": viewpoint,
+        "zoom_in": zoom,
+        "category_name": "x",
+    }
+
+
+DEEPFASHION = {
+    "validation": [
+        {"item1": garment(1), "item2": garment(8, scale=3)},
+        {"item1": garment(3), "item2": garment(7)},
+        {"item1": garment(2, scale=1)},
+        {"item1": garment(4, occlusion=1), "item2": garment(5, occlusion=3)},
+        {"item1": garment(6, viewpoint=1)},
+        {"item1": garment(9, zoom=2)},
+    ],
+    "train": [
+        {"item1": garment(10)},
+        {"item1": garment(11, zoom=3)},
+        {"item1": garment(12, viewpoint=3), "item2": garment(13, viewpoint=3, zoom=2)},
+    ],
+}
+
+
+@pytest.fixture
+def deepfashion(tmp_path: Path, photos: list[np.ndarray]) -> Path:
+    """A small DeepFashion2 in its own layout."""
+    for split, documents in DEEPFASHION.items():
+        for kind in ("annos", "image"):
+            (tmp_path / split / kind).mkdir(parents=True)
+        for number, document in enumerate(documents, 1):
+            record = {"source": "shop", "pair_id": number, **document}
+            (tmp_path / split / "annos" / f"{number:06d}.json").write_text(json.dumps(record))
+            (tmp_path / split / "image" / f"{number:06d}.jpg").write_bytes(to_jpeg(photos[number % 8]))
+    return tmp_path
+
+
+def test_dfr_is_made_from_deepfashion2s_annotations(deepfashion: Path) -> None:
+    assert write_manifest(deepfashion) == deepfashion / "manifest.csv"
+    opened = suites.open_suite("dfr", deepfashion)
+    assert (opened.suite.task, opened.suite.num_classes) == ("multilabel", 13)
+    found = {}
+    for cell in opened.suite.cells:
+        images, target = everything(opened, cell)
+        assert images.shape[1:] == (3, 256, 256)
+        found[cell.name] = [[k + 1 for k in range(13) if row[k]] for row in target]
+    # The IID set is of the validation pictures alone, and only passing garments are labels.
+    assert found == {
+        "iid": [[1], [3, 7]],
+        "scale-small": [[2]],
+        "scale-large": [[8]],
+        "occlusion-slight": [[4]],
+        "occlusion-heavy": [[5]],
+        "viewpoint-not-worn": [[6]],
+        "viewpoint-side-back": [[12]],
+        "zoom-medium": [[9]],
+        "zoom-large": [[11]],
+    }
+
+
+def test_damaged_annotations_are_refused(deepfashion: Path) -> None:
+    path = deepfashion / "validation" / "annos" / "000001.json"
+    text = path.read_text()
+    path.write_text(text.replace('"scale": 3', '"scale": 4'))
+    with pytest.raises(RobenchError, match=r"000001\.json: expected a category from 1 to 13"):
+        write_manifest(deepfashion)
+    path.write_text(text[:40])
+    with pytest.raises(RobenchError, match="is no annotation of DeepFashion2"):
+        write_manifest(deepfashion)
+    path.write_text(text)
+    (deepfashion / "validation" / "image" / "000001.jpg").unlink()
+    with pytest.raises(RobenchError, match="has no picture"):
+        write_manifest(deepfashion)
+
+
+def test_wnids_in_the_fixtures_are_imagenets() -> None:
+    assert tuple(imagenet_wnids()[i] for i in INDICES) == WNIDS
