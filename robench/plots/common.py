@@ -1,0 +1,63 @@
+"""What every plot asks of its results: one protocol in one picture, and words for where the figures come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from robench.errors import RobenchError
+from robench.results.labels import Label, model_names
+from robench.results.schema import Figure, Result
+
+Array = npt.NDArray[np.float64]
+
+
+def same_suite(results: Sequence[Result]) -> None:
+    """Refuse results of different protocols in one picture.
+
+    Raises:
+        RobenchError: no result at all, or results of several suites, versions or sources (published, generated).
+    """
+    if not results:
+        raise RobenchError("There is no result to draw.", hint="Give one or several result.json files or run folders.")
+    kinds = {
+        f"{r.suite.name} (version {r.suite.version}, {r.suite.source} images)": r.model.name for r in reversed(results)
+    }
+    if len(kinds) > 1:
+        found = "; ".join(f"{kind}: {name}" for kind, name in kinds.items())
+        raise RobenchError(
+            f"These results are not of one protocol: {found}.",
+            hint="Draw each suite in a picture of its own; `robench plot scatter` sets two suites against each other.",
+        )
+
+
+def drawn_names(results: Sequence[Result]) -> list[str]:
+    """Return the models' names for a legend; a run that lacks cells or images says so behind its name."""
+    marks = [
+        " (partial)" if r.status == "partial" else "" if r.suite.complete else " (part of the suite)" for r in results
+    ]
+    return [name + mark for name, mark in zip(model_names(results), marks, strict=True)]
+
+
+def ends(figures: Sequence[Figure | None], label: Label) -> tuple[Array, Array, Array]:
+    """Return the values and both ends of the intervals, in the label's unit, NaN where there is none."""
+
+    def numbers(attribute: str) -> Array:
+        found = [None if figure is None else getattr(figure, attribute) for figure in figures]
+        return label.factor * np.array([np.nan if one is None else one for one in found], float)
+
+    return numbers("value"), numbers("low"), numbers("high")
+
+
+def provenance(results: Sequence[Result], *said: str) -> str:
+    """Return the line under a picture: the suite, where its images come from, and what else the plot says."""
+    first = results[0].suite
+    return " · ".join([f"{first.name}, {first.source} images", *said])
+
+
+def interval_words(results: Sequence[Result], drawn: str) -> str:
+    """Return ``bands: 95 % intervals``, with the level that the results were made with."""
+    levels = sorted({result.statistics.level for result in results})
+    return f"{drawn}: " + " and ".join(f"{100 * level:g} %" for level in levels) + " intervals"

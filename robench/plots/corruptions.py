@@ -1,0 +1,199 @@
+"""A figure for every condition: dots with intervals in rows, grouped, the mean on top; the same for flips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from robench.errors import RobenchError
+from robench.plots.common import Array, drawn_names, ends, interval_words, provenance, same_suite
+from robench.plots.style import COLUMN, FAINT, MUTED, axes_or_new, finish, look, new_figure, style
+from robench.results.labels import label, sentence, words
+from robench.results.schema import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_GEOMETRY = frozenset({"translate", "rotate", "tilt", "scale", "shear"})
+SUMMARY_OF = {"error": "mean_corruption_error", "flip_probability": "mfp", "top5_distance": "mt5d"}
+
+
+@dataclass(frozen=True)
+class ConditionRows:
+    """One metric for every condition (mean over its severities), a mark a model.
+
+    Args:
+        metric: name of the metric.
+        names: the models.
+        groups: (title, conditions) in the published order; the first is the mean over the benchmark's conditions.
+        values, low, high: float64 (models, conditions) in the unit that is drawn; NaN where nothing was measured.
+    """
+
+    metric: str
+    names: tuple[str, ...]
+    groups: tuple[tuple[str, tuple[str, ...]], ...]
+    values: Array
+    low: Array
+    high: Array
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """All conditions, in the order of the columns of ``values``."""
+        return tuple(name for _, members in self.groups for name in members)
+
+    @classmethod
+    def from_results(cls, results: Sequence[Result], metric: str = "error") -> ConditionRows:
+        """Take the figures out of results of one suite.
+
+        Raises:
+            RobenchError: the results are of different protocols, or none has this metric.
+        """
+        same_suite(results)
+        present = list(dict.fromkeys(name for r in results for name in r.conditions if name not in ("clean", "iid")))
+        groups = grouped(present)
+        rows = []
+        for result in results:
+            figures = [result.conditions.get(name, {}).get(metric) for _, members in groups for name in members]
+            figures.insert(0, result.summary.get(SUMMARY_OF.get(metric, f"mean_{metric}")))
+            rows.append(ends(figures, label(metric)))
+        values, low, high = (np.stack(part) for part in zip(*rows, strict=True))
+        if not np.isfinite(values).any():
+            has = sorted({name for r in results for figures in r.conditions.values() for name in figures})
+            raise RobenchError(
+                f"None of these results has '{metric}' by condition.",
+                hint=f"They have: {', '.join(has)}." if has else "Measure more than the clean images.",
+            )
+        return cls(metric, tuple(drawn_names(results)), (("", ("mean",)), *groups), values, low, high)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the rows on ``ax`` (or on a new figure's) and return it."""
+        with style():
+            ax = axes_or_new(ax, COLUMN, self.height())
+            places, ticks = self._places()
+            spread = 0.62 if len(self.names) > 1 else 0.0
+            for i, name in enumerate(self.names):
+                shift = spread * (i / max(1, len(self.names) - 1) - 0.5)
+                self._draw_model(ax, i, name, places + shift)
+            for place, text, heading in ticks:
+                ax.text(
+                    -0.02,
+                    place,
+                    text,
+                    transform=ax.get_yaxis_transform(),
+                    ha="right",
+                    va="center",
+                    fontsize=7,
+                    fontweight="bold" if heading else "normal",
+                )
+                if not heading:
+                    ax.axhspan(place - 0.5, place + 0.5, color=FAINT, alpha=0.28, linewidth=0)
+            self._mark_missing(ax, places)
+            ax.set_yticks([])
+            ax.grid(axis="y", visible=False)
+            ax.set_ylim(max(place for place, _, _ in ticks) + 0.6, -0.6)
+            ax.set_xlim(left=min(0.0, float(np.nanmin(self.low, initial=0.0))))
+            ax.set_xlabel(label(self.metric).axis)
+        return ax
+
+    def height(self) -> float:
+        """Return the height in inches that the rows need."""
+        row = 0.17 + 0.045 * max(0, len(self.names) - 2)
+        return 0.8 + row * (len(self.conditions) + len(self.groups))
+
+    def _places(self) -> tuple[Array, list[tuple[float, str, bool]]]:
+        """Return the y of every condition, and all texts at the left: (y, text, whether it heads a group)."""
+        places, ticks, y = [], [], 0.0
+        for title, members in self.groups:
+            if title:
+                ticks.append((y + 0.1, title, True))
+                y += 1.0
+            for name in members:
+                places.append(y)
+                ticks.append((y, words(name) if title else "Mean", False))
+                y += 1.0
+            y += 0.15
+        return np.array(places), ticks
+
+    def _draw_model(self, ax: Axes, i: int, name: str, places: Array) -> None:
+        seen = look(i)
+        ax.hlines(places, self.low[i], self.high[i], color=seen.color, linewidth=1.0, alpha=0.75, zorder=3)
+        ax.plot(
+            self.values[i],
+            places,
+            label=name,
+            linestyle="",
+            marker=seen.marker,
+            color=seen.color,
+            markeredgewidth=0,
+            zorder=4,
+        )
+
+    def _mark_missing(self, ax: Axes, places: Array) -> None:
+        for column, place in enumerate(places):
+            lacking = [name for i, name in enumerate(self.names) if not np.isfinite(self.values[i, column])]
+            if lacking:
+                text = "not measured" if len(lacking) == len(self.names) else f"not measured: {', '.join(lacking)}"
+                ax.text(
+                    0.99,
+                    place,
+                    text if len(text) <= 48 else f"not measured: {len(lacking)} models",
+                    transform=ax.get_yaxis_transform(),
+                    ha="right",
+                    va="center",
+                    fontsize=5.5,
+                    color=MUTED,
+                )
+
+
+def corruptions(results: Sequence[Result], metric: str = "error") -> Figure:
+    """Draw a metric under each corruption, every model in each row.
+
+    Raises:
+        RobenchError: the results are of different protocols, or none has this metric.
+    """
+    title = label(metric).title
+    return _figure(
+        ConditionRows.from_results(results, metric),
+        results,
+        f"{sentence(title)} under each corruption",
+        "mean over 5 severities",
+    )
+
+
+def flips(results: Sequence[Result], metric: str = "flip_probability") -> Figure:
+    """Draw how often the answer changes from frame to frame, for each perturbation of a -P suite.
+
+    Raises:
+        RobenchError: as :func:`corruptions`.
+    """
+    title = "How often the answer flips" if metric == "flip_probability" else "How far the top five move"
+    return _figure(ConditionRows.from_results(results, metric), results, title, "between frames of a sequence")
+
+
+def _figure(rows: ConditionRows, results: Sequence[Result], title: str, said: str) -> Figure:
+    with style():
+        figure, axes = new_figure(COLUMN, rows.height() + 0.1)
+        ax = rows.plot(axes[0, 0])
+        figure.suptitle(title, x=0.02, ha="left", fontsize=8.5, fontweight="bold")
+        finish(figure, ax, rows.names, provenance(results, said, interval_words(results, "lines")))
+    return figure
+
+
+def grouped(conditions: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Sort conditions into the benchmark's groups, in the published order; others follow as they come."""
+    from robench.corruptions.severities import GROUPS
+
+    groups = [(title, tuple(name for name in members if name in conditions)) for title, members in GROUPS.items()]
+    known = {name for _, members in groups for name in members}
+    geometry = tuple(name for name in conditions if name in _GEOMETRY)
+    rest = tuple(name for name in conditions if name not in known | set(geometry))
+    found = [(sentence(title), members) for title, members in groups if members]
+    if geometry:
+        found.append(("Geometry", geometry))
+    if rest:
+        found.append(("Other" if found else "Conditions", rest))
+    return tuple(found)

@@ -1,0 +1,137 @@
+"""Metrics against severity: how error and calibration change as the corruption grows (AugMix, Figure 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from robench.errors import RobenchError
+from robench.plots.common import Array, drawn_names, ends, interval_words, provenance, same_suite
+from robench.plots.style import COLUMN, PAGE, axes_or_new, finish, look, new_figure, style
+from robench.results.labels import label, sentence
+from robench.results.schema import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SEVERITIES = (0, 1, 2, 3, 4, 5)
+TRIO = ("error", "rms_calibration_error", "brier")
+
+
+@dataclass(frozen=True)
+class SeverityCurves:
+    """One metric against severity, a curve a model.
+
+    Args:
+        metric: name of the metric.
+        names: the models.
+        values, low, high: float64 (models, 6), in the unit that is drawn (per cent for fractions); the first column
+            is the clean images, the others the mean over the benchmark corruptions at severities 1 to 5. NaN where
+            nothing was measured.
+    """
+
+    metric: str
+    names: tuple[str, ...]
+    values: Array
+    low: Array
+    high: Array
+
+    @classmethod
+    def from_results(cls, results: Sequence[Result], metric: str = "error") -> SeverityCurves:
+        """Take the curves out of results of one suite.
+
+        Raises:
+            RobenchError: the results are of different protocols, or none has this metric by severity.
+        """
+        same_suite(results)
+        figures = [[r.severities.get(str(s), {}).get(metric) for s in SEVERITIES] for r in results]
+        rows = [ends(row, label(metric)) for row in figures]
+        values, low, high = (np.stack(part) for part in zip(*rows, strict=True))
+        if not np.isfinite(values[:, 1:]).any():
+            has = sorted({name for r in results for level in r.severities.values() for name in level})
+            raise RobenchError(
+                f"None of these results has '{metric}' by severity.",
+                hint=f"They have: {', '.join(has)}." if has else "Only suites with severities have such curves.",
+            )
+        return cls(metric, tuple(drawn_names(results)), values, low, high)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the curves with their bands on ``ax`` (or on a new figure's) and return it."""
+        with style():
+            ax = axes_or_new(ax)
+            x = np.array(SEVERITIES, float)
+            for i, name in enumerate(self.names):
+                seen = look(i)
+                ax.fill_between(x, self.low[i], self.high[i], color=seen.color, alpha=0.16, linewidth=0)
+                ax.plot(x, self.values[i], label=name, markeredgewidth=0, clip_on=False, zorder=3, **seen._asdict())
+                missing = x[~np.isfinite(self.values[i])]
+                if len(missing):
+                    ax.plot(
+                        missing,
+                        np.full(len(missing), 0.03 + 0.05 * i),
+                        linestyle="",
+                        marker="x",
+                        markersize=3.5,
+                        color=seen.color,
+                        transform=ax.get_xaxis_transform(),
+                        zorder=4,
+                    )
+            ax.set_xticks(x, ["clean", *map(str, SEVERITIES[1:])])
+            ax.set_xlim(-0.15, 5.15)
+            ax.set_ylim(bottom=min(0.0, float(np.nanmin(self.low, initial=0.0))))
+            ax.margins(y=0.08)
+            ax.grid(axis="x", visible=False)
+            ax.set_xlabel("severity of the corruption")
+            ax.set_ylabel(label(self.metric).axis)
+            ax.set_title(f"{sentence(label(self.metric).title)} as corruption grows")
+        return ax
+
+
+def severity(results: Sequence[Result], metrics: Sequence[str] = ("error", "rms_calibration_error")) -> Figure:
+    """Draw one panel a metric, every model in each, with bands of the intervals.
+
+    Raises:
+        RobenchError: the results are of different protocols, or none has one of the metrics.
+    """
+    curves = [SeverityCurves.from_results(results, metric) for metric in metrics]
+    with style():
+        columns = min(3, len(curves))
+        rows = -(-len(curves) // columns)
+        width = COLUMN if columns == 1 else PAGE
+        figure, axes = new_figure(width, rows * 2.3, rows, columns)
+        for ax in axes.flat[len(curves) :]:
+            ax.set_axis_off()
+        for ax, curve in zip(axes.flat, curves, strict=False):
+            curve.plot(ax)
+            if columns == 3:  # the long title would run into the next panel
+                ax.set_title(sentence(label(curve.metric).title))
+        missing = any(not np.isfinite(curve.values).all() for curve in curves)
+        said = provenance(
+            results,
+            f"mean over {corruptions_averaged(results)}",
+            interval_words(results, "bands"),
+            *(["×: not measured"] if missing else []),
+        )
+        finish(figure, axes.flat[0], curves[0].names, said)
+    return figure
+
+
+def trio(results: Sequence[Result]) -> Figure:
+    """Draw error, RMS calibration error and Brier score against severity, as AugMix's Figure 7 does."""
+    return severity(results, TRIO)
+
+
+def corruptions_averaged(results: Sequence[Result]) -> str:
+    """Return how many corruptions the runs averaged, in words: ``15 corruptions``."""
+    from robench.corruptions.severities import BENCHMARK
+
+    counts = set()
+    for result in results:
+        found = {cell.condition for cell in result.cells if cell.severity is not None}
+        counts.add(len(found & set(BENCHMARK)) or len(found))
+    low, high = min(counts), max(counts)
+    return f"{high} corruptions" if low == high else f"{low} to {high} corruptions (not all runs have all)"
