@@ -1,0 +1,132 @@
+"""The report of one or several runs: one HTML page that needs nothing else, and the same in Markdown.
+
+Tables do not draw: pictures are handed in, as SVG or PNG.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from robench.errors import RobenchError
+from robench.results.schema import Result
+from robench.tables.report_words import headline, next_commands
+from robench.tables.report_rows import conditions_table, facts_table, protocol_table, summary_table
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+Picture = tuple[str, str, bytes]
+# The colours of ink, grid and paper in our SVGs follow the reader's light or dark screen; see the style sheet.
+_SCREEN_COLOURS = {"#222222": "var(--ink)", "#6b6b6b": "var(--muted)", "#d6d6d6": "var(--grid)", "#ffffff": "none"}
+
+
+def render_html(
+    results: Sequence[Result], figures: Mapping[str, Picture], comparison: Mapping[str, Any] | None = None
+) -> str:
+    """Return the report as one HTML page: style, pictures and all inside, no script and no request.
+
+    Args:
+        results: one or several results of one suite.
+        figures: key -> (title, caption that says how to read it, SVG or PNG bytes), in the order of the page.
+        comparison: the document of ``robench.results.comparing`` (``a``, ``b``, ``differences``), where two runs
+            were compared on the same images.
+
+    Raises:
+        RobenchError: no result, or results of several protocols.
+    """
+    pictures = [
+        {"key": key, "title": title, "caption": caption, "markup": _inline(key, title, content)}
+        for key, (title, caption, content) in figures.items()
+    ]
+    return _environment().get_template("report.html.jinja").render(_document(results, comparison), pictures=pictures)
+
+
+def render_markdown(
+    results: Sequence[Result],
+    figures: Mapping[str, tuple[str, str, str]] | None = None,
+    comparison: Mapping[str, Any] | None = None,
+) -> str:
+    """Return the report as Markdown; ``figures`` hold the address of the picture in place of its bytes.
+
+    Raises:
+        RobenchError: as :func:`render_html`.
+    """
+    pictures = [
+        {"title": title, "caption": caption, "address": address}
+        for title, caption, address in (figures or {}).values()
+    ]
+    text = _environment().get_template("report.md.jinja").render(_document(results, comparison), pictures=pictures)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _document(results: Sequence[Result], comparison: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return everything that both forms show."""
+    if not results:
+        raise RobenchError("There is no result to report.", hint="Give one or several result.json files or run folders.")
+    protocols = {f"{r.suite.name} (version {r.suite.version}, {r.suite.source})" for r in results}
+    if len(protocols) > 1:
+        raise RobenchError(
+            f"A report holds runs of one protocol; these are of {len(protocols)}: {', '.join(sorted(protocols))}.",
+            hint="Write one report for each suite and source.",
+        )
+    return {
+        "suite": results[0].suite,
+        "headline": headline(results, comparison),
+        "summary": summary_table(results, comparison),
+        "conditions": conditions_table(results),
+        "protocol": protocol_table(results),
+        "facts": facts_table(results),
+        "checksums": _checksums(results),
+        "failures": [f"{r.model.name}: {text}" for r in results for text in (*r.failures, *r.notes)],
+        "commands": next_commands(results, comparison),
+        "version": results[0].run.robench,
+    }
+
+
+def _checksums(results: Sequence[Result]) -> list[tuple[str, list[tuple[str, str]]]]:
+    return [
+        (result.model.name, [(c.name, c.predictions_sha256) for c in result.cells if c.predictions_sha256])
+        for result in results
+    ]
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    return Environment(
+        loader=PackageLoader("robench.tables", "templates"),
+        autoescape=select_autoescape(["html.jinja"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _inline(key: str, title: str, content: bytes) -> str:
+    """Return a picture as markup that stands inside the page."""
+    from markupsafe import Markup, escape
+
+    if content.startswith(b"\x89PNG"):
+        data = base64.b64encode(content).decode()
+        return Markup('<img alt="{}" src="data:image/png;base64,{}">').format(title, data)
+    return Markup(_scoped_svg(content.decode(), key, str(escape(title))))  # noqa: S704 - our own drawing
+
+
+def _scoped_svg(svg: str, key: str, title: str) -> str:
+    """Return the ``<svg>`` element with ids of its own, colours that follow the screen, and a name to be read out."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    prefix = re.sub(r"[^a-z0-9]+", "-", key.lower())
+    svg = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', svg)
+    svg = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', svg)
+    svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", svg)
+    for colour, replacement in _SCREEN_COLOURS.items():
+        svg = svg.replace(f"fill: {colour}", f"fill: {replacement}").replace(
+            f"stroke: {colour}", f"stroke: {replacement}"
+        )
+    return re.sub(r'<svg\b([^>]*?) width="[^"]+"', rf'<svg role="img" aria-label="{title}"\1', svg, count=1).replace(
+        ' height="', ' data-height="', 1
+    )
