@@ -1,1 +1,30 @@
-"""models."""
+"""Models: specs, safe loading, preprocessing, and the architectures of the papers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from robench.models.base import Model, Preprocessing
+    from robench.models.ensembles import ensemble
+    from robench.models.presets import preset
+    from robench.models.specs import load_model, wrap
+
+__all__ = ["Model", "Preprocessing", "ensemble", "load_model", "preset", "wrap"]
+
+_HOMES = {
+    "Model": "base",
+    "Preprocessing": "base",
+    "ensemble": "ensembles",
+    "load_model": "specs",
+    "preset": "presets",
+    "wrap": "specs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module 'robench.models' has no attribute '{name}'")
+    return getattr(import_module(f"robench.models.{_HOMES[name]}"), name)

@@ -144,3 +144,14 @@ def build(name: str, num_classes: int, norm: str = "bn") -> nn.Module:
     if found is None or (int(found[1]) - 4) % 6:
         raise RobenchError(f"Unknown architecture '{name}'.", hint="wrn-D-W with D = 6 n + 4, such as wrn-40-2.")
     return WideResNet(int(found[1]), int(found[2]), num_classes, norm)
+
+
+def known(name: str) -> bool:
+    """Return whether ``build`` has this architecture."""
+    found = re.fullmatch(r"wrn-(\d+)-(\d+)", name)
+    return found is not None and (int(found[1]) - 4) % 6 == 0
+
+
+def names() -> list[str]:
+    """Return the names of architectures that papers use."""
+    return ["wrn-10-1", "wrn-28-2", "wrn-28-10", "wrn-40-2"]

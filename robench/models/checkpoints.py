@@ -1,0 +1,119 @@
+"""Reading weights without running code from the file: state dicts in all the wrappings that training codes make."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from robench.errors import RobenchError
+
+State = dict[str, torch.Tensor]
+
+# Where common training codes keep the weights, and the averaged ones.
+_WEIGHTS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params")
+_AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema", "model_ema_state_dict", "teacher")
+_PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "ema_model.")
+
+
+def read_state(path: Path, *, ema: bool = False) -> State:
+    """Return the tensors of a checkpoint by plain names.
+
+    Prefixes of DataParallel, torch.compile and Lightning are taken off, wrappings opened; with ``ema`` the averaged
+    weights are taken where there are any.
+
+    Raises:
+        RobenchError: no such file, not a checkpoint, damaged, or one that would have to run code to be read.
+    """
+    if not path.is_file():
+        raise RobenchError(f"No such file: {path}", hint="Check the path of --model.")
+    document = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    state = _find_state(document, path, ema=ema)
+    return strip_prefixes(state)
+
+
+def strip_prefixes(state: Mapping[str, torch.Tensor]) -> State:
+    """Take wrappers' prefixes off names, as long as all names have them."""
+    found = dict(state)
+    while found:
+        prefix = next((p for p in _PREFIXES if all(name.startswith(p) for name in found)), None)
+        if prefix is None:
+            break
+        found = {name[len(prefix) :]: tensor for name, tensor in found.items()}
+    return found
+
+
+def weights_hash(architecture: str, state: Mapping[str, torch.Tensor]) -> str:
+    """Return the SHA-256 over architecture, names, types, shapes and bytes: the same in whatever container."""
+    digest = hashlib.sha256(architecture.encode())
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        if tensor.numel():
+            digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    from robench.files import sha256
+
+    return sha256(path)
+
+
+def _read_safetensors(path: Path) -> State:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise RobenchError(
+            f"{path} is no safetensors file, or damaged: {error}", hint="Fetch or save it again."
+        ) from error
+
+
+def _read_torch(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise RobenchError(
+            f"{path} cannot be read without running code from it ({_first_line(error)}).",
+            hint="robench never runs code from a checkpoint. Save the weights alone, where you trust the file: "
+            "torch.save(model.state_dict(), 'weights.pth').",
+        ) from error
+    except Exception as error:  # torch raises many kinds for what is no checkpoint
+        raise RobenchError(
+            f"{path} is no PyTorch checkpoint, or damaged: {_first_line(error)}",
+            hint="Fetch or save it again; torch.save(model.state_dict(), ...) or safetensors are understood.",
+        ) from error
+
+
+def _find_state(document: Any, path: Path, *, ema: bool) -> State:
+    keys = (*_AVERAGED, *_WEIGHTS) if ema else (*_WEIGHTS, *_AVERAGED)
+    for _ in range(3):  # wrappings within wrappings
+        if isinstance(document, Mapping):
+            if document and all(isinstance(value, torch.Tensor) for value in document.values()):
+                return {str(name): tensor for name, tensor in document.items()}
+            inner = next((document[key] for key in keys if isinstance(document.get(key), Mapping)), None)
+            if inner is not None:
+                document = inner
+                continue
+            tensors = {str(name): value for name, value in document.items() if isinstance(value, torch.Tensor)}
+            if tensors:
+                return tensors
+        break
+    found = ", ".join(map(str, list(document)[:6])) if isinstance(document, Mapping) else type(document).__name__
+    raise RobenchError(
+        f"{path} holds no weights that robench finds (found: {found or 'nothing'}).",
+        hint="Expected a state dict, or one under " + ", ".join(_WEIGHTS[:4]) + ".",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return text[0][:200] if text else type(error).__name__

@@ -1,0 +1,65 @@
+"""Several models as one: the mean of their probabilities, or of their logits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from robench.errors import RobenchError
+from robench.models.base import Model, Preprocessing
+
+HOW = ("mean-prob", "mean-logit")
+
+
+class _Member(nn.Module):
+    """One model with its own normalisation, on images in [0, 1]."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.function = model.module
+        self.register_buffer("mean", torch.tensor(model.preprocessing.mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(model.preprocessing.std).view(1, 3, 1, 1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.function((images - self.mean) / self.std)
+
+
+class Ensemble(nn.Module):
+    """The mean of several members' probabilities (as log-probabilities) or logits."""
+
+    def __init__(self, models: Sequence[Model], how: str) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(_Member(model) for model in models)
+        self.how = how
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return logits (n, K) of images in [0, 1]."""
+        logits = torch.stack([member(images).float() for member in self.members])
+        if self.how == "mean-logit":
+            return logits.mean(0)
+        count = torch.tensor(float(len(self.members)), device=logits.device)
+        return torch.logsumexp(torch.log_softmax(logits, dim=2), dim=0) - count.log()
+
+
+def ensemble(models: Sequence[Model], *, how: str = "mean-prob", name: str | None = None) -> Model:
+    """Join models of the same classes and image size into one.
+
+    Raises:
+        RobenchError: they do not go together, or ``how`` is unknown.
+    """
+    if how not in HOW:
+        raise RobenchError(f"--ensemble is one of {', '.join(HOW)}; found '{how}'.")
+    classes = {model.num_classes for model in models}
+    if len(classes) != 1:
+        raise RobenchError(f"The models put out {sorted(classes)} classes; an ensemble needs one number.")
+    geometries = {model.preprocessing.geometry for model in models}
+    if len(geometries) != 1:
+        raise RobenchError("The models want images of different sizes.", hint="Set one with --resize and --crop.")
+    digest = hashlib.sha256("|".join([how, *(m.hash + str(m.preprocessing) for m in models)]).encode()).hexdigest()
+    preprocessing = Preprocessing(geometry=geometries.pop(), origin="ensemble")
+    title = name or "+".join(model.name for model in models)
+    card = {"ensemble": how, "members": [model.record() for model in models]}
+    return Model(title, Ensemble(models, how), classes.pop(), preprocessing, digest, card)

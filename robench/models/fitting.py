@@ -1,0 +1,97 @@
+"""Putting weights into an architecture, and saying what is wrong where they do not fit."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from robench.errors import RobenchError
+from robench.models.checkpoints import State
+
+_CANDIDATES = (
+    "wrn-10-1", "wrn-16-4", "wrn-28-2", "wrn-28-10", "wrn-40-2", "resnet-18", "resnet-20", "resnet-32", "resnet-44",
+    "resnet-56", "resnet-110", "resnext-29", "resnext-29-4x32", "densenet-bc-100-12", "densenet-40-12", "allconv",
+)  # fmt: skip
+
+
+def fit(module: nn.Module, state: State, architecture: str, source: str) -> None:
+    """Load ``state`` into ``module``.
+
+    Raises:
+        RobenchError: keys or shapes differ; the message names some and says what the file looks like.
+    """
+    from robench.models.keymaps import translate
+
+    wanted = module.state_dict()
+    given = {name: tensor for name, tensor in translate(state, wanted).items() if not _is_counter(name, wanted)}
+    missing = [n for n in wanted if n not in given and not n.endswith("num_batches_tracked")]
+    unexpected = [name for name in given if name not in wanted]
+    if missing or unexpected:
+        raise _misfit(state, architecture, source, missing, unexpected)
+    wrong = [n for n, t in given.items() if t.shape != wanted[n].shape]
+    if wrong:
+        raise _wrong_shapes(state, architecture, source, wrong, given, wanted)
+    module.load_state_dict(given, strict=False)
+
+
+def looks_like(state: State) -> str | None:
+    """Return the name of one of our architectures whose weights have these names and shapes, or None."""
+    from robench.models.architectures import build
+    from robench.models.keymaps import translate
+
+    classes = next((len(t) for name, t in reversed(list(state.items())) if name.endswith("bias")), 10)
+    for name in _CANDIDATES:
+        with torch.device("meta"):
+            try:
+                wanted = build(name, classes).state_dict()
+            except RobenchError:
+                continue
+        shapes = {n: t.shape for n, t in wanted.items() if not n.endswith("num_batches_tracked")}
+        found = {n: t.shape for n, t in translate(state, wanted).items() if not n.endswith("num_batches_tracked")}
+        if shapes == found:
+            return name
+    return None
+
+
+def _is_counter(name: str, wanted: dict[str, torch.Tensor]) -> bool:
+    return name.endswith("num_batches_tracked") and name not in wanted
+
+
+def _misfit(state: State, architecture: str, source: str, missing: list[str], unexpected: list[str]) -> RobenchError:
+    parts = [f"The weights in {source} do not fit {architecture}."]
+    if missing:
+        parts.append(f"Missing: {_some(missing)}.")
+    if unexpected:
+        parts.append(f"Not expected: {_some(unexpected)}.")
+    return RobenchError(" ".join(parts), hint=_suggestion(state, architecture))
+
+
+def _wrong_shapes(
+    state: State, architecture: str, source: str, wrong: list[str], given: State, wanted: State
+) -> RobenchError:
+    shown = ", ".join(f"{n} is {tuple(given[n].shape)}, expected {tuple(wanted[n].shape)}" for n in wrong[:3])
+    only_head = all(len(given[n].shape) in (1, 2) for n in wrong) and len(wrong) <= 2
+    if only_head:
+        classes = given[wrong[0]].shape[0]
+        return RobenchError(
+            f"The weights in {source} are for {classes} classes, not {wanted[wrong[0]].shape[0]} ({shown}).",
+            hint=f"Choose the suite of the model's classes, or give --num-classes {classes} if that is meant.",
+        )
+    return RobenchError(
+        f"The weights in {source} do not fit {architecture}: {shown}.", hint=_suggestion(state, architecture)
+    )
+
+
+def _suggestion(state: State, architecture: str) -> str:
+    name = looks_like(state)
+    if name is not None and name != architecture:
+        return f"They look like {name}: try --arch {name}."
+    return (
+        "Give the architecture it was trained with: one of `robench models list`, a timm or torchvision name, or "
+        "python:FILE:FUNCTION that builds it."
+    )
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:4])
+    return shown if len(names) <= 4 else f"{shown} and {len(names) - 4} more"

@@ -1,0 +1,206 @@
+"""Models from this machine's files: weights, training folders, reference models, Python functions, TorchScript."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from robench.errors import RobenchError
+from robench.models import reference
+from robench.models.base import Model, Preprocessing
+from robench.models.checkpoints import State, file_hash, read_state, weights_hash
+from robench.models.fitting import fit, looks_like
+
+if TYPE_CHECKING:
+    from robench.models.specs import Request
+
+
+def from_reference(name: str, request: Request) -> Model:
+    """Load a model that comes with robench."""
+    model = from_folder(reference.folder(name), request)
+    model.name = name.rpartition("/")[2]
+    return model
+
+
+def from_folder(path: Path, request: Request) -> Model:
+    """Load what `robench train` wrote.
+
+    Raises:
+        RobenchError: no card or weights there.
+    """
+    if not (path / "card.yaml").exists():
+        raise RobenchError(
+            f"{path} is a folder without card.yaml.",
+            hint="Give a file of weights, or a folder that `robench train` wrote.",
+        )
+    card = reference.read_card(path)
+    state = read_state(path / "weights.safetensors")
+    module = build_for(card["architecture"], card["num_classes"], card.get("norm", "bn"))
+    fit(
+        module,
+        {n: t.float() if t.is_floating_point() else t for n, t in state.items()},
+        card["architecture"],
+        str(path),
+    )
+    preprocessing = Preprocessing(tuple(card["mean"]), tuple(card["std"]), origin="card")
+    return Model(
+        card["name"],
+        module,
+        card["num_classes"],
+        preprocessing,
+        weights_hash(card["architecture"], state),
+        {key: value for key, value in card.items() if key not in ("mean", "std")},
+    )
+
+
+def from_weights(path: Path, request: Request) -> Model:
+    """Load a file of weights into ``--arch``, or a TorchScript program.
+
+    Raises:
+        RobenchError: no such file, no architecture given, or weights that do not fit it.
+    """
+    if path.exists() and _is_torchscript(path):
+        return _from_torchscript(path, request)
+    state = read_state(path, ema=request.ema)
+    if request.arch is None:
+        return _refuse_without_architecture(path, state)
+    if request.num_classes is None:
+        raise RobenchError(f"How many classes {path} has is not known.", hint="Say so with --num-classes.")
+    module, architecture, preprocessing = build_any(request.arch, request)
+    fit(module, state, architecture, str(path))
+    card = {"architecture": architecture, "file": path.name, "norm": request.norm}
+    found = weights_hash(f"{architecture}/{request.norm}", state)
+    return Model(path.stem, module, request.num_classes, preprocessing, found, card)
+
+
+def build_any(arch: str, request: Request) -> tuple[nn.Module, str, Preprocessing]:
+    """Build an architecture without weights: ours, timm's, torchvision's or a user's function.
+
+    Raises:
+        RobenchError: nobody knows it.
+    """
+    from robench.models import external
+    from robench.models.architectures import known
+
+    classes = request.num_classes or 0
+    scheme, colon, rest = arch.partition(":")
+    if colon and scheme == "python":
+        module = call_function(rest)
+        if not isinstance(module, nn.Module):
+            raise RobenchError(f"{arch} returned {type(module).__name__}, not an nn.Module.")
+        return module, arch, Preprocessing()
+    if known(arch):
+        return build_for(arch, classes, request.norm), arch, Preprocessing()
+    return external.build_architecture(rest if colon else arch, scheme if colon else None, classes)
+
+
+def build_for(architecture: str, num_classes: int, norm: str) -> nn.Module:
+    """Build one of our architectures."""
+    from robench.models.architectures import build
+
+    return build(architecture, num_classes, norm)
+
+
+def from_python(target: str, request: Request) -> Model:
+    """Call a function of the user's and take what it returns as a model."""
+    from robench.models.specs import wrap
+
+    module = call_function(target)
+    if isinstance(module, Model):
+        return module
+    if not callable(module):
+        raise RobenchError(
+            f"python:{target} returned {type(module).__name__}, which cannot be called with images.",
+            hint="Let it return an nn.Module, or a function from images (n, 3, H, W) to logits (n, K).",
+        )
+    model = wrap(module, num_classes=request.num_classes, name=target.rpartition(":")[2])
+    model.card = {"spec": f"python:{target}"}
+    path = Path(target.rpartition(":")[0])
+    if not isinstance(module, nn.Module) and path.is_file():
+        model.hash = f"file:{file_hash(path)}"
+    return model
+
+
+def call_function(target: str) -> Any:
+    """Import ``FILE:FUNCTION`` or ``MODULE:FUNCTION`` and return what the function returns.
+
+    Raises:
+        RobenchError: no such file, module or function, or it fails.
+    """
+    where, _, function = target.rpartition(":")
+    if not where:
+        raise RobenchError(f"python:{target} names no function.", hint="Write python:FILE.py:FUNCTION.")
+    try:
+        found = getattr(_import(where), function)
+    except AttributeError as error:
+        raise RobenchError(f"{where} has no function '{function}'.", hint="Write python:FILE.py:FUNCTION.") from error
+    try:
+        return found()
+    except RobenchError:
+        raise
+    except Exception as error:
+        raise RobenchError(
+            f"{function}() of {where} failed: {type(error).__name__}: {error}", hint="Try it on its own in Python."
+        ) from error
+
+
+def _import(where: str) -> Any:
+    path = Path(where)
+    if path.suffix != ".py":
+        try:
+            return importlib.import_module(where)
+        except ImportError as error:
+            raise RobenchError(
+                f"Cannot import '{where}': {error}", hint="Give a file (python:FILE.py:FUNCTION)."
+            ) from error
+    if not path.is_file():
+        raise RobenchError(f"No such file: {path}", hint="Check the path in python:FILE.py:FUNCTION.")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise RobenchError(f"Cannot import {path}.")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent.resolve()))  # the file's own imports, as when it is run as a script
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise RobenchError(f"{path} fails when imported: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.pop(0)
+    return module
+
+
+def _refuse_without_architecture(path: Path, state: State) -> Model:
+    name = looks_like(state)
+    hint = (
+        f"It looks like {name}: add --arch {name}."
+        if name
+        else "Add --arch NAME: ours (robench models list), a torchvision or timm name, or python:FILE:FUNCTION."
+    )
+    raise RobenchError(f"{path} holds weights but not the architecture they belong to.", hint=hint)
+
+
+def _is_torchscript(path: Path) -> bool:
+    if path.suffix == ".safetensors" or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("constants.pkl") for name in archive.namelist())
+
+
+def _from_torchscript(path: Path, request: Request) -> Model:
+    import torch
+
+    from robench.models.specs import wrap
+
+    try:
+        module = torch.jit.load(str(path), map_location="cpu")
+    except RuntimeError as error:
+        raise RobenchError(f"{path} is a TorchScript file that cannot be loaded: {error}") from error
+    model = wrap(module.eval(), num_classes=request.num_classes, name=path.stem)
+    model.hash, model.card = file_hash(path), {"format": "TorchScript", "file": path.name}
+    return model
