@@ -103,7 +103,8 @@ def protocol_table(results: Sequence[Result]) -> list[tuple[str, str]]:
         ("Data set", f"{first.suite.dataset}, {first.suite.num_classes} classes"),
         ("Intervals", f"{100 * statistics.level:g} %, {statistics.method}, {statistics.resamples:,} resamples, "
                       f"seed {statistics.seed}"),
-        *((sentence(key.replace("_", " ")), value) for key, value in _flat(first.suite.protocol)),
+        *((sentence(key.replace("_", " ")), value) for key, value in _flat(first.suite.protocol)
+          if key not in ("suite", "version", "name", "source")),
     ]  # fmt: skip
 
 

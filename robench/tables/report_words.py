@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from robench.results.labels import label, model_names
+from robench.results.labels import label, model_names, sentence
 from robench.results.schema import Figure, Result
 
 # The figure that a suite is about, and the one that says whether the model knows; the first that is there counts.
@@ -25,11 +25,16 @@ def headline(results: Sequence[Result], comparison: Mapping[str, Any] | None) ->
     chosen = [first_of(names, results) for names in (MAIN, CALIBRATION, CLEAN)]
     names = list(dict.fromkeys(name for name in chosen if name is not None))
     if comparison is not None:
-        return [_difference(name, results, comparison) for name in names if _usable(name, comparison)] or _ranked(
-            names, results
-        )
+        usable = [name for name in names if _usable(name, comparison)]
+        if usable:
+            return [
+                _short(usable[0], results, comparison),
+                *(_difference(name, results, comparison) for name in usable),
+            ]
     if len(results) == 1:
         return [_alone(name, results[0]) for name in names]
+    if len(results) > 1 and not names:
+        return ["These runs have no summary figure in common; see the table."]
     return _ranked(names, results)
 
 
@@ -80,19 +85,33 @@ def _difference(name: str, results: Sequence[Result], comparison: Mapping[str, A
     unit = " points" if about.unit in ("%", "points") else ""
     if not found["significant"]:
         return (
-            f"No real difference in {about.title}: {a} minus {b} is {about.show(found['value'], sign=True)}{unit} "
+            f"No real difference between {a} and {b} in {about.title}{_of(name, a, b, results)}: "
+            f"{a} minus {b} is {about.show(found['value'], sign=True)}{unit} "
             f"(95 % interval {about.show(found['low'], sign=True)} to {about.show(found['high'], sign=True)})."
         )
-    lower = found["value"] < 0
-    a_first = lower if about.lower_is_better is not False else not lower
-    better, worse = (a, b) if a_first else (b, a)
+    a_better = (found["value"] < 0) == (about.lower_is_better is not False)
+    better, worse = (a, b) if a_better else (b, a)
     amount = f"{abs(about.factor * found['value']):.{about.digits}f}"
     way = "higher" if about.lower_is_better is False else "lower"
     return (
-        f"{better} is better than {worse}: its {about.title} is {way} by {amount}{unit}"
-        f"{_of(name, better, worse, results)}, and the difference is real "
+        f"{sentence(about.title)}: {better} is {way} than {worse} by {amount}{unit}"
+        f"{_of(name, better, worse, results)}; the difference is real "
         f"(95 % interval {low:.{about.digits}f} to {high:.{about.digits}f}, paired over the same images)."
     )
+
+
+def _short(name: str, results: Sequence[Result], comparison: Mapping[str, Any]) -> str:
+    """Say the main difference as the one sentence to remember."""
+    about, found = label(name), comparison["differences"][name]
+    a, b = str(comparison["a"]), str(comparison["b"])
+    where = "under corruption" if "corruption" in name or name == "mce" else f"in {about.title}"
+    if not found["significant"]:
+        return f"{a} and {b} cannot be told apart {where}."
+    a_better = (found["value"] < 0) == (about.lower_is_better is not False)
+    better, worse = (a, b) if a_better else (b, a)
+    numbers = _of(name, better, worse, results).strip(" ()")
+    said = f": {about.title} {numbers}" if numbers else ""
+    return f"{better} is better than {worse} {where}{said}. The difference is real."
 
 
 def _of(name: str, better: str, worse: str, results: Sequence[Result]) -> str:
@@ -114,23 +133,30 @@ def _alone(name: str, result: Result) -> str:
 def _ranked(names: Sequence[str], results: Sequence[Result]) -> list[str]:
     """Say who leads in each figure, and whether the intervals of the first two part."""
     said = []
-    for name in names:
+    for i, name in enumerate(names):
         about = label(name)
         named = [(one, r.summary[name]) for one, r in zip(model_names(results), results, strict=True)]
         order = sorted(named, key=lambda pair: pair[1].value or 0.0, reverse=about.lower_is_better is False)
         (first, best), (second, next_best) = order[0], order[1]
-        overlap = _overlap(best, next_best)
-        verdict = {
-            True: "their intervals overlap, so this alone does not say that the difference is real",
-            False: "their intervals do not overlap",
-            None: "without intervals this does not say whether the difference is real",
-        }[overlap]
         way = "highest" if about.lower_is_better is False else "lowest"
+        if i == 0:
+            values = [about.show(figure.value or 0.0, unit=True) for figure in (best, next_best)]
+            said.append(
+                f"Of {len(results)} models, {first} has the {way} {about.title}: {values[0]}, "
+                f"before {second} with {values[1]}."
+            )
         said.append(
-            f"Of {len(results)} models, {first} has the {way} {about.title}, {_with_interval(best, name)}; "
-            f"next is {second} with {_with_interval(next_best, name)}; {verdict}."
+            f"{sentence(about.title)}: {way} {first}, {_with_interval(best, name)}; next {second}, "
+            f"{_with_interval(next_best, name)}; {_VERDICTS[_overlap(best, next_best)]}."
         )
     return said
+
+
+_VERDICTS = {
+    True: "their intervals overlap: only a paired comparison tells whether the difference is real",
+    False: "their intervals do not overlap",
+    None: "without intervals this does not say whether the difference is real",
+}
 
 
 def _with_interval(figure: Figure, name: str) -> str:
