@@ -81,6 +81,117 @@ def overconfidence_gap(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> flo
     return float((confidence - np.asarray(correct, np.float64)).mean()) if len(confidence) else float("nan")
 
 
+def maximum_calibration_error(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) -> float:
+    """Return the largest |accuracy - confidence| over the equal-width bins that hold images; NaN without images.
+
+    Source: Guo et al. 2017, equation 5.
+    """
+    count, gap = _bin_gaps(confidence, correct, bins)
+    return float(np.abs(gap[count > 0]).max()) if count.any() else float("nan")
+
+
+def adaptive_ece(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) -> float:
+    """Return the calibration error over bins of equal counts (sizes differ by one at most); NaN without images.
+
+    Images are sorted by rising confidence, ties in their given order; fewer images than bins: a bin each.
+
+    Source: Nixon et al. 2019 (adaptive calibration error of the top label).
+    """
+    sizes, gaps = _equal_count_gaps(confidence, correct, bins)
+    return float((sizes * np.abs(gaps)).sum() / sizes.sum()) if len(sizes) else float("nan")
+
+
+def debiased_ece(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) -> float:
+    """Return the debiased l2 calibration error over equal-count bins: the square root, 0 where it would be negative.
+
+    From every bin's squared gap the variance of its accuracy, acc (1 - acc) / (n_b - 1), is taken off; bins of one
+    image are left out. NaN without a bin of two.
+
+    Source: Kumar, Liang and Ma 2019, section 5 and algorithm 4 (with the debiased estimator).
+    """
+    order = np.argsort(np.asarray(confidence, np.float64), kind="stable")
+    confidence = np.asarray(confidence, np.float64)[order]
+    hit = np.asarray(correct, np.float64)[order]
+    total, n = 0.0, 0
+    for part in np.array_split(np.arange(len(order)), min(bins, len(order)) or 1):
+        if len(part) > 1:
+            accuracy = hit[part].mean()
+            gap = confidence[part].mean() - accuracy
+            total += len(part) * (gap**2 - accuracy * (1 - accuracy) / (len(part) - 1))
+            n += len(part)
+    return float(np.sqrt(max(0.0, total / n))) if n else float("nan")
+
+
+def sweep_ece(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
+    """Return the monotonic-sweep calibration error: equal-count bins, as many as keep accuracies from falling.
+
+    The number of bins grows from 2 until the bins' accuracies are no longer non-decreasing in confidence; the last
+    number before that is taken (1 if 2 already fails). NaN without images.
+
+    Source: Roelofs et al. 2022, algorithm 1 (equal mass, p = 1).
+    """
+    confidence = np.asarray(confidence, np.float64)
+    n = len(confidence)
+    if n == 0:
+        return float("nan")
+    order = np.argsort(confidence, kind="stable")
+    hits = np.concatenate([[0.0], np.cumsum(np.asarray(correct, np.float64)[order])])
+    best = 1
+    for bins in range(2, n + 1):
+        edges = _equal_edges(n, bins)
+        accuracy = np.diff(hits[edges]) / np.diff(edges)
+        if (np.diff(accuracy) < 0).any():
+            break
+        best = bins
+    return adaptive_ece(confidence, correct, bins=best)
+
+
+def classwise_ece(probabilities: npt.ArrayLike, target: npt.ArrayLike, *, bins: int = 15) -> float:
+    """Return the mean over classes of the calibration error of each class's probability; NaN without images.
+
+    Args:
+        probabilities: (n, K) in [0, 1].
+        target: (n,) labels.
+        bins: equal-width bins.
+
+    A class that never occurs as a target counts with its own (mere over-confidence) error.
+
+    Source: Kull et al. 2019, equation 3 (static calibration error of Nixon et al. 2019).
+    """
+    probabilities = np.asarray(probabilities, np.float64)
+    n, classes = probabilities.shape
+    if n == 0:
+        return float("nan")
+    onehot = np.asarray(target)[:, None] == np.arange(classes)
+    return float(np.mean([ece(probabilities[:, k], onehot[:, k], bins=bins) for k in range(classes)]))
+
+
+def _bin_gaps(confidence: npt.ArrayLike, correct: npt.ArrayLike, bins: int) -> tuple[npt.NDArray[np.int64], Array]:
+    """Return each bin's count and mean confidence minus accuracy (0 where it is empty)."""
+    confidence = np.asarray(confidence, np.float64)
+    index = bin_index(confidence, bins)
+    count = np.bincount(index, minlength=bins)
+    sums = np.bincount(index, weights=confidence - np.asarray(correct, np.float64), minlength=bins)
+    return count, sums / np.maximum(count, 1)
+
+
+def _equal_edges(n: int, bins: int) -> npt.NDArray[np.int64]:
+    """Return the edges of ``numpy.array_split``: the first n mod bins parts are one larger."""
+    small, extra = divmod(n, bins)
+    return np.concatenate([[0], np.cumsum(small + (np.arange(bins) < extra))])
+
+
+def _equal_count_gaps(confidence: npt.ArrayLike, correct: npt.ArrayLike, bins: int) -> tuple[Array, Array]:
+    confidence = np.asarray(confidence, np.float64)
+    n = len(confidence)
+    if n == 0:
+        return np.empty(0), np.empty(0)
+    gap = (confidence - np.asarray(correct, np.float64))[np.argsort(confidence, kind="stable")]
+    edges = _equal_edges(n, min(bins, n))
+    sizes = np.diff(edges).astype(np.float64)
+    return sizes, np.add.reduceat(gap, edges[:-1]) / sizes
+
+
 def bin_index(confidence: Array, bins: int) -> npt.NDArray[np.int64]:
     """Return each confidence's equal-width bin, 0 to bins - 1; a bin holds its lower edge, the last one also 1.0."""
     return np.minimum((np.asarray(confidence, np.float64) * bins).astype(np.int64), bins - 1)

@@ -34,7 +34,8 @@ def bootstrap_cells(
     images = np.unique(np.concatenate([np.asarray(cell["index"]) for cell in cells])) if cells else np.empty(0)
     found = {name: np.full((resamples, len(cells)), np.nan) for name in metrics}
     rng = np.random.Generator(np.random.PCG64(seed))
-    rows = [np.searchsorted(images, np.asarray(cell["index"])) for cell in cells]
+    # A row is an image; of a sequence it is a clip, whose frames stay together.
+    rows = [np.searchsorted(images, _units(cell)) for cell in cells]
     chunk = max(1, _CHUNK_BYTES // max(1, 2 * len(images)))
     for start in range(0, resamples, chunk):
         count = min(chunk, resamples - start)
@@ -44,6 +45,11 @@ def bootstrap_cells(
                 for name, values in _replicates(cell, metrics, weights, rows[i]).items():
                     found[name][start : start + count, i] = values
     return found
+
+
+def _units(cell: Columns) -> npt.NDArray[np.int64]:
+    index = np.asarray(cell["index"])
+    return np.unique(index) if "frame" in cell else index
 
 
 def draw_weights(rng: np.random.Generator, resamples: int, images: int) -> npt.NDArray[np.uint16]:
@@ -68,10 +74,12 @@ def _replicates(
     cell: Columns, metrics: Sequence[str], weights: npt.NDArray[np.uint16], rows: npt.NDArray[np.int64]
 ) -> dict[str, Array]:
     found: dict[str, Array] = {}
-    binned = [name for name in metrics if name in _BINNED]
+    binned = [name for name in metrics if name in _BINNED and "frame" not in cell]
     means = [name for name in metrics if METRICS[name].per_image is not None or name == "overconfidence_gap"]
     if binned or means:
         values = np.column_stack([_per_image(name, cell) for name in means]) if means else np.zeros((len(rows), 0))
+        if "frame" in cell:
+            return found | _clip_means(means, values, weights, rows)
         confidence = np.asarray(cell["confidence"], np.float64)
         order = np.argsort(confidence, kind="stable")
         gap = (confidence - correct(cell))[order]
@@ -84,6 +92,15 @@ def _replicates(
         if name not in found:
             found[name] = _resampled(METRICS[name].compute, cell, weights, rows)
     return found
+
+
+def _clip_means(
+    names: Sequence[str], values: Array, weights: npt.NDArray[np.uint16], rows: npt.NDArray[np.int64]
+) -> dict[str, Array]:
+    """Return weighted means of per-clip values (clips, names)."""
+    drawn = weights[:, rows].astype(np.float64)
+    means = (drawn @ values) / drawn.sum(axis=1, keepdims=True)
+    return {name: means[:, i] for i, name in enumerate(names)}
 
 
 def _per_image(name: str, cell: Columns) -> Array:

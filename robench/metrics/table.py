@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from robench.metrics import calibration
+from robench.metrics import calibration, perturbation, scores, selective
 
 Columns = Mapping[str, npt.NDArray[Any]]
 
@@ -58,11 +58,24 @@ def _mean(
     return Metric(name, unit, better, (0.0, high), needs, compute, source, lambda c: np.asarray(values(c), np.float64))
 
 
-def _calibration(name: str, function: Callable[..., float], low: float, source: str) -> Metric:
+def _calibration(name: str, function: Callable[..., float], low: float, source: str, *, better: bool = False) -> Metric:
     def compute(columns: Columns) -> float:
         return function(columns["confidence"], correct(columns))
 
-    return Metric(name, "fraction", False, (low, 1.0), ("confidence", "predicted", "target"), compute, source)
+    return Metric(name, "fraction", better, (low, 1.0), ("confidence", "predicted", "target"), compute, source)
+
+
+def _sequence(name: str, unit: str, high: float, column: str, per_clip: Callable[..., Any], source: str) -> Metric:
+    def values(columns: Columns) -> npt.NDArray[np.float64]:
+        (frames,) = perturbation.clips(columns["index"], columns["frame"], np.asarray(columns[column]))
+        noise = perturbation.is_noise(str(columns["cell"])) if "cell" in columns else False
+        return np.asarray(per_clip(frames, noise=noise), np.float64)
+
+    def compute(columns: Columns) -> float:
+        found = values(columns)
+        return float(found.mean()) if len(found) else float("nan")
+
+    return Metric(name, unit, False, (0.0, high), ("index", "frame", column), compute, source, values)
 
 
 INFINITY = float("inf")
@@ -80,6 +93,34 @@ _ROWS = (
         "rms_calibration_error_all_bins", calibration.rms_calibration_error_all_bins, 0.0, "AugMix 2020, appendix"
     ),
     _calibration("ece", calibration.ece, 0.0, "Guo et al. 2017, 15 equal-width bins"),
+    _calibration("mce_calibration", calibration.maximum_calibration_error, 0.0, "Guo et al. 2017, 15 equal-width bins"),
+    _calibration("adaptive_ece", calibration.adaptive_ece, 0.0, "Nixon et al. 2019, 15 equal-count bins"),
+    _calibration("debiased_ece", calibration.debiased_ece, 0.0, "Kumar et al. 2019, 15 equal-count bins, l2"),
+    _calibration("sweep_ece", calibration.sweep_ece, 0.0, "Roelofs et al. 2022, equal mass"),
+    Metric(
+        "classwise_ece",
+        "fraction",
+        False,
+        (0.0, 1.0),
+        ("logits", "target"),
+        lambda c: calibration.classwise_ece(scores.softmax(c["logits"]), c["target"]),
+        "Kull et al. 2019, 15 equal-width bins a class",
+    ),
+    _calibration("aurc", selective.area_under_risk_coverage, 0.0, "Geifman and El-Yaniv 2017"),
+    _calibration(
+        "aurra", selective.area_under_response_rate_accuracy, 0.0, "Hendrycks et al. 2021, calib_tools", better=True
+    ),
+    _calibration("soft_f1", selective.soft_f1, 0.0, "hendrycks/outlier-exposure, soft_f1"),
+    _mean("top5_error", "fraction", 1.0, ("top5", "target"), scores.outside_top5, "ILSVRC"),
+    Metric(
+        "mean_average_precision",
+        "fraction",
+        True,
+        (0.0, 1.0),
+        ("logits", "targets"),
+        lambda c: scores.frequency_weighted_map(c["logits"], c["targets"]),
+        "DeepFashion Remixed, hendrycks/imagenet-r (area under the curve, weighted by class frequency)",
+    ),
     _calibration("overconfidence_gap", calibration.overconfidence_gap, -1.0, "mean confidence minus accuracy"),
     _mean("brier", "squared probability", 2.0, ("brier",), lambda c: c["brier"], "Brier 1950, sum over classes"),
     _mean(
@@ -91,6 +132,23 @@ _ROWS = (
         "AugMix 2020, appendix (top label, 0 to 1)",
     ),
     _mean("nll", "nats", INFINITY, ("nll",), lambda c: c["nll"], "negative log-likelihood of the target"),
+    _mean("entropy", "nats", INFINITY, ("entropy",), lambda c: c["entropy"], "Shannon entropy of the softmax"),
+    _sequence(
+        "flip_probability",
+        "fraction",
+        1.0,
+        "predicted",
+        perturbation.flips_per_clip,
+        "Hendrycks and Dietterich 2019, 4.2",
+    ),
+    _sequence(
+        "top5_distance",
+        "ranks",
+        15.0,
+        "top5",
+        perturbation.top5_distance_per_clip,
+        "Hendrycks and Dietterich 2019, 4.2",
+    ),
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ROWS}

@@ -56,7 +56,7 @@ def make_run(path: Path, *, better: float = 0.0, cells: tuple[str, ...] = CELLS,
     run = RunFolder.create(path, RunRecord({"model": model, "protocol": suite["protocol"]}, CELLS, info))
     for i, name in enumerate(cells):
         severity = Cell.parse(name).severity or 0
-        run.write(name, make_columns(5.0 - 0.8 * severity + better, seed=i))
+        run.write(name, make_columns(3.5 - 0.5 * severity + better, seed=i))
         run.log({"cell": name, "images": IMAGES, "seconds": 0.5})
     return run
 

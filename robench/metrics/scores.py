@@ -1,0 +1,102 @@
+"""Scores of whole distributions: softmax, Brier decomposition, top-5, and multi-label precision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from robench.metrics.calibration import bin_index
+
+Array = npt.NDArray[np.float64]
+
+
+def softmax(logits: npt.ArrayLike) -> Array:
+    """Return softmax probabilities (n, K) in float64 of logits of any float type."""
+    z = np.asarray(logits, np.float64)
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def brier_score(probabilities: npt.ArrayLike, target: npt.ArrayLike) -> Array:
+    """Return each image's Brier score, sum over classes of (p - onehot)^2, (n,) in [0, 2].
+
+    Source: Brier 1950.
+    """
+    p = np.asarray(probabilities, np.float64)
+    target = np.asarray(target)
+    own = p[np.arange(len(p)), target]
+    return (p * p).sum(axis=1) - 2.0 * own + 1.0
+
+
+class BrierParts(NamedTuple):
+    """Top-label Brier score = reliability - resolution + uncertainty (+ within-bin rest), each in [0, 1]."""
+
+    reliability: float
+    resolution: float
+    uncertainty: float
+    rest: float
+
+
+def brier_decomposition(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) -> BrierParts:
+    """Decompose the top-label Brier score mean (confidence - correct)^2 over equal-width bins.
+
+    The rest is what confidences within a bin differ from their mean; with it the parts add up exactly.
+
+    Source: Murphy 1973; Stephenson et al. 2008 for the within-bin terms.
+    """
+    confidence, hit = np.asarray(confidence, np.float64), np.asarray(correct, np.float64)
+    index = bin_index(confidence, bins)
+    count = np.maximum(np.bincount(index, minlength=bins), 1)
+    mean = np.bincount(index, weights=confidence, minlength=bins) / count
+    accuracy = np.bincount(index, weights=hit, minlength=bins) / count
+    weight = np.bincount(index, minlength=bins) / len(confidence)
+    overall = hit.mean()
+    reliability = float((weight * (mean - accuracy) ** 2).sum())
+    resolution = float((weight * (accuracy - overall) ** 2).sum())
+    uncertainty = float(overall * (1 - overall))
+    total = float(((confidence - hit) ** 2).mean())
+    return BrierParts(reliability, resolution, uncertainty, total - (reliability - resolution + uncertainty))
+
+
+def outside_top5(columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
+    """Return whether each image's target is outside its five most likely classes, (n,)."""
+    return ~(np.asarray(columns["top5"]) == np.asarray(columns["target"])[:, None]).any(axis=1)
+
+
+def frequency_weighted_map(score: npt.ArrayLike, targets: npt.ArrayLike) -> float:
+    """Return DeepFashion Remixed's mAP: areas under the precision-recall curves, weighted by class frequency.
+
+    Args:
+        score: (n, K), higher is more likely.
+        targets: (n, K) of 0/1.
+
+    Returns:
+        In [0, 1]; a class without a positive has weight 0; NaN without any positive.
+
+    The area is the trapezoid under the curve, not average precision, as the published script has it.
+    """
+    score, targets = np.asarray(score, np.float64), np.asarray(targets)
+    positives = targets.sum(axis=0)
+    if positives.sum() == 0:
+        return float("nan")
+    areas = [
+        precision_recall_area(score[:, k], targets[:, k]) if positives[k] else 0.0 for k in range(targets.shape[1])
+    ]
+    return float((np.array(areas) * positives).sum() / positives.sum())
+
+
+def precision_recall_area(score: npt.ArrayLike, target: npt.ArrayLike) -> float:
+    """Return the trapezoid area under the precision-recall curve of one class, in [0, 1].
+
+    Points at every distinct score, and (recall 0, precision 1), as scikit-learn's ``precision_recall_curve``.
+    """
+    score, target = np.asarray(score, np.float64), np.asarray(target, np.float64)
+    order = np.argsort(-score, kind="stable")
+    last_of_tie = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
+    hits = np.cumsum(target[order])[last_of_tie]
+    precision = np.concatenate([[1.0], hits / (last_of_tie + 1.0)])
+    recall = np.concatenate([[0.0], hits / target.sum()])
+    return float(np.trapezoid(precision, recall))

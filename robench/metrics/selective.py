@@ -1,0 +1,48 @@
+"""Whether confidence puts right answers before wrong ones: risk-coverage, response rate, soft F1."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+
+def area_under_risk_coverage(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
+    """Return the mean over k of the error among the k most confident images, in [0, 1]; NaN without images.
+
+    Ties in confidence share one risk: coverage can only step over all of them, so their errors count in equal parts.
+
+    Source: Geifman and El-Yaniv 2017 (AURC).
+    """
+    confidence = np.asarray(confidence, np.float64)
+    n = len(confidence)
+    if n == 0:
+        return float("nan")
+    order = np.argsort(-confidence, kind="stable")
+    sorted_confidence, wrong = confidence[order], 1.0 - np.asarray(correct, np.float64)[order]
+    starts = np.flatnonzero(np.concatenate([[True], np.diff(sorted_confidence) != 0]))
+    sizes = np.diff(np.append(starts, n))
+    shared = np.repeat(np.add.reduceat(wrong, starts) / sizes, sizes)
+    return float((np.cumsum(shared) / np.arange(1, n + 1)).mean())
+
+
+def area_under_response_rate_accuracy(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
+    """Return AURRA: the mean over k of the accuracy of the k most confident images, in [0, 1].
+
+    One minus :func:`area_under_risk_coverage`; the published code breaks ties by position instead.
+
+    Source: ``aurra`` of hendrycks/imagenet-r.
+    """
+    return 1.0 - area_under_risk_coverage(confidence, correct)
+
+
+def soft_f1(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
+    """Return the soft F1 of one minus confidence as a detector of errors, in [0, 1]; NaN where both are all zero.
+
+    2 sum(u w) / sum(u + w) with u = 1 - confidence and w = 1 for a wrong answer.
+
+    Source: ``soft_f1`` of hendrycks/outlier-exposure.
+    """
+    unsure = 1.0 - np.asarray(confidence, np.float64)
+    wrong = 1.0 - np.asarray(correct, np.float64)
+    total = (unsure + wrong).sum()
+    return float(2.0 * (unsure * wrong).sum() / total) if total > 0 else float("nan")
