@@ -28,8 +28,7 @@ class CorruptImageError(RobenchError):
 def decode(data: bytes, geometry: Geometry, file: str) -> npt.NDArray[np.uint8]:
     """Return a picture as uint8 of shape (H, W, 3), RGB, after resize and crop.
 
-    JPEGs are decoded by OpenCV's libjpeg-turbo (bit-equal to Pillow, faster) and made smaller by torch's antialiased
-    uint8 resize, which is at most one grey level from Pillow's. Everything else is left to Pillow.
+    JPEGs are decoded by OpenCV's libjpeg-turbo, bit-equal to Pillow and faster; everything else is left to Pillow.
 
     Raises:
         CorruptImageError: the bytes are no picture, or a truncated one.
@@ -57,29 +56,20 @@ def _decode_other(data: bytes, file: str) -> npt.NDArray[np.uint8]:
 
 
 def resize_and_crop(picture: npt.NDArray[np.uint8], geometry: Geometry) -> npt.NDArray[np.uint8]:
-    """Return ``picture`` (H, W, 3) after ``geometry``, at most one grey level from Pillow's filters."""
+    """Return ``picture`` (H, W, 3) after ``geometry``, bit-equal to Pillow's filters."""
     height, width = target_size(picture.shape[0], picture.shape[1], geometry)
+    box = crop_box(height, width, geometry)
+    top, left, box_height, box_width = box
     if (height, width) != picture.shape[:2]:
-        picture = resize(picture, height, width, geometry.interpolation)
-    top, left, height, width = crop_box(height, width, geometry)
-    return picture[top : top + height, left : left + width]
+        if geometry.interpolation in ("bilinear", "bicubic"):
+            from robench.data.resample import resize_box
 
+            return resize_box(picture, (height, width), box, geometry.interpolation)
+        from PIL import Image
 
-def resize(picture: npt.NDArray[np.uint8], height: int, width: int, interpolation: str) -> npt.NDArray[np.uint8]:
-    """Scale a picture (H, W, 3) with an antialiased filter, as Pillow does."""
-    # Torch's integer weights are exact to a grey level where pictures shrink; where they grow they are not.
-    shrinks = height <= picture.shape[0] and width <= picture.shape[1]
-    if interpolation in ("bilinear", "bicubic") and shrinks:
-        import torch
-        from torch.nn.functional import interpolate
-
-        # torch warns of arrays that must not be written to.
-        pixels = torch.from_numpy(picture if picture.flags.writeable else picture.copy()).permute(2, 0, 1)[None]
-        scaled = interpolate(pixels, size=(height, width), mode=interpolation, antialias=True)
-        return scaled[0].permute(1, 2, 0).numpy()
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling[interpolation.upper()]))
+        filter_ = Image.Resampling[geometry.interpolation.upper()]
+        picture = np.asarray(Image.fromarray(picture).resize((width, height), filter_))
+    return picture[top : top + box_height, left : left + box_width]
 
 
 def target_size(height: int, width: int, geometry: Geometry) -> tuple[int, int]:
