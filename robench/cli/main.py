@@ -73,6 +73,11 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt as stop:
         _complain(str(stop) or "Stopped.")
         return INTERRUPTED
+    except typer.Exit as leave:
+        return leave.exit_code
+    except typer.Abort:
+        _complain("Stopped.")
+        return INTERRUPTED
     except Exception as error:
         return _usage_error(error)
 
@@ -80,11 +85,6 @@ def main(arguments: list[str]) -> int:
 def _usage_error(error: Exception) -> int:
     """Show click's own errors as it would; anything else is a bug and keeps its traceback."""
     for exceptions in _click_exceptions():
-        if isinstance(error, exceptions.Abort):
-            _complain("Stopped.")
-            return INTERRUPTED
-        if isinstance(error, exceptions.Exit):
-            return int(error.exit_code)
         if isinstance(error, exceptions.ClickException):
             error.show()
             return USAGE
