@@ -9,39 +9,60 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from robench.plots.corruptions import ConditionRows, corruptions, flips
-    from robench.plots.fourier import FourierMap, fourier, read_fourier
-    from robench.plots.lowpass import LowPassCurve, lowpass, read_lowpass
-    from robench.plots.reliability import ReliabilityCurves, reliability
-    from robench.plots.scatter import ShiftPoints, scatter
-    from robench.plots.severity import SeverityCurves, severity, trio
+    from robench.plots.condition_rows import ConditionRows, corruptions, flips
+    from robench.plots.fourier_maps import FourierMap, fourier, read_fourier
+    from robench.plots.lowpass_curves import LowPassCurve, lowpass, read_lowpass
+    from robench.plots.reliability_diagrams import ReliabilityCurves, reliability
+    from robench.plots.severity_curves import SeverityCurves, severity, trio
+    from robench.plots.shift_points import ShiftPoints, scatter
     from robench.plots.style import save, to_bytes
-    from robench.plots.tradeoff import TradeOff, tradeoff
+    from robench.plots.trade_off import TradeOff, tradeoff
 
 _HOMES = {
-    "ConditionRows": "corruptions",
-    "FourierMap": "fourier",
-    "LowPassCurve": "lowpass",
-    "ReliabilityCurves": "reliability",
-    "SeverityCurves": "severity",
-    "ShiftPoints": "scatter",
-    "TradeOff": "tradeoff",
-    "corruptions": "corruptions",
-    "flips": "corruptions",
-    "fourier": "fourier",
-    "lowpass": "lowpass",
-    "read_fourier": "fourier",
-    "read_lowpass": "lowpass",
-    "reliability": "reliability",
+    "ConditionRows": "condition_rows",
+    "FourierMap": "fourier_maps",
+    "LowPassCurve": "lowpass_curves",
+    "ReliabilityCurves": "reliability_diagrams",
+    "SeverityCurves": "severity_curves",
+    "ShiftPoints": "shift_points",
+    "TradeOff": "trade_off",
+    "corruptions": "condition_rows",
+    "flips": "condition_rows",
+    "fourier": "fourier_maps",
+    "lowpass": "lowpass_curves",
+    "read_fourier": "fourier_maps",
+    "read_lowpass": "lowpass_curves",
+    "reliability": "reliability_diagrams",
     "save": "style",
-    "scatter": "scatter",
-    "severity": "severity",
+    "scatter": "shift_points",
+    "severity": "severity_curves",
     "to_bytes": "style",
-    "tradeoff": "tradeoff",
-    "trio": "severity",
+    "tradeoff": "trade_off",
+    "trio": "severity_curves",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = [
+    "ConditionRows",
+    "FourierMap",
+    "LowPassCurve",
+    "ReliabilityCurves",
+    "SeverityCurves",
+    "ShiftPoints",
+    "TradeOff",
+    "corruptions",
+    "flips",
+    "fourier",
+    "lowpass",
+    "read_fourier",
+    "read_lowpass",
+    "reliability",
+    "save",
+    "scatter",
+    "severity",
+    "to_bytes",
+    "tradeoff",
+    "trio",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -49,6 +70,4 @@ def __getattr__(name: str) -> Any:
 
     if name not in _HOMES:
         raise AttributeError(f"module 'robench.plots' has no attribute '{name}'")
-    found = getattr(import_module(f"robench.plots.{_HOMES[name]}"), name)
-    globals()[name] = found  # a submodule of the same name must not hide the function once it is imported
-    return found
+    return getattr(import_module(f"robench.plots.{_HOMES[name]}"), name)

@@ -32,7 +32,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
 SUFFIXES = ("png", "svg", "pdf")
 
-_RC: dict[str, Any] = {
+_RC: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 7.5,
     "axes.titlesize": 8.5,
@@ -156,14 +156,14 @@ def to_bytes(figure: Figure, suffix: str) -> bytes:
     """
     if suffix not in SUFFIXES:
         raise RobenchError(f"Cannot write a picture as '.{suffix}'.", hint="Use .png, .svg or .pdf.")
-    metadata: dict[str, Any] = {
+    metadata: dict[str, dict[str, Any]] = {
         "png": {"Software": "robench"},
         "svg": {"Date": None, "Creator": "robench"},
         "pdf": {"CreationDate": None, "Creator": "robench", "Producer": "robench"},
-    }[suffix]
+    }
     buffer = io.BytesIO()
     with style():
-        figure.savefig(buffer, format=suffix, metadata=metadata)
+        figure.savefig(buffer, format=suffix, metadata=metadata[suffix])
     return buffer.getvalue()
 
 

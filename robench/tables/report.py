@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from robench.errors import RobenchError
 from robench.results.schema import Result
-from robench.tables.report_words import headline, next_commands
 from robench.tables.report_rows import conditions_table, facts_table, protocol_table, summary_table
+from robench.tables.report_words import headline, next_commands
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -55,8 +55,7 @@ def render_markdown(
         RobenchError: as :func:`render_html`.
     """
     pictures = [
-        {"title": title, "caption": caption, "address": address}
-        for title, caption, address in (figures or {}).values()
+        {"title": title, "caption": caption, "address": address} for title, caption, address in (figures or {}).values()
     ]
     text = _environment().get_template("report.md.jinja").render(_document(results, comparison), pictures=pictures)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
@@ -65,7 +64,9 @@ def render_markdown(
 def _document(results: Sequence[Result], comparison: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return everything that both forms show."""
     if not results:
-        raise RobenchError("There is no result to report.", hint="Give one or several result.json files or run folders.")
+        raise RobenchError(
+            "There is no result to report.", hint="Give one or several result.json files or run folders."
+        )
     protocols = {f"{r.suite.name} (version {r.suite.version}, {r.suite.source})" for r in results}
     if len(protocols) > 1:
         raise RobenchError(
@@ -112,7 +113,7 @@ def _inline(key: str, title: str, content: bytes) -> str:
     if content.startswith(b"\x89PNG"):
         data = base64.b64encode(content).decode()
         return Markup('<img alt="{}" src="data:image/png;base64,{}">').format(title, data)
-    return Markup(_scoped_svg(content.decode(), key, str(escape(title))))  # noqa: S704 - our own drawing
+    return Markup(_scoped_svg(content.decode(), key, str(escape(title))))
 
 
 def _scoped_svg(svg: str, key: str, title: str) -> str:

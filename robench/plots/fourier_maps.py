@@ -1,0 +1,131 @@
+"""Fourier heat maps (Yin et al., 2019): the error under noise of each single frequency, models in a row, one scale.
+
+The document is the one that ``robench fourier`` writes; only :func:`read_fourier` knows its form.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from robench.errors import RobenchError
+from robench.plots.common import Array
+from robench.plots.style import PAGE, finish, new_figure, style
+from robench.results.labels import shorten
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class FourierMap:
+    """One model's heat map.
+
+    Args:
+        model: its name.
+        error: float64 (H, W) in per cent; the lowest frequency is in the middle.
+        size: side of the images in pixels.
+        norm: L2 norm of the perturbation in each channel, images in [0, 1].
+    """
+
+    model: str
+    error: Array
+    size: int
+    norm: float
+
+    def plot(self, ax: Axes, *, low: float = 0.0, high: float = 100.0) -> Any:
+        """Draw the map on ``ax`` with the given ends of the scale and return the picture, for a colour bar."""
+        with style():
+            height, width = self.error.shape
+            # Frequency 0 stands at index n // 2; the picture is labelled in cycles per image.
+            extent = (-(width // 2) - 0.5, width - width // 2 - 0.5, height - height // 2 - 0.5, -(height // 2) - 0.5)
+            picture = ax.imshow(
+                self.error, cmap="cividis", vmin=low, vmax=high, extent=extent, interpolation="nearest", aspect="equal"
+            )
+            ax.grid(visible=False)
+            ax.set_title(shorten(self.model, 26), fontsize=7.5)
+        return picture
+
+
+def fourier(maps: Sequence[FourierMap]) -> Figure:
+    """Draw the maps in rows of up to four with one scale for all, from 0 to the greatest error.
+
+    Raises:
+        RobenchError: no map, or maps of different image sizes or norms.
+    """
+    if not maps:
+        raise RobenchError("There is no Fourier map to draw.", hint="Make one with `robench fourier`.")
+    kinds = {(one.error.shape, one.size, one.norm) for one in maps}
+    if len(kinds) > 1:
+        found = "; ".join(f"{m.model}: {m.size} pixels, norm {m.norm:g}, map {m.error.shape}" for m in maps)
+        raise RobenchError(
+            f"These maps cannot share a scale: {found}.", hint="Draw maps of one size and norm together."
+        )
+    columns = min(4, len(maps))
+    rows = -(-len(maps) // columns)
+    high = max(float(np.nanmax(one.error)) for one in maps)
+    with style():
+        width = min(PAGE, 2.0 * columns + 0.9)
+        figure, axes = new_figure(
+            width, rows * ((width - 0.9) / columns + 0.42), rows, columns, sharex=True, sharey=True
+        )
+        for ax in axes.flat[len(maps) :]:
+            ax.set_axis_off()
+        for ax, one in zip(axes.flat, maps, strict=False):
+            picture = one.plot(ax, high=high)
+        for ax in axes[-1]:
+            ax.set_xlabel("cycles per image")
+        for ax in axes[:, 0]:
+            ax.set_ylabel("cycles per image")
+        figure.colorbar(picture, ax=axes, shrink=0.9 / rows if rows > 1 else 0.85, label="error, %", pad=0.02)
+        said = (
+            f"error under noise of one frequency, L2 norm {maps[0].norm:g} a channel, {maps[0].size}-pixel images · "
+            "low frequencies in the middle · one scale for all"
+        )
+        finish(figure, axes[0, 0], (), said)
+    return figure
+
+
+def read_fourier(path: str | Path) -> FourierMap:
+    """Read a document of ``robench fourier``: ``kind``, ``size``, ``norm``, ``error`` (rows of fractions), ``model``.
+
+    Raises:
+        RobenchError: no such file, or not such a document.
+    """
+    document = read_document(path, "robench-fourier", "robench fourier")
+    try:
+        error = np.array(document["error"], float)
+        found = FourierMap(str(document["model"]), 100 * error, int(document["size"]), float(document["norm"]))
+    except (KeyError, TypeError, ValueError) as problem:
+        raise RobenchError(f"{path} is not a whole Fourier map: {problem}.", hint="Make it again.") from problem
+    if error.ndim != 2 or not error.size or not np.nanmin(error) >= 0 or not np.nanmax(error) <= 1:
+        raise RobenchError(
+            f"{path}: 'error' must be rows of fractions from 0 to 1; found shape {error.shape}.",
+            hint="Make it again with `robench fourier`.",
+        )
+    return found
+
+
+def read_document(path: str | Path, kind: str, verb: str) -> dict[str, Any]:
+    """Read a JSON document of a kind.
+
+    Raises:
+        RobenchError: no such file, not JSON, or of another kind.
+    """
+    path = Path(path)
+    try:
+        document = json.loads(path.read_text())
+    except OSError as problem:
+        raise RobenchError(f"Cannot read {path}: {problem.strerror}.", hint=f"Make it with `{verb}`.") from problem
+    except ValueError as problem:
+        raise RobenchError(f"{path} is not JSON: {problem}.", hint=f"Make it with `{verb}`.") from problem
+    found = document.get("kind") if isinstance(document, dict) else None
+    if found != kind:
+        raise RobenchError(f"{path} is of kind {found!r}; expected '{kind}'.", hint=f"Make it with `{verb}`.")
+    return document

@@ -1,0 +1,87 @@
+"""Accuracy against the bandwidth of a low-pass filter (Split BN, Figure 5): which frequencies a model uses.
+
+The document is the one that ``robench fourier`` writes for the low-pass analysis; only :func:`read_lowpass` knows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from robench.errors import RobenchError
+from robench.plots.common import Array
+from robench.plots.fourier_maps import read_document
+from robench.plots.style import COLUMN, axes_or_new, finish, look, new_figure, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class LowPassCurve:
+    """One model's curve.
+
+    Args:
+        model: its name.
+        bandwidths: float64 (points,), rising: side in pixels of the square of frequencies that are kept.
+        accuracy: float64 (points,) in per cent.
+    """
+
+    model: str
+    bandwidths: Array
+    accuracy: Array
+
+    def plot(self, ax: Axes | None = None, *, number: int = 0) -> Axes:
+        """Draw the curve on ``ax`` as the ``number``-th model and return the axes."""
+        with style():
+            ax = axes_or_new(ax)
+            ax.plot(self.bandwidths, self.accuracy, label=self.model, markeredgewidth=0, **look(number)._asdict())
+            ax.set_ylim(0, 100)
+            ax.set_xlabel("bandwidth of the low-pass filter, pixels")
+            ax.set_ylabel("accuracy, %")
+            ax.set_title("Accuracy with low frequencies only")
+        return ax
+
+
+def lowpass(curves: Sequence[LowPassCurve]) -> Figure:
+    """Draw one curve a model.
+
+    Raises:
+        RobenchError: no curve.
+    """
+    if not curves:
+        raise RobenchError("There is no low-pass curve to draw.", hint="Make one with `robench fourier`.")
+    with style():
+        figure, axes = new_figure(COLUMN, 2.4)
+        for number, curve in enumerate(curves):
+            curve.plot(axes[0, 0], number=number)
+        said = "frequencies outside a centred square of this width are removed"
+        finish(figure, axes[0, 0], [curve.model for curve in curves], said)
+    return figure
+
+
+def read_lowpass(path: str | Path) -> LowPassCurve:
+    """Read a document: ``kind`` robench-lowpass, ``model``, ``bandwidths``, and ``error`` (fractions).
+
+    Raises:
+        RobenchError: no such file, or not such a document.
+    """
+    document = read_document(path, "robench-lowpass", "robench fourier")
+    try:
+        bandwidths, error = np.array(document["bandwidths"], float), np.array(document["error"], float)
+        model = str(document["model"])
+    except (KeyError, TypeError, ValueError) as problem:
+        raise RobenchError(f"{path} is not a whole low-pass curve: {problem}.", hint="Make it again.") from problem
+    if bandwidths.ndim != 1 or bandwidths.shape != error.shape or not len(error):
+        raise RobenchError(
+            f"{path}: 'bandwidths' and 'error' must be lists of one length, "
+            f"found {bandwidths.shape} and {error.shape}.",
+            hint="Make it again with `robench fourier`.",
+        )
+    order = np.argsort(bandwidths, kind="stable")
+    return LowPassCurve(model, bandwidths[order], 100 * (1 - error[order]))

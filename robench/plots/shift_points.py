@@ -1,0 +1,123 @@
+"""In distribution against out of it: one mark a model, and the line where a shift costs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from robench.errors import RobenchError
+from robench.plots.common import Array, drawn_names, ends, same_suite
+from robench.plots.style import COLUMN, INK, axes_or_new, finish, look, new_figure, style
+from robench.results.labels import label
+from robench.results.schema import Figure as Value
+from robench.results.schema import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class ShiftPoints:
+    """One metric on clean (or IID) images and on shifted ones, a point a model.
+
+    Args:
+        metric: name of the metric.
+        names: the models.
+        clean, shifted: float64 (models, 3): value, low and high in the unit that is drawn; NaN where unknown.
+        axes: what the two axes say.
+    """
+
+    metric: str
+    names: tuple[str, ...]
+    clean: Array
+    shifted: Array
+    axes: tuple[str, str]
+
+    @classmethod
+    def from_results(cls, results: Sequence[Result], metric: str = "error") -> ShiftPoints:
+        """Take the points out of results of one suite: clean and corrupted, IID and OOD, or matching clean and shifted.
+
+        Raises:
+            RobenchError: the results are of different protocols, or have no such pair of figures.
+        """
+        same_suite(results)
+        for x, y, words in (
+            (f"iid_{metric}", f"mean_ood_{metric}", ("in distribution", "out of distribution")),
+            (f"clean_{metric}", _corrupted(metric), ("clean images", "corrupted images")),
+        ):
+            clean = [result.summary.get(x) for result in results]
+            shifted = [result.summary.get(y) for result in results]
+            if any(map(_known, clean)) and any(map(_known, shifted)):
+                return cls(
+                    metric,
+                    tuple(drawn_names(results)),
+                    np.stack(ends(clean, label(metric)), axis=1),
+                    np.stack(ends(shifted, label(metric)), axis=1),
+                    words,
+                )
+        has = sorted({name for result in results for name in result.summary})
+        raise RobenchError(
+            f"None of these results has '{metric}' both on clean (or IID) and on shifted images.",
+            hint=f"Their summary figures: {', '.join(has)}.",
+        )
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the points, their intervals and the line of no loss on ``ax`` and return it."""
+        with style():
+            ax = axes_or_new(ax, COLUMN, COLUMN)
+            about = label(self.metric)
+            for i, name in enumerate(self.names):
+                seen = look(i)
+                (x, x_low, x_high), (y, y_low, y_high) = self.clean[i], self.shifted[i]
+                missing = not (np.isfinite(x) and np.isfinite(y))
+                ax.plot(x, y, linestyle="", marker=seen.marker, color=seen.color, markeredgewidth=0, markersize=5,
+                        label=f"{name}: not measured" if missing else name, zorder=4)  # fmt: skip
+                ax.hlines(y, x_low, x_high, color=seen.color, linewidth=0.8, alpha=0.7, zorder=3)
+                ax.vlines(x, y_low, y_high, color=seen.color, linewidth=0.8, alpha=0.7, zorder=3)
+            ax.margins(0.12)
+            self._draw_diagonal(ax)
+            ax.set_xlabel(f"{about.title} on {self.axes[0]}, {about.unit}".replace(" on in ", " in "))
+            ax.set_ylabel(f"{about.title} on {self.axes[1]}, {about.unit}".replace(" on out ", " out "))
+            ax.set_title(f"What the shift costs: {about.title}")
+        return ax
+
+    def legend_names(self) -> list[str]:
+        """Return the names as the legend has them."""
+        known = np.isfinite(self.clean[:, 0] + self.shifted[:, 0])
+        return [name if k else f"{name}: not measured" for name, k in zip(self.names, known, strict=True)]
+
+    def _draw_diagonal(self, ax: Axes) -> None:
+        """Draw y = x where it crosses the picture; the points keep their own scales, which may lie far apart."""
+        limits = ax.get_xlim(), ax.get_ylim()
+        ends_ = np.array([min(limits[0][0], limits[1][0]), max(limits[0][1], limits[1][1])])
+        ax.plot(ends_, ends_, color=INK, linewidth=0.7, linestyle=(0, (2, 2)), zorder=1, scalex=False, scaley=False)
+        ax.set_xlim(max(0.0, limits[0][0]), limits[0][1])
+        ax.set_ylim(max(0.0, limits[1][0]), limits[1][1])
+
+
+def scatter(results: Sequence[Result], metric: str = "error") -> Figure:
+    """Draw a mark a model: clean or IID images to the right, shifted ones upwards.
+
+    Raises:
+        RobenchError: as :meth:`ShiftPoints.from_results`.
+    """
+    points = ShiftPoints.from_results(results, metric)
+    with style():
+        figure, axes = new_figure(COLUMN, 3.0)
+        ax = points.plot(axes[0, 0])
+        first = results[0].suite
+        said = f"{first.name}, {first.source} images · dashed: the shift costs nothing · lines: 95 % intervals"
+        finish(figure, ax, points.legend_names(), said)
+    return figure
+
+
+def _corrupted(metric: str) -> str:
+    return "mean_corruption_error" if metric == "error" else f"mean_{metric}"
+
+
+def _known(figure: Value | None) -> bool:
+    return figure is not None and figure.value is not None

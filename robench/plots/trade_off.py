@@ -1,0 +1,95 @@
+"""The trade-off between accuracy and robustness over the weight lambda of the second BatchNorm (Split BN, Figure 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from robench.errors import RobenchError
+from robench.plots.common import Array, ends, interval_words, provenance, same_suite
+from robench.plots.style import PAGE, axes_or_new, finish, look, new_figure, style
+from robench.results.labels import label, sentence
+from robench.results.schema import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FIGURES = ("clean_error", "mean_corruption_error")
+
+
+@dataclass(frozen=True)
+class TradeOff:
+    """One summary figure against lambda, a curve a method.
+
+    Args:
+        name: the summary figure.
+        curves: method -> float64 (points, 4): lambda, value, low, high, lambda rising, in the unit that is drawn.
+    """
+
+    name: str
+    curves: dict[str, Array]
+
+    @classmethod
+    def from_results(cls, results: Sequence[Result], name: str = "clean_error") -> TradeOff:
+        """Take the curves out of results of one suite whose models' cards have ``lambda`` (0: main BN, 1: auxiliary).
+
+        Results of one ``method`` (of the card) make one curve; results with no method make one together.
+
+        Raises:
+            RobenchError: different protocols, a card without lambda, or the same method and lambda twice.
+        """
+        same_suite(results)
+        rows: dict[str, dict[float, Array]] = {}
+        for result in results:
+            method, weight = str(result.model.card.get("method") or "models"), _weight(result)
+            if weight in rows.setdefault(method, {}):
+                raise RobenchError(
+                    f"Two results of method '{method}' have lambda {weight:g}; one is of {result.model.name}.",
+                    hint="Give one result for each lambda, or tell the methods apart in the models' cards.",
+                )
+            rows[method][weight] = np.concatenate([[weight], *ends([result.summary.get(name)], label(name))])
+        return cls(name, {method: np.stack([found[w] for w in sorted(found)]) for method, found in rows.items()})
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the curves with bands on ``ax`` and return it."""
+        with style():
+            ax = axes_or_new(ax)
+            for i, (method, points) in enumerate(self.curves.items()):
+                seen = look(i)
+                ax.fill_between(points[:, 0], points[:, 2], points[:, 3], color=seen.color, alpha=0.16, linewidth=0)
+                ax.plot(points[:, 0], points[:, 1], label=method, markeredgewidth=0, **seen._asdict())
+            ax.set_xlim(-0.03, 1.03)
+            ax.set_xlabel("λ (0: main BatchNorm, 1: auxiliary)")
+            ax.set_ylabel(label(self.name).axis)
+            ax.set_title(sentence(label(self.name).title))
+        return ax
+
+
+def tradeoff(results: Sequence[Result], names: Sequence[str] = FIGURES) -> Figure:
+    """Draw one panel a summary figure, lambda to the right.
+
+    Raises:
+        RobenchError: as :meth:`TradeOff.from_results`.
+    """
+    panels = [TradeOff.from_results(results, name) for name in names]
+    with style():
+        figure, axes = new_figure(PAGE, 2.5, 1, len(panels))
+        for ax, panel in zip(axes.flat, panels, strict=True):
+            panel.plot(ax)
+        said = provenance(results, "lower is better in both", interval_words(results, "bands"))
+        finish(figure, axes[0, 0], list(panels[0].curves), said)
+    return figure
+
+
+def _weight(result: Result) -> float:
+    weight = result.model.card.get("lambda")
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
+        raise RobenchError(
+            f"The card of {result.model.name} has no lambda between 0 and 1 (found {weight!r}).",
+            hint="Evaluate a model of two BatchNorms at several lambdas; its card then names lambda.",
+        )
+    return float(weight)

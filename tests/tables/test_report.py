@@ -1,0 +1,206 @@
+"""The report: its sentences against the figures, one file without the network, readable by machines too."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from robench import plots
+from robench.errors import RobenchError
+from robench.results.labels import label, model_names, shorten, show
+from robench.results.schema import Figure, Result
+from robench.tables.report import render_html, render_markdown
+
+
+def _digit_results() -> Any:
+    """Load the maker of results that the tests of plots have beside them."""
+    if "digit_results" not in sys.modules:
+        path = Path(__file__).parents[1] / "plots" / "digit_results.py"
+        spec = importlib.util.spec_from_file_location("digit_results", path)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules["digit_results"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules["digit_results"])
+    return sys.modules["digit_results"]
+
+
+class Page(HTMLParser):
+    """What a page holds: ids, links, addresses it would ask for, and whether its elements close in order."""
+
+    VOID = frozenset({"meta", "link", "br", "img", "hr"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.references: list[str] = []
+        self.addresses: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.ids += [found["id"]] if found.get("id") else []
+        for name in ("href", "xlink:href", "src"):
+            value = found.get(name)
+            if value is not None:
+                (self.references if value.startswith("#") else self.addresses).append(value)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def results() -> list[Result]:
+    maker = _digit_results()
+    return [maker.make("neighbours"), maker.make("bayes")]
+
+
+@pytest.fixture(scope="module")
+def comparison() -> dict[str, Any]:
+    found: dict[str, Any] = _digit_results().comparison("neighbours", "bayes")
+    return found
+
+
+@pytest.fixture(scope="module")
+def page(results: list[Result], comparison: dict[str, Any]) -> str:
+    pictures = {
+        "one": ("Error", "How to read it.", plots.to_bytes(plots.severity(results), "svg")),
+        "two": ("Again", "The same.", plots.to_bytes(plots.severity(results), "svg")),
+        "bits": ("Bitmap", "A bitmap.", plots.to_bytes(plots.corruptions(results), "png")),
+    }
+    return render_html(results, pictures, comparison)
+
+
+def test_the_page_stands_alone(page: str) -> None:
+    found = Page(page)
+    assert found.open == []
+    assert len(found.ids) == len(set(found.ids)), "two pictures share ids"
+    assert {reference[1:] for reference in found.references} <= set(found.ids)
+    assert all(address.startswith("data:") for address in found.addresses)
+    assert "<script" not in page
+    assert not re.search(r"url\((?!#)", page)
+    assert "@import" not in page
+
+
+def test_the_page_can_be_read_out(page: str) -> None:
+    assert '<html lang="en">' in page
+    assert page.count('<svg role="img" aria-label="Error"') == 1
+    assert 'alt="Bitmap"' in page
+    assert page.count('<th scope="row">') > 10
+    assert "prefers-color-scheme: dark" in page
+    assert "@media print" in page
+
+
+def test_the_first_sentence_says_who_by_how_much_and_whether_it_is_real(
+    results: list[Result], comparison: dict[str, Any]
+) -> None:
+    text = render_markdown(results, None, comparison)
+    values = [100 * (r.summary["mean_corruption_error"].value or 0) for r in results]
+    lead = text.splitlines()[2]
+    assert lead == (
+        "**neighbours is better than bayes under corruption: mean corruption error "
+        f"{values[0]:.2f} % against {values[1]:.2f} %. The difference is real.**"
+    )
+    found = comparison["differences"]["mean_corruption_error"]
+    assert found["significant"]
+    assert f"lower than bayes by {-100 * found['value']:.2f} points" in text
+    assert f"(95 % interval {-100 * found['high']:.2f} to {-100 * found['low']:.2f}, paired" in text
+
+
+def test_a_difference_that_is_not_real_is_not_called_better(results: list[Result], comparison: dict[str, Any]) -> None:
+    unsure = {"value": -0.001, "low": -0.01, "high": 0.008, "significant": False}
+    text = render_markdown(results, None, {**comparison, "differences": {"mean_corruption_error": unsure}})
+    assert text.splitlines()[2] == "**neighbours and bayes cannot be told apart under corruption.**"
+    assert "is better" not in text
+    assert "-0.10 points (95 % interval -1.00 to +0.80)" in text
+
+
+def test_the_order_of_the_two_does_not_change_who_is_better(results: list[Result]) -> None:
+    swapped = _digit_results().comparison("bayes", "neighbours")
+    assert "**neighbours is better than bayes" in render_markdown(results[::-1], None, swapped)
+
+
+def test_one_and_three_models_have_their_sentences(results: list[Result]) -> None:
+    assert "**neighbours: mean corruption error " in render_markdown(results[:1])
+    three = [*results, _digit_results().make("logistic", "third")]
+    lowest = min(three, key=lambda r: r.summary["mean_corruption_error"].value or 0)
+    assert f"**Of 3 models, {lowest.model.name} has the lowest mean corruption error" in render_markdown(three)
+
+
+def test_tables_hold_every_summary_and_condition_with_intervals(results: list[Result]) -> None:
+    text = render_markdown(results)
+    for result in results:
+        for name in ("clean_error", "mean_rms_calibration_error", "mean_brier"):
+            assert show(result.summary[name], name, interval=True).replace("**", "") in text.replace("**", "")
+        for figures in result.conditions.values():
+            assert show(figures["error"], "error", interval=True) in text.replace("**", "")
+    assert "| Noise: Gaussian noise |" in text
+
+
+def test_what_was_not_measured_is_said_and_never_filled(results: list[Result]) -> None:
+    lacking = results[1].model_copy(deep=True)
+    del lacking.conditions["contrast"]
+    lacking.summary["mean_brier"] = Figure(value=None, note="undefined for this data")
+    lacking.status = "partial"
+    lacking.suite.complete = False
+    lacking.failures = ["fog/3: logits are not finite"]
+    text = render_markdown([results[0], lacking])
+    row = next(line for line in text.splitlines() if line.startswith("| Digital: Contrast"))
+    assert row.split("|")[3].strip() == "not measured"
+    assert "undefined for this data" in text
+    assert "in part: 31 cells are finished" in text
+    assert "bayes: fog/3: logits are not finite" in text
+    assert "robench evaluate`: the same command again" in text
+
+
+def test_names_from_outside_are_escaped(results: list[Result]) -> None:
+    evil = results[0].model_copy(deep=True)
+    evil.model.name = "<script>alert(1)</script>|x"
+    evil.run.command = "robench evaluate --name '<img src=http://example.org>'"
+    picture = {"a": ('"><b>', "<i>caption</i>", plots.to_bytes(plots.severity([evil]), "svg"))}
+    text = render_html([evil], picture)
+    assert "<script" not in text
+    assert "<img src=http" not in text
+    assert "<i>" not in text
+    assert Page(text).open == []
+
+
+def test_runs_of_different_protocols_are_refused(results: list[Result]) -> None:
+    other = results[1].model_copy(deep=True)
+    other.suite.source = "published"
+    with pytest.raises(RobenchError, match="one protocol"):
+        render_html([results[0], other], {})
+    with pytest.raises(RobenchError, match="no result"):
+        render_markdown([])
+
+
+def test_names_are_told_apart_and_cut_in_the_middle(results: list[Result]) -> None:
+    same = [results[0], results[0], results[1].model_copy(deep=True)]
+    same[2].model.name = "neighbours"
+    names = model_names(same)
+    assert len(set(names)) == 3
+    assert all(name.startswith("neighbours (") for name in names)
+    assert shorten("abcdefghij", 7) == "abc…hij"
+    assert shorten("abc", 7) == "abc"
+
+
+def test_labels_know_prefixes_and_units() -> None:
+    assert label("clean_rms_calibration_error").axis == "clean RMS calibration error, %"
+    assert label("mean_error_noise").title == "mean error under noise corruptions"
+    assert label("mean_brier").axis == "Brier score under corruption (0 to 2)"
+    assert label("robust_accuracy").lower_is_better is False
+    assert label("something_new").factor == 1.0
+    assert show(Figure(value=0.12345, low=0.1, high=0.2), "error", interval=True) == "12.35 (10.00 to 20.00)"
