@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -9,10 +10,22 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
+from robench.data.base import Geometry
 from robench.errors import RobenchError, did_you_mean
 from robench.suites.base import Batch, Cell, OpenOptions, OpenSuite, Suite
 
-__all__ = ["Batch", "Cell", "OpenOptions", "OpenSuite", "Suite", "get", "names", "open_suite", "subset_indices"]
+__all__ = [
+    "Batch",
+    "Cell",
+    "OpenOptions",
+    "OpenSuite",
+    "Suite",
+    "fit_to_model",
+    "get",
+    "names",
+    "open_suite",
+    "subset_indices",
+]
 
 
 def names() -> list[str]:
@@ -56,7 +69,27 @@ def open_suite(name: str, data: str | Path | None = None, options: OpenOptions |
     module, _, function = SUITES[name][1].partition(":")
     opener = getattr(import_module(module), function)
     path = _downloaded(name) if data is None else Path(data).expanduser()
-    return cast(OpenSuite, opener(suite, path, options or OpenOptions()))
+    options = options or OpenOptions()
+    opened = opener(suite, path, options)
+    opened.reopen = lambda changed: open_suite(name, data, changed)
+    return cast(OpenSuite, opened)
+
+
+def fit_to_model(opened: OpenSuite, geometry: Geometry | None) -> OpenSuite:
+    """Return the suite with a model's own resize and crop, unless the user chose others when it was opened.
+
+    Photographs get the model's geometry instead of the protocol's; pictures that have their size already (arrays,
+    ImageNet-C) are at most scaled to the model's size, and never cropped.
+
+    Args:
+        opened: what :func:`open_suite` returned; anything else is returned as it is.
+        geometry: the model's, or None.
+    """
+    options = getattr(opened, "options", None)
+    reopen = getattr(opened, "reopen", None)
+    if geometry is None or reopen is None or options is None or options.geometry is not None:
+        return opened
+    return cast(OpenSuite, reopen(replace(options, geometry=geometry)))
 
 
 def _downloaded(name: str) -> Path | None:

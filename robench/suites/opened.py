@@ -121,6 +121,7 @@ class OpenedSuite:
             self.protocol["skip_corrupt"] = True
         self.skipped: dict[str, list[str]] = {}
         self.remarks: list[str] = []
+        self.reopen: Callable[[OpenOptions], Any] | None = None
         self._make_view = view
         self._last: tuple[Cell, View] | None = None
         self._resident: tuple[tuple[int, str], torch.Tensor] | None = None

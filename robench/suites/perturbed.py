@@ -76,6 +76,7 @@ class OpenedClips:
             self.protocol["skip_corrupt"] = True
         self.skipped: dict[str, list[str]] = {}
         self.remarks: list[str] = []
+        self.reopen: Callable[[OpenOptions], Any] | None = None
         self._make = clips
         self._last: tuple[Cell, Clips] | None = None
 

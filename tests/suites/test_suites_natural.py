@@ -85,6 +85,10 @@ def test_a_models_own_geometry_replaces_the_protocols(tmp_path: Path, photos: li
     opened = suites.open_suite("imagenet-a", tmp_path, OpenOptions(geometry=own))
     assert everything(opened, Cell("imagenet-a"))[0].shape[2:] == (96, 96)
     assert opened.protocol["geometry"] == own.record()
+    plain = suites.open_suite("imagenet-a", tmp_path)
+    assert suites.fit_to_model(plain, own).protocol == opened.protocol
+    assert suites.fit_to_model(plain, None) is plain
+    assert suites.fit_to_model(opened, Geometry(64, 64)) is opened  # the user's choice stays
 
 
 def test_imagenet_v2_maps_folder_numbers_not_their_order(tmp_path: Path, photos: list[np.ndarray]) -> None:
