@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 TITLES = {
     "clean_error": "clean error, %",
+    "clean_rms_calibration_error": "clean RMS calibration error, %",
+    "clean_ece": "clean ECE, %",
+    "clean_brier": "clean Brier score (0 to 2)",
     "mean_corruption_error": "mean corruption error, %",
     "mce": "mCE (AlexNet = 100)",
     "relative_mce": "relative mCE",

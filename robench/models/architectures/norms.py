@@ -1,0 +1,87 @@
+"""Normalisation layers of the papers: BatchNorm, dual BatchNorm (DuBN, split BatchNorm), DuBIN, and their routing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from robench.errors import RobenchError
+
+NORMS = ("bn", "dubn", "dubin", "splitbn")
+ROUTES = ("main", "auxiliary")
+
+Norm = Callable[[int], nn.Module]
+
+
+class DualBatchNorm(nn.Module):
+    """Two BatchNorms, statistics and affine parameters apart; ``route`` says which one is in use."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.main = nn.BatchNorm2d(channels)
+        self.auxiliary = nn.BatchNorm2d(channels)
+        self.route = "main"
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalise by the route in use."""
+        normalised: torch.Tensor = self.main(x) if self.route == "main" else self.auxiliary(x)
+        return normalised
+
+
+class DuBIN(nn.Module):
+    """AugMax's DuBIN: the first half of the channels InstanceNorm, shared by both routes, the rest dual BatchNorm."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.half = channels // 2
+        self.instance = nn.InstanceNorm2d(self.half, affine=True)
+        self.batch = DualBatchNorm(channels - self.half)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalise the two halves."""
+        first, second = x[:, : self.half], x[:, self.half :]
+        return torch.cat([self.instance(first.contiguous()), self.batch(second.contiguous())], dim=1)
+
+
+@contextmanager
+def routed(module: nn.Module, route: str) -> Iterator[None]:
+    """Send images through one route of all dual normalisations within; without any, nothing changes."""
+    if route not in ROUTES:
+        raise RobenchError(f"Unknown route '{route}'.", hint="Routes: main, auxiliary.")
+    dual = [part for part in module.modules() if isinstance(part, DualBatchNorm)]
+    before = [part.route for part in dual]
+    for part in dual:
+        part.route = route
+    try:
+        yield
+    finally:
+        for part, earlier in zip(dual, before, strict=True):
+            part.route = earlier
+
+
+def plain_norm(norm: str) -> Norm:
+    """Return the layer for every place that is not IBN-a's.
+
+    Raises:
+        RobenchError: an unknown normalisation.
+    """
+    if norm not in NORMS:
+        raise RobenchError(f"Unknown normalisation '{norm}'.", hint="Known: " + ", ".join(NORMS) + ".")
+    return nn.BatchNorm2d if norm == "bn" else DualBatchNorm
+
+
+def first_norm(norm: str, stage: int, stages: int) -> Norm:
+    """Return the layer for the first normalisation of a block: DuBIN in all stages but the last (IBN-a)."""
+    return DuBIN if norm == "dubin" and stage < stages - 1 else plain_norm(norm)
+
+
+def initialise(module: nn.Module) -> None:
+    """Draw convolutions by He's rule (fan-out, normal) and set the biases of linear layers to zero."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(part, nn.Linear):
+            nn.init.zeros_(part.bias)
