@@ -1,1 +1,60 @@
-"""metrics."""
+"""Figures of error, calibration and stability, as pure functions of arrays, and one stateful class for own loops.
+
+>>> from robench.metrics import ece
+>>> round(ece([0.9, 0.8, 0.6], [True, True, False]), 4)
+0.3
+
+Functions take numpy arrays or lists (those of whole batches torch tensors too) and are loaded when first used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_HOMES = {
+    "METRICS": "table",
+    "Metric": "table",
+    "StreamingMetrics": "streaming",
+    "adaptive_ece": "calibration",
+    "area_under_response_rate_accuracy": "selective",
+    "area_under_risk_coverage": "selective",
+    "bootstrap_cells": "statistics",
+    "brier_decomposition": "scores",
+    "brier_score": "scores",
+    "classification_figures": "streaming",
+    "classwise_ece": "calibration",
+    "corrupted_mean": "shift",
+    "debiased_ece": "calibration",
+    "ece": "calibration",
+    "flips_per_clip": "perturbation",
+    "frequency_weighted_map": "scores",
+    "generalisation_gap": "shift",
+    "holm": "comparison",
+    "interval": "statistics",
+    "mask_logits": "shift",
+    "maximum_calibration_error": "calibration",
+    "mcnemar": "comparison",
+    "mean_corruption_error": "corruption",
+    "overconfidence_gap": "calibration",
+    "per_image": "streaming",
+    "rank_intervals": "comparison",
+    "relative_mean_corruption_error": "corruption",
+    "reliability_diagram": "reliability",
+    "rms_calibration_error": "calibration",
+    "rms_calibration_error_all_bins": "calibration",
+    "soft_f1": "selective",
+    "softmax": "scores",
+    "sweep_ece": "calibration",
+    "top5_distance_per_clip": "perturbation",
+    "worst_of_k_error": "shift",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module 'robench.metrics' has no attribute '{name}'")
+    return getattr(import_module(f"robench.metrics.{_HOMES[name]}"), name)

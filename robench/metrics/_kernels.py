@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from robench.metrics._compile import compiled
 
 
-@njit(parallel=True, cache=True)
+@compiled(parallel=True)
 def replicate_cell(
     weights: Any, rows: Any, gap: Any, bins: Any, values: Any, binned: bool, bin_size: int, bin_count: int
 ) -> Any:

@@ -34,3 +34,30 @@ def holm(p: npt.ArrayLike) -> npt.NDArray[np.float64]:
     out = np.empty_like(adjusted)
     out[order] = adjusted
     return out
+
+
+def rank_intervals(
+    replicates: npt.ArrayLike, *, higher_is_better: bool = False, level: float = 0.95
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return (low, high) of each model's rank over paired replicates, (models,) each, 1 is the best.
+
+    Args:
+        replicates: (resamples, models) of one figure, every row from the same drawn images.
+        higher_is_better: direction of the figure.
+        level: of the interval.
+
+    Equal models share the mean of their ranks. Replicates with a NaN are left out; with none left, NaN.
+
+    Source: bootstrap of ranks, Goldstein and Spiegelhalter 1996, with percentile intervals.
+    """
+    from scipy.stats import rankdata
+
+    values = np.asarray(replicates, np.float64)
+    values = values[np.isfinite(values).all(axis=1)]
+    if not len(values):
+        nan = np.full(values.shape[1], np.nan)
+        return nan, nan
+    ranks = rankdata(-values if higher_is_better else values, axis=1)
+    tail = (1.0 - level) / 2.0
+    low, high = np.quantile(ranks, [tail, 1.0 - tail], axis=0)
+    return low, high

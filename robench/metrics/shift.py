@@ -1,0 +1,43 @@
+"""Figures over several test sets, and over a part of the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from robench.metrics.arrays import as_array
+
+Array = npt.NDArray[np.float64]
+
+
+def mask_logits(logits: Any, classes: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    """Return the columns of ``classes``, (n, len(classes)): argmax and softmax are then taken over them alone.
+
+    Source: hendrycks/imagenet-r and hendrycks/natural-adv-examples (200 of 1,000 logits).
+    """
+    return as_array(logits)[:, np.asarray(classes)]
+
+
+def corrupted_mean(values: npt.ArrayLike) -> Array:
+    """Return the plain mean over the last axis (cells): cAcc of accuracies, cECE of ECEs, uCE of errors.
+
+    Source: AutoLabel; for errors, the "mCE" that augmix prints on CIFAR-10-C.
+    """
+    return np.asarray(values, np.float64).mean(axis=-1)
+
+
+def generalisation_gap(iid: npt.ArrayLike, ood: npt.ArrayLike) -> Array:
+    """Return the mean over the last axis of ``ood`` minus ``iid``; for errors above 0 means worse under shift."""
+    return np.asarray(ood, np.float64).mean(axis=-1) - np.asarray(iid, np.float64)
+
+
+def worst_of_k_error(correct: npt.ArrayLike) -> float:
+    """Return the share of images that at least one of k variants gets wrong, from (k, n) booleans; NaN if n is 0.
+
+    Source: Engstrom et al. 2019 (spatial robustness, worst of k).
+    """
+    correct = np.asarray(correct, bool)
+    return float((~correct.all(axis=0)).mean()) if correct.shape[-1] else float("nan")

@@ -1,0 +1,145 @@
+"""One pass over probabilities or logits: accuracy, ECE, Brier score, NLL and more, batch by batch.
+
+:class:`StreamingMetrics` is for people's own loops: ``update`` per batch, ``compute`` at any time, ``merge`` for
+several processes. It keeps sums and 15 bins, so its memory does not grow with the number of images.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from robench.errors import RobenchError
+from robench.metrics.arrays import class_rows
+from robench.metrics.calibration import bin_index
+
+_SUMS = ("correct", "confidence", "nll", "brier", "brier_top_label")
+# Threads are joined once a block; on a busy machine that is what small blocks would wait for.
+_BLOCK = 1 << 16
+
+
+def per_image(values: Any, target: Any, *, logits: bool) -> dict[str, npt.NDArray[np.float64]]:
+    """Return ``correct`` (0 or 1), ``confidence``, ``nll`` (nats) and ``brier`` (0 to 2) of every image, (n,) float64.
+
+    Args:
+        values: (n, K) probabilities in [0, 1], or logits; numpy or torch, any float type.
+        target: int (n,).
+        logits: whether ``values`` are logits. It is never guessed from the values.
+
+    Raises:
+        RobenchError: shapes do not match, a target is out of range, or a value is NaN (or infinite).
+
+    The predicted class is the largest, the lowest index on a tie.
+    """
+    rows, labels = class_rows(values, target)
+    out = np.empty((len(rows), 4))
+    if len(rows):
+        _kernel(rows.dtype, logits)(rows, labels, out)
+        _refuse_not_finite(out, logits)
+    return dict(zip(("correct", "confidence", "nll", "brier"), out.T, strict=True))
+
+
+def classification_figures(values: Any, target: Any, *, logits: bool, bins: int = 15) -> dict[str, float]:
+    """Return the figures of :meth:`StreamingMetrics.compute` of whole arrays, read once; see :func:`per_image`."""
+    metrics = StreamingMetrics(bins=bins, logits=logits)
+    metrics.update(values, target)
+    return metrics.compute()
+
+
+class StreamingMetrics:
+    """Accuracy, error, ECE, maximum calibration error, Brier scores, NLL and over-confidence of a stream of batches.
+
+    Args:
+        bins: equal-width bins of confidence, with the edges of :func:`robench.metrics.calibration.ece`.
+        logits: whether batches are logits (else probabilities).
+    """
+
+    def __init__(self, *, bins: int = 15, logits: bool = False) -> None:
+        if bins < 1:
+            raise RobenchError(f"The number of bins must be at least 1; found {bins}.", hint="The usual number is 15.")
+        self.bins = bins
+        self.logits = logits
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every batch."""
+        self.images = 0
+        self.sums = np.zeros(len(_SUMS))
+        self.counts = np.zeros(self.bins, np.int64)
+        self.gaps = np.zeros(self.bins)
+
+    def update(self, values: Any, target: Any) -> None:
+        """Take a batch: (n, K) probabilities or logits and (n,) targets; nothing is taken if it raises.
+
+        Raises:
+            RobenchError: as :func:`per_image`.
+        """
+        rows, labels = class_rows(values, target)
+        taken = StreamingMetrics(bins=self.bins, logits=self.logits)
+        for start in range(0, len(rows), _BLOCK):
+            taken._add(per_image(rows[start : start + _BLOCK], labels[start : start + _BLOCK], logits=self.logits))
+        self.merge(taken)
+
+    def _add(self, found: dict[str, npt.NDArray[np.float64]]) -> None:
+        gap = found["confidence"] - found["correct"]
+        index = bin_index(found["confidence"], self.bins)
+        self.images += len(gap)
+        self.sums += [*(found[name].sum() for name in _SUMS[:4]), (gap * gap).sum()]
+        self.counts += np.bincount(index, minlength=self.bins)
+        self.gaps += np.bincount(index, weights=gap, minlength=self.bins)
+
+    def merge(self, other: StreamingMetrics) -> None:
+        """Add what another one has seen, for instance in another process.
+
+        Raises:
+            RobenchError: it has another number of bins.
+        """
+        if other.bins != self.bins:
+            raise RobenchError(
+                f"Cannot merge {other.bins} bins into {self.bins}.", hint="Make both with the same number of bins."
+            )
+        self.images += other.images
+        self.sums = self.sums + other.sums
+        self.counts = self.counts + other.counts
+        self.gaps = self.gaps + other.gaps
+
+    def compute(self) -> dict[str, float]:
+        """Return figures by name, as in :data:`robench.metrics.table.METRICS`, and ``accuracy``; NaN without images."""
+        names = ("accuracy", "error", "ece", "mce_calibration", "overconfidence_gap", "nll", "brier", "brier_top_label")
+        if self.images == 0:
+            return dict.fromkeys(names, math.nan)
+        mean = dict(zip(_SUMS, (self.sums / self.images).tolist(), strict=True))
+        used = self.counts > 0
+        return {
+            "accuracy": mean["correct"],
+            "error": 1.0 - mean["correct"],
+            "ece": float(np.abs(self.gaps).sum() / self.images),
+            "mce_calibration": float((np.abs(self.gaps[used]) / self.counts[used]).max()),
+            "overconfidence_gap": mean["confidence"] - mean["correct"],
+            "nll": mean["nll"],
+            "brier": mean["brier"],
+            "brier_top_label": mean["brier_top_label"],
+        }
+
+
+def _kernel(dtype: Any, logits: bool) -> Any:
+    from robench.metrics import _streaming_kernels as kernels
+
+    if logits:
+        return kernels.rows_from_logits64 if dtype == np.float64 else kernels.rows_from_logits32
+    return kernels.rows_from_probabilities64 if dtype == np.float64 else kernels.rows_from_probabilities32
+
+
+def _refuse_not_finite(out: npt.NDArray[np.float64], logits: bool) -> None:
+    wrong = ~np.isfinite(out[:, 3])
+    if not logits:
+        wrong |= (out[:, 1] > 1.001) | (out[:, 3] > 2.01)
+    if wrong.any():
+        what = "logits must be finite" if logits else "probabilities must lie in [0, 1]"
+        raise RobenchError(
+            f"{int(wrong.sum())} of {len(wrong)} rows are not valid (the first: row {int(wrong.argmax())}); {what}.",
+            hint="Check the model's output." if logits else "Give logits=True for logits; check the model's output.",
+        )
