@@ -85,14 +85,11 @@ def corruption(cell: Cell, options: OpenOptions) -> Transform:
     return transform
 
 
-def frost_record(options: OpenOptions) -> dict[str, str]:
-    """Return a checksum of the user's frost pictures, or nothing where the built-in textures are used."""
-    if options.frost_dir is None:
-        return {}
-    digest = hashlib.sha256()
-    for file in sorted(Path(options.frost_dir).iterdir()):
-        digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-    return {"frost": digest.hexdigest()}
+def frost_record(options: OpenOptions) -> dict[str, Any]:
+    """Return which frost pictures are overlaid: ours, with their version, or the user's, with their checksums."""
+    from robench.corruptions.frost import describe  # late: it imports torch
+
+    return {"frost": describe(options.frost_dir)}
 
 
 def open_published(suite: Suite, folder: Path, options: OpenOptions) -> OpenedSuite:

@@ -22,7 +22,6 @@ from robench.data.trees import Tree, join, open_tree
 from robench.data.video import decode_clip
 from robench.errors import RobenchError
 from robench.suites.base import Batch, Cell, OpenOptions, Source, Suite
-from robench.suites.corrupted import frost_record
 from robench.suites.opened import choose_cells, final_geometry, fit_to, sample
 from robench.suites.trees import find_conditions
 
@@ -243,7 +242,7 @@ def _open_generated(suite: Suite, clean: Images, options: OpenOptions, size: int
 
         return Clips(len(clean), frame_count(cell.condition, side), target, read)
 
-    protocol = {"clean": clean.checksum(), **frost_record(options)}
+    protocol = {"clean": clean.checksum()}
     return OpenedClips(replace(suite, cells=cells), "generated", clips, protocol, options, clean.classes)
 
 

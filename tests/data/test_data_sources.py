@@ -17,6 +17,7 @@ import pytest
 from robench.data import Geometry, open_images
 from robench.data.classes import imagenet_wnids, label_map
 from robench.data.encoded import EncodedImages
+from robench.data.hub import load_hub
 from robench.data.trees import TarTree
 from robench.errors import RobenchError
 
@@ -123,6 +124,29 @@ def test_the_hub_asks_for_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(RobenchError, match=r"pip install 'robench\[hub\]'"):
         open_images("hf:owner/name")
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_the_hub_is_read_through_datasets(
+    tmp_path: Path, jpegs: list[bytes], expected: np.ndarray, streaming: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    datasets = pytest.importorskip("datasets", reason="the optional package 'datasets' is not installed")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    info = {"info": {"features": {"image": {"_type": "Image"}, "label": {"names": WNIDS, "_type": "ClassLabel"}}}}
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    images = pa.array([{"bytes": data, "path": None} for data in jpegs], kind)
+    table = pa.table({"image": images, "label": pa.array([i // 4 for i in range(12)])})
+    (tmp_path / "hub" / "data").mkdir(parents=True)
+    table = table.replace_schema_metadata({"huggingface": json.dumps(info)})
+    pq.write_table(table, tmp_path / "hub" / "data" / "test-00000-of-00001.parquet")
+    opened = load_hub(
+        str(tmp_path / "hub"), streaming=streaming, limit=9 if streaming else None, geometry=Geometry(64, 48)
+    )
+    count = 9 if streaming else 12
+    assert np.array_equal(read_all(opened), expected[:count])
+    assert opened.labels.tolist() == [i // 4 for i in range(count)]
+    assert tuple(opened.classes) == WNIDS
 
 
 def test_pictures_do_not_depend_on_order_or_workers(folder: Path, expected: np.ndarray) -> None:
