@@ -130,8 +130,11 @@ def build_module(recipe: Recipe, method: Method, device: torch.device, world: di
     module = method.build()
     if module is None:
         from robench.models import architectures
+        from robench.training import imagenet
 
-        module = architectures.build(recipe.architecture, recipe.num_classes, recipe.norm)
+        ours = architectures.known(recipe.architecture)
+        build = architectures.build if ours else imagenet.build
+        module = build(recipe.architecture, recipe.num_classes, recipe.norm)
     if recipe.init is not None:
         load_init(module, recipe.init)
     if recipe.sync_bn and world.size > 1:

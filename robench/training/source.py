@@ -65,7 +65,7 @@ def open_split(part: DataPart, data: Path | None, split: str) -> Images:
     from robench.data import open_images
 
     geometry = None
-    if part.resized_crop is not None or part.dataset not in ("digits", "cifar10", "cifar100"):
+    if part.resized_crop is not None:
         from robench.data.base import Geometry
 
         geometry = Geometry(resize=round(part.size / 0.875), crop=part.size)

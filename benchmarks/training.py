@@ -1,0 +1,213 @@
+"""How fast the augmentation and the training loop are, beside Pillow a picture at a time and the bare network.
+
+    python benchmarks/training.py [--original DIR] [--device cuda] [--arch wrn-10-1]
+
+``--original`` is a checkout of google-research/augmix, whose operations then run in place of our list of Pillow calls.
+Prints images per second, the best of several repeats; the augmentation includes its random numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+from robench.training import augment
+from robench.training.augmix import ChainLaw, augmix
+from robench.training.loop import Trainer
+from robench.training.method import Batch
+from robench.training.recipe import DataPart
+
+SEVERITY, WIDTH = 3, 3
+PART = DataPart(dataset="benchmark", size=32, flip=True, pad=4)
+Operation = Callable[[Image.Image, float], Image.Image]
+
+
+def rate(work: Callable[[], Any], images: int, device: str = "cpu", seconds: float = 2.0) -> float:
+    """Return images per second: best of five blocks of ``work``, after a warm-up."""
+
+    def wait() -> None:
+        if device != "cpu":
+            torch.cuda.synchronize()
+
+    for _ in range(2):
+        work()
+    wait()
+    begun = time.perf_counter()
+    work()
+    wait()
+    repeats = max(1, round(seconds / 5 / (time.perf_counter() - begun)))
+    best = float("inf")
+    for _ in range(5):
+        begun = time.perf_counter()
+        for _ in range(repeats):
+            work()
+        wait()
+        best = min(best, (time.perf_counter() - begun) / repeats)
+    return images / best
+
+
+def pillow_operations() -> list[Operation]:
+    """Return AugMix's nine operations as Pillow calls, each drawing its own level and sign."""
+
+    def level() -> float:
+        return float(np.random.uniform(0.1, SEVERITY))
+
+    def sign() -> float:
+        return 1.0 if np.random.uniform() > 0.5 else -1.0
+
+    def warp(picture: Image.Image, matrix: tuple[float, ...]) -> Image.Image:
+        return picture.transform((32, 32), Image.Transform.AFFINE, matrix, resample=Image.Resampling.BILINEAR)
+
+    return [
+        lambda p, s: ImageOps.autocontrast(p),
+        lambda p, s: ImageOps.equalize(p),
+        lambda p, s: ImageOps.posterize(p, 4 - int(0.4 * level())),
+        lambda p, s: p.rotate(sign() * int(3 * level()), resample=Image.Resampling.BILINEAR),
+        lambda p, s: ImageOps.solarize(p, 256 - int(25.6 * level())),
+        lambda p, s: warp(p, (1, sign() * 0.03 * level(), 0, 0, 1, 0)),
+        lambda p, s: warp(p, (1, 0, 0, sign() * 0.03 * level(), 1, 0)),
+        lambda p, s: warp(p, (1, 0, sign() * int(level() * 32 / 30), 0, 1, 0)),
+        lambda p, s: warp(p, (1, 0, 0, 0, 1, sign() * int(level() * 32 / 30))),
+    ]
+
+
+def original_operations(checkout: Path) -> list[Operation]:
+    """Return the operations of a checkout of google-research/augmix."""
+    spec = importlib.util.spec_from_file_location("augmentations", checkout / "augmentations.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return list(module.augmentations)
+
+
+class PerImage(torch.utils.data.Dataset):
+    """AugMix as the published training script does it: a picture at a time, chains normalised, then mixed."""
+
+    def __init__(self, pictures: np.ndarray, operations: list[Operation], mixed: bool) -> None:
+        self._pictures = [Image.fromarray(one) for one in pictures]
+        self._operations, self._mixed = operations, mixed
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def __getitem__(self, number: int) -> torch.Tensor:
+        picture = self._pictures[number]
+        clean = self._tensor(picture)
+        weights = np.float32(np.random.dirichlet([1.0] * WIDTH))
+        chains = [self._tensor(self._chain(picture)) for _ in range(WIDTH)]
+        if not self._mixed:
+            return torch.stack([clean, *chains])
+        m = np.float32(np.random.beta(1.0, 1.0))
+        mixture = sum(float(w) * chain for w, chain in zip(weights, chains, strict=True))
+        return (1 - m) * clean + m * mixture
+
+    def _chain(self, picture: Image.Image) -> Image.Image:
+        for _ in range(np.random.randint(1, 4)):
+            picture = self._operations[np.random.randint(len(self._operations))](picture, SEVERITY)
+        return picture
+
+    @staticmethod
+    def _tensor(picture: Image.Image) -> torch.Tensor:
+        pixels = torch.from_numpy(np.asarray(picture).transpose(2, 0, 1).copy())
+        return (pixels.float() / 255 - 0.5) / 0.5
+
+
+def per_image_rates(pictures: np.ndarray, operations: list[Operation], mixed: bool) -> tuple[float, float]:
+    """Return images per second in this process, and through a loader with two workers."""
+    data = PerImage(pictures, operations, mixed)
+    torch.set_num_threads(1)
+    alone = rate(lambda: [data[i] for i in range(256)], 256)
+    loader = torch.utils.data.DataLoader(data, batch_size=128, num_workers=2, persistent_workers=True)
+    return alone, rate(lambda: [None for _ in loader], len(data), seconds=4.0)
+
+
+def make_batch(pictures: np.ndarray, device: str) -> Batch:
+    """Return the pictures as one batch on the device."""
+    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous().to(device)
+    index = torch.arange(len(pixels), device=device)
+    return Batch(pixels, index % 10, index, PART, seed=0, epoch=0)
+
+
+def batched(batch: Batch, mixed: bool) -> Callable[[], torch.Tensor]:
+    """Return our augmentation of the batch, random numbers included."""
+    law = ChainLaw(WIDTH, -1, SEVERITY)
+
+    def run() -> torch.Tensor:
+        stream = batch.stream("benchmark")
+        if mixed:
+            return augmix(batch.images, stream, law)
+        return augment.chains(batch.images, *law.draw(stream, 32))
+
+    return run
+
+
+def augmentation(pictures: np.ndarray, operations: list[Operation], device: str) -> None:
+    """Print the rates of AugMix (mixed) and of AugMax's un-mixed chains."""
+    for mixed, title in ((True, "AugMix"), (False, "AugMax chains (un-mixed)")):
+        alone, loader = per_image_rates(pictures, operations, mixed)
+        print(f"{title}: a picture at a time, one core {alone:,.0f}; two-worker loader {loader:,.0f}")
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            for size in (128, 512):
+                found = rate(batched(make_batch(pictures[:size], "cpu"), mixed), size)
+                print(f"  batched, {threads} threads, batch {size}: {found:,.0f}  ({found / alone:.1f} x one core, "
+                      f"{found / loader:.1f} x loader)")  # fmt: skip
+        if device != "cpu":
+            for size in (512, 4096):
+                many = np.concatenate([pictures] * (size // 512))
+                found = rate(batched(make_batch(many, device), mixed), size, device)
+                print(f"  batched, {torch.cuda.get_device_name()}, batch {size}: {found:,.0f}  ({found / alone:.0f} x)")
+
+
+def training(pictures: np.ndarray, arch: str, device: str) -> None:
+    """Print the loop's rate beside that of the bare forward and backward pass of as many images."""
+    from robench.training import distributed, recipes
+
+    torch.set_num_threads(2)
+    settings = [f"architecture={arch}", "epochs=1", "batch_size=128", "data.validation_split=null"]
+    settings += ["precision=bfloat16"] if device != "cpu" else []
+    for name, views in (("standard-digits", 1), ("augmix-digits", 3)):
+        recipe = recipes.load(name, settings)
+        trainer = Trainer(recipe, None, Path("unused"), torch.device(device), distributed.World(), True)
+        batch = make_batch(pictures[:128], device)
+        whole = rate(lambda t=trainer, b=batch: t._step(b, 1), 128, device, 4.0)
+        inputs = trainer.net.normalise(torch.cat([batch.images] * views))
+        labels = batch.labels.repeat(views)
+
+        def bare(t: Trainer = trainer, x: torch.Tensor = inputs, y: torch.Tensor = labels) -> None:
+            t.optimiser.zero_grad(set_to_none=True)
+            torch.nn.functional.cross_entropy(t.net.raw(x), y).backward()
+
+        alone = rate(bare, 128, device, 4.0)
+        print(f"training {name}, {arch}: {whole:,.0f} images/s, bare passes {alone:,.0f}, ratio {whole / alone:.2f}")
+
+
+def main() -> None:
+    """Run all and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--original", type=Path)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--arch", default="wrn-10-1")
+    options = parser.parse_args()
+    random = np.random.default_rng(0)
+    small = random.integers(0, 256, (512, 3, 8, 8)).astype(np.float32)
+    large = torch.nn.functional.interpolate(torch.from_numpy(small), (32, 32), mode="bicubic")
+    pictures = np.ascontiguousarray(large.clamp(0, 255).byte().permute(0, 2, 3, 1).numpy())
+    operations = pillow_operations() if options.original is None else original_operations(options.original)
+    print(f"python {sys.version.split()[0]}, torch {torch.__version__}, {torch.get_num_threads()} threads")
+    augmentation(pictures, operations, options.device)
+    training(pictures, options.arch, options.device)
+
+
+if __name__ == "__main__":
+    main()
