@@ -10,7 +10,7 @@ import numpy as np
 
 from robench.errors import RobenchError
 from robench.plots.common import Array, drawn_names, ends, interval_words, provenance, same_suite
-from robench.plots.style import COLUMN, FAINT, MUTED, axes_or_new, finish, look, new_figure, style
+from robench.plots.style import COLUMN, FAINT, axes_or_new, finish, look, new_figure, style
 from robench.results.labels import label, sentence, words
 from robench.results.schema import Result
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _GEOMETRY = frozenset({"translate", "rotate", "tilt", "scale", "shear"})
+_HEAD = 0.19  # height of a group's title in inches
 SUMMARY_OF = {"error": "mean_corruption_error", "flip_probability": "mfp", "top5_distance": "mt5d"}
 
 
@@ -91,7 +92,6 @@ class ConditionRows:
                 )
                 if not heading:
                     ax.axhspan(place - 0.5, place + 0.5, color=FAINT, alpha=0.28, linewidth=0)
-            self._mark_missing(ax, places)
             ax.set_yticks([])
             ax.grid(axis="y", visible=False)
             ax.set_ylim(max(place for place, _, _ in ticks) + 0.6, -0.6)
@@ -101,21 +101,25 @@ class ConditionRows:
 
     def height(self) -> float:
         """Return the height in inches that the rows need."""
-        row = 0.17 + 0.045 * max(0, len(self.names) - 2)
-        return 0.8 + row * (len(self.conditions) + len(self.groups))
+        return 0.8 + self._row() * len(self.conditions) + _HEAD * (len(self.groups) - 1) + 0.03 * len(self.groups)
+
+    def _row(self) -> float:
+        """Return the height of one condition in inches: every model has a lane of its own."""
+        return 0.17 + 0.045 * max(0, len(self.names) - 2)
 
     def _places(self) -> tuple[Array, list[tuple[float, str, bool]]]:
         """Return the y of every condition, and all texts at the left: (y, text, whether it heads a group)."""
         places, ticks, y = [], [], 0.0
+        head = _HEAD / self._row()
         for title, members in self.groups:
             if title:
-                ticks.append((y + 0.1, title, True))
-                y += 1.0
+                ticks.append((y - 0.5 + 0.55 * head, title, True))
+                y += head
             for name in members:
                 places.append(y)
                 ticks.append((y, words(name) if title else "Mean", False))
                 y += 1.0
-            y += 0.15
+            y += 0.03 / self._row()
         return np.array(places), ticks
 
     def _draw_model(self, ax: Axes, i: int, name: str, places: Array) -> None:
@@ -131,22 +135,20 @@ class ConditionRows:
             markeredgewidth=0,
             zorder=4,
         )
+        self._mark_missing(ax, places, seen.color, ~np.isfinite(self.values[i]))
 
-    def _mark_missing(self, ax: Axes, places: Array) -> None:
-        for column, place in enumerate(places):
-            lacking = [name for i, name in enumerate(self.names) if not np.isfinite(self.values[i, column])]
-            if lacking:
-                text = "not measured" if len(lacking) == len(self.names) else f"not measured: {', '.join(lacking)}"
-                ax.text(
-                    0.99,
-                    place,
-                    text if len(text) <= 48 else f"not measured: {len(lacking)} models",
-                    transform=ax.get_yaxis_transform(),
-                    ha="right",
-                    va="center",
-                    fontsize=5.5,
-                    color=MUTED,
-                )
+    def _mark_missing(self, ax: Axes, places: Array, color: str, missing: Array) -> None:
+        """Put a cross at the left end of the row, in the model's own lane, where nothing was measured."""
+        ax.plot(
+            np.full(int(missing.sum()), 0.012),
+            places[missing],
+            linestyle="",
+            marker="x",
+            markersize=3.5,
+            color=color,
+            transform=ax.get_yaxis_transform(),
+            zorder=4,
+        )
 
 
 def corruptions(results: Sequence[Result], metric: str = "error") -> Figure:
@@ -179,7 +181,8 @@ def _figure(rows: ConditionRows, results: Sequence[Result], title: str, said: st
         figure, axes = new_figure(COLUMN, rows.height() + 0.1)
         ax = rows.plot(axes[0, 0])
         figure.suptitle(title, x=0.02, ha="left", fontsize=8.5, fontweight="bold")
-        finish(figure, ax, rows.names, provenance(results, said, interval_words(results, "lines")))
+        missing = [] if np.isfinite(rows.values).all() else ["×: not measured"]
+        finish(figure, ax, rows.names, provenance(results, said, interval_words(results, "lines"), *missing))
     return figure
 
 

@@ -79,8 +79,9 @@ def fourier(maps: Sequence[FourierMap]) -> Figure:
             ax.set_axis_off()
         for ax, one in zip(axes.flat, maps, strict=False):
             picture = one.plot(ax, high=high)
-        for ax in axes[-1]:
+        for ax in axes.flat[max(0, len(maps) - columns) : len(maps)]:  # the lowest of each column
             ax.set_xlabel("cycles per image")
+            ax.tick_params(labelbottom=True)
         for ax in axes[:, 0]:
             ax.set_ylabel("cycles per image")
         figure.colorbar(picture, ax=axes, shrink=0.9 / rows if rows > 1 else 0.85, label="error, %", pad=0.02)

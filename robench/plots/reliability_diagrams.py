@@ -139,13 +139,13 @@ def reliability(results: Sequence[Result], levels: Sequence[str] = ("clean", "se
             if column:
                 axes[0, column].set_ylabel("")
                 axes[1, column].set_ylabel("")
-        drawn = "bars" if len(results) <= 3 else "intervals left out, the results have the"
+        few = len(results) <= 3
         said = provenance(
             results,
             f"{curves[0].share.shape[1]} equal bins of confidence",
             "dashed: as right as it is sure",
             "larger marks: more images",
-            interval_words(results, drawn),
+            interval_words(results, "bars") if few else "intervals left out, too many models",
         )
         finish(figure, axes[0, 0], curves[0].legend_names(), said)
     return figure

@@ -120,6 +120,7 @@ def finish(figure: Figure, axes: Axes, names: Sequence[str], note: str) -> None:
     The figure grows by what both need, so that the panels keep their size with two models and with twenty.
     """
     width, height = figure.get_size_inches()
+    note = note.replace(" %", "\u00a0%").replace("×: ", "×:\u00a0")  # these stay on one line
     lines = textwrap.wrap(note, int(width / COLUMN * 80))
     handles, labels = axes.get_legend_handles_labels()
     by_label = dict(zip(labels, handles, strict=True))

@@ -33,7 +33,7 @@ def legend_texts(figure: Figure) -> list[str]:
 
 def all_text(figure: Figure) -> str:
     axes = [text.get_text() for ax in figure.axes for text in (*ax.texts, ax.title, ax.xaxis.label, ax.yaxis.label)]
-    return "\n".join([*(text.get_text() for text in figure.texts), *axes])
+    return "\n".join([*(text.get_text() for text in figure.texts), *axes]).replace("\u00a0", " ")
 
 
 def assert_nothing_overlaps(figure: Figure) -> None:
@@ -141,7 +141,12 @@ def test_groups_know_sequences_and_unknown_conditions() -> None:
 def test_a_condition_that_was_not_measured_is_said() -> None:
     result = make("logistic")
     del result.conditions["contrast"]
-    assert "not measured: logistic" in all_text(plots.corruptions([result, make("bayes")]))
+    figure = plots.corruptions([result, make("bayes")])
+    crosses = [line for line in figure.axes[0].lines if line.get_marker() == "x" and len(np.asarray(line.get_xdata()))]
+    assert [line.get_color() for line in crosses] == [look(0).color]
+    assert len(np.asarray(crosses[0].get_ydata())) == 1
+    assert "×: not measured" in all_text(figure)
+    assert "not measured" not in all_text(plots.corruptions([make("bayes")]))
 
 
 def test_scatter_sets_clean_against_corrupted(results: list[Result]) -> None:
