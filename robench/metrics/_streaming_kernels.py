@@ -1,5 +1,7 @@
 """One read of every row: top class, confidence, probability of the target, sum of squares; compiled by numba.
 
+One thread reads as fast as the memory gives; more would only wait for each other on a busy machine.
+
 Sums may be taken in any order (so that they vectorise), but NaN keeps its meaning in them: a row's sum tells
 whether the row was finite.
 """
@@ -9,7 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import prange
 
 from robench.metrics._compile import compiled
 
@@ -61,8 +62,9 @@ def _exp_sums32(row: Any, largest: Any) -> Any:
 
     exp(x) = 2^k exp(r), |r| <= log(2) / 2, with the polynomial of Cephes' expf; below -87 it is about 1e-38.
     """
-    total, squares = 0.0, 0.0
+    total, squares, nans = 0.0, 0.0, 0
     for j in range(row.shape[0]):
+        nans += row[j] != row[j]
         x = max(row[j] - largest, np.float32(-87.0))
         k = np.floor(x * _LOG2E + np.float32(0.5))
         r = x - k * _LN2_HIGH - k * _LN2_LOW
@@ -77,7 +79,7 @@ def _exp_sums32(row: Any, largest: Any) -> Any:
         e = np.float64(q * power)
         total += e
         squares += e * e
-    return total, squares
+    return total, squares if nans == 0 else np.nan
 
 
 @compiled(fastmath=_SUM)
@@ -90,34 +92,34 @@ def _exp_sums64(row: Any, largest: Any) -> Any:
     return total, squares
 
 
-@compiled(parallel=True, nogil=True)
+@compiled(nogil=True)
 def rows_from_probabilities32(rows: Any, target: Any, out: Any) -> None:
     """Fill out (n, 4) with correct, confidence, nll and Brier score of each row of float32 probabilities."""
-    for i in prange(rows.shape[0]):
+    for i in range(rows.shape[0]):
         _fill_probabilities(rows[i], target[i], _largest32(rows[i]), out[i])
 
 
-@compiled(parallel=True, nogil=True)
+@compiled(nogil=True)
 def rows_from_probabilities64(rows: Any, target: Any, out: Any) -> None:
     """As :func:`rows_from_probabilities32`, of float64 probabilities."""
-    for i in prange(rows.shape[0]):
+    for i in range(rows.shape[0]):
         _fill_probabilities(rows[i], target[i], _largest64(rows[i]), out[i])
 
 
-@compiled(parallel=True, nogil=True)
+@compiled(nogil=True)
 def rows_from_logits32(rows: Any, target: Any, out: Any) -> None:
     """As :func:`rows_from_probabilities32`, of float32 logits."""
-    for i in prange(rows.shape[0]):
+    for i in range(rows.shape[0]):
         row, label = rows[i], target[i]
         largest = _largest32(row)
         total, squares = _exp_sums32(row, largest)
         _fill(row, label, largest, total, squares, out[i])
 
 
-@compiled(parallel=True, nogil=True)
+@compiled(nogil=True)
 def rows_from_logits64(rows: Any, target: Any, out: Any) -> None:
     """As :func:`rows_from_probabilities32`, of float64 logits."""
-    for i in prange(rows.shape[0]):
+    for i in range(rows.shape[0]):
         row, label = rows[i], target[i]
         largest = _largest64(row)
         total, squares = _exp_sums64(row, largest)
@@ -126,12 +128,15 @@ def rows_from_logits64(rows: Any, target: Any, out: Any) -> None:
 
 @compiled()
 def _fill(row: Any, label: int, largest: Any, total: float, squares: float, out: Any) -> None:
+    if not np.isfinite(largest):
+        squares = np.nan
     below = np.float64(row[label]) - np.float64(largest)
     nll = np.log(total) - below
     out[0] = 1.0 if row[label] == largest and _count_equal(row, label, largest) == 0 else 0.0
     out[1] = min(1.0, 1.0 / total)
     out[2] = nll
-    out[3] = max(0.0, squares / (total * total) - 2.0 * np.exp(-nll) + 1.0)
+    brier = squares / (total * total) - 2.0 * np.exp(-nll) + 1.0
+    out[3] = 0.0 if brier < 0.0 else brier
 
 
 @compiled()

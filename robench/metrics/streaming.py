@@ -17,7 +17,6 @@ from robench.metrics.arrays import class_rows
 from robench.metrics.calibration import bin_index
 
 _SUMS = ("correct", "confidence", "nll", "brier", "brier_top_label")
-# Threads are joined once a block; on a busy machine that is what small blocks would wait for.
 _BLOCK = 1 << 16
 
 
@@ -138,7 +137,7 @@ def _refuse_not_finite(out: npt.NDArray[np.float64], logits: bool) -> None:
     if not logits:
         wrong |= (out[:, 1] > 1.001) | (out[:, 3] > 2.01)
     if wrong.any():
-        what = "logits must be finite" if logits else "probabilities must lie in [0, 1]"
+        what = "logits must not be NaN or infinite" if logits else "probabilities must lie in [0, 1]"
         raise RobenchError(
             f"{int(wrong.sum())} of {len(wrong)} rows are not valid (the first: row {int(wrong.argmax())}); {what}.",
             hint="Check the model's output." if logits else "Give logits=True for logits; check the model's output.",

@@ -1,0 +1,235 @@
+"""Calibration errors beside torchmetrics, scikit-learn and plain loops, on random and adversarial confidences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import brier_score_loss
+from torchmetrics.functional.classification import binary_calibration_error
+
+from robench.metrics import calibration, reliability, scores, selective
+
+FUNCTIONS = [
+    calibration.rms_calibration_error,
+    calibration.rms_calibration_error_all_bins,
+    calibration.ece,
+    calibration.maximum_calibration_error,
+    calibration.adaptive_ece,
+    calibration.debiased_ece,
+    calibration.sweep_ece,
+    calibration.overconfidence_gap,
+    selective.area_under_risk_coverage,
+    selective.area_under_response_rate_accuracy,
+    selective.soft_f1,
+]
+
+
+def _random(n: int = 5_037, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    confidence = rng.beta(4, 1.5, n)
+    return confidence, rng.random(n) < confidence**1.5
+
+
+def _cases() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    confidence, correct = _random()
+    coarse = np.round(confidence, 1)
+    return {
+        "random": (confidence, correct),
+        "ties": (coarse, correct),
+        "edges": (np.arange(16).repeat(20) / 15, np.arange(320) % 3 == 0),
+        "all right": (confidence, np.ones(len(confidence), bool)),
+        "all wrong": (confidence, np.zeros(len(confidence), bool)),
+        "certain": (np.ones(250), np.arange(250) % 4 == 0),
+        "zero": (np.zeros(120), np.zeros(120, bool)),
+        "fewer than bins": (confidence[:7], correct[:7]),
+        "one": (confidence[:1], correct[:1]),
+    }
+
+
+CASES = _cases()
+
+
+def _loop_ece(confidence: np.ndarray, correct: np.ndarray, bins: int = 15, largest: bool = False) -> float:
+    """Bin b holds b/B <= confidence < (b+1)/B, the last one 1.0 too."""
+    gaps = []
+    for b in range(bins):
+        inside = [(c, y) for c, y in zip(confidence, correct, strict=True) if b == min(int(c * bins), bins - 1)]
+        if inside:
+            gap = abs(np.mean([c for c, _ in inside]) - np.mean([y for _, y in inside]))
+            gaps.append((len(inside) / len(confidence), gap))
+    return max(g for _, g in gaps) if largest else sum(w * g for w, g in gaps)
+
+
+def _loop_rms(confidence: np.ndarray, correct: np.ndarray, last: bool) -> float:
+    """The published loop in plain words: bins of 100, remainder in the last, which is left out."""
+    pairs = sorted(zip(confidence, correct, strict=True), key=lambda pair: pair[0])
+    full = len(pairs) // 100
+    bounds = [(100 * i, 100 * (i + 1)) for i in range(full)] or [(0, 0)]
+    bounds[-1] = (bounds[-1][0], len(pairs))
+    total = 0.0
+    for start, stop in bounds if last else bounds[:-1]:
+        part = pairs[start:stop]
+        gap = np.mean([c for c, _ in part]) - np.mean([y for _, y in part])
+        total += len(part) / len(pairs) * gap**2
+    return float(np.sqrt(total))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_uniform_bins_equal_a_plain_loop(name: str) -> None:
+    confidence, correct = CASES[name]
+    assert calibration.ece(confidence, correct) == pytest.approx(_loop_ece(confidence, correct), rel=1e-9, abs=1e-12)
+    expected = _loop_ece(confidence, correct, largest=True)
+    assert calibration.maximum_calibration_error(confidence, correct) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("norm", "function"), [("l1", calibration.ece), ("max", calibration.maximum_calibration_error)]
+)
+def test_uniform_bins_equal_torchmetrics_off_the_edges(norm: str, function: object) -> None:
+    confidence, correct = CASES["random"]
+    reference = binary_calibration_error(torch.tensor(confidence), torch.tensor(correct).int(), 15, norm)
+    assert function(confidence, correct) == pytest.approx(float(reference), rel=1e-6)  # type: ignore[operator]
+
+
+def test_a_bin_holds_its_lower_edge_and_the_last_one_also_one() -> None:
+    assert list(calibration.bin_index(np.array([0.0, 0.5, 0.9999, 1.0]), 2)) == [0, 1, 1, 1]
+    assert list(calibration.bin_index(np.arange(16) / 15, 15)) == [*range(15), 14]
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if len(CASES[name][0]) >= 100 and name != "ties"])
+def test_rms_equals_the_published_loop(name: str) -> None:
+    confidence, correct = CASES[name]
+    for function, last in (
+        (calibration.rms_calibration_error, False),
+        (calibration.rms_calibration_error_all_bins, True),
+    ):
+        assert function(confidence, correct) == pytest.approx(_loop_rms(confidence, correct, last), rel=1e-9, abs=1e-12)
+
+
+def test_published_rms_drops_the_last_bin_and_is_undefined_below_one_bin() -> None:
+    confidence, correct = _random(150)
+    assert calibration.rms_calibration_error(confidence, correct) == 0.0
+    assert np.isnan(calibration.rms_calibration_error(confidence[:99], correct[:99]))
+    gap = abs(confidence.mean() - correct.mean())
+    assert calibration.rms_calibration_error_all_bins(confidence, correct) == pytest.approx(gap)
+
+
+def test_published_rms_ignores_the_most_confident_images() -> None:
+    confidence, correct = _random(10_000)
+    order = np.argsort(confidence)
+    flipped = correct.copy()
+    flipped[order[-100:]] ^= True
+    assert calibration.rms_calibration_error(confidence, flipped) == calibration.rms_calibration_error(
+        confidence, correct
+    )
+
+
+@pytest.mark.parametrize("name", ["random", "all right", "all wrong", "fewer than bins", "one"])
+def test_equal_count_bins_equal_a_plain_loop(name: str) -> None:
+    confidence, correct = CASES[name]
+    order = np.argsort(confidence, kind="stable")
+    l1, squared, n = 0.0, 0.0, 0
+    for part in np.array_split(order, min(15, len(order))):
+        gap, accuracy = confidence[part].mean() - correct[part].mean(), correct[part].mean()
+        l1 += len(part) / len(order) * abs(gap)
+        if len(part) > 1:
+            squared += len(part) * (gap**2 - np.var(correct[part], ddof=1) / len(part))
+            n += len(part)
+        assert np.isclose(accuracy, correct[part].mean())
+    assert calibration.adaptive_ece(confidence, correct) == pytest.approx(l1, rel=1e-9)
+    found = calibration.debiased_ece(confidence, correct)
+    assert np.isnan(found) if n == 0 else found == pytest.approx(np.sqrt(max(0, squared / n)), rel=1e-7)
+
+
+def test_debiasing_brings_a_calibrated_model_near_zero() -> None:
+    rng = np.random.default_rng(3)
+    plain, debiased = [], []
+    for _ in range(200):
+        confidence = rng.random(300)
+        correct = rng.random(300) < confidence
+        plain.append(calibration.adaptive_ece(confidence, correct) ** 2)
+        debiased.append(calibration.debiased_ece(confidence, correct) ** 2)
+    assert np.mean(debiased) < 0.35 * np.mean(plain)
+
+
+def test_sweep_stops_at_the_first_fall_of_accuracy() -> None:
+    confidence = np.linspace(0.1, 0.9, 6)
+    # Two bins: 1/3, 2/3 (rising); three bins: 1/2, 0, 1 (falling) - so two bins.
+    correct = np.array([1, 0, 0, 0, 1, 1], bool)
+    expected = calibration.adaptive_ece(confidence, correct, bins=2)
+    assert calibration.sweep_ece(confidence, correct) == pytest.approx(expected)
+    assert calibration.sweep_ece(confidence, correct[::-1]) == pytest.approx(abs(confidence.mean() - 0.5))
+
+
+def test_classwise_equals_torchmetrics_class_by_class() -> None:
+    rng = np.random.default_rng(1)
+    p, target = rng.dirichlet(np.ones(4), 900), rng.integers(0, 3, 900)  # class 3 never occurs
+    each = [
+        float(binary_calibration_error(torch.tensor(p[:, k]), torch.tensor(target == k).int(), 15)) for k in range(4)
+    ]
+    assert calibration.classwise_ece(p, target) == pytest.approx(np.mean(each), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_brier_decomposition_adds_up(name: str) -> None:
+    confidence, correct = CASES[name]
+    parts = scores.brier_decomposition(confidence, correct)
+    total = parts.reliability - parts.resolution + parts.uncertainty + parts.rest
+    expected = brier_score_loss(correct, confidence, pos_label=True, labels=[False, True])
+    assert total == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def test_brier_decomposition_of_constant_bins_leaves_no_rest() -> None:
+    confidence = np.array([0.3, 0.8]).repeat(500)
+    parts = scores.brier_decomposition(confidence, np.arange(1000) % 2 == 0)
+    assert parts.rest == pytest.approx(0, abs=1e-12)
+    assert parts.reliability == pytest.approx(0.5 * 0.2**2 + 0.5 * 0.3**2)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+def test_no_image_gives_nan(function: object) -> None:
+    assert np.isnan(function(np.empty(0), np.empty(0, bool)))  # type: ignore[operator]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 400), st.integers(0, 10_000))
+def test_figures_stay_in_range_and_do_not_depend_on_the_order_of_rows(n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    confidence = rng.permutation(n) / n  # no ties
+    correct = rng.random(n) < 0.6
+    order = rng.permutation(n)
+    for function in FUNCTIONS:
+        value = function(confidence, correct)
+        again = function(confidence[order], correct[order])
+        assert (np.isnan(value) and np.isnan(again)) or value == pytest.approx(again, rel=1e-9, abs=1e-12)
+        assert np.isnan(value) or -1 <= value <= 1 + 1e-12
+
+
+def test_risk_coverage_equals_a_plain_loop() -> None:
+    confidence, correct = CASES["random"]
+    order = np.argsort(-confidence)
+    expected = np.mean([1 - correct[order[: k + 1]].mean() for k in range(len(order))])
+    assert selective.area_under_risk_coverage(confidence, correct) == pytest.approx(expected, rel=1e-9)
+
+
+def test_ties_share_their_risk_whatever_their_order() -> None:
+    confidence, correct = CASES["ties"]
+    order = np.random.default_rng(0).permutation(len(confidence))
+    first = selective.area_under_risk_coverage(confidence, correct)
+    assert first == pytest.approx(selective.area_under_risk_coverage(confidence[order], correct[order]), rel=1e-12)
+
+
+def test_reliability_diagram_agrees_with_ece_and_a_published_wilson_interval() -> None:
+    confidence, correct = CASES["random"]
+    diagram = reliability.reliability_diagram(confidence, correct)
+    weight = diagram.count / diagram.count.sum()
+    gap = np.where(diagram.count > 0, np.abs(diagram.confidence - diagram.accuracy), 0)
+    assert (weight * gap).sum() == pytest.approx(calibration.ece(confidence, correct))
+    from scipy.stats import binomtest
+
+    expected = binomtest(81, 263).proportion_ci(0.95, "wilson")
+    low, high = reliability.wilson_interval(np.array([81 / 263]), np.array([263]))
+    assert (low[0], high[0]) == pytest.approx((expected.low, expected.high), rel=1e-9)
