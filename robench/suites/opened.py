@@ -96,6 +96,7 @@ class OpenedSuite:
         protocol: what else belongs in the record.
         options: as given by the user.
         classes: class names by label, or None.
+        count: a cell's number of pictures, where it is known without making the view.
 
     Attributes:
         skipped: cell name -> messages of pictures left out (only with ``skip_corrupt``).
@@ -110,6 +111,7 @@ class OpenedSuite:
         protocol: dict[str, Any],
         options: OpenOptions,
         classes: Sequence[str] | None = None,
+        count: Callable[[Cell], int] | None = None,
     ) -> None:
         self.suite, self.source, self.options, self.classes = suite, source, options, classes
         self.protocol: dict[str, Any] = {"suite": suite.name, "version": suite.version, "source": source, **protocol}
@@ -123,12 +125,16 @@ class OpenedSuite:
         self.remarks: list[str] = []
         self.reopen: Callable[[OpenOptions], Any] | None = None
         self._make_view = view
+        self._count = count
         self._last: tuple[Cell, View] | None = None
         self._resident: tuple[tuple[int, str], torch.Tensor] | None = None
 
     def length(self, cell: Cell) -> int:
         """Return how many pictures the cell has."""
-        return len(self._view(cell).rows)
+        if self._count is None:
+            return len(self._view(cell).rows)
+        total = self._count(cell)
+        return total if self.options.limit is None else min(total, self.options.limit)
 
     def batches(
         self, cell: Cell, batch_size: int, *, start: int = 0, stop: int | None = None, device: str = "cpu"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +20,9 @@ from robench.data.find import open_images
 from robench.data.trees import Tree, join, open_tree
 from robench.data.video import decode_clip
 from robench.errors import RobenchError
-from robench.suites.base import Batch, Cell, OpenOptions, Source, Suite
-from robench.suites.opened import choose_cells, final_geometry, fit_to, sample
+from robench.suites.base import Cell, OpenOptions, Suite
+from robench.suites.clips import Clips, OpenedClips, difficulty
+from robench.suites.opened import choose_cells
 from robench.suites.trees import find_conditions
 
 if TYPE_CHECKING:
@@ -33,108 +33,6 @@ CIFAR_FRAMES = {"motion_blur": 21, "translate": 16}
 USUAL_FRAMES = 31
 SHORTER_SIDE, IMAGENET_SIDE = 256, 224
 _FINGERPRINTED = 16
-
-
-@dataclass(frozen=True)
-class Clips:
-    """The clips of one cell.
-
-    Args:
-        count: how many clips there are.
-        frames: frames of each.
-        target: int64 (count,), -1 where there are no labels.
-        read: gives clips (by their numbers) as a uint8 tensor (n, frames, 3, H, W) on a device.
-    """
-
-    count: int
-    frames: int
-    target: npt.NDArray[np.int64]
-    read: Callable[[npt.NDArray[np.int64], str], torch.Tensor]
-
-
-class OpenedClips:
-    """A -P suite; see :class:`robench.suites.base.OpenSuite`. All frames of a clip come in a row."""
-
-    def __init__(
-        self,
-        suite: Suite,
-        source: Source,
-        clips: Callable[[Cell], Clips],
-        protocol: dict[str, Any],
-        options: OpenOptions,
-        classes: Sequence[str] | None = None,
-    ) -> None:
-        self.suite, self.source, self.options, self.classes = suite, source, options, classes
-        self.protocol: dict[str, Any] = {"suite": suite.name, "version": suite.version, "source": source, **protocol}
-        self.protocol["difficulty"] = difficulty(options)
-        if options.limit is not None:
-            self.protocol["limit"] = options.limit
-        if source == "generated":
-            self.protocol["seed"] = options.seed
-        if options.skip_corrupt:
-            self.protocol["skip_corrupt"] = True
-        self.skipped: dict[str, list[str]] = {}
-        self.remarks: list[str] = []
-        self.reopen: Callable[[OpenOptions], Any] | None = None
-        self._make = clips
-        self._last: tuple[Cell, Clips] | None = None
-
-    def length(self, cell: Cell) -> int:
-        """Return how many clips the cell has."""
-        return len(sample(self._clips(cell).count, self.options.limit))
-
-    def batches(
-        self, cell: Cell, batch_size: int, *, start: int = 0, stop: int | None = None, device: str = "cpu"
-    ) -> Iterator[Batch]:
-        """Yield clips start..stop, as many whole clips at a time as fit ``batch_size`` frames (at least one)."""
-        clips = self._clips(cell)
-        self.skipped.pop(cell.name, None)
-        chosen = sample(clips.count, self.options.limit)[start:stop]
-        step = max(1, batch_size // clips.frames)
-        geometry = final_geometry(self.suite, self.options)
-        for first in range(0, len(chosen), step):
-            pixels, numbers = self._read(cell, clips, chosen[first : first + step], device)
-            if len(numbers) == 0:
-                continue
-            yield Batch(
-                fit_to(pixels.flatten(0, 1), geometry),
-                np.repeat(numbers, clips.frames),
-                np.repeat(clips.target[numbers], clips.frames),
-                np.tile(np.arange(clips.frames, dtype=np.int64), len(numbers)),
-            )
-
-    def _clips(self, cell: Cell) -> Clips:
-        if self._last is None or self._last[0] != cell:
-            self._last = (cell, self._make(cell))
-        return self._last[1]
-
-    def _read(
-        self, cell: Cell, clips: Clips, numbers: npt.NDArray[np.int64], device: str
-    ) -> tuple[torch.Tensor, npt.NDArray[np.int64]]:
-        import torch
-
-        try:
-            return clips.read(numbers, device), numbers
-        except CorruptImageError:
-            if not self.options.skip_corrupt:
-                raise
-        good, parts = [], []
-        for number in numbers:
-            try:
-                parts.append(clips.read(np.array([number]), device))
-            except CorruptImageError as error:
-                self.skipped.setdefault(cell.name, []).append(error.message)
-            else:
-                good.append(number)
-        return torch.cat(parts) if parts else torch.empty(0), np.array(good, np.int64)
-
-
-def difficulty(options: OpenOptions) -> int:
-    """Return the difficulty asked for (1, 2 or 3); published figures have 1."""
-    value = int(options.extra.get("difficulty", 1))
-    if value not in (1, 2, 3):
-        raise RobenchError(f"Difficulty is 1, 2 or 3; found {value}.", hint="Published figures have difficulty 1.")
-    return value
 
 
 def _file_name(condition: str, level: int) -> str:
@@ -267,12 +165,12 @@ def open_imagenet_p(suite: Suite, data: Path | None, options: OpenOptions) -> Op
             f"{data} lacks {', '.join(missing)}.",
             hint=f"Get the rest, or measure what is there: --corruption {','.join(places)}.",
         )
-    by_cell = {cell: places[name] for name, cell in names.items()}
+    listed = {cell: _list_clips(tree, places[name]) for name, cell in names.items()}
 
     def clips(cell: Cell) -> Clips:
-        return _mp4_clips(tree, by_cell[cell], IMAGENET_FRAMES.get(cell.condition, USUAL_FRAMES), options)
+        return _mp4_clips(tree, *listed[cell], IMAGENET_FRAMES.get(cell.condition, USUAL_FRAMES), options)
 
-    files = {cell.name: _fingerprint(tree, *_list_clips(tree, path)) for cell, path in by_cell.items()}
+    files = {cell.name: _fingerprint(tree, *found) for cell, found in listed.items()}
     suite = replace(suite, cells=tuple(names.values()))
     return OpenedClips(suite, "published", clips, {"files": files}, options, imagenet_wnids())
 
@@ -294,9 +192,7 @@ def _list_clips(tree: Tree, path: str) -> tuple[list[str], npt.NDArray[np.int64]
     return paths, np.array(labels, np.int64)
 
 
-def _mp4_clips(tree: Tree, path: str, frames: int, options: OpenOptions) -> Clips:
-    paths, labels = _list_clips(tree, path)
-
+def _mp4_clips(tree: Tree, paths: list[str], labels: npt.NDArray[np.int64], frames: int, options: OpenOptions) -> Clips:
     def one(number: int) -> npt.NDArray[np.uint8]:
         name = f"{tree.root}/{paths[number]}"
         try:

@@ -43,7 +43,7 @@ def _single(
         dataset="imagenet",
         num_classes=1000,
         cells=tuple(Cell(cell) for cell in dict.fromkeys((clean, *(cells or (name,))))),
-        summary=("gap",),
+        summary=("gap",) if name != clean else ("plain",),
         subset=subset,
         geometry=USUAL,
         paper=paper,

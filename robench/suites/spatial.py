@@ -13,8 +13,8 @@ import numpy.typing as npt
 from robench.data.find import open_images
 from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
+from robench.suites.clips import Clips, OpenedClips
 from robench.suites.opened import choose_cells
-from robench.suites.perturbed import Clips, OpenedClips
 
 if TYPE_CHECKING:
     import torch

@@ -112,7 +112,11 @@ class _Published:
         if self.clean is not None:
             protocol["clean"] = self.clean.checksum()
         suite = replace(self.suite, cells=self.cells)
-        return OpenedSuite(suite, "published", self._view, protocol, self.options, self.classes)
+        return OpenedSuite(suite, "published", self._view, protocol, self.options, self.classes, self._count)
+
+    def _count(self, cell: Cell) -> int:
+        """Return a cell's number of pictures without listing its thousand folders: all cells have the same."""
+        return len(self.clean if cell.severity is None and self.clean is not None else self.reference)
 
     def _view(self, cell: Cell) -> View:
         if cell.severity is None and self.clean is not None:

@@ -1,0 +1,120 @@
+"""What opened -P suites share: clips of frames, in whole clips a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from robench.data.decode import CorruptImageError
+from robench.errors import RobenchError
+from robench.suites.base import Batch, Cell, OpenOptions, Source, Suite
+from robench.suites.opened import final_geometry, fit_to, sample
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Clips:
+    """The clips of one cell.
+
+    Args:
+        count: how many clips there are.
+        frames: frames of each.
+        target: int64 (count,), -1 where there are no labels.
+        read: gives clips (by their numbers) as a uint8 tensor (n, frames, 3, H, W) on a device.
+    """
+
+    count: int
+    frames: int
+    target: npt.NDArray[np.int64]
+    read: Callable[[npt.NDArray[np.int64], str], torch.Tensor]
+
+
+class OpenedClips:
+    """A -P suite; see :class:`robench.suites.base.OpenSuite`. All frames of a clip come in a row."""
+
+    def __init__(
+        self,
+        suite: Suite,
+        source: Source,
+        clips: Callable[[Cell], Clips],
+        protocol: dict[str, Any],
+        options: OpenOptions,
+        classes: Sequence[str] | None = None,
+    ) -> None:
+        self.suite, self.source, self.options, self.classes = suite, source, options, classes
+        self.protocol: dict[str, Any] = {"suite": suite.name, "version": suite.version, "source": source, **protocol}
+        self.protocol["difficulty"] = difficulty(options)
+        if options.limit is not None:
+            self.protocol["limit"] = options.limit
+        if source == "generated":
+            self.protocol["seed"] = options.seed
+        if options.skip_corrupt:
+            self.protocol["skip_corrupt"] = True
+        self.skipped: dict[str, list[str]] = {}
+        self.remarks: list[str] = []
+        self.reopen: Callable[[OpenOptions], Any] | None = None
+        self._make = clips
+        self._last: tuple[Cell, Clips] | None = None
+
+    def length(self, cell: Cell) -> int:
+        """Return how many clips the cell has."""
+        return len(sample(self._clips(cell).count, self.options.limit))
+
+    def batches(
+        self, cell: Cell, batch_size: int, *, start: int = 0, stop: int | None = None, device: str = "cpu"
+    ) -> Iterator[Batch]:
+        """Yield clips start..stop, as many whole clips at a time as fit ``batch_size`` frames (at least one)."""
+        clips = self._clips(cell)
+        self.skipped.pop(cell.name, None)
+        chosen = sample(clips.count, self.options.limit)[start:stop]
+        step = max(1, batch_size // clips.frames)
+        geometry = final_geometry(self.suite, self.options)
+        for first in range(0, len(chosen), step):
+            pixels, numbers = self._read(cell, clips, chosen[first : first + step], device)
+            if len(numbers) == 0:
+                continue
+            yield Batch(
+                fit_to(pixels.flatten(0, 1), geometry),
+                np.repeat(numbers, clips.frames),
+                np.repeat(clips.target[numbers], clips.frames),
+                np.tile(np.arange(clips.frames, dtype=np.int64), len(numbers)),
+            )
+
+    def _clips(self, cell: Cell) -> Clips:
+        if self._last is None or self._last[0] != cell:
+            self._last = (cell, self._make(cell))
+        return self._last[1]
+
+    def _read(
+        self, cell: Cell, clips: Clips, numbers: npt.NDArray[np.int64], device: str
+    ) -> tuple[torch.Tensor, npt.NDArray[np.int64]]:
+        import torch
+
+        try:
+            return clips.read(numbers, device), numbers
+        except CorruptImageError:
+            if not self.options.skip_corrupt:
+                raise
+        good, parts = [], []
+        for number in numbers:
+            try:
+                parts.append(clips.read(np.array([number]), device))
+            except CorruptImageError as error:
+                self.skipped.setdefault(cell.name, []).append(error.message)
+            else:
+                good.append(number)
+        return torch.cat(parts) if parts else torch.empty(0), np.array(good, np.int64)
+
+
+def difficulty(options: OpenOptions) -> int:
+    """Return the difficulty asked for (1, 2 or 3); published figures have 1."""
+    value = int(options.extra.get("difficulty", 1))
+    if value not in (1, 2, 3):
+        raise RobenchError(f"Difficulty is 1, 2 or 3; found {value}.", hint="Published figures have difficulty 1.")
+    return value
