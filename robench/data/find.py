@@ -28,9 +28,9 @@ def open_images(
     Args:
         path: a folder or file in one of these forms, found out in this order: ``digits`` (the embedded digits);
             ``hf:OWNER/NAME`` (the Hugging Face hub); ``cifar-10-batches-py`` / ``cifar-100-python`` (or the archive,
-            or a folder that holds one); a folder saved by ``datasets``; Parquet files in the hub's layout; a pair
-            ``NAME_data.npy`` + ``NAME_labels.npy`` or ``images.npy`` + ``labels.npy``; WebDataset shards; one folder
-            per class, on the disk or in a tar.
+            or a folder that holds one); ``tiny-imagenet-200``; a folder saved by ``datasets``; Parquet files in the
+            hub's layout; a pair ``NAME_data.npy`` + ``NAME_labels.npy`` or ``images.npy`` + ``labels.npy``;
+            WebDataset shards; one folder per class, on the disk or in a tar.
         split: which part, where the form has parts: ``train``, ``validation`` or ``test``.
         dataset: the data set whose classes the labels are brought to by name or WordNet id (``imagenet``,
             ``cifar10``...); None: labels stay as the files have them.
@@ -50,7 +50,7 @@ def open_images(
 def _open(
     path: str | Path, split: str, classes: Sequence[str] | None, geometry: Geometry | None, workers: int | None
 ) -> AnyImages:
-    from robench.data import cifar, digits, hub, parquet, webdataset
+    from robench.data import cifar, digits, hub, parquet, tiny, webdataset
     from robench.data.folders import load_folders
 
     if str(path) == "digits":
@@ -62,6 +62,8 @@ def _open(
         raise RobenchError(f"{path} does not exist.", hint="Check the path, or get the set with 'robench data list'.")
     if cifar.find_layout(path):
         return cifar.load_cifar(path, split)
+    if root := tiny.find_tiny(path):
+        return tiny.load_tiny(root, split, geometry=geometry, workers=workers)
     if hub.is_saved(path):
         return hub.load_saved(path, split, geometry=geometry, workers=workers)
     if parquet.find_parquet(path, split):

@@ -212,6 +212,30 @@ def test_a_read_only_folder_is_said(server: Server, tmp_path: Path) -> None:
         fetch(server, tmp_path / "set.bin")
 
 
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """Let no file grow beyond 100 kB: the write fails as on a full disk."""
+    resource = pytest.importorskip("resource", reason="limits on files are Unix's")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_said_and_what_came_is_kept(server: Server, tmp_path: Path, small_disk: None) -> None:
+    with pytest.raises(RobenchError, match=r"Cannot write .*set\.bin\.part"):
+        fetch(server, tmp_path / "set.bin")
+    assert not (tmp_path / "set.bin").exists()
+
+
+def test_unpacking_onto_a_full_disk_leaves_nothing(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    archive = make_tar(tmp_path / "set.tar", [("a/b", BODY[:300_000])])
+    request.getfixturevalue("small_disk")
+    with pytest.raises(RobenchError, match="Cannot unpack"):
+        unpack([archive], tmp_path / "set")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["set.tar"]
+
+
 def test_a_place_that_is_no_folder_is_said(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RobenchError, match="Cannot write"):

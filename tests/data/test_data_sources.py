@@ -217,6 +217,31 @@ def test_links_in_a_tar_are_not_seen(folder: Path, tmp_path: Path) -> None:
     assert tree.files(WNIDS[0]) == [f"picture_{i:02d}.JPEG" for i in range(4)]
 
 
+def test_tiny_imagenet_finds_its_labels_in_the_table(tmp_path: Path, jpegs: list[bytes]) -> None:
+    root = tmp_path / "tiny-imagenet-200"
+    (root / "val" / "images").mkdir(parents=True)
+    (root / "wnids.txt").write_text("n02123045\nn01443537\n")
+    lines = []
+    for i, wnid in enumerate(["n02123045", "n01443537", "n02123045"]):
+        (root / "val" / "images" / f"val_{i}.JPEG").write_bytes(jpegs[i])
+        (root / "train" / wnid / "images").mkdir(parents=True, exist_ok=True)
+        (root / "train" / wnid / "images" / f"{wnid}_{i}.JPEG").write_bytes(jpegs[i])
+        lines.append(f"val_{i}.JPEG\t{wnid}\t0\t0\t62\t62\n")
+    (root / "val" / "val_annotations.txt").write_text("".join(lines))
+    images = open_images(tmp_path, geometry=Geometry((64, 64)))
+    assert images.classes == ("n01443537", "n02123045")
+    assert list(zip(images.files, images.labels.tolist(), strict=True)) == [
+        ("val_1.JPEG", 0),
+        ("val_0.JPEG", 1),
+        ("val_2.JPEG", 1),
+    ]
+    assert read_all(images).shape == (3, 64, 64, 3)
+    assert open_images(tmp_path, split="train").labels.tolist() == [0, 1, 1]
+    (root / "val" / "images" / "val_1.JPEG").unlink()
+    with pytest.raises(RobenchError, match=r"lacks 1 pictures .* such as val_1\.JPEG"):
+        open_images(tmp_path)
+
+
 def test_empty_and_missing_places_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(RobenchError, match="has no class folders"):
