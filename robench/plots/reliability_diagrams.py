@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+FEW = 10  # a bin of fewer images says next to nothing: it is drawn pale, and no line leads to it
+
 
 @dataclass(frozen=True)
 class ReliabilityCurves:
@@ -108,17 +110,21 @@ class ReliabilityCurves:
 
     def _draw_model(self, ax: Axes, i: int, name: str) -> None:
         seen = look(i)
-        filled = np.isfinite(self.accuracy[i])
-        x, y = self.confidence[i][filled], self.accuracy[i][filled]
-        ax.plot(x, y, color=seen.color, linestyle=seen.linestyle, linewidth=1.0, zorder=3)
         ax.plot([], [], label=self.legend_names()[i], markeredgewidth=0, **seen._asdict())
-        if not filled.any():
-            return
-        if len(self.names) <= 3:
-            spread = np.stack([y - self.low[i][filled], self.high[i][filled] - y]).clip(0)
-            ax.errorbar(x, y, spread, fmt="none", ecolor=seen.color, elinewidth=0.7, alpha=0.7, zorder=2)
-        size = 6 + 40 * np.sqrt(self.share[i][filled] / 100)
-        ax.scatter(x, y, s=size, color=seen.color, marker=seen.marker, linewidths=0, zorder=4, clip_on=False)
+        counts = np.nan_to_num(self.share[i]) * self.images[i] / 100
+        filled = np.isfinite(self.accuracy[i])
+        for inside, alpha in ((filled & (counts >= FEW - 0.5), 1.0), (filled & (counts < FEW - 0.5), 0.3)):
+            x, y = self.confidence[i][inside], self.accuracy[i][inside]
+            if not len(x):
+                continue
+            size = 6 + 40 * np.sqrt(self.share[i][inside] / 100)
+            ax.scatter(x, y, size, seen.color, seen.marker, linewidths=0, alpha=alpha, zorder=4, clip_on=False)
+            if alpha < 1:
+                continue
+            ax.plot(x, y, color=seen.color, linestyle=seen.linestyle, linewidth=1.0, zorder=3)
+            if len(self.names) <= 3:
+                spread = np.stack([y - self.low[i][inside], self.high[i][inside] - y]).clip(0)
+                ax.errorbar(x, y, spread, fmt="none", ecolor=seen.color, elinewidth=0.7, alpha=0.7, zorder=2)
 
 
 def reliability(results: Sequence[Result], levels: Sequence[str] = ("clean", "severity/5")) -> Figure:
@@ -144,7 +150,7 @@ def reliability(results: Sequence[Result], levels: Sequence[str] = ("clean", "se
             results,
             f"{curves[0].share.shape[1]} equal bins of confidence",
             "dashed: as right as it is sure",
-            "larger marks: more images",
+            f"larger marks: more images, pale ones: under {FEW}",
             interval_words(results, "bars") if few else "intervals left out, too many models",
         )
         finish(figure, axes[0, 0], curves[0].legend_names(), said)

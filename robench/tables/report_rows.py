@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from robench.results.labels import label, model_names, sentence, show, words
@@ -16,6 +16,9 @@ SUMMARIES = (
     "clean_rms_calibration_error", "mean_ece", "mean_ood_ece", "ece", "mean_brier", "mean_ood_brier", "brier",
     "mean_nll", "mean_ood_nll", "nll",
 )  # fmt: skip
+
+
+_PROTOCOL = {"clean": "Checksum of the clean images"}
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Table:
 def summary_table(results: Sequence[Result], comparison: Mapping[str, Any] | None) -> Table:
     """Return the headline figures, each with its interval, and the paired differences of a comparison."""
     differences = comparison["differences"] if comparison else {}
+    names = model_names(results)
     rows = []
     for name in SUMMARIES:
         figures = [result.summary.get(name) for result in results]
@@ -63,10 +67,10 @@ def summary_table(results: Sequence[Result], comparison: Mapping[str, Any] | Non
         row = _row(name, sentence(label(name).title), figures)
         found = differences.get(name)
         if found is not None and found.get("value") is not None:
-            row = Row(row.head, row.unit, row.entries, _difference(name, found), bool(found.get("significant")))
+            row = _by_difference(name, row, found, swapped=names[0] == comparison["b"] if comparison else False)
         rows.append(row)
     head = f"{comparison['a']} minus {comparison['b']}" if comparison and any(r.difference for r in rows) else ""
-    return Table(tuple(model_names(results)), (("", tuple(rows)),), head)
+    return Table(tuple(names), (("", tuple(rows)),), head)
 
 
 def conditions_table(results: Sequence[Result]) -> Table | None:
@@ -103,7 +107,7 @@ def protocol_table(results: Sequence[Result]) -> list[tuple[str, str]]:
         ("Data set", f"{first.suite.dataset}, {first.suite.num_classes} classes"),
         ("Intervals", f"{100 * statistics.level:g} %, {statistics.method}, {statistics.resamples:,} resamples, "
                       f"seed {statistics.seed}"),
-        *((sentence(key.replace("_", " ")), value) for key, value in _flat(first.suite.protocol)
+        *((_PROTOCOL.get(key, sentence(key.replace("_", " "))), value) for key, value in _flat(first.suite.protocol)
           if key not in ("suite", "version", "name", "source")),
     ]  # fmt: skip
 
@@ -133,19 +137,43 @@ def facts_table(results: Sequence[Result]) -> Table:
 
 def _row(name: str, head: str, figures: Sequence[Figure | None]) -> Row:
     about = label(name)
-    values = [figure.value for figure in figures if figure is not None and figure.value is not None]
-    best = None
-    if len(figures) > 1 and len(set(values)) > 1 and about.lower_is_better is not None:
-        best = min(values) if about.lower_is_better else max(values)
+    best = _standing_apart(figures, about.lower_is_better)
     entries = []
-    for figure in figures:
+    for i, figure in enumerate(figures):
         if figure is None or figure.value is None:
             entries.append(Entry("not measured" if figure is None else figure.note or "undefined"))
             continue
         known = figure.low is not None and figure.high is not None
         interval = f"{about.show(figure.low or 0.0)} to {about.show(figure.high or 0.0)}" if known else ""
-        entries.append(Entry(show(figure, name), interval, figure.value == best))
+        entries.append(Entry(show(figure, name), interval, i == best))
     return Row(head, about.unit, tuple(entries))
+
+
+def _standing_apart(figures: Sequence[Figure | None], lower_is_better: bool | None) -> int | None:
+    """Return which figure is better than all others with an interval that meets none of theirs, or None."""
+    known = [(i, f) for i, f in enumerate(figures) if f is not None and f.value is not None]
+    if len(known) < 2 or lower_is_better is None:
+        return None
+    best, figure = (min if lower_is_better else max)(known, key=lambda pair: pair[1].value or 0.0)
+    for i, other in known:
+        if None in (figure.low, figure.high, other.low, other.high):
+            return None
+        if i != best and max(figure.low or 0.0, other.low or 0.0) <= min(figure.high or 0.0, other.high or 0.0):
+            return None
+    return best
+
+
+def _by_difference(name: str, row: Row, found: Mapping[str, Any], *, swapped: bool) -> Row:
+    """Return the row with its paired difference, which also decides whether the better of the two is marked.
+
+    The difference is A minus B; ``swapped`` says that B stands first in the row.
+    """
+    real, lower = bool(found.get("significant")), label(name).lower_is_better
+    entries = row.entries
+    if len(entries) == 2 and lower is not None:
+        better = int(((found["value"] < 0) == lower) == swapped)
+        entries = tuple(replace(entry, best=real and i == better) for i, entry in enumerate(entries))
+    return replace(row, entries=entries, difference=_difference(name, found), real=real)
 
 
 def _difference(name: str, found: Mapping[str, Any]) -> Entry:

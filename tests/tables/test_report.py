@@ -130,7 +130,17 @@ def test_a_difference_that_is_not_real_is_not_called_better(results: list[Result
 
 def test_the_order_of_the_two_does_not_change_who_is_better(results: list[Result]) -> None:
     swapped = _digit_results().comparison("bayes", "neighbours")
-    assert "**neighbours is better than bayes" in render_markdown(results[::-1], None, swapped)
+    comparison = _digit_results().comparison("neighbours", "bayes")
+    for order, found, column in (
+        (results[::-1], swapped, 3),
+        (results[::-1], comparison, 3),
+        (results, swapped, 2),
+        (results, comparison, 2),
+    ):
+        text = render_markdown(order, None, found)
+        assert "**neighbours is better than bayes" in text
+        row = next(line for line in text.splitlines() if line.startswith("| Mean corruption error"))
+        assert [i for i, cell in enumerate(row.split("|")) if "**" in cell] == [column]
 
 
 def test_one_and_three_models_have_their_sentences(results: list[Result]) -> None:
@@ -204,3 +214,18 @@ def test_labels_know_prefixes_and_units() -> None:
     assert label("robust_accuracy").lower_is_better is False
     assert label("something_new").factor == 1.0
     assert show(Figure(value=0.12345, low=0.1, high=0.2), "error", interval=True) == "12.35 (10.00 to 20.00)"
+
+
+def test_only_what_stands_apart_is_marked_as_better(results: list[Result], comparison: dict[str, Any]) -> None:
+    close = results[0].model_copy(deep=True)
+    close.model.name = "close"
+    for figures in (close.summary, *close.conditions.values()):
+        for figure in figures.values():
+            figure.value = (figure.value or 0) * 1.0001
+    assert "**" not in "\n".join(line for line in render_markdown([results[0], close]).splitlines() if line[:1] == "|")
+    row = next(line for line in render_markdown(results).splitlines() if line.startswith("| Mean corruption error"))
+    assert row.split("|")[2].strip().startswith("**")
+    unsure = {"value": -0.3, "low": -0.9, "high": 0.1, "significant": False}
+    text = render_markdown(results, None, {**comparison, "differences": {"mean_corruption_error": unsure}})
+    row = next(line for line in text.splitlines() if line.startswith("| Mean corruption error"))
+    assert "**" not in row
