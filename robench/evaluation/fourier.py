@@ -1,0 +1,341 @@
+"""Fourier sensitivity: the error under every basis vector of the 2-d Fourier basis, and under low-pass filters.
+
+A basis vector U_ij is a real image of unit L2 norm whose centred spectrum stands on (i, j) and its mirror alone. A
+cell of the map is the error on clip(x + r v U_ij, 0, 1), images x in [0, 1], v the norm per channel, r = +-1 drawn
+for every image and channel. A frequency and its mirror have the same U_ij, so only one of the two is run.
+
+Source: Yin et al. 2019, section 3; basis and mirrors as google-research's ``freq_heatmap.py`` (whose random signs
+forget v; here v always counts).
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from robench.errors import RobenchError
+from robench.evaluation.progress import Progress, QuietProgress
+from robench.files import digest, write_json
+from robench.models.base import Model
+
+Frequency = tuple[int, int]
+_SAVE_EVERY = 10.0
+
+
+@dataclass(frozen=True)
+class FourierOptions:
+    """How a map is made.
+
+    Args:
+        norm: v, the L2 norm of the perturbation of each channel, images in [0, 1] (Yin et al.: 4 on CIFAR-10).
+        window: side of the centred square of lowest frequencies that is measured; None: all of them.
+        signs: draw r at random (else always +1).
+        seed: of the signs.
+        device: a torch device name.
+        bf16: run module and input in bfloat16; figures move a little, so it is recorded.
+        channels_last: memory layout of the input.
+        fold: fold batch norms into the convolutions before them.
+        compile: run the module through ``torch.compile``.
+        batch_size: images at a time.
+    """
+
+    norm: float = 4.0
+    window: int | None = None
+    signs: bool = True
+    seed: int = 0
+    device: str = "cpu"
+    bf16: bool = False
+    channels_last: bool = True
+    fold: bool = True
+    compile: bool = False
+    batch_size: int = 250
+
+
+def mirror(position: Frequency, size: Frequency) -> Frequency:
+    """Return the frequency with the same basis vector, in the centred map of this (height, width)."""
+    i, j = (((n - p) % n) if n % 2 == 0 else n - 1 - p for p, n in zip(position, size, strict=True))
+    return i, j
+
+
+def basis_vector(position: Frequency, size: Frequency) -> npt.NDArray[np.float64]:
+    """Return U_ij, (height, width), real, of unit norm; low frequencies in the centre, zero at (H // 2, W // 2).
+
+    With the angle t = 2 pi (k_y y / H + k_x x / W) it is (cos t - sin t) / sqrt(HW), and cos t / sqrt(HW) where a
+    frequency is its own mirror; the pair's lower position in reading order gives k.
+    """
+    other = mirror(position, size)
+    (i, j), (height, width) = min(position, other), size
+    y, x = np.arange(height)[:, None], np.arange(width)[None, :]
+    angle = 2 * np.pi * ((i - height // 2) * y / height + (j - width // 2) * x / width)
+    wave = np.cos(angle) if position == other else np.cos(angle) - np.sin(angle)
+    return wave / np.sqrt(height * width)
+
+
+def frequencies(size: Frequency, window: int | None = None) -> Iterator[Frequency]:
+    """Yield every frequency of the centred window once, of a mirrored pair the one that comes first."""
+    height, width = size
+    rows = _window(height, window)
+    columns = _window(width, window)
+    seen: set[Frequency] = set()
+    for i in rows:
+        for j in columns:
+            if mirror((i, j), size) not in seen:
+                seen.add((i, j))
+                yield i, j
+
+
+def _window(n: int, window: int | None) -> range:
+    if window is None or window >= n:
+        return range(n)
+    start = n // 2 - window // 2
+    return range(start, start + window)
+
+
+def fourier_map(
+    model: Model,
+    images: torch.Tensor,
+    target: npt.NDArray[np.int64],
+    options: FourierOptions,
+    *,
+    state: Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Measure the error under every basis vector and return the document that plots read.
+
+    Args:
+        model: the model.
+        images: uint8 (n, 3, H, W).
+        target: (n,) labels.
+        options: norm, signs, precision.
+        state: file that finished frequencies are kept in; there already: they are not run again.
+        progress: told how far it is.
+
+    Returns:
+        ``kind`` robench-fourier, ``model``, ``size`` (rows of the map), ``norm``, ``error`` (rows of fractions, low
+        frequencies in the centre), ``clean_error``, ``images``, ``options``.
+
+    Raises:
+        RobenchError: no images, a norm that is not positive, or a state of something else.
+    """
+    _check(images, target, options)
+    size = (int(images.shape[2]), int(images.shape[3]))
+    classify = Classifier(model, options)
+    labels = torch.as_tensor(target).to(options.device)
+    shown = images.to(options.device)
+    identity = digest({"model": model.hash, "options": _identity(options), "data": _data_digest(images, target)})
+    done = _read_state(state, identity)
+    wanted = list(frequencies(size, options.window))
+    progress, saved = progress or QuietProgress(), time.monotonic()
+    with progress:
+        progress.start(len(wanted) * len(images), sum(_key(f) in done for f in wanted) * len(images))
+        try:
+            for frequency in wanted:
+                if _key(frequency) in done:
+                    continue
+                done[_key(frequency)] = _error(
+                    classify, shown, labels, options, _perturbation(frequency, size, options, len(images))
+                )
+                progress.advance(len(images), f"frequency {_key(frequency)}")
+                if time.monotonic() - saved > _SAVE_EVERY:
+                    _write_state(state, identity, done)
+                    saved = time.monotonic()
+        finally:
+            _write_state(state, identity, done)
+    clean = _error(classify, shown, labels, options, None)
+    error = _whole_map(done, size, options.window)
+    return {
+        "kind": "robench-fourier",
+        "model": model.name,
+        "size": len(error),
+        "norm": options.norm,
+        "error": error.tolist(),
+        "clean_error": clean,
+        "images": len(images),
+        "options": asdict(options),
+    }
+
+
+def low_pass_curve(
+    model: Model,
+    images: torch.Tensor,
+    target: npt.NDArray[np.int64],
+    bandwidths: list[int],
+    options: FourierOptions,
+) -> dict[str, Any]:
+    """Return the error on images of which only the centred B x B square of the spectrum is left, for every B.
+
+    The result of the inverse transform is clipped to [0, 1]; an even B reaches one frequency further below zero
+    than above, and the real part is taken.
+
+    Returns:
+        ``kind`` robench-lowpass, ``model``, ``bandwidths``, ``error`` (fractions), ``images``.
+
+    Source: the split-BatchNorm paper, figure 5.
+    """
+    _check(images, target, options)
+    classify, labels = Classifier(model, options), torch.as_tensor(target).to(options.device)
+    error = []
+    for bandwidth in bandwidths:
+        wrong = 0
+        for start in range(0, len(images), options.batch_size):
+            x = images[start : start + options.batch_size].to(options.device).float() / 255.0
+            predicted = classify(low_pass(x, bandwidth))
+            wrong += int((predicted != labels[start : start + len(x)]).sum())
+        error.append(wrong / len(images))
+    return {
+        "kind": "robench-lowpass",
+        "model": model.name,
+        "bandwidths": list(bandwidths),
+        "error": error,
+        "images": len(images),
+    }
+
+
+def low_pass(x: torch.Tensor, bandwidth: int) -> torch.Tensor:
+    """Return float images (n, 3, H, W) in [0, 1] without the frequencies outside the centred square of this side.
+
+    Raises:
+        RobenchError: the side is not positive.
+    """
+    if bandwidth < 1:
+        raise RobenchError(f"A bandwidth must be at least 1; found {bandwidth}.", hint="Give sides like 4,8,16.")
+    height, width = x.shape[2:]
+    spectrum = torch.fft.fftshift(torch.fft.fft2(x), dim=(2, 3))
+    mask = torch.zeros(height, width, device=x.device)
+    rows, columns = _window(height, bandwidth), _window(width, bandwidth)
+    mask[rows.start : rows.stop, columns.start : columns.stop] = 1
+    return torch.fft.ifft2(torch.fft.ifftshift(spectrum * mask, dim=(2, 3))).real.clamp(0, 1)
+
+
+class Classifier:
+    """Predicted classes of float images in [0, 1], by a copy of the model made fast for inference."""
+
+    def __init__(self, model: Model, options: FourierOptions) -> None:
+        self._dtype = torch.bfloat16 if options.bf16 else torch.float32
+        self._format = torch.channels_last if options.channels_last else torch.contiguous_format
+        module: Any = model.module
+        if isinstance(module, torch.nn.Module):
+            module = copy.deepcopy(module).eval()
+            module = fold_batch_norms(module) if options.fold else module
+            module = module.to(options.device, self._dtype, memory_format=self._format)
+        self._module: Callable[[torch.Tensor], torch.Tensor] = torch.compile(module) if options.compile else module
+        mean, std = (
+            torch.tensor(v, device=options.device).reshape(1, 3, 1, 1)
+            for v in (model.preprocessing.mean, model.preprocessing.std)
+        )
+        self._mean, self._std = mean, std
+
+    @torch.inference_mode()
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the classes, (n,), of float32 images (n, 3, H, W)."""
+        normalised = (x - self._mean) / self._std
+        return self._module(normalised.to(self._dtype, memory_format=self._format)).float().argmax(dim=1)
+
+
+def fold_batch_norms(module: torch.nn.Module) -> torch.nn.Module:
+    """Return the module with batch norms folded into the convolutions before them, or as it is if it is not traceable.
+
+    Pre-activation networks have few such pairs, and gain little.
+    """
+    try:
+        from torch.fx.experimental.optimization import fuse
+
+        return fuse(module).eval()
+    except Exception:  # whatever the tracer cannot follow: control flow, custom modules
+        return module
+
+
+def _perturbation(
+    frequency: Frequency, size: Frequency, options: FourierOptions, count: int
+) -> Callable[[int, int], torch.Tensor]:
+    """Return a function from image numbers start..stop to their perturbations (n, 3, H, W)."""
+    wave = torch.from_numpy(options.norm * basis_vector(frequency, size)).float().to(options.device)
+
+    rng = np.random.Generator(np.random.Philox(key=[options.seed, frequency[0] * size[1] + frequency[1]]))
+    drawn = 2.0 * rng.integers(0, 2, (count, 3)) - 1.0 if options.signs else np.ones((count, 3))
+    signs = torch.from_numpy(drawn).float().to(options.device)[:, :, None, None]
+
+    def of(start: int, stop: int) -> torch.Tensor:
+        return signs[start:stop] * wave
+
+    return of
+
+
+def _error(
+    classify: Classifier,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    options: FourierOptions,
+    perturbation: Callable[[int, int], torch.Tensor] | None,
+) -> float:
+    wrong = 0
+    for start in range(0, len(images), options.batch_size):
+        x = images[start : start + options.batch_size].float() / 255.0
+        if perturbation is not None:
+            x = x.add(perturbation(start, start + len(x))).clamp_(0, 1)
+        wrong += int((classify(x) != labels[start : start + len(x)]).sum())
+    return wrong / len(images)
+
+
+def _whole_map(done: dict[str, float], size: Frequency, window: int | None) -> npt.NDArray[np.float64]:
+    rows, columns = _window(size[0], window), _window(size[1], window)
+    out = np.empty((len(rows), len(columns)))
+    for a, i in enumerate(rows):
+        for b, j in enumerate(columns):
+            own = _key((i, j))
+            out[a, b] = done[own if own in done else _key(mirror((i, j), size))]
+    return out
+
+
+def _key(frequency: Frequency) -> str:
+    return f"{frequency[0]},{frequency[1]}"
+
+
+def _identity(options: FourierOptions) -> dict[str, Any]:
+    """Return the options that change figures."""
+    return {name: getattr(options, name) for name in ("norm", "signs", "seed", "bf16", "fold", "channels_last")}
+
+
+def _data_digest(images: torch.Tensor, target: npt.NDArray[np.int64]) -> str:
+    import hashlib
+
+    return hashlib.sha256(images.cpu().contiguous().numpy().tobytes() + np.asarray(target).tobytes()).hexdigest()
+
+
+def _check(images: torch.Tensor, target: npt.NDArray[np.int64], options: FourierOptions) -> None:
+    if len(images) == 0 or len(images) != len(target):
+        raise RobenchError(
+            f"Fourier figures need images with labels; found {len(images)} images and {len(target)} labels.",
+            hint="Check the data folder and --limit.",
+        )
+    if not options.norm > 0:
+        raise RobenchError(f"The norm must be above 0; found {options.norm}.", hint="The usual one on CIFAR-10 is 4.")
+
+
+def _read_state(path: Path | None, identity: str) -> dict[str, float]:
+    if path is None or not path.exists():
+        return {}
+    try:
+        document = json.loads(path.read_text())
+        there, done = document["identity"], dict(document["done"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RobenchError(f"{path} cannot be read: {error}.", hint="Remove it, or choose another --out.") from error
+    if there != identity:
+        raise RobenchError(
+            f"{path} belongs to another model, data set or set of options.", hint="Choose another --out, or remove it."
+        )
+    return done
+
+
+def _write_state(path: Path | None, identity: str, done: dict[str, float]) -> None:
+    if path is not None:
+        write_json(path, {"kind": "robench-fourier-state", "identity": identity, "done": done})

@@ -1,0 +1,135 @@
+"""The Fourier basis beside numpy's transform of it, the map beside the naive loop, and resuming."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from robench.errors import RobenchError
+from robench.evaluation import fourier
+from robench.evaluation.fourier import FourierOptions, basis_vector, fourier_map, frequencies, low_pass, mirror
+from robench.models.base import Model, Preprocessing
+
+SIZES = [(8, 8), (5, 7), (6, 9)]
+OPTIONS = FourierOptions(norm=1.5, batch_size=16)
+
+
+def _by_transform(position: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+    """The published construction: a centred spectrum with one pair of conjugate entries, transformed back."""
+    spectrum = np.zeros(size, complex)
+    other = mirror(position, size)
+    spectrum[position], spectrum[other] = 0.5 + 0.5j, 0.5 - 0.5j
+    if other == position:
+        spectrum[position] = 1
+    return np.fft.ifft2(np.fft.ifftshift(spectrum)).real * np.sqrt(size[0] * size[1])
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_basis_equals_the_inverse_transform_and_has_unit_norm(size: tuple[int, int]) -> None:
+    for position in frequencies(size):
+        wave = basis_vector(position, size)
+        np.testing.assert_allclose(wave, _by_transform(position, size), atol=1e-12)
+        assert np.linalg.norm(wave) == pytest.approx(1)
+        np.testing.assert_array_equal(wave, basis_vector(mirror(position, size), size))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_frequency_is_run_once(size: tuple[int, int]) -> None:
+    run = list(frequencies(size))
+    covered = {p for f in run for p in (f, mirror(f, size))}
+    assert covered == {(i, j) for i in range(size[0]) for j in range(size[1])}
+    assert len({frozenset((f, mirror(f, size))) for f in run}) == len(run)
+
+
+def test_32_by_32_takes_514_passes_and_centres_the_mean() -> None:
+    assert sum(1 for _ in frequencies((32, 32))) == 514
+    assert np.ptp(basis_vector((16, 16), (32, 32))) == 0
+
+
+def _setting() -> tuple[Model, torch.Tensor, np.ndarray]:
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.BatchNorm2d(8), torch.nn.ReLU(),
+        torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(32, 4),
+    )  # fmt: skip
+    module[1].running_mean.normal_()
+    module[1].running_var.uniform_(0.5, 2)
+    model = Model("small", module.eval(), 4, Preprocessing((0.4, 0.5, 0.6), (0.2, 0.3, 0.25)), "hash-of-small")
+    images = torch.randint(0, 256, (40, 3, 6, 6), dtype=torch.uint8)
+    x = (images / 255 - torch.tensor([0.4, 0.5, 0.6]).view(1, 3, 1, 1)) / torch.tensor([0.2, 0.3, 0.25]).view(
+        1, 3, 1, 1
+    )
+    return model, images, module(x).argmax(1).numpy()
+
+
+def test_map_equals_the_naive_loop_over_all_frequencies() -> None:
+    model, images, target = _setting()
+    found = fourier_map(model, images, target, replace(OPTIONS, signs=False))
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (model.preprocessing.mean, model.preprocessing.std))
+    expected = np.empty((6, 6))
+    for i in range(6):
+        for j in range(6):
+            wave = torch.from_numpy(1.5 * _by_transform(min((i, j), mirror((i, j), (6, 6))), (6, 6))).float()
+            x = ((images / 255 + wave).clamp(0, 1) - mean) / std
+            expected[i, j] = (model.module(x).argmax(1).numpy() != target).mean()
+    np.testing.assert_allclose(found["error"], expected, atol=1 / 40 + 1e-9)
+    assert np.mean(np.array(found["error"]) == expected) > 0.95
+    assert found["clean_error"] == 0
+    assert expected.max() > 0
+
+
+def test_map_does_not_depend_on_the_batch_size_nor_on_folding() -> None:
+    model, images, target = _setting()
+    first = fourier_map(model, images, target, OPTIONS)["error"]
+    assert first == fourier_map(model, images, target, replace(OPTIONS, batch_size=7))["error"]
+    unfolded = fourier_map(model, images, target, replace(OPTIONS, fold=False))["error"]
+    np.testing.assert_allclose(first, unfolded, atol=1 / 40 + 1e-9)
+
+
+def test_a_stopped_map_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, images, target = _setting()
+    state, whole = tmp_path / "state.json", fourier_map(model, images, target, OPTIONS)
+    measured, original = [], fourier._error
+
+    def stops(*arguments: object) -> float:
+        measured.append(1)
+        if len(measured) == 8:
+            raise KeyboardInterrupt
+        return original(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fourier, "_error", stops)
+    with pytest.raises(KeyboardInterrupt):
+        fourier_map(model, images, target, OPTIONS, state=state)
+    assert len(json.loads(state.read_text())["done"]) == 7
+    assert fourier_map(model, images, target, OPTIONS, state=state) == whole
+    assert len(measured) == 8 + (20 - 7) + 1
+    with pytest.raises(RobenchError, match="another model"):
+        fourier_map(model, images, target, replace(OPTIONS, norm=2.0), state=state)
+
+
+def test_window_cuts_the_middle_out_of_the_whole_map() -> None:
+    model, images, target = _setting()
+    whole = np.array(fourier_map(model, images, target, OPTIONS)["error"])
+    part = fourier_map(model, images, target, replace(OPTIONS, window=3))["error"]
+    np.testing.assert_array_equal(part, whole[2:5, 2:5])
+
+
+def test_low_pass_keeps_the_mean_or_everything() -> None:
+    x = torch.rand(2, 3, 8, 8)
+    torch.testing.assert_close(low_pass(x, 8), x)
+    torch.testing.assert_close(low_pass(x, 1), x.mean((2, 3), keepdim=True).expand_as(x))
+    with pytest.raises(RobenchError):
+        low_pass(x, 0)
+
+
+def test_bad_input_is_refused() -> None:
+    model, images, target = _setting()
+    with pytest.raises(RobenchError, match="norm"):
+        fourier_map(model, images, target, replace(OPTIONS, norm=0.0))
+    with pytest.raises(RobenchError, match="labels"):
+        fourier_map(model, images, target[:5], OPTIONS)
