@@ -3,13 +3,14 @@
     python benchmarks/training.py [--original DIR] [--device cuda] [--arch wrn-10-1]
 
 ``--original`` is a checkout of google-research/augmix, whose operations then run in place of our list of Pillow calls.
-Prints images per second, the best of several repeats; the augmentation includes its random numbers.
+Prints images per second, the median of many calls (run it on a quiet machine); the augmentation includes its random numbers.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -31,8 +32,8 @@ PART = DataPart(dataset="benchmark", size=32, flip=True, pad=4)
 Operation = Callable[[Image.Image, float], Image.Image]
 
 
-def rate(work: Callable[[], Any], images: int, device: str = "cpu", seconds: float = 2.0) -> float:
-    """Return images per second: best of five blocks of ``work``, after a warm-up."""
+def rate(work: Callable[[], Any], images: int, device: str = "cpu", seconds: float = 1.5) -> float:
+    """Return images per second: the median over single calls of ``work`` for some seconds, after a warm-up."""
 
     def wait() -> None:
         if device != "cpu":
@@ -41,18 +42,14 @@ def rate(work: Callable[[], Any], images: int, device: str = "cpu", seconds: flo
     for _ in range(2):
         work()
     wait()
-    begun = time.perf_counter()
-    work()
-    wait()
-    repeats = max(1, round(seconds / 5 / (time.perf_counter() - begun)))
-    best = float("inf")
-    for _ in range(5):
+    took: list[float] = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(took) < 3:
         begun = time.perf_counter()
-        for _ in range(repeats):
-            work()
+        work()
         wait()
-        best = min(best, (time.perf_counter() - begun) / repeats)
-    return images / best
+        took.append(time.perf_counter() - begun)
+    return images / statistics.median(took)
 
 
 def pillow_operations() -> list[Operation]:
@@ -126,7 +123,7 @@ def per_image_rates(pictures: np.ndarray, operations: list[Operation], mixed: bo
     """Return images per second in this process, and through a loader with two workers."""
     data = PerImage(pictures, operations, mixed)
     torch.set_num_threads(1)
-    alone = rate(lambda: [data[i] for i in range(256)], 256)
+    alone = rate(lambda: [data[i] for i in range(64)], 64)
     loader = torch.utils.data.DataLoader(data, batch_size=128, num_workers=2, persistent_workers=True)
     return alone, rate(lambda: [None for _ in loader], len(data), seconds=4.0)
 
