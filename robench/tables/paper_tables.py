@@ -1,0 +1,158 @@
+"""A published table, with measured figures beside the printed ones, as text, Markdown, LaTeX, CSV or HTML."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+from collections.abc import Callable, Mapping
+
+from robench.errors import RobenchError, did_you_mean
+from robench.tables.measured import Measured
+from robench.tables.published import PaperTable
+
+Covered = Mapping[tuple[int, str], Measured]
+NOT_COVERED = "not measured"
+
+
+def render(table: PaperTable, covered: Covered | None, form: str) -> str:
+    """Return the table in a form.
+
+    Args:
+        table: the published table.
+        covered: measured figures by (row, column); None: the table as published.
+        form: ``terminal``, ``markdown``, ``latex``, ``csv`` or ``html``.
+
+    Raises:
+        RobenchError: no such form.
+    """
+    if form not in FORMS:
+        raise RobenchError(f"There is no form '{form}'.", hint=did_you_mean(form, FORMS))
+    return FORMS[form](table, covered)
+
+
+def _grid(table: PaperTable, covered: Covered | None) -> tuple[list[str], list[list[str]]]:
+    """Return the head and the rows as text; with results a cell reads ``printed; measured [low, high] (difference)``."""
+    head = ["", *[column["title"] for column in table.columns.values()]]
+    rows = [
+        [label, *[_cell(table, covered, i, j, column) for j, column in enumerate(table.columns)]]
+        for i, label in enumerate(table.labels())
+    ]
+    return head, rows
+
+
+def _cell(table: PaperTable, covered: Covered | None, i: int, j: int, column: str) -> str:
+    printed = table.cells[i][j]
+    if covered is None or not printed:
+        return printed
+    measured = covered.get((i, column))
+    return f"{printed}; {show(measured) if measured else NOT_COVERED}"
+
+
+def show(measured: Measured) -> str:
+    """Return ``12.03 [11.80, 12.26] (+0.83)``."""
+    interval = "" if measured.low is None else f" [{measured.low:.2f}, {measured.high:.2f}]"
+    return f"{measured.value:.2f}{interval} ({measured.difference:+.2f})"
+
+
+def _summary(table: PaperTable, covered: Covered | None) -> str:
+    unit = {"%": "in percent", "text": ""}.get(table.unit, f"in {table.unit}")
+    better = {"lower": "lower is better", "higher": "higher is better"}.get(table.direction, "")
+    text = ", ".join(part for part in (unit, better) if part)
+    if covered is None:
+        return text
+    cells = sum(bool(text) for line in table.cells for text in line)
+    reading = f"printed; measured [95 % interval] (difference): {len(covered)} of {cells} cells are measured"
+    return f"{text}. {reading}" if text else reading
+
+
+def _terminal(table: PaperTable, covered: Covered | None) -> str:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    head, rows = _grid(table, covered)
+    # An uncovered cell is grey and short here: forty times "not measured" hides what was measured.
+    drawn = Table(box=box.SIMPLE_HEAD, title=f"{table.source}\n{table.caption}", title_justify="left",
+                  caption=_summary(table, covered) + (". -: not measured" if covered is not None else ""),
+                  caption_justify="left", title_style="bold")  # fmt: skip
+    for i, title in enumerate(head):
+        drawn.add_column(title, justify="right" if i and table.unit != "text" else "left", no_wrap=not i)
+    for row in rows:
+        drawn.add_row(*[cell.replace(f"; {NOT_COVERED}", "; -").replace("; ", "\n") for cell in row])
+    console = Console(file=io.StringIO(), width=max(Console().width, 9 * len(head) + 30))
+    console.print(drawn)
+    output: io.StringIO = console.file  # type: ignore[assignment]
+    return output.getvalue()
+
+
+def _markdown(table: PaperTable, covered: Covered | None) -> str:
+    head, rows = _grid(table, covered)
+    align = ["---", *["---" if table.unit == "text" else "---:"] * (len(head) - 1)]
+    lines = [f"**{table.source}.** {table.caption} ({_summary(table, covered)}).", ""]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in (head, align, *rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _latex(table: PaperTable, covered: Covered | None) -> str:
+    head, rows = _grid(table, covered)
+    lines = [
+        "% needs \\usepackage{booktabs}",
+        "\\begin{table}",
+        f"\\caption{{{_tex(table.source)}. {_tex(table.caption)} ({_tex(_summary(table, covered))}).}}",
+        f"\\begin{{tabular}}{{l{('l' if table.unit == 'text' else 'r') * (len(head) - 1)}}}",
+        "\\toprule",
+        " & ".join(map(_tex, head)) + " \\\\",
+        "\\midrule",
+    ]
+    for i, row in enumerate(rows):
+        if i and table.rows[i].get("group") != table.rows[i - 1].get("group"):
+            lines.append("\\midrule")
+        lines.append(" & ".join(map(_tex, row)) + " \\\\")
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", "\\end{table}"]) + "\n"
+
+
+def _tex(text: str) -> str:
+    special = {"\\": "\\textbackslash{}", "%": "\\%", "&": "\\&", "_": "\\_", "#": "\\#", "$": "\\$", "{": "\\{"}
+    special |= {"}": "\\}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "±": "$\\pm$", "λ": "$\\lambda$",
+                "−": "$-$"}  # fmt: skip
+    return "".join(special.get(character, character) for character in text)
+
+
+def _csv(table: PaperTable, covered: Covered | None) -> str:
+    """As published: the file's own columns. With results: a line a cell, so that each number has its own field."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if covered is None:
+        writer.writerow(["row", *table.columns])
+        writer.writerows([label, *line] for label, line in zip(table.labels(), table.cells, strict=True))
+        return text.getvalue()
+    writer.writerow(["row", "column", "suite", "metric", "recipe", "published", "measured", "low", "high", "difference"])
+    for i, label in enumerate(table.labels()):
+        for j, column in enumerate(table.columns):
+            meaning, measured = table.meaning(i, column), covered.get((i, column))
+            figures = [measured.value, measured.low, measured.high, measured.difference] if measured else [None] * 4
+            shown = ["" if value is None else f"{value:.4f}" for value in figures]
+            writer.writerow([label, column, meaning.suite, meaning.metric, meaning.recipe, table.cells[i][j], *shown])
+    return text.getvalue()
+
+
+def _html(table: PaperTable, covered: Covered | None) -> str:
+    head, rows = _grid(table, covered)
+    caption = f"{table.source}. {table.caption} ({_summary(table, covered)})."
+    lines = ["<table>", f"<caption>{html.escape(caption)}</caption>", "<thead><tr>"]
+    lines += [f'<th scope="col">{html.escape(title)}</th>' for title in head]
+    lines.append("</tr></thead>\n<tbody>")
+    for label, *cells in rows:
+        body = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+        lines.append(f'<tr><th scope="row">{html.escape(label)}</th>{body}</tr>')
+    return "\n".join([*lines, "</tbody>", "</table>"]) + "\n"
+
+
+FORMS: dict[str, Callable[[PaperTable, Covered | None], str]] = {
+    "terminal": _terminal,
+    "markdown": _markdown,
+    "latex": _latex,
+    "csv": _csv,
+    "html": _html,
+}
