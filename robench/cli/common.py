@@ -99,8 +99,8 @@ def print_summary(results: list[Result], differences: dict[str, str] | None = No
     from rich.table import Table
 
     first = results[0]
-    title = f"{first.suite.name} ({first.suite.source}), 95 % intervals"
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold")
+    title = f"{first.suite.name} ({first.suite.source}), below each figure its 95 % interval"
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", padding=(0, 1))
     table.add_column("")
     for result in results:
         table.add_column(result.model.name, justify="right", overflow="fold")
@@ -108,7 +108,14 @@ def print_summary(results: list[Result], differences: dict[str, str] | None = No
         table.add_column("difference", justify="right")
     for name in HEADLINES:
         if any(name in result.summary for result in results):
-            cells = [show_figure(result.summary.get(name), name) for result in results]
-            extra = [differences.get(name, "-")] if differences else []
+            cells = [_two_lines(show_figure(result.summary.get(name), name)) for result in results]
+            extra = [_two_lines(differences.get(name, "-"))] if differences else []
             table.add_row(TITLES[name], *cells, *extra)
     Console().print(table)
+
+
+def _two_lines(text: str) -> str:
+    """Put a figure's interval on a line of its own, so that three columns fit an ordinary terminal."""
+    value, _, rest = text.partition(" (")
+    interval, _, star = rest.partition(")")
+    return f"{value}{star}\n[dim]{interval}[/dim]" if interval else value

@@ -1,0 +1,229 @@
+"""Loading: every form of file gives the same model; nothing runs code; what does not fit is named."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from robench.errors import RobenchError
+from robench.models import ensemble, load_model, preset, wrap
+from robench.models.architectures import build
+
+IMAGES = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="module")
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return build("wrn-10-1", 10).eval()
+
+
+@pytest.fixture(scope="module")
+def logits(network: nn.Module) -> torch.Tensor:
+    with torch.no_grad():
+        return network(IMAGES)
+
+
+def load(path: Path, **options: object) -> torch.Tensor:
+    model = load_model(str(path), **({"arch": "wrn-10-1", "num_classes": 10} | options))  # type: ignore[arg-type]
+    assert isinstance(model.module, nn.Module)
+    with torch.no_grad():
+        return model.module.eval()(IMAGES)
+
+
+@pytest.mark.parametrize(
+    "wrapping",
+    [
+        lambda s: s,
+        lambda s: {"state_dict": s, "epoch": 3, "optimizer": {"lr": 0.1}},
+        lambda s: {"model": {f"module.{k}": v for k, v in s.items()}},
+        lambda s: {"model_state_dict": {f"_orig_mod.{k}": v for k, v in s.items()}},
+        lambda s: {"state_dict": {f"model.{k}": v for k, v in s.items()}, "pytorch-lightning_version": "2.0"},
+        lambda s: {"net": {f"module._orig_mod.{k}": v for k, v in s.items()}, "acc": 93.1},
+        lambda s: {k: v for k, v in s.items() if not k.endswith("num_batches_tracked")},
+    ],
+    ids=["bare", "state_dict", "DataParallel", "compiled", "Lightning", "both prefixes", "old BatchNorm"],
+)
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".ckpt"])
+def test_every_wrapping_gives_the_same_model(
+    tmp_path: Path, network: nn.Module, logits: torch.Tensor, wrapping: object, suffix: str
+) -> None:
+    path = tmp_path / f"w{suffix}"
+    torch.save(wrapping(network.state_dict()), path)  # type: ignore[operator]
+    torch.testing.assert_close(load(path), logits)
+
+
+def test_containers_do_not_change_the_hash(tmp_path: Path, network: nn.Module, logits: torch.Tensor) -> None:
+    torch.save({"model": network.state_dict()}, tmp_path / "a.pth")
+    save_file({f"module.{k}": v for k, v in network.state_dict().items()}, tmp_path / "b.safetensors")
+    torch.testing.assert_close(load(tmp_path / "b.safetensors"), logits)
+    hashes = {load_model(str(tmp_path / n), arch="wrn-10-1", num_classes=10).hash for n in ("a.pth", "b.safetensors")}
+    assert len(hashes) == 1
+    other = {k: v + 1 if k == "head.bias" else v for k, v in network.state_dict().items()}
+    torch.save(other, tmp_path / "c.pth")
+    assert load_model(str(tmp_path / "c.pth"), arch="wrn-10-1", num_classes=10).hash not in hashes
+
+
+def test_averaged_weights_are_preferred_when_asked(tmp_path: Path, network: nn.Module, logits: torch.Tensor) -> None:
+    zero = {k: torch.zeros_like(v) for k, v in network.state_dict().items()}
+    torch.save({"state_dict": zero, "state_dict_ema": network.state_dict()}, tmp_path / "w.pth")
+    torch.testing.assert_close(load(tmp_path / "w.pth", ema=True), logits)
+    assert not torch.allclose(load(tmp_path / "w.pth"), logits)
+
+
+class _Hostile:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch {os.environ['ROBENCH_MARK']}",)
+
+
+def test_code_in_a_checkpoint_never_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mark = tmp_path / "ran"
+    monkeypatch.setenv("ROBENCH_MARK", str(mark))
+    torch.save({"state_dict": {"w": torch.zeros(1)}, "extra": _Hostile()}, tmp_path / "zip.pth")
+    (tmp_path / "raw.pth").write_bytes(pickle.dumps(_Hostile()))
+    for name in ("zip.pth", "raw.pth"):
+        with pytest.raises(RobenchError, match=r"without running code|no PyTorch checkpoint"):
+            load_model(str(tmp_path / name), arch="wrn-10-1", num_classes=10)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"<!DOCTYPE html><html>404</html>", b"PK\x03\x04 truncated", os.urandom(64)], ids=str
+)
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+def test_what_is_no_checkpoint_is_said(tmp_path: Path, content: bytes, name: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(RobenchError, match=name):
+        load_model(str(tmp_path / name), arch="wrn-10-1", num_classes=10)
+
+
+def test_a_truncated_checkpoint_is_said(tmp_path: Path, network: nn.Module) -> None:
+    path = tmp_path / "w.pth"
+    torch.save(network.state_dict(), path)
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(RobenchError, match="damaged"):
+        load_model(str(path), arch="wrn-10-1", num_classes=10)
+
+
+def test_weights_of_another_architecture_are_recognised(tmp_path: Path) -> None:
+    torch.save(build("resnet-20", 10).state_dict(), tmp_path / "w.pth")
+    with pytest.raises(RobenchError, match=r"(?s)do not fit wrn-10-1.*Missing: .*They look like resnet-20"):
+        load_model(str(tmp_path / "w.pth"), arch="wrn-10-1", num_classes=10)
+    with pytest.raises(RobenchError, match="looks like resnet-20: add --arch resnet-20"):
+        load_model(str(tmp_path / "w.pth"), num_classes=10)
+
+
+def test_a_wrong_number_of_classes_is_said(tmp_path: Path, network: nn.Module) -> None:
+    torch.save(network.state_dict(), tmp_path / "w.pth")
+    with pytest.raises(RobenchError, match="are for 10 classes, not 100"):
+        load_model(str(tmp_path / "w.pth"), arch="wrn-10-1", num_classes=100)
+
+
+def test_unknown_things_suggest_the_nearest() -> None:
+    with pytest.raises(RobenchError, match=r"No such file: gone\.pth"):
+        load_model("gone.pth", arch="wrn-10-1", num_classes=10)
+    with pytest.raises(RobenchError, match="digits/augmix"):
+        load_model("reference:digits/augmx")
+    with pytest.raises(RobenchError, match="Unknown kind of model 'tim:'"):
+        load_model("tim:resnet50")
+    with pytest.raises(RobenchError, match="cifar10"):
+        preset("cifar")
+    with pytest.raises(RobenchError, match="resnet-56"):
+        build("resnet-57", 10)
+
+
+def test_torchvision_and_timm_architectures_take_weights(tmp_path: Path) -> None:
+    from torchvision import models
+
+    torch.manual_seed(0)
+    theirs = models.get_model("squeezenet1_1", weights=None, num_classes=7).eval()
+    torch.save(theirs.state_dict(), tmp_path / "w.pth")
+    for arch in ("squeezenet1_1", "torchvision:squeezenet1_1"):
+        model = load_model(str(tmp_path / "w.pth"), arch=arch, num_classes=7)
+        image = torch.rand(1, 3, 64, 64)
+        with torch.no_grad():
+            torch.testing.assert_close(model.module(image), theirs(image))
+
+
+def test_programs_give_the_logits_of_their_module(tmp_path: Path, network: nn.Module, logits: torch.Tensor) -> None:
+    batch = torch.export.Dim("batch", min=2, max=64)
+    program = torch.export.export(network, (IMAGES,), dynamic_shapes=({0: batch},))
+    torch.export.save(program, tmp_path / "w.pt2")
+    torch.jit.trace(network, IMAGES).save(str(tmp_path / "w.pt"))
+    for name in ("w.pt2", "w.pt"):
+        model = load_model(str(tmp_path / name), num_classes=10)
+        with torch.no_grad():
+            torch.testing.assert_close(model.module(IMAGES), logits, rtol=1e-4, atol=1e-5)
+
+
+def test_onnx_networks_run(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed (pip install 'robench[onnx]')")
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (pip install 'robench[onnx]')")
+    helper = onnx.helper
+    graph = helper.make_graph(
+        [helper.make_node("GlobalAveragePool", ["x"], ["p"]), helper.make_node("Flatten", ["p"], ["y"])],
+        "mean",
+        [helper.make_tensor_value_info("x", 1, ["n", 3, 32, 32])],
+        [helper.make_tensor_value_info("y", 1, ["n", 3])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, tmp_path / "w.onnx")
+    found = load_model(str(tmp_path / "w.onnx"), num_classes=3).module(IMAGES)
+    torch.testing.assert_close(found, IMAGES.mean((2, 3)))
+
+
+def test_a_training_folder_and_a_reference_model_bring_their_normalisation() -> None:
+    model = load_model("reference:digits/augmix")
+    assert model.preprocessing.mean == (0.5, 0.5, 0.5)
+    assert model.preprocessing.origin == "card"
+    assert load_model("reference:digits/augmix", mean=(0, 0, 0)).preprocessing.origin == "option over card"
+    with pytest.raises(RobenchError, match=r"without card\.yaml"):
+        load_model(str(Path(__file__).parent))
+
+
+def test_functions_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from helper import K\nimport torch\n"
+        "def make():\n    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3072, K))\n"
+        "def bad():\n    raise ValueError('no weights')\n"
+        "def number():\n    return 3\n"
+    )
+    (tmp_path / "helper.py").write_text("K = 10\n")
+    assert load_model(f"python:{file}:make").num_classes == 10
+    for function, said in (("bad", "no weights"), ("number", "cannot be called"), ("gone", "has no function")):
+        with pytest.raises(RobenchError, match=said):
+            load_model(f"python:{file}:{function}", num_classes=10)
+    with pytest.raises(RobenchError, match="No such file"):
+        load_model("python:gone.py:make")
+
+
+def test_an_ensemble_is_the_mean_of_its_members() -> None:
+    torch.manual_seed(0)
+    a, b = (wrap(nn.Sequential(nn.Flatten(), nn.Linear(3072, 4)), mean=(0.5, 0.5, 0.5)) for _ in range(2))
+    with torch.no_grad():
+        normal = IMAGES - 0.5
+        probabilities = (torch.softmax(a.module(normal), 1) + torch.softmax(b.module(normal), 1)) / 2
+        found = torch.softmax(ensemble([a, b]).module(IMAGES), 1)
+        torch.testing.assert_close(found, probabilities)
+        mean = ensemble([a, b], how="mean-logit").module(IMAGES)
+        torch.testing.assert_close(mean, (a.module(normal) + b.module(normal)) / 2)
+    assert ensemble([a, b]).hash != ensemble([b, a]).hash
+    with pytest.raises(RobenchError, match="one number"):
+        ensemble([a, wrap(nn.Linear(3, 5))])
+    with pytest.raises(RobenchError, match="mean-prob"):
+        ensemble([a, b], how="vote")
+
+
+def test_a_zip_that_is_no_checkpoint(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "w.pth", "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    with pytest.raises(RobenchError, match=r"w\.pth"):
+        load_model(str(tmp_path / "w.pth"), arch="wrn-10-1", num_classes=10)
