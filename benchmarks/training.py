@@ -3,7 +3,8 @@
     python benchmarks/training.py [--original DIR] [--device cuda] [--arch wrn-10-1]
 
 ``--original`` is a checkout of google-research/augmix, whose operations then run in place of our list of Pillow calls.
-Prints images per second, the median of many calls (run it on a quiet machine); the augmentation includes its random numbers.
+Prints images per second, the median of many calls (run it on a quiet machine); the augmentation includes its random
+numbers.
 """
 
 from __future__ import annotations
