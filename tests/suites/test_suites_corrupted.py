@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import INDICES, WNIDS, darker, file_name, to_jpeg, write_cifar_c, write_classes, write_tree
+from published_layouts import INDICES, WNIDS, darker, file_name, to_jpeg, write_cifar_c, write_classes, write_tree
 
 from robench import suites
 from robench.corruptions.severities import BENCHMARK

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import INDICES, WNIDS, to_jpeg, write_classes
+from published_layouts import INDICES, WNIDS, to_jpeg, write_classes
 
 from robench import suites
 from robench.data import digits

@@ -9,8 +9,8 @@ import av
 import numpy as np
 import pytest
 import torch
-from conftest import INDICES, WNIDS, file_name, write_classes
 from PIL import Image
+from published_layouts import INDICES, WNIDS, file_name, write_classes
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import affine
 
