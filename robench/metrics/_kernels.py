@@ -37,7 +37,8 @@ def replicate_cell(
             continue
         per_bin = np.zeros(bin_count)
         full = total // bin_size
-        closed, filled, inside, squares = 0, 0, 0.0, 0.0
+        closed, inside, squares = 0, 0.0, 0.0
+        filled: Any = 0
         for i in range(n):
             left = np.int64(weights[b, rows[i]])
             if left == 0:
@@ -45,7 +46,7 @@ def replicate_cell(
             per_bin[bins[i]] += left * gap[i]
             while left > 0:
                 room = bin_size - filled if closed < full - 1 else left
-                take = min(left, room)
+                take: Any = min(left, room)
                 inside += take * gap[i]
                 filled += take
                 left -= take

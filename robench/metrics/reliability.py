@@ -16,7 +16,7 @@ _Z95 = 1.959963984540054
 class ReliabilityDiagram(NamedTuple):
     """Per bin: images, mean confidence, accuracy and its 95 % Wilson interval; NaN in empty bins."""
 
-    count: npt.NDArray[np.int64]
+    count: npt.NDArray[np.int64]  # type: ignore[assignment]  # hides tuple.count
     confidence: Array
     accuracy: Array
     low: Array

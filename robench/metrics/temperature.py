@@ -1,0 +1,127 @@
+"""Post-hoc calibration: temperature and vector scaling of logits, fitted on held-out images.
+
+Both minimise the mean negative log-likelihood over (n, K) logits and (n,) labels. Temperature scaling leaves the
+predicted class as it is; vector scaling may change it.
+
+Source: Guo et al. 2017, section 4.2.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from robench.errors import RobenchError
+from robench.metrics.arrays import class_rows
+
+Array = npt.NDArray[np.float64]
+_LOWEST, _HIGHEST = 1e-2, 1e2
+
+
+class Scaling(NamedTuple):
+    """Calibrated logits are ``scale * logits + bias``; scale is a number or (K,), bias (K,) or 0."""
+
+    scale: Array
+    bias: Array
+
+    @property
+    def temperature(self) -> float:
+        """One over the mean scale: the temperature of temperature scaling."""
+        return float(1.0 / np.mean(self.scale))
+
+
+def apply_scaling(scaling: Scaling, logits: Any) -> Array:
+    """Return the calibrated logits, float64 (n, K)."""
+    rows, _ = class_rows(logits, np.zeros(len(logits), np.int64))
+    return rows.astype(np.float64) * scaling.scale + scaling.bias
+
+
+def fit_temperature(logits: Any, target: Any) -> Scaling:
+    """Return the temperature scaling of least NLL, with T in 0.01 to 100.
+
+    The NLL is convex in 1 / T, so a bounded search finds the one minimum; where every image is right (or the NLL
+    falls without end) T lies at a bound.
+
+    Raises:
+        RobenchError: no images, shapes that do not match, or a target out of range.
+    """
+    from scipy.optimize import minimize_scalar
+
+    z, y = _fit_input(logits, target)
+    found = minimize_scalar(
+        lambda log_scale: _nll(z * np.exp(log_scale), y),
+        bounds=(np.log(1 / _HIGHEST), np.log(1 / _LOWEST)),
+        method="bounded",
+        options={"xatol": 1e-10, "maxiter": 500},
+    )
+    return Scaling(np.array(np.exp(found.x)), np.zeros(1))
+
+
+def fit_vector(logits: Any, target: Any) -> Scaling:
+    """Return the vector scaling of least NLL: one factor and one bias a class (2 K numbers), from L-BFGS.
+
+    It starts from temperature scaling, so its NLL on the images of the fit is not above that.
+
+    Raises:
+        RobenchError: as :func:`fit_temperature`.
+    """
+    from scipy.optimize import minimize
+
+    z, y = _fit_input(logits, target)
+    n, classes = z.shape
+    start = np.concatenate([np.full(classes, float(fit_temperature(z, y).scale)), np.zeros(classes)])
+
+    def loss(parameters: Array) -> tuple[float, Array]:
+        scale, bias = parameters[:classes], parameters[classes:]
+        log_p = _log_softmax(z * scale + bias)
+        residual = np.exp(log_p)
+        residual[np.arange(n), y] -= 1.0
+        gradient = np.concatenate([(residual * z).mean(axis=0), residual.mean(axis=0)])
+        return float(-log_p[np.arange(n), y].mean()), gradient
+
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000})
+    best = found.x if found.fun <= loss(start)[0] else start
+    return Scaling(best[:classes], best[classes:])
+
+
+FITS = {"temperature": fit_temperature, "vector": fit_vector}
+
+
+def scaled_columns(columns: dict[str, npt.NDArray[Any]], scaling: Scaling) -> dict[str, npt.NDArray[Any]]:
+    """Return a cell's columns as if the model put out calibrated logits; ``logits`` and ``target`` are needed."""
+    logits = apply_scaling(scaling, columns["logits"])
+    log_p = _log_softmax(logits)
+    p, rows, target = np.exp(log_p), np.arange(len(logits)), np.asarray(columns["target"])
+    predicted = logits.argmax(axis=1)
+    own = p[rows, target]
+    order = np.argsort(-logits, axis=1, kind="stable")[:, :5]
+    return columns | {
+        "logits": logits,
+        "predicted": predicted.astype(np.int32),
+        "confidence": p[rows, predicted],
+        "target_probability": own,
+        "nll": -log_p[rows, target],
+        "brier": (p * p).sum(axis=1) - 2.0 * own + 1.0,
+        "entropy": -(p * np.where(p > 0, log_p, 0.0)).sum(axis=1),
+        "top5": np.pad(order, ((0, 0), (0, 5 - order.shape[1])), constant_values=-1).astype(np.int32),
+    }
+
+
+def _fit_input(logits: Any, target: Any) -> tuple[Array, npt.NDArray[np.int64]]:
+    rows, labels = class_rows(logits, target)
+    if not len(rows):
+        raise RobenchError("A calibration cannot be fitted without images.", hint="Give held-out clean predictions.")
+    if not np.isfinite(rows).all():
+        raise RobenchError("Logits to fit on are NaN or infinite.", hint="Check the model's output.")
+    return rows.astype(np.float64), labels
+
+
+def _log_softmax(logits: Array) -> Array:
+    z = logits - logits.max(axis=1, keepdims=True)
+    return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+
+
+def _nll(logits: Array, target: npt.NDArray[np.int64]) -> float:
+    return float(-_log_softmax(logits)[np.arange(len(target)), target].mean())
