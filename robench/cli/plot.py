@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,8 @@ def register(app: typer.Typer) -> None:
     verb.command("tradeoff")(tradeoff)
     verb.command("fourier")(fourier)
     verb.command("lowpass")(lowpass)
-    verb.command("corruptions-gallery")(gallery)
+    if find_spec("robench.plots.gallery") is not None:
+        verb.command("corruptions-gallery")(gallery)
     app.add_typer(verb, name="plot")
 
 
@@ -150,7 +152,7 @@ def gallery(
     out: Path | None = OUT,
 ) -> int:
     """All corruptions at all severities on one picture."""
-    from robench.cli.gallery import corrupted_grid
+    from robench.cli.picture import corrupted_grid
     from robench.plots.gallery import gallery as draw
 
     return _write(draw(corrupted_grid(image, size=size, index=index, seed=seed)), out, "corruptions-gallery")

@@ -30,14 +30,16 @@ class FourierMap:
     Args:
         model: its name.
         error: float64 (H, W) in per cent; the lowest frequency is in the middle.
-        size: side of the images in pixels.
+        size: rows of the map; fewer than the images' own where only low frequencies were measured.
         norm: L2 norm of the perturbation in each channel, images in [0, 1].
+        images: how many images every frequency was tried on, where the document says so.
     """
 
     model: str
     error: Array
     size: int
     norm: float
+    images: int | None = None
 
     def plot(self, ax: Axes, *, low: float = 0.0, high: float = 100.0) -> Any:
         """Draw the map on ``ax`` with the given ends of the scale and return the picture, for a colour bar."""
@@ -63,9 +65,11 @@ def fourier(maps: Sequence[FourierMap]) -> Figure:
         raise RobenchError("There is no Fourier map to draw.", hint="Make one with `robench fourier`.")
     kinds = {(one.error.shape, one.size, one.norm) for one in maps}
     if len(kinds) > 1:
-        found = "; ".join(f"{m.model}: {m.size} pixels, norm {m.norm:g}, map {m.error.shape}" for m in maps)
+        found = "; ".join(
+            f"{m.model}: norm {m.norm:g}, {m.error.shape[0]} by {m.error.shape[1]} frequencies" for m in maps
+        )
         raise RobenchError(
-            f"These maps cannot share a scale: {found}.", hint="Draw maps of one size and norm together."
+            f"These maps cannot share a scale: {found}.", hint="Draw maps of one norm and one size together."
         )
     columns = min(4, len(maps))
     rows = -(-len(maps) // columns)
@@ -85,9 +89,11 @@ def fourier(maps: Sequence[FourierMap]) -> Figure:
         for ax in axes[:, 0]:
             ax.set_ylabel("cycles per image")
         figure.colorbar(picture, ax=axes, shrink=0.9 / rows if rows > 1 else 0.85, label="error, %", pad=0.02)
+        counts = sorted({one.images for one in maps if one.images is not None})
         said = (
-            f"error under noise of one frequency, L2 norm {maps[0].norm:g} a channel, {maps[0].size}-pixel images · "
-            "low frequencies in the middle · one scale for all"
+            f"error under noise of one frequency, L2 norm {maps[0].norm:g} a channel"
+            f"{' · ' + ' or '.join(f'{n:,}' for n in counts) + ' images' if counts else ''}"
+            " · low frequencies in the middle · one scale for all"
         )
         finish(figure, axes[0, 0], (), said)
     return figure
@@ -102,7 +108,8 @@ def read_fourier(path: str | Path) -> FourierMap:
     document = read_document(path, "robench-fourier", "robench fourier")
     try:
         error = np.array(document["error"], float)
-        found = FourierMap(str(document["model"]), 100 * error, int(document["size"]), float(document["norm"]))
+        images = None if document.get("images") is None else int(document["images"])
+        found = FourierMap(str(document["model"]), 100 * error, int(document["size"]), float(document["norm"]), images)
     except (KeyError, TypeError, ValueError) as problem:
         raise RobenchError(f"{path} is not a whole Fourier map: {problem}.", hint="Make it again.") from problem
     if error.ndim != 2 or not error.size or not np.nanmin(error) >= 0 or not np.nanmax(error) <= 1:

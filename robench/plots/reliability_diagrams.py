@@ -118,7 +118,7 @@ class ReliabilityCurves:
             if not len(x):
                 continue
             size = 6 + 40 * np.sqrt(self.share[i][inside] / 100)
-            ax.scatter(x, y, size, seen.color, seen.marker, linewidths=0, alpha=alpha, zorder=4, clip_on=False)
+            ax.scatter(x, y, size, seen.color, marker=seen.marker, linewidths=0, alpha=alpha, zorder=4, clip_on=False)
             if alpha < 1:
                 continue
             ax.plot(x, y, color=seen.color, linestyle=seen.linestyle, linewidth=1.0, zorder=3)

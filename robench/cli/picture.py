@@ -1,0 +1,79 @@
+"""One picture under every corruption at every severity, for ``robench plot corruptions-gallery``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robench.errors import RobenchError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+def corrupted_grid(
+    image: Path | None, *, size: int | None = None, index: int = 0, seed: int = 0
+) -> dict[str, npt.NDArray[np.uint8]]:
+    """Return corruption -> uint8 (5, H, W, 3), severities 1 to 5, in the benchmark's order; ``clean`` is (1, H, W, 3).
+
+    Args:
+        image: a picture; None: a digit of the embedded test set.
+        size: the shorter side is resized to it and the centre cropped; None: 224, for a digit 32.
+        index: the image's number, which the randomness depends on; also which digit.
+        seed: of the corruptions.
+
+    Raises:
+        RobenchError: the picture cannot be read, or there are not so many digits.
+    """
+    import numpy as np
+    import torch
+
+    from robench.corruptions import corrupt
+    from robench.corruptions.severities import BENCHMARK, EXTRA
+
+    clean = _digit(index, size) if image is None else _picture(image, size or 224)
+    batch = torch.from_numpy(clean).permute(2, 0, 1)[None].contiguous()
+    grid = {"clean": clean[None]}
+    for name in (*BENCHMARK, *EXTRA):
+        made = [corrupt(batch, name, severity, index=np.array([index]), seed=seed) for severity in range(1, 6)]
+        grid[name] = torch.cat(made).permute(0, 2, 3, 1).contiguous().numpy()
+    return grid
+
+
+def _digit(index: int, size: int | None) -> npt.NDArray[np.uint8]:
+    import numpy as np
+
+    from robench.data import digits
+
+    images = digits.load("test")
+    if index >= len(images):
+        raise RobenchError(
+            f"There are {len(images)} digits; number {index} is not among them.", hint="Take a lower one."
+        )
+    return _resized(images.read(np.array([index]))[0], size or digits.SIZE)
+
+
+def _picture(path: Path, size: int) -> npt.NDArray[np.uint8]:
+    import numpy as np
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as opened:
+            return _resized(np.asarray(opened.convert("RGB")), size)
+    except (OSError, UnidentifiedImageError) as problem:
+        raise RobenchError(f"Cannot read the picture {path}: {problem}.", hint="Give a PNG or JPEG file.") from problem
+
+
+def _resized(pixels: npt.NDArray[np.uint8], size: int) -> Any:
+    """Return (size, size, 3): the shorter side resized, the centre cropped, as ImageNet-C's pictures are made."""
+    import numpy as np
+    from PIL import Image
+
+    height, width = pixels.shape[:2]
+    scale = size / min(height, width)
+    picture = Image.fromarray(pixels)
+    if scale != 1:
+        picture = picture.resize((round(width * scale), round(height * scale)), Image.Resampling.BILINEAR)
+    left, top = (picture.width - size) // 2, (picture.height - size) // 2
+    return np.array(picture.crop((left, top, left + size, top + size)))
