@@ -198,7 +198,7 @@ def zoom_mean(images: Any, lows: Any, steps: Any, starts: Any, out: Any) -> None
                     total[x, c] += row[left, c] + right * (row[after, c] - row[left, c])
         for x in range(side):
             for c in range(3):
-                out[n, y, x, c] = np.uint8(min(total[x, c] * scale + np.float32(1e-3), np.float32(255.0)))
+                out[n, y, x, c] = np.uint8(min(total[x, c] * scale + np.float32(5e-5), np.float32(255.0)))
 
 
 @njit(cache=True, nogil=True)
@@ -215,7 +215,7 @@ def sample_reflected(picture: Any, dx: Any, dy: Any, out: Any) -> None:
             for c in range(3):
                 top = picture[y0, x0, c] + wx * (picture[y0, x1, c] - picture[y0, x0, c])
                 bottom = picture[y1, x0, c] + wx * (picture[y1, x1, c] - picture[y1, x0, c])
-                value = top + wy * (bottom - top) + np.float32(1e-3)
+                value = top + wy * (bottom - top) + np.float32(5e-5)
                 out[y, x, c] = np.uint8(min(max(value, np.float32(0.0)), np.float32(255.0)))
 
 

@@ -20,9 +20,9 @@ def gaussian_blur(images: torch.Tensor, params: tuple[float], stream: Stream) ->
     return gaussian_smooth(images, params[0])
 
 
-def gaussian_smooth(images: torch.Tensor, sigma: float) -> torch.Tensor:
+def gaussian_smooth(images: torch.Tensor, sigma: float, truncate_at: float = 4.0) -> torch.Tensor:
     """Return uint8 images blurred as scikit-image's ``gaussian`` does (float, edges repeated), truncated to bytes."""
-    taps = gaussian_taps(sigma)
+    taps = gaussian_taps(sigma, truncate_at)
     if len(taps) == 1:
         return images.clone()
     if images.device.type != "cpu":
@@ -48,9 +48,9 @@ def truncate(x: Array) -> npt.NDArray[np.uint8]:
     """Return values in 0..255 as bytes, truncated.
 
     A sum of taps over equal pixels falls short of their value by float32's rounding; the published generator sums
-    in float64 and hardly ever does, so what is within 1e-3 of a whole number is taken for it.
+    in float64 and hardly ever does, so what is within 5e-5 of a whole number is taken for it.
     """
-    return np.clip(x + np.float32(1e-3), 0, 255).astype(np.uint8)
+    return np.clip(x + np.float32(5e-5), 0, 255).astype(np.uint8)
 
 
 def defocus_blur(images: torch.Tensor, params: tuple[float, float], stream: Stream) -> torch.Tensor:

@@ -39,8 +39,10 @@ def elastic_transform(images: torch.Tensor, params: tuple[float, float, float], 
         from robench.corruptions._kernels import sample_reflected
 
         matrix = affine_matrix(height, width, moved[row])
-        straight = picture.astype(np.float32)
+        # For float64 OpenCV still places pixels in steps of 1/32, as the version that made the published files did.
+        straight = picture.astype(np.float64)
         turned = cv2.warpAffine(straight, matrix, (width, height), borderMode=cv2.BORDER_REFLECT_101)
+        turned = turned.astype(np.float32)
         dx, dy = (alpha * smooth(field) for field in fields[row])
         out = np.empty_like(picture)
         sample_reflected(turned, dx, dy, out)
@@ -72,9 +74,13 @@ def _smoother(height: int, width: int, sigma: float) -> Callable[[Array], Array]
     # A kernel wider than the picture leaves only its few slowest cosines.
     rows, columns = _low_rank(height, sigma), _low_rank(width, sigma)
 
+    across, down = (rows[0] * rows[1]).T.copy(), columns[0] * columns[1]
+    back = columns[0].T.copy()
+
     def smooth(field: Array) -> Array:
-        inner = (rows[0] * rows[1]).T @ field @ (columns[0] * columns[1])
-        return rows[0] @ inner @ columns[0].T
+        # einsum stays out of BLAS, whose threads would fight with the pool's.
+        inner = np.einsum("kw,wc->kc", np.einsum("kh,hw->kw", across, field), down)
+        return np.einsum("hk,kw->hw", rows[0], np.einsum("kc,cw->kw", inner, back))
 
     return smooth
 
@@ -116,7 +122,7 @@ def _warp_on_device(
     rows, columns = (torch.from_numpy(smoothing_matrix(side, sigma)).to(device) for side in (height, width))
     shift = alpha * (rows @ noise @ columns.T)
     found = _sample(turned, y + shift[:, 1], x + shift[:, 0], edge_twice=True)
-    return (found + 1e-3).clamp_(0, 255).to(torch.uint8)
+    return (found + 5e-5).clamp_(0, 255).to(torch.uint8)
 
 
 def _inverse(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

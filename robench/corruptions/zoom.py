@@ -27,7 +27,7 @@ def zoom_blur(images: torch.Tensor, params: tuple[float, float], stream: Stream)
     total = x.clone()
     for factor in factors:
         total += clipped_zoom(x, float(factor))
-    return (total / (len(factors) + 1) + 1e-3).clamp_(0, 255).to(torch.uint8)
+    return (total / (len(factors) + 1) + 5e-5).clamp_(0, 255).to(torch.uint8)
 
 
 def clipped_zoom(x: torch.Tensor, factor: float) -> torch.Tensor:
