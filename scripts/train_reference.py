@@ -114,7 +114,7 @@ class Session:
             target = self.out / "results" / suite / folder.name
             if (target / "result.json").is_file():
                 continue
-            words = ["evaluate", "--model", str(folder / "weights.safetensors"), "--name", folder.name]
+            words = ["evaluate", "--model", str(folder), "--name", folder.name]
             words += ["--suite", suite, "--data", str(self.options.data), "--out", str(target), "--quiet"]
             if self.options.limit is not None:
                 words += ["--limit", str(self.options.limit)]
