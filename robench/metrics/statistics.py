@@ -13,8 +13,8 @@ from robench.metrics.calibration import bin_index
 from robench.metrics.table import METRICS, Columns, correct
 
 Array = npt.NDArray[np.float64]
-_BINNED = {"rms_calibration_error": 0, "rms_calibration_error_all_bins": 1, "ece": 2}
-_CHUNK_BYTES = 1 << 27
+_RMS = {"rms_calibration_error": 0, "rms_calibration_error_all_bins": 1}
+_CHUNK_BYTES = 1 << 25
 
 
 def bootstrap_cells(
@@ -40,9 +40,10 @@ def bootstrap_cells(
     for start in range(0, resamples, chunk):
         count = min(chunk, resamples - start)
         weights = draw_weights(rng, count, len(images))
+        as_floats = weights.astype(np.float64)
         for i, cell in enumerate(cells):
             if len(rows[i]) >= 2:
-                for name, values in _replicates(cell, metrics, weights, rows[i]).items():
+                for name, values in _replicates(cell, metrics, weights, as_floats, rows[i]).items():
                     found[name][start : start + count, i] = values
     return found
 
@@ -71,36 +72,48 @@ def interval(replicates: Array, level: float = 0.95) -> tuple[Array, Array]:
 
 
 def _replicates(
-    cell: Columns, metrics: Sequence[str], weights: npt.NDArray[np.uint16], rows: npt.NDArray[np.int64]
+    cell: Columns,
+    metrics: Sequence[str],
+    weights: npt.NDArray[np.uint16],
+    as_floats: Array,
+    rows: npt.NDArray[np.int64],
 ) -> dict[str, Array]:
     found: dict[str, Array] = {}
-    binned = [name for name in metrics if name in _BINNED and "frame" not in cell]
+    binned = [name for name in metrics if name in _RMS and "frame" not in cell]
     means = [name for name in metrics if METRICS[name].per_image is not None or name == "overconfidence_gap"]
-    if binned or means:
-        values = np.column_stack([_per_image(name, cell) for name in means]) if means else np.zeros((len(rows), 0))
-        if "frame" in cell:
-            return found | _clip_means(means, values, weights, rows)
+    if means:
+        found |= _means(means, np.column_stack([_per_image(name, cell) for name in means]), as_floats, rows)
+    if binned:
         confidence = np.asarray(cell["confidence"], np.float64)
         order = np.argsort(confidence, kind="stable")
         gap = (confidence - correct(cell))[order]
-        sums, errors = _kernel()(
-            weights, rows[order], gap, bin_index(confidence, 15)[order], values[order], bool(binned), 100, 15
-        )
-        found |= {name: sums[:, i] for i, name in enumerate(means)}
-        found |= {name: errors[:, _BINNED[name]] for name in binned}
+        errors = _kernel()(weights, rows[order], gap, 100)
+        found |= {name: errors[:, _RMS[name]] for name in binned}
+    if "ece" in metrics and "frame" not in cell:
+        found["ece"] = _ece(cell, as_floats, rows)
     for name in metrics:
         if name not in found:
             found[name] = _resampled(METRICS[name].compute, cell, weights, rows)
     return found
 
 
-def _clip_means(
-    names: Sequence[str], values: Array, weights: npt.NDArray[np.uint16], rows: npt.NDArray[np.int64]
-) -> dict[str, Array]:
-    """Return weighted means of per-clip values (clips, names)."""
-    drawn = weights[:, rows].astype(np.float64)
-    means = (drawn @ values) / drawn.sum(axis=1, keepdims=True)
+def _means(names: Sequence[str], values: Array, weights: Array, rows: npt.NDArray[np.int64]) -> dict[str, Array]:
+    """Return weighted means of values (rows, names): one matrix product over all images, zero where there is no row."""
+    spread = np.zeros((weights.shape[1], values.shape[1] + 1))
+    np.add.at(spread, rows, np.column_stack([values, np.ones(len(rows))]))
+    sums = weights @ spread
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = sums[:, :-1] / sums[:, -1:]
     return {name: means[:, i] for i, name in enumerate(names)}
+
+
+def _ece(cell: Columns, weights: Array, rows: npt.NDArray[np.int64]) -> Array:
+    """Return the ECE of every resample: sums over bins are linear in the weights."""
+    confidence = np.asarray(cell["confidence"], np.float64)
+    gaps = np.zeros((len(rows), 15))
+    gaps[np.arange(len(rows)), bin_index(confidence, 15)] = confidence - correct(cell)
+    names = [str(k) for k in range(15)]
+    return np.abs(np.stack(list(_means(names, gaps, weights, rows).values()))).sum(axis=0)
 
 
 def _per_image(name: str, cell: Columns) -> Array:
@@ -131,6 +144,6 @@ def _resampled(
 @cache
 def _kernel() -> Any:
     """Compile the loop over resamples when it is first needed."""
-    from robench.metrics._kernels import replicate_cell
+    from robench.metrics._kernels import adaptive_rms
 
-    return replicate_cell
+    return adaptive_rms
