@@ -41,8 +41,8 @@ def apply_scaling(scaling: Scaling, logits: Any) -> Array:
 def fit_temperature(logits: Any, target: Any) -> Scaling:
     """Return the temperature scaling of least NLL, with T in 0.01 to 100.
 
-    The NLL is convex in 1 / T, so a bounded search finds the one minimum; where every image is right (or the NLL
-    falls without end) T lies at a bound.
+    The NLL is convex in 1 / T, so a bounded search finds the one minimum. Where every image is right the NLL falls
+    towards 0 without end, and T is small but of no meaning.
 
     Raises:
         RobenchError: no images, shapes that do not match, or a target out of range.

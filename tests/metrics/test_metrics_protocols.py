@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 from pathlib import Path
 
@@ -46,6 +47,28 @@ def _published() -> Path | None:
         if path and path.exists():
             return path
     return None
+
+
+def test_mce_of_robustbench_comes_out_of_its_accuracies() -> None:
+    path = _published()
+    if path is None:
+        pytest.skip("RobustBench's published results are not here (set ROBENCH_TEST_DATA)")
+    with open(path, newline="") as file:
+        names, severities, *rows = csv.reader(file)
+    cells = {(c, int(s)): k for k, (c, s) in enumerate(zip(names, severities, strict=True)) if c}
+    order = [[cells[c, s] for s in range(1, 6)] for c in corruption.ALEXNET]
+    errors = {row[0]: 1 - np.array([[float(row[k]) for k in line] for line in order]) for row in rows}
+    own = corruption.Baseline(
+        "own", dict(zip(corruption.ALEXNET, errors["AlexNet"].mean(axis=1), strict=True)), None, ""
+    )
+    compared = 0
+    for name, error in errors.items():
+        document = path.parent / "imagenet" / f"{name}.json"
+        if document.exists():
+            expected = float(json.loads(document.read_text())["corruptions_mce"])
+            assert 100 * corruption.mean_corruption_error(error, own) == pytest.approx(expected, abs=0.01), name
+            compared += 1
+    assert compared >= 10
 
 
 def test_flips_of_others_are_between_neighbours_and_of_noise_with_the_first_frame() -> None:

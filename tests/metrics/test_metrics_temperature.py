@@ -1,0 +1,63 @@
+"""Temperature and vector scaling: known answers, optimality, and columns as the engine would have made them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax
+
+from robench.errors import RobenchError
+from robench.metrics.temperature import apply_scaling, fit_temperature, fit_vector, scaled_columns
+
+
+def _data(n: int = 20_000, classes: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    """Logits whose softmax is the law of the labels."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(n, classes)) * 2
+    target = (np.cumsum(np.exp(log_softmax(logits, 1)), axis=1) < rng.random((n, 1))).sum(axis=1)
+    return logits, np.minimum(target, classes - 1)
+
+
+def _nll(logits: np.ndarray, target: np.ndarray) -> float:
+    return float(-log_softmax(logits, 1)[np.arange(len(target)), target].mean())
+
+
+@pytest.mark.parametrize("true", [0.5, 1.0, 3.0])
+def test_temperature_is_found_again(true: float) -> None:
+    logits, target = _data()
+    fitted = fit_temperature(logits * true, target)
+    assert fitted.temperature == pytest.approx(true, rel=0.03)
+    best = _nll(apply_scaling(fitted, logits * true), target)
+    for factor in (0.99, 1.01):
+        assert best < _nll(logits * true / (fitted.temperature * factor), target)
+
+
+def test_vector_scaling_takes_back_a_bias_and_is_not_worse_than_temperature() -> None:
+    logits, target = _data()
+    bent = logits * [1, 2, 1, 0.5, 1] + [0, 1, 0, -1, 0]
+    vector, temperature = fit_vector(bent, target), fit_temperature(bent, target)
+    assert _nll(apply_scaling(vector, bent), target) < _nll(apply_scaling(temperature, bent), target)
+    assert _nll(apply_scaling(vector, bent), target) == pytest.approx(_nll(logits, target), abs=2e-3)
+
+
+def test_columns_are_those_of_the_scaled_logits() -> None:
+    logits, target = _data(50, 4)
+    scaling = fit_temperature(logits, target)
+    found = scaled_columns({"logits": logits, "target": target, "index": np.arange(50)}, scaling)
+    p = np.exp(log_softmax(logits / scaling.temperature, 1))
+    np.testing.assert_allclose(found["confidence"], p.max(1))
+    np.testing.assert_allclose(found["brier"], ((p - np.eye(4)[target]) ** 2).sum(1))
+    np.testing.assert_allclose(found["entropy"], -(p * np.log(p)).sum(1))
+    np.testing.assert_allclose(found["nll"], -np.log(p[np.arange(50), target]))
+    np.testing.assert_array_equal(found["predicted"], logits.argmax(1))
+    assert (found["top5"][:, 4] == -1).all()
+
+
+def test_all_right_is_sharpened_until_the_loss_is_gone_and_no_image_is_refused() -> None:
+    fitted = fit_temperature(np.eye(3) * 5, [0, 1, 2])
+    assert 0.01 <= fitted.temperature < 0.3
+    assert _nll(apply_scaling(fitted, np.eye(3) * 5), np.arange(3)) < 1e-6
+    with pytest.raises(RobenchError):
+        fit_temperature(np.empty((0, 3)), np.empty(0, int))
+    with pytest.raises(RobenchError):
+        fit_vector(np.full((2, 3), np.nan), [0, 1])
