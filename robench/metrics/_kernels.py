@@ -20,14 +20,15 @@ def adaptive_rms(weights: Any, rows: Any, gap: Any, bin_size: int) -> Any:
     resamples, n = weights.shape[0], rows.shape[0]
     errors = np.full((resamples, 2), np.nan)
     for b in prange(resamples):
-        total = 0
+        total: Any = 0
         for i in range(n):
             total += np.int64(weights[b, rows[i]])
         if total == 0:
             continue
         # Images that all bins but the last hold together.
         limit = max(total // bin_size - 1, 0) * bin_size
-        seen, end = 0, min(bin_size, limit)
+        seen: Any = 0
+        end = min(bin_size, limit)
         inside, squares = 0.0, 0.0
         for i in range(n):
             w = np.int64(weights[b, rows[i]])

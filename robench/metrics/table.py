@@ -78,6 +78,21 @@ def _sequence(name: str, unit: str, high: float, column: str, per_clip: Callable
     return Metric(name, unit, False, (0.0, high), ("index", "frame", column), compute, source, values)
 
 
+def _variants(name: str, reduce: Callable[..., Any], source: str) -> Metric:
+    """Return a metric over k variants of every image, which stand in the rows as its frames."""
+
+    def values(columns: Columns) -> npt.NDArray[np.float64]:
+        (wrong,) = perturbation.clips(columns["index"], columns["frame"], ~correct(columns))
+        return np.asarray(reduce(wrong, axis=1), np.float64)
+
+    def compute(columns: Columns) -> float:
+        found = values(columns)
+        return float(found.mean()) if len(found) else float("nan")
+
+    needs = ("index", "frame", "predicted", "target")
+    return Metric(name, "fraction", False, (0.0, 1.0), needs, compute, source, values)
+
+
 INFINITY = float("inf")
 _LABELS = ("predicted", "target")
 
@@ -133,6 +148,8 @@ _ROWS = (
     ),
     _mean("nll", "nats", INFINITY, ("nll",), lambda c: c["nll"], "negative log-likelihood of the target"),
     _mean("entropy", "nats", INFINITY, ("entropy",), lambda c: c["entropy"], "Shannon entropy of the softmax"),
+    _variants("worst_case_error", np.any, "Engstrom et al. 2019, worst of k; CIFAR10-STA of AugMax"),
+    _variants("average_case_error", np.mean, "Engstrom et al. 2019, random choice of k"),
     _sequence(
         "flip_probability",
         "fraction",
