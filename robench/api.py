@@ -11,7 +11,7 @@ from robench.evaluation import EvaluationOptions, Progress, default_folder, eval
 from robench.evaluation.distributed import evaluate_over_ranks, launched_by_torchrun
 from robench.models.base import Model
 from robench.results import Result, save, score_run
-from robench.suites import open_suite
+from robench.suites import fit_to_model, open_suite
 from robench.suites.base import OpenOptions, OpenSuite
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def evaluate(
     """
     opened = open_suite(suite, data, open_options or OpenOptions()) if isinstance(suite, str) else suite
     loaded = as_model(model, num_classes or opened.suite.num_classes, mean=mean, std=std, name=name, **model_options)
+    opened = fit_to_model(opened, loaded.preprocessing.geometry)
     options = options or EvaluationOptions()
     folder = Path(out) if out is not None else default_folder(loaded, opened, options)
     shown = progress or make_progress(f"{loaded.name} on {opened.suite.name}", quiet=quiet)
@@ -74,6 +75,7 @@ def evaluate(
         reasons = "; ".join(sorted(set(outcome.failures.values()))[:3])
         raise RobenchError(f"No cell of {opened.suite.name} could be measured: {reasons}", hint="Check --data.")
     result = score_run(outcome.run, resamples=resamples, failures=outcome.failures)
+    result.notes += notes_on(opened, result)
     save(result, outcome.run.path / "result.json")
     return result
 
@@ -88,3 +90,24 @@ def as_model(model: Any, num_classes: int | None, **options: Any) -> Model:
     if isinstance(model, (str, Path)):
         return load_model(str(model), num_classes=num_classes, **given)
     return wrap(model, num_classes=num_classes, **given)
+
+
+_CHANCE_FACTOR = 0.8
+
+
+def notes_on(opened: OpenSuite, result: Result) -> list[str]:
+    """Return what a reader should know: pictures left out, what the suite remarks, a suspiciously bad clean error."""
+    notes = list(getattr(opened, "remarks", []))
+    for cell, skipped in getattr(opened, "skipped", {}).items():
+        notes.append(f"{cell}: {len(skipped)} pictures could not be read and were left out; the first: {skipped[0]}")
+    clean = result.summary.get("clean_error")
+    classes = result.suite.num_classes
+    if clean is not None and clean.value is not None and classes > 1 and clean.value > 0.5:
+        chance = 1.0 - 1.0 / classes
+        if clean.value > _CHANCE_FACTOR * chance:
+            notes.append(
+                f"The clean error is {100 * clean.value:.1f} %, near chance ({100 * chance:.1f} %). The likeliest cause is "
+                "a wrong normalisation (--mean, --std or --norm-preset), then classes in another order, then weights "
+                "that belong to another architecture."
+            )
+    return notes

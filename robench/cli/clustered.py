@@ -26,14 +26,15 @@ def evaluate_clustered(given: dict[str, Any], place: str | None, options: Any, o
     from robench.evaluation import default_folder, make_progress
     from robench.evaluation.cluster import Job, evaluate_on_cluster
     from robench.results import save, score_run
-    from robench.suites import get, open_suite
+    from robench.suites import open_suite
 
     model_options = {**given, "model": [_absolute(spec) for spec in given["model"]]}
-    make_suite = partial(open_suite, given["suite"], _absolute(place) if place else None, opening)
-    opened = make_suite()
-    classes = opened.suite.num_classes or get(given["suite"]).num_classes
+    where = _absolute(place) if place else None
+    classes = open_suite(given["suite"], where, opening).suite.num_classes
     make_model = partial(load_models, model_options, classes)
     model = make_model()
+    make_suite = partial(_open_fitted, given["suite"], where, opening, model.preprocessing.geometry)
+    opened = make_suite()
     out = given["out"] or default_folder(model, opened, options)
     quiet = given["quiet"] or given["json_"]
     progress = make_progress(f"{model.name} on {opened.suite.name}", quiet=quiet)
@@ -42,6 +43,13 @@ def evaluate_clustered(given: dict[str, Any], place: str | None, options: Any, o
     result = score_run(outcome.run, resamples=given["resamples"], failures=outcome.failures)
     save(result, outcome.run.path / "result.json")
     return result
+
+
+def _open_fitted(suite: str, place: str | None, opening: Any, geometry: Any) -> Any:
+    """Open a suite with a model's own resize and crop; runs in the workers too."""
+    from robench.suites import fit_to_model, open_suite
+
+    return fit_to_model(open_suite(suite, place, opening), geometry)
 
 
 def _absolute(spec: str) -> str:

@@ -34,6 +34,8 @@ TITLES = {
     "ece": "ECE, %",
     "brier": "Brier score (0 to 2)",
     "nll": "NLL, nats",
+    "worst_case_error": "worst-case error, %",
+    "average_case_error": "average-case error, %",
     "mean_average_precision": "mAP, %",
     "iid_mean_average_precision": "IID mAP, %",
     "mean_ood_mean_average_precision": "mean OOD mAP, %",
@@ -59,7 +61,7 @@ def show_figure(figure: Figure | None, name: str, *, interval: bool = True) -> s
     return text
 
 
-def parse_floats(text: str | None, option: str, count: int = 3) -> tuple[float, ...] | None:
+def parse_floats(text: str | None, option: str) -> tuple[float, float, float] | None:
     """Parse ``0.49,0.48,0.45``; one number stands for all.
 
     Raises:
@@ -72,13 +74,13 @@ def parse_floats(text: str | None, option: str, count: int = 3) -> tuple[float, 
     except ValueError:
         values = ()
     if len(values) == 1:
-        values *= count
-    if len(values) != count:
+        values *= 3
+    if len(values) != 3:
         raise RobenchError(
-            f"{option} takes {count} numbers with commas between them; found '{text}'.",
+            f"{option} takes 3 numbers with commas between them; found '{text}'.",
             hint=f"For example {option} 0.4914,0.4822,0.4465",
         )
-    return values
+    return values[0], values[1], values[2]
 
 
 def split_names(text: str | None) -> tuple[str, ...] | None:

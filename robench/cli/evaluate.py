@@ -63,8 +63,14 @@ def evaluate(
     logits: str = typer.Option("auto", help="Keep logits: yes, no, or auto (up to 32 classes)."),
     corruption: str | None = typer.Option(None, help="Only these conditions, e.g. fog,snow."),
     severity: str | None = typer.Option(None, help="Only these severities, e.g. 3,5."),
-    limit: int | None = typer.Option(None, min=1, help="Only the first images of each cell (marked incomplete)."),
+    limit: int | None = typer.Option(
+        None, min=1, help="Only a sample of each cell's images, the same for every model (marked incomplete)."
+    ),
     seed: int = typer.Option(0, help="Seed of generated corruptions."),
+    split: str | None = typer.Option(None, help="Split of the data, where it has several (default: test)."),
+    clean: Path | None = typer.Option(None, help="The matching clean images, where --data holds only corrupted ones."),
+    difficulty: int | None = typer.Option(None, min=1, max=3, help="Difficulty of perturbation sequences."),
+    definition: Path | None = typer.Option(None, help="YAML definition of a metadata split of your own."),
     frost: Path | None = typer.Option(None, help="Folder with the original frost pictures."),
     resize: int | None = typer.Option(None, help="Resize the shorter side to this."),
     crop: int | None = typer.Option(None, help="Centre crop to this."),
@@ -153,6 +159,8 @@ def _open_options(given: dict[str, Any]) -> Any:
         severities=tuple(int(part) for part in severities) if severities else None,
         frost_dir=str(given["frost"]) if given["frost"] else None,
         skip_corrupt=given["skip_corrupt"],
+        extra={key: str(given[key]) for key in ("split", "clean", "definition") if given[key] is not None}
+        | ({"difficulty": given["difficulty"]} if given["difficulty"] is not None else {}),
     )
 
 
@@ -179,7 +187,9 @@ def load_models(given: dict[str, Any], suite_classes: int) -> Any:
 
 def _say_plan(model: Any, opened: Any, options: Any) -> int:
     from robench.evaluation import default_folder
+    from robench.suites import fit_to_model
 
+    opened = fit_to_model(opened, model.preprocessing.geometry)
     images = sum(opened.length(cell) for cell in opened.suite.cells)
     cells = len(opened.suite.cells)
     print(f"{model.name} on {opened.suite.name} ({opened.source}): {cells} cells, {images:,} images")

@@ -115,12 +115,14 @@ def plan(entry: dict[str, Any], suite: OpenSuite, options: EvaluationOptions, gi
     from robench.cli.evaluate import load_models
     from robench.evaluation import default_folder
     from robench.predictions import RunFolder
+    from robench.suites import fit_to_model
 
     job = Job(entry, suite)
     cells = suite.suite.cells
     job.total = sum(suite.length(cell) for cell in cells)
     try:
         job.model = load_models({**given, **entry}, suite.suite.num_classes)
+        job.suite = suite = fit_to_model(suite, job.model.preprocessing.geometry)
         root = Path(given["out"]) / suite.suite.name if given["out"] else None
         folder = default_folder(job.model, suite, options)
         job.folder = root / folder.name if root else folder

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -44,7 +46,7 @@ def gaussian_taps(sigma: float, truncate_at: float = 4.0) -> Array:
     return (taps / taps.sum()).astype(np.float32)
 
 
-def truncate(x: Array) -> npt.NDArray[np.uint8]:
+def truncate(x: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """Return values in 0..255 as bytes, truncated.
 
     A sum of taps over equal pixels falls short of their value by float32's rounding; the published generator sums
@@ -82,7 +84,8 @@ def disk_kernel(radius: float, alias: float) -> Array:
     axis = np.arange(-reach, reach + 1)
     inside = axis[:, None] ** 2 + axis[None, :] ** 2 <= radius**2
     disk = inside.astype(np.float32) / np.float32(inside.sum())
-    return cv2.GaussianBlur(disk, ksize=(side, side), sigmaX=alias)
+    kernel: Array = np.asarray(cv2.GaussianBlur(disk, ksize=(side, side), sigmaX=alias), np.float32)
+    return kernel
 
 
 def _trim(kernel: Array) -> Array:

@@ -58,7 +58,7 @@ def affine_matrix(height: int, width: int, moved: npt.NDArray[np.float64]) -> np
     centre = np.array([height // 2, width // 2], np.float32)
     reach = min(height, width) // 3
     points = np.array([centre + reach, [centre[0] + reach, centre[1] - reach], centre - reach], dtype=np.float32)
-    return cv2.getAffineTransform(points, points + moved.astype(np.float32))
+    return np.asarray(cv2.getAffineTransform(points, points + moved.astype(np.float32)), np.float64)
 
 
 def _smoother(height: int, width: int, sigma: float) -> Callable[[Array], Array]:
@@ -70,7 +70,11 @@ def _smoother(height: int, width: int, sigma: float) -> Callable[[Array], Array]
         offsets = np.arange(-radius, radius + 1)
         taps = np.exp(-0.5 * (offsets / max(sigma, 1e-12)) ** 2)
         taps = (taps / taps.sum()).astype(np.float32)
-        return lambda field: cv2.sepFilter2D(field, cv2.CV_32F, taps, taps, borderType=cv2.BORDER_REFLECT)
+
+        def filtered(field: Array) -> Array:
+            return np.asarray(cv2.sepFilter2D(field, cv2.CV_32F, taps, taps, borderType=cv2.BORDER_REFLECT), np.float32)
+
+        return filtered
     # A kernel wider than the picture leaves only its few slowest cosines.
     rows, columns = _low_rank(height, sigma), _low_rank(width, sigma)
 

@@ -135,14 +135,15 @@ class _Measuring:
             lock.acquire(timeout=timeout)
         except Timeout:
             return False
+        handed_over = False
         try:
             if self.run.is_done(cell.name):
                 self.progress.advance(self.suite.length(cell), cell.name)
             elif (measured := self._measure_or_note(cell)) is not None:
                 self._written.append(self._writer.submit(self._write, cell.name, *measured, lock))
-                lock = None
+                handed_over = True
         finally:
-            if lock is not None:
+            if not handed_over:
                 lock.release()
         self._raise_failed_write()
         return True

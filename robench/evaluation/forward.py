@@ -30,7 +30,7 @@ class Forward:
         self._channels_last = isinstance(module, torch.nn.Module)
         if isinstance(module, torch.nn.Module):
             # Convolutions of 4-d weights are faster so, on CPUs by about a third.
-            module = module.eval().to(self.device, memory_format=torch.channels_last)
+            module = module.eval().to(self.device).to(memory_format=torch.channels_last)
         self._module = torch.compile(module) if options.compile else module
         mean = torch.tensor(model.preprocessing.mean, device=self.device)
         std = torch.tensor(model.preprocessing.std, device=self.device)

@@ -17,6 +17,9 @@ HOW = ("mean-prob", "mean-logit")
 class _Member(nn.Module):
     """One model with its own normalisation, on images in [0, 1]."""
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(self, model: Model) -> None:
         super().__init__()
         self.function = model.module

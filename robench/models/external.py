@@ -34,7 +34,7 @@ def from_timm(name: str, request: Request) -> Model:
             f"The weights of timm:{name} could not be fetched: {type(error).__name__}: {_first_line(error)}",
             hint=f"Fetch them where there is a network, and give the file: --model FILE.safetensors --arch timm:{name}",
         ) from error
-    return _named(f"timm:{name}", module, int(module.num_classes), timm_preprocessing(module))
+    return _named(f"timm:{name}", module, _classes(module), timm_preprocessing(module))
 
 
 def timm_preprocessing(module: Any) -> Preprocessing:
@@ -169,7 +169,7 @@ def _from_hub_by_timm(name: str) -> Model:
             f"hf:{name} could not be loaded: {type(error).__name__}: {_first_line(error)}",
             hint="Check the name and the network, or give the folder of a snapshot: --model hf:FOLDER",
         ) from error
-    return _named(f"hf:{name}", module, int(module.num_classes), timm_preprocessing(module))
+    return _named(f"hf:{name}", module, _classes(module), timm_preprocessing(module))
 
 
 def _from_timm_snapshot(folder: Path, config: dict[str, Any]) -> Model:
@@ -243,3 +243,7 @@ def _program(path: Path, module: Any, request: Request, kind: str) -> Model:
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0][:200] if lines else ""
+
+
+def _classes(module: Any) -> int:
+    return int(module.num_classes)

@@ -93,7 +93,7 @@ def wrap(
     """
     from robench.models.checkpoints import weights_hash
 
-    title = name or getattr(module, "__name__", type(module).__name__)
+    title = name or str(getattr(module, "__name__", type(module).__name__))
     if isinstance(module, nn.Module):
         kind = type(module).__name__
         found = weights_hash(repr(module), module.state_dict())

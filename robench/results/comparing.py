@@ -69,12 +69,13 @@ def compare_runs(a: RunFolder, b: RunFolder, *, resamples: int = 1000, seed: int
     pairs = _paired_predictions(a, b)
     statistics = StatisticsRecord(resamples=resamples, seed=seed)
     suite = a.record.info["suite"]
-    metrics = default_metrics(suite["task"])
+    variants = any(pair[0].frame is not None for pair in pairs.values())
+    metrics = default_metrics(suite["task"], variants=variants)
     scores_a = score_cells({name: pair[0] for name, pair in pairs.items()}, metrics, statistics)
     scores_b = score_cells({name: pair[1] for name, pair in pairs.items()}, metrics, statistics)
     names = _names(a, b)
     differences = _summary_differences(suite, scores_a, scores_b)
-    cells = _cell_comparisons(pairs, scores_a, scores_b) if suite["task"] == "classification" else []
+    cells = _cell_comparisons(pairs, scores_a, scores_b) if "error" in metrics else []
     return Comparison(
         a=names[0],
         b=names[1],

@@ -32,6 +32,7 @@ DEFAULT_METRICS = (
     "nll",
     "overconfidence_gap",
 )
+VARIANT_METRICS = ("worst_case_error", "average_case_error")
 SEQUENCE_METRICS = ("flip_probability", "top5_distance")
 MULTILABEL_METRICS = ("mean_average_precision",)
 
@@ -77,13 +78,16 @@ def score_run(
         raise RobenchError(f"{run.path} has no finished cell.", hint="Run the same `robench evaluate` again.")
     info = run.record.info
     statistics = StatisticsRecord(resamples=resamples, seed=seed)
-    names = tuple(metrics) if metrics is not None else default_metrics(info["suite"]["task"])
+    variants = any(cell.frame is not None for cell in predictions.values())
+    names = tuple(metrics) if metrics is not None else default_metrics(info["suite"]["task"], variants=variants)
     scores = score_cells(predictions, names, statistics)
     return build_result(run, predictions, scores, statistics, failures or {})
 
 
-def default_metrics(task: str) -> tuple[str, ...]:
-    """Return the cell metrics that a result of this task carries."""
+def default_metrics(task: str, *, variants: bool = False) -> tuple[str, ...]:
+    """Return the cell metrics that a result of this task carries; ``variants``: several rows an image, worst of k."""
+    if task == "classification" and variants:
+        return VARIANT_METRICS
     return {"perturbation": SEQUENCE_METRICS, "multilabel": MULTILABEL_METRICS}.get(task, DEFAULT_METRICS)
 
 
@@ -129,7 +133,7 @@ def build_result(
         summary=_figures(_summaries(suite, scores, scores.values), _summaries(suite, scores, scores.replicates)),
         conditions=_grouped(scores, by_severity=False),
         severities=_grouped(scores, by_severity=True),
-        reliability=reliability_by_level(predictions) if suite["task"] == "classification" else {},
+        reliability=reliability_by_level(predictions) if "error" in scores.values else {},
         cells=[_cell(run, scores, i, predictions) for i in range(len(scores.cells))],
         failures=[f"{cell}: {why}" for cell, why in failures.items()],
     )

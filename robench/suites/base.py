@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -75,7 +75,8 @@ class Suite:
     notes: str = ""
 
 
-class Batch(NamedTuple):
+@dataclass(frozen=True)
+class Batch:
     """Images of one cell in order.
 
     Attributes:

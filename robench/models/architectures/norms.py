@@ -36,13 +36,13 @@ class DuBIN(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.half = channels // 2
-        self.instance = nn.InstanceNorm2d(self.half, affine=True)
-        self.batch = DualBatchNorm(channels - self.half)
+        self.split = channels // 2
+        self.instance = nn.InstanceNorm2d(self.split, affine=True)
+        self.batch = DualBatchNorm(channels - self.split)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise the two halves."""
-        first, second = x[:, : self.half], x[:, self.half :]
+        first, second = x[:, : self.split], x[:, self.split :]
         return torch.cat([self.instance(first.contiguous()), self.batch(second.contiguous())], dim=1)
 
 
