@@ -1,0 +1,233 @@
+"""Checking a submitted result: schema, protocol, cells, checksums, and that every summary follows from its cells."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from robench.errors import RobenchError
+from robench.results.loading import load
+from robench.results.schema import Figure, Result
+from robench.results.summaries import CellArrays, corrupted_conditions, summarise
+from robench.suites.base import Cell, Suite
+
+# Figures are written with all digits of a double, so that only a different order of summing may differ.
+TOLERANCE = 1e-9
+
+
+def check_submission(path: str | Path) -> list[str]:
+    """Return what is wrong with a result, as sentences; none means that it may be listed.
+
+    Args:
+        path: a result document, or a run folder: where its predictions lie beside it, cells are recomputed from them.
+
+    Raises:
+        RobenchError: the file is missing, is no result, or names an unknown suite.
+    """
+    from robench.suites import get
+
+    path = Path(path)
+    result = load(path)
+    suite = get(result.suite.name)
+    problems = [
+        *_protocol(result, suite),
+        *_cells(result, suite),
+        *_plausible(result),
+        *_summaries(result, suite),
+        *_groups(result),
+        *_reliability(result),
+    ]
+    folder = path if path.is_dir() else path.parent
+    if (folder / "run.json").is_file():
+        problems += _against_predictions(result, folder)
+    return problems
+
+
+def has_predictions(path: str | Path) -> bool:
+    """Return whether a result's predictions lie beside it, so that its cells can be recomputed too."""
+    path = Path(path)
+    return ((path if path.is_dir() else path.parent) / "run.json").is_file()
+
+
+def _protocol(result: Result, suite: Suite) -> Iterator[str]:
+    expected = {"version": suite.version, "dataset": suite.dataset, "num_classes": suite.num_classes,
+                "normaliser": suite.normaliser}  # fmt: skip
+    for name, value in expected.items():
+        if getattr(result.suite, name) != value:
+            yield f"suite.{name} is {getattr(result.suite, name)!r}; {suite.name} has {value!r}"
+    if result.suite.source not in suite.sources:
+        yield f"suite.source is '{result.suite.source}'; {suite.name} has {', '.join(suite.sources)}"
+    for name in ("suite", "version", "source"):
+        if name in result.suite.protocol and result.suite.protocol[name] != getattr(
+            result.suite, "name" if name == "suite" else name
+        ):
+            yield f"suite.protocol.{name} contradicts suite: {result.suite.protocol[name]!r}"
+    if result.suite.protocol.get("limit") is not None:
+        yield f"only {result.suite.protocol['limit']} images a cell were measured"
+    if not result.model.hash:
+        yield "model.hash is empty: the weights are not named"
+
+
+def _cells(result: Result, suite: Suite) -> Iterator[str]:
+    names = [cell.name for cell in result.cells]
+    missing = [cell.name for cell in suite.cells if cell.name not in names]
+    unknown = sorted(set(names) - {cell.name for cell in suite.cells})
+    if missing:
+        yield f"{len(missing)} of {len(suite.cells)} cells are missing: {', '.join(missing[:5])}"
+    if unknown:
+        yield f"cells that {suite.name} does not have: {', '.join(unknown[:5])}"
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"cell {name} stands there twice"
+    if result.status != "complete" or not result.suite.complete:
+        yield f"the result says itself that it is not complete (status '{result.status}')"
+    for cell in result.cells:
+        if Cell.parse(cell.name) != Cell(cell.condition, cell.severity):
+            yield f"cell {cell.name} says condition '{cell.condition}' and severity {cell.severity}"
+        if cell.failed:
+            yield f"cell {cell.name}: {cell.failed} images could not be read"
+        if not cell.predictions_sha256 or len(cell.predictions_sha256) != 64:
+            yield f"cell {cell.name} has no checksum of its predictions"
+
+
+def _plausible(result: Result) -> Iterator[str]:
+    """Ranges, intervals that hold their value, and error rates that are a whole number of images."""
+    from robench.metrics.table import METRICS
+
+    for cell in result.cells:
+        for name, figure in cell.metrics.items():
+            if name not in METRICS:
+                yield f"cell {cell.name}: unknown metric '{name}'"
+            elif figure.value is not None and not METRICS[name].range[0] <= figure.value <= METRICS[name].range[1]:
+                yield f"cell {cell.name}: {name} is {figure.value}, outside {METRICS[name].range}"
+        error = cell.metrics.get("error")
+        if cell.images < 1:
+            yield f"cell {cell.name} has {cell.images} images"
+        elif error is not None and error.value is not None:
+            wrong = error.value * cell.images
+            if abs(wrong - round(wrong)) > 1e-6 * cell.images:
+                yield f"cell {cell.name}: an error of {error.value} is no whole number of {cell.images} images"
+    for where, figure in _figures(result):
+        yield from _interval(where, figure)
+
+
+def _figures(result: Result) -> Iterator[tuple[str, Figure]]:
+    yield from ((f"summary {name}", figure) for name, figure in result.summary.items())
+    groups: Mapping[str, Mapping[str, Figure]] = {
+        **{f"cell {cell.name}": cell.metrics for cell in result.cells},
+        **{f"condition {name}": figures for name, figures in result.conditions.items()},
+        **{f"severity {name}": figures for name, figures in result.severities.items()},
+    }
+    for where, figures in groups.items():
+        yield from ((f"{where}: {name}", figure) for name, figure in figures.items())
+
+
+def _interval(where: str, figure: Figure) -> Iterator[str]:
+    numbers = [number for number in (figure.value, figure.low, figure.high) if number is not None]
+    if not all(map(math.isfinite, numbers)):
+        yield f"{where} is not finite"
+    elif figure.low is not None and figure.high is not None and figure.low > figure.high:
+        yield f"{where}: the interval's ends are swapped"
+
+
+def _arrays(result: Result) -> CellArrays:
+    names = [name for name in result.cells[0].metrics if all(name in cell.metrics for cell in result.cells)]
+    values = {
+        name: np.array([_number(cell.metrics[name]) for cell in result.cells], dtype=np.float64) for name in names
+    }
+    return CellArrays(tuple(Cell.parse(cell.name) for cell in result.cells), values, result.suite.normaliser)
+
+
+def _number(figure: Figure) -> float:
+    return math.nan if figure.value is None else figure.value
+
+
+def _summaries(result: Result, suite: Suite) -> Iterator[str]:
+    if not result.cells:
+        yield "there is no cell"
+        return
+    try:
+        computed = summarise(suite.summary, _arrays(result))
+    except KeyError as error:
+        yield f"the summaries need the metric {error}, which not every cell has"
+        return
+    for name in sorted(set(computed) | set(result.summary)):
+        if name not in computed:
+            yield f"summary {name} does not follow from any cell"
+        elif name not in result.summary:
+            yield f"summary {name} is missing"
+        else:
+            yield from _compare(f"summary {name}", result.summary[name], float(computed[name]))
+
+
+def _compare(where: str, figure: Figure, computed: float) -> Iterator[str]:
+    stated = _number(figure)
+    if not (math.isnan(stated) and math.isnan(computed)) and not abs(stated - computed) <= TOLERANCE:
+        yield f"{where} is {stated}, but its cells give {computed}"
+
+
+def _groups(result: Result) -> Iterator[str]:
+    if not result.cells:
+        return
+    arrays = _arrays(result)
+    benchmark = corrupted_conditions(arrays.cells)
+    groups = [(f"condition {name}", figures, arrays.columns((name,))) for name, figures in result.conditions.items()]
+    groups += [
+        (f"severity {name}", figures, arrays.columns(("clean",)) if name == "0" else arrays.columns(benchmark, int(name)))
+        for name, figures in result.severities.items()
+        if name.isdigit()
+    ]
+    for where, figures, positions in groups:
+        for metric, figure in figures.items():
+            if metric not in arrays.metrics:
+                yield f"{where}: {metric} stands in no cell"
+            else:
+                yield from _compare(f"{where}: {metric}", figure, float(arrays.mean(metric, positions)))
+
+
+def _reliability(result: Result) -> Iterator[str]:
+    """The pooled accuracy of a reliability diagram is what the cells' errors and sizes give."""
+    sizes = {cell.name: cell.images for cell in result.cells}
+    errors = {cell.name: cell.metrics["error"].value for cell in result.cells if "error" in cell.metrics}
+    conditions = corrupted_conditions(tuple(Cell.parse(name) for name in sizes))
+    for level, bins in result.reliability.items():
+        severity = level.removeprefix("severity/")
+        names = [f"{c}/{severity}" for c in conditions if f"{c}/{severity}" in errors] if severity != level else [level]
+        if not names or any(errors.get(name) is None for name in names):
+            continue
+        images = sum(sizes[name] for name in names)
+        right = sum(sizes[name] * (1 - float(errors[name] or 0)) for name in names)
+        counted = sum(one.count for one in bins)
+        pooled = sum(one.count * one.accuracy for one in bins if one.accuracy is not None)
+        if counted != images or abs(pooled - right) > 1e-6 * max(images, 1):
+            yield f"reliability {level}: {pooled:.2f} of {counted} images right, its cells give {right:.2f} of {images}"
+
+
+def _against_predictions(result: Result, folder: Path) -> Iterator[str]:
+    from robench.predictions import RunFolder
+    from robench.predictions.parquet import stored_checksum
+    from robench.results.schema import StatisticsRecord
+    from robench.results.scoring import score_cells
+
+    run = RunFolder.open(folder)
+    try:
+        predictions = {cell.name: run.read(cell.name) for cell in result.cells if run.is_done(cell.name)}
+    except RobenchError as error:
+        yield f"the predictions cannot be read: {error.message}"
+        return
+    absent = [cell.name for cell in result.cells if cell.name not in predictions]
+    if absent:
+        yield f"{len(absent)} cells have no predictions in the run beside: {', '.join(absent[:5])}"
+    if not predictions:
+        return
+    metrics = [name for name in result.cells[0].metrics]
+    scores = score_cells(predictions, metrics, StatisticsRecord(resamples=2))
+    for i, cell in enumerate(cell for cell in result.cells if cell.name in predictions):
+        if stored_checksum(run.cell_path(cell.name)) != cell.predictions_sha256:
+            yield f"cell {cell.name}: its checksum is not that of the predictions beside"
+        for name in metrics:
+            stated, computed = _number(cell.metrics[name]), float(scores.values[name][i])
+            if not (math.isnan(stated) and math.isnan(computed)) and not abs(stated - computed) <= TOLERANCE:
+                yield f"cell {cell.name}: {name} is {stated}, but its predictions give {computed}"

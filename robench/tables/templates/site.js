@@ -1,0 +1,189 @@
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const $ = (id) => document.getElementById(id);
+  const FIRST = 100;
+  const DASHES = ["", "7 4", "2 3", "10 3 2 3", "5 2", "1 3"];
+  let board, sort, all = false;
+  const chosen = new Set();
+
+  // Text goes in as text nodes only, never as markup: names come from strangers' files.
+  function make(tag, attributes, ...children) {
+    const svg = ["svg", "line", "circle", "text", "polyline", "title", "rect"].includes(tag);
+    const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes || {})) if (value !== null) node.setAttribute(name, value);
+    node.append(...children.filter((child) => child !== null && child !== undefined));
+    return node;
+  }
+  const value = (row, key) => (row.figures[key] ? row.figures[key][0] : null);
+  const show = (number) => (number === null || number === undefined ? "–" : number.toFixed(2));
+
+  function options(select, name) {
+    const values = [...new Set(board.rows.map((row) => row[name]).filter(Boolean))].sort();
+    select.replaceChildren(make("option", { value: "" }, "all"), ...values.map((one) => make("option", { value: one }, one)));
+  }
+
+  function open(id) {
+    board = data.boards.find((one) => one.id === id) || data.boards[0];
+    sort = { key: board.columns[0], descending: false };
+    all = false;
+    chosen.clear();
+    $("search").value = "";
+    ["method", "architecture", "source"].forEach((name) => options($(name), name));
+    document.querySelectorAll("[data-board]").forEach((button) =>
+      button.setAttribute("aria-pressed", String(button.dataset.board === board.id)));
+    $("caption").textContent = `${board.title}. ${board.protocol}.`;
+    draw();
+  }
+
+  function visible() {
+    const words = $("search").value.toLowerCase().split(/\s+/).filter(Boolean);
+    return board.rows.filter((row) => {
+      const text = `${row.name} ${row.method || ""} ${row.architecture || ""} ${row.source}`.toLowerCase();
+      return words.every((word) => text.includes(word)) &&
+        ["method", "architecture", "source"].every((name) => !$(name).value || row[name] === $(name).value);
+    });
+  }
+
+  function sorted(rows) {
+    const sign = sort.descending ? -1 : 1;
+    return [...rows].sort((a, b) => {
+      if (sort.key === "name") return sign * a.name.localeCompare(b.name);
+      const [x, y] = [value(a, sort.key), value(b, sort.key)];
+      if (x === null || y === null) return (x === null) - (y === null);
+      return sign * (x - y);
+    });
+  }
+
+  function header() {
+    const columns = [["name", "Model"], ...board.columns.map((key) => [key, data.columns[key].title])];
+    const cells = columns.map(([key, title]) => {
+      const button = make("button", { type: "button", "data-sort": key }, title);
+      button.addEventListener("click", () => {
+        sort = { key, descending: sort.key === key && !sort.descending };
+        draw();
+        document.querySelector(`[data-sort="${key}"]`).focus();
+      });
+      const state = sort.key !== key ? "none" : sort.descending ? "descending" : "ascending";
+      return make("th", { scope: "col", "aria-sort": state, class: key === "name" ? null : "n" }, button);
+    });
+    const [name, ...figures] = cells;
+    $("board").tHead.replaceChildren(make("tr", {},
+      make("th", { scope: "col" }, "Compare"), name, make("th", { scope: "col" }, "Kind"), ...figures,
+      make("th", { scope: "col", class: "n" }, "Rank")));
+  }
+
+  function line(row) {
+    const box = make("input", { type: "checkbox", "aria-label": `Compare ${row.name}`, "data-id": row.id });
+    box.checked = chosen.has(row.id);
+    box.addEventListener("change", () => {
+      box.checked ? chosen.add(row.id) : chosen.delete(row.id);
+      compare();
+    });
+    const target = row.page || (/^https?:/.test(row.link || "") ? row.link : null);
+    const name = target ? make("a", { href: target, rel: row.page ? null : "noreferrer" }, row.name) : row.name;
+    const about = [row.architecture, row.method].filter((one) => one && one !== row.name).join(" · ");
+    const rank = 1 + board.rows.indexOf(row);
+    return make("tr", { class: `is-${row.kind}` },
+      make("td", {}, box),
+      make("th", { scope: "row" }, name, about ? make("span", { class: "about" }, about) : null),
+      make("td", {}, make("span", { class: `tag ${row.kind}` }, row.kind), make("span", { class: "about" }, row.source)),
+      ...board.columns.map((key) => {
+        const figure = row.figures[key];
+        const interval = figure && figure[1] !== null ? `${show(figure[1])} to ${show(figure[2])}` : null;
+        return make("td", { class: "n" }, show(figure && figure[0]), interval ? make("span", { class: "interval" }, interval) : null);
+      }),
+      make("td", { class: "n" }, String(rank), row.rank ? make("span", { class: "interval" }, `${row.rank[0]} to ${row.rank[1]}`) : null));
+  }
+
+  function draw() {
+    const rows = sorted(visible());
+    header();
+    $("board").tBodies[0].replaceChildren(...rows.slice(0, all ? rows.length : FIRST).map(line));
+    $("more").hidden = all || rows.length <= FIRST;
+    const shown = Math.min(rows.length, all ? rows.length : FIRST);
+    $("status").textContent = `${shown} of ${board.rows.length} models shown. Tick two or more to compare them.`;
+    compare();
+    scatter(rows);
+  }
+
+  function chart(label, points, xRange, yRange, xTitle, yTitle, xTicks) {
+    const [w, h, l, b, t] = [640, 340, 52, 44, 12];
+    const x = (one) => l + ((one - xRange[0]) / (xRange[1] - xRange[0] || 1)) * (w - l - 16);
+    const y = (one) => t + (1 - (one - yRange[0]) / (yRange[1] - yRange[0] || 1)) * (h - b - t);
+    const svg = make("svg", { viewBox: `0 0 ${w} ${h}`, role: "img", "aria-label": label }, make("title", {}, label));
+    for (let i = 0; i <= 4; i++) {
+      const one = yRange[0] + (i / 4) * (yRange[1] - yRange[0]);
+      svg.append(make("line", { class: "grid", x1: l, x2: w - 16, y1: y(one), y2: y(one) }),
+        make("text", { class: "tick", x: l - 8, y: y(one) + 4, "text-anchor": "end" }, one.toFixed(one < 10 ? 1 : 0)));
+    }
+    for (const [at, text] of xTicks) svg.append(make("text", { class: "tick", x: x(at), y: h - b + 18, "text-anchor": "middle" }, text));
+    svg.append(make("text", { class: "tick", x: (l + w) / 2, y: h - 6, "text-anchor": "middle" }, xTitle),
+      make("text", { class: "tick", x: 14, y: (h - b) / 2, transform: `rotate(-90 14 ${(h - b) / 2})`, "text-anchor": "middle" }, yTitle));
+    points(svg, x, y);
+    return svg;
+  }
+
+  function compare() {
+    const rows = board.rows.filter((row) => chosen.has(row.id));
+    $("compare").hidden = rows.length < 2;
+    if (rows.length < 2) return;
+    const names = [...new Set(rows.flatMap((row) => Object.keys(row.conditions || {})))];
+    const cell = (number, best) => make("td", { class: "n" }, number === best && number !== null ? make("strong", {}, show(number)) : show(number));
+    const entries = [...board.columns.map((key) => [data.columns[key].title, rows.map((row) => value(row, key))]),
+      ...names.map((name) => [`${name.replaceAll("_", " ")}, error %`, rows.map((row) => (row.conditions || {})[name] ?? null)])];
+    const table = make("table", {},
+      make("caption", {}, "The chosen models side by side; the best of a row is bold. A difference between published rows has no interval; `robench compare` pairs two runs image by image."),
+      make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Figure"), ...rows.map((row) => make("th", { scope: "col", class: "n" }, row.name)))),
+      make("tbody", {}, ...entries.map(([title, numbers]) => {
+        const best = Math.min(...numbers.filter((one) => one !== null));
+        return make("tr", {}, make("th", { scope: "row" }, title), ...numbers.map((one) => cell(one, best)));
+      })));
+    const curves = rows.filter((row) => row.curve);
+    const top = Math.max(...curves.flatMap((row) => row.curve), 1);
+    const parts = [make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Comparison table" }, table)];
+    if (curves.length) {
+      parts.unshift(make("ul", { class: "legend" }, ...curves.map((row, i) => make("li", {}, make("span", { style: `background:var(--c${i % 6})` }), row.name))),
+        chart("Error by severity of the chosen models", (svg, x, y) => curves.forEach((row, i) => {
+          const points = row.curve.map((one, s) => (one === null ? null : [x(s), y(one)])).filter(Boolean);
+          svg.append(make("polyline", { points: points.map((p) => p.join(",")).join(" "), style: `fill:none;stroke:var(--c${i % 6});stroke-width:2.5;stroke-dasharray:${DASHES[i % 6] || "none"}` }),
+            ...points.map(([cx, cy]) => make("circle", { cx, cy, r: 3.5, style: `fill:var(--c${i % 6})` })));
+        }), [0, 5], [0, top], "severity", "error, %", ["clean", "1", "2", "3", "4", "5"].map((text, i) => [i, text])));
+    }
+    $("compare-body").replaceChildren(...parts);
+  }
+
+  function scatter(rows) {
+    const clean = ["clean_error", "matching_error"].find((key) => board.columns.includes(key));
+    const robust = board.columns.find((key) => key !== clean && key !== "mce") || board.columns[0];
+    const points = clean ? rows.filter((row) => value(row, clean) !== null && value(row, robust) !== null) : [];
+    $("scatter").hidden = points.length < 2;
+    if (points.length < 2) return;
+    const range = (key) => {
+      const numbers = points.map((row) => value(row, key));
+      const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
+      const pad = (high - low) * 0.06 || 1;
+      return [Math.max(0, low - pad), high + pad];
+    };
+    const [xs, ys] = [range(clean), range(robust)];
+    const ticks = [0, 1, 2, 3, 4].map((i) => xs[0] + (i / 4) * (xs[1] - xs[0])).map((one) => [one, one.toFixed(1)]);
+    const label = `${data.columns[robust].title} against ${data.columns[clean].title}, ${points.length} models`;
+    const svg = chart(label, (node, x, y) => points.forEach((row) => {
+      const colour = row.kind === "measured" ? "var(--c2)" : "var(--c1)";
+      const text = `${row.name} (${row.kind}): ${show(value(row, clean))}, ${show(value(row, robust))}`;
+      const fill = row.kind === "measured" ? colour : "none";
+      node.append(make("circle", { cx: x(value(row, clean)), cy: y(value(row, robust)), r: points.length > 200 ? 3 : 6, style: `fill:${fill};stroke:${colour};stroke-width:1.5` }, make("title", {}, text)));
+    }), xs, ys, data.columns[clean].title, data.columns[robust].title, ticks);
+    $("scatter-body").replaceChildren(make("figure", { class: "wide" }, svg,
+      make("figcaption", {}, "Filled: measured; hollow: published. Lower left is better. The table above holds the same numbers.")));
+  }
+
+  document.querySelectorAll("[data-board]").forEach((button) => button.addEventListener("click", () => {
+    history.replaceState(null, "", `#${button.dataset.board}`);
+    open(button.dataset.board);
+  }));
+  $("filters").addEventListener("input", () => draw());
+  $("filters").addEventListener("submit", (event) => event.preventDefault());
+  $("more").addEventListener("click", () => { all = true; draw(); });
+  open(decodeURIComponent(location.hash.slice(1)));
+})();
