@@ -106,8 +106,8 @@ def notes_on(opened: OpenSuite, result: Result) -> list[str]:
         chance = 1.0 - 1.0 / classes
         if clean.value > _CHANCE_FACTOR * chance:
             notes.append(
-                f"The clean error is {100 * clean.value:.1f} %, near chance ({100 * chance:.1f} %). The likeliest cause "
-                "is a wrong normalisation (--mean, --std or --norm-preset), then classes in another order, then weights "
-                "that belong to another architecture."
+                f"The clean error is {100 * clean.value:.1f} %, near chance ({100 * chance:.1f} %). The likeliest "
+                "cause is a wrong normalisation (--mean, --std or --norm-preset), then classes in another order, then "
+                "weights that belong to another architecture."
             )
     return notes
