@@ -1,7 +1,8 @@
 """Motion blur along a line, pixel for pixel as ImageMagick's ``MagickMotionBlurImage`` makes it.
 
 The kernel is one half of a Gaussian, ``2 * ceil(radius) + 1`` taps long, normalised; tap i reads the pixel at
-``ceil(i * (cos, sin)(angle) - 0.5)``, edges repeated. Sums are rounded to 8 bits.
+``ceil(i * (cos, sin)(angle) - 0.5)``, edges repeated. Sums are rounded to 16 bits (times 257) and then cut to 8
+(divided by 257, truncated), as the PNG that the original reads back has them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 import torch
+
+_HALF = np.float32(0.5 / 257)  # half of the last of 16 bits
 
 
 def kernel(radius: float, sigma: float) -> npt.NDArray[np.float32]:
@@ -25,9 +28,11 @@ def offsets(angles: npt.NDArray[np.float64], taps: int) -> npt.NDArray[np.int64]
     """Return (N, taps, 2) of (dy, dx) for angles in degrees."""
     radians = np.deg2rad(angles)[:, None]
     step = np.arange(taps)[None, :]
-    # Rounding off the 15th digit keeps sines that are exact on paper (90 degrees) from crossing the ceiling.
-    along = np.stack([step * np.sin(radians), step * np.cos(radians)], axis=-1)
-    return np.ceil(np.round(along, 12) - 0.5).astype(np.int64)
+    # The same products and quotients as ImageMagick's, since a last bit decides about a pixel where half of a step
+    # is whole on paper, as at 60 degrees.
+    down, right = taps * np.sin(radians), taps * np.cos(radians)
+    length = np.hypot(down, right)
+    return np.ceil(np.stack([step * down / length, step * right / length], axis=-1) - 0.5).astype(np.int64)
 
 
 def motion_blur(images: torch.Tensor, radius: float, sigma: float, angles: torch.Tensor) -> torch.Tensor:
@@ -63,7 +68,7 @@ def _blur_gather(images: torch.Tensor, weights: npt.NDArray[np.float32], shifts:
         x = (column + shifts[:, tap, 1, None]).clamp_(0, width - 1)
         place = (y[:, :, None] * width + x[:, None, :]).reshape(n, 1, -1).expand(-1, channels, -1)
         total += weight * flat.gather(2, place).float()
-    return (total + 0.5).clamp_(0, 255).to(torch.uint8).reshape(images.shape)
+    return (total + float(_HALF)).clamp_(0, 255).to(torch.uint8).reshape(images.shape)
 
 
 @numba.njit(cache=True, parallel=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -73,7 +78,7 @@ def _blur_cpu(source, weights, shifts, out):  # type: ignore[no-untyped-def]  # 
         image, channel = plane // channels, plane % channels
         total = np.empty(width, np.float32)
         for y in range(height):
-            total[:] = np.float32(0.5)
+            total[:] = _HALF
             for tap in range(len(weights)):
                 row = source[image, channel, min(max(y + shifts[image, tap, 0], 0), height - 1)]
                 dx = shifts[image, tap, 1]
