@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from robench.results.schema import Figure, Result
 from robench.tables.living import CellAccuracies, robustbench, timm
@@ -39,7 +38,7 @@ class Row:
     method: str
     architecture: str
     source: str
-    figures: dict[str, tuple[float, float | None, float | None]]
+    figures: Mapping[str, tuple[float, float | None, float | None]]
     link: str = ""
     page: str = ""
     rank: tuple[int, int] | None = None
@@ -148,13 +147,14 @@ def _published_rows(cells: CellAccuracies) -> Iterable[Row]:
             id=_slug(f"{cells.about['suite']}-robustbench-{model}"),
             name=model,
             kind="published",
-            method=re.split(r"\d{4}", model)[0],
+            method="",  # their names are of authors; the paper is the link
             architecture=entry["architecture"],
             source=cells.about["source"],
             figures=figures,
             link=entry["link"],
             curve=[100 * (1 - cells.clean[model]), *curve],
-            conditions={"clean": 100 * (1 - cells.clean[model])} | {c: 100 * cells.mean_error(model, c) for c in BENCHMARK},
+            conditions={"clean": 100 * (1 - cells.clean[model])}
+            | {c: 100 * cells.mean_error(model, c) for c in BENCHMARK},
         )
 
 

@@ -32,7 +32,7 @@ def render(table: PaperTable, covered: Covered | None, form: str) -> str:
 
 
 def _grid(table: PaperTable, covered: Covered | None) -> tuple[list[str], list[list[str]]]:
-    """Return the head and the rows as text; with results a cell reads ``printed; measured [low, high] (difference)``."""
+    """Return head and rows as text; with results a cell reads ``printed; measured [low, high] (difference)``."""
     head = ["", *[column["title"] for column in table.columns.values()]]
     rows = [
         [label, *[_cell(table, covered, i, j, column) for j, column in enumerate(table.columns)]]
@@ -127,7 +127,9 @@ def _csv(table: PaperTable, covered: Covered | None) -> str:
         writer.writerow(["row", *table.columns])
         writer.writerows([label, *line] for label, line in zip(table.labels(), table.cells, strict=True))
         return text.getvalue()
-    writer.writerow(["row", "column", "suite", "metric", "recipe", "published", "measured", "low", "high", "difference"])
+    writer.writerow(
+        ["row", "column", "suite", "metric", "recipe", "published", "measured", "low", "high", "difference"]
+    )
     for i, label in enumerate(table.labels()):
         for j, column in enumerate(table.columns):
             meaning, measured = table.meaning(i, column), covered.get((i, column))

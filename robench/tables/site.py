@@ -53,7 +53,9 @@ def build_site(out: str | Path, results: Mapping[Path, Result] | None = None) ->
                 text = environment.get_template("model.html.jinja").render(**_model(result, board, row.name))
                 _write(out / row.page, text)
     papers = [(address, _safe(render(load_table(address), None, "html"))) for address in addresses()]
-    _write(out / "papers.html", environment.get_template("papers.html.jinja").render(papers=papers, version=__version__))
+    _write(
+        out / "papers.html", environment.get_template("papers.html.jinja").render(papers=papers, version=__version__)
+    )
     return out / "index.html"
 
 

@@ -175,7 +175,11 @@ def _groups(result: Result) -> Iterator[str]:
     benchmark = corrupted_conditions(arrays.cells)
     groups = [(f"condition {name}", figures, arrays.columns((name,))) for name, figures in result.conditions.items()]
     groups += [
-        (f"severity {name}", figures, arrays.columns(("clean",)) if name == "0" else arrays.columns(benchmark, int(name)))
+        (
+            f"severity {name}",
+            figures,
+            arrays.columns(("clean",)) if name == "0" else arrays.columns(benchmark, int(name)),
+        )
         for name, figures in result.severities.items()
         if name.isdigit()
     ]
@@ -222,7 +226,7 @@ def _against_predictions(result: Result, folder: Path) -> Iterator[str]:
         yield f"{len(absent)} cells have no predictions in the run beside: {', '.join(absent[:5])}"
     if not predictions:
         return
-    metrics = [name for name in result.cells[0].metrics]
+    metrics = list(result.cells[0].metrics)
     scores = score_cells(predictions, metrics, StatisticsRecord(resamples=2))
     for i, cell in enumerate(cell for cell in result.cells if cell.name in predictions):
         if stored_checksum(run.cell_path(cell.name)) != cell.predictions_sha256:

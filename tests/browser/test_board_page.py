@@ -1,4 +1,4 @@
-"""The leaderboard's page in a headless Chromium: it loads, sorts, filters and compares, and asks nobody for anything."""
+"""The leaderboard's page in a headless Chromium: it loads, sorts, filters, compares, and asks nobody for anything."""
 
 from __future__ import annotations
 
@@ -14,8 +14,17 @@ from robench.tables.site import build_site
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")
 CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no Chromium with its driver on this machine")
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update",
-         "--disable-background-networking", "--disable-sync", "--window-size=1280,1000")  # fmt: skip
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-component-update",
+    "--disable-background-networking",
+    "--disable-sync",
+    "--window-size=1280,1000",
+)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +67,8 @@ def test_loads_without_errors_and_without_requests(browser: Any, page: Path) -> 
 
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
-    assert asked and all(url.startswith(("file:", "data:", "about:")) for url in asked)
+    assert asked
+    assert all(url.startswith(("file:", "data:", "about:")) for url in asked)
 
 
 def test_sorts_both_ways_and_says_so(browser: Any, page: Path) -> None:
@@ -90,7 +100,8 @@ def test_compares_two_models(browser: Any, page: Path) -> None:
     for box in browser.find_elements("css selector", "#board tbody input")[:2]:
         browser.execute_script("arguments[0].click()", box)
     shown = browser.find_element("id", "compare")
-    assert shown.is_displayed() and all(name in shown.text for name in names(browser)[:2])
+    assert shown.is_displayed()
+    assert all(name in shown.text for name in names(browser)[:2])
     assert len(browser.find_elements("css selector", "#compare svg polyline")) == 2
 
 

@@ -22,9 +22,12 @@ def test_twelve_imagenet_mces_follow_from_the_cells() -> None:
 @pytest.mark.parametrize(("suite", "count"), [("imagenet-c", 12), ("cifar10-c", 23), ("cifar100-c", 13)])
 def test_mean_accuracies_follow_from_the_cells(suite: str, count: int) -> None:
     board = robustbench(suite)
-    assert len(board.cells) == count and all(len(cells) == 75 for cells in board.cells.values())
+    assert len(board.cells) == count
+    assert all(len(cells) == 75 for cells in board.cells.values())
     for model, entry in board.about["models"].items():
-        assert 100 * (1 - board.mean_error(model)) == pytest.approx(100 * entry["published_accuracy"], abs=0.0101), model
+        assert 100 * (1 - board.mean_error(model)) == pytest.approx(100 * entry["published_accuracy"], abs=0.0101), (
+            model
+        )
 
 
 def test_sources_and_licences_are_named() -> None:

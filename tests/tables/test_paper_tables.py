@@ -18,15 +18,23 @@ from robench.tables.published import load_table
 def result(suite: str, recipe: str | None, complete: bool = True) -> Result:
     return Result(
         suite=SuiteRecord(
-            name=suite, title=suite, version=1, dataset="cifar10", num_classes=10, source="published",
-            complete=complete, protocol={},
+            name=suite,
+            title=suite,
+            version=1,
+            dataset="cifar10",
+            num_classes=10,
+            source="published",
+            complete=complete,
+            protocol={},
         ),
-        model=ModelRecord(name="m", hash="0", num_classes=10, preprocessing={}, card={"recipe": recipe} if recipe else {}),
+        model=ModelRecord(
+            name="m", hash="0", num_classes=10, preprocessing={}, card={"recipe": recipe} if recipe else {}
+        ),
         run=RunRecord(robench="0"),
         statistics=StatisticsRecord(),
         summary={"mean_corruption_error": Figure(value=0.12, low=0.11, high=0.13)},
         cells=[],
-    )  # fmt: skip
+    )
 
 
 def test_only_the_matching_cell_is_covered() -> None:
@@ -70,7 +78,9 @@ def test_every_form_shows_every_number(form: str) -> None:
     text = render(table, None, form)
     assert all(cell in text for line in table.cells for cell in line)
     assert "12.00 [11.00, 13.00] (+0.80)" in render(
-        load_table("augmix/1"), cover(load_table("augmix/1"), [result("cifar10-c", "augmix-cifar10-wrn40-2")]), "markdown"
+        load_table("augmix/1"),
+        cover(load_table("augmix/1"), [result("cifar10-c", "augmix-cifar10-wrn40-2")]),
+        "markdown",
     )
 
 

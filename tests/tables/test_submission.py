@@ -38,7 +38,8 @@ def test_one_improved_cell_is_refused(tmp_path: Path) -> None:
 
 def test_improved_summary_is_refused(tmp_path: Path) -> None:
     problems = edited(tmp_path, lambda d: d["summary"]["mean_corruption_error"].update(value=0.01))
-    assert problems and "its cells give" in problems[0]
+    assert problems
+    assert "its cells give" in problems[0]
 
 
 def test_missing_cell_is_refused(tmp_path: Path) -> None:

@@ -81,7 +81,9 @@ def read_cells(path: Path) -> dict[str, dict[str, float]]:
         RobenchError: no such file, or a benchmark corruption lacks a severity.
     """
     if not path.is_file():
-        raise RobenchError(f"There is no {path}.", hint="Give the folder with RobustBench's *_unaggregated_results.csv.")
+        raise RobenchError(
+            f"There is no {path}.", hint="Give the folder with RobustBench's *_unaggregated_results.csv."
+        )
     with open(path, newline="", encoding="utf-8") as file:
         conditions, severities, *lines = list(csv.reader(file))
     cells = [f"{name}/{severity}" for name, severity in zip(conditions[1:], severities[1:], strict=True)]

@@ -69,8 +69,8 @@
     });
     const [name, ...figures] = cells;
     $("board").tHead.replaceChildren(make("tr", {},
-      make("th", { scope: "col" }, "Compare"), name, make("th", { scope: "col" }, "Kind"), ...figures,
-      make("th", { scope: "col", class: "n" }, "Rank")));
+      make("th", { scope: "col" }, "Compare"), make("th", { scope: "col", class: "n" }, "Rank"), name,
+      make("th", { scope: "col" }, "Kind"), ...figures));
   }
 
   function line(row) {
@@ -86,14 +86,14 @@
     const rank = 1 + board.rows.indexOf(row);
     return make("tr", { class: `is-${row.kind}` },
       make("td", {}, box),
+      make("td", { class: "n" }, String(rank), row.rank ? make("span", { class: "interval" }, `${row.rank[0]} to ${row.rank[1]}`) : null),
       make("th", { scope: "row" }, name, about ? make("span", { class: "about" }, about) : null),
       make("td", {}, make("span", { class: `tag ${row.kind}` }, row.kind), make("span", { class: "about" }, row.source)),
       ...board.columns.map((key) => {
         const figure = row.figures[key];
         const interval = figure && figure[1] !== null ? `${show(figure[1])} to ${show(figure[2])}` : null;
         return make("td", { class: "n" }, show(figure && figure[0]), interval ? make("span", { class: "interval" }, interval) : null);
-      }),
-      make("td", { class: "n" }, String(rank), row.rank ? make("span", { class: "interval" }, `${row.rank[0]} to ${row.rank[1]}`) : null));
+      }));
   }
 
   function draw() {
