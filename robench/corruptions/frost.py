@@ -100,7 +100,8 @@ def _files(folder: str) -> list[Path]:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
         if not found.startswith(PICTURES[path.name]):
             raise RobenchError(
-                f"{path} is not the original's picture: expected SHA-256 {PICTURES[path.name]}..., found {found[:8]}...",
+                f"{path} is not the original's picture: expected SHA-256 {PICTURES[path.name]}..., "
+                f"found {found[:8]}...",
                 hint="Fetch it again from ImageNet-C/create_c of github.com/hendrycks/robustness.",
             )
     return paths

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ VERSION = 1
 """Raised when a texture changes; results record it."""
 
 HEIGHT, WIDTH = 360, 560
-Plane = npt.NDArray[np.float32]
+Plane = npt.NDArray[np.floating[Any]]
 Colour = tuple[float, float, float]
 _OVERDRAW = 2  # crystals are drawn this much larger and averaged down, so that their edges are soft
 
@@ -42,11 +43,11 @@ def _glass(rng: np.random.Generator) -> npt.NDArray[np.uint8]:
 
 def _crust(rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     """A white crust of needles that lie across each other."""
-    canvas = np.zeros((HEIGHT * _OVERDRAW, WIDTH * _OVERDRAW), np.float32)
+    canvas = _blank()
     for _ in range(700):
         _bundle(rng, canvas)
     relief = _down(canvas)
-    relief = cv2.GaussianBlur(relief, (0, 0), 0.8)
+    relief = _soft(relief, 0.8)
     relief = 0.8 * _lit(relief + 0.4 * _fractal(rng, 0.75)) + 0.6 * _normal(relief) + 0.6 * _fractal(rng, 0.6)
     # Light is scarce only in the gaps: the histogram leans to the white side.
     relief = -np.log1p(np.exp(-1.3 * _normal(relief)))
@@ -55,22 +56,22 @@ def _crust(rng: np.random.Generator) -> npt.NDArray[np.uint8]:
 
 def _hoar(rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     """Grey hoar with rows of granules and a few fans of blades."""
-    canvas = np.zeros((HEIGHT * _OVERDRAW, WIDTH * _OVERDRAW), np.float32)
+    canvas = _blank()
     for _ in range(260):
         _fan(rng, canvas)
-    strokes = cv2.blur(_grain(rng), (2, 11)) + cv2.blur(_grain(rng), (11, 2)) + 0.2 * _grain(rng)
+    strokes = _streaks(rng, (2, 11)) + _streaks(rng, (11, 2)) + 0.2 * _grain(rng)
     light = np.linspace(1.0, -0.8, HEIGHT, dtype=np.float32)[:, None]
-    relief = 0.8 * _normal(strokes) + 0.8 * _lit(cv2.GaussianBlur(_down(canvas), (0, 0), 0.7)) + 0.5 * _fractal(rng, 0.5) + 0.5 * light
+    relief = 0.8 * _normal(strokes) + 0.8 * _lit(_soft(_down(canvas), 0.7)) + 0.5 * _fractal(rng, 0.5) + 0.5 * light
     return _finish(np.array([138.0, 153.0, 165.0]), relief, 29.0, (137.6, 152.8, 165.2))
 
 
 def _ferns(rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     """Bright fern-like crystals on dark glass."""
-    canvas = np.zeros((HEIGHT * _OVERDRAW, WIDTH * _OVERDRAW), np.float32)
+    canvas = _blank()
     for _ in range(620):
         start = rng.random(2) * (WIDTH * _OVERDRAW, HEIGHT * _OVERDRAW)
         _fern(rng, canvas, start, rng.random() * 2 * math.pi, 20 + 95 * rng.random() ** 2, 2)
-    crystals = cv2.GaussianBlur(_down(canvas), (0, 0), 0.6)
+    crystals = _soft(_down(canvas), 0.6)
     dark_below = np.linspace(0.7, -0.5, HEIGHT, dtype=np.float32)[:, None]
     relief = _normal(crystals) + 0.55 * _lit(crystals) + 0.55 * _fractal(rng, 0.5) + dark_below + 0.15 * _grain(rng)
     relief = np.exp(0.35 * _normal(relief))
@@ -124,13 +125,26 @@ def _line(
     cv2.line(canvas, first, last, float(height), thickness)  # the later crystal lies on top
 
 
+def _blank() -> Plane:
+    return np.zeros((HEIGHT * _OVERDRAW, WIDTH * _OVERDRAW), np.float32)
+
+
+def _soft(plane: Plane, sigma: float) -> Plane:
+    return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)
+
+
+def _streaks(rng: np.random.Generator, box: tuple[int, int]) -> Plane:
+    return np.asarray(cv2.blur(_grain(rng), box), np.float32)
+
+
 def _down(canvas: Plane) -> Plane:
     return cv2.resize(canvas, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
 def _fractal(rng: np.random.Generator, persistence: float) -> Plane:
     """Return octaves of smooth noise, each finer one weaker by ``persistence``, standardised."""
-    total, weight, cells = np.zeros((HEIGHT, WIDTH), np.float32), 1.0, 3
+    weight, cells = 1.0, 3
+    total: Plane = np.zeros((HEIGHT, WIDTH), np.float32)
     while cells < HEIGHT // 2:
         coarse = rng.standard_normal((cells + 2, cells * 2 + 2)).astype(np.float32)
         total += weight * cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
@@ -153,16 +167,15 @@ def _grain(rng: np.random.Generator) -> Plane:
 def _lit(relief: Plane) -> Plane:
     """Return the relief's slope towards a lamp at the upper left, standardised."""
     down, right = np.gradient(relief)
-    return _normal((down + right).astype(np.float32))
+    slope: Plane = np.add(down, right, dtype=np.float32)
+    return _normal(slope)
 
 
 def _normal(plane: Plane) -> Plane:
     return ((plane - plane.mean()) / plane.std()).astype(np.float32)
 
 
-def _finish(
-    base: npt.NDArray[np.floating], relief: Plane, contrast: float, colour: Colour
-) -> npt.NDArray[np.uint8]:
+def _finish(base: npt.NDArray[np.floating], relief: Plane, contrast: float, colour: Colour) -> npt.NDArray[np.uint8]:
     """Shade ``base`` by the relief, with this standard deviation and mean colour."""
     shaded = base + contrast * _normal(relief)[..., None]
     shaded = shaded + np.array(colour) - shaded.mean(axis=(0, 1))

@@ -7,16 +7,15 @@ runs on the device.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from os import sched_getaffinity
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from robench.corruptions._pool import _executor
 from robench.corruptions.random import Stream
 
 WATER = (175, 238, 238)
@@ -102,13 +101,7 @@ def gaussian(image: Map, sigma: float) -> Map:
 
 def each(function: Callable[[Map], Map], rows: Map) -> list[Map]:
     """Return ``function`` of every row, computed by this process's threads."""
-    return list(_pool().map(function, rows)) if len(rows) > 1 else [function(row) for row in rows]
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    cv2.setNumThreads(1)  # threads over images are enough; OpenCV's own inside them would only contend
-    return ThreadPoolExecutor(len(sched_getaffinity(0)), thread_name_prefix="robench-spatter")
+    return list(_executor(os.getpid()).map(function, rows)) if len(rows) > 1 else [function(row) for row in rows]
 
 
 def _colour(triple: tuple[int, int, int], like: torch.Tensor) -> torch.Tensor:

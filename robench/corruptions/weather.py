@@ -92,7 +92,7 @@ def frost(
     Raises:
         RobenchError: the folder lacks a picture, a picture differs from the original's, or images are too large.
     """
-    layer = overlays(stream, tuple(images.shape[-2:]), frost).to(images.device)
+    layer = overlays(stream, (images.shape[-2], images.shape[-1]), frost).to(images.device)
     # In float64 as the original: a sum that is whole on paper must not fall below it when it is truncated.
     total = images.double().mul_(params[0]).add_(layer.double(), alpha=params[1])
     return total.clamp_(0, 255).to(torch.uint8)

@@ -95,7 +95,9 @@ def test_code_in_a_checkpoint_never_runs(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"<!DOCTYPE html><html>404</html>", b"PK\x03\x04 truncated", os.urandom(64)], ids=str
+    "content",
+    [b"", b"<!DOCTYPE html><html>404</html>", b"PK\x03\x04 truncated", bytes(range(64))],
+    ids=["empty", "page", "zip", "bytes"],
 )
 @pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
 def test_what_is_no_checkpoint_is_said(tmp_path: Path, content: bytes, name: str) -> None:
