@@ -11,6 +11,14 @@ from robench.errors import RobenchError
 if TYPE_CHECKING:
     from robench.results.schema import Figure, Result
 
+
+class InterruptedWorkError(Exception):
+    """Ctrl-C during long work, with what is kept and how to go on; the command line leaves with 130.
+
+    Not a KeyboardInterrupt, which the command line's library would swallow with its message.
+    """
+
+
 TITLES = {
     "clean_error": "clean error, %",
     "clean_rms_calibration_error": "clean RMS calibration error, %",

@@ -120,10 +120,16 @@ def _evaluate_one(loaded: Any, opened: Any, given: dict[str, Any], options: Any)
             quiet=given["quiet"] or given["json_"],
         )
     except KeyboardInterrupt:
-        from robench.evaluation.plan import command_line
+        raise stopped() from None
 
-        again = command_line() or "the same command"
-        raise KeyboardInterrupt(f"Stopped; finished cells are kept. To go on: {again}") from None
+
+def stopped() -> Exception:
+    """Return what Ctrl-C is answered with."""
+    from robench.cli.common import InterruptedWorkError
+    from robench.evaluation.plan import command_line
+
+    again = command_line() or "the same command"
+    return InterruptedWorkError(f"Stopped; finished cells are kept. To go on: {again}")
 
 
 def _engine_options(given: dict[str, Any]) -> Any:

@@ -188,9 +188,9 @@ def _run(job: Job, options: EvaluationOptions, given: dict[str, Any]) -> None:
         if job.result.failures:
             job.problem = f"{len(job.result.failures)} cells could not be read: {job.result.failures[0]}"
     except KeyboardInterrupt:
-        from robench.evaluation.plan import command_line
+        from robench.cli.evaluate import stopped
 
-        raise KeyboardInterrupt(f"Stopped; finished cells are kept. To go on: {command_line()}") from None
+        raise stopped() from None
     except Exception as error:  # one bad model must not cost the others their turn
         job.problem = str(error) if isinstance(error, RobenchError) else f"{type(error).__name__}: {error}"
 

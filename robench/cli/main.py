@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from robench._version import __version__
+from robench.cli.common import InterruptedWorkError
 from robench.errors import RobenchError
 
 VERBS = (
@@ -70,8 +71,11 @@ def main(arguments: list[str]) -> int:
     except RobenchError as error:
         _complain(str(error))
         return USAGE
-    except KeyboardInterrupt as stop:
-        _complain(str(stop) or "Stopped.")
+    except InterruptedWorkError as stop:
+        _complain(str(stop))
+        return INTERRUPTED
+    except KeyboardInterrupt:
+        _complain("Stopped.")
         return INTERRUPTED
     except typer.Exit as leave:
         return leave.exit_code

@@ -60,7 +60,12 @@ def run_folder(out: Path, name: str) -> Path:
 def _evaluate(name: str, out: Path, quiet: bool) -> Result:
     from robench.api import evaluate
 
-    return evaluate(f"reference:{name}", SUITE, out=run_folder(out, name), quiet=quiet)
+    try:
+        return evaluate(f"reference:{name}", SUITE, out=run_folder(out, name), quiet=quiet)
+    except KeyboardInterrupt:
+        from robench.cli.evaluate import stopped
+
+        raise stopped() from None
 
 
 def _compare(results: list[Result], out: Path) -> Comparison:
