@@ -11,6 +11,7 @@ from robench.evaluation import EvaluationOptions, Progress, default_folder, eval
 from robench.evaluation.distributed import evaluate_over_ranks, launched_by_torchrun
 from robench.models.base import Model
 from robench.results import Result, save, score_run
+from robench.results.scoring import current_result
 from robench.suites import fit_to_model, open_suite
 from robench.suites.base import OpenOptions, OpenSuite
 
@@ -74,6 +75,8 @@ def evaluate(
     if not outcome.run.done():
         reasons = "; ".join(sorted(set(outcome.failures.values()))[:3])
         raise RobenchError(f"No cell of {opened.suite.name} could be measured: {reasons}", hint="Check --data.")
+    if not outcome.fresh and not outcome.failures and (known := current_result(outcome.run, resamples)):
+        return known
     result = score_run(outcome.run, resamples=resamples, failures=outcome.failures)
     result.notes += notes_on(opened, result)
     save(result, outcome.run.path / "result.json")

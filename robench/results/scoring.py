@@ -84,6 +84,32 @@ def score_run(
     return build_result(run, predictions, scores, statistics, failures or {})
 
 
+def current_result(run: RunFolder, resamples: int) -> Result | None:
+    """Return the run's stored result if scoring it again would give the same, else None.
+
+    It is the same when it was made by this version, with as many resamples, from exactly these predictions.
+    """
+    from robench.results.loading import load
+
+    path = run.path / "result.json"
+    if not path.exists():
+        return None
+    try:
+        result = load(path)
+    except RobenchError:
+        return None
+    checksums = {cell.name: cell.predictions_sha256 for cell in result.cells}
+    stored = {name: stored_checksum(run.cell_path(name)) for name in run.record.cells}
+    usual = (
+        set(result.cells[0].metrics) == set(default_metrics(run.record.info["suite"]["task"])) if checksums else False
+    )
+    same = (
+        usual and result.run.identity == run.record.hash and result.statistics == StatisticsRecord(resamples=resamples)
+    )
+    whole = checksums == {name: checksum for name, checksum in stored.items() if checksum is not None}
+    return result if same and whole and result.run.robench == __version__ else None
+
+
 def default_metrics(task: str, *, variants: bool = False) -> tuple[str, ...]:
     """Return the cell metrics that a result of this task carries; ``variants``: several rows an image, worst of k."""
     if task == "classification" and variants:

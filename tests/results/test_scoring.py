@@ -194,3 +194,18 @@ def test_headline_figures_average_the_fifteen() -> None:
     found = summarise(("corruption",), arrays)
     assert found["mean_corruption_error"] == 2.0
     assert found["mean_corruption_error_19"] == 4.5
+
+
+def test_a_stored_result_is_taken_up_only_while_it_is_current(tmp_path: Path) -> None:
+    from robench.results.scoring import current_result
+
+    run = make_run(tmp_path / "r")
+    assert current_result(run, 20) is None
+    result = score_run(run, resamples=20)
+    save(result, run.path / "result.json")
+    assert current_result(run, 20) == result
+    assert current_result(run, 30) is None
+    run.write("fog/3", make_columns(0.0, seed=99))
+    assert current_result(run, 20) is None
+    (run.path / "result.json").write_text("{")
+    assert current_result(run, 20) is None
