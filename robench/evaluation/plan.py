@@ -38,7 +38,8 @@ def make_record(model: Model, suite: OpenSuite, options: EvaluationOptions) -> R
         "environment": environment(options),
         "command": command_line(),
     }
-    identity = json.loads(json.dumps(identity))  # tuples become lists, as they will be when read back
+    # Tuples become lists, as they will be when read back.
+    identity, info = json.loads(json.dumps([identity, info]))
     return RunRecord(identity, tuple(cell.name for cell in definition.cells), info)
 
 

@@ -1,0 +1,105 @@
+"""``robench.evaluate``: the same from Python, with any callable or module."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import robench
+from robench.suites.base import OpenOptions
+
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+FEW = OpenOptions(limit=60, conditions=("contrast",), severities=(1, 5))
+
+
+def test_a_module_is_measured_and_taken_up(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3072, 10))
+    result = robench.evaluate(
+        module, "digits-c", out=tmp_path / "r", open_options=FEW, resamples=50, quiet=True, mean=(0.5, 0.5, 0.5)
+    )
+    assert [cell.name for cell in result.cells] == ["clean", "contrast/1", "contrast/5"]
+    assert all(cell.images == 60 for cell in result.cells)
+    assert not result.suite.complete
+    again = robench.evaluate(
+        module, "digits-c", out=tmp_path / "r", open_options=FEW, resamples=50, quiet=True, mean=(0.5, 0.5, 0.5)
+    )
+    assert again == result
+
+
+def test_a_clean_error_near_chance_is_said_with_its_likely_cause(tmp_path: Path) -> None:
+    def constant(images: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(len(images), 10)
+
+    result = robench.evaluate(constant, "digits-c", out=tmp_path / "r", open_options=FEW, resamples=0, quiet=True)
+    assert any("near chance" in note and "normalisation" in note for note in result.notes)
+    good = robench.evaluate(
+        "reference:digits/augmix", "digits-c", out=tmp_path / "g", open_options=FEW, resamples=0, quiet=True
+    )
+    assert not good.notes
+
+
+def test_every_reference_model_that_comes_along_can_be_loaded() -> None:
+    from robench.models import load_model, reference
+
+    assert {"digits/standard", "digits/augmix"} <= set(reference.names())
+    for name in reference.names():
+        folder = reference.folder(name)
+        assert (folder / "weights.safetensors").stat().st_size < 300_000
+        model = load_model(f"reference:{name}")
+        assert model.card["command"].startswith("robench train --recipe")
+
+
+def test_unusual_models_are_refused_with_the_next_step(tmp_path: Path) -> None:
+    with pytest.raises(robench.RobenchError, match="shape"):
+        robench.evaluate(
+            lambda x: x.mean(),
+            "digits-c",
+            out=tmp_path / "a",
+            open_options=FEW,
+            quiet=True,  # type: ignore[arg-type]
+        )
+    with pytest.raises(robench.RobenchError, match="puts out 3 classes"):
+        robench.evaluate(lambda x: x.mean((2, 3)), "digits-c", out=tmp_path / "b", open_options=FEW, quiet=True)
+
+
+@pytest.mark.parametrize("suite", ["digits-p", "cifar10-sta"])
+def test_suites_of_several_frames_an_image(tmp_path: Path, suite: str) -> None:
+    """Flip probability and worst-of-k from the stored frames, against a plain count."""
+    import numpy as np
+
+    from robench.data import digits
+    from robench.predictions import RunFolder
+
+    data = None
+    if suite == "cifar10-sta":
+        images = digits.load("test")
+        data = tmp_path / "folder"
+        for row in range(30):
+            place = data / CIFAR10[int(images.labels[row])] / f"{row:03}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            from PIL import Image
+
+            Image.fromarray(images.read(np.array([row]))[0]).save(place)
+    result = robench.evaluate(
+        "reference:digits/standard",
+        suite,
+        data=data,
+        out=tmp_path / "r",
+        open_options=OpenOptions(limit=12),
+        resamples=20,
+        quiet=True,
+    )
+    run = RunFolder.open(tmp_path / "r")
+    for cell in result.cells:
+        rows = run.read(cell.name)
+        frames = rows.predicted.reshape(len(np.unique(rows.index)), -1)
+        if suite == "digits-p":
+            first = "noise" in cell.name
+            flips = frames[:, 1:] != (frames[:, :1] if first else frames[:, :-1])
+            assert cell.metrics["flip_probability"].value == pytest.approx(flips.mean())
+        else:
+            wrong = frames != rows.target.reshape(frames.shape)
+            assert cell.metrics["worst_case_error"].value == pytest.approx(wrong.any(1).mean())
