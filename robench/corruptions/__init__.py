@@ -87,8 +87,8 @@ def corrupt(
 def perturb(
     images: torch.Tensor, name: str, *, index: Index, seed: int = 0, difficulty: int = 1
 ) -> Iterator[torch.Tensor]:
-    """Yield the frames of a perturbation sequence one by one; see :func:`robench.corruptions.perturb.perturb`."""
-    from robench.corruptions.perturb import perturb as frames
+    """Yield the frames of a perturbation sequence one by one; see :func:`robench.corruptions.sequences.perturb`."""
+    from robench.corruptions.sequences import perturb as frames
 
     check_images(images, index)
     return frames(images, name, index=index, seed=seed, difficulty=difficulty)

@@ -1,7 +1,7 @@
 """Names, lengths and parameters of the perturbation sequences (ImageNet-P, CIFAR-P). Nothing heavy is imported.
 
 Source of names and numbers: the generators of hendrycks/robustness, ``ImageNet-P/create_p``. How frames are made is in
-:mod:`robench.corruptions.perturb`.
+:mod:`robench.corruptions.sequences`.
 """
 
 from __future__ import annotations

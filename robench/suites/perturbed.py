@@ -124,7 +124,7 @@ def _open_generated(suite: Suite, clean: Images, options: OpenOptions, size: int
         def make(numbers: npt.NDArray[np.int64], device: str) -> torch.Tensor:
             import torch
 
-            from robench.corruptions.perturb import perturb
+            from robench.corruptions.sequences import perturb
 
             pixels = torch.from_numpy(clean.read(numbers)).permute(0, 3, 1, 2).to(device)
             level = difficulty(options)

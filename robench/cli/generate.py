@@ -1,0 +1,53 @@
+"""``robench data generate``: corrupted test sets on disk, in the published layouts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+HELP = """\
+Make a corrupted test set from clean pictures and write it in the published layout.
+
+**Examples**
+
+    robench data generate --suite digits-c --source digits --out digits-c
+
+    robench data generate --suite cifar10-c --source cifar-10-batches-py --out CIFAR-10-C
+
+    robench data generate --suite imagenet-c --source ILSVRC2012_val --out ImageNet-C --corruption fog,snow
+
+A stopped run goes on from where it was. Evaluating does not need this: suites corrupt on the fly.
+"""
+
+
+def register(data: typer.Typer) -> None:
+    """Add the command to ``robench data``."""
+    data.command("generate", help=HELP)(generate)
+
+
+def generate(
+    suite: str = typer.Option(..., "--suite", "-s", help="cifar10-c, cifar100-c, imagenet-c, tiny-imagenet-c, ...-p"),
+    source: str = typer.Option(..., help="The clean test set: a folder, a file, or digits."),
+    out: Path = typer.Option(..., "--out", "-o", help="Folder for the files."),
+    corruption: str | None = typer.Option(None, help="Only these, e.g. fog,snow."),
+    seed: int = typer.Option(0, help="Seed of the randomness."),
+    frost: Path | None = typer.Option(None, help="Folder with the original frost pictures."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
+) -> int:
+    """Generate and verify; see HELP."""
+    from robench.cli.common import split_names
+    from robench.evaluation import make_progress
+    from robench.suites.generate import generate as write
+    from robench.suites.generate import prepare
+
+    task = prepare(
+        suite, source, out, conditions=split_names(corruption), seed=seed, frost=str(frost) if frost else None
+    )
+    with make_progress(suite, quiet=quiet) as progress:
+        progress.start(task.pictures, 0)
+        made = write(task, progress.advance)
+    if not quiet:
+        print(f"{len(made)} conditions of {len(task.clean)} pictures written to {out}, and verified.")
+        print(f"Measure a model on them: robench evaluate --model ... --suite {suite} --data {out}")
+    return 0

@@ -1,0 +1,99 @@
+"""Generated sets lie in the published layouts, hold what the on-the-fly suites show, and survive a stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from published_layouts import write_classes
+from sklearn.datasets import load_sample_images
+
+from robench.cli.main import main
+from robench.errors import RobenchError
+from robench.suites import open_suite
+from robench.suites.base import Cell, OpenOptions
+from robench.suites.generate import generate, prepare
+
+
+def test_blocks_hold_what_the_suite_shows_on_the_fly(tmp_path: Path) -> None:
+    task = prepare("digits-c", "digits", tmp_path / "c", conditions=("fog", "gaussian_noise"), seed=3)
+    generate(task)
+    labels = np.load(tmp_path / "c" / "labels.npy")
+    for name in ("fog", "gaussian_noise"):
+        block = np.load(tmp_path / "c" / f"{name}.npy")
+        assert block.shape == (5 * 599, 32, 32, 3)
+        assert block.dtype == np.uint8
+        suite = open_suite("digits-c", None, OpenOptions(seed=3, conditions=(name,)))
+        for severity in (1, 5):
+            shown = list(suite.batches(Cell(name, severity), 200))
+            pixels = np.concatenate([batch.images.permute(0, 2, 3, 1).numpy() for batch in shown])
+            rows = slice((severity - 1) * 599, severity * 599)
+            np.testing.assert_array_equal(block[rows], pixels)
+            np.testing.assert_array_equal(labels[rows], np.concatenate([batch.target for batch in shown]))
+
+
+def test_sequences_have_the_published_shape(tmp_path: Path) -> None:
+    generate(prepare("digits-p", "digits", tmp_path / "p", conditions=("translate", "brightness")))
+    assert np.load(tmp_path / "p" / "translate.npy", mmap_mode="r").shape == (599, 16, 32, 32, 3)
+    assert np.load(tmp_path / "p" / "brightness.npy", mmap_mode="r").shape == (599, 31, 32, 32, 3)
+    assert not (tmp_path / "p" / "labels.npy").exists()
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    pictures = [picture[:260, 40 * i : 40 * i + 300] for i in range(4) for picture in load_sample_images().images]
+    return write_classes(tmp_path / "val", pictures)
+
+
+def test_a_tree_keeps_names_and_is_read_back_as_published(tmp_path: Path, photos: Path) -> None:
+    out = tmp_path / "ImageNet-C"
+    command = ["data", "generate", "--suite", "imagenet-c", "--source", str(photos), "--out", str(out)]
+    assert main([*command, "--corruption", "contrast", "-q"]) == 0
+    written = sorted(path.relative_to(out / "contrast" / "3") for path in (out / "contrast" / "3").glob("*/*"))
+    assert written == sorted(path.relative_to(photos) for path in photos.glob("*/*"))
+    with Image.open(out / "contrast" / "3" / written[0]) as picture:
+        assert picture.size == (224, 224)
+    suite = open_suite("imagenet-c", out, OpenOptions(conditions=("contrast",)))
+    assert suite.source == "published"
+    assert suite.length(Cell("contrast", 3)) == 8
+
+
+def test_a_stopped_run_goes_on(tmp_path: Path, photos: Path) -> None:
+    class StopError(Exception):
+        pass
+
+    def stop(pictures: int, condition: str) -> None:
+        if condition == "fog" and pictures:
+            raise StopError
+
+    task = prepare("tiny-imagenet-c", photos, tmp_path / "t", conditions=("contrast", "fog"))
+    with pytest.raises(StopError):
+        generate(task, stop)
+    done = tmp_path / "t" / "contrast" / "5"
+    before = {path: path.stat().st_mtime_ns for path in done.glob("*/*")}
+    assert len(before) == 8
+    generate(task)
+    assert {path: path.stat().st_mtime_ns for path in done.glob("*/*")} == before
+    assert sum(1 for _ in (tmp_path / "t" / "fog").glob("*/*/*")) == 40
+
+
+def test_mistakes(tmp_path: Path) -> None:
+    with pytest.raises(RobenchError, match="Did you mean 'cifar10-c'"):
+        prepare("cifar10c", "digits", tmp_path)
+    with pytest.raises(RobenchError, match="no condition 'fogg'"):
+        prepare("digits-c", "digits", tmp_path, conditions=("fogg",))
+    with pytest.raises(RobenchError, match="does not exist"):
+        prepare("cifar10-c", tmp_path / "gone", tmp_path)
+    prepare("digits-c", "digits", tmp_path / "a", conditions=("fog",))
+    with pytest.raises(RobenchError, match="differs in seed"):
+        prepare("digits-c", "digits", tmp_path / "a", conditions=("fog",), seed=1)
+
+
+def test_a_damaged_set_is_found(tmp_path: Path) -> None:
+    task = prepare("digits-c", "digits", tmp_path / "c", conditions=("contrast",))
+    generate(task)
+    np.save(tmp_path / "c" / "contrast.npy", np.zeros((7, 32, 32, 3), np.uint8))
+    with pytest.raises(RobenchError, match=r"contrast\.npy: expected uint8 of 2995 rows"):
+        generate(task)
