@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from robench.errors import RobenchError
 from robench.predictions import Predictions, RunFolder
 from robench.results.schema import StatisticsRecord
-from robench.results.scoring import Scores, default_metrics, score_cells
+from robench.results.scoring import Scores, centred_interval, default_metrics, score_cells
 from robench.results.summaries import CellArrays, summarise
 
 Array = npt.NDArray[np.float64]
@@ -133,13 +133,11 @@ def _summary_differences(suite: Mapping[str, Any], a: Scores, b: Scores) -> dict
 
 
 def _difference(value: float, replicates: Array) -> Difference:
-    from robench.metrics.statistics import interval
-
     if not np.isfinite(value):
         return Difference(value=None)
     if not np.isfinite(replicates).any():
         return Difference(value=value)
-    low, high = (float(end) for end in interval(replicates))
+    low, high = centred_interval(value, replicates)
     return Difference(value=value, low=low, high=high, significant=low > 0 or high < 0)
 
 

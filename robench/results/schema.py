@@ -91,7 +91,7 @@ class RunRecord(_Document):
 class StatisticsRecord(_Document):
     """How the intervals were made."""
 
-    method: str = "paired percentile bootstrap over images"
+    method: str = "paired percentile bootstrap over images, less its bias"
     resamples: int = 1000
     seed: int = 0
     level: float = 0.95

@@ -173,15 +173,30 @@ def save(result: Result, path: str | Path) -> Path:
 
 
 def figure(value: float, replicates: Array) -> Figure:
-    """Return a value with the percentile interval of its replicates; null where it is undefined."""
-    from robench.metrics.statistics import interval
-
+    """Return a value with its interval; null where it is undefined."""
     if not np.isfinite(value):
         return Figure(value=None, note="undefined for this data")
     if not np.isfinite(replicates).any():
         return Figure(value=float(value), note="no interval: too few images")
-    low, high = interval(replicates)
-    return Figure(value=float(value), low=float(low), high=float(high))
+    low, high = centred_interval(value, replicates)
+    return Figure(value=float(value), low=low, high=high)
+
+
+def centred_interval(value: float, replicates: Array) -> tuple[float, float]:
+    """Return the percentile interval of bootstrap replicates, moved by their bias.
+
+    A resample repeats images, so binned calibration errors come out larger in resamples than on the images
+    themselves, by more than the interval is wide. The difference between the replicates' mean and the value is the
+    bootstrap's estimate of that bias (Efron and Tibshirani 1993, section 10.2) and is taken off; for means, such as
+    the error, it is nil. A figure that no resample takes below zero stays at or above zero.
+    """
+    from robench.metrics.statistics import interval
+
+    bias = float(np.nanmean(replicates)) - value
+    low, high = (float(end) - bias for end in interval(replicates))
+    if value >= 0 and np.nanmin(replicates) >= 0:
+        low = max(0.0, low)
+    return min(low, value), max(high, value)
 
 
 def _summaries(suite: Mapping[str, Any], scores: Scores, metrics: Mapping[str, Array]) -> dict[str, Array]:

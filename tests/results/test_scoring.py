@@ -209,3 +209,14 @@ def test_a_stored_result_is_taken_up_only_while_it_is_current(tmp_path: Path) ->
     assert current_result(run, 20) is None
     (run.path / "result.json").write_text("{")
     assert current_result(run, 20) is None
+
+
+def test_a_binned_error_lies_inside_its_interval(run: RunFolder) -> None:
+    """Resamples repeat images and so look worse calibrated; the bootstrap's bias is taken off."""
+    result = score_run(run, resamples=300)
+    for figures in (result.summary, *(cell.metrics for cell in result.cells)):
+        for name, figure in figures.items():
+            if figure.low is not None:
+                assert figure.low <= figure.value <= figure.high, name
+    ece = result.summary["mean_ece"]
+    assert ece.low < ece.value < ece.high
