@@ -1,0 +1,116 @@
+"""Every suite's predictions can be scored: its rules find their cells, and no figure of the summary is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from robench.corruptions.perturbations import frame_count
+from robench.evaluation.columns import ColumnBuilder
+from robench.predictions import RunFolder, RunRecord
+from robench.results import score_run
+from robench.suites import get, names, subset_indices
+from robench.suites.base import Batch, Cell, Suite
+
+HEADLINES = {
+    "digits-c": "mean_corruption_error",
+    "cifar10-c": "mean_corruption_error",
+    "cifar100-c": "mean_corruption_error",
+    "cifar10-c-bar": "mean_corruption_error",
+    "cifar100-c-bar": "mean_corruption_error",
+    "tiny-imagenet-c": "mce",
+    "imagenet-c": "mce",
+    "imagenet-c-bar": "mean_corruption_error",
+    "digits-p": "mfp",
+    "cifar10-p": "mfp",
+    "cifar100-p": "mfp",
+    "imagenet-p": "mfr",
+    "imagenet-r": "error",
+    "imagenet-a": "error",
+    "imagenet-200": "error",
+    "imagenet-v2": "error",
+    "imagenet-sketch": "error",
+    "real-blurry": "error",
+    "cifar10.1": "error",
+    "cifar10-sta": "worst_case_error",
+    "svsf": "mean_ood_error",
+    "dfr": "mean_ood_mean_average_precision",
+    "clean": "clean_error",
+}
+IMAGES = 20
+
+
+def classes_of(suite: Suite) -> int:
+    return len(subset_indices(suite.subset)) if suite.subset else suite.num_classes or 10
+
+
+def frames_of(suite: Suite, cell: Cell) -> int:
+    if suite.task == "perturbation":
+        return frame_count(cell.condition, 224 if "imagenet" in suite.name else 32)
+    return 10 if suite.name == "cifar10-sta" else 1
+
+
+def fill(run: RunFolder, suite: Suite, cell: Cell, seed: int) -> None:
+    """Write what the engine would, from random logits that lean to the label."""
+    classes, frames = classes_of(suite), frames_of(suite, cell)
+    rng = np.random.default_rng(seed)
+    index = np.repeat(np.arange(IMAGES), frames)
+    label = np.arange(IMAGES)[:, None] % classes
+    target = np.repeat(label[:, 0], frames)
+    if suite.task == "multilabel":
+        target = rng.integers(0, 2, (IMAGES, classes))
+        target[0] = 1
+    logits = rng.standard_normal((len(index), classes)).astype(np.float32)
+    if target.ndim == 1:
+        logits[np.arange(len(index)), target] += 2
+    frame = np.tile(np.arange(frames), IMAGES) if frames > 1 else None
+    builder = ColumnBuilder(cell.name, classes, multilabel=suite.task == "multilabel")
+    builder.add(torch.from_numpy(logits), Batch(torch.zeros(len(index)), index, target, frame))
+    run.write(cell.name, builder.finish())
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_suite_is_scored_with_its_headline(name: str, tmp_path: Path) -> None:
+    suite = get(name)
+    cells = suite.cells
+    info = {
+        "suite": {
+            "name": name,
+            "title": suite.title,
+            "task": suite.task,
+            "version": suite.version,
+            "dataset": suite.dataset,
+            "num_classes": suite.num_classes,
+            "source": suite.sources[0],
+            "normaliser": suite.normaliser,
+            "subset": suite.subset,
+            "summary": list(suite.summary),
+            "cells": [cell.name for cell in cells],
+            "protocol": {"suite": name},
+        },
+        "model": {"name": "m", "hash": "m", "num_classes": 10, "preprocessing": {}, "card": {}},
+        "environment": {},
+    }
+    record = RunRecord({"protocol": {"suite": name}}, tuple(cell.name for cell in cells), info)
+    run = RunFolder.create(tmp_path / "r", record)
+    for seed, cell in enumerate(cells):
+        fill(run, suite, cell, seed)
+    result = score_run(run, resamples=10)
+    headline = result.summary[HEADLINES[name]]
+    assert headline.value is not None
+    assert headline.low is not None
+    assert headline.low <= headline.value <= headline.high
+    assert result.status == "complete"
+    assert len(result.cells) == len(cells)
+    # Published RMS needs 100 images; everything else must be there.
+    for key, figure in result.summary.items():
+        assert figure.value is not None or "rms_calibration_error" in key, key
+    for cell_result in result.cells:
+        assert cell_result.images == IMAGES
+
+
+def test_every_suite_has_a_headline_here() -> None:
+    assert set(HEADLINES) == set(names())
