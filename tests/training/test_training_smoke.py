@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from _pytest.mark import ParameterSet
 
+from robench.data import digits
+from robench.models import load_model, reference
 from robench.training import recipes
 from robench.training.loop import train
 from robench.training.methods import METHODS
@@ -20,7 +23,7 @@ LONGER = (
     "autoaugment", "autolabel-mixup", "ccat", "deepaugment", "noise2net", "patch-uniform", "randaugment", "adversarial"
 )  # fmt: skip
 FEWER_STEPS = ("adversarial", "autolabel-adversarial", "ccat", "augmax", "augmax-dubn", "deepaugment-augmax", "advmax")
-# One of each kind runs always; the rest takes longer than a minute together.
+# One of each kind runs always. The rest takes minutes together: `pytest -m slow`.
 QUICK = ("standard", "augmix", "augmax", "mixup", "weak-augment", "autolabel-augmix")
 
 
@@ -71,6 +74,25 @@ def test_smoke_recipe_learns(name: str, tmp_path: Path, networks: dict[str, Path
     assert last > 0.25
     assert last > first + 0.15
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+
+
+@pytest.mark.parametrize("name", reference.names())
+def test_the_model_that_comes_along_is_as_good_as_its_card_says(name: str) -> None:
+    """The full smoke runs' results: well above chance, far above their first epoch, and still what the card says."""
+    folder = reference.folder(name)
+    card = reference.read_card(folder)
+    test = digits.load("test")
+    images = torch.from_numpy(test.read(np.arange(len(test)))).permute(0, 3, 1, 2).float() / 255
+    model = load_model(f"reference:{name}")
+    mean, std = (torch.tensor(part).view(1, 3, 1, 1) for part in (model.preprocessing.mean, model.preprocessing.std))
+    assert isinstance(model.module, torch.nn.Module)
+    with torch.inference_mode():
+        predicted = model.module.eval()((images - mean) / std).argmax(1).numpy()
+    accuracy = float((predicted == test.labels).mean())
+    assert accuracy == pytest.approx(card["trained_with"]["test_accuracy"], abs=0.005)
+    assert accuracy > 0.9
+    rows = _rows(folder)
+    assert float(rows[-1]["train_accuracy"]) > float(rows[0]["train_accuracy"]) + 0.15
 
 
 @pytest.mark.parametrize("name", NETWORKS)
