@@ -1,0 +1,324 @@
+"""What the engine costs over the bare forward pass, beside RobustBench's and timm's own loops.
+
+    python benchmarks/evaluation.py [--robustbench CHECKOUT] [--photos FOLDER] [--rounds 5] [--threads 2]
+
+CHECKOUT holds RobustBench/robustbench; packages that it imports and that are not installed get stand-ins, since its
+loading and accuracy functions need none of them. FOLDER holds JPEGs in class folders. Without either its rows are
+left out. Candidates take turns, in an order that rotates; times are medians, and a ratio is the median over rounds of
+the ratio within a round. A ratio above 1 means slower than the first line of its group.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import functools
+import importlib
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
+
+import numpy as np
+import torch
+from torch import nn
+
+from robench.data.base import Geometry
+from robench.evaluation import EvaluationOptions, evaluate_suite
+from robench.models import architectures
+from robench.models.base import Model, Preprocessing
+from robench.models.presets import PRESETS
+from robench.suites import open_suite
+from robench.suites.base import OpenOptions, OpenSuite
+
+PER_SEVERITY = 10_000
+CIFAR_IMAGES, CIFAR_BATCH = 128, 64
+PHOTOS, PHOTO_BATCH = 48, 16
+OPTIONS = OpenOptions(conditions=("fog",))
+LAST, FIRST = torch.channels_last, torch.contiguous_format
+Candidates = dict[str, Callable[[], Any]]
+
+START = """
+import time, sys, os, torch
+began = time.perf_counter()
+from pathlib import Path
+from robench.evaluation import EvaluationOptions, evaluate_suite
+from robench.models import load_model
+from robench.suites import open_suite
+from robench.suites.base import OpenOptions
+weights, data, out = sys.argv[1:]
+def show(*_):
+    print(time.perf_counter() - began, flush=True)
+    os._exit(0)
+model = load_model(weights, arch="wrn-40-2", num_classes=10)
+model.module.register_forward_pre_hook(show)
+suite = open_suite("cifar10-c", Path(data), OpenOptions(conditions=("fog",)))
+evaluate_suite(model, suite, out, EvaluationOptions(device="cpu"))
+"""
+
+
+class Free(nn.Module):
+    """A model that costs nothing: the same logits for every batch of a size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("logits", torch.randn(512, 10, generator=torch.Generator().manual_seed(0)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits that owe nothing to the images."""
+        return self.logits[: len(x)]
+
+
+class Normalised(nn.Module):
+    """A network on images in [0, 1], with the normalisation inside, as RobustBench's models have it."""
+
+    def __init__(self, network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(mean)[None, :, None, None])
+        self.register_buffer("std", torch.tensor(std)[None, :, None, None])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the network's logits."""
+        return self.network((x - self.mean) / self.std)
+
+
+def race(candidates: Candidates, rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of each candidate in each round, after a warm-up of all."""
+    for candidate in candidates.values():
+        candidate()
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    order = list(candidates)
+    for _ in range(rounds):
+        for name in order:
+            began = time.perf_counter()
+            candidates[name]()
+            seconds[name].append(time.perf_counter() - began)
+        order = order[1:] + order[:1]
+    return seconds
+
+
+def print_group(title: str, seconds: dict[str, list[float]], images: dict[str, int]) -> None:
+    """Print a group's rows: time an image, spread, ratio to the group's first line."""
+    first = next(iter(seconds))
+    base = [value / images[first] for value in seconds[first]]
+    for name, values in seconds.items():
+        each = [1e6 * value / images[name] for value in values]
+        ratio = statistics.median(value / 1e6 / reference for value, reference in zip(each, base, strict=True))
+        spread = f"{min(each):,.2f} to {max(each):,.2f}"
+        print(f"| {title} | {name} | {statistics.median(each):,.2f} | {spread} | {ratio:.3f} |", flush=True)
+
+
+def bare(network: nn.Module, x: torch.Tensor, batch: int, layout: torch.memory_format) -> Callable[[], None]:
+    """Return the forward pass alone, over normalised float images that are in memory in this layout."""
+    module = copy.deepcopy(network).eval().to(memory_format=layout)
+    batches = [part.contiguous(memory_format=layout) for part in x.split(batch)]
+
+    @torch.inference_mode()
+    def run() -> None:
+        for part in batches:
+            module(part)
+
+    return run
+
+
+def engine(network: nn.Module, suite: OpenSuite, batch: int | None, preset: str, folder: Path) -> Callable[[], None]:
+    """Return an evaluation of all cells into a folder of its own, as ``robench evaluate`` runs it."""
+    mean, std = PRESETS[preset]
+    classes = suite.suite.num_classes
+    model = Model("benchmark", copy.deepcopy(network), classes, Preprocessing(mean=mean, std=std), hash="benchmark")
+    options = EvaluationOptions(device="cpu", batch_size=batch)
+
+    def run() -> None:
+        with tempfile.TemporaryDirectory(dir=folder) as out:
+            evaluate_suite(model, suite, Path(out) / "run", options)
+
+    return run
+
+
+def normalised(suite: OpenSuite, preset: str) -> torch.Tensor:
+    """Return a suite's first cell as normalised float images."""
+    mean, std = (torch.tensor(part)[None, :, None, None] for part in PRESETS[preset])
+    batches = suite.batches(suite.suite.cells[0], 64)
+    return torch.cat([(batch.images.float() / 255 - mean) / std for batch in batches])
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """Return the network with its BatchNorms folded into the convolutions before them, where there is one."""
+    from torch.fx.experimental.optimization import fuse
+
+    return fuse(copy.deepcopy(network).eval())
+
+
+def randomise(network: nn.Module) -> nn.Module:
+    """Give BatchNorms statistics that are not the identity, as training would."""
+    for part in network.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.running_mean.normal_(0, 0.1)
+            part.running_var.uniform_(0.5, 1.5)
+    return network.eval()
+
+
+def write_layout(folder: Path) -> Path:
+    """Write a condition of CIFAR-10-C's published layout, five blocks of 10,000 random pictures; return its folder."""
+    place = folder / "CIFAR-10-C"
+    place.mkdir()
+    rng = np.random.default_rng(0)
+    np.save(place / "fog.npy", rng.integers(0, 256, (5 * PER_SEVERITY, 32, 32, 3), np.uint8))
+    np.save(place / "labels.npy", np.tile(rng.integers(0, 10, PER_SEVERITY), 5))
+    return place
+
+
+@functools.cache
+def import_robustbench(checkout: Path) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return RobustBench's ``load_cifar10c`` and ``clean_accuracy``, with stand-ins for packages that are missing."""
+    import timm  # noqa: F401  (before any stand-in, so that it finds only what is really there)
+
+    sys.path.insert(0, str(checkout))
+    missing: list[str] = []
+    while True:
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                data = importlib.import_module("robustbench.data")
+                utils = importlib.import_module("robustbench.utils")
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name in missing or error.name.startswith("robustbench"):
+                raise
+            missing.append(error.name)
+            sys.modules[error.name] = MagicMock(name=error.name, __path__=[], __spec__=None)
+            for name in [name for name in sys.modules if name.startswith("robustbench")]:
+                del sys.modules[name]
+        else:
+            break
+    for name in missing:  # others must not take them for the packages
+        del sys.modules[name]
+    print(f"RobustBench's missing packages: {', '.join(missing) or 'none'}", file=sys.stderr)
+    return data.load_cifar10c, utils.clean_accuracy
+
+
+def free_model(place: Path, scratch: Path, checkout: Path | None, rounds: int) -> None:
+    """Print what everything around the model costs for CIFAR-10-C, from the file to stored predictions."""
+    suite = open_suite("cifar10-c", place, OPTIONS)
+    candidates: Candidates = {
+        "robench (5 cells, predictions stored)": engine(Free(), suite, None, "cifar10", scratch),
+        "robench: opening the suite (checksums)": lambda: open_suite("cifar10-c", place, OPTIONS),
+    }
+    images = dict.fromkeys(candidates, 5 * PER_SEVERITY)
+    if checkout is not None:
+        load, accuracy = import_robustbench(checkout)
+        name = "RobustBench (1 severity: load_cifar10c, clean_accuracy)"
+
+        def theirs() -> None:
+            accuracy(Free(), *load(PER_SEVERITY, 3, str(place.parent), False, ("fog",)), batch_size=256)
+
+        candidates[name], images[name] = theirs, PER_SEVERITY
+    print_group("free model, CIFAR-10-C", race(candidates, 3 * rounds), images)
+
+
+def wide_resnet(place: Path, scratch: Path, checkout: Path | None, rounds: int) -> None:
+    """Print the engine's time over the bare pass of WRN-40-2."""
+    torch.manual_seed(0)
+    network = randomise(architectures.build("wrn-40-2", 10))
+    limited = OpenOptions(conditions=("fog",), severities=(3,), limit=CIFAR_IMAGES)
+    suite = open_suite("cifar10-c", place, limited)
+    x = normalised(suite, "cifar10")
+    candidates: Candidates = {
+        "bare pass, channels_last": bare(network, x, CIFAR_BATCH, LAST),
+        "bare pass, contiguous": bare(network, x, CIFAR_BATCH, FIRST),
+        "bare pass, channels_last, BatchNorm folded": bare(folded(network), x, CIFAR_BATCH, LAST),
+        "robench": engine(network, suite, CIFAR_BATCH, "cifar10", scratch),
+    }
+    if checkout is not None:
+        load, accuracy = import_robustbench(checkout)
+        pictures, labels = load(CIFAR_IMAGES, 3, str(place.parent), False, ("fog",))
+        whole = Normalised(copy.deepcopy(network), *PRESETS["cifar10"]).eval()
+        candidates["RobustBench (clean_accuracy, loading not counted)"] = lambda: accuracy(
+            whole, pictures, labels, batch_size=CIFAR_BATCH
+        )
+    print_group("WRN-40-2, 32 pixels", race(candidates, rounds), dict.fromkeys(candidates, CIFAR_IMAGES))
+
+
+def photos(source: Path, scratch: Path, rounds: int) -> None:
+    """Print decoding and ResNet-18 together over the bare pass, beside timm's loader and loop."""
+    from torchvision.models import resnet18
+
+    folder = scratch / "photos"
+    for path in sorted(source.glob("*/*"))[:PHOTOS]:
+        (folder / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder / path.parent.name)
+    suite = open_suite("clean", folder, OpenOptions(geometry=Geometry(256, 224, "bicubic")))
+    torch.manual_seed(0)
+    network = randomise(resnet18(num_classes=suite.suite.num_classes))
+    x = normalised(suite, "imagenet")
+    candidates: Candidates = {
+        "bare pass, channels_last": bare(network, x, PHOTO_BATCH, LAST),
+        "bare pass, contiguous": bare(network, x, PHOTO_BATCH, FIRST),
+        "robench (decoding counted)": engine(network, suite, PHOTO_BATCH, "imagenet", scratch),
+    }
+    for workers, layout in ((0, FIRST), (2, FIRST), (2, LAST)):
+        name = f"timm, {workers} workers, {'channels_last' if layout == LAST else 'contiguous'}"
+        candidates[name] = timm_loop(network, folder, workers, layout)
+    print_group("ResNet-18, 224-pixel JPEGs", race(candidates, rounds), dict.fromkeys(candidates, len(x)))
+
+
+def timm_loop(network: nn.Module, folder: Path, workers: int, layout: torch.memory_format) -> Callable[[], None]:
+    """Return timm's loader and a loop over it that counts what is right."""
+    from timm.data import create_dataset, create_loader
+
+    mean, std = PRESETS["imagenet"]
+    module = copy.deepcopy(network).to(memory_format=layout)
+    loader = create_loader(
+        create_dataset("", str(folder)), (3, 224, 224), PHOTO_BATCH, use_prefetcher=False, interpolation="bicubic",
+        crop_pct=0.875, num_workers=workers, mean=mean, std=std,
+    )  # fmt: skip
+
+    @torch.inference_mode()
+    def run() -> None:
+        for x, target in loader:
+            (module(x.contiguous(memory_format=layout)).argmax(1) == target).sum().item()
+
+    return run
+
+
+def start_up(place: Path, scratch: Path, rounds: int) -> None:
+    """Print the seconds from ``import torch`` being done to the first batch entering the model, in new processes."""
+    weights = scratch / "wrn.pth"
+    torch.save(architectures.build("wrn-40-2", 10).state_dict(), weights)
+    seconds = []
+    for attempt in range(rounds):
+        arguments = [sys.executable, "-c", START, str(weights), str(place), str(scratch / f"start-{attempt}")]
+        seconds.append(float(subprocess.run(arguments, check=True, capture_output=True, text=True).stdout))
+    spread = f"{min(seconds):.2f} to {max(seconds):.2f}"
+    print(f"| start to first batch, in seconds | robench | {statistics.median(seconds):.2f} | {spread} | |")
+
+
+def main() -> None:
+    """Measure all and print one table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--robustbench", type=Path)
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    print("| what | candidate | microseconds an image | smallest to largest | ratio to the group's first |")
+    print("|---|---|---:|---:|---:|")
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        place = write_layout(scratch)
+        free_model(place, scratch, given.robustbench, given.rounds)
+        wide_resnet(place, scratch, given.robustbench, given.rounds)
+        if given.photos:
+            photos(given.photos, scratch, given.rounds)
+        start_up(place, scratch, 3)
+
+
+if __name__ == "__main__":
+    main()
