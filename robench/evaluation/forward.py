@@ -38,6 +38,7 @@ class Forward:
         self._scale = (1.0 / (255.0 * std)).reshape(1, 3, 1, 1)
         self._shift = (-mean / std).reshape(1, 3, 1, 1)
         self._buffer: torch.Tensor | None = None
+        self._row: tuple[torch.Tensor, torch.Tensor] | None = None
         self._identity = not bool(mean.any()) and bool((std == 1).all())
 
     @torch.inference_mode()
@@ -60,12 +61,18 @@ class Forward:
             return x.mul_(1.0 / 255.0)
         if self._channels_last:
             # A broadcast over an innermost dimension of 3 is not vectorised; over a whole row of pixels it is.
-            width = x.shape[3]
-            rows = x.permute(0, 2, 3, 1).view(-1, 3 * width)
-            rows.mul_(self._scale.flatten().repeat(width)).add_(self._shift.flatten().repeat(width))
+            scale, shift = self._row_of(x.shape[3])
+            rows = x.permute(0, 2, 3, 1).view(-1, len(scale))
+            torch.addcmul(shift, rows, scale, out=rows)
         else:
-            x.mul_(self._scale).add_(self._shift)
+            torch.addcmul(self._shift, x, self._scale, out=x)
         return x
+
+    def _row_of(self, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return scale and shift for the values of one row of pixels in channels_last memory, shape (3 * width,)."""
+        if self._row is None or len(self._row[0]) != 3 * width:
+            self._row = (self._scale.flatten().repeat(width), self._shift.flatten().repeat(width))
+        return self._row
 
     def _input_buffer(self, shape: torch.Size) -> torch.Tensor:
         """Return the module's input, the same memory for every batch of a shape: fresh pages cost more than the sums.
