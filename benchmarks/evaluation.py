@@ -137,8 +137,8 @@ def engine(network: nn.Module, suite: OpenSuite, batch: int | None, preset: str,
     options = EvaluationOptions(device="cpu", batch_size=batch)
 
     def run() -> None:
-        with tempfile.TemporaryDirectory(dir=folder) as out:
-            evaluate_suite(model, suite, Path(out) / "run", options)
+        # Into a new folder each time, which goes with the scratch folder: removing it is no part of an evaluation.
+        evaluate_suite(model, suite, Path(tempfile.mkdtemp(dir=folder)) / "run", options)
 
     return run
 
