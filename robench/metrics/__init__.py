@@ -16,6 +16,7 @@ _HOMES = {
     "Metric": "table",
     "StreamingMetrics": "streaming",
     "adaptive_ece": "calibration",
+    "affinity": "shift",
     "area_under_response_rate_accuracy": "selective",
     "area_under_risk_coverage": "selective",
     "bootstrap_cells": "statistics",

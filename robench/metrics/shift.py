@@ -34,6 +34,33 @@ def generalisation_gap(iid: npt.ArrayLike, ood: npt.ArrayLike) -> Array:
     return np.asarray(ood, np.float64).mean(axis=-1) - np.asarray(iid, np.float64)
 
 
+def affinity(augmented_accuracy: npt.ArrayLike, clean_accuracy: npt.ArrayLike) -> Array:
+    """Return the affinity of an augmentation: accuracy on augmented validation images minus accuracy on clean ones.
+
+    Both of one model, trained without augmentation. 0: the model sees no shift; the further below 0, the further
+    the augmented images are from what it was trained on.
+
+    Args:
+        augmented_accuracy: fractions in [0, 1], any shape (one value, or bootstrap replicates).
+        clean_accuracy: the same, of a shape that broadcasts.
+
+    Returns:
+        Fractions in [-1, 1]; the paper's Table 1 prints percentage points (None 0.0, Cutout -16.1).
+
+    Raises:
+        ValueError: an accuracy outside [0, 1], such as a percentage.
+
+    Source: the split-BatchNorm paper, Table 1 and section 5, after Gontijo-Lopes et al. 2020 (Affinity and Diversity).
+    """
+    augmented, clean = np.asarray(augmented_accuracy, np.float64), np.asarray(clean_accuracy, np.float64)
+    for name, accuracy in (("augmented", augmented), ("clean", clean)):
+        if ((accuracy < 0) | (accuracy > 1)).any():
+            raise ValueError(
+                f"{name} accuracy must be a fraction from 0 to 1; found {accuracy.min()} to {accuracy.max()}"
+            )
+    return augmented - clean
+
+
 def worst_of_k_error(correct: npt.ArrayLike) -> float:
     """Return the share of images that at least one of k variants gets wrong, from (k, n) booleans; NaN if n is 0.
 

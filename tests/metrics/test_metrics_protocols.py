@@ -134,6 +134,26 @@ def test_means_gaps_and_worst_of_k() -> None:
     np.testing.assert_array_equal(shift.mask_logits([[1, 2, 3], [4, 5, 6]], [2, 0]), [[3, 1], [6, 4]])
 
 
+def test_affinity_is_the_change_of_accuracy_of_one_model_from_clean_to_augmented_images() -> None:
+    """A nearest-mean classifier of two far clouds: noise costs it accuracy, the identity nothing."""
+    rng = np.random.default_rng(4)
+    target = np.arange(4000) % 2
+    clean = rng.normal(size=(4000, 2)) + 4.0 * target[:, None]
+
+    def accuracy(x: np.ndarray) -> float:
+        return float(((x.sum(axis=1) > 4).astype(int) == target).mean())
+
+    noisy = clean + rng.normal(scale=3, size=clean.shape)
+    assert shift.affinity(accuracy(clean), accuracy(clean)) == 0
+    assert shift.affinity(accuracy(noisy), accuracy(clean)) == pytest.approx(
+        np.mean((noisy.sum(axis=1) > 4) == target) - np.mean((clean.sum(axis=1) > 4) == target)
+    )
+    assert shift.affinity(accuracy(noisy), accuracy(clean)) < -0.05
+    np.testing.assert_allclose(shift.affinity([0.7, 0.95], 0.9), [-0.2, 0.05])
+    with pytest.raises(ValueError, match="fraction"):
+        shift.affinity(79.9, 0.958)
+
+
 def _columns(n: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(n)
     logits = rng.normal(size=(n, 6)).astype(np.float32)
