@@ -78,10 +78,14 @@ def _evaluating_beside(names: Sequence[str], out: Path) -> Iterator[None]:
     import torch
 
     alone = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "robench", "evaluate", "--suite", SUITE, "--quiet"]
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from robench.cli.quickstart import measure_backwards as m; m(*sys.argv[1:])",
+    ]
     beside = [
         subprocess.Popen(
-            [*command, "--model", f"reference:{name}", "--out", str(run_folder(out, name))],
+            [*command, name, str(run_folder(out, name))],
             env=alone,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -100,6 +104,23 @@ def _evaluating_beside(names: Sequence[str], out: Path) -> Iterator[None]:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
                 process.wait()
+
+
+def measure_backwards(name: str, folder: str) -> None:
+    """Measure a model's cells from the last to the first: what a process beside the main one does.
+
+    On a machine's first run the loops over pixels are compiled and kept on the disk. Two processes that begin at
+    opposite ends compile half of them each.
+    """
+    from robench.evaluation import evaluate_suite
+    from robench.models import load_model
+    from robench.suites import fit_to_model, open_suite
+    from robench.suites.base import OpenOptions
+
+    opened = open_suite(SUITE, None, OpenOptions())
+    model = load_model(f"reference:{name}", num_classes=opened.suite.num_classes)
+    opened = fit_to_model(opened, model.preprocessing.geometry)
+    evaluate_suite(model, opened, folder, cells=list(reversed(opened.suite.cells)))
 
 
 def _evaluate(name: str, out: Path, quiet: bool) -> Result:
