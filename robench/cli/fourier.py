@@ -52,7 +52,8 @@ def fourier(
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
 ) -> int:
     """Measure and write; see HELP."""
-    from robench.evaluation.fourier import FourierOptions, fourier_map, low_pass_curve
+    from robench.evaluation.fourier import FourierOptions, fourier_map
+    from robench.evaluation.lowpass import low_pass_curve
     from robench.evaluation.options import EvaluationOptions
     from robench.evaluation.progress import make_progress
     from robench.files import write_json

@@ -1,11 +1,10 @@
-"""Fourier sensitivity: the error under every basis vector of the 2-d Fourier basis, and under low-pass filters.
+"""Fourier sensitivity: the error under every basis vector U_ij of the 2-d Fourier basis.
 
-A basis vector U_ij is a real image of unit L2 norm whose centred spectrum stands on (i, j) and its mirror alone. A
-cell of the map is the error on clip(x + r v U_ij, 0, 1), images x in [0, 1], v the norm per channel, r = +-1 drawn
+A cell of the map is the error on clip(x + r v U_ij, 0, 1), images x in [0, 1], v the norm per channel, r = +-1 drawn
 for every image and channel. A frequency and its mirror have the same U_ij, so only one of the two is run.
 
-Source: Yin et al. 2019, section 3; basis and mirrors as google-research's ``freq_heatmap.py`` (whose random signs
-forget v; here v always counts).
+Source: Yin et al. 2019, section 3; the random signs of google-research's ``freq_heatmap.py`` forget v, here v
+always counts.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,11 @@ import numpy.typing as npt
 import torch
 
 from robench.errors import RobenchError
+from robench.evaluation.fourier_basis import Frequency, basis_vector, centred_range, frequencies, mirror
 from robench.evaluation.progress import Progress, QuietProgress
 from robench.files import digest, write_json
 from robench.models.base import Model
 
-Frequency = tuple[int, int]
 _SAVE_EVERY = 10.0
 
 
@@ -60,46 +59,6 @@ class FourierOptions:
     batch_size: int = 250
 
 
-def mirror(position: Frequency, size: Frequency) -> Frequency:
-    """Return the frequency with the same basis vector, in the centred map of this (height, width)."""
-    i, j = (((n - p) % n) if n % 2 == 0 else n - 1 - p for p, n in zip(position, size, strict=True))
-    return i, j
-
-
-def basis_vector(position: Frequency, size: Frequency) -> npt.NDArray[np.float64]:
-    """Return U_ij, (height, width), real, of unit norm; low frequencies in the centre, zero at (H // 2, W // 2).
-
-    With the angle t = 2 pi (k_y y / H + k_x x / W) it is (cos t - sin t) / sqrt(HW), and cos t / sqrt(HW) where a
-    frequency is its own mirror; the pair's lower position in reading order gives k.
-    """
-    other = mirror(position, size)
-    (i, j), (height, width) = min(position, other), size
-    y, x = np.arange(height)[:, None], np.arange(width)[None, :]
-    angle = 2 * np.pi * ((i - height // 2) * y / height + (j - width // 2) * x / width)
-    wave = np.cos(angle) if position == other else np.cos(angle) - np.sin(angle)
-    return wave / np.sqrt(height * width)
-
-
-def frequencies(size: Frequency, window: int | None = None) -> Iterator[Frequency]:
-    """Yield every frequency of the centred window once, of a mirrored pair the one that comes first."""
-    height, width = size
-    rows = _window(height, window)
-    columns = _window(width, window)
-    seen: set[Frequency] = set()
-    for i in rows:
-        for j in columns:
-            if mirror((i, j), size) not in seen:
-                seen.add((i, j))
-                yield i, j
-
-
-def _window(n: int, window: int | None) -> range:
-    if window is None or window >= n:
-        return range(n)
-    start = n // 2 - window // 2
-    return range(start, start + window)
-
-
 def fourier_map(
     model: Model,
     images: torch.Tensor,
@@ -121,12 +80,13 @@ def fourier_map(
 
     Returns:
         ``kind`` robench-fourier, ``model``, ``size`` (rows of the map), ``norm``, ``error`` (rows of fractions, low
-        frequencies in the centre), ``clean_error``, ``images``, ``options``.
+        frequencies in the centre), ``clean_error``, ``images``, ``options`` as they were carried out
+        (:attr:`Classifier.options`).
 
     Raises:
         RobenchError: no images, a norm that is not positive, or a state of something else.
     """
-    _check(images, target, options)
+    check_images(images, target, options)
     size = (int(images.shape[2]), int(images.shape[3]))
     classify = Classifier(model, options)
     labels = torch.as_tensor(target).to(options.device)
@@ -160,72 +120,29 @@ def fourier_map(
         "error": error.tolist(),
         "clean_error": clean,
         "images": len(images),
-        "options": asdict(options),
+        "options": classify.options,
     }
-
-
-def low_pass_curve(
-    model: Model,
-    images: torch.Tensor,
-    target: npt.NDArray[np.int64],
-    bandwidths: list[int],
-    options: FourierOptions,
-) -> dict[str, Any]:
-    """Return the error on images of which only the centred B x B square of the spectrum is left, for every B.
-
-    The result of the inverse transform is clipped to [0, 1]; an even B reaches one frequency further below zero
-    than above, and the real part is taken.
-
-    Returns:
-        ``kind`` robench-lowpass, ``model``, ``bandwidths``, ``error`` (fractions), ``images``.
-
-    Source: the split-BatchNorm paper, figure 5.
-    """
-    _check(images, target, options)
-    classify, labels = Classifier(model, options), torch.as_tensor(target).to(options.device)
-    error = []
-    for bandwidth in bandwidths:
-        wrong = 0
-        for start in range(0, len(images), options.batch_size):
-            x = images[start : start + options.batch_size].to(options.device).float() / 255.0
-            predicted = classify(low_pass(x, bandwidth))
-            wrong += int((predicted != labels[start : start + len(x)]).sum())
-        error.append(wrong / len(images))
-    return {
-        "kind": "robench-lowpass",
-        "model": model.name,
-        "bandwidths": list(bandwidths),
-        "error": error,
-        "images": len(images),
-    }
-
-
-def low_pass(x: torch.Tensor, bandwidth: int) -> torch.Tensor:
-    """Return float images (n, 3, H, W) in [0, 1] without the frequencies outside the centred square of this side.
-
-    Raises:
-        RobenchError: the side is not positive.
-    """
-    if bandwidth < 1:
-        raise RobenchError(f"A bandwidth must be at least 1; found {bandwidth}.", hint="Give sides like 4,8,16.")
-    height, width = x.shape[2:]
-    spectrum = torch.fft.fftshift(torch.fft.fft2(x), dim=(2, 3))
-    mask = torch.zeros(height, width, device=x.device)
-    rows, columns = _window(height, bandwidth), _window(width, bandwidth)
-    mask[rows.start : rows.stop, columns.start : columns.stop] = 1
-    return torch.fft.ifft2(torch.fft.ifftshift(spectrum * mask, dim=(2, 3))).real.clamp(0, 1)
 
 
 class Classifier:
-    """Predicted classes of float images in [0, 1], by a copy of the model made fast for inference."""
+    """Predicted classes of float images in [0, 1], by a copy of the model made fast for inference.
+
+    Attributes:
+        options: what was asked for, with what came of it: ``fold`` is whether any batch norm was folded,
+            ``folded_batch_norms`` how many, ``batch_norms_left`` how many were not.
+    """
 
     def __init__(self, model: Model, options: FourierOptions) -> None:
         self._dtype = torch.bfloat16 if options.bf16 else torch.float32
         self._format = torch.channels_last if options.channels_last else torch.contiguous_format
         module: Any = model.module
+        folded = left = 0
         if isinstance(module, torch.nn.Module):
             module = copy.deepcopy(module).eval()
+            before = _batch_norms(module)
             module = fold_batch_norms(module) if options.fold else module
+            left = _batch_norms(module)
+            folded = before - left
             module = module.to(options.device, self._dtype, memory_format=self._format)
         self._module: Callable[[torch.Tensor], torch.Tensor] = torch.compile(module) if options.compile else module
         mean, std = (
@@ -233,6 +150,11 @@ class Classifier:
             for v in (model.preprocessing.mean, model.preprocessing.std)
         )
         self._mean, self._std = mean, std
+        self.options: dict[str, Any] = asdict(options) | {
+            "fold": folded > 0,
+            "folded_batch_norms": folded,
+            "batch_norms_left": left,
+        }
 
     @torch.inference_mode()
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
@@ -252,6 +174,10 @@ def fold_batch_norms(module: torch.nn.Module) -> torch.nn.Module:
         return fuse(module).eval()
     except Exception:  # whatever the tracer cannot follow: control flow, custom modules
         return module
+
+
+def _batch_norms(module: torch.nn.Module) -> int:
+    return sum(isinstance(part, torch.nn.modules.batchnorm._BatchNorm) for part in module.modules())
 
 
 def _perturbation(
@@ -287,7 +213,7 @@ def _error(
 
 
 def _whole_map(done: dict[str, float], size: Frequency, window: int | None) -> npt.NDArray[np.float64]:
-    rows, columns = _window(size[0], window), _window(size[1], window)
+    rows, columns = centred_range(size[0], window), centred_range(size[1], window)
     out = np.empty((len(rows), len(columns)))
     for a, i in enumerate(rows):
         for b, j in enumerate(columns):
@@ -311,7 +237,12 @@ def _data_digest(images: torch.Tensor, target: npt.NDArray[np.int64]) -> str:
     return hashlib.sha256(images.cpu().contiguous().numpy().tobytes() + np.asarray(target).tobytes()).hexdigest()
 
 
-def _check(images: torch.Tensor, target: npt.NDArray[np.int64], options: FourierOptions) -> None:
+def check_images(images: torch.Tensor, target: npt.NDArray[np.int64], options: FourierOptions) -> None:
+    """Refuse what no figure can be made from.
+
+    Raises:
+        RobenchError: no images, not as many labels, or a norm that is not positive.
+    """
     if len(images) == 0 or len(images) != len(target):
         raise RobenchError(
             f"Fourier figures need images with labels; found {len(images)} images and {len(target)} labels.",

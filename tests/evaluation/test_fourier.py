@@ -12,7 +12,9 @@ import torch
 
 from robench.errors import RobenchError
 from robench.evaluation import fourier
-from robench.evaluation.fourier import FourierOptions, basis_vector, fourier_map, frequencies, low_pass, mirror
+from robench.evaluation.fourier import FourierOptions, fourier_map
+from robench.evaluation.fourier_basis import basis_vector, frequencies, mirror
+from robench.evaluation.lowpass import low_pass, low_pass_curve
 from robench.models.base import Model, Preprocessing
 
 SIZES = [(8, 8), (5, 7), (6, 9)]
@@ -125,6 +127,51 @@ def test_low_pass_keeps_the_mean_or_everything() -> None:
     torch.testing.assert_close(low_pass(x, 1), x.mean((2, 3), keepdim=True).expand_as(x))
     with pytest.raises(RobenchError):
         low_pass(x, 0)
+
+
+def test_low_pass_curve_is_the_error_on_filtered_images() -> None:
+    model, images, target = _setting()
+    found = low_pass_curve(model, images, target, [2, 3, 6], OPTIONS)
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (model.preprocessing.mean, model.preprocessing.std))
+    for bandwidth, error in zip(found["bandwidths"], found["error"], strict=True):
+        shifted = np.fft.fftshift(np.fft.fft2(images.numpy() / 255), axes=(2, 3))
+        kept, start = np.zeros_like(shifted), 3 - bandwidth // 2
+        middle = (..., slice(start, start + bandwidth), slice(start, start + bandwidth))
+        kept[middle] = shifted[middle]
+        x = np.clip(np.fft.ifft2(np.fft.ifftshift(kept, axes=(2, 3))).real, 0, 1)
+        predicted = model.module((torch.from_numpy(x).float() - mean) / std).argmax(1).numpy()
+        assert error == pytest.approx((predicted != target).mean(), abs=1 / 40 + 1e-9)
+    assert found["error"][0] > 0
+    assert found["error"][2] == 0
+
+
+class _Untraceable(torch.nn.Module):
+    """A module whose forward pass branches on its input, which no symbolic tracer follows."""
+
+    def __init__(self, inner: torch.nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x) if float(x.sum()) > -1e9 else self.inner(-x)
+
+
+def test_the_options_say_what_was_folded_and_not_what_was_asked() -> None:
+    model, images, target = _setting()
+    recorded = ("fold", "folded_batch_norms", "batch_norms_left")
+
+    def options(module: torch.nn.Module, fold: bool) -> tuple[object, ...]:
+        found = fourier_map(
+            replace(model, module=module), images[:4], target[:4], replace(OPTIONS, window=1, fold=fold)
+        )
+        return tuple(found["options"][name] for name in recorded)
+
+    assert options(model.module, True) == (True, 1, 0)
+    assert options(model.module, False) == (False, 0, 1)
+    assert options(_Untraceable(model.module), True) == (False, 0, 1)
+    curve = low_pass_curve(replace(model, module=_Untraceable(model.module)), images, target, [3], OPTIONS)
+    assert curve["options"]["fold"] is False
+    assert "norm" not in curve["options"]
 
 
 def test_bad_input_is_refused() -> None:
