@@ -14,6 +14,7 @@ import argparse
 import copy
 import functools
 import importlib
+import os
 import shutil
 import statistics
 import subprocess
@@ -30,6 +31,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from robench.corruptions.severities import BENCHMARK
 from robench.data.base import Geometry
 from robench.evaluation import EvaluationOptions, evaluate_suite
 from robench.models import architectures
@@ -54,12 +56,13 @@ from robench.models import load_model
 from robench.suites import open_suite
 from robench.suites.base import OpenOptions
 weights, data, out = sys.argv[1:]
-def show(*_):
+def show(module, inputs):
+    assert inputs[0].shape == (256, 3, 32, 32)
     print(time.perf_counter() - began, flush=True)
     os._exit(0)
 model = load_model(weights, arch="wrn-40-2", num_classes=10)
 model.module.register_forward_pre_hook(show)
-suite = open_suite("cifar10-c", Path(data), OpenOptions(conditions=("fog",)))
+suite = open_suite("cifar10-c", Path(data), OpenOptions())
 evaluate_suite(model, suite, out, EvaluationOptions(device="cpu"))
 """
 
@@ -288,15 +291,22 @@ def timm_loop(network: nn.Module, folder: Path, workers: int, layout: torch.memo
 
 
 def start_up(place: Path, scratch: Path, rounds: int) -> None:
-    """Print the seconds from ``import torch`` being done to the first batch entering the model, in new processes."""
+    """Print the seconds from ``import torch`` being done to the first batch entering the model, in new processes.
+
+    Files of all 15 conditions are there and get their checksums; they are links to one, so the page cache has them.
+    """
+    for condition in BENCHMARK:
+        if condition != "fog":
+            os.link(place / "fog.npy", place / f"{condition}.npy")
     weights = scratch / "wrn.pth"
     torch.save(architectures.build("wrn-40-2", 10).state_dict(), weights)
     seconds = []
     for attempt in range(rounds):
         arguments = [sys.executable, "-c", START, str(weights), str(place), str(scratch / f"start-{attempt}")]
         seconds.append(float(subprocess.run(arguments, check=True, capture_output=True, text=True).stdout))
+    name = f"robench ({len(BENCHMARK)} conditions, files in the page cache)"
     spread = f"{min(seconds):.2f} to {max(seconds):.2f}"
-    print(f"| start to first batch, in seconds | robench | {statistics.median(seconds):.2f} | {spread} | |")
+    print(f"| start to first batch, in seconds | {name} | {statistics.median(seconds):.2f} | {spread} | |")
 
 
 def main() -> None:
