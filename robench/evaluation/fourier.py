@@ -101,8 +101,8 @@ def fourier_map(
             for frequency in wanted:
                 if _key(frequency) in done:
                     continue
-                done[_key(frequency)] = _error(
-                    classify, shown, labels, options, _perturbation(frequency, size, options, len(images))
+                done[_key(frequency)] = error_under(
+                    classify, shown, labels, options, perturbation_of(frequency, size, options, len(images))
                 )
                 progress.advance(len(images), f"frequency {_key(frequency)}")
                 if time.monotonic() - saved > _SAVE_EVERY:
@@ -110,7 +110,7 @@ def fourier_map(
                     saved = time.monotonic()
         finally:
             _write_state(state, identity, done)
-    clean = _error(classify, shown, labels, options, None)
+    clean = error_under(classify, shown, labels, options, None)
     error = _whole_map(done, size, options.window)
     return {
         "kind": "robench-fourier",
@@ -180,7 +180,7 @@ def _batch_norms(module: torch.nn.Module) -> int:
     return sum(isinstance(part, torch.nn.modules.batchnorm._BatchNorm) for part in module.modules())
 
 
-def _perturbation(
+def perturbation_of(
     frequency: Frequency, size: Frequency, options: FourierOptions, count: int
 ) -> Callable[[int, int], torch.Tensor]:
     """Return a function from image numbers start..stop to their perturbations (n, 3, H, W)."""
@@ -196,13 +196,14 @@ def _perturbation(
     return of
 
 
-def _error(
+def error_under(
     classify: Classifier,
     images: torch.Tensor,
     labels: torch.Tensor,
     options: FourierOptions,
     perturbation: Callable[[int, int], torch.Tensor] | None,
 ) -> float:
+    """Return the error, a fraction, on images with a perturbation as of :func:`perturbation_of`, or without one."""
     wrong = 0
     for start in range(0, len(images), options.batch_size):
         x = images[start : start + options.batch_size].float() / 255.0

@@ -96,7 +96,7 @@ def test_map_does_not_depend_on_the_batch_size_nor_on_folding() -> None:
 def test_a_stopped_map_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, images, target = _setting()
     state, whole = tmp_path / "state.json", fourier_map(model, images, target, OPTIONS)
-    measured, original = [], fourier._error
+    measured, original = [], fourier.error_under
 
     def stops(*arguments: object) -> float:
         measured.append(1)
@@ -104,7 +104,7 @@ def test_a_stopped_map_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.
             raise KeyboardInterrupt
         return original(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(fourier, "_error", stops)
+    monkeypatch.setattr(fourier, "error_under", stops)
     with pytest.raises(KeyboardInterrupt):
         fourier_map(model, images, target, OPTIONS, state=state)
     assert len(json.loads(state.read_text())["done"]) == 7
