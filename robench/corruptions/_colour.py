@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+
+from robench.compiled import compiled, prange
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@compiled(parallel=True, nogil=True)
 def look_up(images: Any, table: Any, out: Any) -> None:
     """Send uint8 (N, C, H, W) through a table (N, C, 256)."""
     n_images, channels, height, width = images.shape
@@ -20,7 +21,7 @@ def look_up(images: Any, table: Any, out: Any) -> None:
                 out[n, c, y, x] = row[images[n, c, y, x]]
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@compiled(parallel=True, nogil=True)
 def shift_hsv(images: Any, factor: Any, offset: Any, value_offset: Any, out: Any) -> None:
     """Change saturation and value of uint8 (N, 3, H, W) in HSV, in float64."""
     n_images, _, height, width = images.shape

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from robench.threads import count
+
 Picture = npt.NDArray[np.uint8]
 
 
@@ -31,7 +33,7 @@ def map_pictures(function: Callable[[Picture, int], Picture], images: torch.Tens
         for row in rows:
             out[row] = function(pictures[row], row)
 
-    threads = _threads()
+    threads = count()
     step = max(1, -(-len(pictures) // (4 * threads)))
     pieces = [range(start, min(start + step, len(pictures))) for start in range(0, len(pictures), step)]
     if threads == 1 or len(pieces) < 2:
@@ -42,14 +44,10 @@ def map_pictures(function: Callable[[Picture, int], Picture], images: torch.Tens
     return torch.from_numpy(out).permute(0, 3, 1, 2).to(images.device)
 
 
-def _threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @cache
 def _executor(process: int) -> ThreadPoolExecutor:
     """Return this process's pool; a forked child makes one of its own."""
     import cv2
 
     cv2.setNumThreads(1)  # one pool is enough: pictures are shared out, not their rows
-    return ThreadPoolExecutor(_threads(), thread_name_prefix="robench-corrupt")
+    return ThreadPoolExecutor(count(), thread_name_prefix="robench-corrupt")

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import torch
+
+from robench.compiled import compiled, prange
 
 _HALF = np.float32(0.5 / 257)  # half of the last of 16 bits
 
@@ -71,10 +72,10 @@ def _blur_gather(images: torch.Tensor, weights: npt.NDArray[np.float32], shifts:
     return (total + float(_HALF)).clamp_(0, 255).to(torch.uint8).reshape(images.shape)
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled(parallel=True, nogil=True)
 def _blur_cpu(source, weights, shifts, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     n, channels, height, width = source.shape
-    for plane in numba.prange(n * channels):
+    for plane in prange(n * channels):
         image, channel = plane // channels, plane % channels
         total = np.empty(width, np.float32)
         for y in range(height):

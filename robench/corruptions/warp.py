@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import torch
+
+from robench.compiled import compiled, prange
 
 Matrix = npt.NDArray[np.float64]
 _SUBPIXELS = 32
@@ -121,9 +122,9 @@ def _blend(
     return total.clamp_(0, 255).to(torch.uint8).view(images.shape)
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled(parallel=True, nogil=True)
 def _blend_cpu(planes: Any, place: Any, weight: Any, lift: Any, out: Any) -> None:
-    for row in numba.prange(len(planes)):
+    for row in prange(len(planes)):
         source, target = planes[row], out[row]
         for pixel in range(len(place)):
             total = lift

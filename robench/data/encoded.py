@@ -15,6 +15,7 @@ import numpy.typing as npt
 from robench.data.base import Geometry
 from robench.data.decode import CorruptImageError, decode
 from robench.errors import RobenchError
+from robench.threads import cores
 
 _SAMPLED = 64
 
@@ -61,7 +62,7 @@ class EncodedImages:
     ) -> None:
         self.source, self.labels, self.classes, self.files = source, labels, classes, files
         self.geometry = geometry or Geometry()
-        self.workers = workers if workers is not None else available_cores()
+        self.workers = workers if workers is not None else cores()
 
     def __len__(self) -> int:
         return len(self.source)
@@ -122,11 +123,6 @@ class EncodedImages:
         )
 
 
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 _lock = threading.Lock()
 _shared: dict[int, ThreadPoolExecutor] = {}
 
@@ -136,5 +132,5 @@ def _pool() -> ThreadPoolExecutor:
     with _lock:
         if os.getpid() not in _shared:
             _shared.clear()
-            _shared[os.getpid()] = ThreadPoolExecutor(max(2, available_cores()), thread_name_prefix="robench-decode")
+            _shared[os.getpid()] = ThreadPoolExecutor(max(2, cores()), thread_name_prefix="robench-decode")
         return _shared[os.getpid()]

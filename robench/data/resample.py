@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from robench.compiled import compiled
 
 _BITS = 22
 _SUPPORT = {"bilinear": 1.0, "bicubic": 2.0}
@@ -97,7 +98,7 @@ def _filter(x: npt.NDArray[np.float64], interpolation: str) -> npt.NDArray[np.fl
     return np.where(x < 1, near, np.where(x < 2, far, 0.0))
 
 
-@numba.njit(nogil=True, cache=True, boundscheck=False)  # type: ignore[misc]
+@compiled(nogil=True, boundscheck=False)
 def _sum(
     lines: npt.NDArray[np.uint8],
     start: npt.NDArray[np.int32],

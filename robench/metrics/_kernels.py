@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import prange
 
-from robench.metrics._compile import compiled
+from robench.compiled import compiled, prange
 
 
 @compiled(parallel=True)

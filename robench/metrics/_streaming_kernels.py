@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from robench.metrics._compile import compiled
+from robench.compiled import compiled
 
 _SUM = {"reassoc", "contract"}
 _LOG2E = np.float32(1.4426950408889634)

@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from robench.data.arrays import ArrayImages, map_npy
 from robench.data.base import Images
-from robench.data.encoded import available_cores
 from robench.data.find import open_images
 from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
 from robench.suites.opened import OpenedSuite, Transform, View, choose_cells, view_of
+from robench.threads import cores
 
 if TYPE_CHECKING:
     import torch
@@ -185,7 +185,7 @@ def _clean_beside(folder: Path, labels: npt.NDArray[np.int64], options: OpenOpti
 
 def _checksums(images: list[ArrayImages], names: list[str]) -> dict[str, str]:
     """Return the SHA-256 of every file; hashing leaves Python's lock, so files are hashed side by side."""
-    with ThreadPoolExecutor(available_cores()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         return dict(zip(names, pool.map(ArrayImages.checksum, images), strict=True))
 
 

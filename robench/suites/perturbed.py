@@ -15,7 +15,6 @@ from robench.data.arrays import map_npy
 from robench.data.base import Geometry, Images
 from robench.data.classes import imagenet_wnids
 from robench.data.decode import CorruptImageError
-from robench.data.encoded import available_cores
 from robench.data.find import open_images
 from robench.data.trees import Tree, join, open_tree
 from robench.data.video import decode_clip
@@ -24,6 +23,7 @@ from robench.suites.base import Cell, OpenOptions, Suite
 from robench.suites.clips import Clips, OpenedClips, difficulty
 from robench.suites.opened import choose_cells
 from robench.suites.trees import find_conditions
+from robench.threads import cores
 
 if TYPE_CHECKING:
     import torch
@@ -89,7 +89,7 @@ def _open_arrays(
         with open(folder / f"{name}.npy", "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
-    with ThreadPoolExecutor(available_cores()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         files = dict(zip(names, pool.map(fingerprint, names), strict=True))
     return OpenedClips(replace(suite, cells=tuple(names.values())), "published", clips, {"files": files}, options)
 
@@ -204,7 +204,7 @@ def _mp4_clips(tree: Tree, paths: list[str], labels: npt.NDArray[np.int64], fram
     def read(numbers: npt.NDArray[np.int64], device: str) -> torch.Tensor:
         import torch
 
-        workers = options.workers or available_cores()
+        workers = options.workers or cores()
         with ThreadPoolExecutor(min(workers, len(numbers))) as pool:
             stack = np.stack(list(pool.map(one, numbers.tolist())))
         return torch.from_numpy(stack).permute(0, 1, 4, 2, 3).to(device)

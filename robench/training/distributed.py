@@ -8,6 +8,8 @@ their inputs; a wrapper that hooks the module's forward would have to know of ea
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -34,19 +36,21 @@ class World:
         return self.rank == 0
 
 
-def join(device_type: str) -> World:
-    """Join the process group that ``torchrun`` describes in the environment; alone without it."""
+@contextmanager
+def joined(device_type: str) -> Iterator[World]:
+    """Join the process group that ``torchrun`` describes in the environment, and leave it; alone without it.
+
+    At the end all wait for the last; a process that fails leaves at once, so that torchrun can stop the others.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return World()
+        yield World()
+        return
     if not distributed.is_initialized():
         distributed.init_process_group("nccl" if device_type == "cuda" else "gloo")
-    return World(distributed.get_rank(), distributed.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
-
-
-def leave(world: World) -> None:
-    """Wait for all and leave the process group."""
-    if world.size > 1 and distributed.is_initialized():
+    try:
+        yield World(distributed.get_rank(), distributed.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
         distributed.barrier()
+    finally:
         distributed.destroy_process_group()
 
 

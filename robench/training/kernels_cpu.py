@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from robench.compiled import compiled
 from robench.training import operations as op
 
 U8 = npt.NDArray[np.uint8]
-_compiled = njit(nogil=True, cache=True, fastmath=False)
+_compiled = compiled(nogil=True, fastmath=False)
 
 AUTOCONTRAST, EQUALIZE, POSTERIZE, ROTATE = op.AUTOCONTRAST, op.EQUALIZE, op.POSTERIZE, op.ROTATE
 SOLARIZE, SHEAR_X, SHEAR_Y = op.SOLARIZE, op.SHEAR_X, op.SHEAR_Y

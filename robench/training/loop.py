@@ -64,8 +64,7 @@ def train(
     elif (out / "card.yaml").is_file() and not (out / checkpoint.FILE).is_file():
         return out
     kind = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    world = distributed.join(kind.type)
-    try:
+    with distributed.joined(kind.type) as world:
         if kind.type == "cuda" and kind.index is None:
             kind = torch.device("cuda", world.local_rank)
         trainer = Trainer(recipe, data, out, kind, world, quiet)
@@ -73,8 +72,6 @@ def train(
         trainer.run(after_step)
         if world.first:
             trainer.finish(command)
-    finally:
-        distributed.leave(world)
     return out
 
 

@@ -138,16 +138,16 @@ def test_gradients_of_two_processes_are_those_of_the_whole_batch(tmp_path: Path)
             """
             import sys, torch
             from robench.training import distributed
-            world = distributed.join("cpu")
-            torch.manual_seed(world.rank)
-            module = torch.nn.Linear(4, 3)
-            distributed.share_weights(module, world)
-            x = torch.arange(24.0).view(6, 4)[world.rank::world.size] / 24
-            module(x).square().mean().backward()
-            distributed.average_gradients(module, world)
-            if world.first:
-                torch.save([module.weight.data, module.bias.data, module.weight.grad, module.bias.grad], sys.argv[1])
-            distributed.leave(world)
+            with distributed.joined("cpu") as world:
+                torch.manual_seed(world.rank)
+                module = torch.nn.Linear(4, 3)
+                distributed.share_weights(module, world)
+                x = torch.arange(24.0).view(6, 4)[world.rank::world.size] / 24
+                module(x).square().mean().backward()
+                distributed.average_gradients(module, world)
+                parts = [module.weight.data, module.bias.data, module.weight.grad, module.bias.grad]
+                if world.first:
+                    torch.save(parts, sys.argv[1])
             """
         )
     )
