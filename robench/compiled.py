@@ -7,7 +7,6 @@ wait for each other in spin locks, which is ten to twenty times slower. Every co
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -32,14 +31,13 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     return decorate
 
 
-def _start_threads() -> None:
+def _limit_threads() -> None:
     wanted, config = count(), cast(Any, numba.config)
-    if not parallel._is_initialized and wanted < config.NUMBA_NUM_THREADS:
-        config.NUMBA_NUM_THREADS = wanted
-    numba.set_num_threads(min(wanted, config.NUMBA_NUM_THREADS))  # starts the threads, which changes PyTorch's
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.set_num_threads(wanted)
+    if parallel._is_initialized:
+        numba.set_num_threads(min(wanted, numba.get_num_threads()))
+    elif wanted < config.NUMBA_NUM_THREADS:
+        # Threads start at the first parallel loop, not here: a data loader may still fork.
+        config.NUMBA_NUM_THREADS = parallel.NUM_THREADS = wanted
 
 
-_start_threads()
+_limit_threads()
