@@ -17,6 +17,8 @@ Make a corrupted test set from clean pictures and write it in the published layo
 
     robench data generate --suite imagenet-c --source ILSVRC2012_val --out ImageNet-C --corruption fog,snow
 
+    robench data generate --suite imagenet-p --source ILSVRC2012_val --out ImageNet-P --corruption brightness
+
 A stopped run goes on from where it was. Evaluating does not need this: suites corrupt on the fly.
 """
 

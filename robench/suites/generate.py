@@ -4,88 +4,43 @@
   ``labels.npy`` (5 N,), one file for all.
 * CIFAR-P (and digits-p): ``PERTURBATION.npy``, uint8 (N, T, H, W, 3), no labels.
 * ImageNet-C and Tiny-ImageNet-C: ``CORRUPTION/SEVERITY/CLASS/NAME.JPEG`` at quality 85.
+* ImageNet-P: ``PERTURBATION/CLASS/NAME.mp4``, 31 frames (translate 41) of 224 x 224.
 
 Source of the layouts: hendrycks/robustness, ``create_c`` and ``create_p``.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from robench.corruptions.perturbations import ALL_PERTURBATIONS, CIFAR_P, frame_count
-from robench.corruptions.severities import ALL, BENCHMARK
+from robench.corruptions.perturbations import ALL_PERTURBATIONS
+from robench.corruptions.severities import ALL
 from robench.data import open_images
-from robench.data.base import Geometry, Images
+from robench.data.decode import CorruptImageError
+from robench.data.video import check_clip
 from robench.errors import RobenchError, did_you_mean
-from robench.files import atomic_write, sha256, write_json
+from robench.files import sha256, write_json
+from robench.suites import generate_files as files
+from robench.suites.generate_layouts import LAYOUTS, SEVERITIES, Task
+from robench.threads import cores
 
-if TYPE_CHECKING:
-    import torch
-
-BATCH = 256
-SEVERITIES = (1, 2, 3, 4, 5)
-JPEG_QUALITY = 85
 _SPARE = 1.05
 """Room asked for beyond the files themselves."""
 
+_SHARE = {"tree": 0.3, "clips": 0.2}
+"""What compression leaves of the pixels' bytes, at most: noise takes more than blur."""
 
-@dataclass(frozen=True)
-class Layout:
-    """How a suite's files lie on the disk.
-
-    Args:
-        kind: ``blocks`` (.npy a corruption), ``sequences`` (.npy a perturbation) or ``tree`` (JPEG files).
-        dataset: whose classes the clean set must have, or None.
-        geometry: what is done to clean pictures first, or None.
-        names: conditions that are made unless others are asked for.
-    """
-
-    kind: str
-    dataset: str | None
-    geometry: Geometry | None
-    names: tuple[str, ...]
-
-
-LAYOUTS = {
-    "digits-c": Layout("blocks", None, None, BENCHMARK),
-    "cifar10-c": Layout("blocks", "cifar10", None, BENCHMARK),
-    "cifar100-c": Layout("blocks", "cifar100", None, BENCHMARK),
-    "tiny-imagenet-c": Layout("tree", None, Geometry((64, 64), None, "bilinear"), BENCHMARK),
-    "imagenet-c": Layout("tree", "imagenet", Geometry(256, 224, "bilinear"), BENCHMARK),
-    "digits-p": Layout("sequences", None, None, CIFAR_P),
-    "cifar10-p": Layout("sequences", "cifar10", None, CIFAR_P),
-    "cifar100-p": Layout("sequences", "cifar100", None, CIFAR_P),
+_WRITERS = {
+    "blocks": files.write_blocks,
+    "sequences": files.write_sequence,
+    "tree": files.write_tree,
+    "clips": files.write_clips,
 }
-
-Told = Callable[[int, str], None]
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is to be written; see :func:`prepare`."""
-
-    suite: str
-    layout: Layout
-    clean: Images
-    out: Path
-    conditions: tuple[str, ...]
-    seed: int
-    frost: str | None
-
-    @property
-    def pictures(self) -> int:
-        """How many pictures (frames counted singly) there are in all."""
-        side = self.clean.read(np.array([0])).shape[1]
-        if self.layout.kind == "sequences":
-            return len(self.clean) * sum(frame_count(name, side) for name in self.conditions)
-        return len(self.clean) * len(SEVERITIES) * len(self.conditions)
 
 
 def prepare(
@@ -113,7 +68,7 @@ def prepare(
     if suite not in LAYOUTS:
         raise RobenchError(f"No generator for suite '{suite}'.", hint=did_you_mean(suite, LAYOUTS))
     layout = LAYOUTS[suite]
-    known = ALL_PERTURBATIONS if layout.kind == "sequences" else ALL
+    known = ALL_PERTURBATIONS if layout.kind in ("sequences", "clips") else ALL
     for name in conditions or ():
         if name not in known:
             raise RobenchError(f"{suite} has no condition '{name}'.", hint=did_you_mean(name, known))
@@ -124,7 +79,7 @@ def prepare(
     return task
 
 
-def generate(task: Task, told: Told | None = None) -> list[Path]:
+def generate(task: Task, told: files.Told | None = None) -> list[Path]:
     """Write what is not there yet and return the files or folders, one a condition.
 
     A file appears whole or not at all, so the same call goes on after any stop. The randomness is that of
@@ -138,9 +93,9 @@ def generate(task: Task, told: Told | None = None) -> list[Path]:
     Raises:
         RobenchError: a picture cannot be read, or the disk is full.
     """
-    write = {"blocks": _write_blocks, "sequences": _write_sequence, "tree": _write_tree}[task.layout.kind]
+    write = _WRITERS[task.layout.kind]
     if task.layout.kind == "blocks":
-        _write_array(task.out / "labels.npy", np.tile(_labels(task.clean), len(SEVERITIES)).astype(np.uint8))
+        files.write_labels(task)
     made = [write(task, name, told or _silent) for name in task.conditions]
     verify(task)
     return made
@@ -152,124 +107,35 @@ def verify(task: Task) -> None:
     Raises:
         RobenchError: names the first file that is wrong.
     """
-    n = len(task.clean)
+    check = {"tree": _verify_tree, "clips": _verify_clips}.get(task.layout.kind, _verify_array)
     for name in task.conditions:
-        if task.layout.kind == "tree":
-            found = sum(1 for _ in (task.out / name).glob("*/*/*"))
-            if found != n * len(SEVERITIES):
-                raise _wrong(task.out / name, f"{n * len(SEVERITIES)} pictures", f"{found}")
-            continue
-        path = task.out / f"{name}.npy"
-        array = np.load(path, mmap_mode="r")
-        rows = n if task.layout.kind == "sequences" else n * len(SEVERITIES)
-        if array.dtype != np.uint8 or len(array) != rows:
-            raise _wrong(path, f"uint8 of {rows} rows", f"{array.dtype} of shape {array.shape}")
+        check(task, name)
 
 
-def _write_blocks(task: Task, name: str, told: Told) -> Path:
-    from robench.corruptions import corrupt
-
-    def rows() -> Iterator[npt.NDArray[np.uint8]]:
-        for severity in SEVERITIES:
-            for index, images in _batches(task.clean):
-                made = corrupt(images, name, severity, index=index, seed=task.seed, frost=task.frost)
-                told(len(index), name)
-                yield made.permute(0, 2, 3, 1).numpy()
-
-    shape = (len(task.clean) * len(SEVERITIES), *task.clean.read(np.array([0])).shape[1:])
-    return _stream(task, name, shape, rows(), told)
+def _verify_tree(task: Task, name: str) -> None:
+    for severity in SEVERITIES:
+        for path in files.places(task, f"{name}/{severity}", ".JPEG"):
+            if not path.is_file():
+                raise _wrong(path, "a picture", "nothing")
 
 
-def _write_sequence(task: Task, name: str, told: Told) -> Path:
-    from robench.corruptions import perturb
+def _verify_clips(task: Task, name: str) -> None:
+    def check(path: Path) -> None:
+        try:
+            check_clip(path, task.frames(name), task.shape[:2])
+        except CorruptImageError as error:
+            raise RobenchError(str(error), hint="Remove it and generate it again.") from error
 
-    height, width, channels = task.clean.read(np.array([0])).shape[1:]
-    frames = frame_count(name, height)
-
-    def rows() -> Iterator[npt.NDArray[np.uint8]]:
-        for index, images in _batches(task.clean, BATCH // 8):
-            clips = np.empty((len(index), frames, height, width, channels), np.uint8)
-            for t, frame in enumerate(perturb(images, name, index=index, seed=task.seed)):
-                clips[:, t] = frame.permute(0, 2, 3, 1).numpy()
-            told(len(index) * frames, name)
-            yield clips
-
-    return _stream(task, name, (len(task.clean), frames, height, width, channels), rows(), told)
+    with ThreadPoolExecutor(cores()) as pool:
+        list(pool.map(check, files.places(task, name, ".mp4")))
 
 
-def _write_tree(task: Task, name: str, told: Told) -> Path:
-    from concurrent.futures import ThreadPoolExecutor
-
-    from robench.corruptions import corrupt
-
-    with ThreadPoolExecutor() as pool:
-        for severity in SEVERITIES:
-            folder = task.out / name / str(severity)
-            missing = [row for row in range(len(task.clean)) if not (folder / _file(task.clean, row)).exists()]
-            told(len(task.clean) - len(missing), name)
-            for start in range(0, len(missing), BATCH):
-                index = np.array(missing[start : start + BATCH], np.int64)
-                images = _tensor(task.clean.read(index))
-                made = corrupt(images, name, severity, index=index, seed=task.seed, frost=task.frost)
-                places = [folder / _file(task.clean, int(row)) for row in index]
-                list(pool.map(_write_jpeg, places, made.permute(0, 2, 3, 1).contiguous().numpy()))
-                told(len(index), name)
-    return task.out / name
-
-
-def _stream(task: Task, name: str, shape: tuple[int, ...], rows: Iterator[npt.NDArray[np.uint8]], told: Told) -> Path:
-    """Write an array batch by batch, or find it written."""
+def _verify_array(task: Task, name: str) -> None:
     path = task.out / f"{name}.npy"
-    if path.exists():
-        told(int(shape[0] * (shape[1] if len(shape) == 5 else 1)), name)
-        return path
-    with atomic_write(path) as file:
-        np.lib.format.write_array_header_1_0(
-            file, {"descr": "|u1", "fortran_order": False, "shape": tuple(int(side) for side in shape)}
-        )
-        for batch in rows:
-            file.write(np.ascontiguousarray(batch).tobytes())
-    return path
-
-
-def _batches(clean: Images, size: int = BATCH) -> Iterator[tuple[npt.NDArray[np.int64], torch.Tensor]]:
-    for start in range(0, len(clean), size):
-        index = np.arange(start, min(start + size, len(clean)), dtype=np.int64)
-        yield index, _tensor(clean.read(index))
-
-
-def _tensor(pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
-    import torch
-
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
-
-
-def _write_jpeg(path: Path, picture: npt.NDArray[np.uint8]) -> None:
-    from PIL import Image
-
-    with atomic_write(path) as file:
-        Image.fromarray(picture).save(file, "JPEG", quality=JPEG_QUALITY, optimize=True)
-
-
-def _write_array(path: Path, array: npt.NDArray[np.generic]) -> None:
-    if not path.exists():
-        with atomic_write(path) as file:
-            np.save(file, array)
-
-
-def _file(clean: Images, row: int) -> str:
-    """Return ``CLASS/NAME.JPEG`` of a picture, the original name kept."""
-    if clean.files is None or clean.labels is None or clean.classes is None:
-        raise RobenchError("The clean set must be class folders of picture files.", hint="Give the validation folder.")
-    name = Path(clean.files[row])
-    folder = name.parent.name or str(clean.classes[int(clean.labels[row])])
-    return f"{folder}/{name.stem}.JPEG"
-
-
-def _labels(clean: Images) -> npt.NDArray[np.int64]:
-    if clean.labels is None:
-        raise RobenchError("The clean set has no labels.", hint="Give a labelled test set.")
-    return clean.labels
+    array = np.load(path, mmap_mode="r")
+    rows = len(task.clean) if task.sequences else len(task.clean) * len(SEVERITIES)
+    if array.dtype != np.uint8 or len(array) != rows:
+        raise _wrong(path, f"uint8 of {rows} rows", f"{array.dtype} of shape {array.shape}")
 
 
 def _claim(task: Task) -> None:
@@ -297,10 +163,8 @@ def _claim(task: Task) -> None:
 
 
 def _check_room(task: Task) -> None:
-    height, width, channels = task.clean.read(np.array([0])).shape[1:]
-    # JPEG of quality 85 takes about a fifth of the pixels' bytes; noise takes more, blur less.
-    share = 0.3 if task.layout.kind == "tree" else 1.0
-    needed = int(_SPARE * share * task.pictures * height * width * channels)
+    share = _SHARE.get(task.layout.kind, 1.0)
+    needed = int(_SPARE * share * task.pictures * math.prod(task.shape))
     written = sum(path.stat().st_size for path in task.out.rglob("*") if path.is_file())
     free = shutil.disk_usage(task.out).free
     if free + written < needed:

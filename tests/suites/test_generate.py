@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,6 +12,7 @@ from published_layouts import write_classes
 from sklearn.datasets import load_sample_images
 
 from robench.cli.main import main
+from robench.data.video import decode_clip
 from robench.errors import RobenchError
 from robench.suites import open_suite
 from robench.suites.base import Cell, OpenOptions
@@ -77,6 +79,50 @@ def test_a_stopped_run_goes_on(tmp_path: Path, photos: Path) -> None:
     generate(task)
     assert {path: path.stat().st_mtime_ns for path in done.glob("*/*")} == before
     assert sum(1 for _ in (tmp_path / "t" / "fog").glob("*/*/*")) == 40
+
+
+def test_clips_are_read_back_as_published(tmp_path: Path, photos: Path) -> None:
+    for extra in sorted(photos.glob("*/*"))[2:]:
+        extra.unlink()
+    out = tmp_path / "ImageNet-P"
+    command = ["data", "generate", "--suite", "imagenet-p", "--source", str(photos), "--out", str(out), "-q"]
+    assert main([*command, "--corruption", "translate,gaussian_noise"]) == 0
+    written = sorted(path.relative_to(out / "translate") for path in (out / "translate").glob("*/*"))
+    assert written == sorted(path.relative_to(photos).with_suffix(".mp4") for path in photos.glob("*/*"))
+
+    names = ("translate", "gaussian_noise")
+    published = open_suite("imagenet-p", out, OpenOptions(conditions=names))
+    assert published.source == "published"
+    fresh = open_suite("imagenet-p", photos, OpenOptions(conditions=names))
+    for name, frames in (("translate", 41), ("gaussian_noise", 31)):
+        stored, made = (
+            np.concatenate([batch.images.numpy() for batch in suite.batches(Cell(name), 64)])
+            for suite in (published, fresh)
+        )
+        assert stored.shape == made.shape == (2 * frames, 3, 224, 224)
+        assert np.abs(stored.astype(int) - made).mean() < 6  # what the video's compression takes
+    with av.open(str(out / "translate" / written[0])) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.pix_fmt, stream.average_rate) == ("h264", "yuv444p", 1)
+
+
+def test_stopped_clips_go_on_and_damaged_ones_are_found(tmp_path: Path, photos: Path) -> None:
+    for extra in sorted(photos.glob("*/*"))[3:]:
+        extra.unlink()
+    task = prepare("imagenet-p", photos, tmp_path / "p", conditions=("brightness",))
+    told: list[int] = []
+    generate(task, lambda pictures, condition: told.append(pictures))
+    assert sum(told) == task.pictures == 3 * 31
+    clips = sorted((tmp_path / "p" / "brightness").glob("*/*.mp4"))
+    before, kept = [decode_clip(clip.read_bytes(), 31, clip.name) for clip in clips], clips[0].stat().st_mtime_ns
+    clips[1].unlink()
+    generate(task)
+    again = decode_clip(clips[1].read_bytes(), 31, clips[1].name)
+    assert np.abs(again.astype(int) - before[1]).mean() < 1  # x264's bytes are not always the same
+    assert clips[0].stat().st_mtime_ns == kept
+    clips[2].write_bytes(clips[2].read_bytes()[:500])
+    with pytest.raises(RobenchError, match=rf"{clips[2].name} cannot be decoded"):
+        generate(task)
 
 
 def test_mistakes(tmp_path: Path) -> None:
