@@ -2,9 +2,10 @@
 
     python benchmarks/training.py [--original DIR] [--device cuda] [--arch wrn-10-1]
 
-``--original`` is a checkout of google-research/augmix, whose operations then run in place of our list of Pillow calls.
-Prints images per second, the median of many calls (run it on a quiet machine); the augmentation includes its random
-numbers.
+``--original`` is a checkout of google-research/augmix, whose operations then run in place of our list of Pillow calls
+(the same nine, with the same levels). Prints two tables for benchmarks/README.md in about a minute: images per second,
+the median of many calls, on a quiet machine; ours include the random numbers. The published loop (cut, mix, normalise
+a picture at a time) is restated here, so that it can run without its data set.
 """
 
 from __future__ import annotations
@@ -101,12 +102,12 @@ class PerImage(torch.utils.data.Dataset):
     def __getitem__(self, number: int) -> torch.Tensor:
         picture = self._pictures[number]
         clean = self._tensor(picture)
-        weights = np.float32(np.random.dirichlet([1.0] * WIDTH))
+        weights = np.random.dirichlet([1.0] * WIDTH).tolist()
         chains = [self._tensor(self._chain(picture)) for _ in range(WIDTH)]
         if not self._mixed:
             return torch.stack([clean, *chains])
-        m = np.float32(np.random.beta(1.0, 1.0))
-        mixture = sum(float(w) * chain for w, chain in zip(weights, chains, strict=True))
+        m = float(np.random.beta(1.0, 1.0))
+        mixture = sum(w * chain for w, chain in zip(weights, chains, strict=True))
         return (1 - m) * clean + m * mixture
 
     def _chain(self, picture: Image.Image) -> Image.Image:
@@ -151,34 +152,41 @@ def batched(batch: Batch, mixed: bool) -> Callable[[], torch.Tensor]:
 
 def augmentation(pictures: np.ndarray, operations: list[Operation], device: str) -> None:
     """Print the rates of AugMix (mixed) and of AugMax's un-mixed chains."""
-    for mixed, title in ((True, "AugMix"), (False, "AugMax chains (un-mixed)")):
+    print("| Augmentation at 32 pixels | Images/s | of one core a picture at a time | of its two-worker loader |")
+    print("| --- | ---: | ---: | ---: |")
+    for mixed, title in ((True, "AugMix"), (False, "AugMax's chains, un-mixed")):
         alone, loader = per_image_rates(pictures, operations, mixed)
-        print(f"{title}: a picture at a time, one core {alone:,.0f}; two-worker loader {loader:,.0f}")
+        print(f"| {title}, a picture at a time, one core | {alone:,.0f} | 1.0 | {alone / loader:.2f} |")
+        print(f"| {title}, a picture at a time, loader with two workers | {loader:,.0f} | {loader / alone:.1f} | 1.0 |")
+
+        def row(where: str, found: float, title: str = title, alone: float = alone, loader: float = loader) -> None:
+            print(f"| {title}, ours, {where} | {found:,.0f} | {found / alone:.1f} | {found / loader:.1f} |", flush=True)
+
         for threads in (1, 2):
             torch.set_num_threads(threads)
             for size in (128, 512):
                 found = rate(batched(make_batch(pictures[:size], "cpu"), mixed), size)
-                print(f"  batched, {threads} threads, batch {size}: {found:,.0f}  ({found / alone:.1f} x one core, "
-                      f"{found / loader:.1f} x loader)")  # fmt: skip
+                row(f"{threads} thread{'s' * (threads > 1)}, batches of {size}", found)
         if device != "cpu":
-            for size in (512, 4096):
+            for size in (512, 4096, 32768):
                 many = np.concatenate([pictures] * (size // 512))
                 found = rate(batched(make_batch(many, device), mixed), size, device)
-                print(f"  batched, {torch.cuda.get_device_name()}, batch {size}: {found:,.0f}  ({found / alone:.0f} x)")
+                row(f"{torch.cuda.get_device_name()}, batches of {size}", found)
 
 
-def training(pictures: np.ndarray, arch: str, device: str) -> None:
+def training(pictures: np.ndarray, arch: str, device: str, size: int) -> None:
     """Print the loop's rate beside that of the bare forward and backward pass of as many images."""
     from robench.training import distributed, recipes
 
     torch.set_num_threads(2)
-    settings = [f"architecture={arch}", "epochs=1", "batch_size=128", "data.validation_split=null"]
+    settings = [f"architecture={arch}", "epochs=1", f"batch_size={size}", "data.validation_split=null"]
     settings += ["precision=bfloat16"] if device != "cpu" else []
-    for name, views in (("standard-digits", 1), ("augmix-digits", 3)):
+    print(f"\n| Training {arch}, batches of {size} | Images/s | Bare passes, images/s | Ratio |")
+    print("| --- | ---: | ---: | ---: |")
+    for name, title, views in (("standard-digits", "Standard", 1), ("augmix-digits", "AugMix, three views", 3)):
         recipe = recipes.load(name, settings)
         trainer = Trainer(recipe, None, Path("unused"), torch.device(device), distributed.World(), True)
-        batch = make_batch(pictures[:128], device)
-        whole = rate(lambda t=trainer, b=batch: t._step(b, 1), 128, device, 4.0)
+        batch = make_batch(np.resize(pictures, (size, *pictures.shape[1:])), device)
         inputs = trainer.net.normalise(torch.cat([batch.images] * views))
         labels = batch.labels.repeat(views)
 
@@ -186,8 +194,20 @@ def training(pictures: np.ndarray, arch: str, device: str) -> None:
             t.optimiser.zero_grad(set_to_none=True)
             torch.nn.functional.cross_entropy(t.net.raw(x), y).backward()
 
-        alone = rate(bare, 128, device, 4.0)
-        print(f"training {name}, {arch}: {whole:,.0f} images/s, bare passes {alone:,.0f}, ratio {whole / alone:.2f}")
+        def whole(t: Trainer = trainer, b: Batch = batch) -> None:
+            t._step(b, 1)
+
+        loop, alone = paired_rates(whole, bare, size, device)
+        print(f"| {title} | {loop:,.0f} | {alone:,.0f} | {loop / alone:.2f} |", flush=True)
+
+
+def paired_rates(
+    first: Callable[[], Any], second: Callable[[], Any], images: int, device: str, rounds: int = 5
+) -> tuple[float, float]:
+    """Return the median rates of two pieces of work that take turns, so that both see the same machine."""
+    rates = [[rate(work, images, device, 1.0) for work in (first, second)] for _ in range(rounds)]
+    ours, theirs = zip(*rates, strict=True)
+    return statistics.median(ours), statistics.median(theirs)
 
 
 def main() -> None:
@@ -196,15 +216,17 @@ def main() -> None:
     parser.add_argument("--original", type=Path)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--arch", default="wrn-10-1")
+    parser.add_argument("--batch-size", type=int, default=128, help="of the training table")
     options = parser.parse_args()
     random = np.random.default_rng(0)
     small = random.integers(0, 256, (512, 3, 8, 8)).astype(np.float32)
     large = torch.nn.functional.interpolate(torch.from_numpy(small), (32, 32), mode="bicubic")
     pictures = np.ascontiguousarray(large.clamp(0, 255).byte().permute(0, 2, 3, 1).numpy())
     operations = pillow_operations() if options.original is None else original_operations(options.original)
-    print(f"python {sys.version.split()[0]}, torch {torch.__version__}, {torch.get_num_threads()} threads")
+    whose = "google-research/augmix" if options.original else "Pillow's calls as google-research/augmix makes them"
+    print(f"A picture at a time: {whose}. Python {sys.version.split()[0]}, PyTorch {torch.__version__}.\n")
     augmentation(pictures, operations, options.device)
-    training(pictures, options.arch, options.device)
+    training(pictures, options.arch, options.device, options.batch_size)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange, uint32, uint64
+from numba import uint32, uint64
+
+from robench.compiled import compiled, prange
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
 _SCALE = 2.0**-24
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
     """Return the four 32-bit words of Philox-4x32-10 (Salmon et al. 2011) for a counter and a key."""
     for _ in range(10):
@@ -27,17 +29,29 @@ def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
     return c0, c1, c2, c3
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@compiled(inline="always")
+def _words(index: Any, k0: Any, k1: Any, draw: Any, out: Any) -> None:
+    low, high = uint32(index & 0xFFFFFFFF), uint32(index >> 32)
+    for block in range(out.shape[0]):
+        a, b, c, d = philox(low, high, uint32(block), uint32(draw), uint32(k0), uint32(k1))
+        out[block, 0], out[block, 1], out[block, 2], out[block, 3] = a, b, c, d
+
+
+@compiled(parallel=True, nogil=True)
 def fill_words(index: Any, k0: Any, k1: Any, draw: Any, out: Any) -> None:
     """Fill uint32 (N, blocks, 4) with the words of every image."""
     for n in prange(len(index)):
-        low, high = uint32(index[n] & 0xFFFFFFFF), uint32(index[n] >> 32)
-        for block in range(out.shape[1]):
-            a, b, c, d = philox(low, high, uint32(block), uint32(draw), uint32(k0), uint32(k1))
-            out[n, block, 0], out[n, block, 1], out[n, block, 2], out[n, block, 3] = a, b, c, d
+        _words(index[n], k0, k1, draw, out[n])
 
 
-@njit(cache=True, inline="always")
+@compiled(nogil=True)
+def fill_few_words(index: Any, k0: Any, k1: Any, draw: Any, out: Any) -> None:
+    """Do the same on one thread, where waiting for the others would cost more than the numbers."""
+    for n in range(len(index)):
+        _words(index[n], k0, k1, draw, out[n])
+
+
+@compiled(inline="always")
 def normal_of(word: Any, middle: Any, tail: Any) -> Any:
     """Return the standard normal float32 of a word; see :meth:`robench.corruptions.random.Stream.normal`."""
     u = word >> uint32(8)
@@ -51,26 +65,38 @@ def normal_of(word: Any, middle: Any, tail: Any) -> Any:
     return low + step * (middle[place + 1] - low)
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@compiled(inline="always")
+def _normals(index: Any, k0: Any, k1: Any, draw: Any, middle: Any, tail: Any, out: Any) -> None:
+    low, high = uint32(index & 0xFFFFFFFF), uint32(index >> 32)
+    for block in range(len(out) // 4):
+        a, b, c, d = philox(low, high, uint32(block), uint32(draw), uint32(k0), uint32(k1))
+        out[4 * block] = normal_of(a, middle, tail)
+        out[4 * block + 1] = normal_of(b, middle, tail)
+        out[4 * block + 2] = normal_of(c, middle, tail)
+        out[4 * block + 3] = normal_of(d, middle, tail)
+
+
+@compiled(parallel=True, nogil=True)
 def fill_normals(index: Any, k0: Any, k1: Any, draw: Any, middle: Any, tail: Any, out: Any) -> None:
     """Fill float32 (N, count), count a multiple of 4, with normals."""
     for n in prange(len(index)):
-        low, high = uint32(index[n] & 0xFFFFFFFF), uint32(index[n] >> 32)
-        for block in range(out.shape[1] // 4):
-            a, b, c, d = philox(low, high, uint32(block), uint32(draw), uint32(k0), uint32(k1))
-            out[n, 4 * block] = normal_of(a, middle, tail)
-            out[n, 4 * block + 1] = normal_of(b, middle, tail)
-            out[n, 4 * block + 2] = normal_of(c, middle, tail)
-            out[n, 4 * block + 3] = normal_of(d, middle, tail)
+        _normals(index[n], k0, k1, draw, middle, tail, out[n])
 
 
-@njit(cache=True, inline="always")
+@compiled(nogil=True)
+def fill_few_normals(index: Any, k0: Any, k1: Any, draw: Any, middle: Any, tail: Any, out: Any) -> None:
+    """Do the same on one thread, where waiting for the others would cost more than the numbers."""
+    for n in range(len(index)):
+        _normals(index[n], k0, k1, draw, middle, tail, out[n])
+
+
+@compiled(inline="always")
 def clip_to_byte(x: Any) -> Any:
     """Return a value in [0, 1] as a byte, clipped and truncated."""
     return np.uint8(min(max(x, np.float32(0.0)), np.float32(1.0)) * np.float32(255.0))
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _noisy(value: Any, word: Any, strength: Any, kind: Any, middle: Any, tail: Any) -> Any:
     if kind == 2:
         u = np.float32(word >> uint32(8)) * np.float32(_SCALE)
@@ -82,7 +108,7 @@ def _noisy(value: Any, word: Any, strength: Any, kind: Any, middle: Any, tail: A
     return clip_to_byte(x + scale * normal_of(word, middle, tail))
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@compiled(parallel=True, nogil=True)
 def point_noise(
     images: Any, index: Any, k0: Any, k1: Any, strength: Any, kind: Any, middle: Any, tail: Any, out: Any
 ) -> None:
@@ -104,7 +130,7 @@ def point_noise(
                     position += 1
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@compiled(parallel=True, nogil=True)
 def shot(images: Any, index: Any, k0: Any, k1: Any, tables: Any, values: Any, out: Any) -> None:
     """Draw from each level's table of cumulative probabilities by bisection; uint8 (N, C, H, W)."""
     n_images, channels, height, width = images.shape
@@ -133,7 +159,7 @@ def shot(images: Any, index: Any, k0: Any, k1: Any, tables: Any, values: Any, ou
                     position += 1
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@compiled(parallel=True, nogil=True)
 def displace(images: Any, index: Any, k0: Any, k1: Any, iterations: Any, reach: Any, out: Any) -> None:
     """Copy neighbours as glass_blur does: uint8 (N, H, W, 3).
 
@@ -163,7 +189,7 @@ def displace(images: Any, index: Any, k0: Any, k1: Any, iterations: Any, reach: 
                         out[n, y, x, c] = out[n, y + dy, x + dx, c]
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@compiled(parallel=True, nogil=True)
 def zoom_mean(images: Any, lows: Any, steps: Any, starts: Any, out: Any) -> None:
     """Return the mean of an image and its zooms: uint8 (N, H, W, 3), bilinear.
 
@@ -201,7 +227,7 @@ def zoom_mean(images: Any, lows: Any, steps: Any, starts: Any, out: Any) -> None
                 out[n, y, x, c] = np.uint8(min(total[x, c] * scale + np.float32(5e-5), np.float32(255.0)))
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def sample_reflected(picture: Any, dx: Any, dy: Any, out: Any) -> None:
     """Sample float32 (H, W, 3) at (y + dy, x + dx), bilinear, mirrored at the edges (d c b a | a b c d | d c b a)."""
     height, width = picture.shape[0], picture.shape[1]
@@ -219,7 +245,7 @@ def sample_reflected(picture: Any, dx: Any, dy: Any, out: Any) -> None:
                 out[y, x, c] = np.uint8(min(max(value, np.float32(0.0)), np.float32(255.0)))
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def mirror(i: Any, n: Any) -> Any:
     """Return the index that scipy's mode ``reflect`` reads for i."""
     i = i % (2 * n)

@@ -18,6 +18,9 @@ _MASK = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
+# Below so many numbers, one thread: they take a fraction of a millisecond, and a team of threads that ends a loop waits
+# for its slowest, which on a busy machine is the scheduler's next turn, some milliseconds later.
+_FEW = 1 << 16
 
 
 class Stream:
@@ -78,11 +81,12 @@ class Stream:
         return self._index.cpu().numpy()
 
     def _cpu_normals(self, draw: int, shape: tuple[int, ...]) -> torch.Tensor:
-        from robench.corruptions._kernels import fill_normals
+        from robench.corruptions._kernels import fill_few_normals, fill_normals
 
         count = math.prod(shape)
         flat = np.empty((len(self._index), -(-count // 4) * 4), np.float32)
-        fill_normals(self.index_array(), *self._key, draw & _MASK, *quantile_tables(), flat)
+        fill = fill_few_normals if flat.size < _FEW else fill_normals
+        fill(self.index_array(), *self._key, draw & _MASK, *quantile_tables(), flat)
         return torch.from_numpy(flat[:, :count]).reshape(len(self._index), *shape)
 
     def _bits(self, draw: int, shape: tuple[int, ...]) -> torch.Tensor:
@@ -95,10 +99,11 @@ class Stream:
         blocks = -(-count // 4)
         n = len(self._index)
         if self.device.type == "cpu":
-            from robench.corruptions._kernels import fill_words
+            from robench.corruptions._kernels import fill_few_words, fill_words
 
             filled = np.empty((n, blocks, 4), np.uint32)
-            fill_words(self.index_array(), *self._key, draw & _MASK, filled)
+            fill = fill_few_words if filled.size < _FEW else fill_words
+            fill(self.index_array(), *self._key, draw & _MASK, filled)
             return torch.from_numpy(filled.astype(np.int64))
         position = torch.arange(blocks, device=self.device).expand(n, blocks)
         index = self._index.view(n, 1).expand(n, blocks)

@@ -61,6 +61,7 @@ def mix(
 def chains(images: torch.Tensor, ops: torch.Tensor, values: torch.Tensor, fill: int = 0) -> torch.Tensor:
     """Return the K augmented chains of every image, un-mixed: uint8 (n, K, 3, H, W) from ops (n, K, D)."""
     n, width, depth = ops.shape
-    copies = images.repeat_interleave(width, dim=0)
-    flat = apply(copies, ops.reshape(-1, depth), values.reshape(-1, depth), fill)
-    return flat.view(n, width, *images.shape[1:])
+    if images.device.type != "cpu":  # the compiled kernels read an image as often as it has chains
+        images = images.repeat_interleave(width, dim=0)
+    flat = apply(images, ops.reshape(-1, depth), values.reshape(-1, depth), fill)
+    return flat.view(n, width, *flat.shape[1:])

@@ -32,19 +32,19 @@ COLOR, CONTRAST, BRIGHTNESS, SHARPNESS, INVERT = op.COLOR, op.CONTRAST, op.BRIGH
 
 
 def apply(images: U8, ops: npt.NDArray[np.int64], values: npt.NDArray[np.float64], fill: int = 0) -> U8:
-    """Apply to every image its own chain of operations.
+    """Apply to every image its own chain of operations, or several chains each to the image as it is.
 
     Args:
         images: uint8 (N, 3, H, W).
-        ops: int64 (N, D) operation numbers (``operations.NONE`` skips a step).
-        values: float64 (N, D).
+        ops: int64 (K N, D) operation numbers (``operations.NONE`` skips a step), an image's K chains in a row.
+        values: float64 (K N, D).
         fill: grey value where a warp looks outside the image.
 
     Returns:
-        uint8 (N, 3, H, W), a new array.
+        uint8 (K N, 3, H, W), a new array.
     """
-    out = np.empty_like(images)
-    _in_parts(len(images), lambda a, b: _apply_chains(images, ops, values, fill, out, a, b))
+    out = np.empty((len(ops), *images.shape[1:]), dtype=np.uint8)
+    _in_parts(len(ops), lambda a, b: _apply_chains(images, ops, values, fill, out, a, b))
     return out
 
 
@@ -95,8 +95,9 @@ def _in_parts(count: int, work: Callable[[int, int], Any]) -> None:
 @_compiled
 def _apply_chains(images, ops, values, fill, out, start, stop):  # type: ignore[no-untyped-def]
     first, second = np.empty_like(images[0]), np.empty_like(images[0])
+    chains = max(1, len(ops) // max(1, len(images)))
     for i in range(start, stop):
-        result = _chain(images[i], ops[i], values[i], fill, first, second)
+        result = _chain(images[i // chains], ops[i], values[i], fill, first, second)
         out[i] = result
 
 

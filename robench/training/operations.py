@@ -78,13 +78,13 @@ def augmix_values(ops: torch.Tensor, levels: torch.Tensor, negative: torch.Tenso
 
     sign = torch.where(negative, -1.0, 1.0).to(levels.dtype)
     by_operation = {
-        POSTERIZE: 4 - (0.4 * levels).trunc(),
-        ROTATE: sign * (3 * levels).trunc(),
-        SOLARIZE: 256 - (25.6 * levels).trunc(),
+        POSTERIZE: 4 - (0.4 * levels).long(),
+        ROTATE: sign * (3 * levels).long(),
+        SOLARIZE: 256 - (25.6 * levels).long(),
         SHEAR_X: sign * 0.03 * levels,
         SHEAR_Y: sign * 0.03 * levels,
-        TRANSLATE_X: sign * (levels * (size / 3) / 10).trunc(),
-        TRANSLATE_Y: sign * (levels * (size / 3) / 10).trunc(),
+        TRANSLATE_X: sign * (levels * (size / 3) / 10).long(),
+        TRANSLATE_Y: sign * (levels * (size / 3) / 10).long(),
     }
     enhance = 0.18 * levels + 0.1
     by_operation |= dict.fromkeys((COLOR, CONTRAST, BRIGHTNESS, SHARPNESS), enhance)

@@ -15,8 +15,9 @@ PART = DataPart(dataset="digits", size=32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 
 
 
 @pytest.fixture(autouse=True)
-def _two_threads() -> None:
-    torch.set_num_threads(2)
+def _one_thread() -> None:
+    """Networks this small gain nothing from a second thread, and wait for it where the machine is busy."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
