@@ -99,10 +99,8 @@ _CHANCE_FACTOR = 0.8
 
 
 def notes_on(opened: OpenSuite, result: Result) -> list[str]:
-    """Return what a reader should know: pictures left out, what the suite remarks, a suspiciously bad clean error."""
-    notes = list(getattr(opened, "remarks", []))
-    for cell, skipped in getattr(opened, "skipped", {}).items():
-        notes.append(f"{cell}: {len(skipped)} pictures could not be read and were left out; the first: {skipped[0]}")
+    """Return what a reader should know: what the suite remarks, a suspiciously bad clean error."""
+    notes = list(opened.remarks)
     clean = result.summary.get("clean_error")
     classes = result.suite.num_classes
     if clean is not None and clean.value is not None and classes > 1 and clean.value > 0.5:

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from robench.errors import RobenchError
-from robench.evaluation.engine import Outcome, UnreadableCellError, measure, pending_cells
+from robench.evaluation.engine import Measured, Outcome, UnreadableCellError, measure, pending_cells
 from robench.evaluation.options import EvaluationOptions
 from robench.evaluation.pieces import Piece, split_cells
 from robench.evaluation.plan import make_record
 from robench.evaluation.progress import Progress, QuietProgress
 from robench.models.base import Model
-from robench.predictions import Predictions, RunFolder, parquet
+from robench.predictions import RunFolder, parquet
 from robench.suites.base import OpenSuite
 
 RETRIES = 5
@@ -110,13 +110,14 @@ class _Collector:
                 self.progress.say(f"Cell '{piece.cell.name}' failed: {answer}")
             self.outcome.failures[piece.cell.name] = answer
             return
-        parquet.write(self.run.part_path(piece.cell.name, piece.start, piece.stop), answer)
+        parquet.write(self.run.part_path(piece.cell.name, piece.start, piece.stop), answer.predictions)
+        self.run.log(answer.line(piece.cell.name, piece.start))
         self.progress.advance(piece.images, piece.cell.name)
         self._finish(piece)
 
-    def _get(self, reference: Any, piece: Piece) -> Predictions | str:
+    def _get(self, reference: Any, piece: Piece) -> Measured | str:
         try:
-            answer: Predictions | str = self.ray.get(reference)
+            answer: Measured | str = self.ray.get(reference)
         except self.ray.exceptions.RayTaskError as error:
             cause = error.cause if isinstance(error.cause, RobenchError) else None
             raise cause or RobenchError(f"A worker failed on cell '{piece.cell.name}': {error}") from error
@@ -138,8 +139,8 @@ class _Collector:
 _loaded: dict[Any, tuple[Any, OpenSuite]] = {}
 
 
-def _measure_remotely(job: Job, piece: Piece) -> Predictions | str:
-    """Run in a worker: measure one piece; a reason instead of predictions where its images cannot be read."""
+def _measure_remotely(job: Job, piece: Piece) -> Measured | str:
+    """Run in a worker: measure one piece; a reason instead where its images cannot be read."""
     from robench.evaluation.forward import Forward
 
     key = (job.make_model, job.make_suite, job.options)
@@ -151,12 +152,11 @@ def _measure_remotely(job: Job, piece: Piece) -> Predictions | str:
     forward, suite = _loaded[known]
     size = job.options.resolved_batch_size(forward.device)
     try:
-        predictions, _ = measure(
+        return measure(
             forward, suite, piece.cell, job.options, size, QuietProgress(), start=piece.start, stop=piece.stop
         )
     except UnreadableCellError as error:
         return str(error)
-    return predictions
 
 
 def _connect(address: str) -> Any:

@@ -117,11 +117,12 @@ def _measure_share(
         batch_size = options.resolved_batch_size(forward.device)
         for cell, start, stop in left:
             try:
-                predictions, _ = measure(forward, suite, cell, options, batch_size, progress, start=start, stop=stop)
+                measured = measure(forward, suite, cell, options, batch_size, progress, start=start, stop=stop)
             except UnreadableCellError as error:
                 failures[cell.name] = str(error)
                 continue
-            parquet.write(_path(run, Piece(cell, start, stop)), predictions)
+            parquet.write(_path(run, Piece(cell, start, stop)), measured.predictions)
+            run.log(measured.line(cell.name, start))
     return failures
 
 

@@ -24,6 +24,8 @@ from robench.models.base import Model
 from robench.predictions import Predictions, RunFolder
 from robench.suites.base import Batch, Cell, OpenSuite
 
+_NAMED = 20
+
 
 class UnreadableCellError(Exception):
     """A cell's images could not be read: the cell fails, the run goes on."""
@@ -140,7 +142,7 @@ class _Measuring:
             if self.run.is_done(cell.name):
                 self.progress.advance(self.suite.length(cell), cell.name)
             elif (measured := self._measure_or_note(cell)) is not None:
-                self._written.append(self._writer.submit(self._write, cell.name, *measured, lock))
+                self._written.append(self._writer.submit(self._write, cell.name, measured, lock))
                 handed_over = True
         finally:
             if not handed_over:
@@ -148,33 +150,25 @@ class _Measuring:
         self._raise_failed_write()
         return True
 
-    def _measure_or_note(self, cell: Cell) -> tuple[Predictions, dict[str, Any]] | None:
-        began = time.monotonic()
+    def _measure_or_note(self, cell: Cell) -> Measured | None:
         try:
-            predictions = self._measure(cell)
+            measured = self._measure(cell)
         except UnreadableCellError as error:
             self.outcome.failures[cell.name] = str(error)
             self.progress.say(f"Cell '{cell.name}' failed: {error}")
             return None
         self.outcome.fresh.append(cell.name)
-        return predictions, {
-            "cell": cell.name,
-            "images": len(predictions),
-            "seconds": round(time.monotonic() - began, 4),
-            "device": self.forward.device,
-            "batch_size": self.batch_size,
-        }
+        return measured
 
-    def _measure(self, cell: Cell) -> Predictions:
-        predictions, self.batch_size = measure(
-            self.forward, self.suite, cell, self.options, self.batch_size, self.progress
-        )
-        return predictions
+    def _measure(self, cell: Cell) -> Measured:
+        measured = measure(self.forward, self.suite, cell, self.options, self.batch_size, self.progress)
+        self.batch_size = measured.batch_size
+        return measured
 
-    def _write(self, cell: str, predictions: Predictions, line: dict[str, Any], lock: BaseFileLock) -> None:
+    def _write(self, cell: str, measured: Measured, lock: BaseFileLock) -> None:
         try:
-            self.run.write(cell, predictions)
-            self.run.log(line)
+            self.run.write(cell, measured.predictions)
+            self.run.log(measured.line(cell))
         finally:
             lock.release()
 
@@ -182,6 +176,39 @@ class _Measuring:
         for future in self._written:
             if future.done():
                 future.result()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The predictions of a cell, or of some of its images, and how they came about.
+
+    Attributes:
+        predictions: one row an image.
+        batch_size: the one that fitted the device's memory.
+        device: ``cpu``, ``cuda:0``...
+        seconds: from the first batch asked for to the last prediction.
+        unreadable: messages of pictures that were left out (only with ``--skip-corrupt``).
+    """
+
+    predictions: Predictions
+    batch_size: int
+    device: str
+    seconds: float
+    unreadable: tuple[str, ...]
+
+    def line(self, cell: str, start: int = 0) -> dict[str, Any]:
+        """Return the line for the run's log; ``start`` is the first image where this is not the whole cell."""
+        line: dict[str, Any] = {
+            "cell": cell,
+            "start": start,
+            "images": len(self.predictions),
+            "seconds": round(self.seconds, 4),
+            "device": self.device,
+            "batch_size": self.batch_size,
+        }
+        if self.unreadable:
+            line |= {"unreadable": len(self.unreadable), "unreadable_first": list(self.unreadable[:_NAMED])}
+        return line
 
 
 def measure(
@@ -194,8 +221,8 @@ def measure(
     *,
     start: int = 0,
     stop: int | None = None,
-) -> tuple[Predictions, int]:
-    """Return the predictions of a cell (or of its images start..stop) and the batch size that fitted.
+) -> Measured:
+    """Measure a cell, or its images start..stop.
 
     The batch size is halved as often as the device's memory runs out.
 
@@ -203,6 +230,7 @@ def measure(
         UnreadableCellError: the images cannot be read.
         RobenchError: the model does not fit the suite, its logits are not finite, or one image is too much.
     """
+    began = time.monotonic()
     while True:
         shown = 0
         try:
@@ -212,7 +240,8 @@ def measure(
                 builder.add(forward(batch.images), batch)
                 shown += (clips := _clips(batch))
                 progress.advance(clips, cell.name)
-            return builder.finish(), batch_size
+            predictions, unreadable = builder.finish(), tuple(suite.skipped.get(cell.name, ()))
+            return Measured(predictions, batch_size, forward.device, time.monotonic() - began, unreadable)
         except torch.OutOfMemoryError as error:
             progress.advance(-shown, cell.name)
             batch_size = _back_off(forward.device, batch_size, cell, error)

@@ -21,6 +21,7 @@ from robench.results.summaries import CellArrays, corrupted_conditions, summaris
 from robench.suites.base import Cell
 
 Array = npt.NDArray[np.float64]
+Log = dict[str, list[dict[str, Any]]]
 
 DEFAULT_METRICS = (
     "error",
@@ -145,6 +146,7 @@ def build_result(
     suite = info["suite"]
     limited = suite["protocol"].get("limit") is not None
     complete = not limited and set(suite["cells"]) <= set(predictions)
+    log = _log(run)
     return Result(
         status="complete" if set(run.record.cells) <= set(predictions) else "partial",
         suite=SuiteRecord(
@@ -154,14 +156,15 @@ def build_result(
             protocol=suite["protocol"],
         ),
         model=ModelRecord(**info["model"]),
-        run=_run_record(run),
+        run=_run_record(run, log),
         statistics=statistics,
         summary=_figures(_summaries(suite, scores, scores.values), _summaries(suite, scores, scores.replicates)),
         conditions=_grouped(scores, by_severity=False),
         severities=_grouped(scores, by_severity=True),
         reliability=reliability_by_level(predictions) if "error" in scores.values else {},
-        cells=[_cell(run, scores, i, predictions) for i in range(len(scores.cells))],
+        cells=[_cell(run, scores, i, predictions, log) for i in range(len(scores.cells))],
         failures=[f"{cell}: {why}" for cell, why in failures.items()],
+        notes=_left_out(log),
     )
 
 
@@ -227,7 +230,7 @@ def _grouped(scores: Scores, *, by_severity: bool) -> dict[str, dict[str, Figure
     }
 
 
-def _cell(run: RunFolder, scores: Scores, i: int, predictions: Mapping[str, Predictions]) -> CellResult:
+def _cell(run: RunFolder, scores: Scores, i: int, predictions: Mapping[str, Predictions], log: Log) -> CellResult:
     cell = scores.cells[i]
     rows = predictions[cell.name]
     images = len(rows) if rows.frame is None else int((rows.frame == 0).sum())
@@ -236,19 +239,41 @@ def _cell(run: RunFolder, scores: Scores, i: int, predictions: Mapping[str, Pred
         condition=cell.condition,
         severity=cell.severity,
         images=images,
+        failed=sum(line.get("unreadable", 0) for line in log.get(cell.name, ())),
         predictions_sha256=stored_checksum(run.cell_path(cell.name)),
         metrics={name: figure(float(scores.values[name][i]), scores.replicates[name][:, i]) for name in scores.values},
     )
 
 
-def _run_record(run: RunFolder) -> RunRecord:
-    log = {line["cell"]: line for line in run.read_log() if "cell" in line}
-    seconds = sum(line.get("seconds", 0.0) for line in log.values())
-    images = sum(line.get("images", 0) for line in log.values())
+def _log(run: RunFolder) -> Log:
+    """Return the log's lines by cell: one, or one for each part of it; of what was measured twice, the last."""
+    cells: dict[str, dict[int, dict[str, Any]]] = {}
+    for line in run.read_log():
+        if "cell" in line:
+            cells.setdefault(line["cell"], {})[line.get("start", 0)] = line
+    return {name: list(parts.values()) for name, parts in cells.items()}
+
+
+def _left_out(log: Log) -> list[str]:
+    """Return a note for each cell without its unreadable pictures."""
+    notes = []
+    for cell, lines in log.items():
+        count = sum(line.get("unreadable", 0) for line in lines)
+        if count:
+            first = next(line["unreadable_first"][0] for line in lines if line.get("unreadable"))
+            noun = "picture" if count == 1 else "pictures"
+            notes.append(f"{cell}: {count:,} {noun} could not be read and were left out; the first: {first}")
+    return notes
+
+
+def _run_record(run: RunFolder, log: Log) -> RunRecord:
+    lines = [line for parts in log.values() for line in parts]
+    seconds = sum(line.get("seconds", 0.0) for line in lines)
+    images = sum(line.get("images", 0) for line in lines)
     environment = run.record.info.get("environment", {})
     return RunRecord(
         **({"robench": __version__} | environment),
-        seconds=round(seconds, 3) if log else None,
+        seconds=round(seconds, 3) if lines else None,
         images_per_second=round(images / seconds, 1) if seconds else None,
         command=run.record.info.get("command"),
         identity=run.record.hash,

@@ -101,12 +101,16 @@ class OpenSuite(Protocol):
         protocol: JSON-able record of everything about the data that changes numbers: suite name and version,
             source, seed, geometry, checksums, options such as frost textures. Equal records, equal images.
         classes: class names by label, or None.
+        skipped: cell name -> messages of pictures left out since the cell was last begun (``skip_corrupt``).
+        remarks: what a reader should know of the files found: fewer pictures than published, cells left out.
     """
 
     suite: Suite
     source: Source
     protocol: dict[str, Any]
     classes: Sequence[str] | None
+    skipped: dict[str, list[str]]
+    remarks: list[str]
 
     def length(self, cell: Cell) -> int:
         """Return how many images (for -P: clips) the cell has."""

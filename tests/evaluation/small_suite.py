@@ -33,6 +33,8 @@ class SmallSuite:
         self.labels = digits.target[:images].astype(np.int64)
         self.pause, self.broken = seconds_a_cell, broken
         self.read: list[str] = []
+        self.skipped: dict[str, list[str]] = {}
+        self.remarks: list[str] = []
         self.protocol: dict[str, Any] = {"suite": "small-c", "version": 1, "images": images, "seed": 0}
         self.suite = Suite("small-c", "Small", "classification", "digits", 10, CELLS, ("clean", "corruption"))
 

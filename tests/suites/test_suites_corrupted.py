@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from published_layouts import INDICES, WNIDS, darker, file_name, to_jpeg, write_cifar_c, write_classes, write_tree
 
+import robench
 from robench import suites
 from robench.corruptions.severities import BENCHMARK
 from robench.data import digits
@@ -241,6 +242,26 @@ def test_a_corrupt_picture_fails_its_cell_or_is_counted(imagenet_c: Path) -> Non
     assert len(pictures(skipping, Cell("fog", 4))) == 7
     assert len(skipping.skipped["fog/4"]) == 1
     assert file_name(1) in skipping.skipped["fog/4"][0]
+
+
+def test_pictures_left_out_are_counted_in_the_result_also_after_a_stop(imagenet_c: Path, tmp_path: Path) -> None:
+    bad = imagenet_c / "fog" / "4" / WNIDS[1] / file_name(1)
+    bad.write_bytes(bad.read_bytes()[:500])
+    for _ in range(2):  # the second call measures nothing, and knows still
+        result = robench.evaluate(
+            lambda images: images.flatten(1)[:, :1000],
+            "imagenet-c",
+            data=imagenet_c,
+            out=tmp_path / "run",
+            name="first-pixels",
+            open_options=OpenOptions(conditions=SOME, severities=(3, 4), skip_corrupt=True),
+            resamples=10,
+            quiet=True,
+        )
+        counts = {cell.name: (cell.images, cell.failed) for cell in result.cells}
+        assert counts == {"fog/3": (8, 0), "fog/4": (7, 1), "snow/3": (8, 0), "snow/4": (8, 0)}
+        (note,) = [note for note in result.notes if note.startswith("fog/4: 1 picture ")]
+        assert file_name(1) in note
 
 
 def test_imagenet_c_bar(tmp_path: Path, squares: list[np.ndarray]) -> None:
