@@ -131,8 +131,11 @@ def point_noise(
 
 
 @compiled(parallel=True, nogil=True)
-def shot(images: Any, index: Any, k0: Any, k1: Any, tables: Any, values: Any, out: Any) -> None:
-    """Draw from each level's table of cumulative probabilities by bisection; uint8 (N, C, H, W)."""
+def shot(images: Any, index: Any, k0: Any, k1: Any, tables: Any, guide: Any, values: Any, out: Any) -> None:
+    """Draw from each level's table of cumulative probabilities by bisection; uint8 (N, C, H, W).
+
+    ``guide`` (256, 257) says between which two counts of a level's table a number with these first 8 bits lies.
+    """
     n_images, channels, height, width = images.shape
     for n in prange(n_images):
         low, high = uint32(index[n] & 0xFFFFFFFF), uint32(index[n] >> 32)
@@ -146,12 +149,13 @@ def shot(images: Any, index: Any, k0: Any, k1: Any, tables: Any, values: Any, ou
                         words[0], words[1], words[2], words[3] = philox(
                             low, high, uint32(position >> 2), uint32(0), uint32(k0), uint32(k1)
                         )
+                    level = images[n, c, y, x]
                     u = np.float64(words[lane] >> uint32(8)) * _SCALE
-                    row = tables[images[n, c, y, x]]
-                    left, right = 0, len(row) - 1
+                    first = words[lane] >> uint32(24)
+                    left, right = guide[level, first], guide[level, first + 1]
                     while left < right:
                         middle = (left + right) >> 1
-                        if row[middle] > u:
+                        if tables[level, middle] > u:
                             right = middle
                         else:
                             left = middle + 1

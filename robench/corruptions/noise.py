@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 import torch
@@ -47,12 +48,12 @@ def shot_noise(images: torch.Tensor, params: tuple[float], stream: Stream) -> to
     inversion: exact to 2**-24.
     """
     rate = float(params[0])
-    tables, values = _poisson_tables(rate)
+    tables, guide, values = _poisson_tables(rate)
     if images.device.type == "cpu":
         from robench.corruptions._kernels import shot
 
         out = torch.empty(images.shape, dtype=torch.uint8)
-        shot(images.numpy(), stream.index_array(), *stream.key, tables, values, out.numpy())
+        shot(images.numpy(), stream.index_array(), *stream.key, tables, guide, values, out.numpy())
         return out
     u = stream.uniform(0, tuple(images.shape[1:]))
     level = images.long()
@@ -78,13 +79,20 @@ def _fused(images: torch.Tensor, strength: float, stream: Stream, *, kind: int) 
     return out
 
 
-def _poisson_tables(rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return cumulative probabilities (256, counts) float64 by level, and each count's value as uint8 (counts,)."""
+@cache
+def _poisson_tables(rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the tables of :func:`shot_noise` by level.
+
+    Cumulative probabilities (256, counts) float64; the first count whose probability exceeds each 256th (256, 257)
+    int32; and each count's value, uint8 (counts,).
+    """
     from scipy.stats import poisson
 
     top = math.ceil(rate + _TAIL_DEVIATIONS * math.sqrt(rate) + _TAIL_COUNTS)
     counts = np.arange(top + 1)
     cumulative = poisson.cdf(counts[None, :], (np.arange(256) / 255.0 * rate)[:, None])
     cumulative[:, -1] = 1.0
+    parts = np.arange(257) / 256.0
+    guide = np.stack([np.searchsorted(row, parts, side="right") for row in cumulative]).clip(max=top)
     values = (np.clip(counts / rate, 0.0, 1.0) * 255.0).astype(np.uint8)
-    return cumulative, values
+    return cumulative, guide.astype(np.int32), values
