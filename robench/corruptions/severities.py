@@ -1,11 +1,12 @@
 """Names and strengths of the corruptions, as the published generators have them; imports nothing heavy.
 
-Source: hendrycks/robustness, ``ImageNet-C/create_c/make_{imagenet,tinyimagenet,cifar}_c.py`` (Hendrycks and
-Dietterich 2019); the same numbers are in the package ``imagenet_c`` 0.0.2.
+Source: hendrycks/robustness, ``ImageNet-C/create_c/make_{cifar_c,tinyimagenet_c,imagenet_c,imagenet_c_inception}.py``
+(Hendrycks and Dietterich 2019); the numbers of the first three are also in the package ``imagenet_c`` 0.0.2.
 
 **Other sizes.** A picture takes the table of the published size that is nearest to its shorter side on a logarithmic
-scale: below 46 pixels CIFAR's (32), below 120 Tiny ImageNet's (64), from there on ImageNet's (224). Radii and shifts
-stay in pixels, as published; sizes that the tables do not name are robench's own protocol, and a result says so.
+scale: below 46 pixels CIFAR's (32), below 120 Tiny ImageNet's (64), below 259 ImageNet's (224), from there on that of
+ImageNet for Inception (299). Radii and shifts stay in pixels, as published; sizes that the tables do not name are
+robench's own protocol, and a result says so.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ GROUPS = {
     "extra": EXTRA,
 }
 SEVERITIES = (1, 2, 3, 4, 5)
-SIZES = (32, 64, 224)
+SIZES = (32, 64, 224, 299)
 
 Row = tuple[Any, Any, Any, Any, Any]
 
@@ -136,14 +137,36 @@ _IMAGENET: dict[str, Row] = {
     # in multiples of 244: the authors' slip for 224, kept because the published files have it
     "elastic_transform": ((2, 0.7, 0.1), (2, 0.08, 0.2), (0.05, 0.01, 0.02), (0.07, 0.01, 0.02), (0.12, 0.01, 0.02)),
 }
-TABLES: dict[int, dict[str, Row]] = {32: _CIFAR, 64: _TINY, 224: _IMAGENET}
-ELASTIC_UNIT = {32: 32, 64: 64, 224: 244}
+_INCEPTION: dict[str, Row] = {
+    **_IMAGENET,
+    "gaussian_noise": (0.09, 0.13, 0.19, 0.27, 0.40),
+    "shot_noise": (50, 20, 10, 5, 3),
+    "impulse_noise": (0.04, 0.07, 0.10, 0.18, 0.28),
+    "speckle_noise": (0.16, 0.21, 0.36, 0.46, 0.61),
+    "gaussian_blur": (1.5, 2.5, 3.5, 4.5, 6.5),
+    "glass_blur": ((0.8, 1, 3), (1, 3, 1), (1.1, 2, 4), (1.2, 4, 2), (1.6, 5, 2)),
+    "defocus_blur": ((4, 0.1), (5, 0.5), (7, 0.5), (10, 0.5), (12, 0.5)),
+    "motion_blur": ((12, 4), (17, 6), (17, 9), (17, 13), (22, 16)),
+    "fog": ((1.5, 2), (2, 2), (2.5, 1.8), (2.5, 1.6), (3, 1.5)),
+    "spatter": (
+        (0.65, 0.3, 4, 0.69, 0.9, 0),
+        (0.65, 0.3, 3.5, 0.68, 0.9, 0),
+        (0.65, 0.3, 3, 0.68, 0.8, 0),
+        (0.65, 0.3, 1.2, 0.65, 1.8, 1),
+        (0.67, 0.4, 1.2, 0.65, 1.8, 1),
+    ),
+    "jpeg_compression": (23, 16, 13, 8, 5),
+    "pixelate": (0.5, 0.4, 0.3, 0.25, 0.2),
+    # as ImageNet's, in multiples of 360
+}
+TABLES: dict[int, dict[str, Row]] = {32: _CIFAR, 64: _TINY, 224: _IMAGENET, 299: _INCEPTION}
+ELASTIC_UNIT = {32: 32, 64: 64, 224: 244, 299: 360}
 
 
 def table_size(height: int, width: int) -> int:
-    """Return which published size's table a picture takes: 32, 64 or 224 (see the module's docstring)."""
+    """Return which published size's table a picture takes: 32, 64, 224 or 299 (see the module's docstring)."""
     side = min(height, width)
-    return 32 if side < 46 else 64 if side < 120 else 224
+    return 32 if side < 46 else 64 if side < 120 else 224 if side < 259 else 299
 
 
 def parameters(name: str, severity: int, size: int) -> tuple[Any, ...]:
@@ -152,7 +175,7 @@ def parameters(name: str, severity: int, size: int) -> tuple[Any, ...]:
     Args:
         name: a corruption.
         severity: 1 to 5.
-        size: 32, 64 or 224, from :func:`table_size`.
+        size: 32, 64, 224 or 299, from :func:`table_size`.
 
     Raises:
         RobenchError: no such corruption or severity.

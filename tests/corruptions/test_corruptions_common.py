@@ -54,8 +54,8 @@ def test_shape_type_and_the_input_left_alone(name: str, size: int) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_sizes_that_the_tables_do_not_name(name: str) -> None:
-    for height, width in ((28, 28), (40, 24), (96, 130)):
-        images = photographs(2, 140)[:, :, :height, :width].contiguous()
+    for height, width in ((28, 28), (40, 24), (96, 130), (299, 299)):
+        images = photographs(2, 300)[:, :, :height, :width].contiguous()
         assert corrupt(images, name, 3, index=torch.arange(2)).shape == images.shape
     assert len(corrupt(photographs(1, 32)[:0], name, 3, index=torch.arange(0))) == 0
 
@@ -128,6 +128,8 @@ def test_tables_are_complete() -> None:
     for size in SIZES:
         assert sorted(TABLES[size]) == sorted(NAMES)
         assert all(len(row) == 5 for row in TABLES[size].values())
-    assert [table_size(s, s) for s in (28, 32, 64, 96, 128, 224, 299)] == [32, 32, 64, 64, 224, 224, 224]
+    sides = (28, 32, 64, 96, 128, 224, 256, 259, 299, 384)
+    assert [table_size(s, s + 5) for s in sides] == [32, 32, 64, 64, 224, 224, 224, 299, 299, 299]
     # the published slip: 244 instead of 224
     assert parameters("elastic_transform", 1, 224) == pytest.approx((488, 170.8, 24.4))
+    assert parameters("elastic_transform", 3, 299) == pytest.approx((18, 3.6, 7.2))
