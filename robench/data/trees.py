@@ -14,6 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
+from robench.data import tar_index
 from robench.errors import RobenchError
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
@@ -147,33 +148,38 @@ class TarTree:
         return number, offset, size
 
     def _index(self, number: int, path: Path) -> None:
-        length = path.stat().st_size
         try:
-            with tarfile.open(path, "r:") as archive:
-                while (member := archive.next()) is not None:
-                    archive.members = []  # type: ignore[attr-defined]  # else tarfile keeps every header
-                    if member.isreg():
-                        if member.offset_data + member.size > length:
-                            raise tarfile.ReadError("it ends within a file")
-                        self._add(member.name, number, member.offset_data, member.size)
+            names, offsets, sizes = tar_index.entries(path)
         except (tarfile.TarError, OSError) as error:
             raise RobenchError(
                 f"{path} cannot be read as an uncompressed tar archive: {error}.",
                 hint="It is truncated, damaged or compressed: fetch it again, or unpack it.",
             ) from error
+        last: str | None = None
+        packed: _Packed | None = None
+        for name, offset, size in zip(names, offsets.tolist(), sizes.tolist(), strict=True):
+            parent, _, file = name.rpartition("/")
+            if parent != last:
+                last, packed = parent, self._make(parent)
+            if packed is not None and file and not _hidden(file):
+                # The same 50,000 file names stand in each of ImageNet-C's 75 cells: kept once.
+                packed.names[sys.intern(file)] = len(packed.places) // 3
+                packed.places.extend((number, offset, size))
 
-    def _add(self, path: str, number: int, offset: int, size: int) -> None:
+    def _make(self, path: str) -> _Packed | None:
+        """Return the folder, made with those above it where they are new; None for a hidden one."""
         parts = [part for part in path.split("/") if part not in ("", ".")]
-        if not parts or any(part.startswith(".") or part in _JUNK for part in parts):
-            return
-        for depth in range(len(parts) - 1):
+        if any(_hidden(part) for part in parts):
+            return None
+        for depth in range(len(parts)):
             parent, child = "/".join(parts[:depth]), "/".join(parts[: depth + 1])
             self._folders.setdefault(child, _Packed())
             self._folders[parent].folders.add(parts[depth])
-        packed = self._folders["/".join(parts[:-1])]
-        # The same 50,000 file names stand in each of ImageNet-C's 75 cells: kept once.
-        packed.names[sys.intern(parts[-1])] = len(packed.places) // 3
-        packed.places.extend((number, offset, size))
+        return self._folders["/".join(parts)]
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name in _JUNK
 
 
 def open_tree(path: Path) -> Tree:
