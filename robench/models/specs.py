@@ -25,6 +25,8 @@ FORMS = {
     "hf:OWNER/NAME or hf:FOLDER": "a model of the Hugging Face hub, or a snapshot of one on disk",
     "reference:NAME": "a model that comes with robench, e.g. reference:digits/augmix",
     "python:FILE_OR_MODULE:FUNCTION": "what the function returns: a module, or anything that turns images into logits",
+    "'SPEC?bn=auxiliary'": "of a network with two normalisations (splitbn, dubn, dubin) the one that predicts: main, "
+    "auxiliary, or bn=mean&lambda=0.5",
 }
 
 
@@ -70,8 +72,13 @@ def load_model(
     Raises:
         RobenchError: nothing there, not readable without running code, or weights that do not fit.
     """
+    from robench.models import branches
+
+    spec, branch = branches.split(spec)
     request = Request(spec, arch, num_classes, mean, std, norm, ema, geometry)
     model = _load(request)
+    if branch is not None:
+        model = branches.predict_by(model, branch)
     model = replace(model, preprocessing=_resolve(model.preprocessing, request))
     if name is not None:
         model.name = name

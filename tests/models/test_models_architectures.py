@@ -23,6 +23,7 @@ COUNTS = {
     "resnet-56": 853_018,
     "resnet-110": 1_727_962,
     "resnet-18": 11_173_962,
+    "resnet-18-64": 11_173_962,
 }
 
 
@@ -44,6 +45,13 @@ def test_every_architecture_takes_every_normalisation(name: str, norm: str) -> N
     assert bool(dual) == (norm != "bn")
     if name != "allconv":
         assert any(isinstance(part, DuBIN) for part in network.modules()) == (norm == "dubin")
+
+
+def test_the_stem_for_64_pixels_has_stride_2() -> None:
+    with torch.device("meta"):
+        small, large = (build(name, 10).stages(build(name, 10).conv(torch.rand(1, 3, 64, 64))) for name in
+                        ("resnet-18", "resnet-18-64"))  # fmt: skip
+    assert (small.shape[-1], large.shape[-1]) == (8, 4)
 
 
 def test_routes_have_statistics_of_their_own() -> None:

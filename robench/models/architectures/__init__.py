@@ -16,6 +16,7 @@ __all__ = ["DuBIN", "DualBatchNorm", "build", "known", "names", "routed"]
 
 _NAMED = {
     "resnet-18": "ResNet-18 with a 3 x 3 stem",
+    "resnet-18-64": "the same for 64 pixels: its stem has stride 2 (AugMax's code for Tiny ImageNet)",
     "resnext-29": "ResNeXt-29 with 32 groups of 4 (the papers' text)",
     "resnext-29-4x32": "ResNeXt-29 with 4 groups of 32 (AugMix's and AugMax's code)",
     "densenet-bc-100-12": "DenseNet-BC, depth 100, growth 12 (the papers' text)",
@@ -55,8 +56,8 @@ def build(name: str, num_classes: int, norm: str = "bn") -> nn.Module:
         return wide_resnet.WideResNet(*wide, num_classes, norm)
     if thin := _thin(name):
         return resnet.cifar_resnet(thin, num_classes, norm)
-    if name == "resnet-18":
-        return resnet.resnet18(num_classes, norm)
+    if name in ("resnet-18", "resnet-18-64"):
+        return resnet.resnet18(num_classes, norm, 2 if name.endswith("-64") else 1)
     if name in ("resnext-29", "resnext-29-4x32"):
         return resnext.ResNeXt29(num_classes, norm, *((4, 32) if name.endswith("4x32") else (32, 4)))
     if name in ("densenet-bc-100-12", "densenet-40-12"):

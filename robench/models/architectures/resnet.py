@@ -60,14 +60,22 @@ class SmallResNet(nn.Module):
         num_classes: K.
         norm: see :mod:`robench.models.architectures.norms`.
         padded: shortcuts of option A (zeros) instead of 1 x 1 convolutions.
+        stem_stride: of the first convolution; 2 at 64 pixels.
     """
 
     def __init__(
-        self, blocks: tuple[int, ...], widths: tuple[int, ...], num_classes: int, norm: str = "bn", *, padded: bool
+        self,
+        blocks: tuple[int, ...],
+        widths: tuple[int, ...],
+        num_classes: int,
+        norm: str = "bn",
+        *,
+        padded: bool,
+        stem_stride: int = 1,
     ) -> None:
         super().__init__()
         plain = plain_norm(norm)
-        self.conv = nn.Conv2d(3, widths[0], 3, 1, 1, bias=False)
+        self.conv = nn.Conv2d(3, widths[0], 3, stem_stride, 1, bias=False)
         self.norm = plain(widths[0])
         stages, inputs = [], widths[0]
         for stage, (count, width) in enumerate(zip(blocks, widths, strict=True)):
@@ -88,9 +96,9 @@ class SmallResNet(nn.Module):
         return logits
 
 
-def resnet18(num_classes: int, norm: str) -> SmallResNet:
-    """Return ResNet-18 with a 3 x 3 stem and no pooling, as CIFAR papers have it."""
-    return SmallResNet((2, 2, 2, 2), (64, 128, 256, 512), num_classes, norm, padded=False)
+def resnet18(num_classes: int, norm: str, stem_stride: int = 1) -> SmallResNet:
+    """Return ResNet-18 with a 3 x 3 stem and no pooling; on CIFAR its stride is 1, on Tiny ImageNet AugMax's is 2."""
+    return SmallResNet((2, 2, 2, 2), (64, 128, 256, 512), num_classes, norm, padded=False, stem_stride=stem_stride)
 
 
 def cifar_resnet(depth: int, num_classes: int, norm: str) -> SmallResNet:
