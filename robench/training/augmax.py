@@ -20,6 +20,7 @@ from robench.training.attacks import pgd
 from robench.training.augmix import ChainLaw, augmix
 from robench.training.consistency import jensen_shannon
 from robench.training.method import Batch, Method, Network, Step, cross_entropy
+from robench.training.spatial import spatial_attack
 
 _M, _Q = 200, 201
 HARD_VIEWS = ("augmax", "advmix", "advmax", "augmix+pgd")
@@ -99,8 +100,8 @@ class AugMax(Method):
 
     Args:
         hard: what takes the adversarial view: ``augmax``; ``advmix`` (worst of several magnitudes, mixed at
-            random); ``advmax`` (both); ``augmix+pgd`` (AugMix, then PGD on the pixels). The stAdv attack that
-            the paper adds to AdvMax is not part of it.
+            random); ``advmax`` (both, then the spatial attack of ``spatial_steps``); ``augmix+pgd`` (AugMix, then
+            PGD on the pixels).
         width, depth, severity: of the chains, as for AugMix.
         steps, step_size, patience: n, the step, and k of the paper.
         early_stop: see ``worst_mixture``.
@@ -108,6 +109,8 @@ class AugMax(Method):
         consistency: weight of the Jensen-Shannon loss.
         worst_of: sets of magnitudes tried by AdvMix and AdvMax.
         epsilon, pgd_steps, pgd_step_size: of ``augmix+pgd``.
+        spatial_steps, spatial_largest, spatial_smoothness: of the attack stAdv at the end of ``advmax``; 0 steps:
+            none. The paper (appendix B) names the attack but not its settings; these are ours.
     """
 
     NORMS: ClassVar[tuple[str, ...]] = ("dubin", "dubn", "bn")
@@ -127,6 +130,9 @@ class AugMax(Method):
     epsilon: float = 8 / 255
     pgd_steps: int = 7
     pgd_step_size: float = 2 / 255
+    spatial_steps: int = 0
+    spatial_largest: float = 1.0
+    spatial_smoothness: float = 0.005
     fill: int = 0
 
     def __post_init__(self) -> None:
@@ -170,7 +176,7 @@ class AugMax(Method):
             m, weights = self._random_mixture(batch)
             return mix_chains(pixels, chains, m, weights.log())
         stream = batch.stream("augmax")
-        return worst_mixture(
+        mixed = worst_mixture(
             net,
             pixels,
             chains,
@@ -181,6 +187,17 @@ class AugMax(Method):
             step_size=self.step_size,
             patience=self.patience,
             early_stop=self.early_stop,
+            route="auxiliary",
+        )
+        if self.hard != "advmax" or not self.spatial_steps:
+            return mixed
+        return spatial_attack(
+            net,
+            mixed,
+            batch.labels,
+            steps=self.spatial_steps,
+            largest=self.spatial_largest,
+            smoothness=self.spatial_smoothness,
             route="auxiliary",
         )
 
