@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +64,9 @@ def from_weights(path: Path, request: Request) -> Model:
     Raises:
         RobenchError: no such file, no architecture given, or weights that do not fit it.
     """
-    if path.exists() and _is_torchscript(path):
+    from robench.models.torchscript import is_torchscript
+
+    if path.exists() and is_torchscript(path):
         return _from_torchscript(path, request)
     state = read_state(path, ema=request.ema)
     if request.arch is None:
@@ -185,22 +186,11 @@ def _refuse_without_architecture(path: Path, state: State) -> Model:
     raise RobenchError(f"{path} holds weights but not the architecture they belong to.", hint=hint)
 
 
-def _is_torchscript(path: Path) -> bool:
-    if path.suffix == ".safetensors" or not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("constants.pkl") for name in archive.namelist())
-
-
 def _from_torchscript(path: Path, request: Request) -> Model:
-    import torch
-
     from robench.models.specs import wrap
+    from robench.models.torchscript import load_torchscript
 
-    try:
-        module = torch.jit.load(str(path), map_location="cpu")
-    except RuntimeError as error:
-        raise RobenchError(f"{path} is a TorchScript file that cannot be loaded: {error}") from error
+    module = load_torchscript(path)
     model = wrap(module.eval(), num_classes=request.num_classes, name=path.stem)
     model.hash, model.card = file_hash(path), {"format": "TorchScript", "file": path.name}
     return model

@@ -115,13 +115,13 @@ def wrap(
 
 
 def _load(request: Request) -> Model:
-    from robench.models import external, local
+    from robench.models import external, hub, local
 
     scheme, colon, rest = request.spec.partition(":")
     loaders: dict[str, Callable[[str, Request], Model]] = {
         "timm": external.from_timm,
         "torchvision": external.from_torchvision,
-        "hf": external.from_hub,
+        "hf": hub.from_hub,
         "reference": local.from_reference,
         "python": local.from_python,
     }

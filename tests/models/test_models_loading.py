@@ -154,33 +154,6 @@ def test_torchvision_and_timm_architectures_take_weights(tmp_path: Path) -> None
             torch.testing.assert_close(model.module(image), theirs(image))
 
 
-def test_programs_give_the_logits_of_their_module(tmp_path: Path, network: nn.Module, logits: torch.Tensor) -> None:
-    batch = torch.export.Dim("batch", min=2, max=64)
-    program = torch.export.export(network, (IMAGES,), dynamic_shapes=({0: batch},))
-    torch.export.save(program, tmp_path / "w.pt2")
-    torch.jit.trace(network, IMAGES).save(str(tmp_path / "w.pt"))
-    for name in ("w.pt2", "w.pt"):
-        model = load_model(str(tmp_path / name), num_classes=10)
-        with torch.no_grad():
-            torch.testing.assert_close(model.module(IMAGES), logits, rtol=1e-4, atol=1e-5)
-
-
-def test_onnx_networks_run(tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx", reason="onnx is not installed (pip install 'robench[onnx]')")
-    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (pip install 'robench[onnx]')")
-    helper = onnx.helper
-    graph = helper.make_graph(
-        [helper.make_node("GlobalAveragePool", ["x"], ["p"]), helper.make_node("Flatten", ["p"], ["y"])],
-        "mean",
-        [helper.make_tensor_value_info("x", 1, ["n", 3, 32, 32])],
-        [helper.make_tensor_value_info("y", 1, ["n", 3])],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    onnx.save(model, tmp_path / "w.onnx")
-    found = load_model(str(tmp_path / "w.onnx"), num_classes=3).module(IMAGES)
-    torch.testing.assert_close(found, IMAGES.mean((2, 3)))
-
-
 def test_a_training_folder_and_a_reference_model_bring_their_normalisation() -> None:
     model = load_model("reference:digits/augmix")
     assert model.preprocessing.mean == (0.5, 0.5, 0.5)
