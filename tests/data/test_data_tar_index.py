@@ -13,12 +13,7 @@ import pytest
 from robench.data import tar_index
 from robench.data.trees import TarTree
 
-NAMES = [
-    "fog/1/n01440764/a.JPEG",
-    "./fog/1/n01440764/b\udcff.JPEG",
-    "fog/2/" + "long" * 60 + "/c.JPEG",
-    ".hidden/d.JPEG",
-]
+NAMES = ["fog/1/n01440764/a.JPEG", "./fog/1/n01440764/b\udcff.JPEG", f"fog/2/{'long' * 60}/c.JPEG", ".hidden/d.JPEG"]
 
 
 def write(path: Path, count: int = 1) -> Path:
@@ -26,7 +21,7 @@ def write(path: Path, count: int = 1) -> Path:
         for name in NAMES:
             info = tarfile.TarInfo(name)
             info.size = count
-            archive.addfile(info, io.BytesIO(name[-6:-5].encode() * count))
+            archive.addfile(info, io.BytesIO(b"x" * count))
     return path
 
 
@@ -55,7 +50,7 @@ def test_the_second_opening_reads_no_headers(tmp_path: Path, cache: Path, monkey
     tree = TarTree([path])
     assert tree.folders() == ["fog"]
     assert tree.files("fog/1/n01440764") == ["a.JPEG", "b\udcff.JPEG"]
-    assert tree.fetch("fog/1/n01440764/a.JPEG") == b"a"
+    assert tree.fetch("fog/1/n01440764/a.JPEG") == b"x"
 
 
 def test_a_changed_archive_is_read_again(tmp_path: Path, cache: Path) -> None:
