@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -43,8 +45,9 @@ class FourierOptions:
         bf16: run module and input in bfloat16; figures move a little, so it is recorded.
         channels_last: memory layout of the input.
         fold: fold batch norms into the convolutions before them.
-        compile: run the module through ``torch.compile``.
-        batch_size: images at a time.
+        compile: run the module through ``torch.compile``, on a processor with its weights frozen into the program.
+        batch_size: images at a time; None: 50 on a processor, whose caches then hold a layer of a small network
+            (twice as fast as 250 with a ResNet-20 at 32 x 32), else 500. Figures do not depend on it.
     """
 
     norm: float = 4.0
@@ -56,7 +59,12 @@ class FourierOptions:
     channels_last: bool = True
     fold: bool = True
     compile: bool = False
-    batch_size: int = 250
+    batch_size: int | None = None
+
+    @property
+    def images_at_a_time(self) -> int:
+        """The batch size in use."""
+        return self.batch_size or (50 if self.device == "cpu" else 500)
 
 
 def fourier_map(
@@ -144,13 +152,15 @@ class Classifier:
             left = _batch_norms(module)
             folded = before - left
             module = module.to(options.device, self._dtype, memory_format=self._format)
-        self._module: Callable[[torch.Tensor], torch.Tensor] = torch.compile(module) if options.compile else module
+        self._module: Callable[[torch.Tensor], torch.Tensor] = _compiled(module, options) if options.compile else module
+        self._fixed = options.images_at_a_time if options.compile else 0
         mean, std = (
             torch.tensor(v, device=options.device).reshape(1, 3, 1, 1)
             for v in (model.preprocessing.mean, model.preprocessing.std)
         )
         self._mean, self._std = mean, std
         self.options: dict[str, Any] = asdict(options) | {
+            "batch_size": options.images_at_a_time,
             "fold": folded > 0,
             "folded_batch_norms": folded,
             "batch_norms_left": left,
@@ -159,8 +169,25 @@ class Classifier:
     @torch.inference_mode()
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Return the classes, (n,), of float32 images (n, 3, H, W)."""
-        normalised = (x - self._mean) / self._std
-        return self._module(normalised.to(self._dtype, memory_format=self._format)).float().argmax(dim=1)
+        count = len(x)
+        if count < self._fixed:  # one shape, one compilation
+            x = torch.cat([x, x.new_zeros(self._fixed - count, *x.shape[1:])])
+        normalised = x.sub(self._mean).div_(self._std)
+        return self._module(normalised.to(self._dtype, memory_format=self._format))[:count].float().argmax(dim=1)
+
+
+def _compiled(module: Any, options: FourierOptions) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return the module compiled for one shape.
+
+    Raises:
+        RobenchError: it would be compiled for a processor, and there is no C++ compiler.
+    """
+    on_processor = options.device == "cpu"
+    if on_processor and not any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "g++", "clang++")):
+        raise RobenchError("--compile needs a C++ compiler; found none.", hint="Install g++, or leave --compile away.")
+    frozen: dict[str, Any] | None = {"freezing": True} if on_processor else None
+    compiled: Callable[[torch.Tensor], torch.Tensor] = torch.compile(module, dynamic=False, options=frozen)
+    return compiled
 
 
 def fold_batch_norms(module: torch.nn.Module) -> torch.nn.Module:
@@ -205,8 +232,9 @@ def error_under(
 ) -> float:
     """Return the error, a fraction, on images with a perturbation as of :func:`perturbation_of`, or without one."""
     wrong = 0
-    for start in range(0, len(images), options.batch_size):
-        x = images[start : start + options.batch_size].float() / 255.0
+    step = options.images_at_a_time
+    for start in range(0, len(images), step):
+        x = images[start : start + step].float() / 255.0
         if perturbation is not None:
             x = x.add(perturbation(start, start + len(x))).clamp_(0, 1)
         wrong += int((classify(x) != labels[start : start + len(x)]).sum())
@@ -229,7 +257,9 @@ def _key(frequency: Frequency) -> str:
 
 def _identity(options: FourierOptions) -> dict[str, Any]:
     """Return the options that change figures."""
-    return {name: getattr(options, name) for name in ("norm", "signs", "seed", "bf16", "fold", "channels_last")}
+    return {
+        name: getattr(options, name) for name in ("norm", "signs", "seed", "bf16", "fold", "channels_last", "compile")
+    }
 
 
 def _data_digest(images: torch.Tensor, target: npt.NDArray[np.int64]) -> str:

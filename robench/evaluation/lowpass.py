@@ -38,8 +38,8 @@ def low_pass_curve(
     error = []
     for bandwidth in bandwidths:
         wrong = 0
-        for start in range(0, len(images), options.batch_size):
-            x = images[start : start + options.batch_size].to(options.device).float() / 255.0
+        for start in range(0, len(images), options.images_at_a_time):
+            x = images[start : start + options.images_at_a_time].to(options.device).float() / 255.0
             predicted = classify(low_pass(x, bandwidth))
             wrong += int((predicted != labels[start : start + len(x)]).sum())
         error.append(wrong / len(images))

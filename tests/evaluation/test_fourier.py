@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -172,6 +173,38 @@ def test_the_options_say_what_was_folded_and_not_what_was_asked() -> None:
     curve = low_pass_curve(replace(model, module=_Untraceable(model.module)), images, target, [3], OPTIONS)
     assert curve["options"]["fold"] is False
     assert "norm" not in curve["options"]
+
+
+@pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++"))), reason="torch.compile needs a C++ compiler")
+def test_a_compiled_map_pads_its_last_batch_and_is_the_same() -> None:
+    model, images, target = _setting()
+    options = replace(OPTIONS, window=2, batch_size=25)  # 40 images: the second batch is short
+    plain, compiled = (fourier_map(model, images, target, replace(options, compile=c)) for c in (False, True))
+    np.testing.assert_allclose(plain["error"], compiled["error"], atol=1 / 40 + 1e-9)
+    assert plain["clean_error"] == compiled["clean_error"] == 0
+    assert compiled["options"]["compile"] is True
+
+
+def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, images, target = _setting()
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(RobenchError, match=r"C\+\+ compiler"):
+        fourier_map(model, images, target, replace(OPTIONS, compile=True))
+
+
+def test_the_batch_size_follows_the_device_and_is_recorded() -> None:
+    assert FourierOptions().images_at_a_time == 50
+    assert FourierOptions(device="cuda").images_at_a_time == 500
+    model, images, target = _setting()
+    found = fourier_map(model, images[:4], target[:4], replace(OPTIONS, window=1, batch_size=None))
+    assert found["options"]["batch_size"] == 50
+
+
+def test_bfloat16_shifts_figures_little_and_is_recorded() -> None:
+    model, images, target = _setting()
+    exact, short = (fourier_map(model, images, target, replace(OPTIONS, bf16=b)) for b in (False, True))
+    np.testing.assert_allclose(exact["error"], short["error"], atol=0.2)
+    assert (exact["options"]["bf16"], short["options"]["bf16"]) == (False, True)
 
 
 def test_bad_input_is_refused() -> None:
