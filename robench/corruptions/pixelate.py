@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from robench.corruptions._pool import map_pictures
+from robench.compiled import compiled, prange
 from robench.corruptions.random import Stream
 
 _BITS = 22  # Pillow keeps its coefficients as whole multiples of 2**-22
@@ -18,24 +21,69 @@ def pixelate(images: torch.Tensor, params: tuple[float], stream: Stream) -> torc
     small = (max(1, int(height * params[0])), max(1, int(width * params[0])))
     if images.device.type != "cpu":
         return _resize(_resize(images, small), (height, width))
-    from PIL import Image
+    steps = ((width, small[1]), (height, small[0]), (small[1], width), (small[0], height))
+    across, down, wider, higher = (_taps(*step) for step in steps)
+    planes = images.contiguous().numpy().reshape(-1, height, width)
+    out = np.empty_like(planes)
+    _pixelate(planes, across, down, wider, higher, out)
+    return torch.from_numpy(out).reshape(images.shape)
 
-    box = Image.Resampling.BOX
 
-    def shrink(picture: npt.NDArray[np.uint8], row: int) -> npt.NDArray[np.uint8]:
-        shrunk = Image.fromarray(picture).resize(small[::-1], box)
-        return np.asarray(shrunk.resize((width, height), box))
+@compiled(parallel=True, nogil=True)
+def _pixelate(planes: Any, across: Any, down: Any, wider: Any, higher: Any, out: Any) -> None:
+    for i in prange(len(planes)):
+        narrow = _columns(planes[i], across[0], across[1])
+        small = np.empty((len(down[0]), narrow.shape[1]), np.uint8)
+        _rows(narrow, down[0], down[1], small)
+        _rows(_columns(small, wider[0], wider[1]), higher[0], higher[1], out[i])
 
-    return map_pictures(shrink, images)
+
+@compiled(nogil=True)
+def _columns(picture: Any, first: Any, weights: Any) -> Any:
+    """Filter uint8 (H, W) along its rows."""
+    out = np.empty((len(picture), len(first)), np.uint8)
+    for y in range(len(picture)):
+        for x in range(len(first)):
+            total = np.int32(1 << (_BITS - 1))
+            for k in range(weights.shape[1]):
+                total += weights[x, k] * np.int32(picture[y, first[x] + k])
+            out[y, x] = min(max(total >> _BITS, 0), 255)
+    return out
+
+
+@compiled(nogil=True)
+def _rows(picture: Any, first: Any, weights: Any, out: Any) -> None:
+    """Filter uint8 (H, W) along its columns."""
+    width = picture.shape[1]
+    total = np.empty(width, np.int32)
+    for y in range(len(first)):
+        total[:] = 1 << (_BITS - 1)
+        for k in range(weights.shape[1]):
+            weight, row = weights[y, k], picture[first[y] + k]
+            for x in range(width):
+                total[x] += weight * np.int32(row[x])
+        for x in range(width):
+            out[y, x] = min(max(total[x] >> _BITS, 0), 255)
+
+
+@cache
+def _taps(old: int, new: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """Return the first pixel that each of ``new`` places reads and, int32 (new, taps), the weights from there on."""
+    matrix = _box(old, new)
+    taps = int((matrix > 0).sum(axis=1).max())
+    # A place at the end begins earlier, at weights of 0, so that all have as many.
+    first = np.minimum((matrix > 0).argmax(axis=1), old - taps)
+    weights = np.take_along_axis(matrix, first[:, None] + np.arange(taps), axis=1)
+    return first, weights.astype(np.int32)
 
 
 def _resize(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """Resize uint8 images: columns, then rows, each rounded to bytes, in whole numbers held by float64."""
     x = images.double()
     if size[1] != images.shape[3]:
-        x = _round(x @ _box(images.shape[3], size[1], images.device).T)
+        x = _round(x @ torch.from_numpy(_box(images.shape[3], size[1])).to(images.device).T)
     if size[0] != images.shape[2]:
-        x = _round(_box(images.shape[2], size[0], images.device) @ x)
+        x = _round(torch.from_numpy(_box(images.shape[2], size[0])).to(images.device) @ x)
     return x.to(torch.uint8)
 
 
@@ -43,7 +91,7 @@ def _round(sums: torch.Tensor) -> torch.Tensor:
     return torch.floor((sums + 2.0 ** (_BITS - 1)) / 2.0**_BITS).clamp_(0, 255)
 
 
-def _box(old: int, new: int, device: torch.device) -> torch.Tensor:
+def _box(old: int, new: int) -> npt.NDArray[np.float64]:
     """Return Pillow's box coefficients (new, old) in multiples of 2**-22."""
     scale = old / new
     support = 0.5 * max(scale, 1.0)
@@ -55,4 +103,4 @@ def _box(old: int, new: int, device: torch.device) -> torch.Tensor:
         place = (np.arange(first, last) - centre + 0.5) / max(scale, 1.0)
         weight = ((place > -0.5) & (place <= 0.5)).astype(float)
         matrix[i, first:last] = np.floor(weight / weight.sum() * 2**_BITS + 0.5)
-    return torch.from_numpy(matrix).to(device)
+    return matrix
