@@ -44,7 +44,7 @@ def _columns(picture: Any, first: Any, weights: Any) -> Any:
     out = np.empty((len(picture), len(first)), np.uint8)
     for y in range(len(picture)):
         for x in range(len(first)):
-            total = np.int32(1 << (_BITS - 1))
+            total: Any = np.int32(1 << (_BITS - 1))
             for k in range(weights.shape[1]):
                 total += weights[x, k] * np.int32(picture[y, first[x] + k])
             out[y, x] = min(max(total >> _BITS, 0), 255)
