@@ -143,7 +143,7 @@ def _html(table: PaperTable, covered: Covered | None) -> str:
     head, rows = _grid(table, covered)
     caption = f"{table.source}. {table.caption} ({_summary(table, covered)})."
     lines = ["<table>", f"<caption>{html.escape(caption)}</caption>", "<thead><tr>"]
-    lines += [f'<th scope="col">{html.escape(title)}</th>' for title in head]
+    lines += [f'<th scope="col">{html.escape(title)}</th>' if title else "<td></td>" for title in head]
     lines.append("</tr></thead>\n<tbody>")
     for label, *cells in rows:
         body = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)

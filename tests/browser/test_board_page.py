@@ -82,6 +82,28 @@ def test_sorts_both_ways_and_says_so(browser: Any, page: Path) -> None:
     assert names(browser) == sorted(before, key=str.casefold)
 
 
+def test_the_keyboard_reaches_and_sorts_and_chooses(browser: Any, page: Path) -> None:
+    from selenium.webdriver import Keys
+
+    open_board(browser, page, "imagenet-c-published-5000")
+    before = names(browser)
+    reached: dict[str, Any] = {}
+    for _ in range(60):
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+        focused = browser.switch_to.active_element
+        if (column := focused.get_attribute("data-sort")) is not None:
+            reached[column] = focused
+        elif focused.get_attribute("type") == "checkbox":
+            reached["choose"] = focused
+            break
+        if column == "mce":
+            focused.send_keys(Keys.ENTER)
+            assert names(browser) == before[::-1]
+    assert {"name", "mce", "choose"} <= set(reached)
+    reached["choose"].send_keys(Keys.SPACE)
+    assert reached["choose"].is_selected()
+
+
 def test_filters(browser: Any, page: Path) -> None:
     open_board(browser, page, "imagenet-c-published-5000")
     browser.find_element("id", "search").send_keys("augmix")
