@@ -134,8 +134,10 @@ def sweep_ece(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
     n = len(confidence)
     if n == 0:
         return float("nan")
-    order = np.argsort(confidence, kind="stable")
-    hits = np.concatenate([[0.0], np.cumsum(np.asarray(correct, np.float64)[order])])
+    hit = np.asarray(correct, np.float64)[np.argsort(confidence, kind="stable")]
+    if (np.diff(hit) >= 0).all():  # no cut makes accuracies fall
+        return adaptive_ece(confidence, correct, bins=n)
+    hits = np.concatenate([[0.0], np.cumsum(hit)])
     best = 1
     for bins in range(2, n + 1):
         edges = _equal_edges(n, bins)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cache
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from robench.metrics.calibration import bin_index
-from robench.metrics.table import METRICS, Columns, correct
+from robench.metrics.resampling import Draws, replicates
+from robench.metrics.table import Columns
 
 Array = npt.NDArray[np.float64]
-_RMS = {"rms_calibration_error": 0, "rms_calibration_error_all_bins": 1}
 _CHUNK_BYTES = 1 << 25
 
 
@@ -31,26 +28,17 @@ def bootstrap_cells(
     Returns:
         Metric -> float64 (resamples, cells); NaN for cells of fewer than two images.
     """
-    images = np.unique(np.concatenate([np.asarray(cell["index"]) for cell in cells])) if cells else np.empty(0)
+    images = np.unique(np.concatenate([np.asarray(cell["index"]) for cell in cells])) if cells else np.empty(0, int)
     found = {name: np.full((resamples, len(cells)), np.nan) for name in metrics}
+    several = [i for i, cell in enumerate(cells) if len(np.unique(cell["index"])) >= 2]
     rng = np.random.Generator(np.random.PCG64(seed))
-    # A row is an image; of a sequence it is a clip, whose frames stay together.
-    rows = [np.searchsorted(images, _units(cell)) for cell in cells]
     chunk = max(1, _CHUNK_BYTES // max(1, 2 * len(images)))
     for start in range(0, resamples, chunk):
-        count = min(chunk, resamples - start)
-        weights = draw_weights(rng, count, len(images))
-        as_floats = weights.astype(np.float64)
-        for i, cell in enumerate(cells):
-            if len(rows[i]) >= 2:
-                for name, values in _replicates(cell, metrics, weights, as_floats, rows[i]).items():
-                    found[name][start : start + count, i] = values
+        draws = Draws(draw_weights(rng, min(chunk, resamples - start), len(images)), images)
+        for i in several:
+            for name, values in replicates(cells[i], metrics, draws).items():
+                found[name][start : start + len(values), i] = values
     return found
-
-
-def _units(cell: Columns) -> npt.NDArray[np.int64]:
-    index = np.asarray(cell["index"])
-    return np.unique(index) if "frame" in cell else index
 
 
 def draw_weights(rng: np.random.Generator, resamples: int, images: int) -> npt.NDArray[np.uint16]:
@@ -71,79 +59,16 @@ def interval(replicates: Array, level: float = 0.95) -> tuple[Array, Array]:
     return low, high
 
 
-def _replicates(
-    cell: Columns,
-    metrics: Sequence[str],
-    weights: npt.NDArray[np.uint16],
-    as_floats: Array,
-    rows: npt.NDArray[np.int64],
-) -> dict[str, Array]:
-    found: dict[str, Array] = {}
-    binned = [name for name in metrics if name in _RMS and "frame" not in cell]
-    means = [name for name in metrics if METRICS[name].per_image is not None or name == "overconfidence_gap"]
-    if means:
-        found |= _means(means, np.column_stack([_per_image(name, cell) for name in means]), as_floats, rows)
-    if binned:
-        confidence = np.asarray(cell["confidence"], np.float64)
-        order = np.argsort(confidence, kind="stable")
-        gap = (confidence - correct(cell))[order]
-        errors = _kernel()(weights, rows[order], gap, 100)
-        found |= {name: errors[:, _RMS[name]] for name in binned}
-    if "ece" in metrics and "frame" not in cell:
-        found["ece"] = _ece(cell, as_floats, rows)
-    for name in metrics:
-        if name not in found:
-            found[name] = _resampled(METRICS[name].compute, cell, weights, rows)
-    return found
+def centred_interval(value: float, replicates: Array) -> tuple[float, float]:
+    """Return the percentile interval of bootstrap replicates, (resamples,), moved by their bias.
 
-
-def _means(names: Sequence[str], values: Array, weights: Array, rows: npt.NDArray[np.int64]) -> dict[str, Array]:
-    """Return weighted means of values (rows, names): one matrix product over all images, zero where there is no row."""
-    spread = np.zeros((weights.shape[1], values.shape[1] + 1))
-    np.add.at(spread, rows, np.column_stack([values, np.ones(len(rows))]))
-    sums = weights @ spread
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = sums[:, :-1] / sums[:, -1:]
-    return {name: means[:, i] for i, name in enumerate(names)}
-
-
-def _ece(cell: Columns, weights: Array, rows: npt.NDArray[np.int64]) -> Array:
-    """Return the ECE of every resample: sums over bins are linear in the weights."""
-    confidence = np.asarray(cell["confidence"], np.float64)
-    gaps = np.zeros((len(rows), 15))
-    gaps[np.arange(len(rows)), bin_index(confidence, 15)] = confidence - correct(cell)
-    names = [str(k) for k in range(15)]
-    return np.abs(np.stack(list(_means(names, gaps, weights, rows).values()))).sum(axis=0)
-
-
-def _per_image(name: str, cell: Columns) -> Array:
-    if name == "overconfidence_gap":
-        return np.asarray(cell["confidence"], np.float64) - correct(cell)
-    per_image = METRICS[name].per_image
-    if per_image is None:
-        raise ValueError(f"{name} is no mean over images")
-    return per_image(cell)
-
-
-def _resampled(
-    compute: Callable[[Columns], float],
-    cell: Columns,
-    weights: npt.NDArray[np.uint16],
-    rows: npt.NDArray[np.int64],
-) -> Array:
-    """Compute any metric on every resample, by repeating rows; slow, and right for whatever it is."""
-    out = np.empty(len(weights))
-    per_row = {name: np.asarray(column) for name, column in cell.items() if np.ndim(column) > 0}
-    rest = {name: column for name, column in cell.items() if np.ndim(column) == 0}
-    for b, row in enumerate(weights):
-        drawn = np.repeat(np.arange(len(rows)), row[rows])
-        out[b] = compute({name: column[drawn] for name, column in per_row.items()} | rest)
-    return out
-
-
-@cache
-def _kernel() -> Any:
-    """Compile the loop over resamples when it is first needed."""
-    from robench.metrics._kernels import adaptive_rms
-
-    return adaptive_rms
+    A resample repeats images, so binned calibration errors come out larger in resamples than on the images
+    themselves, by more than the interval is wide. The difference between the replicates' mean and the value is the
+    bootstrap's estimate of that bias (Efron and Tibshirani 1993, section 10.2) and is taken off; for means, such as
+    the error, it is nil. A figure that no resample takes below zero stays at or above zero.
+    """
+    bias = float(np.nanmean(replicates)) - value
+    low, high = (float(end) - bias for end in interval(replicates))
+    if value >= 0 and np.nanmin(replicates) >= 0:
+        low = max(0.0, low)
+    return min(low, value), max(high, value)

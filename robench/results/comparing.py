@@ -10,9 +10,10 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from robench.errors import RobenchError
+from robench.metrics.statistics import centred_interval
 from robench.predictions import Predictions, RunFolder
 from robench.results.schema import StatisticsRecord
-from robench.results.scoring import Scores, centred_interval, default_metrics, score_cells
+from robench.results.scoring import Scores, default_metrics, score_cells
 from robench.results.summaries import CellArrays, summarise
 
 Array = npt.NDArray[np.float64]

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from robench._version import __version__
 from robench.errors import RobenchError
 from robench.files import write_json
+from robench.metrics.statistics import bootstrap_cells, centred_interval
 from robench.predictions import Predictions, RunFolder
 from robench.predictions.parquet import stored_checksum
 from robench.results.reliability import reliability_by_level
@@ -124,8 +125,6 @@ def score_cells(predictions: Mapping[str, Predictions], metrics: Sequence[str], 
     Raises:
         RobenchError: an unknown metric, or one that needs a column which was not kept.
     """
-    from robench.metrics.statistics import bootstrap_cells
-
     columns = [cell.columns() | {"cell": np.array(name)} for name, cell in predictions.items()]
     for name in metrics:
         _check_columns(name, columns[0])
@@ -183,23 +182,6 @@ def figure(value: float, replicates: Array) -> Figure:
         return Figure(value=float(value), note="no interval: too few images")
     low, high = centred_interval(value, replicates)
     return Figure(value=float(value), low=low, high=high)
-
-
-def centred_interval(value: float, replicates: Array) -> tuple[float, float]:
-    """Return the percentile interval of bootstrap replicates, moved by their bias.
-
-    A resample repeats images, so binned calibration errors come out larger in resamples than on the images
-    themselves, by more than the interval is wide. The difference between the replicates' mean and the value is the
-    bootstrap's estimate of that bias (Efron and Tibshirani 1993, section 10.2) and is taken off; for means, such as
-    the error, it is nil. A figure that no resample takes below zero stays at or above zero.
-    """
-    from robench.metrics.statistics import interval
-
-    bias = float(np.nanmean(replicates)) - value
-    low, high = (float(end) - bias for end in interval(replicates))
-    if value >= 0 and np.nanmin(replicates) >= 0:
-        low = max(0.0, low)
-    return min(low, value), max(high, value)
 
 
 def _summaries(suite: Mapping[str, Any], scores: Scores, metrics: Mapping[str, Array]) -> dict[str, Array]:

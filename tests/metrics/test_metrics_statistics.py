@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import binom, chi2
 
+from robench.metrics import resampling
 from robench.metrics.comparison import holm, mcnemar, rank_intervals
-from robench.metrics.statistics import bootstrap_cells, draw_weights, interval
+from robench.metrics.scores import brier_score, softmax
+from robench.metrics.statistics import bootstrap_cells, centred_interval, draw_weights, interval
 from robench.metrics.table import METRICS
 
 NAMES = ("error", "rms_calibration_error", "rms_calibration_error_all_bins", "ece", "brier_top_label", "nll",
@@ -33,6 +35,74 @@ def test_replicates_equal_the_metric_of_the_repeated_rows() -> None:
             for name in NAMES:
                 expected = METRICS[name].compute(drawn)
                 assert found[name][b, i] == pytest.approx(expected, rel=1e-6, abs=1e-9), name
+
+
+PER_ROW = [name for name, metric in METRICS.items() if "frame" not in metric.needs]
+
+
+def _full_cell(n: int, kind: str, seed: int = 3) -> dict[str, np.ndarray]:
+    """Every column that a metric without frames needs; ``kind`` is what is awkward about it."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(n, 6)).round(1 if kind == "ties" else 9) * 2
+    p = softmax(logits)
+    predicted, target = logits.argmax(1), rng.integers(0, 5, n)  # class 5 is never a target
+    target = {"all right": predicted, "all wrong": (predicted + 1) % 6}.get(kind, target)
+    confidence = np.ones(n) if kind == "certain" else p.max(1)
+    return {
+        "index": rng.permutation(n) * 3, "target": target, "predicted": predicted, "confidence": confidence,
+        "logits": logits, "targets": (rng.random((n, 6)) < 0.3).astype(np.uint8),
+        "nll": -np.log(p[np.arange(n), target]), "brier": brier_score(p, target), "entropy": -(p * np.log(p)).sum(1),
+        "top5": np.argsort(-logits, 1)[:, :5],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["plain", "ties", "all right", "all wrong", "certain"])
+@pytest.mark.parametrize("n", [2, 9, 257])
+def test_replicates_of_every_metric_equal_it_on_the_repeated_rows(kind: str, n: int) -> None:
+    cell = _full_cell(n, kind)
+    found = bootstrap_cells([cell], PER_ROW, resamples=8, seed=5)
+    weights = draw_weights(np.random.Generator(np.random.PCG64(5)), 8, n)
+    for b, row in enumerate(weights):
+        drawn = {name: np.repeat(column, row[cell["index"] // 3], axis=0) for name, column in cell.items()}
+        for name in PER_ROW:
+            expected = METRICS[name].compute(drawn)
+            assert found[name][b, 0] == pytest.approx(expected, rel=1e-6, abs=1e-9, nan_ok=True), name
+
+
+def test_no_metric_is_resampled_the_slow_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a metric has no quick way over resamples")
+
+    monkeypatch.setattr(resampling, "_repeated", refuse)
+    bootstrap_cells([_full_cell(120, "plain")], PER_ROW, resamples=2)
+
+
+def test_a_metric_without_a_quick_way_is_resampled_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = _full_cell(60, "plain")
+    quick = bootstrap_cells([cell], ("aurc",), resamples=5)["aurc"]
+    monkeypatch.setattr(resampling, "_FAMILIES", ())
+    np.testing.assert_allclose(bootstrap_cells([cell], ("aurc",), resamples=5)["aurc"], quick)
+
+
+def test_variants_of_an_image_stay_together_in_every_metric() -> None:
+    cell = _full_cell(120, "plain") | {"index": np.repeat(np.arange(30), 4), "frame": np.tile(np.arange(4), 30)}
+    names = ("error", "ece", "adaptive_ece", "aurc", "worst_case_error", "overconfidence_gap")
+    found = bootstrap_cells([cell], names, resamples=6, seed=2)
+    for b, row in enumerate(draw_weights(np.random.Generator(np.random.PCG64(2)), 6, 30)):
+        drawn = np.concatenate([np.tile(np.arange(4 * i, 4 * i + 4), times) for i, times in enumerate(row)])
+        repeated = {name: column[drawn] for name, column in cell.items()}
+        repeated["index"] = np.repeat(np.arange(30), 4)  # a repeated image counts as one more
+        for name in names:
+            expected = METRICS[name].compute(repeated)
+            assert found[name][b, 0] == pytest.approx(expected, rel=1e-9), name
+
+
+def test_a_centred_interval_holds_its_value_and_takes_the_bias_off() -> None:
+    replicates = np.random.default_rng(0).normal(0.30, 0.02, 4000)
+    low, high = centred_interval(0.25, replicates)
+    assert (low, high) == pytest.approx((0.25 - 1.96 * 0.02, 0.25 + 1.96 * 0.02), abs=2e-3)
+    assert centred_interval(0.01, np.abs(replicates))[0] == 0.0
+    assert centred_interval(0.25, np.array([0.1, 0.1, np.nan])) == pytest.approx((0.25, 0.25))
 
 
 def test_images_are_drawn_once_for_all_cells() -> None:
