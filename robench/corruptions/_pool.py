@@ -26,22 +26,34 @@ def map_pictures(function: Callable[[Picture, int], Picture], images: torch.Tens
     Returns:
         uint8 (N, 3, H, W) in channels_last memory on the images' device.
     """
-    pictures = np.ascontiguousarray(images.permute(0, 2, 3, 1).cpu().numpy())
-    out = np.empty_like(pictures)
+    planes = images.cpu().numpy()
+    number, channels, height, width = planes.shape
+    out = np.empty((number, height, width, channels), np.uint8)
 
     def work(rows: range) -> None:
         for row in rows:
-            out[row] = function(pictures[row], row)
+            out[row] = function(_interleaved(planes[row]), row)
 
     threads = count()
-    step = max(1, -(-len(pictures) // (4 * threads)))
-    pieces = [range(start, min(start + step, len(pictures))) for start in range(0, len(pictures), step)]
+    step = max(1, -(-number // (4 * threads)))
+    pieces = [range(start, min(start + step, number)) for start in range(0, number, step)]
     if threads == 1 or len(pieces) < 2:
         for piece in pieces:
             work(piece)
     else:
         list(_executor(os.getpid()).map(work, pieces))
     return torch.from_numpy(out).permute(0, 3, 1, 2).to(images.device)
+
+
+def _interleaved(planes: Picture) -> Picture:
+    """Return (C, H, W) as contiguous (H, W, C); what is in that order already is not copied."""
+    picture = planes.transpose(1, 2, 0)
+    if picture.flags.c_contiguous:
+        return picture
+    import cv2
+
+    # Several times faster than numpy's copy, and each thread does its own.
+    return np.asarray(cv2.merge([np.ascontiguousarray(plane) for plane in planes]), np.uint8)
 
 
 @cache
