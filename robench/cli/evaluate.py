@@ -60,6 +60,10 @@ def evaluate(
     precision: str = typer.Option("fp32", help="fp32, bf16 or fp16."),
     batch_size: int | None = typer.Option(None, min=1, help="Images at a time; halved when memory runs out."),
     compile_: bool = typer.Option(False, "--compile", help="Use torch.compile."),
+    fold: bool = typer.Option(False, "--fold", help="Fold batch norms into convolutions: faster, same to float noise."),
+    workers: int | None = typer.Option(
+        None, min=1, help="Threads that decode pictures (default: one per core this process may use)."
+    ),
     logits: str = typer.Option("auto", help="Keep logits: yes, no, or auto (up to 32 classes)."),
     corruption: str | None = typer.Option(None, help="Only these conditions, e.g. fog,snow."),
     severity: str | None = typer.Option(None, help="Only these severities, e.g. 3,5."),
@@ -143,6 +147,7 @@ def _engine_options(given: dict[str, Any]) -> Any:
         batch_size=given["batch_size"],
         logits={"auto": None, "yes": True, "no": False}[given["logits"]],
         compile=given["compile_"],
+        fold=given["fold"],
     )
 
 
@@ -165,6 +170,7 @@ def _open_options(given: dict[str, Any]) -> Any:
         severities=tuple(int(part) for part in severities) if severities else None,
         frost_dir=str(given["frost"]) if given["frost"] else None,
         skip_corrupt=given["skip_corrupt"],
+        workers=given["workers"],
         extra={key: str(given[key]) for key in ("split", "clean", "definition") if given[key] is not None}
         | ({"difficulty": given["difficulty"]} if given["difficulty"] is not None else {}),
     )

@@ -17,7 +17,7 @@ from robench.errors import RobenchError
 from robench.evaluation.engine import Measured, Outcome, UnreadableCellError, measure, pending_cells
 from robench.evaluation.options import EvaluationOptions
 from robench.evaluation.pieces import Piece, split_cells
-from robench.evaluation.plan import make_record
+from robench.evaluation.plan import make_record, prepare
 from robench.evaluation.progress import Progress, QuietProgress
 from robench.models.base import Model
 from robench.predictions import RunFolder, parquet
@@ -59,7 +59,8 @@ def evaluate_on_cluster(
     ray = _connect(address)
     progress = progress or QuietProgress()
     suite = job.make_suite()
-    run = RunFolder.create(out, make_record(job.make_model(), suite, job.options))
+    model = prepare(job.make_model(), job.options, progress.say)
+    run = RunFolder.create(out, make_record(model, suite, job.options))
     cells = pending_cells(run, list(suite.suite.cells), progress)
     pieces = split_cells(suite, cells, job.options.resolved_batch_size(job.options.resolved_device()))
     outcome = Outcome(run)
@@ -148,7 +149,8 @@ def _measure_remotely(job: Job, piece: Piece) -> Measured | str:
     if known not in _loaded:
         _loaded.clear()
         options = replace(job.options, device="cuda") if job.options.device.startswith("cuda") else job.options
-        _loaded[known] = (Forward(job.make_model(), options), job.make_suite())
+        model = prepare(job.make_model(), options, lambda _: None)
+        _loaded[known] = (Forward(model, options), job.make_suite())
     forward, suite = _loaded[known]
     size = job.options.resolved_batch_size(forward.device)
     try:

@@ -22,7 +22,7 @@ from robench.evaluation.engine import Outcome, UnreadableCellError, measure, pen
 from robench.evaluation.forward import Forward
 from robench.evaluation.options import EvaluationOptions
 from robench.evaluation.pieces import Piece, share_out, split_cells
-from robench.evaluation.plan import make_record
+from robench.evaluation.plan import make_record, prepare
 from robench.evaluation.progress import Progress, QuietProgress
 from robench.models.base import Model
 from robench.predictions import RunFolder, parquet
@@ -85,6 +85,7 @@ def evaluate_over_ranks(
         if options.device in {"auto", "cuda"} and torch.cuda.is_available():
             options = replace(options, device=f"cuda:{torch.cuda.current_device()}")
         shown = progress if world.first and progress is not None else QuietProgress()
+        model = prepare(model, options, shown.say if world.first else lambda _: None)
         run = RunFolder.create(out, make_record(model, suite, options))
         _check_shared(run, world)
         cells = pending_cells(run, list(suite.suite.cells), shown)

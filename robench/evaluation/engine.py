@@ -17,7 +17,7 @@ from robench.errors import RobenchError
 from robench.evaluation.columns import ColumnBuilder
 from robench.evaluation.forward import Forward
 from robench.evaluation.options import EvaluationOptions
-from robench.evaluation.plan import make_record
+from robench.evaluation.plan import make_record, prepare
 from robench.evaluation.prefetch import prefetch
 from robench.evaluation.progress import Progress, QuietProgress
 from robench.models.base import Model
@@ -74,6 +74,7 @@ def evaluate_suite(
     """
     options = options or EvaluationOptions()
     progress = progress or QuietProgress()
+    model = prepare(model, options, progress.say)
     run = RunFolder.create(out, make_record(model, suite, options))
     outcome = Outcome(run)
     wanted = list(cells if cells is not None else suite.suite.cells)

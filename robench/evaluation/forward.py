@@ -31,7 +31,8 @@ class Forward:
         if isinstance(module, torch.nn.Module):
             # Convolutions of 4-d weights are faster so, on CPUs by about a third.
             module = module.eval().to(self.device).to(memory_format=torch.channels_last)
-        self._module = torch.compile(module) if options.compile else module
+        self._compiled = options.compile
+        self._module: Any = torch.compile(module) if options.compile else module
         mean = torch.tensor(model.preprocessing.mean, device=self.device)
         std = torch.tensor(model.preprocessing.std, device=self.device)
         # (x / 255 - mean) / std as one multiplication and one addition.
@@ -52,8 +53,20 @@ class Forward:
             else contextlib.nullcontext()
         )
         with cast:
-            logits = self._module(x)
+            logits = self._run(x)
         return logits.clone() if _shares_memory(logits, x) else logits
+
+    def _run(self, x: torch.Tensor) -> torch.Tensor:
+        if not self._compiled:
+            return self._module(x)
+        try:
+            return self._module(x)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            lines = str(error).strip().splitlines()
+            raise RobenchError(
+                f"{self.model.name} cannot be compiled: {type(error).__name__}: {lines[0][:200] if lines else ''}",
+                hint="Leave --compile away; on a CPU it needs a C++ compiler.",
+            ) from error
 
     def _normalise(self, images: torch.Tensor) -> torch.Tensor:
         x = self._input_buffer(images.shape).copy_(images, non_blocking=True)

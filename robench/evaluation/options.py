@@ -18,6 +18,7 @@ class EvaluationOptions:
         batch_size: images at a time; None: 256 on the CPU, 512 elsewhere. Halved when memory runs out.
         logits: keep the logits: True, False, or None for "when there are at most 32 classes".
         compile: run the module through ``torch.compile``.
+        fold: fold batch norms into the convolutions before them; changes predictions by float noise only.
     """
 
     device: str = "auto"
@@ -25,6 +26,7 @@ class EvaluationOptions:
     batch_size: int | None = None
     logits: bool | None = None
     compile: bool = False
+    fold: bool = False
 
     def keeps_logits(self, num_classes: int) -> bool:
         """Return whether the logits of a model with this many classes are kept."""

@@ -7,6 +7,8 @@ import platform
 import re
 import shlex
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,19 @@ def make_record(model: Model, suite: OpenSuite, options: EvaluationOptions) -> R
     # Tuples become lists, as they will be when read back.
     identity, info = json.loads(json.dumps([identity, info]))
     return RunRecord(identity, tuple(cell.name for cell in definition.cells), info)
+
+
+def prepare(model: Model, options: EvaluationOptions, say: Callable[[str], None]) -> Model:
+    """Return the model as it is to be run: batch norms folded where that is asked for; its card says what was done."""
+    if options.compile:
+        model = replace(model, card=model.card | {"compiled": True})
+    if not options.fold:
+        return model
+    from robench.models.folding import fold
+
+    model, done = fold(model)
+    say(f"{model.name}: {done}")
+    return model
 
 
 def default_folder(model: Model, suite: OpenSuite, options: EvaluationOptions, root: Path = Path("runs")) -> Path:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,6 +56,42 @@ def test_a_checkpoint_on_digits(checkpoint: Path, capsys: pytest.CaptureFixture[
     assert {p.name: p.read_bytes() for p in (run / "predictions").iterdir()} == before
     assert main(["metrics", str(run), "--metric", "adaptive_ece,error"]) == 0
     assert "contrast/5" in capsys.readouterr().out
+
+
+def measured(command: list[str], out: str, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], np.ndarray]:
+    """Run a command; return its result and the confidences of its corrupted cells."""
+    from robench.predictions import RunFolder
+
+    assert main([*command, "--out", out, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    run = RunFolder.open(out)
+    return result, np.concatenate([run.read(f"contrast/{severity}").confidence for severity in (1, 5)])
+
+
+def test_folded_batch_norms_change_float_noise_only(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["evaluate", "-m", str(checkpoint), "--arch", "wrn-10-1", "-s", "digits-c", "--workers", "1", *QUICK]
+    plain, expected = measured(command, "plain", capsys)
+    folded, found = measured([*command, "--fold"], "folded", capsys)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert folded["model"]["hash"] == plain["model"]["hash"]
+    assert (folded["model"]["card"]["folded_batch_norms"], folded["model"]["card"]["batch_norms_left"]) == (3, 4)
+    assert "folded_batch_norms" not in plain["model"]["card"]
+
+
+def test_a_model_that_cannot_be_folded_is_measured_and_said(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.py").write_text("def make():\n    return lambda x: x.mean((2, 3)).repeat(1, 4)[:, :10]\n")
+    command = ["evaluate", "-m", "python:mine.py:make", "-s", "digits-c", "--fold", "-q", *QUICK]
+    assert main(command) == 0
+    assert "make: No batch norm was folded: make is a function, not a module." in capsys.readouterr().err
+
+
+@pytest.mark.slow  # compiling takes half a minute
+def test_a_compiled_model_gives_the_same_predictions(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["evaluate", "-m", str(checkpoint), "--arch", "wrn-10-1", "-s", "digits-c", *QUICK]
+    _, expected = measured(command, "plain", capsys)
+    compiled, found = measured([*command, "--compile", "--fold"], "compiled", capsys)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert compiled["model"]["card"]["compiled"]
 
 
 def test_any_callable_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:

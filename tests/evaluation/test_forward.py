@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -157,3 +161,39 @@ def test_images_of_another_size_than_the_model_needs_are_refused() -> None:
     forward(random_images(1, 3, 8, 8))
     with pytest.raises(RobenchError, match=r"8 x 8 pixels; the suite gives 8 x 9"):
         forward(random_images(1, 3, 8, 9))
+
+
+@pytest.mark.slow  # compiling takes half a minute
+@pytest.mark.parametrize("batches", [[6, 6, 3]])
+def test_a_compiled_module_gives_the_same_logits(batches: list[int]) -> None:
+    images = random_images(sum(batches), 3, 9, 9)
+    plain = make_forward(small_network())(images)
+    forward = make_forward(small_network(), EvaluationOptions(device="cpu", compile=True))
+    compiled = torch.cat([forward(part) for part in images.split(batches)])
+    torch.testing.assert_close(compiled, plain, rtol=1e-4, atol=1e-5)
+
+
+_UNCOMPILED = """
+import torch
+from torch import nn
+from robench.errors import RobenchError
+from robench.evaluation import EvaluationOptions
+from robench.evaluation.forward import Forward
+from robench.models import wrap
+module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 49, 10))
+forward = Forward(wrap(module, name="probe"), EvaluationOptions(device="cpu", compile=True))
+try:
+    forward(torch.zeros(2, 3, 9, 9, dtype=torch.uint8))
+except RobenchError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+def test_a_module_that_cannot_be_compiled_is_said(tmp_path: Path) -> None:
+    # In a process of its own: PyTorch remembers the compiler that it found.
+    environment = os.environ | {"CXX": str(tmp_path / "none"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    command = [sys.executable, "-c", _UNCOMPILED]
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    assert "probe cannot be compiled" in said
+    assert "Leave --compile away" in said

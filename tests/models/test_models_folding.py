@@ -1,0 +1,114 @@
+"""Folding batch norms: the same outputs, fewer batch norms, and the reason where none could be folded."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from robench.models import wrap
+from robench.models.architectures import build
+from robench.models.folding import Folding, fold, fold_module
+
+IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+def trained(module: nn.Module) -> nn.Module:
+    """Give batch norms statistics and factors that are not the identity."""
+    generator = torch.Generator().manual_seed(0)
+    for part in module.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.track_running_stats:
+            part.running_mean.normal_(0, 0.2, generator=generator)
+            part.running_var.uniform_(0.5, 2, generator=generator)
+            if part.affine:
+                nn.init.uniform_(part.weight, 0.5, 1.5, generator=generator)
+                nn.init.normal_(part.bias, 0, 0.2, generator=generator)
+    return module.eval()
+
+
+def check(module: nn.Module, expected: Folding, images: torch.Tensor = IMAGES) -> nn.Module:
+    before = copy.deepcopy(module.state_dict())
+    folded, done = fold_module(module)
+    assert done == expected
+    with torch.no_grad():
+        wanted, found = module(images), folded(images)
+    assert float((found - wanted).abs().max()) <= 1e-5 * float(wanted.abs().max())
+    assert all(torch.equal(value, module.state_dict()[name]) for name, value in before.items())
+    return folded
+
+
+@pytest.mark.parametrize(
+    ("name", "norm", "folded", "left"),
+    [
+        ("resnet-20", "bn", 19, 0),
+        ("resnext-29", "bn", 31, 0),
+        ("allconv", "bn", 9, 0),
+        ("wrn-10-1", "bn", 3, 4),
+        ("wrn-10-1", "dubn", 3, 11),
+    ],
+)
+def test_our_architectures(name: str, norm: str, folded: int, left: int) -> None:
+    torch.manual_seed(0)
+    check(trained(build(name, 10, norm)), Folding(folded, left))
+
+
+def test_architectures_of_torchvision() -> None:
+    from torchvision import models
+
+    torch.manual_seed(0)
+    folded = check(trained(models.resnet18(num_classes=5)), Folding(20, 0))
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in folded.modules())
+
+
+class Shared(nn.Module):
+    """One convolution before two batch norms, one whose output is used twice, one batch norm without statistics."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared, self.twice, self.alone = (nn.Conv2d(3, 3, 3, padding=1) for _ in range(3))
+        self.a, self.b, self.c = (nn.BatchNorm2d(3) for _ in range(3))
+        self.batch_only = nn.BatchNorm2d(3, track_running_stats=False)
+        self.plain = nn.BatchNorm2d(3, affine=False)
+        self.linear, self.flat = nn.Linear(3, 4), nn.BatchNorm1d(4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.a(self.shared(x)) + self.b(self.shared(x))
+        y = self.twice(x)
+        x = self.c(y) * y + self.batch_only(x)
+        return self.flat(self.linear(self.plain(self.alone(x)).mean((2, 3))))
+
+
+def test_what_is_shared_is_left() -> None:
+    torch.manual_seed(0)
+    check(trained(Shared()), Folding(2, 4))
+
+
+class Branching(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.body(x).mean((2, 3)) if x.mean() > 0 else x.mean((2, 3))
+
+
+def test_what_cannot_be_folded_says_so() -> None:
+    module = Branching().eval()
+    same, done = fold_module(module)
+    assert same is module
+    assert str(done) == "No batch norm was folded: its forward() cannot be traced (TraceError)."
+    _, done = fold_module(nn.Sequential(nn.Flatten(), nn.Linear(3, 4)))
+    assert "has no batch norm" in str(done)
+    _, done = fold(wrap(lambda x: x.mean((2, 3)), num_classes=3, name="mean"))
+    assert "mean is a function, not a module" in str(done)
+
+
+def test_a_folded_model_keeps_its_identity() -> None:
+    model = wrap(trained(build("resnet-20", 10)), name="r", mean=(0.5, 0.5, 0.5))
+    folded, done = fold(model)
+    assert str(done) == "19 of 19 batch norms folded into convolutions."
+    assert (folded.hash, folded.name, folded.preprocessing) == (model.hash, "r", model.preprocessing)
+    assert folded.card["folded_batch_norms"] == 19
+    assert "folded_batch_norms" not in model.card
