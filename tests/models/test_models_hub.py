@@ -1,0 +1,168 @@
+"""Snapshots of the hub in the layouts of timm and transformers, with the preprocessing they bring, and no code."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from robench.data.base import Geometry
+from robench.errors import RobenchError
+from robench.models import load_model
+
+IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+class Touch:
+    """Unpickling it makes a file."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, (f"touch {self.mark}",)
+
+
+@pytest.fixture
+def timm_snapshot(tmp_path: Path) -> tuple[Path, torch.nn.Module]:
+    import timm
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    # An argument that changes shapes: a loader that forgets model_args cannot fill it.
+    module = timm.create_model("resnet10t", num_classes=7, stem_width=8).eval()
+    config = {
+        "architecture": "resnet10t",
+        "num_classes": 7,
+        "model_args": {"stem_width": 8},
+        "pretrained_cfg": {
+            "input_size": [3, 64, 64], "crop_pct": 0.8, "crop_mode": "center", "interpolation": "bilinear",
+            "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "num_classes": 7, "first_conv": "conv1.0",
+            "classifier": "fc",
+        },
+    }  # fmt: skip
+    folder = tmp_path / "snapshot"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file(module.state_dict(), folder / "model.safetensors")
+    return folder, module
+
+
+def test_a_timm_snapshot(timm_snapshot: tuple[Path, torch.nn.Module]) -> None:
+    folder, module = timm_snapshot
+    model = load_model(f"hf:{folder}")
+    with torch.no_grad():
+        torch.testing.assert_close(model.module(IMAGES), module(IMAGES))
+    assert (model.name, model.num_classes) == ("hf:snapshot", 7)
+    assert model.preprocessing.mean == (0.1, 0.2, 0.3)
+    assert model.preprocessing.geometry == Geometry(80, 64, "bilinear")
+    assert load_model(f"hf:{folder}", mean=(0, 0, 0)).preprocessing.origin == "option over timm"
+
+
+def test_a_timm_snapshot_with_pickled_code(timm_snapshot: tuple[Path, torch.nn.Module], tmp_path: Path) -> None:
+    folder, _ = timm_snapshot
+    (folder / "model.safetensors").unlink()
+    torch.save({"state_dict": {}, "extra": Touch(tmp_path / "ran")}, folder / "pytorch_model.bin")
+    with pytest.raises(RobenchError, match="hf:snapshot could not be loaded"):
+        load_model(f"hf:{folder}")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_is_no_snapshot_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RobenchError, match=r"no snapshot of a model(?s:.*)needs config\.json"):
+        load_model(f"hf:{tmp_path}")
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(RobenchError, match="is no mapping"):
+        load_model(f"hf:{tmp_path}")
+    (tmp_path / "config.json").write_text('{"architecture": "no_such_model"}')
+    with pytest.raises(RobenchError, match="could not be loaded"):
+        load_model(f"hf:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"auto_map": {"AutoModelForImageClassification": "evil.Model"}}, "Python code of its repository"),
+        ({"text": [{"attn_implementation": "someone/kernel"}]}, r"a kernel of the hub \(someone/kernel\)"),
+    ],
+)
+def test_configurations_that_ask_for_code_are_refused(tmp_path: Path, config: dict[str, Any], said: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "vit"}))
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    with pytest.raises(RobenchError, match=rf"(?s){said}.*python:FILE\.py:FUNCTION"):
+        load_model(f"hf:{tmp_path}")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.fixture
+def vit(tmp_path: Path) -> tuple[Path, torch.nn.Module]:
+    transformers = pytest.importorskip(
+        "transformers", reason="transformers is not installed (pip install 'robench[hub]')"
+    )
+    torch.manual_seed(0)
+    config = transformers.ViTConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=32, patch_size=8,
+        num_labels=6,
+    )  # fmt: skip
+    network = transformers.ViTForImageClassification(config).eval()
+    folder = tmp_path / "vit"
+    network.save_pretrained(folder)
+    _write_processor(folder, image_processor_type="ViTImageProcessor", size={"height": 32, "width": 32}, resample=2)
+    return folder, network
+
+
+def _write_processor(folder: Path, **fields: Any) -> None:
+    common = {"do_resize": True, "do_rescale": True, "do_normalize": True, "rescale_factor": 1 / 255}
+    statistics = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.3, 0.2, 0.1]}
+    (folder / "preprocessor_config.json").write_text(json.dumps(common | statistics | fields))
+
+
+def test_a_transformers_snapshot(vit: tuple[Path, torch.nn.Module]) -> None:
+    folder, network = vit
+    model = load_model(f"hf:{folder}")
+    with torch.no_grad():
+        torch.testing.assert_close(model.module(IMAGES), network(IMAGES).logits)
+    assert model.num_classes == 6
+    assert model.card["architecture"] == "ViTForImageClassification"
+    assert model.preprocessing.mean == (0.5, 0.4, 0.3)
+    assert model.preprocessing.geometry == Geometry((32, 32), None, "bilinear")
+
+
+@pytest.mark.parametrize(
+    ("fields", "geometry"),
+    [
+        ({"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 224}, "crop_pct": 0.875,
+          "resample": 3}, Geometry(256, 224, "bicubic")),
+        ({"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 384}, "crop_pct": 1.0,
+          "resample": 3}, Geometry((384, 384), None, "bicubic")),
+        ({"image_processor_type": "MobileNetV2ImageProcessor", "size": {"shortest_edge": 256}, "resample": 2,
+          "do_center_crop": True, "crop_size": {"height": 224, "width": 224}}, Geometry(256, 224, "bilinear")),
+    ],
+)  # fmt: skip
+def test_processors_become_resize_and_crop(
+    vit: tuple[Path, torch.nn.Module], fields: dict[str, Any], geometry: Geometry
+) -> None:
+    folder, _ = vit
+    _write_processor(folder, **fields)
+    preprocessing = load_model(f"hf:{folder}").preprocessing
+    assert preprocessing.geometry == geometry
+    _write_processor(folder, **fields, do_normalize=False)
+    assert load_model(f"hf:{folder}").preprocessing.std == (1.0, 1.0, 1.0)
+
+
+def test_a_transformers_snapshot_that_cannot_be_measured_says_why(
+    vit: tuple[Path, torch.nn.Module], tmp_path: Path
+) -> None:
+    folder, _ = vit
+    _write_processor(folder, image_processor_type="ViTImageProcessor", rescale_factor=1 / 127.5)
+    with pytest.raises(RobenchError, match="scales pixels by"):
+        load_model(f"hf:{folder}")
+    (folder / "model.safetensors").unlink()
+    torch.save({"a": Touch(tmp_path / "ran")}, folder / "pytorch_model.bin")
+    with pytest.raises(RobenchError, match="cannot be loaded by transformers"):
+        load_model(f"hf:{folder}")
+    assert not (tmp_path / "ran").exists()
