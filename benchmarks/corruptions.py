@@ -1,0 +1,196 @@
+"""How fast the corruptions are, beside the published generators and a forward pass on the same device.
+
+    python benchmarks/corruptions.py [--original CHECKOUT --frost FOLDER] [--photos FOLDER] [--device cpu] [--threads 2]
+
+CHECKOUT holds hendrycks/robustness (needs Wand and ImageMagick); without it only our own columns are printed. Photos
+are JPEGs at any depth; without them pictures are made from the embedded digits (32) and frost textures (224). Every
+figure is over all five severities. Ours has whole batches and --threads threads, theirs one picture at a time as it
+was written; the two take turns, and each column is the median over rounds. On a GPU (--device cuda) the last line
+says how the 75 cells of ImageNet-C, made on the device, compare with a ResNet-50's forward passes in bfloat16.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import original
+import torch
+
+from robench.corruptions import ALL, BENCHMARK, corrupt
+from robench.corruptions.frost_textures import texture
+from robench.corruptions.jpeg import roundtrip
+from robench.corruptions.severities import SEVERITIES
+from robench.data import digits
+
+BATCH = {32: 512, 224: 32}
+GPU_BATCH = 256
+ORIGINAL_SECONDS, MOST_PICTURES = 0.1, 64  # of a corruption, severity and round
+BLOCK = 1e-3  # seconds: shorter work is repeated until it fills this
+ROUNDTRIP = "JPEG round trip of imagenet-c"
+Bytes = original.Bytes
+
+
+class Row(NamedTuple):
+    """A corruption's milliseconds for an image, mean over severities; None: not measured."""
+
+    name: str
+    ours: float
+    theirs: float | None
+
+
+def pictures(size: int, count: int, photos: Path | None) -> Bytes:
+    """Return uint8 (count, size, size, 3)."""
+    from PIL import Image
+
+    if photos is not None:
+        found = original.photos(photos, min(count, 32))
+        if size != 224:
+            small = [Image.fromarray(p).resize((size, size), Image.Resampling.BICUBIC) for p in found]
+            found = np.stack([np.asarray(p) for p in small])
+    elif size == 32:
+        found = digits.load("test").array[:count]
+    else:
+        found = np.stack([np.roll(texture(i % 5), 40 * i, axis=1)[:size, :size] for i in range(min(count, 32))])
+    return np.ascontiguousarray(np.resize(found, (count, *found.shape[1:])))
+
+
+def seconds(work: Callable[[], Any], device: torch.device) -> float:
+    """Return how long one call takes, of as many as fill :data:`BLOCK`."""
+    calls, spent = 0, 0.0
+    began = time.perf_counter()
+    while spent < BLOCK:
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        calls += 1
+        spent = time.perf_counter() - began
+    return spent / calls
+
+
+def their_seconds(function: original.Corruption, images: Bytes, severity: int) -> float:
+    """Return the original's time for a picture, over as many as fit into :data:`ORIGINAL_SECONDS`, two at least."""
+    began = time.perf_counter()
+    for done, picture in enumerate(images[:MOST_PICTURES], 1):
+        function(picture, severity)
+        spent = time.perf_counter() - began
+        if done >= 2 and spent > ORIGINAL_SECONDS:
+            break
+    return spent / done
+
+
+def measure(args: argparse.Namespace, size: int, batch: int) -> list[Row]:
+    """Time every corruption at one size, ours and theirs in turns."""
+    device = torch.device(args.device)
+    images = pictures(size, batch, args.photos)
+    tensor = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(device)
+    index = torch.arange(batch)
+    theirs = original.load(args.original, size, args.frost) if args.original else {}
+
+    def ours(name: str, severity: int) -> Callable[[], torch.Tensor]:
+        if name == ROUNDTRIP:
+            return lambda: roundtrip(tensor, 85)
+        return lambda: corrupt(tensor, name, severity, index=index, frost=str(args.frost) if args.frost else None)
+
+    rows = []
+    for name in (*ALL, *([ROUNDTRIP] if size == 224 else [])):
+        severities = (3,) if name == ROUNDTRIP else SEVERITIES
+        for severity in severities:
+            ours(name, severity)()  # compiles kernels, builds tables
+        spent: dict[str, list[float]] = {"ours": [], "theirs": []}
+        for _ in range(args.rounds):
+            spent["ours"].append(statistics.fmean(seconds(ours(name, s), device) for s in severities) / batch)
+            if name in theirs:
+                times = [their_seconds(theirs[name], images, s) for s in severities]
+                spent["theirs"].append(statistics.fmean(times))
+        theirs_ms = 1e3 * statistics.median(spent["theirs"]) if spent["theirs"] else None
+        rows.append(Row(name, 1e3 * statistics.median(spent["ours"]), theirs_ms))
+    return rows
+
+
+def forward(args: argparse.Namespace, size: int, batch: int) -> tuple[str, float]:
+    """Return a model's name and the milliseconds of its forward pass for an image."""
+    from torchvision import models
+
+    from robench.models import architectures
+
+    device = torch.device(args.device)
+    if size == 32:
+        name, model = "WRN-40-2", architectures.build("wrn-40-2", 10)
+    elif device.type == "cuda":
+        name, model = "ResNet-50, bfloat16", models.resnet50()
+    else:
+        name, model = "ResNet-18", models.resnet18()
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    model = model.eval().to(device, dtype).to(memory_format=torch.channels_last)
+    x = torch.zeros(batch, 3, size, size, device=device, dtype=dtype).to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        model(x)
+        times = [seconds(lambda: model(x), device) for _ in range(max(3, args.rounds))]
+    return name, 1e3 * statistics.median(times) / batch
+
+
+def rate(ms: float | None) -> str:
+    """Return images a second of milliseconds an image."""
+    return "" if ms is None else f"{1e3 / ms:,.0f}" if ms < 100 else f"{1e3 / ms:.2f}"
+
+
+def ratio(ours: float, theirs: float | None) -> str:
+    """Return how many times faster ours is."""
+    return "" if theirs is None else f"{theirs / ours:,.1f}" if theirs < 100 * ours else f"{theirs / ours:,.0f}"
+
+
+def table(size: int, rows: Sequence[Row], model: tuple[str, float]) -> str:
+    """Return the Markdown of one size."""
+    lines = [
+        f"### {size} x {size}",
+        "",
+        "| corruption | images/s | original, images/s | times faster |",
+        "| --- | ---: | ---: | ---: |",
+        *(f"| {row.name} | {rate(row.ours)} | {rate(row.theirs)} | {ratio(row.ours, row.theirs)} |" for row in rows),
+    ]
+    summed = [row for row in rows if row.name in BENCHMARK]
+    ours = sum(row.ours for row in summed)
+    known = [row.theirs for row in summed if row.theirs is not None]
+    theirs = sum(known) if len(known) == len(summed) else None
+    shown = "" if theirs is None else f"{theirs:,.1f} ms"
+    lines.append(f"| **the 15 summed, ms for an image** | {ours:,.2f} ms | {shown} | {ratio(ours, theirs)} |")
+    name, ms = model
+    mean = ours / len(summed)
+    told = (
+        f"Forward pass of {name}: {rate(ms)} images/s, {ms:.3f} ms an image. "
+        f"A corruption takes {mean:.3f} ms on average, {mean / ms:.2f} of a forward pass"
+    )
+    trip = [row.ours for row in rows if row.name == ROUNDTRIP]
+    told += f"; {(mean + trip[0]) / ms:.2f} with imagenet-c's JPEG round trip." if trip else "."
+    lines += ["", told]
+    if known:
+        slower = [row.name for row in rows if row.theirs is not None and row.theirs < row.ours]
+        lines.append(f"Slower than the original: {', '.join(slower) or 'none'}.")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for option in ("original", "frost", "photos"):
+        parser.add_argument(f"--{option}", type=Path)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sizes", type=int, nargs="+", choices=(32, 224), default=(32, 224))
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    for size in args.sizes:
+        batch = BATCH[size] if args.device == "cpu" else GPU_BATCH
+        print(table(size, measure(args, size, batch), forward(args, size, batch)), end="\n\n", flush=True)
+    print(f"Threads: {args.threads}; original: one. {original.machine()}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,242 @@
+"""Writes docs/fidelity.md from the figures that fidelity.py measured; every number in it is one of those."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from statistics import NormalDist
+from typing import Any
+
+from robench.corruptions import ALL
+from robench.corruptions.severities import SEVERITIES
+
+Figure = dict[str, Any]
+OWN_FROST = "frost, own textures"
+AIM_PIXELS, AIM_STATISTICS, AIM_ERROR, AIM_WORST = 0.5, 2.0, 0.5, 1.5
+
+HEAD = """\
+# Fidelity: robench's corruptions beside the published generators
+
+The generators of hendrycks/robustness (`ImageNet-C/create_c`) and `robench.corruptions` ran side by side on the same
+pictures, theirs with ImageMagick for motion blur and snow and with its own frost pictures, ours with the same frost
+pictures. Nothing was measured against the published files: no seed of theirs is known, so only the generators can be
+compared picture by picture.
+
+- 32 pixels: test images of CIFAR-10 that are kept as JPEG (quality 75). A model of lossless CIFAR-10 is wrong more
+  often on them than on the originals; both sides see the same images.
+- 64, 224 and 299 pixels: photographs of ImageNet, reduced and cropped to that size.
+
+This page is written by `benchmarks/fidelity.py` (its head says how) and holds nothing that was not measured there.
+"""
+
+PIXELS = """\
+## Corruptions without chance: pixel by pixel
+
+Mean and largest difference in grey levels (0 to 255); `=` means equal to the bit. Aim: a mean below 0.5.
+"""
+
+WHY_PIXELS = """\
+Why they differ at all: the generators work in float64 and cut the result to whole grey levels; ours works in float32
+where that is faster, adding a small constant before it cuts. A value that is whole on paper can then fall to either
+side, which moves it by one level and no more. `defocus_blur` has most such values, where its disk is small and hardly
+smoothed: the weights are then one over a small whole number. The bit-equal ones work on bytes or in float64.
+"""
+
+STATISTICS = """\
+## Corruptions with chance: statistics
+
+Random numbers differ, so pictures are compared in distribution: ours less theirs in per cent of theirs, with the half
+width of the 95 % interval over pictures. *Mean* is over all values; *variance* is that within a picture and channel;
+*power* is that of the ring of spatial frequency, of eight, whose power differs most, with an interval that holds for
+all eight at once (Bonferroni). Aim: within 2 %.
+"""
+
+ERRORS = """\
+## What a classifier makes of them
+
+Error of a ResNet-20 on {images:,} images (clean: {clean:.2f} %) corrupted by ours and by theirs, in per cent, and
+ours less theirs in points with the half width of the 95 % interval, paired by image, over the five severities; and the
+severity with the largest difference. Aim: within 0.5 points over severities, none over 1.5. A corruption without
+chance is drawn once. One with chance is drawn once on each side, and four times where the first draw's interval
+reached beyond 0.75 points; a single draw's interval is as wide as chance makes it.
+"""
+
+QUIRKS = """\
+## What is the same on purpose
+
+- `glass_blur` copies a neighbour where the loop seems to exchange two pixels: both names are views of one array.
+- `frost` never draws its sixth picture; `elastic_transform` counts in multiples of 244 at 224 pixels.
+- Results are truncated to whole grey levels, not rounded.
+- `motion_blur` and `snow` do the arithmetic of ImageMagick without it; a test compares the two where Wand is installed.
+- At other sizes the tables of the nearest published size serve; see `robench.corruptions.severities`.
+
+## What is not shown here
+
+- A GPU: the tensor path is compared with the CPU's in the tests, on the CPU.
+- The JPEG round trip that `imagenet-c` goes through: the tests compare it with libjpeg.
+- Perturbation sequences: the tests compare their steps with OpenCV, Pillow and ImageMagick's formulas.
+"""
+
+
+def page(figures: Sequence[Figure]) -> str:
+    """Return the document.
+
+    Args:
+        figures: lines of fidelity.py's file; of two for the same measurement the later one counts.
+    """
+    latest = {(x["part"], x["name"], x["size"], x.get("severity")): x for x in figures}
+
+    def by_part(part: str) -> list[Figure]:
+        return [x for key, x in latest.items() if key[0] == part]
+
+    parts = [HEAD, _provenance(latest.values())]
+    if by_part("pixels"):
+        parts += [PIXELS, _pixel_table(by_part("pixels")), _pixel_summary(by_part("pixels")), WHY_PIXELS]
+    if by_part("statistics"):
+        parts += [STATISTICS, *_statistics(by_part("statistics"))]
+    if by_part("errors"):
+        shown = by_part("errors")
+        parts += [ERRORS.format(images=shown[0]["images"], clean=shown[0]["clean"]), _error_table(shown)]
+        parts += [_error_summary(shown)]
+    return "\n".join(part.rstrip() + "\n" for part in [*parts, QUIRKS])
+
+
+def _provenance(figures: Iterable[Figure]) -> str:
+    seen = sorted({(x["date"], x["machine"]) for x in figures})
+    return "\n".join(f"Measured {date}: {machine}." for date, machine in seen)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def _order(name: str) -> tuple[int, str]:
+    return ALL.index(name.split(",")[0]), name
+
+
+def _grid(figures: Sequence[Figure], cell: Callable[[Figure], str]) -> str:
+    """Return a table of corruptions and sizes by severity."""
+    found = {(x["name"], x["size"], x["severity"]): x for x in figures}
+    keys = sorted({key[:2] for key in found}, key=lambda key: (_order(key[0]), key[1]))
+    rows = []
+    for name, size in keys:
+        shown = (found.get((name, size, severity)) for severity in SEVERITIES)
+        rows.append([f"{name}, {size}", *("" if x is None else cell(x) for x in shown)])
+    return _table(["corruption, side", *(f"severity {severity}" for severity in SEVERITIES)], rows)
+
+
+def _pixel_table(figures: Sequence[Figure]) -> str:
+    return _grid(figures, lambda x: "=" if x["max"] == 0 else f"{x['mean']:.4f} / {x['max']}")
+
+
+def _pixel_summary(figures: Sequence[Figure]) -> str:
+    equal, worst = sum(x["max"] == 0 for x in figures), max(figures, key=lambda x: x["mean"])
+    counts = ", ".join(
+        f"{max(x['images'] for x in figures if x['size'] == size)} at {size}"
+        for size in sorted({x["size"] for x in figures})
+    )
+    over = [x for x in figures if x["mean"] >= AIM_PIXELS]
+    return (
+        f"Pictures: {counts}. {equal} of {len(figures)} comparisons are equal to the bit. The largest mean difference "
+        f"is {worst['mean']:.4f} grey levels ({_place(worst)}, {worst['differing']:.1f} % of values), the largest "
+        f"single one {max(x['max'] for x in figures)}. {_missed(over, 'mean')}\n"
+    )
+
+
+def _statistics(figures: Sequence[Figure]) -> Iterable[str]:
+    figures = [{**x, "power": _largest_ring(x["rings"])} for x in figures]
+    for kind in ("mean", "variance", "power"):
+        yield f"### {kind.capitalize()}\n"
+        yield _grid(figures, lambda x, kind=kind: f"{x[kind][0]:+.2f} ± {x[kind][1]:.2f}")  # type: ignore[misc]
+        yield _statistics_summary(figures, kind)
+    counts = sorted({(x["size"], x["images"], x["draws"], x["name"]) for x in figures})
+    usual = [
+        f"{size} pixels: "
+        + ", ".join(
+            f"{images} pictures drawn {draws} times ({', '.join(n for s, i, d, n in counts if (s, i, d) == group)})"
+            for group in sorted({key[:3] for key in counts if key[0] == size})
+            for images, draws in [group[1:]]
+        )
+        for size in sorted({key[0] for key in counts})
+    ]
+    yield "Pictures and drawings. " + ". ".join(usual) + ".\n"
+
+
+def _largest_ring(rings: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return the largest difference, and its interval's half width widened to hold for all rings at once."""
+    difference, half = max(rings, key=lambda ring: abs(ring[0]))
+    return difference, half * NormalDist().inv_cdf(1 - 0.025 / len(rings)) / NormalDist().inv_cdf(0.975)
+
+
+def _statistics_summary(figures: Sequence[Figure], kind: str) -> str:
+    values = [(x, *x[kind]) for x in figures]
+    outside = sum(abs(difference) > half for _, difference, half in values)
+    away = [x for x, difference, half in values if abs(difference) - half > AIM_STATISTICS]
+    beyond = [x for x, difference, half in values if abs(difference) > AIM_STATISTICS]
+    text = f"{outside} of {len(values)} intervals leave out zero; chance alone does it to one in twenty. "
+    text += f"{len(beyond)} differences are larger than 2 %"
+    text += f": {_places(beyond, kind)}" if beyond else ""
+    text += "; " + (f"intervals wholly beyond 2 %: {_places(away, kind)}" if away else "no interval lies beyond 2 %")
+    return text + ".\n"
+
+
+def _error_table(figures: Sequence[Figure]) -> str:
+    rows = []
+    for x in sorted(figures, key=lambda x: _order(x["name"])):
+        ours, theirs = (sum(x[side]) / len(x[side]) for side in ("ours", "theirs"))
+        severity, gap, half = _worst_severity(x)
+        largest = f"{gap:+.2f} ± {half:.2f} ({severity})" if gap else "none"
+        rows.append(
+            [
+                *(x["name"], f"{theirs:.2f}", f"{ours:.2f}", f"{x['difference']:+.2f} ± {x['half']:.2f}"),
+                *(largest, str(x.get("draws", 1))),
+            ]
+        )
+    head = ["corruption", "theirs", "ours", "difference", "largest of a severity", "draws"]
+    return _table(head, rows)
+
+
+def _worst_severity(x: Figure) -> tuple[int, float, float]:
+    gaps = [our - their for our, their in zip(x["ours"], x["theirs"], strict=True)]
+    row = max(range(len(gaps)), key=lambda i: abs(gaps[i]))
+    return row + 1, gaps[row], x["half_widths"][row]
+
+
+def _error_summary(figures: Sequence[Figure]) -> str:
+    same = [x for x in figures if x["name"] != OWN_FROST]
+    mean = sum(x["difference"] for x in same) / len(same)
+    half = math.sqrt(sum(x["half"] ** 2 for x in same)) / len(same)
+    over = [x for x in same if abs(x["difference"]) > AIM_ERROR]
+    worst = [x for x in same if abs(_worst_severity(x)[1]) > AIM_WORST]
+    outside = [x for x in same if abs(x["difference"]) > x["half"]]
+
+    def names(xs: Sequence[Figure]) -> str:
+        return ", ".join(x["name"] for x in xs) or "none"
+
+    text = (
+        f"Mean difference over the {len(same)} corruptions: {mean:+.2f} ± {half:.2f} points. Beyond 0.5 points: "
+        f"{names(over)}. A severity beyond 1.5 points: {names(worst)}. Intervals that leave out zero: "
+        f"{names(outside)} ({len(outside)} of {sum(x['half'] > 0 for x in same)} with a width; one in twenty would "
+        f"by chance).\n"
+    )
+    own = next((x for x in figures if x["name"] == OWN_FROST), None)
+    if own is not None:
+        text += (
+            f"\n`{OWN_FROST}` is not the protocol: it is what one gets without the generator's pictures. Its error is "
+            f"{own['difference']:+.2f} ± {own['half']:.2f} points from theirs, and a result records which pictures "
+            f"were used.\n"
+        )
+    return text
+
+
+def _place(x: Figure) -> str:
+    return f"{x['name']} {x['severity']} at {x['size']}"
+
+
+def _places(figures: Sequence[Figure], kind: str) -> str:
+    return ", ".join(f"{_place(x)} ({x[kind][0]:+.1f} ± {x[kind][1]:.1f})" for x in figures)
+
+
+def _missed(figures: Sequence[Figure], kind: str) -> str:
+    return "All meet the aim." if not figures else "Beyond the aim: " + ", ".join(map(_place, figures)) + "."
