@@ -94,7 +94,7 @@ def only(module: nn.Module, route: str) -> nn.Module:
     if not dual:
         raise RobenchError(
             "The model has one normalisation only; bn= chooses between the two of splitbn, dubn and dubin.",
-            hint="Leave ?bn=... away, or say with --norm how a file of weights was trained.",
+            hint="Leave ?bn=... away; for a file of weights say norm= in robench.load_model.",
         )
     for path in dual:
         parent, _, leaf = path.rpartition(".")
