@@ -34,6 +34,7 @@ def generate(
     out: Path = typer.Option(..., "--out", "-o", help="Folder for the files."),
     corruption: str | None = typer.Option(None, help="Only these, e.g. fog,snow."),
     seed: int = typer.Option(0, help="Seed of the randomness."),
+    difficulty: int = typer.Option(1, min=1, max=3, help="Difficulty of the noises of perturbation sequences."),
     frost: Path | None = typer.Option(None, help="Folder with the original frost pictures."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
 ) -> int:
@@ -44,7 +45,13 @@ def generate(
     from robench.suites.generate import prepare
 
     task = prepare(
-        suite, source, out, conditions=split_names(corruption), seed=seed, frost=str(frost) if frost else None
+        suite,
+        source,
+        out,
+        conditions=split_names(corruption),
+        seed=seed,
+        frost=str(frost) if frost else None,
+        difficulty=difficulty,
     )
     with make_progress(suite, quiet=quiet) as progress:
         progress.start(task.pictures, 0)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from robench.corruptions.perturbations import ALL_PERTURBATIONS
+from robench.corruptions.perturbations import ALL_PERTURBATIONS, DIFFICULTIES
 from robench.corruptions.severities import ALL
 from robench.data import open_images
 from robench.data.decode import CorruptImageError
@@ -51,6 +51,7 @@ def prepare(
     conditions: tuple[str, ...] | None = None,
     seed: int = 0,
     frost: str | None = None,
+    difficulty: int = 1,
 ) -> Task:
     """Open the clean set and check that what is wanted can be made.
 
@@ -61,6 +62,7 @@ def prepare(
         conditions: which corruptions or perturbations; None: the published ones.
         seed: of the randomness.
         frost: folder with the original frost pictures, or None.
+        difficulty: 1, 2 or 3, of the noises of perturbation sequences.
 
     Raises:
         RobenchError: an unknown suite or condition, unreadable data, another set already there, or too little room.
@@ -72,8 +74,13 @@ def prepare(
     for name in conditions or ():
         if name not in known:
             raise RobenchError(f"{suite} has no condition '{name}'.", hint=did_you_mean(name, known))
+    if difficulty not in ((1,) if known is ALL else DIFFICULTIES):
+        raise RobenchError(
+            f"{suite} has no difficulty {difficulty}.",
+            hint="Sequences (-p) have difficulties 1, 2 and 3; corruptions (-c) have severities, which are all made.",
+        )
     clean = open_images(source, dataset=layout.dataset, geometry=layout.geometry)
-    task = Task(suite, layout, clean, Path(out), conditions or layout.names, seed, frost)
+    task = Task(suite, layout, clean, Path(out), conditions or layout.names, seed, frost, difficulty)
     _claim(task)
     _check_room(task)
     return task
@@ -127,11 +134,11 @@ def _verify_clips(task: Task, name: str) -> None:
             raise RobenchError(str(error), hint="Remove it and generate it again.") from error
 
     with ThreadPoolExecutor(cores()) as pool:
-        list(pool.map(check, files.places(task, name, ".mp4")))
+        list(pool.map(check, files.places(task, task.stored(name), ".mp4")))
 
 
 def _verify_array(task: Task, name: str) -> None:
-    path = task.out / f"{name}.npy"
+    path = task.out / f"{task.stored(name)}.npy"
     array = np.load(path, mmap_mode="r")
     rows = len(task.clean) if task.sequences else len(task.clean) * len(SEVERITIES)
     if array.dtype != np.uint8 or len(array) != rows:

@@ -54,7 +54,8 @@ def write_sequence(task: Task, name: str, told: Told) -> Path:
     def rows() -> Iterator[npt.NDArray[np.uint8]]:
         for index, images in _batches(task.clean, BATCH // 8):
             clips = np.empty((len(index), frames, height, width, channels), np.uint8)
-            for t, frame in enumerate(perturb(images, name, index=index, seed=task.seed)):
+            made = perturb(images, name, index=index, seed=task.seed, difficulty=task.difficulty)
+            for t, frame in enumerate(made):
                 clips[:, t] = frame.permute(0, 2, 3, 1).numpy()
             told(len(index) * frames, name)
             yield clips
@@ -85,7 +86,7 @@ def write_clips(task: Task, name: str, told: Told) -> Path:
     """Write ``NAME/CLASS/PICTURE.mp4``; pictures may differ in size, so each is perturbed by itself."""
     from robench.corruptions.sequences import perturb
 
-    paths = places(task, name, ".mp4")
+    paths = places(task, task.stored(name), ".mp4")
     missing = [row for row, path in enumerate(paths) if not path.exists()]
     frames = task.frames(name)
     told((len(paths) - len(missing)) * frames, name)
@@ -102,12 +103,13 @@ def write_clips(task: Task, name: str, told: Told) -> Path:
             waiting = []
             for row in missing[start : start + step]:
                 index = np.array([row], np.int64)
-                made = perturb(_tensor(task.clean.read(index)), name, index=index, seed=task.seed, size=CLIP_SIDE)
+                picture, level = _tensor(task.clean.read(index)), task.difficulty
+                made = perturb(picture, name, index=index, seed=task.seed, difficulty=level, size=CLIP_SIDE)
                 clip = np.stack([frame[0].permute(1, 2, 0).numpy() for frame in made])
                 waiting.append(pool.submit(finish, paths[row], clip))
             for written in waiting:
                 written.result()
-    return task.out / name
+    return task.out / task.stored(name)
 
 
 def write_labels(task: Task) -> None:
@@ -131,7 +133,7 @@ def places(task: Task, folder: str, suffix: str) -> list[Path]:
 
 def _stream(task: Task, name: str, shape: tuple[int, ...], rows: Iterator[npt.NDArray[np.uint8]], told: Told) -> Path:
     """Write an array batch by batch, or find it written."""
-    path = task.out / f"{name}.npy"
+    path = task.out / f"{task.stored(name)}.npy"
     if path.exists():
         told(int(shape[0] * (shape[1] if len(shape) == 5 else 1)), name)
         return path

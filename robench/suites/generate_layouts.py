@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from robench.corruptions.perturbations import CIFAR_P, PERTURBATIONS, frame_count
+from robench.corruptions.perturbations import CIFAR_P, PERTURBATIONS, frame_count, published_name
 from robench.corruptions.severities import BENCHMARK
 from robench.data.base import Geometry, Images
 
@@ -60,6 +60,11 @@ class Task:
     conditions: tuple[str, ...]
     seed: int
     frost: str | None
+    difficulty: int = 1
+
+    def stored(self, condition: str) -> str:
+        """Return the name of a condition's file or folder: harder noises of sequences have names of their own."""
+        return published_name(condition, self.difficulty) if self.sequences else condition
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -43,6 +43,15 @@ def test_sequences_have_the_published_shape(tmp_path: Path) -> None:
     assert not (tmp_path / "p" / "labels.npy").exists()
 
 
+def test_harder_noises_lie_beside_and_are_read_as_such(tmp_path: Path) -> None:
+    command = ["data", "generate", "--suite", "digits-p", "--source", "digits", "--out", str(tmp_path / "p"), "-q"]
+    for level in ("1", "3"):
+        assert main([*command, "--corruption", "gaussian_noise", "--difficulty", level]) == 0
+    noise = [np.load(tmp_path / "p" / f"{name}.npy").astype(int) for name in ("gaussian_noise", "gaussian_noise_3")]
+    spread = [np.abs(clips[:, 1:] - clips[:, :1]).mean() for clips in noise]
+    assert spread[1] > 2 * spread[0]
+
+
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     pictures = [picture[:260, 40 * i : 40 * i + 300] for i in range(4) for picture in load_sample_images().images]
@@ -132,6 +141,8 @@ def test_mistakes(tmp_path: Path) -> None:
         prepare("digits-c", "digits", tmp_path, conditions=("fogg",))
     with pytest.raises(RobenchError, match="does not exist"):
         prepare("cifar10-c", tmp_path / "gone", tmp_path)
+    with pytest.raises(RobenchError, match="digits-c has no difficulty 2"):
+        prepare("digits-c", "digits", tmp_path, difficulty=2)
     prepare("digits-c", "digits", tmp_path / "a", conditions=("fog",))
     with pytest.raises(RobenchError, match="differs in seed"):
         prepare("digits-c", "digits", tmp_path / "a", conditions=("fog",), seed=1)
