@@ -123,9 +123,8 @@ class Classifier:
     """A ResNet-20 for CIFAR-10 of akamaster/pytorch_resnet_cifar10."""
 
     def __init__(self, checkpoint: Path) -> None:
-        self.model = load_model(str(checkpoint), arch="resnet-20", num_classes=10)
-        self.module: Any = self.model.module
-        self.module.eval().to(memory_format=torch.channels_last)
+        module: Any = load_model(str(checkpoint), arch="resnet-20", num_classes=10).module
+        self.module = module.eval().to(memory_format=torch.channels_last)
         self.mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
         self.std = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 
@@ -227,8 +226,10 @@ def main() -> None:
     args = arguments()
     torch.set_num_threads(args.threads)
     lines = [json.loads(line) for line in args.figures.read_text().splitlines()] if args.figures.exists() else []
-    done = {(x["part"], x["name"], str(x["size"]), str(x.get("severity", ""))) for x in lines}
-    parts = [error_figures(args, args.only, done)] if args.checkpoint else [comparisons(args, args.only, done)]
+    done: set[tuple[str, ...]] = {(x["part"], x["name"], str(x["size"]), str(x.get("severity", ""))) for x in lines}
+    parts = [comparisons(args, args.only, done)]
+    if args.checkpoint:
+        parts.append(error_figures(args, args.only, done))
     stamp = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": original.machine()}
     for part in parts if args.original else []:
         for figure in part:
