@@ -12,7 +12,7 @@ import numpy.typing as npt
 from robench.data.decode import CorruptImageError
 from robench.errors import RobenchError
 from robench.suites.base import Batch, Cell, OpenOptions, Source, Suite
-from robench.suites.opened import final_geometry, fit_to, sample
+from robench.suites.opened import Opened, final_geometry, fit_to, sample
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +35,7 @@ class Clips:
     read: Callable[[npt.NDArray[np.int64], str], torch.Tensor]
 
 
-class OpenedClips:
+class OpenedClips(Opened):
     """A -P suite; see :class:`robench.suites.base.OpenSuite`. All frames of a clip come in a row."""
 
     def __init__(
@@ -47,18 +47,7 @@ class OpenedClips:
         options: OpenOptions,
         classes: Sequence[str] | None = None,
     ) -> None:
-        self.suite, self.source, self.options, self.classes = suite, source, options, classes
-        self.protocol: dict[str, Any] = {"suite": suite.name, "version": suite.version, "source": source, **protocol}
-        self.protocol["difficulty"] = difficulty(options)
-        if options.limit is not None:
-            self.protocol["limit"] = options.limit
-        if source == "generated":
-            self.protocol["seed"] = options.seed
-        if options.skip_corrupt:
-            self.protocol["skip_corrupt"] = True
-        self.skipped: dict[str, list[str]] = {}
-        self.remarks: list[str] = []
-        self.reopen: Callable[[OpenOptions], Any] | None = None
+        super().__init__(suite, source, {**protocol, "difficulty": difficulty(options)}, options, classes)
         self._make = clips
         self._last: tuple[Cell, Clips] | None = None
 

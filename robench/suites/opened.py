@@ -86,32 +86,29 @@ def choose_cells(suite: Suite, options: OpenOptions) -> tuple[Cell, ...]:
     return cells
 
 
-class OpenedSuite:
-    """A suite whose cells are views of images; see :class:`robench.suites.base.OpenSuite`.
+class Opened:
+    """What is known of a suite once its files are found.
 
     Args:
         suite: the protocol, with the cells that were found.
         source: published or generated.
-        view: gives a cell's pictures; called when the cell is read, and its result is kept while it is.
         protocol: what else belongs in the record.
         options: as given by the user.
         classes: class names by label, or None.
-        count: a cell's number of pictures, where it is known without making the view.
 
     Attributes:
         skipped: cell name -> messages of pictures left out (only with ``skip_corrupt``).
         remarks: what the user should know of the files found: fewer pictures than published, cells left out.
+        reopen: opens the same files again with other options; None where that cannot be.
     """
 
     def __init__(
         self,
         suite: Suite,
         source: Source,
-        view: Callable[[Cell], View],
         protocol: dict[str, Any],
         options: OpenOptions,
-        classes: Sequence[str] | None = None,
-        count: Callable[[Cell], int] | None = None,
+        classes: Sequence[str] | None,
     ) -> None:
         self.suite, self.source, self.options, self.classes = suite, source, options, classes
         self.protocol: dict[str, Any] = {"suite": suite.name, "version": suite.version, "source": source, **protocol}
@@ -124,6 +121,28 @@ class OpenedSuite:
         self.skipped: dict[str, list[str]] = {}
         self.remarks: list[str] = []
         self.reopen: Callable[[OpenOptions], Any] | None = None
+
+
+class OpenedSuite(Opened):
+    """A suite whose cells are views of images; see :class:`robench.suites.base.OpenSuite`.
+
+    Args:
+        suite, source, protocol, options, classes: as for :class:`Opened`.
+        view: gives a cell's pictures; called when the cell is read, and its result is kept while it is.
+        count: a cell's number of pictures, where it is known without making the view.
+    """
+
+    def __init__(
+        self,
+        suite: Suite,
+        source: Source,
+        view: Callable[[Cell], View],
+        protocol: dict[str, Any],
+        options: OpenOptions,
+        classes: Sequence[str] | None = None,
+        count: Callable[[Cell], int] | None = None,
+    ) -> None:
+        super().__init__(suite, source, protocol, options, classes)
         self._make_view = view
         self._count = count
         self._last: tuple[Cell, View] | None = None

@@ -22,68 +22,48 @@ def _with_images(batch: Batch, images: torch.Tensor) -> Batch:
 
 
 @dataclass
-class DeepAugmentAugMix(AugMix):
-    """AugMix on the images of DeepAugment (clean, EDSR or CAE, by lot).
-
-    Args:
-        networks: as for ``DeepAugment``; the rest as for ``AugMix``.
-    """
-
-    networks: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._views = DeepAugmentViews(self.networks)
-
-    def locate(self, folders: Mapping[str, Path]) -> None:
-        """Learn where the networks lie."""
-        self._views.folders = folders
-
-    def loss(self, net: Network, batch: Batch) -> Step:
-        return super().loss(net, _with_images(batch, self._views(batch, batch.view())))
-
-
-@dataclass
-class DeepAugmentAugMax(AugMax):
-    """AugMax on the images of DeepAugment.
-
-    Args:
-        networks: as for ``DeepAugment``; the rest as for ``AugMax``.
-    """
-
-    networks: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._views = DeepAugmentViews(self.networks)
-
-    def locate(self, folders: Mapping[str, Path]) -> None:
-        """Learn where the networks lie."""
-        self._views.folders = folders
-
-    def loss(self, net: Network, batch: Batch) -> Step:
-        return super().loss(net, _with_images(batch, self._views(batch, batch.view())))
-
-
-@dataclass
-class DeepAugmentNoise2Net(Method):
-    """Noise2Net on half of a batch of DeepAugment's images.
+class _OnDeepAugment(Method):
+    """Puts DeepAugment's images (clean, EDSR or CAE, by lot) before another method's.
 
     Args:
         networks: as for ``DeepAugment``.
-        low, high: range of Noise2Net's epsilon.
     """
 
     networks: list[str] = field(default_factory=list)
-    low: float = 0.375
-    high: float = 0.75
 
     def __post_init__(self) -> None:
+        if parent := getattr(super(), "__post_init__", None):
+            parent()
         self._views = DeepAugmentViews(self.networks)
 
     def locate(self, folders: Mapping[str, Path]) -> None:
         """Learn where the networks lie."""
         self._views.folders = folders
+
+    def loss(self, net: Network, batch: Batch) -> Step:
+        return super().loss(net, _with_images(batch, self._views(batch, batch.view())))
+
+
+@dataclass
+class DeepAugmentAugMix(_OnDeepAugment, AugMix):
+    """AugMix on the images of DeepAugment; options of both."""
+
+
+@dataclass
+class DeepAugmentAugMax(_OnDeepAugment, AugMax):
+    """AugMax on the images of DeepAugment; options of both."""
+
+
+@dataclass
+class DeepAugmentNoise2Net(_OnDeepAugment):
+    """Noise2Net on half of a batch of DeepAugment's images.
+
+    Args:
+        low, high: range of Noise2Net's epsilon.
+    """
+
+    low: float = 0.375
+    high: float = 0.75
 
     def loss(self, net: Network, batch: Batch) -> Step:
         logits = net.raw(noised_half(net, batch, self._views(batch, batch.view()), self.low, self.high))
