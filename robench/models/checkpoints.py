@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,10 @@ State = dict[str, torch.Tensor]
 # Where common training codes keep the weights, and the averaged ones.
 _WEIGHTS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params")
 _AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema", "model_ema_state_dict", "teacher")
+# In one row with the others, by their names.
+_AVERAGED_PREFIXES = ("model_ema.", "ema_model.", "ema.", "averaged_model.")
+# What stands beside a network's weights in a Lightning module or an AveragedModel.
+_STRAYS = re.compile(r"n_averaged$|(\w*_)?(criterion|loss|losses|loss_fn|metric|metrics|accuracy)(_\w+)?\.")
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "ema_model.")
 
 
@@ -41,6 +46,9 @@ def read_state(path: Path, *, ema: bool = False) -> State:
 def strip_prefixes(state: Mapping[str, torch.Tensor]) -> State:
     """Take wrappers' prefixes off names, as long as all names have them."""
     found = dict(state)
+    plain = {name: tensor for name, tensor in found.items() if not _STRAYS.match(name)}
+    if len(plain) < len(found) and any(all(name.startswith(p) for name in plain) for p in _PREFIXES):
+        found = plain
     while found:
         prefix = next((p for p in _PREFIXES if all(name.startswith(p) for name in found)), None)
         if prefix is None:
@@ -96,7 +104,8 @@ def _read_safetensors(path: Path) -> State:
 
 def _read_torch(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_harmless()):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise RobenchError(
             f"{path} cannot be read without running code from it ({_first_line(error)}).",
@@ -110,12 +119,42 @@ def _read_torch(path: Path) -> Any:
         ) from error
 
 
+class _Options(dict[str, Any]):
+    """Stands in for the mappings of options that training codes pickle beside the weights."""
+
+
+def _harmless() -> list[Any]:
+    """Return classes of plain data that checkpoints hold beside tensors: options, best scores, paths."""
+    import argparse
+
+    import numpy as np
+
+    numbers = [getattr(np.dtypes, name) for name in ("Float64DType", "Float32DType", "Int64DType", "BoolDType")]
+    scalar = np.float64(0).__reduce__()[0]
+    lightning = ("lightning_fabric", "lightning.fabric", "pytorch_lightning")
+    return [
+        argparse.Namespace,
+        (scalar, "numpy.core.multiarray.scalar"),
+        (scalar, "numpy._core.multiarray.scalar"),
+        np.dtype,
+        *numbers,
+        *(
+            (_Options, f"{package}.utilities.{home}.AttributeDict")
+            for package in lightning
+            for home in ("data", "parsing")
+        ),
+    ]
+
+
 def _find_state(document: Any, path: Path, *, ema: bool) -> State:
-    keys = (*_AVERAGED, *_WEIGHTS) if ema else (*_WEIGHTS, *_AVERAGED)
+    if ema and (averaged := _find_averaged(document, depth=4)):
+        document = averaged
+    keys = (*_WEIGHTS, *_AVERAGED)
     for _ in range(3):  # wrappings within wrappings
         if isinstance(document, Mapping):
             if document and all(isinstance(value, torch.Tensor) for value in document.values()):
-                return {str(name): tensor for name, tensor in document.items()}
+                state = {str(name): tensor for name, tensor in document.items()}
+                return {n: t for n, t in state.items() if not n.startswith(_AVERAGED_PREFIXES)} or state
             inner = next((document[key] for key in keys if isinstance(document.get(key), Mapping)), None)
             if inner is not None:
                 document = inner
@@ -129,6 +168,21 @@ def _find_state(document: Any, path: Path, *, ema: bool) -> State:
         f"{path} holds no weights that robench finds (found: {found or 'nothing'}).",
         hint="Expected a state dict, or one under " + ", ".join(_WEIGHTS[:4]) + ".",
     )
+
+
+def _find_averaged(document: Any, depth: int) -> Mapping[str, Any] | None:
+    """Return the averaged weights somewhere in a checkpoint (Lightning keeps a callback's deep inside), or None."""
+    if not isinstance(document, Mapping) or depth == 0:
+        return None
+    inner = next((document[key] for key in _AVERAGED if isinstance(document.get(key), Mapping)), None)
+    if inner is not None:
+        return inner
+    for prefix in _AVERAGED_PREFIXES:
+        state = {n[len(prefix) :]: t for n, t in document.items() if isinstance(n, str) and n.startswith(prefix)}
+        if state:
+            return state
+    deeper = (_find_averaged(value, depth - 1) for value in document.values())
+    return next((found for found in deeper if found), None)
 
 
 def _first_line(error: Exception) -> str:

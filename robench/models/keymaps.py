@@ -58,6 +58,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
         (r"\.bn_expand\.", ".norm3."),
         (r"\.downsample\.", ".shortcut."),
         (r"^classifier\.", "head."),
+        *_DUAL,
     ),
     "allconv": ((r"^classifier\.", "head."),),
 }
