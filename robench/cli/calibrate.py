@@ -20,10 +20,15 @@ Fit a post-hoc calibration on held-out clean images of a run, and show its calib
 
 Without --fit-run the images of the cell --fit-on are split: the fit sees those of even index, and the figures of
 every cell are of the images of odd index, so that no image is on both sides. The run must have kept its logits.
+Every figure has its 95 % interval; before and after are resampled together.
 """
 
 FIGURES = ("error", "rms_calibration_error", "rms_calibration_error_all_bins", "ece", "mce_calibration",
-           "adaptive_ece", "overconfidence_gap", "brier", "brier_top_label", "nll")  # fmt: skip
+           "adaptive_ece", "debiased_ece", "sweep_ece", "classwise_ece", "overconfidence_gap", "brier",
+           "brier_top_label", "nll", "entropy", "aurc")  # fmt: skip
+SHIFTED = "mean under shift"
+# Resampling the class-wise error reads every logit once a resample; beyond this many reads it takes over ten minutes.
+_MOST_READS = 10**12
 
 
 def register(app: typer.Typer) -> None:
@@ -49,12 +54,17 @@ def calibrate(
 
     if method not in FITS:
         raise RobenchError(f"Unknown --method '{method}'.", hint="Choose temperature or vector.")
-    folder = RunFolder.open(run)
-    held_out = _fit_columns(RunFolder.open(fit_run) if fit_run else folder, fit_on, split=fit_run is None)
+    folder, fitted = RunFolder.open(run), _fit_folder(run, fit_run)
+    if fit_on not in (there := fitted.done()):
+        raise RobenchError(
+            f"{fitted.path} has no finished cell '{fit_on}' to fit on.", hint=f"It has: {', '.join(there) or 'none'}."
+        )
+    held_out = _columns(fitted, fit_on, None if fit_run else 0)
     scaling = FITS[method](held_out["logits"], held_out["target"])
-    cells = {name: _kept(folder, name, split=fit_run is None) for name in folder.done()}
-    before = _figures(cells, resamples, seed)
-    after = _figures({name: scaled_columns(columns, scaling) for name, columns in cells.items()}, resamples, seed)
+    cells = {name: _columns(folder, name, None if fit_run else 1) for name in folder.done()}
+    before = _figures(cells, fit_on, resamples, seed)
+    scaled = {name: scaled_columns(columns, scaling) for name, columns in cells.items()}
+    after = _figures(scaled, fit_on, resamples, seed)
     document = {
         "kind": "robench-calibration",
         "model": folder.record.info["model"]["name"],
@@ -77,60 +87,64 @@ def calibrate(
     return 0
 
 
-def _columns(folder: Any, cell: str) -> dict[str, Any]:
-    columns = folder.read(cell).columns()
+def _fit_folder(run: Path, fit_run: Path | None) -> Any:
+    """Return the folder to fit on: another one of the same model, or the run's own."""
+    from robench.predictions import RunFolder
+
+    own = RunFolder.open(run)
+    if fit_run is None:
+        return own
+    if fit_run.resolve() == run.resolve():
+        raise RobenchError(
+            "--fit-run is the run itself: its images would be on both sides.",
+            hint="Leave --fit-run away to split the run's images, or give a run on held-out images.",
+        )
+    other = RunFolder.open(fit_run)
+    models = [folder.record.info["model"] for folder in (own, other)]
+    if models[0]["hash"] != models[1]["hash"]:
+        raise RobenchError(
+            f"{fit_run} is a run of another model ({models[1]['name']}) than {run} ({models[0]['name']}).",
+            hint="A calibration holds for the model it was fitted on; evaluate this model on held-out images.",
+        )
+    return other
+
+
+def _columns(folder: Any, cell: str, parity: int | None) -> dict[str, Any]:
+    """Return a cell's columns, of images of even (0) or odd (1) index only where a parity is given."""
+    columns = dict(folder.read(cell).columns())
     if "logits" not in columns or "targets" in columns or "frame" in columns or (columns["target"] < 0).any():
         raise RobenchError(
             f"Cell '{cell}' of {folder.path} has no logits with one label an image.",
             hint="Evaluate into a new folder with `robench evaluate --logits yes` on a classification suite.",
         )
-    return dict(columns)
-
-
-def _part(columns: dict[str, Any], odd: int) -> dict[str, Any]:
-    rows = columns["index"] % 2 == odd
+    rows = slice(None) if parity is None else columns["index"] % 2 == parity
     return {name: column[rows] for name, column in columns.items()}
 
 
-def _fit_columns(folder: Any, cell: str, *, split: bool) -> dict[str, Any]:
-    columns = _columns(folder, cell)
-    return _part(columns, 0) if split else columns
-
-
-def _kept(folder: Any, cell: str, *, split: bool) -> dict[str, Any]:
-    columns = _columns(folder, cell)
-    return _part(columns, 1) if split else columns
-
-
-def _figures(cells: dict[str, dict[str, Any]], resamples: int, seed: int) -> dict[str, Any]:
-    """Return figures with intervals of the clean cell, of every shifted cell, and of their mean."""
+def _figures(cells: dict[str, dict[str, Any]], fit_on: str, resamples: int, seed: int) -> dict[str, Any]:
+    """Return figures with intervals of every cell, and of the mean over the shifted ones."""
     import numpy as np
 
-    from robench.metrics.statistics import bootstrap_cells, interval
+    from robench.metrics.statistics import bootstrap_cells
     from robench.metrics.table import METRICS
+    from robench.results.scoring import figure
 
     names = list(cells)
     values = {m: np.array([METRICS[m].compute(cells[name]) for name in names]) for m in FIGURES}
-    # Only means and binned errors are quick to resample; the others stand without an interval.
-    resampled = [m for m in FIGURES if m not in ("mce_calibration", "adaptive_ece")]
+    reads = resamples * sum(columns["logits"].size for columns in cells.values())
+    resampled = [m for m in FIGURES if m != "classwise_ece" or reads <= _MOST_READS]
     replicates = bootstrap_cells(list(cells.values()), resampled, resamples=resamples, seed=seed)
-    shifted = [i for i, name in enumerate(names) if name != "clean"]
-    groups = {name: [i] for i, name in enumerate(names)} | ({"mean under shift": shifted} if shifted else {})
+    shifted = [i for i, name in enumerate(names) if name not in ("clean", fit_on)]
+    groups = {name: [i] for i, name in enumerate(names)} | ({SHIFTED: shifted} if shifted else {})
 
-    def figure(metric: str, positions: list[int]) -> dict[str, float | None]:
-        found: dict[str, float | None] = {"value": _finite(values[metric][positions].mean())}
-        if metric in replicates and resamples:
-            low, high = interval(replicates[metric][:, positions].mean(axis=1))
-            found |= {"low": _finite(low), "high": _finite(high)}
-        return found
+    def of_group(metric: str, positions: list[int]) -> dict[str, Any]:
+        value = float(values[metric][positions].mean())
+        if metric not in replicates:
+            return {"value": value, "note": "no interval: too many logits to resample"}
+        found = figure(value, replicates[metric][:, positions].mean(axis=1)).model_dump()
+        return {key: value for key, value in found.items() if key == "value" or value is not None}
 
-    return {group: {m: figure(m, positions) for m in FIGURES} for group, positions in groups.items()}
-
-
-def _finite(value: Any) -> float | None:
-    import math
-
-    return float(value) if math.isfinite(value) else None
+    return {group: {m: of_group(m, positions) for m in FIGURES} for group, positions in groups.items()}
 
 
 def _print(document: dict[str, Any], path: Path) -> None:
@@ -138,27 +152,18 @@ def _print(document: dict[str, Any], path: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    found = document["temperature"]
-    title = f"{document['model']}: {document['method']} scaling" + (f", T = {found:.4f}" if found else "")
-    groups = [group for group in ("clean", "mean under shift") if group in document["before"]]
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
-    table.add_column("figure")
-    for group in groups or list(document["before"])[:1]:
-        table.add_column(f"{group}, before", justify="right")
-        table.add_column(f"{group}, after", justify="right")
-    for metric in FIGURES:
-        row = [
-            _show(document[side][group][metric], metric)
-            for group in groups or list(document["before"])[:1]
-            for side in ("before", "after")
-        ]
-        table.add_row(metric, *row)
-    Console().print(table)
-    print(path)
-
-
-def _show(figure: dict[str, Any], metric: str) -> str:
-    from robench.cli.common import show_figure
+    from robench.results.labels import label, show
     from robench.results.schema import Figure
 
-    return show_figure(Figure(**figure), metric)
+    found, console = document["temperature"], Console()
+    print(f"{document['model']}: {document['method']} scaling" + (f", T = {found:.4f}" if found else ""))
+    groups = [group for group in (document["fit"]["cell"], SHIFTED) if group in document["before"]]
+    for group in groups or list(document["before"])[:1]:
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+        for head in (group, "before", "after"):
+            table.add_column(head, justify="left" if head == group else "right", no_wrap=head != group)
+        for metric in FIGURES:
+            both = (Figure(**document[side][group][metric]) for side in ("before", "after"))
+            table.add_row(label(metric).axis, *(show(figure, metric, interval=True) for figure in both))
+        console.print(table)
+    print(path)

@@ -1,0 +1,141 @@
+"""``robench calibrate`` as a user types it, on a run of a reference model on corrupted digits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss
+
+from robench.cli.calibrate import FIGURES
+from robench.cli.main import main
+from robench.metrics.scores import softmax
+from robench.metrics.statistics import bootstrap_cells, centred_interval
+from robench.metrics.table import METRICS
+from robench.predictions import RunFolder
+
+MODEL = "reference:digits/standard"
+PART = ["--corruption", "contrast", "--severity", "1,5", "--device", "cpu", "--workers", "1", "--resamples", "0", "-q"]
+
+
+def evaluate(out: Path, *more: str, model: str = MODEL, suite: str = "digits-c") -> str:
+    assert main(["evaluate", "-m", model, "-s", suite, *PART, "-o", str(out), *more]) == 0
+    return str(out)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return evaluate(tmp_path_factory.mktemp("run") / "run", "--logits", "yes")
+
+
+@pytest.fixture(scope="module")
+def runs(run: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("runs")
+    return {
+        "run": run,
+        "other": evaluate(folder / "other", "--limit", "40", model="reference:digits/mixup"),
+        "nologits": evaluate(folder / "nologits", "--logits", "no", "--limit", "40"),
+        "part": evaluate(folder / "part", "--limit", "60"),
+        "empty": str(folder),
+    }
+
+
+def document(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    assert main(["calibrate", *arguments, "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_temperature_lowers_the_loss_on_images_it_was_not_fitted_on(
+    run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = document(capsys, run, "-o", str(tmp_path / "t.json"), "--resamples", "60")
+    assert found == json.loads((tmp_path / "t.json").read_text())
+    columns = RunFolder.open(run).read("clean").columns()
+    even, odd = columns["index"] % 2 == 0, columns["index"] % 2 == 1
+    assert found["fit"]["images"] == even.sum()
+    before, after = found["before"], found["after"]
+    for side, temperature in ((before, 1.0), (after, found["temperature"])):
+        p = softmax(columns["logits"][odd] / temperature)
+        assert side["clean"]["nll"]["value"] == pytest.approx(log_loss(columns["target"][odd], p), rel=1e-4)
+    assert after["clean"]["error"] == before["clean"]["error"]
+    assert list(before) == ["clean", "contrast/1", "contrast/5", "mean under shift"]
+    own = log_loss(columns["target"][even], softmax(columns["logits"][even]))
+    assert log_loss(columns["target"][even], softmax(columns["logits"][even] / found["temperature"])) < own
+
+
+def test_every_figure_has_the_interval_that_results_have(
+    run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = document(capsys, run, "-o", str(tmp_path / "t.json"), "--resamples", "60", "--seed", "4")
+    for side in ("before", "after"):
+        for group, figures in found[side].items():
+            assert list(figures) == list(FIGURES)
+            for name, figure in figures.items():
+                assert figure["low"] <= figure["value"] <= figure["high"], (side, group, name)
+    cells = {}
+    for name in ("clean", "contrast/1", "contrast/5"):
+        columns = RunFolder.open(run).read(name).columns()
+        cells[name] = {key: column[columns["index"] % 2 == 1] for key, column in columns.items()}
+    replicates = bootstrap_cells(list(cells.values()), FIGURES, resamples=60, seed=4)
+    for name in ("mce_calibration", "adaptive_ece", "ece", "error", "classwise_ece"):
+        value = METRICS[name].compute(cells["contrast/5"])
+        figure = found["before"]["contrast/5"][name]
+        expected = (value, *centred_interval(value, replicates[name][:, 2]))
+        assert (figure["value"], figure["low"], figure["high"]) == pytest.approx(expected)
+        both = float(np.mean([METRICS[name].compute(cells[cell]) for cell in ("contrast/1", "contrast/5")]))
+        figure = found["before"]["mean under shift"][name]
+        ends = centred_interval(both, replicates[name][:, 1:].mean(axis=1))
+        assert (figure["low"], figure["high"]) == pytest.approx(ends)
+
+
+def test_every_calibration_figure_of_the_list_is_shown() -> None:
+    of_confidence = {name for name, metric in METRICS.items() if "calibration" in name or name.endswith("ece")}
+    assert of_confidence <= set(FIGURES)
+
+
+def test_vector_scaling_and_a_run_to_fit_on(
+    runs: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [runs["run"], "--method", "vector", "--resamples", "0", "-o", str(tmp_path / "v.json")]
+    found = document(capsys, *command, "--fit-run", runs["part"])
+    assert found["fit"]["images"] == 60
+    assert found["temperature"] is None
+    assert (len(found["scale"]), len(found["bias"])) == (10, 10)
+    assert "low" not in found["before"]["clean"]["error"]
+    assert main(["calibrate", *command]) == 0
+    said = capsys.readouterr().out
+    assert "vector scaling" in said
+    assert "maximum calibration error" in said
+    assert "v.json" in said
+
+
+def test_without_a_path_the_document_lies_in_the_run(runs: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["calibrate", runs["part"], "--resamples", "20"]) == 0
+    assert json.loads((Path(runs["part"]) / "calibration-temperature.json").read_text())["method"] == "temperature"
+    assert "T = " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["{run}", "--method", "platt"], "temperature or vector"),
+        (["{run}", "--fit-on", "iid"], "It has: clean, contrast/1, contrast/5"),
+        (["{run}", "--fit-run", "{run}"], "both sides"),
+        (["{run}", "--fit-run", "{other}"], "another model"),
+        (["{run}", "--fit-run", "{empty}"], "not a run"),
+        (["{empty}"], "not a run"),
+        (["{nologits}"], "--logits yes"),
+        (["{run}", "--resamples", "-1"], "resamples"),
+    ],
+)
+def test_mistakes(
+    arguments: list[str], expected: str, runs: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["calibrate", *(part.format(**runs) for part in arguments)]) == 2
+    said = capsys.readouterr()
+    assert expected in said.err
+    assert "Traceback" not in said.err + said.out
