@@ -6,6 +6,7 @@ import hashlib
 import os
 import pickle
 import re
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,10 +120,6 @@ def _read_torch(path: Path) -> Any:
         ) from error
 
 
-class _Options(dict[str, Any]):
-    """Stands in for the mappings of options that training codes pickle beside the weights."""
-
-
 def _harmless() -> list[Any]:
     """Return classes of plain data that checkpoints hold beside tensors: options, best scores, paths."""
     import argparse
@@ -139,7 +136,7 @@ def _harmless() -> list[Any]:
         np.dtype,
         *numbers,
         *(
-            (_Options, f"{package}.utilities.{home}.AttributeDict")
+            (OrderedDict, f"{package}.utilities.{home}.AttributeDict")
             for package in lightning
             for home in ("data", "parsing")
         ),
