@@ -56,7 +56,11 @@ def liquid(noise: Map, sigma: float, threshold: float) -> Map:
 
 
 def water_mask(layer: Map) -> Map:
-    """Return how much of the water's colour is added, float32 (H, W) in [0, 1]: bright at the rims of drops."""
+    """Return how much of the water's colour is added, float32 (H, W) in [0, 1]: bright at the rims of drops.
+
+    Without a drop it is minus infinity, which makes the image black, since the original divides by zero there. That
+    happens late in sequences of small pictures, when the water has run off.
+    """
     grey = (layer * 255).astype(np.int64).astype(np.uint8)
     distance = cv2.distanceTransform(255 - cv2.Canny(grey, 50, 150), cv2.DIST_L2, 5)
     _, distance = cv2.threshold(distance, 20, 20, cv2.THRESH_TRUNC)
@@ -64,8 +68,7 @@ def water_mask(layer: Map) -> Map:
     rim = cv2.blur(cv2.filter2D(rim, cv2.CV_8U, _EMBOSS), (3, 3)).astype(np.float32)
     mask = grey * rim
     largest = mask.max()
-    # Without a drop the original divides by zero and gives a black image; here it stays as it was.
-    return mask / largest if largest > 0 else mask
+    return mask / largest if largest > 0 else np.full_like(mask, -np.inf)
 
 
 def mud_mask(layer: Map, threshold: float, sigma: float) -> Map:

@@ -101,6 +101,14 @@ def test_the_middle_frame_is_the_picture(name: str) -> None:
     assert int((frames(images, name)[15].int() - images.int()).abs().max()) <= 1
 
 
+def test_spatter_turns_black_when_the_water_has_run_off() -> None:
+    """The published loop divides by the largest value of an empty layer."""
+    clips = perturb(photographs(64, 32), "spatter", index=torch.arange(64))
+    black = torch.stack([frame.flatten(1).amax(1) == 0 for frame in clips])
+    assert not black[0].any()
+    assert 0.05 < black[-1].float().mean() < 0.5
+
+
 def test_the_published_lists() -> None:
     assert len(PERTURBATIONS) == len(CIFAR_P) == 10
     assert set(CIFAR_P) ^ set(PERTURBATIONS) == {"snow", "spatter"}
