@@ -10,6 +10,7 @@ measured again, so a run can be cut, resumed and split over processes by --only.
 * pixels: corruptions without chance, mean and largest difference in grey levels, at 32, 64, 224 and 299 pixels;
 * statistics: corruptions with chance at 32 and 224, relative difference of the mean, the variance within a picture
   and the power in rings of spatial frequency, with 95 % intervals over images;
+* sequences: the frames of CIFAR-10-P, mean and largest difference in grey levels, both sides with the same draws;
 * errors (with --checkpoint): a ResNet-20's error on our images less its error on theirs, paired by image; with
   --draws, the mean over so many drawings of what is random.
 
@@ -28,10 +29,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import original
+import original_sequences
 import torch
 from fidelity_page import page
 
-from robench.corruptions import ALL, corrupt
+from robench.corruptions import ALL, corrupt, perturb
+from robench.corruptions.random import Stream
 from robench.corruptions.severities import SEVERITIES
 from robench.models import load_model
 
@@ -42,6 +45,7 @@ OWN_FROST = "frost, own textures"
 DRAWS = {"glass_blur": 1, "frost": 24, "fog": 24}  # others: USUAL_DRAWS; the original's glass blur is too slow for more
 USUAL_DRAWS = 6
 DRAWN_AT = (32, 224)
+SEQUENCES = 256
 RINGS = 8
 Z = 1.959964
 Bytes = original.Bytes
@@ -189,6 +193,21 @@ def comparisons(args: argparse.Namespace, names: list[str], done: set[tuple[str,
                 yield {**key, "images": len(pictures), **found}
 
 
+def sequence_figures(args: argparse.Namespace, done: set[tuple[str, ...]]) -> Iterator[dict[str, Any]]:
+    """Yield the figures of perturbation sequences that are not there yet."""
+    pictures = original.cifar(args.cifar, SEQUENCES)[0]
+    batch, index = torch.from_numpy(pictures).permute(0, 3, 1, 2), torch.arange(SEQUENCES)
+    for name, theirs in original_sequences.load(args.original).items():
+        if ("sequences", name, "32", "") in done:
+            continue
+        perturbation = name.split(",")[0]
+        normals = Stream(0, "perturb", perturbation, 1, 0, index=index).normal(0, (32, 32)).numpy()
+        expected = np.stack([theirs(*both) for both in zip(pictures, normals, strict=True)], axis=1)
+        found = [frame.permute(0, 2, 3, 1).numpy() for frame in perturb(batch, perturbation, index=index)]
+        figures = pixels(np.stack(found), expected)
+        yield {"part": "sequences", "name": name, "size": 32, "images": SEQUENCES, "frames": len(found), **figures}
+
+
 def error_figures(args: argparse.Namespace, names: list[str], done: set[tuple[str, ...]]) -> Iterator[dict[str, Any]]:
     """Yield the error figures that are not there yet."""
     sides = Sides(original.load(args.original, 32, args.frost), args.frost)
@@ -228,6 +247,8 @@ def main() -> None:
     lines = [json.loads(line) for line in args.figures.read_text().splitlines()] if args.figures.exists() else []
     done: set[tuple[str, ...]] = {(x["part"], x["name"], str(x["size"]), str(x.get("severity", ""))) for x in lines}
     parts = [comparisons(args, args.only, done)]
+    if args.cifar:
+        parts.append(sequence_figures(args, done))
     if args.checkpoint:
         parts.append(error_figures(args, args.only, done))
     stamp = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": original.machine()}
