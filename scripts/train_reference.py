@@ -55,6 +55,7 @@ class Reference:
 
 
 WRN = "architecture=wrn-40-2"
+ONCE = ("options.once=true",)  # every image's two pictures are made before the first step, as published
 NETWORKS = (Reference("edsr", "edsr-cifar10"), Reference("cae", "cae-cifar10"))
 MODELS = (
     Reference("standard", "standard-cifar10-wrn40-2"),
@@ -71,8 +72,8 @@ MODELS = (
     Reference("autolabel-mixup", "autolabel-mixup-cifar10-wrn28-10", (WRN,)),
     Reference("weak-augment", "weak-augment-cifar10-wrn28-2", branches=("bn=auxiliary", "bn=mean")),
     Reference("adversarial", "adversarial-cifar10-wrn40-2"),
-    Reference("deepaugment", "deepaugment-cifar10-wrn40-2", networks=True),
-    Reference("deepaugment-augmix", "deepaugment-augmix-cifar10-wrn40-2", networks=True),
+    Reference("deepaugment", "deepaugment-cifar10-wrn40-2", ONCE, networks=True),
+    Reference("deepaugment-augmix", "deepaugment-augmix-cifar10-wrn40-2", ONCE, networks=True),
 )
 
 

@@ -26,22 +26,27 @@ class _OnDeepAugment(Method):
     """Puts DeepAugment's images (clean, EDSR or CAE, by lot) before another method's.
 
     Args:
-        networks: as for ``DeepAugment``.
+        networks, once: as for ``DeepAugment``.
     """
 
     networks: list[str] = field(default_factory=list)
+    once: bool = False
 
     def __post_init__(self) -> None:
         if parent := getattr(super(), "__post_init__", None):
             parent()
-        self._views = DeepAugmentViews(self.networks)
+        self._views = DeepAugmentViews(self.networks, self.once)
 
     def locate(self, folders: Mapping[str, Path]) -> None:
         """Learn where the networks lie."""
         self._views.folders = folders
 
+    def begin(self, images: torch.Tensor | None, seed: int) -> None:
+        """Make the sets where they are made once."""
+        self._views.begin(images, seed)
+
     def loss(self, net: Network, batch: Batch) -> Step:
-        return super().loss(net, _with_images(batch, self._views(batch, batch.view())))
+        return super().loss(net, _with_images(batch, self._views.view(batch)))
 
 
 @dataclass
@@ -66,5 +71,5 @@ class DeepAugmentNoise2Net(_OnDeepAugment):
     high: float = 0.75
 
     def loss(self, net: Network, batch: Batch) -> Step:
-        logits = net.raw(noised_half(net, batch, self._views(batch, batch.view()), self.low, self.high))
+        logits = net.raw(noised_half(net, batch, self._views.view(batch), self.low, self.high))
         return Step(cross_entropy(logits, batch.labels), logits, batch.labels)

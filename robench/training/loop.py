@@ -19,6 +19,7 @@ from robench.training.log import Log, Progress
 from robench.training.method import Batch, Method, Network, create
 from robench.training.recipe import Recipe
 from robench.training.setup import Material, build_module, prepare
+from robench.training.source import DeviceSource
 
 _CHECK_EVERY = 20
 """Steps between looks at the loss: every look waits for the device."""
@@ -116,6 +117,8 @@ class Trainer:
 
     def run(self, after_step: Callable[[int], None] | None = None) -> None:
         """Train from where the run stands to its end."""
+        source = self.material.source
+        self.method.begin(source.images if isinstance(source, DeviceSource) else None, self.recipe.seed)
         total = self.recipe.epochs * self.steps_per_epoch
         begun = time.monotonic()
         earlier = self.seconds

@@ -168,6 +168,9 @@ class Method:
     def locate(self, folders: Mapping[str, Path]) -> None:
         """Learn where the models lie that the options mention by their recipe's name (DeepAugment's networks)."""
 
+    def begin(self, images: torch.Tensor | None, seed: int) -> None:
+        """See all training images before the first step, uint8 (N, 3, H, W) by number; None: not in memory."""
+
     def loss(self, net: Network, batch: Batch) -> Step:
         """Return the loss of one batch. The module is in training mode."""
         raise NotImplementedError

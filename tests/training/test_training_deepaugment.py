@@ -143,20 +143,46 @@ def test_distorter_renews_from_the_trained_weights(tmp_path: Path) -> None:
         load_network(tmp_path / "nothing")
 
 
-def test_views_take_clean_and_distorted_images_by_lot(tmp_path: Path, batch: Batch) -> None:
+def _folders(tmp_path: Path) -> dict[str, Path]:
     for name, network in (("edsr", _edsr()), ("cae", _cae())):
         (tmp_path / name).mkdir()
         save_file(network.state_dict(), tmp_path / name / "weights.safetensors")
-    views = DeepAugmentViews(["edsr-digits", "cae-digits"])
-    views.folders = {"edsr-digits": tmp_path / "edsr", "cae-digits": tmp_path / "cae"}
-    same, total = 0, 0
+    return {"edsr-digits": tmp_path / "edsr", "cae-digits": tmp_path / "cae"}
+
+
+def _plain(batch: Batch, epoch: int = 0) -> Batch:
+    data = batch.data.model_copy(update={"flip": False, "pad": 0})
+    return replace(batch, epoch=epoch, data=data)
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_views_take_clean_and_distorted_images_by_lot(tmp_path: Path, batch: Batch, once: bool) -> None:
+    views = DeepAugmentViews(["edsr-digits", "cae-digits"], once, _folders(tmp_path))
+    views.begin(batch.images, seed=1)
+    same, kinds = 0, []
     for epoch in range(5):
-        later = replace(batch, epoch=epoch)
-        found = views(later, later.images)
-        same += int((found == later.images).flatten(1).all(dim=1).sum())
-        total += len(found)
-    assert 0.2 < same / total < 0.5
-    assert torch.equal(views(batch, batch.images), views(batch, batch.images))
+        later = _plain(batch, epoch)
+        kinds.append(views.view(later))
+        same += int((kinds[-1] == later.images).flatten(1).all(dim=1).sum())
+    assert 0.2 < same / (5 * len(batch.images)) < 0.5
+    assert torch.equal(views.view(batch), views.view(batch))
+    # An image is itself or one of its two pictures where these are made once, and always another otherwise.
+    most = max(len({kind[n].numpy().tobytes() for kind in kinds}) for n in range(len(batch.images)))
+    assert most <= 3 if once else most > 3
+
+
+def test_pictures_made_once_belong_to_their_images(tmp_path: Path, batch: Batch) -> None:
+    views = DeepAugmentViews(["edsr-digits", "cae-digits"], True, _folders(tmp_path))
+    views.begin(batch.images, seed=1)
+    whole = views.view(_plain(batch))
+    part = torch.tensor([31, 4, 17])
+    few = replace(_plain(batch), images=batch.images[part], labels=batch.labels[part], index=batch.index[part])
+    assert torch.equal(views.view(few), whole[part])
+    again = DeepAugmentViews(["edsr-digits", "cae-digits"], True, views.folders)
+    again.begin(batch.images, seed=1)
+    assert torch.equal(again.view(_plain(batch)), whole)
+    with pytest.raises(RobenchError, match="in memory"):
+        again.begin(None, seed=1)
 
 
 def test_written_set_is_class_folders(tmp_path: Path, batch: Batch) -> None:
