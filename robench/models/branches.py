@@ -37,8 +37,8 @@ class Branch:
 
     @property
     def label(self) -> str:
-        """What stands after the model's name."""
-        return f"bn={self.bn}" + (f"&lambda={self.share:g}" if self.bn == "mean" and self.share != 0.5 else "")
+        """What stands after the model's name; it can be part of a file's."""
+        return f"bn-{self.bn}" + (f"-{self.share:g}" if self.bn == "mean" and self.share != 0.5 else "")
 
 
 def split(spec: str) -> tuple[str, Branch | None]:
@@ -116,5 +116,5 @@ def predict_by(model: Model, branch: Branch) -> Model:
     else:
         module = only(model.module, bn)
     digest = hashlib.sha256(f"{model.hash}?{bn}:{branch.share if bn == 'mean' else ''}".encode()).hexdigest()
-    card = model.card | {"branch": branch.label}
-    return replace(model, name=f"{model.name}?{branch.label}", module=module, hash=digest, card=card)
+    card = model.card | {"bn": bn} | ({"lambda": branch.share} if bn == "mean" else {})
+    return replace(model, name=f"{model.name}-{branch.label}", module=module, hash=digest, card=card)

@@ -27,7 +27,7 @@ def round_weights(module: nn.Module, kind: str) -> dict[str, torch.Tensor]:
                 value.copy_(saved)
             else:
                 saved = value
-            rounded[name] = saved.cpu().contiguous()
+            rounded[name] = saved.cpu().contiguous().clone()  # the file format knows no shared memory
     return rounded
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from robench.errors import RobenchError
-from robench.models.architectures import DualBatchNorm, DuBIN
+from robench.models.architectures.norms import DuBIN, plain_norm
 
 
 def build(name: str, num_classes: int, norm: str) -> nn.Module:
@@ -17,7 +17,7 @@ def build(name: str, num_classes: int, norm: str) -> nn.Module:
     Args:
         name: a torchvision model with BatchNorm, such as ``resnet50``.
         num_classes: K.
-        norm: ``bn``, ``dubn``, ``dubin`` or ``splitbn``.
+        norm: ``bn``, ``dubn``, ``dubin``, ``splitbn`` or ``splitbn-shared``.
 
     Raises:
         RobenchError: torchvision has no such model, or it has no stages for DuBIN.
@@ -39,6 +39,6 @@ def build(name: str, num_classes: int, norm: str) -> nn.Module:
         if isinstance(part, nn.BatchNorm2d):
             parent, _, leaf = path.rpartition(".")
             instance = norm == "dubin" and leaf == "bn1" and path.startswith(("layer1.", "layer2.", "layer3."))
-            fresh = DuBIN(part.num_features) if instance else DualBatchNorm(part.num_features)
+            fresh = DuBIN(part.num_features) if instance else plain_norm(norm)(part.num_features)
             setattr(module.get_submodule(parent), leaf, fresh)
     return module

@@ -138,7 +138,7 @@ class Step:
 class Method:
     """One way of training. Subclasses are dataclasses: their fields are the recipe's ``options``."""
 
-    NORMS: ClassVar[tuple[str, ...]] = ("bn", "dubn", "dubin", "splitbn")
+    NORMS: ClassVar[tuple[str, ...]] = ("bn", "dubn", "dubin", "splitbn", "splitbn-shared")
     """Normalisations this method can train."""
     TEST_ROUTE: ClassVar[str | None] = None
     """Route through dual normalisation with which the finished model is tested."""

@@ -74,7 +74,7 @@ class Recipe(_Part):
     options: dict[str, Any] = Field(default_factory=dict)
     """The method's own settings; unknown ones are refused."""
     architecture: str
-    norm: Literal["bn", "dubn", "dubin", "splitbn"] = "bn"
+    norm: Literal["bn", "dubn", "dubin", "splitbn", "splitbn-shared"] = "bn"
     num_classes: int
     data: DataPart
     optimiser: OptimiserPart = Field(default_factory=OptimiserPart)

@@ -58,7 +58,7 @@ class MovingAverage:
         """Move towards the module's present weights."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        averaged = {name for name, _ in module.named_parameters()}
+        averaged = {name for name, _ in module.named_parameters(remove_duplicate=False)}
         for name, value in module.state_dict().items():
             if name in averaged:
                 self.values[name].lerp_(value, 1.0 - decay)

@@ -26,6 +26,8 @@ _NOISE = 0
 class WeakAugment(Method):
     """Weak views through the main, strong views through the auxiliary normalisation.
 
+    The norm ``splitbn`` gives each its own affine parameters (the paper's), ``splitbn-shared`` both the same.
+
     Args:
         weak: ``cutout`` (the paper's), ``flip-crop``, ``augmix``, ``gaussian``, ``randaugment``.
         strong: ``randaugment`` (the paper's) or any other of these.
@@ -34,7 +36,7 @@ class WeakAugment(Method):
         std: of the Gaussian noise.
     """
 
-    NORMS: ClassVar[tuple[str, ...]] = ("splitbn", "dubn", "bn")
+    NORMS: ClassVar[tuple[str, ...]] = ("splitbn", "splitbn-shared", "dubn", "bn")
     TEST_ROUTE: ClassVar[str | None] = "main"
 
     weak: str = "cutout"

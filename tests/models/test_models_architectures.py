@@ -34,7 +34,7 @@ def test_parameters_are_as_published(name: str) -> None:
     assert sum(parameter.numel() for parameter in network.parameters()) == COUNTS[name]
 
 
-@pytest.mark.parametrize("norm", ["bn", "dubn", "dubin", "splitbn"])
+@pytest.mark.parametrize("norm", ["bn", "dubn", "dubin", "splitbn", "splitbn-shared"])
 @pytest.mark.parametrize("name", ["wrn-10-1", "resnet-20", "resnet-18", "resnext-29", "densenet-40-12", "allconv"])
 def test_every_architecture_takes_every_normalisation(name: str, norm: str) -> None:
     torch.manual_seed(0)

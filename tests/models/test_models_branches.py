@@ -56,10 +56,11 @@ def test_each_branch_has_a_name_and_a_hash_of_its_own() -> None:
     models = [load_model(SPEC + part) for part in ("", "?bn=auxiliary", "?bn=mean", "?bn=mean&lambda=0.3")]
     assert len({model.hash for model in models}) == 4
     assert [model.name for model in models] == [
-        "weak-augment", "weak-augment?bn=auxiliary", "weak-augment?bn=mean", "weak-augment?bn=mean&lambda=0.3",
+        "weak-augment", "weak-augment-bn-auxiliary", "weak-augment-bn-mean", "weak-augment-bn-mean-0.3",
     ]  # fmt: skip
     assert load_model(SPEC + "?bn=mean&lambda=0.5").hash == models[2].hash
-    assert models[1].card["branch"] == "bn=auxiliary"
+    assert models[1].card["bn"] == "auxiliary"
+    assert (models[3].card["bn"], models[3].card["lambda"]) == ("mean", 0.3)
 
 
 def test_branches_of_a_file_of_weights(tmp_path: Path, images: torch.Tensor) -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from scipy import stats
 
 from robench.corruptions.random import Stream
 from robench.errors import RobenchError
+from robench.models.architectures import DualBatchNorm
 from robench.training import augment, sampling
 from robench.training.adversarial import random_start
 from robench.training.attacks import pgd
@@ -350,6 +353,33 @@ def test_main_and_auxiliary_statistics_stay_apart(batch: Batch, make_network: Ma
     each = [blended_probabilities(net, batch.images, share) for share in (0.0, 1.0)]
     torch.testing.assert_close(blended, (each[0] + each[1]) / 2)
     assert not torch.allclose(each[0], each[1])
+
+
+def test_shared_affine_parameters_stay_one_while_statistics_part(
+    batch: Batch, make_network: Make, tmp_path: Path
+) -> None:
+    from robench.training.artefacts import round_weights
+    from robench.training.schedule import MovingAverage
+
+    net = make_network("splitbn-shared")
+    optimiser = torch.optim.SGD(net.module.parameters(), lr=0.1)
+    average = MovingAverage(net.module, 0.9)
+    for _ in range(3):
+        optimiser.zero_grad()
+        WeakAugment(cutout=8, count=3, magnitude=9).loss(net, batch).loss.backward()
+        optimiser.step()
+        average.update(net.module)
+    dual = [part for part in net.module.modules() if isinstance(part, DualBatchNorm)]
+    assert dual
+    for part in dual:
+        assert part.main.weight is part.auxiliary.weight
+        assert not torch.equal(part.main.running_mean, part.auxiliary.running_mean)
+    apart = [part for part in make_network("splitbn").module.modules() if isinstance(part, DualBatchNorm)]
+    assert all(part.main.weight is not part.auxiliary.weight for part in apart)
+    for values in (round_weights(net.module, "float32"), average.values):
+        for name in [name for name in values if name.endswith("main.weight")]:
+            assert torch.equal(values[name], values[name.replace("main", "auxiliary")])
+    save_file(round_weights(net.module, "float32"), tmp_path / "weights.safetensors")
 
 
 # Patches, mixing, policies

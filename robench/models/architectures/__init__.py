@@ -44,7 +44,7 @@ def build(name: str, num_classes: int, norm: str = "bn") -> nn.Module:
         name: one of :func:`names`, or another depth and width of a family (``wrn-16-4``).
         num_classes: K.
         norm: ``bn``, ``dubn`` (dual BatchNorm), ``dubin`` (with InstanceNorm halves in all stages but the last) or
-            ``splitbn`` (the same layers as ``dubn``).
+            ``splitbn`` (the same layers as ``dubn``; ``splitbn-shared``: with one set of affine parameters).
 
     Raises:
         RobenchError: an unknown name or normalisation.

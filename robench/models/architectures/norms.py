@@ -4,25 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import nn
 
 from robench.errors import RobenchError
 
-NORMS = ("bn", "dubn", "dubin", "splitbn")
+NORMS = ("bn", "dubn", "dubin", "splitbn", "splitbn-shared")
 ROUTES = ("main", "auxiliary")
 
 Norm = Callable[[int], nn.Module]
 
 
 class DualBatchNorm(nn.Module):
-    """Two BatchNorms, statistics and affine parameters apart; ``route`` says which one is in use."""
+    """Two BatchNorms, statistics apart; ``route`` says which one is in use.
 
-    def __init__(self, channels: int) -> None:
+    Args:
+        channels: of the input.
+        shared: one set of affine parameters for both, instead of each its own.
+    """
+
+    def __init__(self, channels: int, *, shared: bool = False) -> None:
         super().__init__()
         self.main = nn.BatchNorm2d(channels)
         self.auxiliary = nn.BatchNorm2d(channels)
+        if shared:
+            self.auxiliary.weight, self.auxiliary.bias = self.main.weight, self.main.bias
         self.route = "main"
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -70,6 +78,8 @@ def plain_norm(norm: str) -> Norm:
     """
     if norm not in NORMS:
         raise RobenchError(f"Unknown normalisation '{norm}'.", hint="Known: " + ", ".join(NORMS) + ".")
+    if norm == "splitbn-shared":
+        return partial(DualBatchNorm, shared=True)
     return nn.BatchNorm2d if norm == "bn" else DualBatchNorm
 
 
