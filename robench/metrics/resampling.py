@@ -57,7 +57,7 @@ def replicates(cell: Columns, metrics: Sequence[str], draws: Draws) -> dict[str,
     for family, members in _FAMILIES:
         wanted = [name for name in metrics if name in members]
         if wanted:
-            found |= {name: values for name, values in family(cell, rows, draws).items() if name in wanted}
+            found |= {name: values for name, values in family(cell, rows, draws, wanted).items() if name in wanted}
     for name in metrics:
         if name not in found:
             found[name] = _repeated(METRICS[name].compute, cell, rows, draws)
@@ -89,23 +89,27 @@ def _means(names: Sequence[str], cell: Columns, rows: Rows, draws: Draws) -> dic
         return {name: sums[:, i] / sums[:, -1] for i, name in enumerate(names)}
 
 
-def _equal_width(cell: Columns, rows: Rows, draws: Draws) -> dict[str, Array]:
-    """Return ECE and maximum calibration error: sums over bins are linear in the weights."""
+def _equal_width(cell: Columns, rows: Rows, draws: Draws, wanted: Sequence[str]) -> dict[str, Array]:
+    """Return ECE, and maximum calibration error where wanted: sums over bins are linear in the weights."""
+    largest = "mce_calibration" in wanted
     inside = (np.arange(len(rows)), bin_index(np.asarray(cell["confidence"], np.float64), _BINS))
-    values = np.zeros((len(rows), 2 * _BINS))
+    values = np.zeros((len(rows), 2 * _BINS if largest else _BINS + 1))
     values[inside] = _gap(cell)
-    values[inside[0], inside[1] + _BINS] = 1.0
+    if largest:
+        values[inside[0], inside[1] + _BINS] = 1.0
+    else:
+        values[:, _BINS] = 1.0
     sums = draws.sums(values, rows)
     gaps, counts = np.abs(sums[:, :_BINS]), sums[:, _BINS:]
     with np.errstate(invalid="ignore", divide="ignore"):
-        largest = np.where(counts > 0, gaps / counts, -1.0).max(axis=1)
-        return {
-            "ece": gaps.sum(axis=1) / counts.sum(axis=1),
-            "mce_calibration": np.where(largest < 0, np.nan, largest),
-        }
+        found = {"ece": gaps.sum(axis=1) / counts.sum(axis=1)}
+        if largest:
+            highest = np.where(counts > 0, gaps / counts, -1.0).max(axis=1)
+            found["mce_calibration"] = np.where(highest < 0, np.nan, highest)
+    return found
 
 
-def _adaptive_rms(cell: Columns, rows: Rows, draws: Draws) -> dict[str, Array]:
+def _adaptive_rms(cell: Columns, rows: Rows, draws: Draws, _: Sequence[str]) -> dict[str, Array]:
     from robench.metrics._kernels import adaptive_rms
 
     order = np.argsort(np.asarray(cell["confidence"], np.float64), kind="stable")
@@ -113,17 +117,17 @@ def _adaptive_rms(cell: Columns, rows: Rows, draws: Draws) -> dict[str, Array]:
     return {name: errors[:, i] for i, name in enumerate(_RMS)}
 
 
-def _equal_count(cell: Columns, rows: Rows, draws: Draws) -> dict[str, Array]:
+def _equal_count(cell: Columns, rows: Rows, draws: Draws, wanted: Sequence[str]) -> dict[str, Array]:
     from robench.metrics._resampling_kernels import equal_count_errors
 
     confidence = np.asarray(cell["confidence"], np.float64)
     order = np.argsort(confidence, kind="stable")
     hit = correct(cell)[order].astype(np.float64)
-    errors = equal_count_errors(draws.weights, rows[order], confidence[order], hit, _BINS, True)
+    errors = equal_count_errors(draws.weights, rows[order], confidence[order], hit, _BINS, "sweep_ece" in wanted)
     return {name: errors[:, i] for i, name in enumerate(_EQUAL_COUNT)}
 
 
-def _risk_coverage(cell: Columns, rows: Rows, draws: Draws) -> dict[str, Array]:
+def _risk_coverage(cell: Columns, rows: Rows, draws: Draws, _: Sequence[str]) -> dict[str, Array]:
     from robench.metrics._resampling_kernels import risk_coverage_areas
 
     confidence = np.asarray(cell["confidence"], np.float64)
@@ -133,14 +137,14 @@ def _risk_coverage(cell: Columns, rows: Rows, draws: Draws) -> dict[str, Array]:
     return {"aurc": areas, "aurra": 1.0 - areas}
 
 
-def _soft_f1(cell: Columns, rows: Rows, draws: Draws) -> dict[str, Array]:
+def _soft_f1(cell: Columns, rows: Rows, draws: Draws, _: Sequence[str]) -> dict[str, Array]:
     unsure, wrong = 1.0 - np.asarray(cell["confidence"], np.float64), 1.0 - correct(cell)
     both, either = draws.sums(np.column_stack([unsure * wrong, unsure + wrong]), rows).T
     with np.errstate(invalid="ignore", divide="ignore"):
         return {"soft_f1": np.where(either > 0, 2.0 * both / either, np.nan)}
 
 
-def _classwise(cell: Columns, rows: Rows, draws: Draws) -> dict[str, Array]:
+def _classwise(cell: Columns, rows: Rows, draws: Draws, _: Sequence[str]) -> dict[str, Array]:
     from robench.metrics._resampling_kernels import classwise_errors
 
     p = softmax(cell["logits"])
@@ -149,7 +153,7 @@ def _classwise(cell: Columns, rows: Rows, draws: Draws) -> dict[str, Array]:
     return {"classwise_ece": classwise_errors(draws.weights, rows, gap, index, _BINS)}
 
 
-def _mean_precision(cell: Columns, rows: Rows, draws: Draws) -> dict[str, Array]:
+def _mean_precision(cell: Columns, rows: Rows, draws: Draws, _: Sequence[str]) -> dict[str, Array]:
     from robench.metrics._resampling_kernels import weighted_mean_precisions
 
     score = np.asarray(cell["logits"], np.float64).T
@@ -164,7 +168,8 @@ def _last_of_tie(ordered: Array) -> npt.NDArray[np.bool_]:
     return np.concatenate([np.diff(ordered, axis=-1) != 0, np.ones((*ordered.shape[:-1], 1), bool)], axis=-1)
 
 
-_FAMILIES: tuple[tuple[Callable[[Columns, Rows, Draws], dict[str, Array]], tuple[str, ...]], ...] = (
+_Family = Callable[[Columns, Rows, Draws, Sequence[str]], dict[str, Array]]
+_FAMILIES: tuple[tuple[_Family, tuple[str, ...]], ...] = (
     (_equal_width, ("ece", "mce_calibration")),
     (_adaptive_rms, _RMS),
     (_equal_count, _EQUAL_COUNT),
