@@ -1,11 +1,15 @@
 """What the engine costs over the bare forward pass, beside RobustBench's and timm's own loops.
 
-    python benchmarks/evaluation.py [--robustbench CHECKOUT] [--photos FOLDER] [--rounds 5] [--threads 2]
+    python benchmarks/evaluation.py [--parts free,wrn-40-2,resnet-18,resnet-50,start] [--robustbench CHECKOUT]
+                                    [--photos FOLDER] [--rounds 5] [--threads 2]
 
 CHECKOUT holds RobustBench/robustbench; packages that it imports and that are not installed get stand-ins, since its
-loading and accuracy functions need none of them. FOLDER holds JPEGs in class folders. Without either its rows are
-left out. Candidates take turns, in an order that rotates; times are medians, and a ratio is the median over rounds of
-the ratio within a round. A ratio above 1 means slower than the first line of its group.
+loading and accuracy functions need none of them. Without it, its rows are measured with a loop of the same steps
+(load the whole file, cut out the severity, transpose, divide by 255, batches in order), named "as RobustBench".
+FOLDER holds JPEGs in class folders; without it, JPEGs of about that size are made up (smooth noise, 500 x 375).
+Candidates take turns, in an order that rotates; times are medians, and a ratio is the median over rounds of the ratio
+within a round. A ratio above 1 means slower than the first line of its group. Rows of --fold count tracing and
+folding, which a run does once, however long it is.
 """
 
 from __future__ import annotations
@@ -29,20 +33,25 @@ from unittest.mock import MagicMock
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
+from torchvision import models
 
 from robench.corruptions.severities import BENCHMARK
 from robench.data.base import Geometry
 from robench.evaluation import EvaluationOptions, evaluate_suite
+from robench.evaluation.progress import QuietProgress
 from robench.models import architectures
 from robench.models.base import Model, Preprocessing
+from robench.models.folding import fold_module
 from robench.models.presets import PRESETS
 from robench.suites import open_suite
 from robench.suites.base import OpenOptions, OpenSuite
 
 PER_SEVERITY = 10_000
-CIFAR_IMAGES, CIFAR_BATCH = 128, 64
-PHOTOS, PHOTO_BATCH = 48, 16
+CIFAR_IMAGES, CIFAR_BATCH = 256, 64
+PHOTOS, PHOTO_BATCH = {"resnet-18": 64, "resnet-50": 48}, 16
+PARTS = ("free", "wrn-40-2", "resnet-18", "resnet-50", "start")
 OPTIONS = OpenOptions(conditions=("fog",))
 LAST, FIRST = torch.channels_last, torch.contiguous_format
 Candidates = dict[str, Callable[[], Any]]
@@ -77,6 +86,13 @@ class Free(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits that owe nothing to the images."""
         return self.logits[: len(x)]
+
+
+class Silent(QuietProgress):
+    """Says nothing at all."""
+
+    def say(self, text: str) -> None:
+        """Say nothing."""
 
 
 class Normalised(nn.Module):
@@ -132,16 +148,18 @@ def bare(network: nn.Module, x: torch.Tensor, batch: int, layout: torch.memory_f
     return run
 
 
-def engine(network: nn.Module, suite: OpenSuite, batch: int | None, preset: str, folder: Path) -> Callable[[], None]:
+def engine(
+    network: nn.Module, suite: OpenSuite, batch: int | None, preset: str, folder: Path, *, fold: bool = False
+) -> Callable[[], None]:
     """Return an evaluation of all cells into a folder of its own, as ``robench evaluate`` runs it."""
     mean, std = PRESETS[preset]
     classes = suite.suite.num_classes
     model = Model("benchmark", copy.deepcopy(network), classes, Preprocessing(mean=mean, std=std), hash="benchmark")
-    options = EvaluationOptions(device="cpu", batch_size=batch)
+    options = EvaluationOptions(device="cpu", batch_size=batch, fold=fold)
 
     def run() -> None:
         # Into a new folder each time, which goes with the scratch folder: removing it is no part of an evaluation.
-        evaluate_suite(model, suite, Path(tempfile.mkdtemp(dir=folder)) / "run", options)
+        evaluate_suite(model, suite, Path(tempfile.mkdtemp(dir=folder)) / "run", options, progress=Silent())
 
     return run
 
@@ -155,9 +173,7 @@ def normalised(suite: OpenSuite, preset: str) -> torch.Tensor:
 
 def folded(network: nn.Module) -> nn.Module:
     """Return the network with its BatchNorms folded into the convolutions before them, where there is one."""
-    from torch.fx.experimental.optimization import fuse
-
-    return fuse(copy.deepcopy(network).eval())
+    return fold_module(network)[0]
 
 
 def randomise(network: nn.Module) -> nn.Module:
@@ -206,6 +222,29 @@ def import_robustbench(checkout: Path) -> tuple[Callable[..., Any], Callable[...
     return data.load_cifar10c, utils.clean_accuracy
 
 
+def loop_of(checkout: Path | None) -> tuple[str, Callable[..., Any], Callable[..., Any]]:
+    """Return RobustBench's name, loader and accuracy loop, or a loop written anew that takes the same steps."""
+    if checkout is not None:
+        return "RobustBench", *import_robustbench(checkout)
+
+    def load(n: int, severity: int, folder: str, shuffle: bool, corruptions: tuple[str, ...]) -> Any:
+        place = Path(folder) / "CIFAR-10-C"
+        labels = np.load(place / "labels.npy")
+        first = (severity - 1) * PER_SEVERITY
+        pictures = np.load(place / f"{corruptions[0]}.npy")[first : first + n]
+        channels_first = np.transpose(pictures, (0, 3, 1, 2)).astype(np.float32) / 255
+        return torch.tensor(channels_first), torch.tensor(labels[:n])
+
+    def accuracy(model: nn.Module, x: torch.Tensor, y: torch.Tensor, batch_size: int) -> float:
+        right = 0.0
+        with torch.no_grad():
+            for pictures, labels in zip(x.split(batch_size), y.split(batch_size), strict=True):
+                right += (model(pictures).max(1)[1] == labels).float().sum().item()
+        return right / len(x)
+
+    return "as RobustBench", load, accuracy
+
+
 def free_model(place: Path, scratch: Path, checkout: Path | None, rounds: int) -> None:
     """Print what everything around the model costs for CIFAR-10-C, from the file to stored predictions."""
     suite = open_suite("cifar10-c", place, OPTIONS)
@@ -214,14 +253,13 @@ def free_model(place: Path, scratch: Path, checkout: Path | None, rounds: int) -
         "robench: opening the suite (checksums)": lambda: open_suite("cifar10-c", place, OPTIONS),
     }
     images = dict.fromkeys(candidates, 5 * PER_SEVERITY)
-    if checkout is not None:
-        load, accuracy = import_robustbench(checkout)
-        name = "RobustBench (1 severity: load_cifar10c, clean_accuracy)"
+    who, load, accuracy = loop_of(checkout)
+    name = f"{who} (1 severity: load_cifar10c, clean_accuracy)"
 
-        def theirs() -> None:
-            accuracy(Free(), *load(PER_SEVERITY, 3, str(place.parent), False, ("fog",)), batch_size=256)
+    def theirs() -> None:
+        accuracy(Free(), *load(PER_SEVERITY, 3, str(place.parent), False, ("fog",)), batch_size=256)
 
-        candidates[name], images[name] = theirs, PER_SEVERITY
+    candidates[name], images[name] = theirs, PER_SEVERITY
     print_group("free model, CIFAR-10-C", race(candidates, 3 * rounds), images)
 
 
@@ -237,38 +275,52 @@ def wide_resnet(place: Path, scratch: Path, checkout: Path | None, rounds: int) 
         "bare pass, contiguous": bare(network, x, CIFAR_BATCH, FIRST),
         "bare pass, channels_last, BatchNorm folded": bare(folded(network), x, CIFAR_BATCH, LAST),
         "robench": engine(network, suite, CIFAR_BATCH, "cifar10", scratch),
+        "robench --fold": engine(network, suite, CIFAR_BATCH, "cifar10", scratch, fold=True),
     }
-    if checkout is not None:
-        load, accuracy = import_robustbench(checkout)
-        pictures, labels = load(CIFAR_IMAGES, 3, str(place.parent), False, ("fog",))
-        whole = Normalised(copy.deepcopy(network), *PRESETS["cifar10"]).eval()
-        candidates["RobustBench (clean_accuracy, loading not counted)"] = lambda: accuracy(
-            whole, pictures, labels, batch_size=CIFAR_BATCH
-        )
+    who, load, accuracy = loop_of(checkout)
+    pictures, labels = load(CIFAR_IMAGES, 3, str(place.parent), False, ("fog",))
+    whole = Normalised(copy.deepcopy(network), *PRESETS["cifar10"]).eval()
+    candidates[f"{who} (clean_accuracy, loading not counted)"] = lambda: accuracy(
+        whole, pictures, labels, batch_size=CIFAR_BATCH
+    )
     print_group("WRN-40-2, 32 pixels", race(candidates, rounds), dict.fromkeys(candidates, CIFAR_IMAGES))
 
 
-def photos(source: Path, scratch: Path, rounds: int) -> None:
-    """Print decoding and ResNet-18 together over the bare pass, beside timm's loader and loop."""
-    from torchvision.models import resnet18
+def write_photos(folder: Path, source: Path | None, count: int) -> Path:
+    """Put ``count`` JPEGs of class folders into ``folder``: those of ``source``, or smooth noise of a photo's size."""
+    place = folder / f"photos-{count}"
+    for path in sorted(source.glob("*/*"))[:count] if source is not None else ():
+        (place / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, place / path.parent.name)
+    rng = np.random.default_rng(0)
+    for number in range(count if source is None else 0):
+        (place / f"class-{number % 8}").mkdir(parents=True, exist_ok=True)
+        coarse = Image.fromarray(rng.integers(0, 256, (94, 125, 3), np.uint8)).resize(
+            (500, 375), Image.Resampling.BICUBIC
+        )
+        coarse.save(place / f"class-{number % 8}" / f"{number}.jpg", quality=92)
+    return place
 
-    folder = scratch / "photos"
-    for path in sorted(source.glob("*/*"))[:PHOTOS]:
-        (folder / path.parent.name).mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, folder / path.parent.name)
+
+def photos(name: str, source: Path | None, scratch: Path, rounds: int) -> None:
+    """Print decoding and a ResNet together over the bare pass, beside timm's loader and loop."""
+    folder = write_photos(scratch, source, PHOTOS[name])
     suite = open_suite("clean", folder, OpenOptions(geometry=Geometry(256, 224, "bicubic")))
     torch.manual_seed(0)
-    network = randomise(resnet18(num_classes=suite.suite.num_classes))
+    network = randomise(models.get_model(name.replace("-", ""), weights=None, num_classes=suite.suite.num_classes))
     x = normalised(suite, "imagenet")
     candidates: Candidates = {
         "bare pass, channels_last": bare(network, x, PHOTO_BATCH, LAST),
         "bare pass, contiguous": bare(network, x, PHOTO_BATCH, FIRST),
+        "decoding alone": lambda: list(suite.batches(suite.suite.cells[0], PHOTO_BATCH)),
         "robench (decoding counted)": engine(network, suite, PHOTO_BATCH, "imagenet", scratch),
+        "robench --fold (decoding counted)": engine(network, suite, PHOTO_BATCH, "imagenet", scratch, fold=True),
     }
     for workers, layout in ((0, FIRST), (2, FIRST), (2, LAST)):
-        name = f"timm, {workers} workers, {'channels_last' if layout == LAST else 'contiguous'}"
-        candidates[name] = timm_loop(network, folder, workers, layout)
-    print_group("ResNet-18, 224-pixel JPEGs", race(candidates, rounds), dict.fromkeys(candidates, len(x)))
+        label = f"timm's loader, {workers} workers, {'channels_last' if layout == LAST else 'contiguous'}"
+        candidates[label] = timm_loop(network, folder, workers, layout)
+    kind = "JPEGs" if source is not None else "made-up JPEGs"
+    print_group(f"{name}, 224-pixel {kind}", race(candidates, rounds), dict.fromkeys(candidates, len(x)))
 
 
 def timm_loop(network: nn.Module, folder: Path, workers: int, layout: torch.memory_format) -> Callable[[], None]:
@@ -310,24 +362,32 @@ def start_up(place: Path, scratch: Path, rounds: int) -> None:
 
 
 def main() -> None:
-    """Measure all and print one table."""
+    """Measure the parts asked for and print one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--robustbench", type=Path)
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
+    parts = given.parts.split(",")
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"unknown parts: {', '.join(sorted(unknown))}; known: {', '.join(PARTS)}")
     torch.set_num_threads(given.threads)
     print("| what | candidate | microseconds an image | smallest to largest | ratio to the group's first |")
     print("|---|---|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         place = write_layout(scratch)
-        free_model(place, scratch, given.robustbench, given.rounds)
-        wide_resnet(place, scratch, given.robustbench, given.rounds)
-        if given.photos:
-            photos(given.photos, scratch, given.rounds)
-        start_up(place, scratch, 3)
+        if "free" in parts:
+            free_model(place, scratch, given.robustbench, given.rounds)
+        if "wrn-40-2" in parts:
+            wide_resnet(place, scratch, given.robustbench, given.rounds)
+        for name in ("resnet-18", "resnet-50"):
+            if name in parts:
+                photos(name, given.photos, scratch, given.rounds)
+        if "start" in parts:
+            start_up(place, scratch, 3)
 
 
 if __name__ == "__main__":
