@@ -46,6 +46,18 @@ def class_folders(root: Path) -> tuple[list[Path], list[int], list[str]]:
     return files, labels, names
 
 
+def all_pictures(root: Path) -> tuple[list[Path], list[int]]:
+    """Return the pictures at any depth below ``root`` and -1 for each: for what learns without labels.
+
+    Raises:
+        RobenchError: no pictures.
+    """
+    files = sorted(path for path in root.rglob("*") if path.suffix.lower() in _ENDINGS)
+    if not files:
+        raise RobenchError(f"No pictures in {root}.", hint=f"Expected files {', '.join(_ENDINGS)} at any depth.")
+    return files, [-1] * len(files)
+
+
 def crop_box(
     width: int, height: int, area: tuple[float, float], random: np.random.Generator
 ) -> tuple[int, int, int, int]:
@@ -126,12 +138,21 @@ class DiskSource:
             yield pixels.to(self.device, non_blocking=True)
 
 
-def open_disk(part: DataPart, data: Path, seed: int, device: torch.device) -> DiskSource:
-    """Return the training pictures of ``data`` (below its ``train`` folder where it has one)."""
+def open_disk(part: DataPart, data: Path, seed: int, device: torch.device, *, labelled: bool = True) -> DiskSource:
+    """Return the training pictures of ``data`` (below its ``train`` folder where it has one).
+
+    Args:
+        part: the recipe's.
+        data: class folders, or with ``labelled=False`` any folder of pictures.
+        seed: of the run.
+        device: where the batches go.
+        labelled: whether labels are needed.
+    """
     root = data / part.train_split
-    files, labels, _ = class_folders(root if root.is_dir() else data)
-    for folder in part.extra:
-        more, more_labels, _ = class_folders(Path(folder))
+    files: list[Path] = []
+    labels: list[int] = []
+    for folder in (root if root.is_dir() else data, *map(Path, part.extra)):
+        more, more_labels = class_folders(folder)[:2] if labelled else all_pictures(folder)
         files, labels = files + more, labels + more_labels
     if part.limit is not None:
         files, labels = files[: part.limit], labels[: part.limit]

@@ -91,7 +91,7 @@ def _training_source(recipe: Recipe, data: Path | None, device: torch.device) ->
     """Return the training images: in memory, or crops of pictures on the disk."""
     part = recipe.data
     if part.resized_crop is not None and data is not None:
-        return open_disk(part, data, recipe.seed, device)
+        return open_disk(part, data, recipe.seed, device, labelled=bool(recipe.num_classes))
     source = on_device(open_split(part, data, part.train_split), part, device, part.limit)
     for folder in part.extra:
         more = on_device(open_images(folder), part, device)

@@ -1,0 +1,86 @@
+"""Training pictures from the disk: class folders with labels, any folder without."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from robench.data import digits
+from robench.errors import RobenchError
+from robench.training import recipes
+from robench.training.disk import all_pictures, class_folders, crop_box, open_disk
+from robench.training.loop import train
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Twelve digits of 40 x 36 pixels in the folders of their classes, one with a folder below."""
+    images = digits.load("train")
+    for number in range(12):
+        folder = tmp_path / "train" / f"class{int(np.asarray(images.labels)[number])}" / ("deep" if number == 0 else "")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(images.read(np.array([number]))[0]).resize((40, 36)).save(folder / f"{number}.png")
+    return tmp_path
+
+
+def test_labels_are_the_classes_in_sorted_order(pictures: Path) -> None:
+    files, labels, names = class_folders(pictures / "train")
+    assert names == sorted(names)
+    assert len(files) == 12
+    for file, label in zip(files, labels, strict=True):
+        assert names[label] in file.parts
+    assert set(all_pictures(pictures)[0]) == set(files)
+    assert all_pictures(pictures)[1] == [-1] * 12
+
+
+def test_crops_depend_on_seed_epoch_and_number_alone(pictures: Path) -> None:
+    part = recipes.load("standard-imagenet-resnet50", ["data.size=24"]).data
+    source = open_disk(part, pictures, 1, CPU)
+    source.workers = 0
+    (whole,) = source.batches([torch.arange(12)], epoch=3)
+    assert whole.shape == (12, 3, 24, 24)
+    (few,) = source.batches([torch.tensor([7, 2])], epoch=3)
+    assert torch.equal(few, whole[[7, 2]])
+    (later,) = source.batches([torch.arange(12)], epoch=4)
+    assert not torch.equal(later, whole)
+
+
+def test_crop_boxes_lie_within_and_have_their_area() -> None:
+    random = np.random.default_rng(0)
+    shares = []
+    for _ in range(400):
+        left, upper, right, lower = crop_box(300, 200, (0.08, 1.0), random)
+        assert 0 <= left < right <= 300
+        assert 0 <= upper < lower <= 200
+        assert 0.7 < (right - left) / (lower - upper) < 1.4
+        shares.append((right - left) * (lower - upper) / 60_000)
+    assert min(shares) > 0.07
+    assert max(shares) > 0.8
+
+
+@pytest.mark.parametrize("name", ["edsr", "cae"])
+def test_networks_learn_from_any_folder_of_pictures(name: str, pictures: Path, tmp_path: Path) -> None:
+    small = ["options.blocks=2", "options.features=8"] if name == "edsr" else ["options.width=8", "options.code=4"]
+    recipe = recipes.load(name, ["data.size=32", "batch_size=4", "epochs=6", "optimiser.lr=0.003", *small])
+    train(recipe, pictures / "train", tmp_path / "out", quiet=True)
+    with (tmp_path / "out" / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+
+
+def test_what_needs_labels_refuses_a_flat_folder(pictures: Path, tmp_path: Path) -> None:
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for file in (pictures / "train").rglob("*.png"):
+        (flat / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(RobenchError, match="No class folders"):
+        train(recipes.load("standard-imagenet-resnet50"), flat, tmp_path / "out", quiet=True)
+    with pytest.raises(RobenchError, match="No pictures"):
+        all_pictures(tmp_path / "train" / "nothing")
