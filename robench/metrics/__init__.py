@@ -4,7 +4,7 @@
 >>> round(ece([0.9, 0.8, 0.6], [True, True, False]), 4)
 0.3
 
-Functions take numpy arrays or lists (those of whole batches torch tensors too) and are loaded when first used.
+Functions take numpy arrays, lists or torch tensors, and are loaded when first used.
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from robench.errors import RobenchError
 
+_HIGHEST = 1.001  # float16 sums of a softmax may pass 1 by a little
+
 
 def as_array(values: Any) -> npt.NDArray[Any]:
     """Return a numpy array; a torch tensor is detached and brought to the host, brain floats become float32."""
@@ -16,6 +18,36 @@ def as_array(values: Any) -> npt.NDArray[Any]:
         values = values.detach().cpu()
         return np.asarray((values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy())
     return np.asarray(values)
+
+
+def floats(values: Any) -> npt.NDArray[np.float64]:
+    """Return a float64 numpy array of numbers or booleans."""
+    return np.asarray(as_array(values), np.float64)
+
+
+def top_label(confidence: Any, correct: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return confidences (n,) and whether each image is right, 1.0 or 0.0, (n,).
+
+    Raises:
+        RobenchError: shapes that do not match, a confidence outside [0, 1] or NaN, or answers that are not 0 or 1.
+    """
+    found, hit = floats(confidence), floats(correct)
+    if found.ndim != 1 or hit.shape != found.shape:
+        raise RobenchError(
+            f"Expected confidences (n,) and as many answers; found shapes {found.shape} and {hit.shape}.",
+            hint="Give the probability of the predicted class, and whether it is the target, for every image.",
+        )
+    if len(found) and not (found.min() >= 0 and found.max() <= _HIGHEST):
+        raise RobenchError(
+            f"Confidences must lie in [0, 1]; found {found.min()} to {found.max()}.",
+            hint="Give probabilities, not logits or percentages; check the model's output for NaN.",
+        )
+    if not ((hit == 0) | (hit == 1)).all():
+        raise RobenchError(
+            "Whether an image is right must be True or False (1 or 0); found other numbers.",
+            hint="Give predicted == target, not the predicted classes.",
+        )
+    return found, hit
 
 
 def class_rows(values: Any, target: Any) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:

@@ -1,9 +1,15 @@
-"""Calibration errors from the confidence of the top class and whether it was right."""
+"""Calibration errors from the confidence of the top class and whether it was right.
+
+Confidences and answers are numpy arrays, lists or torch tensors; :func:`robench.metrics.arrays.top_label` says what is
+refused, with a RobenchError.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
+from robench.metrics.arrays import as_array, floats, top_label
 
 Array = npt.NDArray[np.float64]
 
@@ -39,14 +45,12 @@ def rms_calibration_error_all_bins(confidence: npt.ArrayLike, correct: npt.Array
 
 
 def _adaptive_rms(confidence: npt.ArrayLike, correct: npt.ArrayLike, bin_size: int, *, keep_last: bool) -> float:
-    confidence = np.asarray(confidence, np.float64)
-    correct = np.asarray(correct, np.float64)
-    n = len(confidence)
+    found, hit = top_label(confidence, correct)
+    n = len(found)
     bins = n // bin_size
     if n == 0 or (bins == 0 and not keep_last):
         return float("nan")
-    order = np.argsort(confidence, kind="stable")
-    gap = (confidence - correct)[order]
+    gap = (found - hit)[np.argsort(found, kind="stable")]
     starts = np.arange(max(bins, 1)) * bin_size
     sizes = np.diff(np.append(starts, n))
     sums = np.add.reduceat(gap, starts)
@@ -67,18 +71,17 @@ def ece(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) ->
 
     Source: Guo et al. 2017, equation 3, with the bin edges of google-research/robustness_metrics.
     """
-    confidence = np.asarray(confidence, np.float64)
-    if len(confidence) == 0:
+    found, hit = top_label(confidence, correct)
+    if len(found) == 0:
         return float("nan")
-    gap = confidence - np.asarray(correct, np.float64)
-    sums = np.bincount(bin_index(confidence, bins), weights=gap, minlength=bins)
-    return float(np.abs(sums).sum() / len(confidence))
+    sums = np.bincount(bin_index(found, bins), weights=found - hit, minlength=bins)
+    return float(np.abs(sums).sum() / len(found))
 
 
 def overconfidence_gap(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
     """Return mean confidence minus accuracy: above 0 is overconfident; NaN without images."""
-    confidence = np.asarray(confidence, np.float64)
-    return float((confidence - np.asarray(correct, np.float64)).mean()) if len(confidence) else float("nan")
+    found, hit = top_label(confidence, correct)
+    return float((found - hit).mean()) if len(found) else float("nan")
 
 
 def maximum_calibration_error(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) -> float:
@@ -109,14 +112,14 @@ def debiased_ece(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int
 
     Source: Kumar, Liang and Ma 2019, section 5 and algorithm 4 (with the debiased estimator).
     """
-    order = np.argsort(np.asarray(confidence, np.float64), kind="stable")
-    confidence = np.asarray(confidence, np.float64)[order]
-    hit = np.asarray(correct, np.float64)[order]
+    found, hit = top_label(confidence, correct)
+    order = np.argsort(found, kind="stable")
+    found, hit = found[order], hit[order]
     total, n = 0.0, 0
     for part in np.array_split(np.arange(len(order)), min(bins, len(order)) or 1):
         if len(part) > 1:
             accuracy = hit[part].mean()
-            gap = confidence[part].mean() - accuracy
+            gap = found[part].mean() - accuracy
             total += len(part) * (gap**2 - accuracy * (1 - accuracy) / (len(part) - 1))
             n += len(part)
     return float(np.sqrt(max(0.0, total / n))) if n else float("nan")
@@ -130,11 +133,11 @@ def sweep_ece(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
 
     Source: Roelofs et al. 2022, algorithm 1 (equal mass, p = 1).
     """
-    confidence = np.asarray(confidence, np.float64)
-    n = len(confidence)
+    found, hit = top_label(confidence, correct)
+    n = len(found)
     if n == 0:
         return float("nan")
-    hit = np.asarray(correct, np.float64)[np.argsort(confidence, kind="stable")]
+    hit = hit[np.argsort(found, kind="stable")]
     if (np.diff(hit) >= 0).all():  # no cut makes accuracies fall
         return adaptive_ece(confidence, correct, bins=n)
     hits = np.concatenate([[0.0], np.cumsum(hit)])
@@ -160,20 +163,20 @@ def classwise_ece(probabilities: npt.ArrayLike, target: npt.ArrayLike, *, bins: 
 
     Source: Kull et al. 2019, equation 3 (static calibration error of Nixon et al. 2019).
     """
-    probabilities = np.asarray(probabilities, np.float64)
+    probabilities = floats(probabilities)
     n, classes = probabilities.shape
     if n == 0:
         return float("nan")
-    onehot = np.asarray(target)[:, None] == np.arange(classes)
+    onehot = as_array(target)[:, None] == np.arange(classes)
     return float(np.mean([ece(probabilities[:, k], onehot[:, k], bins=bins) for k in range(classes)]))
 
 
 def _bin_gaps(confidence: npt.ArrayLike, correct: npt.ArrayLike, bins: int) -> tuple[npt.NDArray[np.int64], Array]:
     """Return each bin's count and mean confidence minus accuracy (0 where it is empty)."""
-    confidence = np.asarray(confidence, np.float64)
-    index = bin_index(confidence, bins)
+    found, hit = top_label(confidence, correct)
+    index = bin_index(found, bins)
     count = np.bincount(index, minlength=bins)
-    sums = np.bincount(index, weights=confidence - np.asarray(correct, np.float64), minlength=bins)
+    sums = np.bincount(index, weights=found - hit, minlength=bins)
     return count, sums / np.maximum(count, 1)
 
 
@@ -184,11 +187,11 @@ def _equal_edges(n: int, bins: int) -> npt.NDArray[np.int64]:
 
 
 def _equal_count_gaps(confidence: npt.ArrayLike, correct: npt.ArrayLike, bins: int) -> tuple[Array, Array]:
-    confidence = np.asarray(confidence, np.float64)
-    n = len(confidence)
+    found, hit = top_label(confidence, correct)
+    n = len(found)
     if n == 0:
         return np.empty(0), np.empty(0)
-    gap = (confidence - np.asarray(correct, np.float64))[np.argsort(confidence, kind="stable")]
+    gap = (found - hit)[np.argsort(found, kind="stable")]
     edges = _equal_edges(n, min(bins, n))
     sizes = np.diff(edges).astype(np.float64)
     return sizes, np.add.reduceat(gap, edges[:-1]) / sizes

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from robench.metrics.arrays import top_label
 from robench.metrics.calibration import bin_index
 
 Array = npt.NDArray[np.float64]
@@ -25,12 +26,12 @@ class ReliabilityDiagram(NamedTuple):
 
 def reliability_diagram(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) -> ReliabilityDiagram:
     """Return the diagram of (n,) confidences in [0, 1] and (n,) booleans; bins as in :func:`ece`."""
-    confidence = np.asarray(confidence, np.float64)
-    index = bin_index(confidence, bins)
+    found, hit = top_label(confidence, correct)
+    index = bin_index(found, bins)
     count = np.bincount(index, minlength=bins)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.bincount(index, weights=confidence, minlength=bins) / count
-        accuracy = np.bincount(index, weights=np.asarray(correct, np.float64), minlength=bins) / count
+        mean = np.bincount(index, weights=found, minlength=bins) / count
+        accuracy = np.bincount(index, weights=hit, minlength=bins) / count
         low, high = wilson_interval(accuracy, count)
     return ReliabilityDiagram(count, mean, accuracy, low, high)
 

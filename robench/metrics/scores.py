@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from robench.metrics.arrays import as_array, floats, top_label
 from robench.metrics.calibration import bin_index
 
 Array = npt.NDArray[np.float64]
@@ -15,7 +16,7 @@ Array = npt.NDArray[np.float64]
 
 def softmax(logits: npt.ArrayLike) -> Array:
     """Return softmax probabilities (n, K) in float64 of logits of any float type."""
-    z = np.asarray(logits, np.float64)
+    z = floats(logits)
     e = np.exp(z - z.max(axis=1, keepdims=True))
     return e / e.sum(axis=1, keepdims=True)
 
@@ -25,8 +26,7 @@ def brier_score(probabilities: npt.ArrayLike, target: npt.ArrayLike) -> Array:
 
     Source: Brier 1950.
     """
-    p = np.asarray(probabilities, np.float64)
-    target = np.asarray(target)
+    p, target = floats(probabilities), as_array(target)
     own = p[np.arange(len(p)), target]
     return (p * p).sum(axis=1) - 2.0 * own + 1.0
 
@@ -47,7 +47,7 @@ def brier_decomposition(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bi
 
     Source: Murphy 1973; Stephenson et al. 2008 for the within-bin terms.
     """
-    confidence, hit = np.asarray(confidence, np.float64), np.asarray(correct, np.float64)
+    confidence, hit = top_label(confidence, correct)
     index = bin_index(confidence, bins)
     count = np.maximum(np.bincount(index, minlength=bins), 1)
     mean = np.bincount(index, weights=confidence, minlength=bins) / count
@@ -78,7 +78,7 @@ def frequency_weighted_map(score: npt.ArrayLike, targets: npt.ArrayLike) -> floa
 
     The area is the trapezoid under the curve, not average precision, as the published script has it.
     """
-    score, targets = np.asarray(score, np.float64), np.asarray(targets)
+    score, targets = floats(score), as_array(targets)
     positives = targets.sum(axis=0)
     if positives.sum() == 0:
         return float("nan")
@@ -93,7 +93,7 @@ def precision_recall_area(score: npt.ArrayLike, target: npt.ArrayLike) -> float:
 
     Points at every distinct score, and (recall 0, precision 1), as scikit-learn's ``precision_recall_curve``.
     """
-    score, target = np.asarray(score, np.float64), np.asarray(target, np.float64)
+    score, target = floats(score), floats(target)
     order = np.argsort(-score, kind="stable")
     last_of_tie = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
     hits = np.cumsum(target[order])[last_of_tie]

@@ -1,9 +1,14 @@
-"""Whether confidence puts right answers before wrong ones: risk-coverage, response rate, soft F1."""
+"""Whether confidence puts right answers before wrong ones: risk-coverage, response rate, soft F1.
+
+Input as for :mod:`robench.metrics.calibration`.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
+from robench.metrics.arrays import top_label
 
 
 def area_under_risk_coverage(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
@@ -13,12 +18,12 @@ def area_under_risk_coverage(confidence: npt.ArrayLike, correct: npt.ArrayLike) 
 
     Source: Geifman and El-Yaniv 2017 (AURC).
     """
-    confidence = np.asarray(confidence, np.float64)
-    n = len(confidence)
+    found, hit = top_label(confidence, correct)
+    n = len(found)
     if n == 0:
         return float("nan")
-    order = np.argsort(-confidence, kind="stable")
-    sorted_confidence, wrong = confidence[order], 1.0 - np.asarray(correct, np.float64)[order]
+    order = np.argsort(-found, kind="stable")
+    sorted_confidence, wrong = found[order], 1.0 - hit[order]
     starts = np.flatnonzero(np.concatenate([[True], np.diff(sorted_confidence) != 0]))
     sizes = np.diff(np.append(starts, n))
     shared = np.repeat(np.add.reduceat(wrong, starts) / sizes, sizes)
@@ -42,7 +47,7 @@ def soft_f1(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
 
     Source: ``soft_f1`` of hendrycks/outlier-exposure.
     """
-    unsure = 1.0 - np.asarray(confidence, np.float64)
-    wrong = 1.0 - np.asarray(correct, np.float64)
+    found, hit = top_label(confidence, correct)
+    unsure, wrong = 1.0 - found, 1.0 - hit
     total = (unsure + wrong).sum()
     return float(2.0 * (unsure * wrong).sum() / total) if total > 0 else float("nan")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss
 from torchmetrics.functional.classification import binary_calibration_error
 
+from robench.errors import RobenchError
 from robench.metrics import calibration, reliability, scores, selective
 
 FUNCTIONS = [
@@ -99,7 +102,7 @@ def test_a_bin_holds_its_lower_edge_and_the_last_one_also_one() -> None:
     assert list(calibration.bin_index(np.arange(16) / 15, 15)) == [*range(15), 14]
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if len(CASES[name][0]) >= 100 and name != "ties"])
+@pytest.mark.parametrize("name", [name for name in CASES if len(CASES[name][0]) >= 100])
 def test_rms_equals_the_published_loop(name: str) -> None:
     confidence, correct = CASES[name]
     for function, last in (
@@ -127,7 +130,7 @@ def test_published_rms_ignores_the_most_confident_images() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["random", "all right", "all wrong", "fewer than bins", "one"])
+@pytest.mark.parametrize("name", CASES)
 def test_equal_count_bins_equal_a_plain_loop(name: str) -> None:
     confidence, correct = CASES[name]
     order = np.argsort(confidence, kind="stable")
@@ -162,6 +165,38 @@ def test_sweep_stops_at_the_first_fall_of_accuracy() -> None:
     expected = calibration.adaptive_ece(confidence, correct, bins=2)
     assert calibration.sweep_ece(confidence, correct) == pytest.approx(expected)
     assert calibration.sweep_ece(confidence, correct[::-1]) == pytest.approx(abs(confidence.mean() - 0.5))
+
+
+@pytest.mark.parametrize("name", ["random", "ties", "edges", "all right", "all wrong", "certain", "one"])
+def test_sweep_equals_a_plain_loop(name: str) -> None:
+    confidence, correct = (column[:300] for column in CASES[name])
+    order = np.argsort(confidence, kind="stable")
+    best = 1
+    for bins in range(2, len(order) + 1):
+        accuracies = [correct[part].mean() for part in np.array_split(order, bins)]
+        if accuracies != sorted(accuracies):
+            break
+        best = bins
+    parts = np.array_split(order, best)
+    expected = sum(abs(confidence[p].sum() - correct[p].sum()) for p in parts) / len(order)
+    assert calibration.sweep_ece(confidence, correct) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_risk_coverage_and_soft_f1_equal_plain_loops(name: str) -> None:
+    confidence, correct = (column[:400] for column in CASES[name])
+    wrong = 1.0 - correct
+    for value in np.unique(confidence):  # images of equal confidence share their errors
+        tied = confidence == value
+        wrong[tied] = wrong[tied].mean()
+    wrong = wrong[np.argsort(-confidence, kind="stable")]
+    area = np.mean([wrong[: k + 1].mean() for k in range(len(wrong))])
+    assert selective.area_under_risk_coverage(confidence, correct) == pytest.approx(area, rel=1e-9, abs=1e-12)
+    assert selective.area_under_response_rate_accuracy(confidence, correct) == pytest.approx(1 - area, rel=1e-9)
+    unsure = sum(1 - c for c in confidence)
+    both = sum(1 - c for c, right in zip(confidence, correct, strict=True) if not right)
+    found, total = selective.soft_f1(confidence, correct), unsure + (~correct.astype(bool)).sum()
+    assert np.isnan(found) if total == 0 else found == pytest.approx(2 * both / total, rel=1e-9, abs=1e-12)
 
 
 def test_classwise_equals_torchmetrics_class_by_class() -> None:
@@ -233,3 +268,32 @@ def test_reliability_diagram_agrees_with_ece_and_a_published_wilson_interval() -
     expected = binomtest(81, 263).proportion_ci(0.95, "wilson")
     low, high = reliability.wilson_interval(np.array([81 / 263]), np.array([263]))
     assert (low[0], high[0]) == pytest.approx((expected.low, expected.high), rel=1e-9)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+def test_torch_tensors_give_the_same(function: object) -> None:
+    confidence, correct = CASES["random"]
+    tensor = torch.tensor(confidence, requires_grad=True)
+    expected = function(confidence, correct)  # type: ignore[operator]
+    assert function(tensor, torch.tensor(correct)) == expected  # type: ignore[operator]
+    half = torch.tensor(confidence).to(torch.bfloat16)
+    expected = function(half.float().numpy(), correct)  # type: ignore[operator]
+    assert function(half, torch.tensor(correct).int()) == expected  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    ("confidence", "correct", "expected"),
+    [
+        ([0.5, np.nan], [True, False], "found nan"),
+        ([55.0, 90.0], [True, False], r"\[0, 1\]"),
+        ([-0.1, 0.5], [True, False], r"\[0, 1\]"),
+        ([0.5, 0.6], [3, 7], "predicted == target"),
+        ([0.5, 0.6, 0.7], [True, False], "shapes"),
+        ([[0.5], [0.6]], [True, False], "shapes"),
+    ],
+)
+def test_wrong_input_is_refused(function: object, confidence: list[float], correct: list[bool], expected: str) -> None:
+    with pytest.raises(RobenchError) as caught:
+        function(confidence, correct)  # type: ignore[operator]
+    assert re.search(expected, f"{caught.value} {caught.value.hint}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.stats import rankdata
-from sklearn.metrics import auc, precision_recall_curve
+from sklearn.metrics import auc, precision_recall_curve, top_k_accuracy_score
 
 from robench.metrics import corruption, perturbation, scores, shift
 from robench.metrics.table import METRICS
@@ -125,6 +125,14 @@ def test_map_equals_scikit_learns_curve_weighted_by_frequency() -> None:
     expected = (np.array(areas) * positives[:4]).sum() / positives.sum()
     assert scores.frequency_weighted_map(score, targets) == pytest.approx(expected)
     assert np.isnan(scores.frequency_weighted_map(score, np.zeros_like(targets)))
+
+
+def test_top5_error_equals_scikit_learn() -> None:
+    rng = np.random.default_rng(5)
+    logits, target = rng.normal(size=(300, 9)), rng.integers(0, 9, 300)
+    columns = {"top5": np.argsort(-logits, axis=1)[:, :5], "target": target}
+    expected = 1 - top_k_accuracy_score(target, logits, k=5, labels=range(9))
+    assert METRICS["top5_error"].compute(columns) == pytest.approx(expected)
 
 
 def test_means_gaps_and_worst_of_k() -> None:

@@ -44,6 +44,41 @@ def test_figures_equal_the_references(dtype: type, rel: float, from_logits: bool
         assert found[name] == pytest.approx(expected, rel=rel), name
 
 
+def _adversarial() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    logits, target = _logits(301, 6)
+    top = logits.argmax(1)
+    return {
+        "one class absent": (logits, np.where(target == 5, 0, target)),
+        "only one class": (logits, np.full(301, 2)),
+        "all right": (logits, top),
+        "all wrong": (logits, (top + 1) % 6),
+        "ties in confidence": (np.round(logits), target),
+        "equal logits": (np.zeros((10, 6)), np.arange(10) % 6),
+        "confidence of one": (np.eye(6)[top] * 800, target),
+        "one image": (logits[:1], target[:1]),
+        "fewer images than bins": (logits[:7], target[:7]),
+    }
+
+
+@pytest.mark.parametrize("name", _adversarial())
+@pytest.mark.parametrize(
+    ("dtype", "rel"), [(np.float64, 1e-9), (np.float16, 5e-6)]
+)  # float16 is exact in float32, whose exponentials are good to 1e-7
+def test_adversarial_input_equals_the_references(name: str, dtype: type, rel: float) -> None:
+    logits, target = _adversarial()[name]
+    logits = logits.astype(dtype)
+    found = classification_figures(logits, target, logits=True)
+    p = np.exp(log_softmax(logits.astype(np.float64), axis=1))
+    expected = _expected(logits, target) if name != "confidence of one" else {}  # scikit-learn clips a probability of 0
+    expected |= {
+        "brier": ((p - np.eye(6)[target]) ** 2).sum(axis=1).mean(),
+        "nll": -log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(target)), target].mean(),
+        "mce_calibration": calibration.maximum_calibration_error(p.max(axis=1), logits.argmax(axis=1) == target),
+    }
+    for figure, value in expected.items():
+        assert found[figure] == pytest.approx(value, rel=rel, abs=1e-7), figure
+
+
 def test_half_precision_logits_of_torch_are_read_exactly() -> None:
     logits, target = _logits()
     for dtype in (torch.float16, torch.bfloat16):
@@ -84,6 +119,13 @@ def test_batches_merge_and_reset() -> None:
     assert left.compute() == pytest.approx(whole.compute(), rel=1e-12)
     left.reset()
     assert np.isnan(list(left.compute().values())).all()
+
+
+def test_only_equal_bins_merge_and_there_is_at_least_one() -> None:
+    with pytest.raises(RobenchError, match="10 bins into 15"):
+        StreamingMetrics().merge(StreamingMetrics(bins=10))
+    with pytest.raises(RobenchError, match="at least 1"):
+        StreamingMetrics(bins=0)
 
 
 def test_one_image() -> None:
