@@ -42,7 +42,15 @@ CERTAIN = (
     "defocus_blur", "zoom_blur", "brightness", "contrast", "pixelate", "jpeg_compression", "gaussian_blur", "saturate",
 )  # fmt: skip
 OWN_FROST = "frost, own textures"
-DRAWS = {"glass_blur": 1, "frost": 24, "fog": 24}  # others: USUAL_DRAWS; the original's glass blur is too slow for more
+DRAWS = {  # by name and size; the original's glass blur is too slow for more, and maps vary most at 224
+    ("glass_blur", 32): 1,
+    ("glass_blur", 224): 1,
+    ("frost", 32): 24,
+    ("frost", 224): 24,
+    ("fog", 32): 24,
+    ("fog", 224): 96,
+    ("elastic_transform", 224): 18,
+}
 USUAL_DRAWS = 6
 DRAWN_AT = (32, 224)
 SEQUENCES = 256
@@ -107,7 +115,7 @@ def statistics(sides: Sides, name: str, pictures: Bytes, severity: int) -> dict[
 
     Keys ``mean``, ``variance`` and ``power`` (the ring whose difference is largest, of ``rings``).
     """
-    draws = DRAWS.get(name, USUAL_DRAWS)
+    draws = DRAWS.get((name, pictures.shape[1]), USUAL_DRAWS)
     total = np.zeros((2, len(pictures), 2 + RINGS))
     for draw in range(draws):
         total[0] += summaries(sides.our_images(name, pictures, severity, draw))
