@@ -23,18 +23,11 @@ from robench.training.adversarial import random_start
 from robench.training.attacks import pgd
 from robench.training.augmax import AugMax, mix_chains, worst_mixture
 from robench.training.augmix import AugMix, ChainLaw, augmix
-from robench.training.autoaugment import OVERLAPPING, AutoAugment, policy
 from robench.training.ccat import ccat_targets
 from robench.training.consistency import jensen_shannon
-from robench.training.cutmix import CutMix
-from robench.training.cutout import cutout
 from robench.training.labels import BucketLabels, Calibration, calibration, spread, spread_two
 from robench.training.method import Batch, Network, create
-from robench.training.mixup import Mixup
-from robench.training.noise import Noise
 from robench.training.noise2net import draw_shape, noise2net, noised_half
-from robench.training.patch import Patch
-from robench.training.randaugment import randaugment
 from robench.training.weak_augment import WeakAugment, blended_probabilities
 
 Make = Callable[..., Network]
@@ -382,81 +375,7 @@ def test_shared_affine_parameters_stay_one_while_statistics_part(
     save_file(round_weights(net.module, "float32"), tmp_path / "weights.safetensors")
 
 
-# Patches, mixing, policies
-
-
-def test_cutout_masks_one_square_with_the_mean(batch: Batch) -> None:
-    white = torch.full_like(batch.images, 255)
-    found = cutout(white, batch, 8)
-    masked = (found[:, 0] == 0.5).flatten(1).sum(dim=1)
-    assert int(masked.max()) == 64
-    assert int(masked.min()) >= 16
-    assert torch.equal(cutout(white, batch, 0), white / 255.0)
-
-
-def test_patch_noise_stays_within_its_square(batch: Batch) -> None:
-    grey = torch.full_like(batch.images, 128)
-    for kind, bound in (("gaussian", 0.51), ("uniform", 0.2 + 1e-6)):
-        found = Patch(kind=kind, side=10, scale=0.2).noisy(batch, grey) - 128 / 255
-        assert ((found != 0).any(dim=1).flatten(1).sum(dim=1) <= 100).all()
-        assert float(found.abs().max()) <= bound
-        assert float(found.abs().max()) > 0.1
-
-
-def test_speckle_scales_with_the_pixel(batch: Batch) -> None:
-    method = Noise(kind="speckle", std=[0.2], probability=1.0)
-    black = torch.zeros_like(batch.images)
-    assert torch.equal(method.noisy(batch, black), black.float())
-    deviation = (method.noisy(batch, torch.full_like(black, 128)) - 128 / 255).std()
-    assert float(deviation) == pytest.approx(0.2 * 128 / 255, rel=0.05)
-    half = Noise(probability=0.5).noisy(batch, torch.full_like(black, 128))
-    changed = (half != 128 / 255).flatten(1).any(dim=1).float().mean()
-    assert 0.2 < float(changed) < 0.8
-
-
-def test_mixup_and_cutmix_losses_weigh_both_labels(batch: Batch, make_network: Make) -> None:
-    for method in (Mixup(alpha=1.0), CutMix(probability=1.0), Mixup(per_image=True), CutMix(per_image=True)):
-        step = method.loss(make_network(), batch)
-        assert torch.isfinite(step.loss)
-        assert step.labels is not None
-        assert set(step.labels.tolist()) <= set(batch.labels.tolist())
-
-
-def test_policies_are_torchvisions() -> None:
-    from torchvision.transforms import autoaugment
-
-    words = {"brightness": "Brightness", "autocontrast": "AutoContrast"}
-    for name, kind in (("cifar10", "CIFAR10"), ("imagenet", "IMAGENET")):
-        theirs = autoaugment.AutoAugment(autoaugment.AutoAugmentPolicy[kind]).policies
-        assert len(policy(name)) == len(theirs) == 25
-        for ours, pair in zip(policy(name), theirs, strict=True):
-            for (number, chance, level), (word, probability, magnitude) in zip(ours, pair, strict=True):
-                from robench.training.operations import NAMES
-
-                spelt = NAMES[number].replace("_", "")
-                assert words.get(spelt, spelt).lower() == word.lower()
-                assert chance == pytest.approx(probability)
-                if magnitude is not None:
-                    assert level == magnitude
-
-
-def test_starred_autoaugment_skips_overlapping_operations(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[torch.Tensor] = []
-    apply = augment.apply
-
-    def spy(images: torch.Tensor, ops: torch.Tensor, values: torch.Tensor, fill: int = 0) -> torch.Tensor:
-        seen.append(ops)
-        return apply(images, ops, values, fill)
-
-    monkeypatch.setattr(augment, "apply", spy)
-    for epoch in range(5):
-        later = replace(batch, epoch=epoch)
-        AutoAugment(starred=True).augmented(later, later.view())
-        AutoAugment(starred=False).augmented(later, later.view())
-        randaugment(later, later.view(), 2, 9.0, starred=True)
-    starred = torch.cat([ops.flatten() for ops in seen[0::3] + seen[2::3]])
-    assert not torch.isin(starred, torch.tensor(OVERLAPPING)).any()
-    assert torch.isin(torch.cat(seen[1::3]).flatten(), torch.tensor(OVERLAPPING)).any()
+# Options
 
 
 def test_options_are_checked() -> None:
