@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from robench.errors import RobenchError
+
 HELP = """\
 Compute figures of a run from its predictions (no model, no images), or list the metrics there are.
 
@@ -16,6 +18,10 @@ Compute figures of a run from its predictions (no model, no images), or list the
     robench metrics runs/digits-c/augmix-1a2b3c4d     score the run again and write its result.json
 
     robench metrics RUN --metric adaptive_ece,aurc    other metrics, per cell and in the mean
+
+    robench metrics RUN --baseline OTHER-RUN          CE, mCE and relative mCE against any run, or a published table
+
+    robench metrics RUN --baseline alexnet --corruption snow,frost,fog     ... over chosen corruptions
 """
 
 
@@ -30,12 +36,18 @@ def metrics(
     resamples: int = typer.Option(1000, min=0, help="Bootstrap resamples of the intervals."),
     seed: int = typer.Option(0, help="Seed of the bootstrap."),
     cells: bool = typer.Option(False, help="Also print every cell."),
+    baseline: str | None = typer.Option(None, help="A run, alexnet or tiny-imagenet-resnet18: figures against it."),
+    corruption: str | None = typer.Option(None, help="With --baseline: only these corruptions."),
     json_: bool = typer.Option(False, "--json", help="Print the result as JSON."),
 ) -> int:
     """Score or list; see HELP."""
     if run is None:
         _print_list()
         return 0
+    if baseline is not None:
+        return _against(run, baseline, corruption, resamples, seed, json_=json_)
+    if corruption is not None:
+        raise RobenchError("--corruption chooses what --baseline divides.", hint="Give --baseline too.")
     from robench.cli.common import print_json, print_summary, split_names
     from robench.results import save, score_run
 
@@ -50,6 +62,26 @@ def metrics(
         print(f"{run / 'result.json'}")
     else:
         _print_cells(result, names)
+    return 0
+
+
+def _against(run: Path, baseline: str, corruption: str | None, resamples: int, seed: int, *, json_: bool) -> int:
+    """Print figures normalised by a baseline, in percent as tables have them."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from robench.cli.common import print_json, show_figure, split_names
+    from robench.results.normalising import normalised_figures
+
+    found = normalised_figures(run, baseline, corruptions=split_names(corruption), resamples=resamples, seed=seed)
+    if json_:
+        print_json({name: figure.model_dump() for name, figure in found.items()})
+        return 0
+    table = Table("figure", "%", box=box.SIMPLE_HEAD, title=f"{run.name} against {baseline}", title_justify="left")
+    for name, figure in found.items():
+        table.add_row(name, show_figure(figure, name))
+    Console().print(table)
     return 0
 
 

@@ -1,0 +1,88 @@
+"""``robench metrics RUN --baseline``: CE, mCE and relative mCE against another run, over chosen corruptions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from robench.cli.main import main
+from robench.metrics.corruption import BASELINES
+from robench.predictions import RunFolder
+
+CORRUPTIONS = ("contrast", "fog")
+
+
+def evaluate(out: Path, *more: str) -> str:
+    command = ["evaluate", "-s", "digits-c", "--limit", "80", "--device", "cpu", "--workers", "1", "--resamples", "0"]
+    assert main([*command, "-q", "-o", str(out), *more]) == 0
+    return str(out)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder, both = tmp_path_factory.mktemp("runs"), ["--corruption", ",".join(CORRUPTIONS)]
+    return {
+        "run": evaluate(folder / "run", "-m", "reference:digits/mixup", *both),
+        "other": evaluate(folder / "other", "-m", "reference:digits/standard", *both),
+        "part": evaluate(folder / "part", "-m", "reference:digits/standard", *both, "--severity", "5"),
+        "empty": str(folder),
+    }
+
+
+def errors(run: str) -> dict[str, float]:
+    folder = RunFolder.open(run)
+    return {cell: float((folder.read(cell).predicted != folder.read(cell).target).mean()) for cell in folder.done()}
+
+
+def against(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, dict[str, float]]:
+    assert main(["metrics", *arguments, "--json", "--resamples", "40"]) == 0
+    found: dict[str, dict[str, float]] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_against_another_run_is_a_plain_ratio_of_sums(runs: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    ours, theirs = errors(runs["run"]), errors(runs["other"])
+    found = against(capsys, runs["run"], "--baseline", runs["other"])
+    sums = {name: [sum(e[f"{name}/{s}"] for s in range(1, 6)) for e in (ours, theirs)] for name in CORRUPTIONS}
+    for name in CORRUPTIONS:
+        assert found[f"ce_{name}"]["value"] == pytest.approx(sums[name][0] / sums[name][1])
+    assert found["mce"]["value"] == pytest.approx(np.mean([a / b for a, b in sums.values()]))
+    rise = [(a - 5 * ours["clean"]) / (b - 5 * theirs["clean"]) for a, b in sums.values()]
+    assert found["relative_mce"]["value"] == pytest.approx(np.mean(rise))
+    assert found["mean_corruption_error"]["value"] == pytest.approx(np.mean([a / 5 for a, _ in sums.values()]))
+    assert all(figure["low"] <= figure["value"] <= figure["high"] for figure in found.values())
+    itself = against(capsys, runs["run"], "--baseline", runs["run"])
+    assert itself["mce"]["value"] == pytest.approx(1)
+
+
+def test_a_published_table_and_a_subset(runs: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    ours = errors(runs["run"])
+    found = against(capsys, runs["run"], "--baseline", "tiny-imagenet-resnet18", "--corruption", "fog")
+    expected = np.mean([ours[f"fog/{s}"] for s in range(1, 6)]) / BASELINES["tiny-imagenet-resnet18"].mean["fog"]
+    assert found["mce"]["value"] == found["ce_fog"]["value"] == pytest.approx(expected)
+    assert "relative_mce" not in found
+    assert main(["metrics", runs["run"], "--baseline", "alexnet", "--resamples", "0"]) == 0
+    assert "relative_mce" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["{run}", "--baseline", "alexnett"], "alexnet"),
+        (["{run}", "--baseline", "{empty}"], "not a run"),
+        (["{run}", "--baseline", "{part}"], "[1, 2, 3, 4, 5] of 'fog', the baseline [5]"),
+        (["{part}", "--baseline", "alexnet"], "same severities"),
+        (["{run}", "--baseline", "alexnet", "--corruption", "snow"], "Both have: fog, contrast"),
+        (["{run}", "--corruption", "snow"], "--baseline"),
+    ],
+)
+def test_mistakes(
+    arguments: list[str], expected: str, runs: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["metrics", *(part.format(**runs) for part in arguments)]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert expected in said
+    assert "Traceback" not in said
