@@ -38,7 +38,7 @@ def fourier(
     arch: str | None = typer.Option(None, help="Architecture of a state dict."),
     num_classes: int | None = typer.Option(None, help="Classes the model puts out; else the data's."),
     norm_preset: str | None = typer.Option(None, help="Normalisation: cifar10, cifar100, imagenet, half or none."),
-    limit: int | None = typer.Option(1000, min=1, help="Only the first images."),
+    limit: int | None = typer.Option(1000, min=1, help="Only so many images, chosen as evaluate does."),
     norm: float = typer.Option(4.0, help="L2 norm of the perturbation per channel, images in [0, 1]."),
     window: int | None = typer.Option(None, min=1, help="Only the centred square of this many lowest frequencies."),
     signs: bool = typer.Option(True, help="Draw the sign at random for every image and channel."),

@@ -28,6 +28,7 @@ from robench.evaluation.fourier_basis import Frequency, basis_vector, centred_ra
 from robench.evaluation.progress import Progress, QuietProgress
 from robench.files import digest, write_json
 from robench.models.base import Model
+from robench.models.folding import fold_module
 
 _SAVE_EVERY = 10.0
 
@@ -147,10 +148,10 @@ class Classifier:
         folded = left = 0
         if isinstance(module, torch.nn.Module):
             module = copy.deepcopy(module).eval()
-            before = _batch_norms(module)
-            module = fold_batch_norms(module) if options.fold else module
             left = _batch_norms(module)
-            folded = before - left
+            if options.fold:
+                module, done = fold_module(module)
+                folded, left = done.folded, done.left
             module = module.to(options.device, self._dtype, memory_format=self._format)
         self._module: Callable[[torch.Tensor], torch.Tensor] = _compiled(module, options) if options.compile else module
         self._fixed = options.images_at_a_time if options.compile else 0
@@ -188,19 +189,6 @@ def _compiled(module: Any, options: FourierOptions) -> Callable[[torch.Tensor], 
     frozen: dict[str, Any] | None = {"freezing": True} if on_processor else None
     compiled: Callable[[torch.Tensor], torch.Tensor] = torch.compile(module, dynamic=False, options=frozen)
     return compiled
-
-
-def fold_batch_norms(module: torch.nn.Module) -> torch.nn.Module:
-    """Return the module with batch norms folded into the convolutions before them, or as it is if it is not traceable.
-
-    Pre-activation networks have few such pairs, and gain little.
-    """
-    try:
-        from torch.fx.experimental.optimization import fuse
-
-        return fuse(module).eval()
-    except Exception:  # whatever the tracer cannot follow: control flow, custom modules
-        return module
 
 
 def _batch_norms(module: torch.nn.Module) -> int:
