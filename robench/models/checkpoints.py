@@ -6,6 +6,7 @@ import hashlib
 import os
 import pickle
 import re
+import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -69,6 +70,24 @@ def weights_hash(architecture: str, state: Mapping[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
+def refuse_bomb(path: Path) -> None:
+    """Refuse an archive with a member that would fill the memory when unpacked; PyTorch stores tensors as they are.
+
+    Raises:
+        RobenchError: a member of more than 64 MiB is packed to less than a hundredth.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if member.file_size > 1 << 26 and member.file_size > 100 * member.compress_size:
+                raise RobenchError(
+                    f"{path} holds '{member.filename}', {member.compress_size:,} bytes that unpack to"
+                    f" {member.file_size:,}.",
+                    hint="PyTorch does not write such files. Save the weights again, or have them sent again.",
+                )
+
+
 def file_hash(path: Path) -> str:
     """Return the SHA-256 of a file's bytes."""
     from robench.files import sha256
@@ -105,8 +124,11 @@ def _read_safetensors(path: Path) -> State:
 
 def _read_torch(path: Path) -> Any:
     try:
+        refuse_bomb(path)
         with torch.serialization.safe_globals(_harmless()):
             return torch.load(path, map_location="cpu", weights_only=True)
+    except RobenchError:
+        raise
     except pickle.UnpicklingError as error:
         raise RobenchError(
             f"{path} cannot be read without running code from it ({_first_line(error)}).",

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from robench.errors import RobenchError
+from robench.models.checkpoints import refuse_bomb
 from robench.models.graphs import DTYPES, GraphBuilder, UnsupportedError
 
 _SCHEMA = 8
@@ -80,6 +81,7 @@ def read_program(path: Path) -> Program:
         RobenchError: no such program, damaged, or one that needs more than tensor operators.
     """
     try:
+        refuse_bomb(path)
         with zipfile.ZipFile(path) as archive:
             return _Reader(archive).program()
     except (UnsupportedError, pickle.UnpicklingError) as error:

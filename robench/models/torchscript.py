@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from robench.errors import RobenchError
+from robench.models.checkpoints import refuse_bomb
 
 # Names of operators that reach out of the program, wherever they stand: tensors have operators as methods, too.
 _REACHING_OUT = re.compile(
@@ -45,6 +46,7 @@ def load_torchscript(path: Path) -> torch.jit.ScriptModule:
         RobenchError: it is damaged, or calls something that reaches out of the program.
     """
     try:
+        refuse_bomb(path)
         checked = _checked_copy(path)
         with warnings.catch_warnings(action="ignore", category=FutureWarning):
             return torch.jit.load(checked, map_location="cpu")

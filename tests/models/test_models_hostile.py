@@ -304,3 +304,16 @@ def test_other_libraries_read_tensors_only(tmp_path: Path, mark: Path, monkeypat
         load_model("torchvision:resnet18")
     assert not mark.exists()
     assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.pt2"])
+def test_archives_that_would_fill_the_memory_are_refused(tmp_path: Path, program: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "w.pth":
+        torch.save({"weight": torch.zeros(4)}, path)
+    else:
+        path.write_bytes(program.read_bytes())
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data/9", bytes(80 << 20))
+    with pytest.raises(RobenchError, match=r"archive/data/9', [\d,]+ bytes that unpack to 83,886,080"):
+        load_model(str(path), arch="wrn-10-1", num_classes=10)
