@@ -53,12 +53,15 @@ def evaluate(
     mean: str | None = typer.Option(None, help="Normalisation, e.g. 0.4914,0.4822,0.4465 (images in [0, 1])."),
     std: str | None = typer.Option(None, help="Normalisation, e.g. 0.2470,0.2435,0.2616."),
     norm_preset: str | None = typer.Option(None, help="cifar10, cifar100, imagenet, half or none."),
+    norm: str = typer.Option("bn", help="Of our architectures: bn, dubn, dubin, splitbn or splitbn-shared."),
     ema: bool = typer.Option(False, help="Prefer the averaged (EMA) weights of a checkpoint."),
     ensemble: str = typer.Option("mean-prob", help="How several --model are joined: mean-prob or mean-logit."),
     name: str | None = typer.Option(None, help="What tables call the model."),
     device: str = typer.Option("auto", help="auto, cpu, cuda, cuda:1, mps."),
     precision: str = typer.Option("fp32", help="fp32, bf16 or fp16."),
-    batch_size: int | None = typer.Option(None, min=1, help="Images at a time; halved when memory runs out."),
+    batch_size: int | None = typer.Option(
+        None, min=1, help="Images at a time; halved when memory runs out. Moves logits by float noise only."
+    ),
     compile_: bool = typer.Option(False, "--compile", help="Use torch.compile."),
     fold: bool = typer.Option(False, "--fold", help="Fold batch norms into convolutions: faster, same to float noise."),
     workers: int | None = typer.Option(
@@ -188,7 +191,9 @@ def load_models(given: dict[str, Any], suite_classes: int) -> Any:
         mean, std = preset(given["norm_preset"])
     classes = given["num_classes"] or suite_classes
     loaded = [
-        load_model(spec, arch=given["arch"], num_classes=classes, mean=mean, std=std, ema=given["ema"])
+        load_model(
+            spec, arch=given["arch"], num_classes=classes, mean=mean, std=std, norm=given["norm"], ema=given["ema"]
+        )
         for spec in given["model"]
     ]
     model = loaded[0] if len(loaded) == 1 else ensemble(loaded, how=given["ensemble"])

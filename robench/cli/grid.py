@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from robench.results.schema import Result
     from robench.suites.base import OpenOptions, OpenSuite
 
-_MODEL_KEYS = ("model", "arch", "num_classes", "mean", "std", "norm_preset", "ema", "ensemble", "name")
+_MODEL_KEYS = ("model", "arch", "num_classes", "mean", "std", "norm_preset", "norm", "ema", "ensemble", "name")
 _TIMED_BATCHES = 2
 
 

@@ -166,8 +166,10 @@ def _harmless() -> list[Any]:
 
 
 def _find_state(document: Any, path: Path, *, ema: bool) -> State:
-    if ema and (averaged := _find_averaged(document, depth=4)):
-        document = averaged
+    if ema:
+        document = _find_averaged(document, depth=4)
+        if not document:
+            raise RobenchError(f"{path} holds no averaged weights.", hint="Leave --ema away to take its usual ones.")
     keys = (*_WEIGHTS, *_AVERAGED)
     for _ in range(3):  # wrappings within wrappings
         if isinstance(document, Mapping):

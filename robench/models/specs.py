@@ -64,7 +64,7 @@ def load_model(
             or a bare timm or torchvision name.
         num_classes: classes that the model puts out; needed to build an architecture.
         mean, std: the model's normalisation; they replace what the model brings along.
-        norm: normalisation layers of our architectures: bn, dubn, dubin or splitbn.
+        norm: normalisation layers of our architectures: bn, dubn, dubin, splitbn or splitbn-shared.
         ema: prefer a checkpoint's averaged weights.
         geometry: resize and crop; replaces the model's own.
         name: what tables call the model.
@@ -79,6 +79,8 @@ def load_model(
     model = _load(request)
     if branch is not None:
         model = branches.predict_by(model, branch)
+    if isinstance(model.module, nn.Module):
+        model.module.eval()
     model = replace(model, preprocessing=_resolve(model.preprocessing, request))
     if name is not None:
         model.name = name

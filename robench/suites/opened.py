@@ -186,7 +186,10 @@ class OpenedSuite(Opened):
             whole = self._on_device(images, device)
             return whole[torch.from_numpy(part.rows).to(device)].permute(0, 3, 1, 2), part
         pixels, part = self._read(cell, part)
-        return torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device, non_blocking=True), part
+        batch = torch.from_numpy(pixels)
+        if device.startswith("cuda"):
+            batch = batch.pin_memory()  # else the copy would wait for the device
+        return batch.permute(0, 3, 1, 2).to(device, non_blocking=True), part
 
     def _read(self, cell: Cell, part: View) -> tuple[npt.NDArray[np.uint8], View]:
         try:

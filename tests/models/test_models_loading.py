@@ -76,6 +76,16 @@ def test_averaged_weights_are_preferred_when_asked(tmp_path: Path, network: nn.M
     torch.save({"state_dict": zero, "state_dict_ema": network.state_dict()}, tmp_path / "w.pth")
     torch.testing.assert_close(load(tmp_path / "w.pth", ema=True), logits)
     assert not torch.allclose(load(tmp_path / "w.pth"), logits)
+    torch.save(network.state_dict(), tmp_path / "plain.pth")
+    with pytest.raises(RobenchError, match="holds no averaged weights"):
+        load(tmp_path / "plain.pth", ema=True)
+
+
+def test_a_loaded_network_is_ready_to_predict(tmp_path: Path, network: nn.Module) -> None:
+    torch.save(network.state_dict(), tmp_path / "w.pth")
+    for spec, options in (("reference:digits/standard", {}), (str(tmp_path / "w.pth"), {"arch": "wrn-10-1"})):
+        module = load_model(spec, num_classes=10, **options).module
+        assert not module.training
 
 
 class _Hostile:
