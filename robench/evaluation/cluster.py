@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from robench import memory
 from robench.errors import RobenchError
 from robench.evaluation.engine import Measured, Outcome, UnreadableCellError, measure, pending_cells
 from robench.evaluation.options import EvaluationOptions
@@ -154,9 +155,10 @@ def _measure_remotely(job: Job, piece: Piece) -> Measured | str:
     forward, suite = _loaded[known]
     size = job.options.resolved_batch_size(forward.device)
     try:
-        return measure(
-            forward, suite, piece.cell, job.options, size, QuietProgress(), start=piece.start, stop=piece.stop
-        )
+        with memory.kept(forward.device):
+            return measure(
+                forward, suite, piece.cell, job.options, size, QuietProgress(), start=piece.start, stop=piece.stop
+            )
     except UnreadableCellError as error:
         return str(error)
 

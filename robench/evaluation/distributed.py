@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from robench import memory
 from robench.errors import RobenchError
 from robench.evaluation.engine import Outcome, UnreadableCellError, measure, pending_cells
 from robench.evaluation.forward import Forward
@@ -112,7 +113,7 @@ def _measure_share(
     failures: dict[str, str] = {}
     left = [piece for piece in share if not parquet.is_whole(_path(run, piece))]
     total, fresh = sum(piece.images for piece in share), sum(piece.images for piece in left)
-    with progress:
+    with progress, memory.kept(options.resolved_device()):
         progress.start(total, total - fresh)
         forward = Forward(model, options)
         batch_size = options.resolved_batch_size(forward.device)

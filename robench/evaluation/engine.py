@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from filelock import BaseFileLock, Timeout
 
+from robench import memory
 from robench.errors import RobenchError
 from robench.evaluation.columns import ColumnBuilder
 from robench.evaluation.forward import Forward
@@ -81,7 +82,7 @@ def evaluate_suite(
     pending = pending_cells(run, wanted, progress)
     total = sum(suite.length(cell) for cell in wanted)
     left = sum(suite.length(cell) for cell in pending)
-    with progress:
+    with progress, memory.kept(options.resolved_device()):
         progress.start(total, total - left)
         if pending:
             _Measuring(Forward(model, options), suite, options, progress, outcome).measure_all(pending)

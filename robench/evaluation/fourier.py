@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from robench import memory
 from robench.errors import RobenchError
 from robench.evaluation.fourier_basis import Frequency, basis_vector, centred_range, frequencies, mirror
 from robench.evaluation.progress import Progress, QuietProgress
@@ -104,7 +105,7 @@ def fourier_map(
     done = _read_state(state, identity)
     wanted = list(frequencies(size, options.window))
     progress, saved = progress or QuietProgress(), time.monotonic()
-    with progress:
+    with progress, memory.kept(options.device):
         progress.start(len(wanted) * len(images), sum(_key(f) in done for f in wanted) * len(images))
         try:
             for frequency in wanted:

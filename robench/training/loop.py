@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 import robench
+from robench import memory
 from robench.errors import RobenchError
 from robench.files import digest
 from robench.training import artefacts, checkpoint, distributed, schedule
@@ -65,7 +66,7 @@ def train(
     elif (out / "card.yaml").is_file() and not (out / checkpoint.FILE).is_file():
         return out
     kind = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    with distributed.joined(kind.type) as world:
+    with distributed.joined(kind.type) as world, memory.kept(kind.type):
         if kind.type == "cuda" and kind.index is None:
             kind = torch.device("cuda", world.local_rank)
         trainer = Trainer(recipe, data, out, kind, world, quiet)
