@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from robench.corruptions import _device
 from robench.corruptions.noise import to_uint8
 from robench.corruptions.random import Stream
 
@@ -18,7 +19,7 @@ def contrast(images: torch.Tensor, params: tuple[float], stream: Stream) -> torc
     levels = torch.arange(256, device=images.device, dtype=torch.float64) / 255.0
     table = (levels - mean[..., None]) * params[0] + mean[..., None]
     table = (table.clamp_(0.0, 1.0) * 255.0).to(torch.uint8)
-    if images.device.type == "cpu":
+    if _device.has_loops(images.device):
         from robench.corruptions._colour import look_up
 
         out = torch.empty_like(images)
@@ -43,7 +44,7 @@ def adjust_hsv(images: torch.Tensor, saturation: tuple[float, float], value: flo
 
     Through HSV as scikit-image's ``rgb2hsv`` and ``hsv2rgb`` define it (hue 0 where there is no colour).
     """
-    if images.device.type == "cpu":
+    if _device.has_loops(images.device):
         from robench.corruptions._colour import shift_hsv
 
         out = torch.empty_like(images)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from robench.corruptions import _device
 from robench.corruptions.blur import gaussian_smooth
 from robench.corruptions.random import Stream
 
@@ -22,7 +23,7 @@ def glass_blur(images: torch.Tensor, params: tuple[float, int, int], stream: Str
     reach = min(reach, (min(height, width) - 1) // 2)
     if reach == 0:
         return gaussian_smooth(smooth, sigma)
-    if images.device.type == "cpu":
+    if _device.has_loops(images.device):
         return gaussian_smooth(_displace_cpu(smooth, stream, iterations, reach), sigma)
     shifts = stream.integers(0, -reach, reach, (iterations, height, width, 2))
     return gaussian_smooth(displace(smooth, shifts, reach), sigma)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from robench.corruptions import _device
 from robench.corruptions._pool import map_pictures
 from robench.corruptions.jpeg_dct import forward_dct, inverse_dct
 from robench.corruptions.random import Stream
@@ -60,7 +61,7 @@ def roundtrip(images: torch.Tensor, quality: int) -> torch.Tensor:
         RobenchError: the quality is out of range.
     """
     _check(quality)
-    return roundtrip_coder(images, quality) if images.device.type == "cpu" else roundtrip_tensor(images, quality)
+    return roundtrip_coder(images, quality) if _device.has_loops(images.device) else roundtrip_tensor(images, quality)
 
 
 def roundtrip_coder(images: torch.Tensor, quality: int) -> torch.Tensor:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from robench.compiled import compiled, prange
+from robench.corruptions import _device
 
 _HALF = np.float32(0.5 / 257)  # half of the last of 16 bits
 
@@ -49,7 +50,7 @@ def motion_blur(images: torch.Tensor, radius: float, sigma: float, angles: torch
     """
     weights = kernel(radius, sigma)
     shifts = offsets(angles.double().cpu().numpy(), len(weights))
-    if images.device.type == "cpu":
+    if _device.has_loops(images.device):
         source = images.contiguous().numpy()
         out = np.empty_like(source)
         _blur_cpu(source, weights, shifts, out)

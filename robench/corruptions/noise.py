@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import torch
 
+from robench.corruptions import _device
 from robench.corruptions.random import Stream, quantile_tables
 
 # Poisson counts further than this many standard deviations (and this many counts) above the mean do not occur.
@@ -16,7 +17,7 @@ _TAIL_DEVIATIONS, _TAIL_COUNTS = 8.0, 20
 
 def gaussian_noise(images: torch.Tensor, params: tuple[float], stream: Stream) -> torch.Tensor:
     """Add N(0, sigma), clip; ``params`` is (sigma,) in units of [0, 1]."""
-    if images.device.type == "cpu":
+    if _device.has_loops(images.device):
         return _fused(images, params[0], stream, kind=0)
     noise = stream.normal(0, tuple(images.shape[1:]))
     return to_uint8(images.float() / 255.0 + params[0] * noise)
@@ -24,7 +25,7 @@ def gaussian_noise(images: torch.Tensor, params: tuple[float], stream: Stream) -
 
 def speckle_noise(images: torch.Tensor, params: tuple[float], stream: Stream) -> torch.Tensor:
     """Add x times N(0, sigma), clip; ``params`` is (sigma,)."""
-    if images.device.type == "cpu":
+    if _device.has_loops(images.device):
         return _fused(images, params[0], stream, kind=1)
     noise = stream.normal(0, tuple(images.shape[1:]))
     x = images.float() / 255.0
@@ -33,7 +34,7 @@ def speckle_noise(images: torch.Tensor, params: tuple[float], stream: Stream) ->
 
 def impulse_noise(images: torch.Tensor, params: tuple[float], stream: Stream) -> torch.Tensor:
     """Set a fraction of the values to 0 or 255, half each; ``params`` is (fraction,)."""
-    if images.device.type == "cpu":
+    if _device.has_loops(images.device):
         return _fused(images, params[0], stream, kind=2)
     u = stream.uniform(0, tuple(images.shape[1:]))
     black = torch.zeros_like(images)
@@ -49,7 +50,7 @@ def shot_noise(images: torch.Tensor, params: tuple[float], stream: Stream) -> to
     """
     rate = float(params[0])
     tables, guide, values = _poisson_tables(rate)
-    if images.device.type == "cpu":
+    if _device.has_loops(images.device):
         from robench.corruptions._kernels import shot
 
         out = torch.empty(images.shape, dtype=torch.uint8)

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from robench.corruptions import _device
+
 _MASK = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
@@ -58,7 +60,7 @@ class Stream:
         tail beyond 1 / 4,096 has 4,096 quantiles of its own and ends at 5.4 standard deviations. Two table look-ups
         are an order of magnitude cheaper than logarithm, root and cosine, and equal on every device.
         """
-        if self.device.type == "cpu":
+        if _device.has_loops(self.device):
             return self._cpu_normals(draw, shape)
         u = self._bits(draw, shape) >> 8
         middle, tail = (torch.from_numpy(table).to(self.device) for table in quantile_tables())
@@ -98,7 +100,7 @@ class Stream:
         """Return 32-bit words as int64 (N, blocks, 4)."""
         blocks = -(-count // 4)
         n = len(self._index)
-        if self.device.type == "cpu":
+        if _device.has_loops(self.device):
             from robench.corruptions._kernels import fill_few_words, fill_words
 
             filled = np.empty((n, blocks, 4), np.uint32)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from robench.compiled import compiled, prange
+from robench.corruptions import _device
 
 Matrix = npt.NDArray[np.float64]
 _SUBPIXELS = 32
@@ -111,7 +112,7 @@ def _blend(
     place = np.stack([one.ravel() for one in places], axis=1).astype(np.int64)
     weight = np.stack([one.ravel() for one in weights], axis=1).astype(np.float32)
     planes = images.reshape(-1, place.shape[0])
-    if images.device.type == "cpu":
+    if _device.has_loops(images.device):
         out = np.empty(tuple(planes.shape), np.uint8)
         _blend_cpu(planes.numpy(), place, weight, np.float32(lift), out)
         return torch.from_numpy(out).view(images.shape)

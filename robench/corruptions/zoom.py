@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
+from robench.corruptions import _device
 from robench.corruptions.random import Stream
 
 
@@ -21,7 +22,7 @@ def zoom_blur(images: torch.Tensor, params: tuple[float, float], stream: Stream)
     """
     factors = np.arange(1.0, params[0], params[1])
     height, width = images.shape[2:]
-    if images.device.type == "cpu" and height == width:
+    if _device.has_loops(images.device) and height == width:
         return _zoom_cpu(images, factors)
     x = images.float()
     total = x.clone()

@@ -1,0 +1,50 @@
+"""The tensor operations that a GPU runs give what the CPU's compiled loops give, but for a grey level here and there.
+
+Tensor operations are compared on the CPU, and, where there is a GPU, there.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from test_corruptions_common import photographs
+
+from robench.corruptions import ALL, _device, corrupt, perturb
+from robench.corruptions.perturbations import ALL_PERTURBATIONS
+
+WITHIN_ONE = 0.999
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+HERE = ["tensors on the CPU", pytest.param("cuda", marks=NO_GPU)]
+
+
+def agree(one: torch.Tensor, other: torch.Tensor) -> None:
+    gap = (one.to(torch.int16) - other.cpu().to(torch.int16)).abs()
+    assert float((gap <= 1).float().mean()) >= WITHIN_ONE
+
+
+def elsewhere(images: torch.Tensor, device: str, monkeypatch: pytest.MonkeyPatch) -> torch.Tensor:
+    if device == "cuda":
+        return images.cuda()
+    monkeypatch.setattr(_device, "has_loops", lambda device: False)
+    return images
+
+
+@pytest.mark.parametrize("device", HERE)
+@pytest.mark.parametrize(("size", "count"), [(32, 8), (96, 2)])
+@pytest.mark.parametrize("name", ALL)
+def test_corruptions_agree(name: str, size: int, count: int, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, index = photographs(count, size), torch.arange(5, 5 + count)
+    for severity in (1, 3, 5):
+        usual = corrupt(images, name, severity, index=index)
+        with monkeypatch.context() as patch:
+            agree(usual, corrupt(elsewhere(images, device, patch), name, severity, index=index))
+
+
+@pytest.mark.parametrize("device", HERE)
+@pytest.mark.parametrize("name", ALL_PERTURBATIONS)
+def test_sequences_agree(name: str, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, index = photographs(2, 32), torch.arange(2)
+    usual = list(perturb(images, name, index=index))
+    with monkeypatch.context() as patch:
+        for frame, other in zip(usual, perturb(elsewhere(images, device, patch), name, index=index), strict=True):
+            agree(frame, other)
