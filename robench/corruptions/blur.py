@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
+from robench.corruptions import _device
 from robench.corruptions._pool import map_pictures
 from robench.corruptions.motion import motion_blur as blur_along
 from robench.corruptions.noise import to_uint8
@@ -27,7 +28,7 @@ def gaussian_smooth(images: torch.Tensor, sigma: float, truncate_at: float = 4.0
     taps = gaussian_taps(sigma, truncate_at)
     if len(taps) == 1:
         return images.clone()
-    if images.device.type != "cpu":
+    if not _device.has_loops(images.device):
         return to_uint8(_separable(images.float() / 255.0, taps))
     import cv2
 
@@ -58,7 +59,7 @@ def truncate(x: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 def defocus_blur(images: torch.Tensor, params: tuple[float, float], stream: Stream) -> torch.Tensor:
     """Blur with an antialiased disk; ``params`` is (radius, sigma of the antialiasing) in pixels."""
     kernel = disk_kernel(*params)
-    if images.device.type != "cpu":
+    if not _device.has_loops(images.device):
         reach = kernel.shape[0] // 2
         x = functional.pad(images.float() / 255.0, (reach,) * 4, mode="reflect")
         weight = torch.from_numpy(kernel).to(images.device).expand(3, 1, -1, -1)

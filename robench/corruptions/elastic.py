@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from robench.corruptions import _device
 from robench.corruptions._pool import map_pictures
 from robench.corruptions.random import Stream
 
@@ -28,7 +29,7 @@ def elastic_transform(images: torch.Tensor, params: tuple[float, float, float], 
     height, width = images.shape[2:]
     moved = (stream.uniform(0, (3, 2)).double().cpu().numpy() * 2.0 - 1.0) * jitter
     noise = stream.uniform(1, (2, height, width)) * 2.0 - 1.0
-    if images.device.type != "cpu":
+    if not _device.has_loops(images.device):
         return _warp_on_device(images, moved, noise, alpha, sigma)
     fields = noise.numpy()
     smooth = _smoother(height, width, sigma)
@@ -116,22 +117,28 @@ def _warp_on_device(
 ) -> torch.Tensor:
     height, width = images.shape[2:]
     device = images.device
-    inverse = np.stack([_inverse(affine_matrix(height, width, row)) for row in moved]).astype(np.float32)
+    matrices = np.stack([affine_matrix(height, width, row) for row in moved])
+    sy, sx = (torch.from_numpy(one).to(device).float() / 32.0 for one in _places(matrices, height, width))
+    turned = _sample(images.float(), sy, sx, edge_twice=False)
     y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
-    homogeneous = torch.stack([x, y, torch.ones_like(x)]).float().reshape(3, -1)
-    source = (torch.from_numpy(inverse).to(device) @ homogeneous).reshape(len(images), 2, height, width)
-    # cv2 keeps coordinates in steps of 1/32 pixel
-    source = torch.round(source * 32.0) / 32.0
-    turned = _sample(images.float(), source[:, 1], source[:, 0], edge_twice=False)
     rows, columns = (torch.from_numpy(smoothing_matrix(side, sigma)).to(device) for side in (height, width))
     shift = alpha * (rows @ noise @ columns.T)
     found = _sample(turned, y + shift[:, 1], x + shift[:, 0], edge_twice=True)
     return (found + 5e-5).clamp_(0, 255).to(torch.uint8)
 
 
-def _inverse(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    square = np.vstack([matrix, [0.0, 0.0, 1.0]])
-    return np.linalg.inv(square)[:2]
+def _places(
+    matrices: npt.NDArray[np.float64], height: int, width: int
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Return the (y, x) places, int32 (N, H, W) in 1/32 pixels, at which OpenCV's ``warpAffine`` reads.
+
+    It adds a row's and a column's share, each rounded to 1/1024 pixel, and rounds the sum.
+    """
+    inverse = np.linalg.inv(np.concatenate([matrices, np.broadcast_to([[[0.0, 0.0, 1.0]]], (len(matrices), 1, 3))], 1))
+    across = np.rint(inverse[:, :2, 0, None] * np.arange(width) * 1024.0).astype(np.int32)
+    down = np.rint((inverse[:, :2, 1, None] * np.arange(height) + inverse[:, :2, 2, None]) * 1024.0).astype(np.int32)
+    x, y = ((down[:, axis, :, None] + across[:, axis, None, :] + 16) >> 5 for axis in (0, 1))
+    return y, x
 
 
 def _sample(x: torch.Tensor, sy: torch.Tensor, sx: torch.Tensor, *, edge_twice: bool) -> torch.Tensor:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from robench.compiled import compiled, prange
+from robench.corruptions import _device
 from robench.corruptions.random import Stream
 
 _BITS = 22  # Pillow keeps its coefficients as whole multiples of 2**-22
@@ -19,7 +20,7 @@ def pixelate(images: torch.Tensor, params: tuple[float], stream: Stream) -> torc
     """Resize to int(side * c) and back, box filter both times; ``params`` is (c,)."""
     _, _, height, width = images.shape
     small = (max(1, int(height * params[0])), max(1, int(width * params[0])))
-    if images.device.type != "cpu":
+    if not _device.has_loops(images.device):
         return _resize(_resize(images, small), (height, width))
     steps = ((width, small[1]), (height, small[0]), (small[1], width), (small[0], height))
     across, down, wider, higher = (_taps(*step) for step in steps)
