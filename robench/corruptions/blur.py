@@ -12,7 +12,6 @@ from torch.nn import functional
 from robench.corruptions import _device
 from robench.corruptions._pool import map_pictures
 from robench.corruptions.motion import motion_blur as blur_along
-from robench.corruptions.noise import to_uint8
 from robench.corruptions.random import Stream
 
 Array = npt.NDArray[np.float32]
@@ -29,7 +28,9 @@ def gaussian_smooth(images: torch.Tensor, sigma: float, truncate_at: float = 4.0
     if len(taps) == 1:
         return images.clone()
     if not _device.has_loops(images.device):
-        return to_uint8(_separable(images.float() / 255.0, taps))
+        reach = len(taps) // 2
+        down = _filter(images.float(), taps[:, None], (0, 0, reach, reach), "replicate")
+        return _truncate(_filter(down, taps[None, :], (reach, reach, 0, 0), "replicate"))
     import cv2
 
     def blur(picture: npt.NDArray[np.uint8], row: int) -> npt.NDArray[np.uint8]:
@@ -61,9 +62,7 @@ def defocus_blur(images: torch.Tensor, params: tuple[float, float], stream: Stre
     kernel = disk_kernel(*params)
     if not _device.has_loops(images.device):
         reach = kernel.shape[0] // 2
-        x = functional.pad(images.float() / 255.0, (reach,) * 4, mode="reflect")
-        weight = torch.from_numpy(kernel).to(images.device).expand(3, 1, -1, -1)
-        return to_uint8(functional.conv2d(x, weight, groups=3))
+        return _truncate(_filter(images.float(), kernel, (reach,) * 4, "reflect"))
     import cv2
 
     trimmed = _trim(kernel)
@@ -103,12 +102,17 @@ def motion_blur(images: torch.Tensor, params: tuple[float, float], stream: Strea
     return blur_along(images, *params, angles)
 
 
-def _separable(x: torch.Tensor, taps: Array) -> torch.Tensor:
-    """Filter float images (N, C, H, W) with taps along both axes, edges repeated."""
-    reach = len(taps) // 2
-    weight = torch.from_numpy(taps).to(x.device)
-    n, channels, height, width = x.shape
-    flat = x.reshape(n * channels, 1, height, width)
-    flat = functional.conv2d(functional.pad(flat, (0, 0, reach, reach), mode="replicate"), weight.view(1, 1, -1, 1))
-    flat = functional.conv2d(functional.pad(flat, (reach, reach, 0, 0), mode="replicate"), weight.view(1, 1, 1, -1))
-    return flat.reshape(n, channels, height, width)
+def _filter(x: torch.Tensor, kernel: Array, margins: tuple[int, ...], edges: str) -> torch.Tensor:
+    """Correlate every channel of float images (N, 3, H, W) with a kernel, after margins (left, right, top, bottom).
+
+    With a group per channel, PyTorch runs its own kernel on a GPU: full float32, and sums in the same order for any
+    number of images. The library that it else calls does neither.
+    """
+    channels = x.shape[1]
+    weight = torch.from_numpy(kernel).to(x.device).expand(channels, 1, -1, -1)
+    return functional.conv2d(functional.pad(x, margins, mode=edges), weight, groups=channels)
+
+
+def _truncate(x: torch.Tensor) -> torch.Tensor:
+    """Do what :func:`truncate` does."""
+    return (x + 5e-5).clamp_(0, 255).to(torch.uint8)

@@ -121,8 +121,9 @@ def _warp_on_device(
     sy, sx = (torch.from_numpy(one).to(device).float() / 32.0 for one in _places(matrices, height, width))
     turned = _sample(images.float(), sy, sx, edge_twice=False)
     y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
-    rows, columns = (torch.from_numpy(smoothing_matrix(side, sigma)).to(device) for side in (height, width))
-    shift = alpha * (rows @ noise @ columns.T)
+    # In float64, so that float32 keeps nothing of the order of the sums, which depends on how many images there are.
+    rows, columns = (torch.from_numpy(smoothing_matrix(side, sigma)).to(device).double() for side in (height, width))
+    shift = (alpha * (rows @ noise.double() @ columns.T)).float()
     found = _sample(turned, y + shift[:, 1], x + shift[:, 0], edge_twice=True)
     return (found + 5e-5).clamp_(0, 255).to(torch.uint8)
 

@@ -48,3 +48,12 @@ def test_sequences_agree(name: str, device: str, monkeypatch: pytest.MonkeyPatch
     with monkeypatch.context() as patch:
         for frame, other in zip(usual, perturb(elsewhere(images, device, patch), name, index=index), strict=True):
             agree(frame, other)
+
+
+@pytest.mark.parametrize("device", HERE)
+@pytest.mark.parametrize("name", ALL)
+def test_neighbours_change_nothing(name: str, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, index = elsewhere(photographs(8, 48), device, monkeypatch), torch.arange(8)
+    together = corrupt(images, name, 3, index=index)
+    alone = [corrupt(images[rows], name, 3, index=index[rows]) for rows in ([6], [1, 7, 2])]
+    assert torch.equal(torch.cat(alone), together[[6, 1, 7, 2]])
