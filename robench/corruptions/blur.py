@@ -15,6 +15,7 @@ from robench.corruptions.motion import motion_blur as blur_along
 from robench.corruptions.random import Stream
 
 Array = npt.NDArray[np.float32]
+_DIRECT = 5  # side of the largest kernel that OpenCV is quicker to apply tap by tap to all channels at once
 
 
 def gaussian_blur(images: torch.Tensor, params: tuple[float], stream: Stream) -> torch.Tensor:
@@ -68,7 +69,11 @@ def defocus_blur(images: torch.Tensor, params: tuple[float, float], stream: Stre
     trimmed = _trim(kernel)
 
     def blur(picture: npt.NDArray[np.uint8], row: int) -> npt.NDArray[np.uint8]:
-        return truncate(cv2.filter2D(picture, cv2.CV_32F, trimmed))
+        if len(trimmed) <= _DIRECT:
+            return truncate(cv2.filter2D(picture, cv2.CV_32F, trimmed))
+        # Larger kernels go by way of Fourier transforms, which cost several times more for three channels of bytes.
+        planes = [cv2.filter2D(plane.astype(np.float32), cv2.CV_32F, trimmed) for plane in cv2.split(picture)]
+        return truncate(cv2.merge(planes))
 
     return map_pictures(blur, images)
 

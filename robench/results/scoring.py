@@ -102,11 +102,13 @@ def current_result(run: RunFolder, resamples: int) -> Result | None:
         return None
     checksums = {cell.name: cell.predictions_sha256 for cell in result.cells}
     stored = {name: stored_checksum(run.cell_path(name)) for name in run.record.cells}
-    usual = (
-        set(result.cells[0].metrics) == set(default_metrics(run.record.info["suite"]["task"])) if checksums else False
-    )
+    task = run.record.info["suite"]["task"]
+    usual = [set(default_metrics(task, variants=variants)) for variants in (False, True)]
     same = (
-        usual and result.run.identity == run.record.hash and result.statistics == StatisticsRecord(resamples=resamples)
+        bool(result.cells)
+        and set(result.cells[0].metrics) in usual
+        and result.run.identity == run.record.hash
+        and result.statistics == StatisticsRecord(resamples=resamples)
     )
     whole = checksums == {name: checksum for name, checksum in stored.items() if checksum is not None}
     return result if same and whole and result.run.robench == __version__ else None
