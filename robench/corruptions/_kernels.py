@@ -52,6 +52,31 @@ def fill_few_words(index: Any, k0: Any, k1: Any, draw: Any, out: Any) -> None:
 
 
 @compiled(inline="always")
+def _uniforms(index: Any, k0: Any, k1: Any, draw: Any, out: Any) -> None:
+    low, high = uint32(index & 0xFFFFFFFF), uint32(index >> 32)
+    for block in range(len(out) // 4):
+        a, b, c, d = philox(low, high, uint32(block), uint32(draw), uint32(k0), uint32(k1))
+        out[4 * block] = np.float32(a >> uint32(8)) * np.float32(_SCALE)
+        out[4 * block + 1] = np.float32(b >> uint32(8)) * np.float32(_SCALE)
+        out[4 * block + 2] = np.float32(c >> uint32(8)) * np.float32(_SCALE)
+        out[4 * block + 3] = np.float32(d >> uint32(8)) * np.float32(_SCALE)
+
+
+@compiled(parallel=True, nogil=True)
+def fill_uniforms(index: Any, k0: Any, k1: Any, draw: Any, out: Any) -> None:
+    """Fill float32 (N, count), count a multiple of 4, with multiples of 2**-24 in [0, 1)."""
+    for n in prange(len(index)):
+        _uniforms(index[n], k0, k1, draw, out[n])
+
+
+@compiled(nogil=True)
+def fill_few_uniforms(index: Any, k0: Any, k1: Any, draw: Any, out: Any) -> None:
+    """Do the same on one thread, where waiting for the others would cost more than the numbers."""
+    for n in range(len(index)):
+        _uniforms(index[n], k0, k1, draw, out[n])
+
+
+@compiled(inline="always")
 def normal_of(word: Any, middle: Any, tail: Any) -> Any:
     """Return the standard normal float32 of a word; see :meth:`robench.corruptions.random.Stream.normal`."""
     u = word >> uint32(8)
@@ -161,6 +186,18 @@ def shot(images: Any, index: Any, k0: Any, k1: Any, tables: Any, guide: Any, val
                             left = middle + 1
                     out[n, c, y, x] = values[left]
                     position += 1
+
+
+@compiled(parallel=True, nogil=True)
+def add_and_scale(images: Any, maps: Any, strength: Any, scale: Any, out: Any) -> None:
+    """Fill uint8 (N, C, H, W) with ``(x + strength * map) * scale``, x in [0, 1], in float64; maps (N, H, W)."""
+    n_images, channels, height, width = images.shape
+    for n in prange(n_images):
+        for c in range(channels):
+            for y in range(height):
+                for x in range(width):
+                    value = (images[n, c, y, x] / 255.0 + maps[n, y, x] * strength) * scale[n]
+                    out[n, c, y, x] = np.uint8(min(max(value, 0.0), 1.0) * 255.0)
 
 
 @compiled(parallel=True, nogil=True)

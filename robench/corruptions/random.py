@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -23,6 +24,7 @@ _ROUNDS = 10
 # Below so many numbers, one thread: they take a fraction of a millisecond, and a team of threads that ends a loop waits
 # for its slowest, which on a busy machine is the scheduler's next turn, some milliseconds later.
 _FEW = 1 << 16
+Fill = Callable[..., None]
 
 
 class Stream:
@@ -51,6 +53,10 @@ class Stream:
 
     def uniform(self, draw: int, shape: tuple[int, ...] = ()) -> torch.Tensor:
         """Return float32 (N, *shape) in [0, 1), multiples of 2**-24."""
+        if _device.has_loops(self.device):
+            from robench.corruptions._kernels import fill_few_uniforms, fill_uniforms
+
+            return self._filled(fill_few_uniforms, fill_uniforms, draw, shape)
         return (self._bits(draw, shape) >> 8).float() * 2.0**-24
 
     def normal(self, draw: int, shape: tuple[int, ...] = ()) -> torch.Tensor:
@@ -61,7 +67,9 @@ class Stream:
         are an order of magnitude cheaper than logarithm, root and cosine, and equal on every device.
         """
         if _device.has_loops(self.device):
-            return self._cpu_normals(draw, shape)
+            from robench.corruptions._kernels import fill_few_normals, fill_normals
+
+            return self._filled(fill_few_normals, fill_normals, draw, shape, *quantile_tables())
         u = self._bits(draw, shape) >> 8
         middle, tail = (torch.from_numpy(table).to(self.device) for table in quantile_tables())
         place, rest = u >> 12, u & 0xFFF
@@ -82,13 +90,14 @@ class Stream:
         """Return the images' numbers on the host."""
         return self._index.cpu().numpy()
 
-    def _cpu_normals(self, draw: int, shape: tuple[int, ...]) -> torch.Tensor:
-        from robench.corruptions._kernels import fill_few_normals, fill_normals
-
+    def _filled(
+        self, few: Fill, many: Fill, draw: int, shape: tuple[int, ...], *tables: npt.NDArray[np.float32]
+    ) -> torch.Tensor:
+        """Return float32 (N, *shape) on the CPU, filled by one thread where that is quicker."""
         count = math.prod(shape)
         flat = np.empty((len(self._index), -(-count // 4) * 4), np.float32)
-        fill = fill_few_normals if flat.size < _FEW else fill_normals
-        fill(self.index_array(), *self._key, draw & _MASK, *quantile_tables(), flat)
+        fill = few if flat.size < _FEW else many
+        fill(self.index_array(), *self._key, draw & _MASK, *tables, flat)
         return torch.from_numpy(flat[:, :count]).reshape(len(self._index), *shape)
 
     def _bits(self, draw: int, shape: tuple[int, ...]) -> torch.Tensor:

@@ -8,6 +8,7 @@ from os import PathLike
 import torch
 from torch.nn import functional
 
+from robench.corruptions import _device
 from robench.corruptions.frost import overlays
 from robench.corruptions.motion import motion_blur
 from robench.corruptions.random import Stream
@@ -112,10 +113,17 @@ def fog(images: torch.Tensor, params: tuple[float, ...], stream: Stream) -> torc
     strength, decay = params
     height, width = images.shape[-2:]
     side = 1 << max(max(height, width) - 1, 1).bit_length()
-    plasma = plasma_fractal(stream, side, decay)[:, None, :height, :width].to(images.device)
-    x = images.double().div_(255)
-    largest = x.amax(dim=(1, 2, 3), keepdim=True)
-    return x.add_(plasma, alpha=strength).mul_(largest / (largest + strength)).clamp_(0, 1).mul_(255).to(torch.uint8)
+    plasma = plasma_fractal(stream, side, decay)[:, :height, :width].to(images.device)
+    largest = images.amax(dim=(1, 2, 3)).double() / 255
+    scale = largest / (largest + strength)
+    if _device.has_loops(images.device):
+        from robench.corruptions._kernels import add_and_scale
+
+        out = torch.empty(images.shape, dtype=torch.uint8)
+        add_and_scale(images.numpy(), plasma.numpy(), strength, scale.numpy(), out.numpy())
+        return out
+    x = images.double().div_(255).add_(plasma[:, None], alpha=strength)
+    return x.mul_(scale.view(-1, 1, 1, 1)).clamp_(0, 1).mul_(255).to(torch.uint8)
 
 
 def plasma_fractal(stream: Stream, side: int, decay: float, draw: int = 0) -> torch.Tensor:
@@ -143,5 +151,5 @@ def plasma_fractal(stream: Stream, side: int, decay: float, draw: int = 0) -> to
         lower = torch.stack([columns, centres], dim=-1).reshape(n, size, 2 * size)
         maps = torch.stack([upper, lower], dim=2).reshape(n, 2 * size, 2 * size)
         wibble /= decay
-    maps = maps - maps.amin(dim=(1, 2), keepdim=True)
-    return maps / maps.amax(dim=(1, 2), keepdim=True)
+    maps.sub_(maps.amin(dim=(1, 2), keepdim=True))
+    return maps.div_(maps.amax(dim=(1, 2), keepdim=True))
