@@ -2,6 +2,7 @@
 
     python benchmarks/evaluation.py [--parts free,wrn-40-2,resnet-18,resnet-50,start] [--robustbench CHECKOUT]
                                     [--photos FOLDER] [--rounds 5] [--threads 2]
+                                    [--device cpu] [--precision fp32]
 
 CHECKOUT holds RobustBench/robustbench; packages that it imports and that are not installed get stand-ins, since its
 loading and accuracy functions need none of them. Without it, its rows are measured with a loop of the same steps
@@ -18,6 +19,7 @@ import argparse
 import copy
 import functools
 import importlib
+import itertools
 import os
 import shutil
 import statistics
@@ -27,7 +29,8 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
@@ -41,6 +44,7 @@ from torchvision import models
 from robench.corruptions.severities import BENCHMARK
 from robench.data.base import Geometry
 from robench.evaluation import EvaluationOptions, evaluate_suite
+from robench.evaluation.options import Precision
 from robench.evaluation.progress import QuietProgress
 from robench.memory import kept
 from robench.models import architectures
@@ -53,6 +57,8 @@ from robench.suites.base import OpenOptions, OpenSuite
 PER_SEVERITY = 10_000
 CIFAR_IMAGES, CIFAR_BATCH = 1024, 64
 PHOTOS, PHOTO_BATCH = {"resnet-18": 64, "resnet-50": 48}, 16
+# A GPU needs more to show its rate.
+GPU_CIFAR_IMAGES, GPU_CIFAR_BATCH, GPU_PHOTOS, GPU_PHOTO_BATCH = 10_000, 1024, 4096, 256
 PARTS = ("free", "wrn-40-2", "resnet-18", "resnet-50", "start")
 OPTIONS = OpenOptions(conditions=("fog",))
 LAST, FIRST = torch.channels_last, torch.contiguous_format
@@ -76,6 +82,43 @@ model.module.register_forward_pre_hook(show)
 suite = open_suite("cifar10-c", Path(data), OpenOptions())
 evaluate_suite(model, suite, out, EvaluationOptions(device="cpu"))
 """
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where models run, in which number format, on how many images at a time."""
+
+    device: str
+    precision: Precision
+
+    @property
+    def gpu(self) -> bool:
+        """Return whether it is not the CPU."""
+        return self.device != "cpu"
+
+    @property
+    def cifar(self) -> tuple[int, int]:
+        """Return CIFAR-sized images and their batch size."""
+        return (GPU_CIFAR_IMAGES, GPU_CIFAR_BATCH) if self.gpu else (CIFAR_IMAGES, CIFAR_BATCH)
+
+    def photos(self, name: str) -> tuple[int, int]:
+        """Return photographs and their batch size."""
+        return (GPU_PHOTOS, GPU_PHOTO_BATCH) if self.gpu else (PHOTOS[name], PHOTO_BATCH)
+
+    def place(self, network: nn.Module, layout: torch.memory_format = torch.contiguous_format) -> nn.Module:
+        """Return a copy of the network that is there."""
+        return copy.deepcopy(network).eval().to(self.device, memory_format=layout)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Return the number format's context."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device, torch.bfloat16 if self.precision == "bf16" else torch.float16)
+
+    def wait(self) -> None:
+        """Wait until it has done what it was given."""
+        if self.gpu:
+            torch.cuda.synchronize()
 
 
 class Free(nn.Module):
@@ -138,32 +181,46 @@ def print_group(title: str, seconds: dict[str, list[float]], images: dict[str, i
 
 
 def bare(
-    network: nn.Module, x: torch.Tensor, batch: int, layout: torch.memory_format, *, keep: bool = False
+    network: nn.Module,
+    x: torch.Tensor,
+    batch: int,
+    layout: torch.memory_format,
+    machine: Machine,
+    *,
+    keep: bool = False,
 ) -> Callable[[], None]:
     """Return the forward pass alone, over normalised float images that are in memory in this layout.
 
     ``keep`` lets it have the memory of the batch before, as robench does and a loop of one's own does not.
     """
-    module = copy.deepcopy(network).eval().to(memory_format=layout)
-    batches = [part.contiguous(memory_format=layout) for part in x.split(batch)]
+    module = machine.place(network, layout)
+    batches = [part.to(machine.device).contiguous(memory_format=layout) for part in x.split(batch)]
 
     @torch.inference_mode()
     def run() -> None:
-        with kept() if keep else nullcontext():
+        with kept() if keep else nullcontext(), machine.autocast():
             for part in batches:
                 module(part)
+        machine.wait()
 
     return run
 
 
 def engine(
-    network: nn.Module, suite: OpenSuite, batch: int | None, preset: str, folder: Path, *, fold: bool = False
+    network: nn.Module,
+    suite: OpenSuite,
+    batch: int | None,
+    preset: str,
+    folder: Path,
+    machine: Machine,
+    *,
+    fold: bool = False,
 ) -> Callable[[], None]:
     """Return an evaluation of all cells into a folder of its own, as ``robench evaluate`` runs it."""
     mean, std = PRESETS[preset]
     classes = suite.suite.num_classes
     model = Model("benchmark", copy.deepcopy(network), classes, Preprocessing(mean=mean, std=std), hash="benchmark")
-    options = EvaluationOptions(device="cpu", batch_size=batch, fold=fold)
+    options = EvaluationOptions(device=machine.device, precision=machine.precision, batch_size=batch, fold=fold)
 
     def run() -> None:
         # Into a new folder each time, which goes with the scratch folder: removing it is no part of an evaluation.
@@ -243,64 +300,78 @@ def loop_of(checkout: Path | None) -> tuple[str, Callable[..., Any], Callable[..
         channels_first = np.transpose(pictures, (0, 3, 1, 2)).astype(np.float32) / 255
         return torch.tensor(channels_first), torch.tensor(labels[:n])
 
-    def accuracy(model: nn.Module, x: torch.Tensor, y: torch.Tensor, batch_size: int) -> float:
+    def accuracy(model: nn.Module, x: torch.Tensor, y: torch.Tensor, batch_size: int, device: torch.device) -> float:
         right = 0.0
         with torch.no_grad():
             for pictures, labels in zip(x.split(batch_size), y.split(batch_size), strict=True):
-                right += (model(pictures).max(1)[1] == labels).float().sum().item()
+                right += (model(pictures.to(device)).max(1)[1] == labels.to(device)).float().sum().item()
         return right / len(x)
 
     return "as RobustBench", load, accuracy
 
 
-def free_model(place: Path, scratch: Path, checkout: Path | None, rounds: int) -> None:
+def free_model(place: Path, scratch: Path, checkout: Path | None, rounds: int, machine: Machine) -> None:
     """Print what everything around the model costs for CIFAR-10-C, from the file to stored predictions."""
     suite = open_suite("cifar10-c", place, OPTIONS)
     candidates: Candidates = {
-        "robench (5 cells, predictions stored)": engine(Free(), suite, None, "cifar10", scratch),
+        "robench (5 cells, predictions stored)": engine(Free(), suite, None, "cifar10", scratch, machine),
         "robench: opening the suite (checksums)": lambda: open_suite("cifar10-c", place, OPTIONS),
     }
     images = dict.fromkeys(candidates, 5 * PER_SEVERITY)
     who, load, accuracy = loop_of(checkout)
     name = f"{who} (1 severity: load_cifar10c, clean_accuracy)"
 
+    free = machine.place(Free())
+
     def theirs() -> None:
-        accuracy(Free(), *load(PER_SEVERITY, 3, str(place.parent), False, ("fog",)), batch_size=256)
+        pictures, labels = load(PER_SEVERITY, 3, str(place.parent), False, ("fog",))
+        accuracy(free, pictures, labels, batch_size=256, device=torch.device(machine.device))
 
     candidates[name], images[name] = theirs, PER_SEVERITY
     print_group("free model, CIFAR-10-C", race(candidates, 3 * rounds), images)
 
 
-def wide_resnet(place: Path, scratch: Path, checkout: Path | None, rounds: int) -> None:
+def wide_resnet(place: Path, scratch: Path, checkout: Path | None, rounds: int, machine: Machine) -> None:
     """Print the engine's time over the bare pass of WRN-40-2."""
     torch.manual_seed(0)
     network = randomise(architectures.build("wrn-40-2", 10))
-    limited = OpenOptions(conditions=("fog",), severities=(3,), limit=CIFAR_IMAGES)
+    number, batch = machine.cifar
+    limited = OpenOptions(conditions=("fog",), severities=(3,), limit=number)
     suite = open_suite("cifar10-c", place, limited)
     x = normalised(suite, "cifar10")
     candidates: Candidates = {
-        "bare pass, channels_last": bare(network, x, CIFAR_BATCH, LAST),
-        "bare pass, channels_last, freed memory kept": bare(network, x, CIFAR_BATCH, LAST, keep=True),
-        "bare pass, contiguous": bare(network, x, CIFAR_BATCH, FIRST),
-        "bare pass, channels_last, BatchNorm folded": bare(folded(network), x, CIFAR_BATCH, LAST),
-        "robench": engine(network, suite, CIFAR_BATCH, "cifar10", scratch),
-        "robench --fold": engine(network, suite, CIFAR_BATCH, "cifar10", scratch, fold=True),
+        **bare_passes(network, x, batch, machine),
+        "bare pass, channels_last, BatchNorm folded": bare(folded(network), x, batch, LAST, machine),
+        "robench": engine(network, suite, batch, "cifar10", scratch, machine),
+        "robench --fold": engine(network, suite, batch, "cifar10", scratch, machine, fold=True),
     }
     who, load, accuracy = loop_of(checkout)
-    pictures, labels = load(CIFAR_IMAGES, 3, str(place.parent), False, ("fog",))
-    whole = Normalised(copy.deepcopy(network), *PRESETS["cifar10"]).eval()
-    candidates[f"{who} (clean_accuracy, loading not counted)"] = lambda: accuracy(
-        whole, pictures, labels, batch_size=CIFAR_BATCH
-    )
-    print_group("WRN-40-2, 32 pixels", race(candidates, rounds), dict.fromkeys(candidates, CIFAR_IMAGES))
+    pictures, labels = load(number, 3, str(place.parent), False, ("fog",))
+    whole = machine.place(Normalised(network, *PRESETS["cifar10"]))
+
+    def theirs() -> None:
+        with machine.autocast():
+            accuracy(whole, pictures, labels, batch_size=batch, device=torch.device(machine.device))
+
+    candidates[f"{who} (clean_accuracy, loading not counted)"] = theirs
+    print_group("WRN-40-2, 32 pixels", race(candidates, rounds), dict.fromkeys(candidates, number))
+
+
+def bare_passes(network: nn.Module, x: torch.Tensor, batch: int, machine: Machine) -> Candidates:
+    """Return the forward pass in both memory layouts, and with the memory kept that it frees."""
+    found = {"bare pass, channels_last": bare(network, x, batch, LAST, machine)}
+    if not machine.gpu:
+        found["bare pass, channels_last, freed memory kept"] = bare(network, x, batch, LAST, machine, keep=True)
+    return found | {"bare pass, contiguous": bare(network, x, batch, FIRST, machine)}
 
 
 def write_photos(folder: Path, source: Path | None, count: int) -> Path:
     """Put ``count`` JPEGs of class folders into ``folder``: those of ``source``, or smooth noise of a photo's size."""
     place = folder / f"photos-{count}"
-    for path in sorted(source.glob("*/*"))[:count] if source is not None else ():
+    found = sorted(source.glob("*/*")) if source is not None else []
+    for number, path in enumerate(itertools.islice(itertools.cycle(found), count)):
         (place / path.parent.name).mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, place / path.parent.name)
+        shutil.copy(path, place / path.parent.name / f"{number}-{path.name}")
     rng = np.random.default_rng(0)
     for number in range(count if source is None else 0):
         (place / f"class-{number % 8}").mkdir(parents=True, exist_ok=True)
@@ -311,43 +382,47 @@ def write_photos(folder: Path, source: Path | None, count: int) -> Path:
     return place
 
 
-def photos(name: str, source: Path | None, scratch: Path, rounds: int) -> None:
+def photos(name: str, source: Path | None, scratch: Path, rounds: int, machine: Machine) -> None:
     """Print decoding and a ResNet together over the bare pass, beside timm's loader and loop."""
-    folder = write_photos(scratch, source, PHOTOS[name])
+    number, batch = machine.photos(name)
+    folder = write_photos(scratch, source, number)
     suite = open_suite("clean", folder, OpenOptions(geometry=Geometry(256, 224, "bicubic")))
     torch.manual_seed(0)
     network = randomise(models.get_model(name.replace("-", ""), weights=None, num_classes=suite.suite.num_classes))
     x = normalised(suite, "imagenet")
     candidates: Candidates = {
-        "bare pass, channels_last": bare(network, x, PHOTO_BATCH, LAST),
-        "bare pass, channels_last, freed memory kept": bare(network, x, PHOTO_BATCH, LAST, keep=True),
-        "bare pass, contiguous": bare(network, x, PHOTO_BATCH, FIRST),
-        "decoding alone": lambda: list(suite.batches(suite.suite.cells[0], PHOTO_BATCH)),
-        "robench (decoding counted)": engine(network, suite, PHOTO_BATCH, "imagenet", scratch),
-        "robench --fold (decoding counted)": engine(network, suite, PHOTO_BATCH, "imagenet", scratch, fold=True),
+        **bare_passes(network, x, batch, machine),
+        "decoding alone": lambda: list(suite.batches(suite.suite.cells[0], batch)),
+        "robench (decoding counted)": engine(network, suite, batch, "imagenet", scratch, machine),
+        "robench --fold (decoding counted)": engine(network, suite, batch, "imagenet", scratch, machine, fold=True),
     }
-    for workers, layout in ((0, FIRST), (2, FIRST), (2, LAST)):
-        label = f"timm's loader, {workers} workers, {'channels_last' if layout == LAST else 'contiguous'}"
-        candidates[label] = timm_loop(network, folder, workers, layout)
+    workers = torch.get_num_threads()
+    for many, layout in ((0, FIRST), (workers, FIRST), (workers, LAST)):
+        label = f"timm's loader, {many} workers, {'channels_last' if layout == LAST else 'contiguous'}"
+        candidates[label] = timm_loop(network, folder, batch, many, layout, machine)
     kind = "JPEGs" if source is not None else "made-up JPEGs"
     print_group(f"{name}, 224-pixel {kind}", race(candidates, rounds), dict.fromkeys(candidates, len(x)))
 
 
-def timm_loop(network: nn.Module, folder: Path, workers: int, layout: torch.memory_format) -> Callable[[], None]:
+def timm_loop(
+    network: nn.Module, folder: Path, batch: int, workers: int, layout: torch.memory_format, machine: Machine
+) -> Callable[[], None]:
     """Return timm's loader and a loop over it that counts what is right."""
     from timm.data import create_dataset, create_loader
 
     mean, std = PRESETS["imagenet"]
-    module = copy.deepcopy(network).to(memory_format=layout)
+    module = machine.place(network, layout)
     loader = create_loader(
-        create_dataset("", str(folder)), (3, 224, 224), PHOTO_BATCH, use_prefetcher=False, interpolation="bicubic",
-        crop_pct=0.875, num_workers=workers, mean=mean, std=std,
+        create_dataset("", str(folder)), (3, 224, 224), batch, use_prefetcher=False, interpolation="bicubic",
+        crop_pct=0.875, num_workers=workers, mean=mean, std=std, pin_memory=machine.gpu,
     )  # fmt: skip
 
     @torch.inference_mode()
     def run() -> None:
-        for x, target in loader:
-            (module(x.contiguous(memory_format=layout)).argmax(1) == target).sum().item()
+        with machine.autocast():
+            for x, target in loader:
+                pictures = x.to(machine.device, non_blocking=True).contiguous(memory_format=layout)
+                (module(pictures).argmax(1) == target.to(machine.device)).sum().item()
 
     return run
 
@@ -379,7 +454,10 @@ def main() -> None:
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
     given = parser.parse_args()
+    machine = Machine(given.device, given.precision)
     parts = given.parts.split(",")
     if unknown := set(parts) - set(PARTS):
         parser.error(f"unknown parts: {', '.join(sorted(unknown))}; known: {', '.join(PARTS)}")
@@ -390,12 +468,12 @@ def main() -> None:
         scratch = Path(folder)
         place = write_layout(scratch)
         if "free" in parts:
-            free_model(place, scratch, given.robustbench, given.rounds)
+            free_model(place, scratch, given.robustbench, given.rounds, machine)
         if "wrn-40-2" in parts:
-            wide_resnet(place, scratch, given.robustbench, given.rounds)
+            wide_resnet(place, scratch, given.robustbench, given.rounds, machine)
         for name in ("resnet-18", "resnet-50"):
             if name in parts:
-                photos(name, given.photos, scratch, given.rounds)
+                photos(name, given.photos, scratch, given.rounds, machine)
         if "start" in parts:
             start_up(place, scratch, 3)
 
