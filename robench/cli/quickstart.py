@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -102,7 +101,7 @@ def _evaluating_beside(names: Sequence[str], out: Path) -> Iterator[None]:
         torch.set_num_threads(threads)
         for process in beside:
             if process.poll() is None:
-                process.send_signal(signal.SIGINT)
+                process.terminate()  # finished cells are safe, whenever it comes
                 process.wait()
 
 

@@ -165,9 +165,12 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tmp_path: Path) -> None:
         "    return model\n"
     )
     command = [sys.executable, "-m", "robench", "evaluate", "-m", "python:slow.py:make", "-s", "digits-c", "-q"]
+    # A shell's background job ignores the signal, and so would all that is started from there.
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=os.environ
     )
+    signal.signal(signal.SIGINT, usual)
     assert process.stdout is not None
     for _ in range(5):  # beyond the first cell
         process.stdout.readline()
