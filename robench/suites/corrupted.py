@@ -161,7 +161,7 @@ def _cells_of_files(suite: Suite, folder: Path, options: OpenOptions, clean: boo
         present = sorted(p.stem for p in folder.glob("*.npy") if p.stem != "labels")
         raise RobenchError(
             f"{folder} lacks {', '.join(f'{name}.npy' for name in sorted(missing))}.",
-            hint=f"Fetch the rest, or measure what is there with --conditions {','.join(present) or '...'}.",
+            hint=f"Fetch the rest, or measure what is there with --corruption {','.join(present) or '...'}.",
         )
     return tuple(cells)
 

@@ -61,3 +61,14 @@ def test_the_verb_fails_on_a_refused_result(tmp_path: Path, capsys: pytest.Captu
     (tmp_path / "one.json").write_text(json.dumps(document))
     assert main(["leaderboard", "check", str(tmp_path)]) == 1
     assert "refused" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("source", "clean"), [("generated", True), ("published", False)])
+def test_held_out_corruptions_may_be_missing(source: str, clean: bool, tmp_path: Path) -> None:
+    """CIFAR-10-C's headline needs its 75 cells; the published files have no clean images beside them."""
+
+    def as_cifar(document: dict[str, Any]) -> None:
+        document["suite"] |= {"name": "cifar10-c", "dataset": "cifar10", "source": source}
+        document["cells"] = [cell for cell in document["cells"] if clean or cell["name"] != "clean"]
+
+    assert not any("missing" in problem for problem in edited(tmp_path, as_cifar))
