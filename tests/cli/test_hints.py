@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import robench
 from typer.main import get_command
 
+import robench
 from robench.cli.main import build_app
 
 OTHERS = {"--force-reinstall", "--head", "--help", "--nproc-per-node"}  # of pip, ray, all, torchrun
