@@ -79,6 +79,7 @@ def suite_info(suite: OpenSuite) -> dict[str, Any]:
         "subset": definition.subset,
         "summary": list(definition.summary),
         "cells": [cell.name for cell in definition.cells],
+        "whole": list(suite.whole),
         "protocol": suite.protocol,
         "classes": list(suite.classes) if suite.classes is not None and len(suite.classes) <= 200 else None,
     }

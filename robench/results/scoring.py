@@ -146,7 +146,7 @@ def build_result(
     info = run.record.info
     suite = info["suite"]
     limited = suite["protocol"].get("limit") is not None
-    complete = not limited and set(suite["cells"]) <= set(predictions)
+    complete = not limited and set(suite.get("whole", suite["cells"])) <= set(predictions)
     log = _log(run)
     return Result(
         status="complete" if set(run.record.cells) <= set(predictions) else "partial",

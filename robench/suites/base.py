@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from robench.corruptions.severities import EXTRA
 from robench.data.base import Geometry
 
 if TYPE_CHECKING:
@@ -74,6 +75,17 @@ class Suite:
     licence: str = ""
     notes: str = ""
 
+    def needed(self, source: str) -> tuple[str, ...]:
+        """Return the names of the cells without which a result is only a part of the suite.
+
+        The four held-out corruptions are in no headline figure, and published files of a shifted set come without
+        the clean images, which are another set's.
+        """
+        optional = set(EXTRA)
+        if source == "published" and len(self.cells) > 1 and self.summary[0] in ("clean", "gap"):
+            optional.add(self.cells[0].condition)
+        return tuple(cell.name for cell in self.cells if cell.condition not in optional)
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -103,6 +115,7 @@ class OpenSuite(Protocol):
         classes: class names by label, or None.
         skipped: cell name -> messages of pictures left out since the cell was last begun (``skip_corrupt``).
         remarks: what a reader should know of the files found: fewer pictures than published, cells left out.
+        whole: names of the cells that make a result one of the whole suite.
     """
 
     suite: Suite
@@ -111,6 +124,11 @@ class OpenSuite(Protocol):
     classes: Sequence[str] | None
     skipped: dict[str, list[str]]
     remarks: list[str]
+
+    @property
+    def whole(self) -> Sequence[str]:
+        """See above."""
+        ...
 
     def length(self, cell: Cell) -> int:
         """Return how many images (for -P: clips) the cell has."""

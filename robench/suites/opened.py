@@ -122,6 +122,16 @@ class Opened:
         self.remarks: list[str] = []
         self.reopen: Callable[[OpenOptions], Any] | None = None
 
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """Names of the cells that make a result one of the whole suite, whichever of them were asked for."""
+        if self.options.conditions is None and self.options.severities is None:
+            return tuple(cell.name for cell in self.suite.cells)
+        from robench.suites import get, names  # late: they import this module's users
+
+        definition = get(self.suite.name) if self.suite.name in names() else self.suite
+        return definition.needed(self.source)
+
 
 class OpenedSuite(Opened):
     """A suite whose cells are views of images; see :class:`robench.suites.base.OpenSuite`.

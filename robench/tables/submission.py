@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from robench.corruptions.severities import EXTRA
 from robench.errors import RobenchError
 from robench.results.loading import load
 from robench.results.schema import Figure, Result
@@ -74,7 +73,7 @@ def _protocol(result: Result, suite: Suite) -> Iterator[str]:
 
 def _cells(result: Result, suite: Suite) -> Iterator[str]:
     names = [cell.name for cell in result.cells]
-    needed = _needed(suite, result.suite.source)
+    needed = suite.needed(result.suite.source)
     missing = [name for name in needed if name not in names]
     unknown = sorted(set(names) - {cell.name for cell in suite.cells})
     if missing:
@@ -92,17 +91,6 @@ def _cells(result: Result, suite: Suite) -> Iterator[str]:
             yield f"cell {cell.name}: {cell.failed} images could not be read"
         if not cell.predictions_sha256 or len(cell.predictions_sha256) != 64:
             yield f"cell {cell.name} has no checksum of its predictions"
-
-
-def _needed(suite: Suite, source: str) -> list[str]:
-    """Return the cells that the suite's headline figures are made of.
-
-    The four held-out corruptions are in none of them, and the published files of a -C suite come without clean images.
-    """
-    optional = set(EXTRA)
-    if source == "published" and "corruption" in suite.summary:
-        optional.add("clean")
-    return [cell.name for cell in suite.cells if cell.condition not in optional]
 
 
 def _plausible(result: Result) -> Iterator[str]:

@@ -35,6 +35,7 @@ class SmallSuite:
         self.read: list[str] = []
         self.skipped: dict[str, list[str]] = {}
         self.remarks: list[str] = []
+        self.whole = tuple(cell.name for cell in CELLS)
         self.protocol: dict[str, Any] = {"suite": "small-c", "version": 1, "images": images, "seed": 0}
         self.suite = Suite("small-c", "Small", "classification", "digits", 10, CELLS, ("clean", "corruption"))
 

@@ -220,3 +220,22 @@ def test_a_binned_error_lies_inside_its_interval(run: RunFolder) -> None:
                 assert figure.low <= figure.value <= figure.high, name
     ece = result.summary["mean_ece"]
     assert ece.low < ece.value < ece.high
+
+
+def test_some_of_the_conditions_are_not_the_whole_suite(tmp_path: Path) -> None:
+    """Fog alone has a mean over its corruptions too, which must not pass for the suite's; later cells complete it."""
+    from robench.evaluation import EvaluationOptions, evaluate_suite
+    from robench.models import wrap
+    from robench.suites import open_suite
+    from robench.suites.base import OpenOptions
+
+    linear = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 10))
+    model, cpu = wrap(linear, num_classes=10), EvaluationOptions(device="cpu")
+    part = open_suite("digits-c", None, OpenOptions(conditions=("contrast",)))
+    run = evaluate_suite(model, part, tmp_path / "run", cpu).run
+    assert not score_run(run, resamples=10).suite.complete
+    everything = open_suite("digits-c", None, OpenOptions())
+    run = evaluate_suite(model, everything, tmp_path / "run", cpu).run
+    assert score_run(run, resamples=10).suite.complete
+    run = evaluate_suite(model, part, tmp_path / "run", cpu).run
+    assert score_run(run, resamples=10).suite.complete
