@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from robench.tables.boards import COLUMNS, Board, make_boards
+from robench.tables.boards import COLUMNS, Board, digits, make_boards
 from robench.tables.paper_tables import render
 from robench.tables.published import addresses, load_table
 from robench.tables.site import measured_results
@@ -38,8 +38,9 @@ def _board(board: Board) -> list[str]:
         shown = []
         for key in board.columns:
             value, low, high = row.figures.get(key, (None, None, None))
-            interval = "" if low is None else f" ({low:.2f} to {high:.2f})"
-            shown.append("" if value is None else f"{value:.2f}{interval}")
+            places = digits(key)
+            interval = "" if low is None else f" ({low:.{places}f} to {high:.{places}f})"
+            shown.append("" if value is None else f"{value:.{places}f}{interval}")
         source = "**measured**" if row.kind == "measured" else f"*published*, {row.source}"
         rank = str(i + 1) if row.rank is None else f"{i + 1} ({row.rank[0]} to {row.rank[1]})"
         lines.append("| " + " | ".join([row.name, source, *shown, rank]) + " |")

@@ -28,6 +28,11 @@ COLUMNS: dict[str, tuple[str, float, bool]] = {
 }
 
 
+def digits(key: str) -> int:
+    """Return how many decimals a column shows: two of percent, three of what lies around 1."""
+    return 2 if COLUMNS[key][1] == 100 else 3
+
+
 @dataclass
 class Row:
     """One model on a board; ``figures`` are in the column's unit as (value, low, high)."""

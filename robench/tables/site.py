@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from robench._version import __version__
 from robench.files import atomic_write
 from robench.results.schema import Result
-from robench.tables.boards import COLUMNS, Board, make_boards, measured_row
+from robench.tables.boards import COLUMNS, Board, digits, make_boards, measured_row
 from robench.tables.curves import bars, reliability_diagram, severity_curve
 from robench.tables.locations import leaderboards
 from robench.tables.measured import find_results
@@ -61,7 +61,9 @@ def build_site(out: str | Path, results: Mapping[Path, Result] | None = None) ->
 
 def _index(boards: list[Board]) -> dict[str, Any]:
     data = {
-        "columns": {key: {"title": title, "lower": lower} for key, (title, _, lower) in COLUMNS.items()},
+        "columns": {
+            key: {"title": title, "lower": lower, "digits": digits(key)} for key, (title, _, lower) in COLUMNS.items()
+        },
         "boards": [_short(board) for board in boards],
     }
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -119,13 +121,15 @@ def _model(result: Result, board: Board, name: str) -> dict[str, Any]:
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("robench.tables", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["decimals"] = lambda value, key: f"{value:.{digits(key)}f}"
+    return environment
 
 
 def _safe(text: str) -> Any:

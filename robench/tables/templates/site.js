@@ -16,7 +16,7 @@
     return node;
   }
   const value = (row, key) => (row.figures[key] ? row.figures[key][0] : null);
-  const show = (number) => (number === null || number === undefined ? "–" : number.toFixed(2));
+  const show = (number, digits = 2) => (number === null || number === undefined ? "–" : number.toFixed(digits));
 
   function options(select, name) {
     const values = [...new Set(board.rows.map((row) => row[name]).filter(Boolean))].sort();
@@ -91,8 +91,9 @@
       make("td", {}, make("span", { class: `tag ${row.kind}` }, row.kind), make("span", { class: "about" }, row.source)),
       ...board.columns.map((key) => {
         const figure = row.figures[key];
-        const interval = figure && figure[1] !== null ? `${show(figure[1])} to ${show(figure[2])}` : null;
-        return make("td", { class: "n" }, show(figure && figure[0]), interval ? make("span", { class: "interval" }, interval) : null);
+        const { digits } = data.columns[key];
+        const interval = figure && figure[1] !== null ? `${show(figure[1], digits)} to ${show(figure[2], digits)}` : null;
+        return make("td", { class: "n" }, show(figure && figure[0], digits), interval ? make("span", { class: "interval" }, interval) : null);
       }));
   }
 
@@ -129,15 +130,18 @@
     $("compare").hidden = rows.length < 2;
     if (rows.length < 2) return;
     const names = [...new Set(rows.flatMap((row) => Object.keys(row.conditions || {})))];
-    const cell = (number, best) => make("td", { class: "n" }, number === best && number !== null ? make("strong", {}, show(number)) : show(number));
-    const entries = [...board.columns.map((key) => [data.columns[key].title, rows.map((row) => value(row, key))]),
-      ...names.map((name) => [`${name.replaceAll("_", " ")}, error %`, rows.map((row) => (row.conditions || {})[name] ?? null)])];
+    const cell = (number, best, digits) => {
+      const text = show(number, digits);
+      return make("td", { class: "n" }, number === best && number !== null ? make("strong", {}, text) : text);
+    };
+    const entries = [...board.columns.map((key) => [data.columns[key].title, rows.map((row) => value(row, key)), data.columns[key].digits]),
+      ...names.map((name) => [`${name.replaceAll("_", " ")}, error %`, rows.map((row) => (row.conditions || {})[name] ?? null), 2])];
     const table = make("table", {},
       make("caption", {}, "The chosen models side by side; the best of a row is bold. A difference between published rows has no interval; `robench compare` pairs two runs image by image."),
       make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Figure"), ...rows.map((row) => make("th", { scope: "col", class: "n" }, row.name)))),
-      make("tbody", {}, ...entries.map(([title, numbers]) => {
+      make("tbody", {}, ...entries.map(([title, numbers, digits]) => {
         const best = Math.min(...numbers.filter((one) => one !== null));
-        return make("tr", {}, make("th", { scope: "row" }, title), ...numbers.map((one) => cell(one, best)));
+        return make("tr", {}, make("th", { scope: "row" }, title), ...numbers.map((one) => cell(one, best, digits)));
       })));
     const curves = rows.filter((row) => row.curve);
     const top = Math.max(...curves.flatMap((row) => row.curve), 1);
