@@ -64,6 +64,7 @@ def open_suite(name: str, data: str | Path | None = None, options: OpenOptions |
         RobenchError: no such suite, nothing usable at ``data``, or files that differ from the published layout.
     """
     from robench.suites.definitions import SUITES
+    from robench.suites.origin import note_origin
 
     suite = get(name)
     module, _, function = SUITES[name][1].partition(":")
@@ -71,6 +72,7 @@ def open_suite(name: str, data: str | Path | None = None, options: OpenOptions |
     path = _downloaded(name) if data is None else Path(data).expanduser()
     options = options or OpenOptions()
     opened = opener(suite, path, options)
+    note_origin(opened, path)
     opened.reopen = lambda changed: open_suite(name, data, changed)
     return cast(OpenSuite, opened)
 

@@ -27,6 +27,7 @@ from robench.errors import RobenchError, did_you_mean
 from robench.files import sha256, write_json
 from robench.suites import generate_files as files
 from robench.suites.generate_layouts import LAYOUTS, SEVERITIES, Task
+from robench.suites.origin import KIND, MARK
 from robench.threads import cores
 
 _SPARE = 1.05
@@ -148,13 +149,13 @@ def _verify_array(task: Task, name: str) -> None:
 def _claim(task: Task) -> None:
     """Write down what the folder is made of, or refuse one that is made of something else."""
     record = {
-        "kind": "robench-generated",
+        "kind": KIND,
         "suite": task.suite,
         "clean": task.clean.checksum(),
         "seed": task.seed,
         "frost": sha256(next(iter(sorted(Path(task.frost).iterdir())))) if task.frost else None,
     }
-    path = task.out / "generated.json"
+    path = task.out / MARK
     if path.exists():
         import json
 

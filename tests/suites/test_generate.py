@@ -58,7 +58,7 @@ def photos(tmp_path: Path) -> Path:
     return write_classes(tmp_path / "val", pictures)
 
 
-def test_a_tree_keeps_names_and_is_read_back_as_published(tmp_path: Path, photos: Path) -> None:
+def test_a_tree_keeps_names_and_is_read_back(tmp_path: Path, photos: Path) -> None:
     out = tmp_path / "ImageNet-C"
     command = ["data", "generate", "--suite", "imagenet-c", "--source", str(photos), "--out", str(out)]
     assert main([*command, "--corruption", "contrast", "-q"]) == 0
@@ -67,7 +67,7 @@ def test_a_tree_keeps_names_and_is_read_back_as_published(tmp_path: Path, photos
     with Image.open(out / "contrast" / "3" / written[0]) as picture:
         assert picture.size == (224, 224)
     suite = open_suite("imagenet-c", out, OpenOptions(conditions=("contrast",)))
-    assert suite.source == "published"
+    assert suite.source == suite.protocol["source"] == "generated"
     assert suite.length(Cell("contrast", 3)) == 8
 
 
@@ -90,7 +90,7 @@ def test_a_stopped_run_goes_on(tmp_path: Path, photos: Path) -> None:
     assert sum(1 for _ in (tmp_path / "t" / "fog").glob("*/*/*")) == 40
 
 
-def test_clips_are_read_back_as_published(tmp_path: Path, photos: Path) -> None:
+def test_clips_are_read_back(tmp_path: Path, photos: Path) -> None:
     for extra in sorted(photos.glob("*/*"))[2:]:
         extra.unlink()
     out = tmp_path / "ImageNet-P"
@@ -100,13 +100,13 @@ def test_clips_are_read_back_as_published(tmp_path: Path, photos: Path) -> None:
     assert written == sorted(path.relative_to(photos).with_suffix(".mp4") for path in photos.glob("*/*"))
 
     names = ("translate", "gaussian_noise")
-    published = open_suite("imagenet-p", out, OpenOptions(conditions=names))
-    assert published.source == "published"
+    written_out = open_suite("imagenet-p", out, OpenOptions(conditions=names))
+    assert written_out.source == "generated"
     fresh = open_suite("imagenet-p", photos, OpenOptions(conditions=names))
     for name, frames in (("translate", 41), ("gaussian_noise", 31)):
         stored, made = (
             np.concatenate([batch.images.numpy() for batch in suite.batches(Cell(name), 64)])
-            for suite in (published, fresh)
+            for suite in (written_out, fresh)
         )
         assert stored.shape == made.shape == (2 * frames, 3, 224, 224)
         assert np.abs(stored.astype(int) - made).mean() < 6  # what the video's compression takes
@@ -154,3 +154,16 @@ def test_a_damaged_set_is_found(tmp_path: Path) -> None:
     np.save(tmp_path / "c" / "contrast.npy", np.zeros((7, 32, 32, 3), np.uint8))
     with pytest.raises(RobenchError, match=r"contrast\.npy: expected uint8 of 2995 rows"):
         generate(task)
+
+
+def test_files_of_our_making_never_pass_for_published_ones(tmp_path: Path, photos: Path) -> None:
+    """Their mark says so, from the folder above too; what has no mark is taken for the authors'."""
+    folder = tmp_path / "sets" / "ImageNet-C"
+    task = prepare("imagenet-c", photos, folder, conditions=("contrast",), seed=7)
+    generate(task)
+    options = OpenOptions(conditions=("contrast",))
+    for place in (folder, folder.parent):
+        opened = open_suite("imagenet-c", place, options)
+        assert (opened.source, opened.protocol["source"], opened.protocol["seed"]) == ("generated", "generated", 7)
+    (folder / "generated.json").unlink()
+    assert open_suite("imagenet-c", folder, options).source == "published"
