@@ -72,3 +72,12 @@ def test_held_out_corruptions_may_be_missing(source: str, clean: bool, tmp_path:
         document["cells"] = [cell for cell in document["cells"] if clean or cell["name"] != "clean"]
 
     assert not any("missing" in problem for problem in edited(tmp_path, as_cifar))
+
+
+def test_the_clean_suite_takes_any_data_set(tmp_path: Path) -> None:
+    def as_clean(document: dict[str, Any]) -> None:
+        document["suite"] |= {"name": "clean", "dataset": "cifar10", "source": "published"}
+        document["cells"] = document["cells"][:1]
+
+    problems = edited(tmp_path, as_clean)
+    assert not any("dataset" in problem or "num_classes" in problem or "missing" in problem for problem in problems)
