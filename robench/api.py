@@ -109,6 +109,11 @@ def notes_on(opened: OpenSuite, result: Result) -> list[str]:
             f"{len(opened.whole)} cells{f', at most {limit:,} images of each' if limit else ''}. "
             "Means over it are not the suite's."
         )
+    if any(cell.images < 200 and "rms_calibration_error" in cell.metrics for cell in result.cells):
+        notes.append(
+            "Cells of fewer than 200 images have no RMS calibration error by the published code, which bins by 100 and "
+            "leaves the last bin out: 0 says nothing there. rms_calibration_error_all_bins sums every bin."
+        )
     clean = result.summary.get("clean_error")
     classes = result.suite.num_classes
     if clean is not None and clean.value is not None and classes > 1 and clean.value > 0.5:
