@@ -99,21 +99,8 @@ _CHANCE_FACTOR = 0.8
 
 
 def notes_on(opened: OpenSuite, result: Result) -> list[str]:
-    """Return what a reader should know: what the suite remarks, that it is a part, a suspiciously bad clean error."""
+    """Return what a reader should know: what the suite remarks, a suspiciously bad clean error."""
     notes = list(opened.remarks)
-    if not result.suite.complete:
-        measured = {cell.name for cell in result.cells}
-        limit = result.suite.protocol.get("limit")
-        notes.append(
-            f"Only a part of {result.suite.name}: {sum(name in measured for name in opened.whole)} of "
-            f"{len(opened.whole)} cells{f', at most {limit:,} images of each' if limit else ''}. "
-            "Means over it are not the suite's."
-        )
-    if any(cell.images < 200 and "rms_calibration_error" in cell.metrics for cell in result.cells):
-        notes.append(
-            "Cells of fewer than 200 images have no RMS calibration error by the published code, which bins by 100 and "
-            "leaves the last bin out: 0 says nothing there. rms_calibration_error_all_bins sums every bin."
-        )
     clean = result.summary.get("clean_error")
     classes = result.suite.num_classes
     if clean is not None and clean.value is not None and classes > 1 and clean.value > 0.5:

@@ -103,7 +103,7 @@ def print_json(document: Any) -> None:
 
 
 def print_summary(results: list[Result], differences: dict[str, str] | None = None) -> None:
-    """Print the headline figures of one or several results as a table, with the paired difference where given."""
+    """Print the headline figures of results as a table, with the paired difference where given, and their notes."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -122,6 +122,13 @@ def print_summary(results: list[Result], differences: dict[str, str] | None = No
             extra = [_two_lines(differences.get(name, "-"))] if differences else []
             table.add_row(TITLES[name], *cells, *extra)
     Console().print(table)
+    notes: dict[str, list[str]] = {}
+    for result in results:
+        for note in result.notes:
+            notes.setdefault(note, []).append(result.model.name)
+    for note, names in notes.items():
+        whose = "" if len(names) == len(results) else f"{', '.join(names)}: "
+        print(f"note: {whose}{note}")
 
 
 def _two_lines(text: str) -> str:

@@ -228,8 +228,6 @@ def _print(result: Result, *, quiet: bool, as_json: bool) -> None:
         return
     if not quiet:
         print_summary([result])
-        for note in result.notes:
-            print(f"note: {note}")
     for failure in result.failures:
         typer.echo(f"failed: {failure}", err=True)
 

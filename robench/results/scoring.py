@@ -17,6 +17,7 @@ from robench.metrics.statistics import bootstrap_cells, centred_interval
 from robench.predictions import Predictions, RunFolder
 from robench.predictions.parquet import stored_checksum
 from robench.results.reliability import reliability_by_level
+from robench.results.remarks import remarks
 from robench.results.schema import CellResult, Figure, ModelRecord, Result, RunRecord, StatisticsRecord, SuiteRecord
 from robench.results.summaries import CellArrays, corrupted_conditions, summarise
 from robench.suites.base import Cell
@@ -148,6 +149,7 @@ def build_result(
     limited = suite["protocol"].get("limit") is not None
     complete = not limited and set(suite.get("whole", suite["cells"])) <= set(predictions)
     log = _log(run)
+    cells = [_cell(run, scores, i, predictions, log) for i in range(len(scores.cells))]
     return Result(
         status="complete" if set(run.record.cells) <= set(predictions) else "partial",
         suite=SuiteRecord(
@@ -163,9 +165,9 @@ def build_result(
         conditions=_grouped(scores, by_severity=False),
         severities=_grouped(scores, by_severity=True),
         reliability=reliability_by_level(predictions) if "error" in scores.values else {},
-        cells=[_cell(run, scores, i, predictions, log) for i in range(len(scores.cells))],
+        cells=cells,
         failures=[f"{cell}: {why}" for cell, why in failures.items()],
-        notes=_left_out(log),
+        notes=remarks(suite, cells, log),
     )
 
 
@@ -236,18 +238,6 @@ def _log(run: RunFolder) -> Log:
         if "cell" in line:
             cells.setdefault(line["cell"], {})[line.get("start", 0)] = line
     return {name: list(parts.values()) for name, parts in cells.items()}
-
-
-def _left_out(log: Log) -> list[str]:
-    """Return a note for each cell without its unreadable pictures."""
-    notes = []
-    for cell, lines in log.items():
-        count = sum(line.get("unreadable", 0) for line in lines)
-        if count:
-            first = next(line["unreadable_first"][0] for line in lines if line.get("unreadable"))
-            noun = "picture" if count == 1 else "pictures"
-            notes.append(f"{cell}: {count:,} {noun} could not be read and were left out; the first: {first}")
-    return notes
 
 
 def _run_record(run: RunFolder, log: Log) -> RunRecord:
