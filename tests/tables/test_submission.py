@@ -30,6 +30,12 @@ def test_measured_results_pass(path: Path) -> None:
     assert check_submission(path) == []
 
 
+@pytest.mark.parametrize("path", MEASURED, ids=lambda path: path.stem)
+def test_measured_results_name_no_place_of_the_machine_they_were_made_on(path: Path) -> None:
+    words = json.loads(path.read_text())["run"]["command"].split()
+    assert not [word for word in words if word.startswith(("/", "~"))]
+
+
 def test_one_improved_cell_is_refused(tmp_path: Path) -> None:
     problems = edited(tmp_path, lambda d: d["cells"][5]["metrics"]["error"].update(value=0.0))
     assert any("mean_corruption_error" in problem for problem in problems)
