@@ -158,8 +158,9 @@ def _seconds_per_image(model: Model, suite: OpenSuite, options: EvaluationOption
     from itertools import islice
 
     from robench.evaluation.forward import Forward
+    from robench.evaluation.plan import prepare
 
-    forward = Forward(model, options)
+    forward = Forward(prepare(model, options, say=lambda _: None), options)
     size = min(options.resolved_batch_size(forward.device), 64)
     cell = suite.suite.cells[-1]
     times, images = [], []

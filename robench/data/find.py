@@ -13,6 +13,10 @@ from robench.data.encoded import EncodedImages
 from robench.errors import RobenchError
 
 AnyImages = ArrayImages | EncodedImages
+_FORMS = (
+    "Expected one folder per class, Parquet files, WebDataset shards, images.npy with labels.npy, a folder saved by"
+    " datasets, cifar-10-batches-py, cifar-100-python or tiny-imagenet-200."
+)
 
 
 def open_images(
@@ -72,6 +76,8 @@ def _open(
         return load_pair(*pair)
     if shards := webdataset.find_shards(path, split):
         return webdataset.load_shards(shards, geometry=geometry, workers=workers)
+    if path.is_dir() and not any(child.is_dir() for child in path.iterdir()):
+        raise RobenchError(f"{path} holds no images in a form that is known.", hint=_FORMS)
     return load_folders(path, _folder_classes(path, classes), split=split, geometry=geometry, workers=workers)
 
 

@@ -244,7 +244,7 @@ def test_tiny_imagenet_finds_its_labels_in_the_table(tmp_path: Path, jpegs: list
 
 def test_empty_and_missing_places_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(RobenchError, match="has no class folders"):
+    with pytest.raises(RobenchError, match="holds no images in a form that is known"):
         open_images(tmp_path / "empty")
     with pytest.raises(RobenchError, match="does not exist"):
         open_images(tmp_path / "gone")
