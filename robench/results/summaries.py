@@ -78,11 +78,11 @@ def corruption(arrays: CellArrays) -> dict[str, Array]:
 
     conditions = corrupted_conditions(arrays.cells)
     positions = arrays.columns(conditions)
-    found: dict[str, Array] = {"mean_corruption_error": arrays.mean("error", positions)}
-    found["robust_accuracy"] = 1.0 - found["mean_corruption_error"]
-    for name in arrays.metrics:
-        if name != "error":
-            found[f"mean_{name}"] = arrays.mean(name, positions)
+    found = {f"mean_{name}": arrays.mean(name, positions) for name in arrays.metrics if name != "error"}
+    if "error" not in arrays.metrics:  # other metrics were asked for
+        return found
+    error = arrays.mean("error", positions)
+    found = {"mean_corruption_error": error, "robust_accuracy": 1.0 - error} | found
     for group, members in GROUPS.items():
         if members_here := arrays.columns(tuple(members)):
             found[f"mean_error_{group}"] = arrays.mean("error", members_here)
@@ -96,7 +96,7 @@ def normalised(arrays: CellArrays) -> dict[str, Array]:
     from robench.corruptions.severities import BENCHMARK
     from robench.metrics.corruption import baseline_errors, mean_corruption_error, relative_mean_corruption_error
 
-    if arrays.normaliser is None:
+    if arrays.normaliser is None or "error" not in arrays.metrics:
         return {}
     error = _cube(arrays, tuple(BENCHMARK))
     if error is None:
@@ -131,7 +131,7 @@ def gap(arrays: CellArrays) -> dict[str, Array]:
     shifted = [i for i in range(len(arrays.cells)) if i not in matching]
     for name in arrays.metrics:
         found[name] = arrays.mean(name, shifted)
-    if matching and shifted:
+    if matching and shifted and "error" in arrays.metrics:
         found["gap_error"] = found["error"] - arrays.mean("error", matching)
     return found
 
@@ -142,8 +142,10 @@ def flips(arrays: CellArrays) -> dict[str, Array]:
 
     names = [cell.condition for cell in arrays.cells]
     scored = [i for i, name in enumerate(names) if name != CLEAN]
-    found = {"mfp": arrays.mean("flip_probability", scored), "mt5d": arrays.mean("top5_distance", scored)}
-    if arrays.normaliser == "alexnet" and all(names[i] in ALEXNET_FLIP_PROBABILITY for i in scored):
+    means = {"mfp": "flip_probability", "mt5d": "top5_distance"}
+    found = {name: arrays.mean(metric, scored) for name, metric in means.items() if metric in arrays.metrics}
+    known = all(names[i] in ALEXNET_FLIP_PROBABILITY for i in scored)
+    if arrays.normaliser == "alexnet" and known and "mfp" in found:
         baseline = np.array([ALEXNET_FLIP_PROBABILITY[names[i]] for i in scored])
         found["mfr"] = (arrays.metrics["flip_probability"][..., scored] / baseline).mean(axis=-1)
     return found

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from robench.corruptions.severities import BENCHMARK
 from robench.errors import RobenchError
 from robench.predictions import Predictions, RunFolder, RunRecord
 from robench.results import load, save, score_run
@@ -140,6 +141,16 @@ def test_what_cannot_be_scored_is_said(tmp_path: Path, run: RunFolder) -> None:
         score_run(run, metrics=["eec"])
     with pytest.raises(RobenchError, match="--logits yes"):
         score_run(run, metrics=["classwise_ece"])
+
+
+def test_other_metrics_alone_are_summed_up_without_the_error(run: RunFolder) -> None:
+    summary = score_run(run, metrics=["aurc", "soft_f1"], resamples=10).summary
+    assert set(summary) == {f"{of}_{name}" for of in ("clean", "mean") for name in ("aurc", "soft_f1")}
+    cells = (Cell("clean"), *(Cell(name, s) for name in BENCHMARK for s in range(1, 6)))
+    one = CellArrays(cells, {"ece": np.ones(len(cells))}, "alexnet")
+    assert set(summarise(("clean", "corruption", "normalised", "gap"), one)) == {"clean_ece", "mean_ece", "ece"}
+    sequences = CellArrays((Cell("snow"),), {"top5_distance": np.ones(1)}, "alexnet")
+    assert set(summarise(("flips",), sequences)) == {"mt5d"}
 
 
 def test_documents_that_are_no_results(tmp_path: Path, run: RunFolder) -> None:
