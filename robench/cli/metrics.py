@@ -37,7 +37,7 @@ def metrics(
     seed: int = typer.Option(0, help="Seed of the bootstrap."),
     cells: bool = typer.Option(False, help="Also print every cell."),
     baseline: str | None = typer.Option(None, help="A run, alexnet or tiny-imagenet-resnet18: figures against it."),
-    corruption: str | None = typer.Option(None, help="With --baseline: only these corruptions."),
+    corruption: str | None = typer.Option(None, help="With --baseline: these corruptions, not the benchmark's 15."),
     json_: bool = typer.Option(False, "--json", help="Print the result as JSON."),
 ) -> int:
     """Score or list; see HELP."""
@@ -78,7 +78,9 @@ def _against(run: Path, baseline: str, corruption: str | None, resamples: int, s
     if json_:
         print_json({name: figure.model_dump() for name, figure in found.items()})
         return 0
-    table = Table("figure", "%", box=box.SIMPLE_HEAD, title=f"{run.name} against {baseline}", title_justify="left")
+    count = sum(name.startswith("ce_") for name in found)
+    title = f"{run.name} against {baseline}, {count} corruption{'s' if count > 1 else ''}"
+    table = Table("figure", "%", box=box.SIMPLE_HEAD, title=title, title_justify="left")
     for name, figure in found.items():
         table.add_row(name, show_figure(figure, name))
     Console().print(table)

@@ -11,6 +11,7 @@ import pytest
 from robench.cli.main import main
 from robench.metrics.corruption import BASELINES
 from robench.predictions import RunFolder
+from robench.results.normalising import _chosen
 
 CORRUPTIONS = ("contrast", "fog")
 
@@ -66,6 +67,15 @@ def test_a_published_table_and_a_subset(runs: dict[str, str], capsys: pytest.Cap
     assert "relative_mce" not in found
     assert main(["metrics", runs["run"], "--baseline", "alexnet", "--resamples", "0"]) == 0
     assert "relative_mce" in capsys.readouterr().out
+
+
+def test_held_out_corruptions_count_only_where_they_are_named() -> None:
+    """A published CIFAR-10-C or ImageNet-C folder has 19 corruptions; what is called mCE is of the 15."""
+    table, all_five = BASELINES["alexnet"], set(range(1, 6))
+    ours = dict.fromkeys(("fog", "spatter", "snow"), all_five)
+    assert _chosen(None, ours, table, None, Path("run")) == ("fog", "snow")
+    assert _chosen(["fog", "spatter"], ours, table, None, Path("run")) == ("fog", "spatter")
+    assert _chosen(None, {"spatter": all_five}, table, None, Path("run")) == ("spatter",)
 
 
 @pytest.mark.parametrize(
