@@ -125,7 +125,7 @@ _ROWS = (
     _calibration(
         "aurra", selective.area_under_response_rate_accuracy, 0.0, "Hendrycks et al. 2021, calib_tools", better=True
     ),
-    _calibration("soft_f1", selective.soft_f1, 0.0, "hendrycks/outlier-exposure, soft_f1"),
+    _calibration("soft_f1", selective.soft_f1, 0.0, "hendrycks/outlier-exposure, soft_f1", better=True),
     _mean("top5_error", "fraction", 1.0, ("top5", "target"), scores.outside_top5, "ILSVRC"),
     Metric(
         "mean_average_precision",

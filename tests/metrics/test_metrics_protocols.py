@@ -191,6 +191,18 @@ def test_every_metric_keeps_what_it_says(name: str) -> None:
     assert metric.compute(shuffled) == pytest.approx(value, rel=1e-6)
 
 
+@pytest.mark.parametrize("name", [name for name in METRICS if METRICS[name].needs[0] == "confidence"])
+def test_the_direction_puts_a_model_that_knows_its_errors_first(name: str) -> None:
+    wrong = np.arange(500) % 5 < 3
+    target = np.zeros(500, np.int32)
+    knows, errs = (
+        METRICS[name].compute({"confidence": confidence, "predicted": wrong.astype(np.int32), "target": target})
+        for confidence in (1.0 - wrong, wrong.astype(float))
+    )
+    assert (knows > errs) == METRICS[name].higher_is_better
+    assert knows != errs
+
+
 @pytest.mark.parametrize("name", [name for name in METRICS if "frame" not in METRICS[name].needs])
 def test_one_image_is_a_figure_or_nan_and_none_is_nan(name: str) -> None:
     columns = {key: column[:1] if np.ndim(column) else column for key, column in _columns(10).items()}
