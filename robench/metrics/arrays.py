@@ -71,3 +71,18 @@ def class_rows(values: Any, target: Any) -> tuple[npt.NDArray[Any], npt.NDArray[
         )
     dtype = np.float64 if rows.dtype == np.float64 else np.float32
     return np.ascontiguousarray(rows, dtype), labels.astype(np.int64)
+
+
+def probability_rows(values: Any, target: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Return (n, K) float64 probabilities and (n,) targets.
+
+    Raises:
+        RobenchError: as :func:`class_rows`, or a probability outside [0, 1] or NaN.
+    """
+    rows, labels = class_rows(values, target)
+    if rows.size and not (rows.min() >= 0 and rows.max() <= _HIGHEST):
+        raise RobenchError(
+            f"Probabilities must lie in [0, 1]; found {rows.min()} to {rows.max()}.",
+            hint="Take the softmax of logits first; check the model's output for NaN.",
+        )
+    return rows.astype(np.float64), labels

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from robench.metrics.arrays import as_array, floats, top_label
+from robench.metrics.arrays import probability_rows, top_label
 
 Array = npt.NDArray[np.float64]
 
@@ -161,14 +161,17 @@ def classwise_ece(probabilities: npt.ArrayLike, target: npt.ArrayLike, *, bins: 
 
     A class that never occurs as a target counts with its own (mere over-confidence) error.
 
+    Raises:
+        RobenchError: as :func:`robench.metrics.arrays.probability_rows`.
+
     Source: Kull et al. 2019, equation 3 (static calibration error of Nixon et al. 2019).
     """
-    probabilities = floats(probabilities)
-    n, classes = probabilities.shape
+    rows, labels = probability_rows(probabilities, target)
+    n, classes = rows.shape
     if n == 0:
         return float("nan")
-    onehot = as_array(target)[:, None] == np.arange(classes)
-    return float(np.mean([ece(probabilities[:, k], onehot[:, k], bins=bins) for k in range(classes)]))
+    onehot = labels[:, None] == np.arange(classes)
+    return float(np.mean([ece(rows[:, k], onehot[:, k], bins=bins) for k in range(classes)]))
 
 
 def _bin_gaps(confidence: npt.ArrayLike, correct: npt.ArrayLike, bins: int) -> tuple[npt.NDArray[np.int64], Array]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from robench.errors import RobenchError
+
 
 def mcnemar(correct_a: npt.ArrayLike, correct_b: npt.ArrayLike) -> float:
     """Return the two-sided p-value of McNemar's test on paired right/wrong answers.
@@ -12,9 +14,17 @@ def mcnemar(correct_a: npt.ArrayLike, correct_b: npt.ArrayLike) -> float:
     Exact (binomial) up to 1,000 images on which the models disagree, beyond that chi-square with continuity
     correction. Without a disagreement: 1.
 
+    Raises:
+        RobenchError: the answers are not of equally many images.
+
     Source: McNemar 1947; Edwards 1948 for the correction.
     """
     a, b = np.asarray(correct_a, bool), np.asarray(correct_b, bool)
+    if a.shape != b.shape:
+        raise RobenchError(
+            f"Answers must be on the same images; found shapes {a.shape} and {b.shape}.",
+            hint="Give predicted == target of both models, for every image in the same order.",
+        )
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     both = only_a + only_b
     if both == 0:

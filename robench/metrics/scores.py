@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from robench.metrics.arrays import as_array, floats, top_label
+from robench.errors import RobenchError
+from robench.metrics.arrays import as_array, floats, probability_rows, top_label
 from robench.metrics.calibration import bin_index
 
 Array = npt.NDArray[np.float64]
@@ -24,10 +25,13 @@ def softmax(logits: npt.ArrayLike) -> Array:
 def brier_score(probabilities: npt.ArrayLike, target: npt.ArrayLike) -> Array:
     """Return each image's Brier score, sum over classes of (p - onehot)^2, (n,) in [0, 2].
 
+    Raises:
+        RobenchError: as :func:`robench.metrics.arrays.probability_rows`.
+
     Source: Brier 1950.
     """
-    p, target = floats(probabilities), as_array(target)
-    own = p[np.arange(len(p)), target]
+    p, labels = probability_rows(probabilities, target)
+    own = p[np.arange(len(p)), labels]
     return (p * p).sum(axis=1) - 2.0 * own + 1.0
 
 
@@ -76,9 +80,19 @@ def frequency_weighted_map(score: npt.ArrayLike, targets: npt.ArrayLike) -> floa
     Returns:
         In [0, 1]; a class without a positive has weight 0; NaN without any positive.
 
+    Raises:
+        RobenchError: shapes do not match, a score is NaN, or a target is not 0 or 1.
+
     The area is the trapezoid under the curve, not average precision, as the published script has it.
     """
     score, targets = floats(score), as_array(targets)
+    if score.ndim != 2 or targets.shape != score.shape:
+        raise RobenchError(
+            f"Expected scores and targets (n, K); found shapes {score.shape} and {targets.shape}.",
+            hint="Give one score, and one 0 or 1, for every image and class.",
+        )
+    if np.isnan(score).any() or not ((targets == 0) | (targets == 1)).all():
+        raise RobenchError("Scores must not be NaN, targets must be 0 or 1.", hint="Check the model's output.")
     positives = targets.sum(axis=0)
     if positives.sum() == 0:
         return float("nan")

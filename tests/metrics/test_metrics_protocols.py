@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 from scipy.stats import rankdata
 from sklearn.metrics import auc, precision_recall_curve, top_k_accuracy_score
 
-from robench.metrics import corruption, perturbation, scores, shift
+from robench.errors import RobenchError
+from robench.metrics import calibration, comparison, corruption, perturbation, scores, shift
 from robench.metrics.table import METRICS
 
 # Means of google-research/augmix's imagenet.py, six digits.
@@ -210,3 +212,22 @@ def test_one_image_is_a_figure_or_nan_and_none_is_nan(name: str) -> None:
     assert np.isnan(value) or METRICS[name].range[0] <= value <= METRICS[name].range[1]
     none = {key: column[:0] if np.ndim(column) else column for key, column in columns.items()}
     assert np.isnan(METRICS[name].compute(none))
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (lambda: scores.brier_score([[0.2, 0.8]], [-1]), "Targets must lie in 0..1"),
+        (lambda: scores.brier_score([[0.2, 0.8]], [2]), "Targets must lie in 0..1"),
+        (lambda: scores.brier_score([[5.0, -3.0]], [0]), "Probabilities must lie"),
+        (lambda: scores.brier_score([[np.nan, 0.5]], [0]), "Probabilities must lie"),
+        (lambda: calibration.classwise_ece([[0.2, 0.8]], [7]), "Targets must lie in 0..1"),
+        (lambda: scores.frequency_weighted_map([[np.nan, 0.2], [0.1, 0.3]], [[1, 0], [0, 1]]), "must not be NaN"),
+        (lambda: scores.frequency_weighted_map([[0.2], [0.1]], [[1], [-1]]), "must be 0 or 1"),
+        (lambda: scores.frequency_weighted_map([[0.2], [0.1]], [[1, 0], [0, 1]]), "found shapes"),
+        (lambda: comparison.mcnemar([True, False, True], [True]), "on the same images"),
+    ],
+)
+def test_what_would_give_a_wrong_figure_is_refused(call: Callable[[], object], expected: str) -> None:
+    with pytest.raises(RobenchError, match=expected):
+        call()
