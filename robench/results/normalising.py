@@ -48,7 +48,7 @@ def normalised_figures(
 
     Returns:
         ``ce_<corruption>`` of each, ``mce``, ``mean_corruption_error`` (unnormalised) and, where both have a clean
-        error, ``relative_mce``; ratios and fractions.
+        error and the baseline's is below its error under every corruption, ``relative_mce``; ratios and fractions.
 
     Raises:
         RobenchError: no such baseline or corruption, or the two differ in severities.
@@ -58,7 +58,9 @@ def normalised_figures(
     table, theirs = _baseline(baseline)
     chosen = _chosen(corruptions, severities, table, theirs, Path(run))
     names = [f"{name}/{severity}" for name in chosen for severity in sorted(severities[name])]
-    clean = ["clean"] if "clean" in folder.done() and table.clean is not None else []
+    # A corruption that the baseline finds no harder than clean images has nothing to divide a rise by.
+    rises = table.clean is not None and all(table.mean[name] > table.clean for name in chosen)
+    clean = ["clean"] if "clean" in folder.done() and rises else []
     columns = [dict(folder.read(name).columns()) for name in (*clean, *names)]
     values = np.array([METRICS["error"].compute(cell) for cell in columns])
     drawn = bootstrap_cells(columns, ("error",), resamples=resamples, seed=seed)["error"]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from robench.cli.main import main
-from robench.metrics.corruption import BASELINES
+from robench.metrics.corruption import BASELINES, Baseline
 from robench.predictions import RunFolder
-from robench.results.normalising import _chosen
+from robench.results.normalising import _chosen, normalised_figures
 
 CORRUPTIONS = ("contrast", "fog")
 
@@ -67,6 +67,16 @@ def test_a_published_table_and_a_subset(runs: dict[str, str], capsys: pytest.Cap
     assert "relative_mce" not in found
     assert main(["metrics", runs["run"], "--baseline", "alexnet", "--resamples", "0"]) == 0
     assert "relative_mce" in capsys.readouterr().out
+
+
+def test_no_relative_error_where_the_baseline_has_no_rise(
+    runs: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rise below 0 would turn the sign: the more our error rose, the better its ratio would look."""
+    harder = Baseline("harder", {"contrast": 0.5, "fog": 0.2}, 0.3, "made up")
+    monkeypatch.setitem(BASELINES, "harder", harder)
+    assert "relative_mce" not in normalised_figures(runs["run"], "harder", resamples=0)
+    assert "relative_mce" in normalised_figures(runs["run"], "harder", corruptions=["contrast"], resamples=0)
 
 
 def test_held_out_corruptions_count_only_where_they_are_named() -> None:
