@@ -19,7 +19,8 @@ Fit a post-hoc calibration on held-out clean images of a run, and show its calib
     robench calibrate RUN --fit-run VALIDATION-RUN --method vector
 
 Without --fit-run the images of the cell --fit-on are split: the fit sees those of even index, and the figures of
-every cell are of the images of odd index, so that no image is on both sides. The run must have kept its logits.
+every cell are of the images of odd index, so that no image is on both sides. Images of a --fit-run on the same data
+are left out of the figures likewise. The run must have kept its logits.
 Every figure has its 95 % interval; before and after are resampled together.
 """
 
@@ -62,6 +63,8 @@ def calibrate(
     held_out = _columns(fitted, fit_on, None if fit_run else 0)
     scaling = FITS[method](held_out["logits"], held_out["target"])
     cells = {name: _columns(folder, name, None if fit_run else 1) for name in folder.done()}
+    if fit_run and _same_images(folder, fitted):
+        cells = {name: _without(columns, held_out["index"], fit_run) for name, columns in cells.items()}
     before = _figures(cells, fit_on, resamples, seed)
     scaled = {name: scaled_columns(columns, scaling) for name, columns in cells.items()}
     after = _figures(scaled, fit_on, resamples, seed)
@@ -73,6 +76,7 @@ def calibrate(
         "scale": scaling.scale.reshape(-1).tolist(),
         "bias": scaling.bias.tolist(),
         "fit": {"run": str(fit_run or run), "cell": fit_on, "images": len(held_out["target"])},
+        "images": {name: len(columns["target"]) for name, columns in cells.items()},
         "resamples": resamples,
         "seed": seed,
         "before": before,
@@ -121,6 +125,26 @@ def _columns(folder: Any, cell: str, parity: int | None) -> dict[str, Any]:
     return {name: column[rows] for name, column in columns.items()}
 
 
+def _same_images(folder: Any, fitted: Any) -> bool:
+    """Return whether two runs are on the same data, whatever their --limit: their indices then mean the same images."""
+    protocols = [run.record.identity["protocol"] for run in (folder, fitted)]
+    there, here = ({key: value for key, value in protocol.items() if key != "limit"} for protocol in protocols)
+    return bool(there == here)
+
+
+def _without(columns: dict[str, Any], index: Any, fit_run: Path) -> dict[str, Any]:
+    """Return the columns of the images that the fit has not seen."""
+    import numpy as np
+
+    rows = ~np.isin(columns["index"], index)
+    if not rows.any():
+        raise RobenchError(
+            f"{fit_run} has every image of the run: nothing is left that the calibration was not fitted on.",
+            hint="Leave --fit-run away to split the run's images, or give a run on held-out images.",
+        )
+    return {name: column[rows] for name, column in columns.items()}
+
+
 def _figures(cells: dict[str, dict[str, Any]], fit_on: str, resamples: int, seed: int) -> dict[str, Any]:
     """Return figures with intervals of every cell, and of the mean over the shifted ones."""
     import numpy as np
@@ -157,6 +181,9 @@ def _print(document: dict[str, Any], path: Path) -> None:
 
     found, console = document["temperature"], Console()
     print(f"{document['model']}: {document['method']} scaling" + (f", T = {found:.4f}" if found else ""))
+    fit, images = document["fit"], sorted(set(document["images"].values()))
+    shown = " to ".join(f"{count:,}" for count in dict.fromkeys((images[0], images[-1])))
+    print(f"Fitted on {fit['images']:,} images of '{fit['cell']}'; the figures are of {shown} others a cell.")
     groups = [group for group in (document["fit"]["cell"], SHIFTED) if group in document["before"]]
     for group in groups or list(document["before"])[:1]:
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))

@@ -106,8 +106,14 @@ def test_vector_scaling_and_a_run_to_fit_on(
     assert found["temperature"] is None
     assert (len(found["scale"]), len(found["bias"])) == (10, 10)
     assert "low" not in found["before"]["clean"]["error"]
+    columns, fitted = (RunFolder.open(runs[name]).read("clean").columns() for name in ("run", "part"))
+    rest = ~np.isin(columns["index"], fitted["index"])
+    assert rest.sum() == len(rest) - 60 == found["images"]["clean"]
+    wrong = columns["predicted"] != columns["target"]
+    assert found["before"]["clean"]["error"]["value"] == pytest.approx(wrong[rest].mean())
     assert main(["calibrate", *command]) == 0
     said = capsys.readouterr().out
+    assert "Fitted on 300 images of 'clean'; the figures are of 299 others a cell." in said
     assert "vector scaling" in said
     assert "maximum calibration error" in said
     assert "v.json" in said
@@ -126,6 +132,7 @@ def test_without_a_path_the_document_lies_in_the_run(runs: dict[str, str], capsy
         (["{run}", "--fit-on", "iid"], "It has: clean, contrast/1, contrast/5"),
         (["{run}", "--fit-run", "{run}"], "both sides"),
         (["{run}", "--fit-run", "{other}"], "another model"),
+        (["{part}", "--fit-run", "{run}"], "every image of the run"),
         (["{run}", "--fit-run", "{empty}"], "not a run"),
         (["{empty}"], "not a run"),
         (["{nologits}"], "--logits yes"),
