@@ -120,15 +120,12 @@ def _mix_chains(images, ops, values, weights, m, fill, out, start, stop):  # typ
 @_compiled
 def _chain(image, ops, values, fill, first, second):  # type: ignore[no-untyped-def]
     """Run one chain; the two scratch images take turns, and the last written one is returned."""
-    current = image
+    current, target, other = image, first, second
     for d in range(ops.shape[0]):
         if ops[d] < 0:
-            continue
-        target = second if (d & 1) else first
-        if current is target:
-            target = first
+            continue  # takes no turn: a warp would otherwise read the image that it is writing
         _one(current, ops[d], values[d], fill, target)
-        current = target
+        current, target, other = target, other, target
     return current
 
 

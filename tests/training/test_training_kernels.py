@@ -113,6 +113,18 @@ def test_every_image_has_its_own_chain(pictures: npt.NDArray[np.uint8]) -> None:
     assert (np.abs(batched.astype(int) - together.astype(int)) > 1).mean() < 0.02
 
 
+@pytest.mark.parametrize("places", [(0, 2), (1, 3), (0, 3), (2, 3)])
+def test_a_skipped_step_changes_nothing(pictures: npt.NDArray[np.uint8], places: tuple[int, int]) -> None:
+    pairs = [(a, b) for a in range(len(op.NAMES)) for b in range(len(op.NAMES))]
+    values = np.array([[float(VALUES[op.NAMES[number]][-1]) for number in pair] for pair in pairs])
+    ops = np.array(pairs)
+    images = pictures[2 + np.arange(len(pairs)) % (len(pictures) - 2)]
+    spread_ops, spread_values = np.full((len(pairs), 4), op.NONE), np.zeros((len(pairs), 4))
+    spread_ops[:, places], spread_values[:, places] = ops, values
+    short = kernels_cpu.apply(images, ops, values)
+    assert np.array_equal(kernels_cpu.apply(images, spread_ops, spread_values), short)
+
+
 def test_images_are_not_changed_and_noop_copies(pictures: npt.NDArray[np.uint8]) -> None:
     before = pictures.copy()
     none = torch.full((len(pictures), 2), op.NONE)
