@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from robench.errors import RobenchError
 from robench.files import atomic_write
 from robench.training.recipe import Recipe
 
@@ -39,6 +41,25 @@ def write(out: Path, recipe: Recipe, weights: dict[str, torch.Tensor], card: dic
         file.write(save(weights))
     _write_yaml(out / "recipe.yaml", recipe.model_dump(mode="json"))
     _write_yaml(out / "card.yaml", card)
+
+
+def check_same(out: Path, recipe: Recipe) -> None:
+    """Check that the finished run in ``out`` is of this recipe; a field that it did not know has its default.
+
+    Raises:
+        RobenchError: it is of another recipe, or of other settings.
+    """
+    import yaml
+
+    path = out / "recipe.yaml"
+    finished: Recipe | None = None
+    with suppress(OSError, ValueError, yaml.YAMLError):
+        finished = Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    if finished != recipe:
+        raise RobenchError(
+            f"{out} holds a finished run with other settings.",
+            hint="Give another --out folder, or --fresh to start again there.",
+        )
 
 
 def make_card(recipe: Recipe, command: str, trained_with: dict[str, Any]) -> dict[str, Any]:

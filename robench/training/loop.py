@@ -58,12 +58,15 @@ def train(
         ``out``.
 
     Raises:
-        RobenchError: unreadable data, settings that do not fit, or a loss that is not finite.
+        RobenchError: unreadable data, settings that do not fit, a finished run of other settings in ``out``, or a
+            loss that is not finite.
     """
     out = Path(out)
     if fresh:
-        (out / checkpoint.FILE).unlink(missing_ok=True)
+        for name in (checkpoint.FILE, "card.yaml"):  # else the old card would say that the new run is finished
+            (out / name).unlink(missing_ok=True)
     elif (out / "card.yaml").is_file() and not (out / checkpoint.FILE).is_file():
+        artefacts.check_same(out, recipe)
         return out
     kind = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     with distributed.joined(kind.type) as world, memory.kept(kind.type):

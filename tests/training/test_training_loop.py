@@ -72,6 +72,9 @@ def test_finished_run_is_kept_and_other_settings_are_refused(tmp_path: Path) -> 
     stamp = (tmp_path / "weights.safetensors").stat().st_mtime_ns
     train(recipe, None, tmp_path, quiet=True)
     assert (tmp_path / "weights.safetensors").stat().st_mtime_ns == stamp
+    for changed in (recipes.load("augmix-digits", [*TINY, "epochs=1"]), recipe.model_copy(update={"seed": 2})):
+        with pytest.raises(RobenchError, match="finished run with other settings"):
+            train(changed, None, tmp_path, quiet=True)
     other = tmp_path / "other"
 
     def stop(done: int) -> None:
@@ -88,6 +91,18 @@ def test_finished_run_is_kept_and_other_settings_are_refused(tmp_path: Path) -> 
         train(longer, None, other, quiet=True)
     train(longer, None, other, quiet=True, fresh=True)
     assert (other / "card.yaml").is_file()
+
+
+def test_a_fresh_run_that_is_stopped_does_not_pass_for_the_old_one(tmp_path: Path) -> None:
+    recipe = recipes.load("standard-digits", [*TINY, "epochs=1"])
+    train(recipe, None, tmp_path, quiet=True)
+
+    def stop(done: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, None, tmp_path, quiet=True, fresh=True, after_step=stop)
+    assert not (tmp_path / "card.yaml").exists()
 
 
 def test_same_seed_same_weights_other_seed_others(tmp_path: Path) -> None:
