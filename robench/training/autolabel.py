@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
@@ -81,6 +82,17 @@ class AutoLabel(Method):
         return (distance * self.buckets).ceil().long().clamp(1, self.buckets) - 1
 
 
+def _pieces(batch: Batch) -> Iterator[Batch]:
+    """Yield a few hundred images at a time.
+
+    What is augmented at once is kept at once: for an attack, every layer's output of every image. An image's random
+    numbers do not depend on its neighbours, so pieces of any size give the same.
+    """
+    parts = (batch.images.split(_CHUNK), batch.labels.split(_CHUNK), batch.index.split(_CHUNK))
+    for images, labels, index in zip(*parts, strict=True):
+        yield replace(batch, images=images, labels=labels, index=index)
+
+
 @torch.no_grad()
 def _probabilities(net: Network, pixels: torch.Tensor) -> torch.Tensor:
     return torch.cat([net(part).softmax(dim=1) for part in pixels.split(_CHUNK)])
@@ -137,9 +149,12 @@ class AutoLabelAugMix(AutoLabel):
     def held_out_probabilities(self, net: Network, batch: Batch, bucket: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Augment at the bucket's depth with shares from its range."""
         depth, number = bucket // self.buckets + 1, bucket % self.buckets
-        share = self.within(batch, number)
-        mixed, _ = self.mixed(batch, batch.images, share, f"autolabel-held-out-{bucket}", depth)
-        return _probabilities(net, mixed), batch.labels
+        label = f"autolabel-held-out-{bucket}"
+        found = []
+        for piece in _pieces(batch):
+            mixed, _ = self.mixed(piece, piece.images, self.within(piece, number), label, depth)
+            found.append(_probabilities(net, mixed))
+        return torch.cat(found), batch.labels
 
 
 @dataclass
@@ -203,6 +218,9 @@ class AutoLabelAdversarial(AutoLabel):
 
     def held_out_probabilities(self, net: Network, batch: Batch, bucket: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Attack the held-out images with radii from the bucket's range."""
-        radius = self.within(batch, bucket) * self.epsilon
-        attacked = self.attacked(net, batch, batch.images.float() / 255.0, radius)
-        return _probabilities(net, attacked), batch.labels
+        found = []
+        for piece in _pieces(batch):
+            radius = self.within(piece, bucket) * self.epsilon
+            attacked = self.attacked(net, piece, piece.images.float() / 255.0, radius)
+            found.append(_probabilities(net, attacked))
+        return torch.cat(found), batch.labels

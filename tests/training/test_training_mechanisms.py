@@ -18,7 +18,7 @@ from scipy import stats
 from robench.corruptions.random import Stream
 from robench.errors import RobenchError
 from robench.models.architectures import DualBatchNorm
-from robench.training import augment, sampling
+from robench.training import augment, autolabel, sampling
 from robench.training.adversarial import random_start
 from robench.training.attacks import pgd
 from robench.training.augmax import AugMax, mix_chains, worst_mixture
@@ -323,6 +323,24 @@ def test_autolabel_augmix_buckets_and_update(batch: Batch, make_network: Make) -
     again = create("autolabel-augmix", {"buckets": 4, "rate": 1.0})
     again.load_state(method.state())
     assert torch.equal(again.labels.values, values)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["autolabel-augmix", "autolabel-adversarial"])
+def test_autolabel_looks_at_held_out_images_in_pieces(
+    batch: Batch, make_network: Make, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    method = create(name, {"buckets": 2})
+    assert isinstance(method, autolabel.AutoLabel)
+    net = make_network()
+    net.module.eval()
+    whole, _ = method.held_out_probabilities(net, batch, 1)
+    sizes: list[int] = []
+    net.module.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    monkeypatch.setattr(autolabel, "_CHUNK", 15)
+    pieces, labels = method.held_out_probabilities(net, batch, 1)
+    assert max(sizes) == 15
+    assert torch.equal(labels, batch.labels)
+    torch.testing.assert_close(pieces, whole, atol=1e-5, rtol=1e-4)
 
 
 # Split BatchNorm
