@@ -178,7 +178,9 @@ class Trainer:
             n = len(batch.labels)
             self.tally[0] += step.loss.detach().double() * n
             if step.logits is not None and step.labels is not None:
-                self.tally[1] += (step.logits.argmax(dim=1) == step.labels).sum()
+                # A method may give logits of a part of the batch only; that part stands for all of it.
+                right = (step.logits.argmax(dim=1) == step.labels).sum()
+                self.tally[1] += right * (n / max(1, len(step.labels)))
             self.tally[2] += n
         if (number + 1) % _CHECK_EVERY == 0:
             self._check_finite(number + 1)

@@ -17,8 +17,9 @@ from safetensors.torch import load_file
 
 from robench.errors import RobenchError
 from robench.training import recipes, schedule
+from robench.training.ccat import CCAT
 from robench.training.loop import train
-from robench.training.method import create
+from robench.training.method import Batch, Network, Step, create
 from robench.training.recipe import OptimiserPart
 from robench.training.source import held_out
 
@@ -103,6 +104,22 @@ def test_a_fresh_run_that_is_stopped_does_not_pass_for_the_old_one(tmp_path: Pat
     with pytest.raises(KeyboardInterrupt):
         train(recipe, None, tmp_path, quiet=True, fresh=True, after_step=stop)
     assert not (tmp_path / "card.yaml").exists()
+
+
+def test_logged_accuracy_of_half_a_batch_is_a_share_of_that_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss = CCAT.loss
+
+    def all_right(method: CCAT, net: Network, batch: Batch) -> Step:
+        step = loss(method, net, batch)
+        assert step.labels is not None
+        return Step(step.loss, torch.nn.functional.one_hot(step.labels, 10).float(), step.labels)
+
+    monkeypatch.setattr(CCAT, "loss", all_right)
+    folder = train(recipes.load("ccat-digits", [*TINY, "epochs=1", "options.steps=1"]), None, tmp_path, quiet=True)
+    (row,) = csv.DictReader((folder / "log.csv").open())
+    assert float(row["train_accuracy"]) == pytest.approx(1.0)
 
 
 def test_same_seed_same_weights_other_seed_others(tmp_path: Path) -> None:
