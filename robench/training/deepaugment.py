@@ -51,7 +51,9 @@ def load_network(path: str | Path) -> EDSR | CAE:
     else:
         weights = torch.load(file, map_location="cpu", weights_only=True)
     weights = {name: value.float() for name, value in weights.items() if "_mean." not in name}
-    network = _network_for(weights, file)
+    # Its first weights are drawn and thrown away; PyTorch's own numbers, which a checkpoint keeps, must not move.
+    with torch.random.fork_rng(devices=[]):
+        network = _network_for(weights, file)
     network.load_state_dict(weights, strict=True)
     return network.eval()
 

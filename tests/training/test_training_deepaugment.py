@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,6 +122,14 @@ def test_binarisation_is_right_on_average_and_passes_gradients() -> None:
     bits.sum().backward()
     assert code.grad is not None
     assert torch.allclose(code.grad, torch.tensor(0.5))
+
+
+@pytest.mark.parametrize("make", [_edsr, _cae])
+def test_loading_a_network_leaves_pytorchs_random_numbers(make: Callable[[], EDSR | CAE], tmp_path: Path) -> None:
+    save_file(make().state_dict(), tmp_path / "weights.safetensors")
+    before = torch.get_rng_state()
+    load_network(tmp_path)
+    assert torch.equal(torch.get_rng_state(), before)  # a resumed run loads at another moment than an unbroken one
 
 
 def test_distorter_renews_from_the_trained_weights(tmp_path: Path) -> None:
