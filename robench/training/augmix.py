@@ -40,6 +40,13 @@ class ChainLaw:
     all_ops: bool = False
     uniform_depth: int = 3
 
+    def __post_init__(self) -> None:
+        if self.width < 1 or not (self.depth == -1 or self.depth >= 1):
+            raise RobenchError(
+                f"AugMix's width is 1 or more and its depth 1 or more, or -1 for one to three; "
+                f"found {self.width} and {self.depth}."
+            )
+
     def draw(self, stream: Stream, size: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return ops int64 (n, width, D) and values float64 (n, width, D) for images of side ``size``."""
         longest = self.uniform_depth if self.depth < 0 else self.depth

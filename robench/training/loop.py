@@ -68,7 +68,7 @@ def train(
     elif (out / "card.yaml").is_file() and not (out / checkpoint.FILE).is_file():
         artefacts.check_same(out, recipe)
         return out
-    kind = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    kind = _device(device)
     with distributed.joined(kind.type) as world, memory.kept(kind.type):
         if kind.type == "cuda" and kind.index is None:
             kind = torch.device("cuda", world.local_rank)
@@ -78,6 +78,16 @@ def train(
         if world.first:
             trainer.finish(command)
     return out
+
+
+def _device(name: str | None) -> torch.device:
+    try:
+        kind = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+    except RuntimeError as error:
+        raise RobenchError(f"No device is called '{name}'.", hint="For example --device cpu or cuda:1.") from error
+    if kind.type == "cuda" and not torch.cuda.is_available():
+        raise RobenchError(f"No CUDA device for --device {name}.", hint="Leave --device away to use what there is.")
+    return kind
 
 
 class Trainer:

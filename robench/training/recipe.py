@@ -10,20 +10,20 @@ from robench.errors import RobenchError, did_you_mean
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
 
 
 class DataPart(_Part):
     """The training images and what every view of them goes through before the method's own augmentation."""
 
     dataset: str
-    size: int
+    size: int = Field(ge=1)
     """Side in pixels of the network's input."""
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     flip: bool = True
     """Mirror every image left to right with probability 1/2."""
-    pad: int = 4
+    pad: int = Field(default=4, ge=0)
     """Random crop of ``size`` from the image padded by this many black pixels; 0: none."""
     resized_crop: tuple[float, float] | None = None
     """Area range of a random resized crop (pictures of any size, read from the disk); replaces ``pad``."""
@@ -31,11 +31,11 @@ class DataPart(_Part):
     test_split: str = "test"
     validation_split: str | None = None
     """Split of the data set with the held-out images, where it has one."""
-    validation: int = 0
+    validation: int = Field(default=0, ge=0)
     """Training images held out (the same ones for every method and seed) where it has none."""
     extra: list[str] = Field(default_factory=list)
     """More folders of training images (a pre-generated DeepAugment set), concatenated to the first."""
-    limit: int | None = None
+    limit: int | None = Field(default=None, ge=1)
     """Only the first so many training images: for a quick try."""
 
 
@@ -43,19 +43,19 @@ class OptimiserPart(_Part):
     """The update rule and its schedule."""
 
     name: Literal["sgd", "adam"] = "sgd"
-    lr: float = 0.1
-    momentum: float = 0.9
+    lr: float = Field(default=0.1, gt=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
     nesterov: bool = True
-    weight_decay: float = 5e-4
+    weight_decay: float = Field(default=5e-4, ge=0)
     schedule: Literal["cosine", "cosine-epoch", "step", "constant"] = "cosine"
     """``cosine`` moves every step, ``cosine-epoch`` every epoch, ``step`` divides at ``milestones``."""
-    final_lr: float = 1e-6
+    final_lr: float = Field(default=1e-6, ge=0)
     milestones: list[float] = Field(default_factory=list)
     """Epochs at which the learning rate is multiplied by ``gamma``."""
     gamma: float = 0.1
-    warmup_epochs: float = 0.0
-    clip_norm: float | None = None
-    ema: float | None = None
+    warmup_epochs: float = Field(default=0.0, ge=0)
+    clip_norm: float | None = Field(default=None, gt=0)
+    ema: float | None = Field(default=None, gt=0, lt=1)
     """Decay of the exponential moving average of the weights that is saved in place of the last ones."""
 
 
@@ -75,11 +75,11 @@ class Recipe(_Part):
     """The method's own settings; unknown ones are refused."""
     architecture: str
     norm: Literal["bn", "dubn", "dubin", "splitbn", "splitbn-shared"] = "bn"
-    num_classes: int
+    num_classes: int = Field(ge=0)
     data: DataPart
     optimiser: OptimiserPart = Field(default_factory=OptimiserPart)
-    epochs: int
-    batch_size: int = 128
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(default=128, ge=1)
     """Images a step over all processes (torchrun splits it)."""
     drop_last: bool = False
     seed: int = 1
@@ -90,7 +90,7 @@ class Recipe(_Part):
     """Type in which the weights are saved; the card's accuracies are measured after this rounding."""
     compile: bool = False
     sync_bn: bool = False
-    checkpoint_steps: int = 0
+    checkpoint_steps: int = Field(default=0, ge=0)
     """Write a checkpoint every so many steps besides every epoch's end; 0: epochs only."""
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from robench.errors import RobenchError
+
 if TYPE_CHECKING:
     from robench.corruptions.random import Stream
 
@@ -25,6 +27,8 @@ def gamma(stream: Stream, draw: int, alpha: float, shape: tuple[int, ...]) -> to
         alpha: shape parameter, above 0.
         shape: per image.
     """
+    if not alpha > 0:
+        raise RobenchError(f"The alpha of a gamma, beta or Dirichlet law is above 0, found {alpha}.")
     if alpha == 1.0:
         return -torch.log1p(-stream.uniform(draw, shape))
     boosted = alpha if alpha >= 1.0 else alpha + 1.0

@@ -282,6 +282,11 @@ def test_overrides_and_mistakes(tmp_path: Path) -> None:
         ("optimiser.rate=1", "no field"),
         ("epochs", "KEY=VALUE"),
         ("epochs=many", "integer"),
+        ("epochs=0", "epochs: input should be greater"),
+        ("batch_size=0", "batch_size: input should be greater"),
+        ("data.limit=0", "limit: input should be greater"),
+        ("optimiser.lr=.nan", "lr: input should be a finite number"),
+        ("optimiser.ema=1.5", "ema: input should be less"),
     ):
         with pytest.raises(RobenchError, match=message):
             recipes.load("augmix-digits", [wrong])
@@ -292,6 +297,11 @@ def test_overrides_and_mistakes(tmp_path: Path) -> None:
     assert (recipes.load(str(own)).epochs, recipes.load(str(own)).name) == (2, "mine")
     with pytest.raises(RobenchError, match="dubin"):
         train(recipes.load("augmax-digits", ["norm=splitbn", *TINY]), None, tmp_path / "x", quiet=True)
+    for option, message in (("width=0", "width"), ("depth=0", "depth"), ("alpha=0", "alpha")):
+        with pytest.raises(RobenchError, match=message):
+            train(recipes.load("augmix-digits", [f"options.{option}", *TINY]), None, tmp_path / option, quiet=True)
+    with pytest.raises(RobenchError, match="No device is called 'gpu'"):
+        train(recipes.load("standard-digits", TINY), None, tmp_path / "x", quiet=True, device="gpu")
     with pytest.raises(RobenchError, match="--data"):
         train(recipes.load("standard-cifar10-wrn40-2"), None, tmp_path / "y", quiet=True)
     with pytest.raises(RobenchError, match="classes"):
