@@ -107,6 +107,7 @@ class Trainer:
         self.method: Method = create(recipe.method, recipe.options)
         self.module = build_module(recipe, self.method, device, world)
         self.material: Material = prepare(recipe, None if data is None else Path(data), device)
+        self._check_shares()
         self.net = self._network()
         self.optimiser = schedule.build_optimiser(recipe.optimiser, self.module)
         decay = recipe.optimiser.ema
@@ -115,6 +116,17 @@ class Trainer:
         self.tally = torch.zeros(3, dtype=torch.float64, device=device)
         self.log = Log(out, [], world.first)
         self._restore()
+
+    def _check_shares(self) -> None:
+        """Check that every process has an image in every step: the mean loss of none is not a number."""
+        count, batch = len(self.material.train_index), self.recipe.batch_size
+        last = count - (self.steps_per_epoch - 1) * batch
+        fewest = min(batch, last)
+        if fewest < self.world.size:
+            raise RobenchError(
+                f"A step of {fewest} images cannot be split over {self.world.size} processes.",
+                hint="--set drop_last=true leaves an epoch's incomplete last step out; or choose another batch_size.",
+            )
 
     def _network(self) -> Network:
         part = self.recipe.data

@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 from robench.errors import RobenchError
 from robench.training import recipes, schedule
 from robench.training.ccat import CCAT
-from robench.training.loop import train
+from robench.training.distributed import World
+from robench.training.loop import Trainer, train
 from robench.training.method import Batch, Network, Step, create
 from robench.training.recipe import OptimiserPart
 from robench.training.source import held_out
@@ -161,6 +162,15 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
     assert float(rows[0]["loss"]) == pytest.approx(float(alone[0]["loss"]), rel=0.1)
     two = yaml.safe_load((tmp_path / "two" / "card.yaml").read_text())
     assert two["trained_with"]["epochs"] == 2
+
+
+def test_a_step_with_fewer_images_than_processes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("robench.training.distributed.share_weights", lambda module, world: None)
+    world = World(rank=1, size=2)
+    device = torch.device("cpu")
+    settings = ["data.limit=51", "batch_size=25"]
+    with pytest.raises(RobenchError, match="1 images cannot be split over 2"):
+        Trainer(recipes.load("standard-digits", settings), None, tmp_path, device, world, quiet=True)
 
 
 def test_gradients_of_two_processes_are_those_of_the_whole_batch(tmp_path: Path) -> None:
