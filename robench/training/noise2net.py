@@ -47,7 +47,7 @@ def noise2net(inputs: torch.Tensor, batch: Batch, shape: Shape, low: float, high
         inputs: normalised float (n, 3, H, W).
         batch: gives the random numbers (of its first n images).
         shape: see ``draw_shape``.
-        low, high: epsilon is drawn from U(low, high) once a step and block.
+        low, high: epsilon is drawn from U(low, high) once a step, the same for all blocks.
 
     Returns:
         float (n, 3, H, W), not clamped.
