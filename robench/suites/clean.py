@@ -8,6 +8,7 @@ from pathlib import Path
 from robench.data.find import open_images
 from robench.errors import RobenchError
 from robench.suites.base import OpenOptions, Suite
+from robench.suites.checks import check_labels
 from robench.suites.opened import OpenedSuite, view_of
 
 
@@ -22,6 +23,7 @@ def open_clean(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedS
     if images.labels is None:
         raise RobenchError(f"{data} has no labels.", hint="A clean set needs a label for every picture.")
     classes = len(images.classes) if images.classes is not None else int(images.labels.max()) + 1
+    check_labels(images.labels, classes, str(data or "digits"))
     suite = replace(suite, dataset=str(data or "digits").rsplit("/", 1)[-1], num_classes=classes)
     protocol = {"checksum": images.checksum(), "split": split}
     return OpenedSuite(suite, "published", lambda _: view_of(images), protocol, options, images.classes)

@@ -16,6 +16,7 @@ from robench.data.base import Images
 from robench.data.find import open_images
 from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
+from robench.suites.checks import check_clean, check_labels, check_side, only_one
 from robench.suites.opened import OpenedSuite, Transform, View, choose_cells, view_of
 from robench.threads import cores
 
@@ -46,16 +47,26 @@ def open_cifar(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedS
             f"{suite.name} needs data: the published files or the clean test set.",
             hint=f"Give --data DIR; 'robench data download {suite.name}' fetches the published files.",
         )
-    if (folder := find_published(data)) is not None:
+    if (folder := find_published(suite, data)) is not None:
         return open_published(suite, folder, options)
-    return open_generated(suite, open_images(data, split="test", workers=options.workers), options)
+    clean = open_images(data, split="test", workers=options.workers)
+    check_clean(suite, clean, str(data))
+    return open_generated(suite, clean, options)
 
 
-def find_published(data: Path) -> Path | None:
-    """Return the folder with ``labels.npy``: ``data`` itself or one level down."""
-    if (data / "labels.npy").is_file():
-        return data
-    return next((found.parent for found in sorted(data.glob("*/labels.npy"))), None) if data.is_dir() else None
+def find_published(suite: Suite, data: Path) -> Path | None:
+    """Return the folder with arrays of the suite's conditions: ``data`` itself or one level down.
+
+    Raises:
+        RobenchError: several folders have them, such as CIFAR-10-C and CIFAR-100-C side by side.
+    """
+    if not data.is_dir():
+        return None
+    conditions = {cell.condition for cell in suite.cells if cell.severity}
+    folders = [data, *sorted(path for path in data.iterdir() if path.is_dir())]
+    found = [f for f in folders if any((f / f"{name}.npy").is_file() for name in conditions)]
+    # Sequences (CIFAR-P) have files of the same names and no labels.
+    return only_one([f for f in found if (f / "labels.npy").is_file()] or found, data)
 
 
 def open_generated(suite: Suite, clean: Images, options: OpenOptions) -> OpenedSuite:
@@ -102,6 +113,7 @@ def open_published(suite: Suite, folder: Path, options: OpenOptions) -> OpenedSu
         RobenchError: a file is missing, damaged, of another shape or type, or the labels do not repeat.
     """
     labels = _block_labels(folder / "labels.npy")
+    check_labels(labels, suite.num_classes, str(folder / "labels.npy"))
     clean = _clean_beside(folder, labels, options)
     cells = _cells_of_files(suite, folder, options, clean is not None)
     conditions = list(dict.fromkeys(cell.condition for cell in cells if cell.condition != "clean"))
@@ -147,6 +159,7 @@ def _condition_file(path: Path, per_severity: int) -> ArrayImages:
             f" says); found {len(array):,}.",
             hint="The file is incomplete or of another set; fetch it again ('robench data verify').",
         )
+    check_side(array.shape, str(path))
     return ArrayImages(array, name=str(path), source=path)
 
 

@@ -26,6 +26,8 @@ from robench.data.video import check_clip
 from robench.errors import RobenchError, did_you_mean
 from robench.files import sha256, write_json
 from robench.suites import generate_files as files
+from robench.suites import get
+from robench.suites.checks import check_clean
 from robench.suites.generate_layouts import LAYOUTS, SEVERITIES, Task
 from robench.suites.origin import KIND, MARK
 from robench.threads import cores
@@ -81,6 +83,8 @@ def prepare(
             hint="Sequences (-p) have difficulties 1, 2 and 3; corruptions (-c) have severities, which are all made.",
         )
     clean = open_images(source, dataset=layout.dataset, geometry=layout.geometry)
+    if suite.startswith("cifar"):
+        check_clean(get(suite), clean, str(source))
     task = Task(suite, layout, clean, Path(out), conditions or layout.names, seed, frost, difficulty)
     _claim(task)
     _check_room(task)

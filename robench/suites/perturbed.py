@@ -20,6 +20,7 @@ from robench.data.trees import Tree, join, open_tree
 from robench.data.video import decode_clip
 from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
+from robench.suites.checks import check_clean, check_side, only_one
 from robench.suites.clips import Clips, OpenedClips, difficulty
 from robench.suites.opened import choose_cells
 from robench.suites.trees import find_conditions
@@ -56,11 +57,16 @@ def open_cifar_p(suite: Suite, data: Path | None, options: OpenOptions) -> Opene
     if data is None:
         raise RobenchError(f"{suite.name} needs data.", hint="Give the published files or the clean test set.")
     names = {_file_name(cell.condition, difficulty(options)): cell for cell in choose_cells(suite, options)}
+    present: dict[Path, list[str]] = {}
     for folder in [data, *sorted(p for p in data.glob("*") if p.is_dir())] if data.is_dir() else []:
-        present = [name for name in names if (folder / f"{name}.npy").is_file()]
-        if present:
-            return _open_arrays(suite, folder, names, present, options)
+        if found := [name for name in names if (folder / f"{name}.npy").is_file()]:
+            present[folder] = found
+    # Corruptions (CIFAR-C) have files of the same names, and labels.
+    unlabelled = [folder for folder in present if not (folder / "labels.npy").is_file()]
+    if (place := only_one(unlabelled or list(present), data)) is not None:
+        return _open_arrays(suite, place, names, present[place], options)
     images = open_images(data, dataset="cifar10" if suite.dataset == "cifar10" else None, workers=options.workers)
+    check_clean(suite, images, str(data))
     return _open_generated(suite, images, options)
 
 
@@ -74,6 +80,13 @@ def _open_arrays(
             hint=f"Get the rest, or measure what is there: --corruption {','.join(present)}.",
         )
     arrays = {cell: _clip_array(folder / f"{name}.npy", cell.condition) for name, cell in names.items()}
+    lengths = {name: len(arrays[cell]) for name, cell in names.items()}
+    if len(set(lengths.values())) > 1:
+        shortest, longest = min(lengths, key=lengths.__getitem__), max(lengths, key=lengths.__getitem__)
+        raise RobenchError(
+            f"{folder}: {shortest}.npy has {lengths[shortest]:,} clips and {longest}.npy {lengths[longest]:,}.",
+            hint="All files of a set have the same clips; fetch the shorter one again.",
+        )
 
     def clips(cell: Cell) -> Clips:
         array = arrays[cell]
@@ -102,6 +115,7 @@ def _clip_array(path: Path, condition: str) -> npt.NDArray[Any]:
             f"{path}: expected clips of {frames} frames, shape (N, {frames}, 32, 32, 3); found {array.shape}.",
             hint="The file is of another set or was cut; fetch it again.",
         )
+    check_side(array.shape, str(path))
     return array
 
 

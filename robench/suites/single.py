@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from robench.data.arrays import ArrayImages
 from robench.data.base import Geometry
 from robench.data.classes import WORDNET_ID, imagenet_names, imagenet_wnids, label_map
 from robench.data.encoded import EncodedImages
@@ -17,6 +18,7 @@ from robench.data.folders import load_folders
 from robench.data.trees import Tree, join, open_tree
 from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
+from robench.suites.checks import check_labels, check_side
 from robench.suites.opened import OpenedSuite, View, choose_cells, view_of
 from robench.suites.subsets import SUBSETS
 
@@ -42,12 +44,15 @@ def open_cifar10_1(suite: Suite, data: Path | None, options: OpenOptions) -> Ope
         RobenchError: no version there, or damaged files.
     """
     folder = _needed(suite, data)
-    sets = {}
+    sets: dict[Cell, ArrayImages] = {}
     for cell in choose_cells(suite, options):
         for place in (folder, folder / "datasets"):
             file = place / f"cifar10.1_{cell.condition}_data.npy"
             if file.is_file():
-                sets[cell] = load_pair(file, place / f"cifar10.1_{cell.condition}_labels.npy")
+                labels = place / f"cifar10.1_{cell.condition}_labels.npy"
+                sets[cell] = load_pair(file, labels)
+                check_labels(sets[cell].labels, suite.num_classes, str(labels))
+                check_side(sets[cell].array.shape, str(file))
                 break
     if not sets:
         raise RobenchError(f"{folder} has no cifar10.1_v6_data.npy or cifar10.1_v4_data.npy.", hint="Check --data.")

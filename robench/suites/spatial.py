@@ -13,6 +13,7 @@ import numpy.typing as npt
 from robench.data.find import open_images
 from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
+from robench.suites.checks import check_clean
 from robench.suites.clips import Clips, OpenedClips
 from robench.suites.opened import choose_cells
 
@@ -31,6 +32,7 @@ def open_sta(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedCli
     images = open_images(data, dataset=suite.dataset, workers=options.workers)
     if images.labels is None:
         raise RobenchError(f"{data} has no labels.", hint="Give a labelled test set.")
+    check_clean(suite, images, str(data))
     labels = images.labels
 
     def clips(_: Cell) -> Clips:

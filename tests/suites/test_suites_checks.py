@@ -1,0 +1,79 @@
+"""Sets that are taken for another set, or whose labels are damaged, are refused before anything is measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from published_layouts import write_cifar_c
+
+from robench import suites
+from robench.data import digits
+from robench.errors import RobenchError
+from robench.suites.checks import check_labels
+from robench.suites.generate import prepare
+
+
+@pytest.mark.parametrize("label", [-1, 10])
+def test_labels_out_of_range_are_refused(cifar_c: Path, label: int) -> None:
+    labels = np.load(cifar_c / "labels.npy").astype(np.int64)
+    labels[::20] = label
+    np.save(cifar_c / "labels.npy", labels)
+    with pytest.raises(RobenchError, match="expected 0 to 9"):
+        suites.open_suite("cifar10-c", cifar_c)
+
+
+def test_labels_that_leave_the_upper_classes_out_are_another_sets() -> None:
+    check_labels(np.arange(1000) % 10, 10, "x")
+    check_labels(np.arange(20) % 10, 100, "a few pictures may lack most classes")
+    with pytest.raises(RobenchError, match="labels go from 0 to 9; expected 0 to 99"):
+        check_labels(np.arange(1000) % 10, 100, "x")
+
+
+@pytest.mark.parametrize("suite", ["cifar100-c", "cifar100-p"])
+def test_the_clean_set_of_another_suite_is_refused(cifar_clean: Path, tmp_path: Path, suite: str) -> None:
+    with pytest.raises(RobenchError, match=r"has 10 classes; cifar100-. has 100"):
+        suites.open_suite(suite, cifar_clean)
+    with pytest.raises(RobenchError, match="has 10 classes"):
+        prepare(suite, cifar_clean, tmp_path / "out")
+
+
+def test_of_several_sets_in_a_folder_none_is_guessed(cifar_c: Path) -> None:
+    write_cifar_c(cifar_c.parent / "CIFAR-100-C", ("fog",))
+    with pytest.raises(RobenchError, match="several sets of this layout: CIFAR-10-C, CIFAR-100-C"):
+        suites.open_suite("cifar100-c", cifar_c.parent)
+    for name in ("CIFAR-10-P", "CIFAR-100-P"):
+        (cifar_c.parent / name).mkdir()
+        np.save(cifar_c.parent / name / "scale.npy", np.zeros((2, 31, 32, 32, 3), np.uint8))
+    with pytest.raises(RobenchError, match="several sets of this layout: CIFAR-10-P, CIFAR-100-P"):
+        suites.open_suite("cifar100-p", cifar_c.parent)
+    (cifar_c.parent / "CIFAR-100-C" / "labels.npy").unlink()
+    assert suites.open_suite("cifar10-c", cifar_c.parent).source == "published"
+
+
+def test_arrays_of_another_picture_size_are_refused(cifar_c: Path) -> None:
+    np.save(cifar_c / "fog.npy", np.load(cifar_c / "fog.npy").repeat(2, 1).repeat(2, 2))
+    with pytest.raises(RobenchError, match="expected pictures of 32 x 32"):
+        suites.open_suite("cifar10-c", cifar_c)
+
+
+def test_arrays_without_labels_are_told_so_and_a_labelled_pair_is_a_clean_set(cifar_c: Path, tmp_path: Path) -> None:
+    (cifar_c / "labels.npy").unlink()
+    with pytest.raises(RobenchError, match=r"labels\.npy is missing"):
+        suites.open_suite("cifar10-c", cifar_c)
+    test = digits.load("test")
+    pair = tmp_path / "pair"
+    pair.mkdir()
+    np.save(pair / "images.npy", test.array[:20])
+    np.save(pair / "labels.npy", test.labels[:20])
+    assert suites.open_suite("cifar10-c", pair).source == "generated"
+
+
+def test_sequences_of_differing_numbers_of_clips_are_refused(tmp_path: Path) -> None:
+    for cell in suites.get("cifar10-p").cells:
+        frames = {"motion_blur": 21, "translate": 16}.get(cell.name, 31)
+        clips = 2 if cell.name == "scale" else 3
+        np.save(tmp_path / f"{cell.name}.npy", np.zeros((clips, frames, 32, 32, 3), np.uint8))
+    with pytest.raises(RobenchError, match=r"scale\.npy has 2 clips and .* 3"):
+        suites.open_suite("cifar10-p", tmp_path)
