@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 JPEG_QUALITY = 85
 SOURCE_GEOMETRY = Geometry(resize=256, crop=224)
 _SAMPLED_PER_CELL = 4
+_UNPACK = "Unpack the set again."
 
 
 def open_imagenet_c(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedSuite:
@@ -111,7 +112,8 @@ class _Published:
         protocol: dict[str, Any] = {"images": len(self.reference), "files": self._fingerprints()}
         if self.clean is not None:
             protocol["clean"] = self.clean.checksum()
-        suite = replace(self.suite, cells=self.cells)
+        # Labels count the classes that are there: a model of more classes would be asked for the wrong ones.
+        suite = replace(self.suite, cells=self.cells, num_classes=len(self.classes))
         return OpenedSuite(suite, "published", self._view, protocol, self.options, self.classes, self._count)
 
     def _count(self, cell: Cell) -> int:
@@ -167,13 +169,28 @@ class _Published:
         return path
 
     def _own_classes(self, cells: list[Cell]) -> tuple[str, ...]:
-        """Return the class folders of the cell with the fewest: Tiny's published frost folder has all 1,000."""
-        firsts = {cell.condition: cell for cell in reversed(cells)}
-        listings = [class_folders(self.tree, self.paths[cell]) for cell in firsts.values()]
-        shortest = min(listings, key=len)
-        if not shortest:
-            raise RobenchError(f"{self.tree.root} has no class folders (WordNet ids).", hint="Unpack the set again.")
-        return tuple(shortest)
+        """Return the class folders of the cell with the fewest: Tiny's published frost folder has all 1,000.
+
+        Raises:
+            RobenchError: a cell other than frost's has more, which would shift the labels of the others.
+        """
+        listed = {self.paths[cell]: class_folders(self.tree, self.paths[cell]) for cell in cells}
+        for place in self.places.values():  # conditions that were not asked for tell the classes of frost too
+            if (path := child(self.tree, place, "1")) is not None:
+                listed.setdefault(path, class_folders(self.tree, path))
+        shortest, fewest = min(listed.items(), key=lambda item: len(item[1]))
+        if not fewest:
+            raise RobenchError(f"{self.tree.root}/{shortest} has no class folders (WordNet ids).", hint=_UNPACK)
+        frost = self.places.get("frost", "?") + "/"
+        for path, names in listed.items():
+            missing, strange = sorted(set(fewest) - set(names)), sorted(set(names) - set(fewest))
+            if missing or (strange and not path.startswith(frost)):
+                raise RobenchError(
+                    f"{self.tree.root}: {path} has {len(names)} class folders and {shortest} {len(fewest)}; only one of"
+                    f" them has {(missing or strange)[0]}.",
+                    hint="Labels count the class folders, so none may be missing: unpack the set again.",
+                )
+        return tuple(fewest)
 
     def _find_clean(self, geometry: Geometry, dataset: str | None) -> EncodedImages | None:
         wished = self.options.extra.get("clean")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from published_layouts import write_cifar_c
+from published_layouts import WNIDS, write_cifar_c, write_tree
 
 from robench import suites
 from robench.data import digits
 from robench.errors import RobenchError
+from robench.suites import OpenOptions
 from robench.suites.checks import check_labels
 from robench.suites.generate import prepare
 
@@ -77,3 +79,17 @@ def test_sequences_of_differing_numbers_of_clips_are_refused(tmp_path: Path) -> 
         np.save(tmp_path / f"{cell.name}.npy", np.zeros((clips, frames, 32, 32, 3), np.uint8))
     with pytest.raises(RobenchError, match=r"scale\.npy has 2 clips and .* 3"):
         suites.open_suite("cifar10-p", tmp_path)
+
+
+def test_tiny_classes_are_counted_only_where_every_condition_has_them(tmp_path: Path) -> None:
+    pictures = [np.full((64, 64, 3), 20 * i, np.uint8) for i in range(4)]
+    root = write_tree(tmp_path / "Tiny-ImageNet-C", pictures, ("fog", "frost", "snow"))
+    for severity in range(1, 6):
+        (root / "frost" / str(severity) / "n00000001").mkdir()  # frost was published with classes of ImageNet's
+    only = OpenOptions(conditions=("frost",))
+    opened = suites.open_suite("tiny-imagenet-c", root, only)
+    assert opened.classes == tuple(sorted(WNIDS))
+    assert opened.suite.num_classes == 4
+    shutil.rmtree(root / "fog" / "3" / WNIDS[0])
+    with pytest.raises(RobenchError, match=f"only one of them has {WNIDS[0]}"):
+        suites.open_suite("tiny-imagenet-c", root, OpenOptions(conditions=("fog", "snow")))
