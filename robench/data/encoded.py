@@ -110,7 +110,11 @@ class EncodedImages:
         if self.labels is not None:
             digest.update(self.labels.tobytes())
         for position in sorted({i * len(self) // _SAMPLED for i in range(_SAMPLED)} if len(self) else ()):
-            digest.update(hashlib.sha256(self.source.fetch(position)).digest())
+            try:
+                data = self.source.fetch(position)
+            except OSError:  # reported when the picture is read, which --skip-corrupt may allow
+                data = b""
+            digest.update(hashlib.sha256(data).digest())
         return digest.hexdigest()
 
     def _sizes_differ(

@@ -249,6 +249,12 @@ class TreeSource:
         return self.tree.fetch(self.paths[position])
 
     def identity(self) -> bytes:
-        """Return names and sizes."""
-        sizes = np.array([self.tree.size(path) for path in self.paths], np.int64)
+        """Return names and sizes; -1 for a file that is not there, which its own reading will tell."""
+        sizes = np.array([self._size(path) for path in self.paths], np.int64)
         return "\0".join(self.paths).encode() + sizes.tobytes()
+
+    def _size(self, path: str) -> int:
+        try:
+            return self.tree.size(path)
+        except OSError:  # a link to nowhere or back to itself, a name in a manifest without its file
+            return -1

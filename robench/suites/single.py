@@ -180,7 +180,7 @@ def _find_set(
     folders = tree.folders(below)
     if all(name.isdigit() for name in folders):
         return _numbered(tree, below, folders, wnids, geometry, options)
-    if all(WORDNET_ID.fullmatch(name) for name in folders) or suite.name != "real-blurry":
+    if any(WORDNET_ID.fullmatch(name) for name in folders) or suite.name != "real-blurry":
         return load_folders(tree, wnids, below=below, split="", geometry=geometry, workers=options.workers)
     images = load_folders(tree, None, below=below, split="", geometry=geometry, workers=options.workers)
     assert images.labels is not None  # class folders always give both

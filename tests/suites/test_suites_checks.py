@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from published_layouts import WNIDS, write_cifar_c, write_tree
+from published_layouts import WNIDS, file_name, write_cifar_c, write_classes, write_tree
 
 from robench import suites
 from robench.data import digits
+from robench.data.video import encode_clip
 from robench.errors import RobenchError
-from robench.suites import OpenOptions
+from robench.suites import Cell, OpenOptions
 from robench.suites.checks import check_labels
 from robench.suites.generate import prepare
 
@@ -93,3 +94,36 @@ def test_tiny_classes_are_counted_only_where_every_condition_has_them(tmp_path: 
     shutil.rmtree(root / "fog" / "3" / WNIDS[0])
     with pytest.raises(RobenchError, match=f"only one of them has {WNIDS[0]}"):
         suites.open_suite("tiny-imagenet-c", root, OpenOptions(conditions=("fog", "snow")))
+
+
+def test_a_file_that_cannot_be_found_is_one_picture_lost_and_no_crash(tmp_path: Path) -> None:
+    pictures = [np.full((256, 256, 3), 20 * i, np.uint8) for i in range(8)]
+    root = write_classes(tmp_path / "blurry_images", pictures)
+    first, second = sorted(root.glob("*/*.JPEG"))[:2]
+    first.unlink()
+    first.symlink_to("nowhere.JPEG")
+    second.unlink()
+    second.symlink_to(second.name)
+    opened = suites.open_suite("real-blurry", root, OpenOptions(skip_corrupt=True))
+    cell = Cell("real-blurry")
+    assert sum(len(batch.index) for batch in opened.batches(cell, 4)) == 6
+    assert [first.name in opened.skipped[cell.name][0], second.name in opened.skipped[cell.name][1]] == [True, True]
+    with pytest.raises(RobenchError, match="cannot be decoded"):
+        list(suites.open_suite("real-blurry", root).batches(cell, 4))
+
+
+def test_a_strange_folder_among_wordnet_ids_is_named(tmp_path: Path) -> None:
+    root = write_classes(tmp_path / "blurry_images", [np.full((256, 256, 3), i, np.uint8) for i in range(4)])
+    (root / "n01440764 copy").mkdir()
+    with pytest.raises(RobenchError, match="1 of 5 folders are no WordNet id of the suite: n01440764 copy"):
+        suites.open_suite("real-blurry", root)
+
+
+def test_a_clip_of_another_size_is_named(tmp_path: Path) -> None:
+    for i, side in enumerate((224, 200)):
+        path = tmp_path / "scale" / WNIDS[0] / f"{file_name(i)}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_clip(np.zeros((31, side, side, 3), np.uint8)))
+    opened = suites.open_suite("imagenet-p", tmp_path, OpenOptions(conditions=("scale",)))
+    with pytest.raises(RobenchError, match="its frames are 200 x 200, not 224 x 224"):
+        list(opened.batches(Cell("scale"), 62))
