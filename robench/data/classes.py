@@ -45,7 +45,8 @@ def label_map(names: Sequence[str], wanted: Sequence[str], where: str) -> npt.ND
     """Return for every label of a foreign set the label of ours, matched by WordNet id or by name.
 
     Names are compared without case, punctuation and spaces; a name with several synonyms (``tench, Tinca tinca``)
-    matches by the whole list, else by its synonyms where these point to one class only.
+    matches by the whole list, else by its synonyms where these point to one class only. A name that two classes have
+    is told apart by its position where the whole list stands in our order.
 
     Args:
         names: the set's label names, by label.
@@ -67,6 +68,8 @@ def label_map(names: Sequence[str], wanted: Sequence[str], where: str) -> npt.ND
             for key in _keys(one):
                 known.setdefault(key, set()).add(label)
     mapped = [_match(name, known) for name in names]
+    if _in_order(names, mapped, known, len(wanted)):
+        return np.arange(len(names), dtype=np.int64)
     unmatched = [name for name, label in zip(names, mapped, strict=True) if label is None]
     if unmatched:
         raise RobenchError(
@@ -102,3 +105,14 @@ def _match(name: str, known: dict[str, set[int]]) -> int | None:
     candidates = [known[key] for key in keys if key in known]
     both = set.intersection(*candidates) if candidates else set()
     return next(iter(both)) if len(both) == 1 else None
+
+
+def _in_order(names: Sequence[str], mapped: Sequence[int | None], known: dict[str, set[int]], wanted: int) -> bool:
+    """Whether a whole list stands in our order, so that its position tells apart names that two classes share.
+
+    ImageNet's names have two cranes, cardigans and more; the hub's copy lists all 1,000 in the order of WordNet ids.
+    """
+    return len(names) == wanted and all(
+        found == place or (found is None and place in known.get(_keys(name)[0], ()))
+        for place, (name, found) in enumerate(zip(names, mapped, strict=True))
+    )

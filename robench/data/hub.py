@@ -131,6 +131,15 @@ def load_hub(
     found = found.cast_column(image, datasets.Image(decode=False))
     rows = list(found if limit is None else found.take(limit)) if streaming else found
     labels = np.array([row[label] for row in rows] if streaming else rows[label], np.int64)
+    if split == "test" and len(labels) and labels.max() < 0:  # hidden, as those of the hub's ImageNet
+        return load_hub(
+            name, "validation", config=config, streaming=streaming, limit=limit, geometry=geometry, workers=workers
+        )
+    if len(labels) and labels.min() < 0:
+        raise RobenchError(
+            f"{name}: {int((labels < 0).sum()):,} of {len(labels):,} rows have no label.",
+            hint="Hidden labels cannot be measured against: choose another split or set.",
+        )
     classes = getattr(features[label], "names", None)
     return EncodedImages(RowsSource(rows, image, name), labels, classes, geometry=geometry, workers=workers)
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from robench.data import Geometry, open_images
-from robench.data.classes import imagenet_wnids, label_map
+from robench.data.classes import imagenet_names, imagenet_wnids, label_map
 from robench.data.encoded import EncodedImages
 from robench.data.hub import load_hub
 from robench.data.trees import TarTree
@@ -269,3 +269,25 @@ def test_label_numbers_beyond_the_classes_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "labels.npy", np.array([0, 1, 10]))
     with pytest.raises(RobenchError, match="labels go from 0 to 10; expected 0 to 9"):
         open_images(tmp_path, dataset="cifar10")
+
+
+def test_imagenets_own_names_are_told_apart_by_their_position() -> None:
+    names = list(imagenet_names())
+    assert label_map(names, imagenet_wnids(), "x").tolist() == list(range(1000))
+    names[0], names[1] = names[1], names[0]
+    with pytest.raises(RobenchError, match="fit no class of the suite, or several"):
+        label_map(names, imagenet_wnids(), "x")
+
+
+def test_hidden_test_labels_give_way_to_the_validation_split(tmp_path: Path) -> None:
+    image = pa.array([{"bytes": b"x", "path": "x"}] * 3, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+    (tmp_path / "data").mkdir()
+    hidden = pa.table({"image": image, "label": [-1, -1, -1]})
+    pq.write_table(hidden, tmp_path / "data" / "test-00000-of-00001.parquet")
+    with pytest.raises(RobenchError, match="3 of 3 rows have no label"):
+        open_images(tmp_path)
+    shown = pa.table({"image": image, "label": [2, 0, 1]})
+    pq.write_table(shown, tmp_path / "data" / "validation-00000-of-00001.parquet")
+    found = open_images(tmp_path).labels
+    assert found is not None
+    assert found.tolist() == [2, 0, 1]
