@@ -16,14 +16,14 @@ from robench.data.base import Geometry, Images
 from robench.data.classes import imagenet_wnids
 from robench.data.decode import CorruptImageError
 from robench.data.find import open_images
-from robench.data.trees import Tree, join, open_tree
+from robench.data.trees import Tree, join
 from robench.data.video import decode_clip
 from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
 from robench.suites.checks import check_clean, check_side, only_one
 from robench.suites.clips import Clips, OpenedClips, difficulty
 from robench.suites.opened import choose_cells
-from robench.suites.trees import find_conditions
+from robench.suites.trees import open_conditions
 from robench.threads import cores
 
 if TYPE_CHECKING:
@@ -166,9 +166,8 @@ def open_imagenet_p(suite: Suite, data: Path | None, options: OpenOptions) -> Op
     """
     if data is None:
         raise RobenchError(f"{suite.name} needs data.", hint="Give the folder of the unpacked tars, or the tars.")
-    tree = open_tree(data)
     names = {_file_name(cell.condition, difficulty(options)): cell for cell in choose_cells(suite, options)}
-    places = find_conditions(tree, list(names))
+    tree, places = open_conditions(data, list(names))
     if not places:
         geometry = Geometry(resize=SHORTER_SIDE)
         clean = open_images(data, dataset="imagenet", geometry=geometry, workers=options.workers)

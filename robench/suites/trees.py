@@ -16,7 +16,7 @@ from robench.data.classes import imagenet_wnids
 from robench.data.encoded import EncodedImages
 from robench.data.find import open_images
 from robench.data.folders import class_folders, load_folders
-from robench.data.trees import FolderTree, Tree, child, join, open_tree
+from robench.data.trees import FolderTree, TarTree, Tree, child, join, open_tree
 from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
 from robench.suites.corrupted import corruption, frost_record, held_out
@@ -53,9 +53,9 @@ def _open(
             f"{suite.name} needs data: the published files, or the clean pictures to make it from.",
             hint="Give --data DIR; 'robench data list' says how to get the published files.",
         )
-    tree = open_tree(data)
     conditions = tuple(dict.fromkeys(cell.condition for cell in suite.cells if cell.severity))
-    if places := find_conditions(tree, conditions):
+    tree, places = open_conditions(data, conditions)
+    if places:
         return _Published(suite, tree, places, options, clean_geometry, dataset).open()
     if "generated" not in suite.sources:
         raise RobenchError(
@@ -63,6 +63,22 @@ def _open(
         )
     clean = open_images(data, split="test", dataset=dataset, geometry=clean_geometry, workers=options.workers)
     return _open_generated(suite, clean, options)
+
+
+def open_conditions(data: Path, conditions: Sequence[str]) -> tuple[Tree, dict[str, str]]:
+    """Open a set's folder or archives, and return them with condition -> its folder (none: they hold another set).
+
+    Archives are looked into even where folders lie beside them, such as the clean ``val``: else the published set
+    would be passed over, and made anew from those clean pictures.
+    """
+    tree = open_tree(data)
+    places = find_conditions(tree, conditions)
+    packed = sorted(data.glob("*.tar")) if isinstance(tree, FolderTree) and not places else []
+    if packed:
+        archives = TarTree(packed)
+        if found := find_conditions(archives, conditions):
+            return archives, found
+    return tree, places
 
 
 def find_conditions(tree: Tree, conditions: Sequence[str]) -> dict[str, str]:
@@ -195,8 +211,9 @@ class _Published:
     def _find_clean(self, geometry: Geometry, dataset: str | None) -> EncodedImages | None:
         wished = self.options.extra.get("clean")
         places = [Path(wished)] if wished else []
-        if not wished and isinstance(self.tree, FolderTree):
-            places = [self.tree.root / "val"] if (self.tree.root / "val").is_dir() else []
+        root = self.tree.archives[0].parent if isinstance(self.tree, TarTree) else self.tree.root
+        if not wished and (root / "val").is_dir():
+            places = [root / "val"]
         if not places:
             return None
         found = open_images(places[0], split="test", dataset=dataset, geometry=geometry, workers=self.options.workers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -127,3 +128,15 @@ def test_a_clip_of_another_size_is_named(tmp_path: Path) -> None:
     opened = suites.open_suite("imagenet-p", tmp_path, OpenOptions(conditions=("scale",)))
     with pytest.raises(RobenchError, match="its frames are 200 x 200, not 224 x 224"):
         list(opened.batches(Cell("scale"), 62))
+
+
+def test_packed_archives_are_read_where_the_clean_pictures_lie_beside_them(tmp_path: Path) -> None:
+    pictures = [np.full((224, 224, 3), 20 * i, np.uint8) for i in range(4)]
+    write_tree(tmp_path / "made", pictures, ("fog",))
+    data = tmp_path / "ImageNet-C"
+    write_classes(data / "val", pictures)
+    with tarfile.open(data / "weather.tar", "w") as archive:
+        archive.add(tmp_path / "made" / "fog", "fog")
+    opened = suites.open_suite("imagenet-c", data, OpenOptions(conditions=("fog",)))
+    assert opened.source == "published"
+    assert [cell.name for cell in opened.suite.cells] == ["clean", *(f"fog/{s}" for s in range(1, 6))]
