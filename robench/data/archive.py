@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import lzma
 import os
 import shutil
 import stat
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
@@ -21,6 +23,17 @@ from robench.errors import RobenchError
 MAX_RATIO = 100
 MAX_MEMBERS = 10_000_000
 _CHUNK = 1 << 20
+# What the readers raise on damaged bytes; RuntimeError: a zip that asks for a password.
+_DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    gzip.BadGzipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    RuntimeError,
+)
 
 
 class _Member(NamedTuple):
@@ -86,7 +99,7 @@ def _unpack_one(archive: Path, folder: Path, limit: int) -> Iterator[str]:
             path.parent.mkdir(parents=True, exist_ok=True)
             checksum, size = _write(member, path)
             yield f"{checksum}\t{size}\t{path.relative_to(folder).as_posix()}"
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, gzip.BadGzipFile, zipfile.LargeZipFile) as error:
+    except _DAMAGE as error:
         raise RobenchError(f"{archive} is damaged: {error}.", hint="Delete it and fetch it again.") from error
 
 
@@ -127,6 +140,9 @@ def _tar_members(archive: Path) -> Iterator[_Member]:
             file = opened.extractfile(member)
             if file is not None:
                 yield _Member(member.name, member.size, file)
+        # A compressed stream has its checksum at its very end, which tarfile leaves unread.
+        while opened.fileobj is not None and opened.fileobj.read(_CHUNK):
+            pass
 
 
 def _zip_members(archive: Path) -> Iterator[_Member]:

@@ -170,7 +170,7 @@ def _append(
         while True:
             try:
                 chunk = response.read1(_CHUNK)
-            except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
+            except (http.client.HTTPException, OSError) as error:  # OSError: no route, a broken TLS record
                 raise _TransientError(repr(error)) from error
             if not chunk:
                 break

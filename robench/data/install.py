@@ -110,13 +110,16 @@ def verify(folder: Path, entry: Entry | None = None) -> Iterator[str]:
         )
     archives = [file for file in entry.files if (folder / file.name).is_file() and file.md5]
     if archives:
-        for file in archives:
-            if file_md5(folder / file.name) != file.md5:
+        for file in entry.files:
+            if not (folder / file.name).is_file():
+                yield f"{folder / file.name}: missing."
+            elif file.md5 and file_md5(folder / file.name) != file.md5:
                 yield f"{folder / file.name}: wrong checksum."
-        return
-    if not entry.contents:
+    elif not entry.contents:
         raise RobenchError(f"{folder} holds none of {entry.name}'s archives.", hint="Give the folder of the archives.")
     inner = folder / entry.folder if entry.folder and (folder / entry.folder).is_dir() else folder
+    if archives and not any((inner / name).is_file() for name in entry.contents):
+        return  # packed only
     for name, md5 in entry.contents.items():
         path = inner / name
         if not path.is_file():

@@ -379,3 +379,44 @@ def test_the_catalogue_is_sound(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert data_root() == tmp_path
     monkeypatch.delenv("ROBENCH_DATA")
     assert data_root().name == "data"
+
+
+def test_a_compressed_archive_is_read_to_its_checksum(tmp_path: Path) -> None:
+    plain = make_tar(tmp_path / "set.tar", [("set/a.bin", os.urandom(50_000))]).read_bytes()
+    packed = bytearray(gzip.compress(plain, 0))
+    packed[25_000] ^= 255  # within the file's bytes: the archive's structure stays whole
+    broken = tmp_path / "broken.tar.gz"
+    broken.write_bytes(packed)
+    with pytest.raises(RobenchError, match="is damaged"):
+        unpack([broken], tmp_path / "out")
+    packed = bytearray(gzip.compress(b"text, which shrinks " * 10_000))
+    packed[len(packed) // 2] ^= 255
+    broken.write_bytes(packed)
+    with pytest.raises(RobenchError, match="is damaged"):
+        unpack([broken], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_archives_that_are_missing_and_files_unpacked_beside_them_are_verified(tmp_path: Path) -> None:
+    checksum = hashlib.md5(b"tar", usedforsecurity=False).hexdigest()
+    files = [RemoteFile(url=f"https://host/{name}.tar", md5=checksum) for name in ("noise", "blur")]
+    known = Entry(name="set", title="", licence="", source="", files=files, contents={"a.npy": checksum})
+    (tmp_path / "noise.tar").write_bytes(b"tar")
+    assert list(verify(tmp_path, known)) == [f"{tmp_path / 'blur.tar'}: missing."]
+    (tmp_path / "a.npy").write_bytes(b"changed")
+    assert list(verify(tmp_path, known))[1:] == [f"{tmp_path / 'a.npy'}: wrong checksum."]
+
+
+def test_a_network_that_goes_away_within_the_bytes_is_tried_again(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read1, calls = http.client.HTTPResponse.read1, []
+
+    def flaky(response: http.client.HTTPResponse, amount: int = -1) -> bytes:
+        calls.append(amount)
+        if len(calls) == 1:
+            raise OSError(113, "No route to host")
+        return read1(response, amount)
+
+    monkeypatch.setattr(http.client.HTTPResponse, "read1", flaky)
+    assert fetch(server, tmp_path / "set.bin").read_bytes() == BODY
