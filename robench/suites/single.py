@@ -224,17 +224,35 @@ def _class_level(tree: Tree, condition: str, variants: bool) -> str | None:
     level = [""]
     for _ in range(3):
         below: list[str] = []
+        found: list[str] = []
         for path in level:
             folders = tree.folders(path)
             looks = any(WORDNET_ID.fullmatch(name) or name.isdigit() for name in folders)
             if (looks or (folders and _all_leaves(tree, path, folders))) and (
-                not variants or condition in f"{tree.root.name}/{path}"
+                not variants or condition in f"{tree.root.absolute().name}/{path}"
             ):
-                return path
-            if not looks:
+                found.append(path)
+            elif not looks:
                 below += [join(path, name) for name in folders[:50] if name != "val"]
+        if found:
+            return found[0] if variants or len(found) == 1 else _named(tree, found, condition)
         level = below
     return None
+
+
+def _named(tree: Tree, found: list[str], condition: str) -> str:
+    """Return the one of several sets side by side that has the condition's name.
+
+    Raises:
+        RobenchError: none has, or several.
+    """
+    wanted = condition.removeprefix("real-")  # blurry_images
+    named = [path for path in found if wanted in path.lower().replace("_", "-")]
+    if len(named) != 1:
+        raise RobenchError(
+            f"{tree.root} holds several sets: {', '.join(found[:5])}.", hint="Give the folder of one of them."
+        )
+    return named[0]
 
 
 def _all_leaves(tree: Tree, path: str, folders: list[str]) -> bool:

@@ -140,3 +140,15 @@ def test_packed_archives_are_read_where_the_clean_pictures_lie_beside_them(tmp_p
     opened = suites.open_suite("imagenet-c", data, OpenOptions(conditions=("fog",)))
     assert opened.source == "published"
     assert [cell.name for cell in opened.suite.cells] == ["clean", *(f"fog/{s}" for s in range(1, 6))]
+
+
+def test_of_several_natural_sets_the_named_one_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = [np.full((256, 256, 3), i, np.uint8) for i in range(4)]
+    for name in ("imagenet-a", "imagenet-sketch", "imagenetv2-top-images-format-val"):
+        write_classes(tmp_path / name, pictures[: 2 if name == "imagenet-a" else 4])
+    opened = suites.open_suite("imagenet-sketch", tmp_path)
+    assert opened.length(Cell("imagenet-sketch")) == 4
+    with pytest.raises(RobenchError, match="holds several sets"):
+        suites.open_suite("real-blurry", tmp_path)
+    monkeypatch.chdir(tmp_path / "imagenetv2-top-images-format-val")
+    assert suites.open_suite("imagenet-v2", ".").suite.cells == (Cell("top-images"),)
