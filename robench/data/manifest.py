@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from robench.errors import RobenchError
 
+_WHOLE = re.compile(r"^(-?\d+)\.0+$")
 NAMES = ("manifest.csv", "manifest.parquet")
 
 
@@ -70,7 +72,8 @@ def _csv(path: Path) -> dict[str, list[str]]:
                 f"{path}, row {number + 1}: expected {len(header)} values; found {len(row)}.",
                 hint="Put values with commas in them into quotation marks.",
             )
-    return {name: [row[i].strip() for row in rows] for i, name in enumerate(header)}
+    # Tables with gaps are often written with their whole numbers as 2019.0.
+    return {name: [_WHOLE.sub(r"\1", row[i].strip()) for row in rows] for i, name in enumerate(header)}
 
 
 def _parquet(path: Path) -> dict[str, list[str]]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StrictInt, ValidationError
 
 from robench.data.encoded import EncodedImages
 from robench.data.manifest import find_manifest, read_manifest
@@ -25,7 +25,8 @@ from robench.files import digest
 from robench.suites.base import Cell, OpenOptions, Suite
 from robench.suites.opened import OpenedSuite, View, choose_cells
 
-Value = str | int | list[str | int]
+# StrictInt: YAML reads an unquoted yes or no as a truth value, which would become 1 or 0 and match nothing.
+Value = str | StrictInt | list[str | StrictInt]
 
 
 class SplitDefinition(BaseModel):

@@ -12,11 +12,13 @@ from published_layouts import WNIDS, file_name, write_cifar_c, write_classes, wr
 
 from robench import suites
 from robench.data import digits
+from robench.data.manifest import read_manifest
 from robench.data.video import encode_clip
 from robench.errors import RobenchError
 from robench.suites import Cell, OpenOptions
 from robench.suites.checks import check_labels
 from robench.suites.generate import prepare
+from robench.suites.splits import load_definition
 
 
 @pytest.mark.parametrize("label", [-1, 10])
@@ -152,3 +154,16 @@ def test_of_several_natural_sets_the_named_one_is_read(tmp_path: Path, monkeypat
         suites.open_suite("real-blurry", tmp_path)
     monkeypatch.chdir(tmp_path / "imagenetv2-top-images-format-val")
     assert suites.open_suite("imagenet-v2", ".").suite.cells == (Cell("top-images"),)
+
+
+def test_whole_numbers_of_a_manifest_may_be_written_as_floats(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text("file,label,year\na.0,5.0,2019.0\n")
+    rows = read_manifest(tmp_path / "manifest.csv", ["file", "label", "year"])
+    assert rows == {"file": ["a.0"], "label": ["5"], "year": ["2019"]}
+
+
+def test_an_unquoted_no_in_a_definition_is_refused(tmp_path: Path) -> None:
+    definition = tmp_path / "mine.yaml"
+    definition.write_text("classes: [cat, dog]\niid: {night: no}\nood: {dark: {night: yes}}\n")
+    with pytest.raises(RobenchError, match="night"):
+        load_definition(definition)
