@@ -13,7 +13,9 @@ from torch.nn import functional
 
 from robench.training.method import Batch, Method, Network, Step, cross_entropy
 
-_HIDDEN, _SCALE, _BLOCKS = 16, 4, 4
+_WIDTH, _SCALE, _BLOCKS = 16, 4, 4
+"""Channels of each of the parts that a Res2Net block is split into, the number of parts, and of blocks."""
+
 _KERNEL, _DILATION, _EPSILON, _WEIGHTS = 0, 1, 2, 100
 
 
@@ -78,22 +80,21 @@ class _Weights:
 
 
 def _res2net(x: torch.Tensor, weights: _Weights, n: int, kernels: list[int], dilations: list[int]) -> torch.Tensor:
-    hidden = _conv_norm(x, weights.next(_HIDDEN, 3, 1), n).relu()
-    width = _HIDDEN // _SCALE
+    hidden = _conv_norm(x, weights.next(_SCALE * _WIDTH, 3, 1), n).relu()
     height, columns = hidden.shape[-2:]
-    parts = hidden.view(n, _SCALE, width, height, columns).unbind(dim=1)
+    parts = hidden.view(n, _SCALE, _WIDTH, height, columns).unbind(dim=1)
     outputs = []
     previous: torch.Tensor | None = None
     for part, kernel, dilation in zip(parts, kernels, dilations, strict=False):
         merged = part if previous is None else part + previous
-        flat = merged.reshape(1, n * width, height, columns)
-        filters = weights.next(width, width, kernel)
+        flat = merged.reshape(1, n * _WIDTH, height, columns)
+        filters = weights.next(_WIDTH, _WIDTH, kernel)
         convolved = _conv_norm(flat, filters, n, dilation).relu()
-        previous = convolved.view(n, width, height, columns)
+        previous = convolved.view(n, _WIDTH, height, columns)
         outputs.append(previous)
     outputs.append(parts[-1])
-    joined = torch.cat(outputs, dim=1).reshape(1, n * _HIDDEN, height, columns)
-    return _conv_norm(joined, weights.next(3, _HIDDEN, 1), n)
+    joined = torch.cat(outputs, dim=1).reshape(1, n * _SCALE * _WIDTH, height, columns)
+    return _conv_norm(joined, weights.next(3, _SCALE * _WIDTH, 1), n)
 
 
 def _conv_norm(x: torch.Tensor, filters: torch.Tensor, n: int, dilation: int = 1) -> torch.Tensor:

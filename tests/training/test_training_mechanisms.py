@@ -248,6 +248,18 @@ def test_noise2net_gives_every_image_its_own_filters(batch: Batch) -> None:
     torch.testing.assert_close(noise2net(other, batch, shape, 0.5, 0.5)[0], found[0], rtol=1e-4, atol=1e-4)
 
 
+def test_noise2net_has_the_published_channels(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    convolve, seen = torch.nn.functional.conv2d, []
+
+    def noted(x: torch.Tensor, filters: torch.Tensor, **options: int) -> torch.Tensor:
+        seen.append((len(filters) // options["groups"], filters.shape[1]))
+        return convolve(x, filters, **options)
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", noted)
+    noise2net(batch.images[:2].float() / 255, batch, draw_shape(batch), 0.5, 0.5)
+    assert seen == 4 * [(64, 3), (16, 16), (16, 16), (16, 16), (3, 64)]
+
+
 def test_noise2net_touches_the_first_half_only(batch: Batch, make_network: Make) -> None:
     net = make_network()
     pixels = batch.view()
