@@ -64,8 +64,8 @@ def worst_mixture(
         steps: n of the paper, the most steps.
         step_size: of m and q.
         patience: k of the paper: misclassifications after which an image stops.
-        early_stop: ``paper``: an image stops by itself; ``code``: images move on until all have been
-            misclassified ``patience`` times; ``none``.
+        early_stop: ``paper``: an image stops by itself, after one step at the earliest; ``code``: images move on
+            until all have been misclassified ``patience`` times; ``none``.
         route: through dual normalisation.
 
     Returns:
@@ -74,11 +74,13 @@ def worst_mixture(
     wrong = torch.zeros_like(labels)
     m, q = m.clone(), q.clone()
     with net.frozen():
-        for _ in range(steps):
+        for step in range(steps):
             m.requires_grad_(True)
             q.requires_grad_(True)
             logits = net(mix_chains(clean, chains, m, q), route)
-            wrong += logits.argmax(dim=1) != labels
+            # Algorithm 1 looks after each step, never at the start; the code looks before each.
+            if step or early_stop != "paper":
+                wrong += logits.argmax(dim=1) != labels
             moving = wrong < patience
             if early_stop != "none" and not bool(moving.any()):
                 break

@@ -159,13 +159,15 @@ def test_augmax_inner_step_raises_the_loss(batch: Batch, make_network: Make) -> 
 
 def test_augmax_paper_stops_each_image_and_code_only_all(batch: Batch, make_network: Make) -> None:
     net = _trained(make_network, batch)
-    start, paper = _attack(net, batch, early_stop="paper")
+    start, once = _attack(net, batch, early_stop="none", steps=1)
+    _, paper = _attack(net, batch, early_stop="paper")
     _, code = _attack(net, batch, early_stop="code")
     with net.frozen(), torch.no_grad():
-        wrong_at_once = net(start).argmax(dim=1) != batch.labels
-    assert wrong_at_once.any()
-    assert torch.allclose(paper[wrong_at_once], start[wrong_at_once], atol=1e-6)
-    assert not torch.allclose(code[wrong_at_once], start[wrong_at_once], atol=1e-6)
+        wrong = net(once).argmax(dim=1) != batch.labels
+    assert wrong.any()
+    assert not torch.allclose(once[wrong], start[wrong], atol=1e-6)
+    assert torch.allclose(paper[wrong], once[wrong], atol=1e-6)
+    assert not torch.allclose(code[wrong], once[wrong], atol=1e-6)
 
 
 def test_augmax_routes_the_hard_view_through_the_auxiliary_batchnorm(batch: Batch, make_network: Make) -> None:
