@@ -145,6 +145,14 @@ def _without(columns: dict[str, Any], index: Any, fit_run: Path) -> dict[str, An
     return {name: column[rows] for name, column in columns.items()}
 
 
+def _shifted(names: list[str], fit_on: str) -> list[int]:
+    """Return the positions of the cells that a result's means are of: without the held-out corruptions."""
+    from robench.corruptions.severities import BENCHMARK
+
+    shifted = [i for i, name in enumerate(names) if name not in ("clean", fit_on)]
+    return [i for i in shifted if names[i].partition("/")[0] in BENCHMARK] or shifted
+
+
 def _figures(cells: dict[str, dict[str, Any]], fit_on: str, resamples: int, seed: int) -> dict[str, Any]:
     """Return figures with intervals of every cell, and of the mean over the shifted ones."""
     import numpy as np
@@ -158,7 +166,7 @@ def _figures(cells: dict[str, dict[str, Any]], fit_on: str, resamples: int, seed
     reads = resamples * sum(columns["logits"].size for columns in cells.values())
     resampled = [m for m in FIGURES if m != "classwise_ece" or reads <= _MOST_READS]
     replicates = bootstrap_cells(list(cells.values()), resampled, resamples=resamples, seed=seed)
-    shifted = [i for i, name in enumerate(names) if name not in ("clean", fit_on)]
+    shifted = _shifted(names, fit_on)
     groups = {name: [i] for i, name in enumerate(names)} | ({SHIFTED: shifted} if shifted else {})
 
     def of_group(metric: str, positions: list[int]) -> dict[str, Any]:

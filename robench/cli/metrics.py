@@ -99,8 +99,7 @@ def _print_list() -> None:
         table.add_column(head, overflow="fold")
     for name, entry in METRICS.items():
         low, high = entry.range
-        better = "higher" if entry.higher_is_better else "lower"
-        table.add_row(name, entry.unit, better, f"{low:g} to {high:g}", ", ".join(entry.needs))
+        table.add_row(name, entry.unit, entry.better, f"{low:g} to {high:g}", ", ".join(entry.needs))
     Console().print(table)
 
 

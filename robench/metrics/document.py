@@ -60,7 +60,7 @@ def _row(metric: Metric) -> tuple[str, ...]:
     return (
         f"`{metric.name}`",
         metric.unit,
-        "higher" if metric.higher_is_better else "lower",
+        metric.better,
         f"{low} to {high}",
         ", ".join(f"`{column}`" for column in metric.needs),
         metric.source,

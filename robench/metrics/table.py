@@ -25,7 +25,7 @@ class Metric:
     Args:
         name: as in results and on the command line.
         unit: ``fraction`` (tables multiply by 100), ``nats``, ``squared probability`` or ``ranks``.
-        higher_is_better: its direction.
+        higher_is_better: its direction; None where neither end is good.
         range: smallest and largest value.
         needs: columns of predictions that it is computed from (``correct`` is derived).
         compute: from columns to the figure; NaN where it is undefined.
@@ -35,12 +35,17 @@ class Metric:
 
     name: str
     unit: str
-    higher_is_better: bool
+    higher_is_better: bool | None
     range: tuple[float, float]
     needs: tuple[str, ...]
     compute: Callable[[Columns], float]
     source: str
     per_image: Callable[[Columns], npt.NDArray[np.float64]] | None = None
+
+    @property
+    def better(self) -> str:
+        """The direction in a word: ``higher``, ``lower`` or ``neither``."""
+        return {True: "higher", False: "lower", None: "neither"}[self.higher_is_better]
 
 
 def correct(columns: Columns) -> npt.NDArray[np.bool_]:
@@ -49,20 +54,33 @@ def correct(columns: Columns) -> npt.NDArray[np.bool_]:
 
 
 def _mean(
-    name: str, unit: str, high: float, needs: tuple[str, ...], values: Any, source: str, better: bool = False
+    name: str,
+    unit: str,
+    high: float,
+    needs: tuple[str, ...],
+    values: Any,
+    source: str,
+    *,
+    higher_is_better: bool | None = False,
 ) -> Metric:
     def compute(columns: Columns) -> float:
         found = np.asarray(values(columns), np.float64)
         return float(found.mean()) if len(found) else float("nan")
 
-    return Metric(name, unit, better, (0.0, high), needs, compute, source, lambda c: np.asarray(values(c), np.float64))
+    def per_image(columns: Columns) -> npt.NDArray[np.float64]:
+        return np.asarray(values(columns), np.float64)
+
+    return Metric(name, unit, higher_is_better, (0.0, high), needs, compute, source, per_image)
 
 
-def _calibration(name: str, function: Callable[..., float], low: float, source: str, *, better: bool = False) -> Metric:
+def _calibration(
+    name: str, function: Callable[..., float], low: float, source: str, *, higher_is_better: bool | None = False
+) -> Metric:
     def compute(columns: Columns) -> float:
         return function(columns["confidence"], correct(columns))
 
-    return Metric(name, "fraction", better, (low, 1.0), ("confidence", "predicted", "target"), compute, source)
+    needs = ("confidence", "predicted", "target")
+    return Metric(name, "fraction", higher_is_better, (low, 1.0), needs, compute, source)
 
 
 def _sequence(name: str, unit: str, high: float, column: str, per_clip: Callable[..., Any], source: str) -> Metric:
@@ -123,9 +141,13 @@ _ROWS = (
     ),
     _calibration("aurc", selective.area_under_risk_coverage, 0.0, "Geifman and El-Yaniv 2017"),
     _calibration(
-        "aurra", selective.area_under_response_rate_accuracy, 0.0, "Hendrycks et al. 2021, calib_tools", better=True
+        "aurra",
+        selective.area_under_response_rate_accuracy,
+        0.0,
+        "Hendrycks et al. 2021, calib_tools",
+        higher_is_better=True,
     ),
-    _calibration("soft_f1", selective.soft_f1, 0.0, "hendrycks/outlier-exposure, soft_f1", better=True),
+    _calibration("soft_f1", selective.soft_f1, 0.0, "hendrycks/outlier-exposure, soft_f1", higher_is_better=True),
     _mean("top5_error", "fraction", 1.0, ("top5", "target"), scores.outside_top5, "ILSVRC"),
     Metric(
         "mean_average_precision",
@@ -136,7 +158,13 @@ _ROWS = (
         lambda c: scores.frequency_weighted_map(c["logits"], c["targets"]),
         "DeepFashion Remixed, hendrycks/imagenet-r (area under the curve, weighted by class frequency)",
     ),
-    _calibration("overconfidence_gap", calibration.overconfidence_gap, -1.0, "mean confidence minus accuracy"),
+    _calibration(
+        "overconfidence_gap",
+        calibration.overconfidence_gap,
+        -1.0,
+        "mean confidence minus accuracy",
+        higher_is_better=None,
+    ),
     _mean("brier", "squared probability", 2.0, ("brier",), lambda c: c["brier"], "Brier 1950, sum over classes"),
     _mean(
         "brier_top_label",
@@ -147,7 +175,15 @@ _ROWS = (
         "AugMix 2020, appendix (top label, 0 to 1)",
     ),
     _mean("nll", "nats", INFINITY, ("nll",), lambda c: c["nll"], "negative log-likelihood of the target"),
-    _mean("entropy", "nats", INFINITY, ("entropy",), lambda c: c["entropy"], "Shannon entropy of the softmax"),
+    _mean(
+        "entropy",
+        "nats",
+        INFINITY,
+        ("entropy",),
+        lambda c: c["entropy"],
+        "Shannon entropy of the softmax",
+        higher_is_better=None,
+    ),
     _variants("worst_case_error", np.any, "Engstrom et al. 2019, worst of k; CIFAR10-STA of AugMax"),
     _variants("average_case_error", np.mean, "Engstrom et al. 2019, random choice of k"),
     _sequence(

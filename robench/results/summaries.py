@@ -72,9 +72,10 @@ def corruption(arrays: CellArrays) -> dict[str, Array]:
     """Means over the 15 corruptions by 5 severities, over each group, and robust accuracy.
 
     ``mean_corruption_error`` is the unnormalised mean (the uCE of CIFAR-C papers); ``mean_<metric>`` the same for
-    every other metric; ``robust_accuracy`` is one minus it; ``mean_error_noise`` and so on are the groups' means.
+    every other metric; ``robust_accuracy`` is one minus it; ``mean_error_noise`` and so on are the groups' means;
+    ``mean_corruption_error_19`` has the four held-out corruptions too, where all 19 were measured.
     """
-    from robench.corruptions.severities import EXTRA, GROUPS
+    from robench.corruptions.severities import BENCHMARK, EXTRA, GROUPS
 
     conditions = corrupted_conditions(arrays.cells)
     positions = arrays.columns(conditions)
@@ -86,8 +87,9 @@ def corruption(arrays: CellArrays) -> dict[str, Array]:
     for group, members in GROUPS.items():
         if members_here := arrays.columns(tuple(members)):
             found[f"mean_error_{group}"] = arrays.mean("error", members_here)
-    if arrays.columns(tuple(EXTRA)):
-        found["mean_corruption_error_19"] = arrays.mean("error", arrays.columns((*conditions, *EXTRA)))
+    every = (*BENCHMARK, *EXTRA)
+    if {cell.condition for cell in arrays.cells}.issuperset(every):
+        found["mean_corruption_error_19"] = arrays.mean("error", arrays.columns(every))
     return found
 
 
@@ -137,17 +139,21 @@ def gap(arrays: CellArrays) -> dict[str, Array]:
 
 
 def flips(arrays: CellArrays) -> dict[str, Array]:
-    """``mfp`` (mean flip probability) and, normalised by AlexNet, ``mfr`` and nothing else; cells are sequences."""
+    """``mfp`` (mean flip probability), ``mt5d`` and, normalised by AlexNet, ``mfr``; cells are sequences.
+
+    ``mfr`` needs all ten perturbations of the benchmark, as ``mce`` needs its 15 corruptions.
+    """
+    from robench.corruptions.perturbations import PERTURBATIONS
     from robench.metrics.perturbation import ALEXNET_FLIP_PROBABILITY
 
     names = [cell.condition for cell in arrays.cells]
     scored = [i for i, name in enumerate(names) if name != CLEAN]
     means = {"mfp": "flip_probability", "mt5d": "top5_distance"}
     found = {name: arrays.mean(metric, scored) for name, metric in means.items() if metric in arrays.metrics}
-    known = all(names[i] in ALEXNET_FLIP_PROBABILITY for i in scored)
-    if arrays.normaliser == "alexnet" and known and "mfp" in found:
-        baseline = np.array([ALEXNET_FLIP_PROBABILITY[names[i]] for i in scored])
-        found["mfr"] = (arrays.metrics["flip_probability"][..., scored] / baseline).mean(axis=-1)
+    if arrays.normaliser == "alexnet" and "mfp" in found and set(names).issuperset(PERTURBATIONS):
+        baseline = np.array([ALEXNET_FLIP_PROBABILITY[name] for name in PERTURBATIONS])
+        positions = [names.index(name) for name in PERTURBATIONS]
+        found["mfr"] = (arrays.metrics["flip_probability"][..., positions] / baseline).mean(axis=-1)
     return found
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
-from robench.cli.calibrate import FIGURES
+from robench.cli.calibrate import FIGURES, _shifted
 from robench.cli.main import main
 from robench.metrics.scores import softmax
 from robench.metrics.statistics import bootstrap_cells, centred_interval
@@ -146,3 +146,8 @@ def test_mistakes(
     said = capsys.readouterr()
     assert expected in said.err
     assert "Traceback" not in said.err + said.out
+
+
+def test_the_mean_under_shift_is_of_the_cells_that_a_result_averages() -> None:
+    assert _shifted(["clean", "fog/1", "spatter/1", "snow/5"], "clean") == [1, 3]
+    assert _shifted(["imagenet-200", "imagenet-r"], "imagenet-200") == [1]

@@ -193,7 +193,13 @@ def test_every_metric_keeps_what_it_says(name: str) -> None:
     assert metric.compute(shuffled) == pytest.approx(value, rel=1e-6)
 
 
-@pytest.mark.parametrize("name", [name for name in METRICS if METRICS[name].needs[0] == "confidence"])
+def test_what_has_no_good_end_says_so() -> None:
+    assert [name for name in METRICS if METRICS[name].better == "neither"] == ["overconfidence_gap", "entropy"]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in METRICS if METRICS[name].needs[0] == "confidence" and METRICS[name].better != "neither"]
+)
 def test_the_direction_puts_a_model_that_knows_its_errors_first(name: str) -> None:
     wrong = np.arange(500) % 5 < 3
     target = np.zeros(500, np.int32)

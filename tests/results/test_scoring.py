@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from robench.corruptions.severities import BENCHMARK
+from robench.corruptions.perturbations import PERTURBATIONS
+from robench.corruptions.severities import BENCHMARK, EXTRA
 from robench.errors import RobenchError
+from robench.metrics.perturbation import ALEXNET_FLIP_PROBABILITY
 from robench.predictions import Predictions, RunFolder, RunRecord
 from robench.results import load, save, score_run
 from robench.results.comparing import compare_runs
@@ -204,7 +206,19 @@ def test_headline_figures_average_the_fifteen() -> None:
     arrays = CellArrays(cells, {"error": np.arange(10.0)})
     found = summarise(("corruption",), arrays)
     assert found["mean_corruption_error"] == 2.0
-    assert found["mean_corruption_error_19"] == 4.5
+    assert "mean_corruption_error_19" not in found
+    cells = tuple(Cell(name, s) for name in (*BENCHMARK, *EXTRA) for s in range(1, 6))
+    found = summarise(("corruption",), CellArrays(cells, {"error": np.arange(95.0)}))
+    assert (found["mean_corruption_error"], found["mean_corruption_error_19"]) == (37.0, 47.0)
+
+
+def test_flip_rate_is_of_all_ten_perturbations() -> None:
+    cells = tuple(Cell(name) for name in PERTURBATIONS)
+    flips = np.array([ALEXNET_FLIP_PROBABILITY[name] for name in PERTURBATIONS])
+    found = summarise(("flips",), CellArrays(cells, {"flip_probability": 2 * flips}, "alexnet"))
+    assert found["mfr"] == pytest.approx(2.0)
+    part = summarise(("flips",), CellArrays(cells[1:], {"flip_probability": flips[1:]}, "alexnet"))
+    assert set(part) == {"mfp"}
 
 
 def test_a_stored_result_is_taken_up_only_while_it_is_current(tmp_path: Path) -> None:
