@@ -49,7 +49,7 @@ def fourier(
     fold: bool = typer.Option(True, help="Fold batch norms into convolutions."),
     compile_: bool = typer.Option(False, "--compile", help="Use torch.compile."),
     batch_size: int | None = typer.Option(None, min=1, help="Images at a time; else 50 on a processor, 500 elsewhere."),
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress and no figures, only the path."),
 ) -> int:
     """Measure and write; see HELP."""
     from robench.evaluation.fourier import FourierOptions, fourier_map
@@ -82,8 +82,21 @@ def fourier(
     write_json(path, document | {"data": {"path": str(data or "digits"), **geometry}})
     if not bandwidths:
         path.with_suffix(".state.json").unlink(missing_ok=True)
+    if not quiet:
+        typer.echo(_in_words(document), err=True)
     print(path)
     return 0
+
+
+def _in_words(document: dict[str, Any]) -> str:
+    """Return the figures that sum the document up; errors in percent."""
+    head = f"{document['model']}, {document['images']:,} images: error"
+    if "bandwidths" in document:
+        pairs = zip(document["bandwidths"], document["error"], strict=True)
+        return f"{head} " + ", ".join(f"{100 * error:.2f} % at bandwidth {side}" for side, error in pairs)
+    cells = [error for row in document["error"] for error in row]
+    mean, low, high = (100 * value for value in (sum(cells) / len(cells), min(cells), max(cells)))
+    return f"{head} {100 * document['clean_error']:.2f} % clean, {mean:.2f} % over the map ({low:.2f} to {high:.2f})"
 
 
 def _bandwidths(text: str | None) -> list[int]:

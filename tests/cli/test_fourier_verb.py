@@ -48,7 +48,10 @@ def error_by_hand(perturb: Callable[[np.ndarray], np.ndarray]) -> float:
 
 def test_a_map_is_that_of_the_model_on_digits_and_leaves_no_state(capsys: pytest.CaptureFixture[str]) -> None:
     found = measured("--norm", "6", "--window", "3", "--no-signs")
-    assert capsys.readouterr().out.strip() == "map.json"
+    said = capsys.readouterr()
+    assert said.out.strip() == "map.json"
+    assert f"{IMAGES} images: error {100 * found['clean_error']:.2f} % clean" in said.err
+    assert f"{100 * np.mean(found['error']):.2f} % over the map" in said.err
     assert list(Path().iterdir()) == [Path("map.json")]
     assert (found["kind"], found["size"], found["images"], found["norm"]) == ("robench-fourier", 3, IMAGES, 6)
     assert found["data"]["path"] == "digits"
@@ -99,8 +102,9 @@ def _states_of(out: str, *arguments: str) -> list[Path]:
     return [state]
 
 
-def test_a_low_pass_curve_is_that_of_the_model() -> None:
+def test_a_low_pass_curve_is_that_of_the_model(capsys: pytest.CaptureFixture[str]) -> None:
     found = measured("--lowpass", "2,8,32", out="curve.json")
+    assert f"{100 * found['error'][1]:.2f} % at bandwidth 8" in capsys.readouterr().err
     assert (found["kind"], found["bandwidths"]) == ("robench-lowpass", [2, 8, 32])
 
     def filtered(x: np.ndarray) -> np.ndarray:
