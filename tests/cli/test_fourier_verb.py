@@ -13,7 +13,7 @@ import torch
 
 from robench.cli.main import main
 
-MODEL = ["-m", "reference:digits/standard", "--device", "cpu", "-q"]
+MODEL = ["-m", "reference:digits/standard", "--device", "cpu"]
 IMAGES = 60
 
 
