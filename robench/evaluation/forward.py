@@ -54,7 +54,9 @@ class Forward:
         )
         with cast:
             logits = self._run(x)
-        return logits.clone() if _shares_memory(logits, x) else logits
+        # A view of the input or memory that the model writes to again (a buffer, a captured graph's output) would
+        # hold the next batch's values by the time that it is read.
+        return logits.clone() if isinstance(logits, torch.Tensor) else logits
 
     def _run(self, x: torch.Tensor) -> torch.Tensor:
         if not self._compiled:
@@ -105,9 +107,3 @@ class Forward:
                 f"The model needs images of {needed[0]} x {needed[1]} pixels; the suite gives {found[0]} x {found[1]}.",
                 hint="Set the size with --resize/--crop, or choose a suite of the model's size.",
             )
-
-
-def _shares_memory(logits: object, x: torch.Tensor) -> bool:
-    if not isinstance(logits, torch.Tensor):
-        return False
-    return logits.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()

@@ -112,6 +112,23 @@ def test_images_are_left_as_they_are() -> None:
     assert torch.equal(images, before)
 
 
+@pytest.mark.parametrize("as_callable", [False, True])
+def test_logits_in_memory_that_the_model_uses_again_outlive_the_next_batch(as_callable: bool) -> None:
+    class Reusing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.out = torch.empty(4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.out.copy_(x.mean((2, 3)))
+
+    forward = make_forward(Reusing().forward if as_callable else Reusing())
+    batches = [random_images(4, 3, 2, 2, seed=seed) for seed in range(3)]
+    found = [forward(images) for images in batches]
+    for logits, images in zip(found, batches, strict=True):
+        torch.testing.assert_close(logits.double(), by_formula(images, MEAN, STD).mean((2, 3)), rtol=1e-5, atol=2e-6)
+
+
 @pytest.mark.parametrize("view", [lambda x: x[:, :, 0, 0], lambda x: x.flatten(1)[:, :3]])
 @pytest.mark.parametrize("as_callable", [False, True])
 def test_logits_that_are_a_view_of_the_input_outlive_the_next_batch(
