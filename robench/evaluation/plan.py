@@ -34,6 +34,8 @@ def make_record(model: Model, suite: OpenSuite, options: EvaluationOptions) -> R
         "precision": options.precision,
         "logits": options.keeps_logits(definition.num_classes),
     }
+    if (scaled := _scaled_by_options(model, suite)) is not None:
+        identity["scaled_to"] = scaled
     info = {
         "suite": suite_info(suite),
         "model": model.record(),
@@ -106,6 +108,16 @@ def command_line() -> str | None:
     if Path(sys.argv[0]).name not in {"robench", "robench.exe", "__main__.py"}:
         return None
     return shlex.join(["robench", *sys.argv[1:]])
+
+
+def _scaled_by_options(model: Model, suite: OpenSuite) -> dict[str, Any] | None:
+    """Return how pictures that have their size already are scaled, where options say so and not the model.
+
+    The model's own geometry stands in its preprocessing, that of photographs in the protocol.
+    """
+    geometry = getattr(suite, "scaled_to", None)
+    chosen = getattr(getattr(suite, "options", None), "geometry", None)
+    return None if geometry is None or chosen == model.preprocessing.geometry else geometry.record()
 
 
 def _numbers(model: Model) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from robench.data.decode import CorruptImageError
 from robench.errors import RobenchError
 from robench.suites.base import Batch, Cell, OpenOptions, Source, Suite
-from robench.suites.opened import Opened, final_geometry, fit_to, sample
+from robench.suites.opened import Opened, fit_to, sample
 
 if TYPE_CHECKING:
     import torch
@@ -63,7 +63,7 @@ class OpenedClips(Opened):
         self.skipped.pop(cell.name, None)
         chosen = sample(clips.count, self.options.limit)[start:stop]
         step = max(1, batch_size // clips.frames)
-        geometry = final_geometry(self.suite, self.options)
+        geometry = self.scaled_to
         for first in range(0, len(chosen), step):
             pixels, numbers = self._read(cell, clips, chosen[first : first + step], device)
             if len(numbers) == 0:

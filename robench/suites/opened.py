@@ -123,6 +123,11 @@ class Opened:
         self.reopen: Callable[[OpenOptions], Any] | None = None
 
     @property
+    def scaled_to(self) -> Geometry | None:
+        """What is done to pictures that have their size already: one resize, or nothing."""
+        return final_geometry(self.suite, self.options)
+
+    @property
     def whole(self) -> tuple[str, ...]:
         """Names of the cells that make a result one of the whole suite, whichever of them were asked for."""
         if self.options.conditions is None and self.options.severities is None:
@@ -226,7 +231,7 @@ class OpenedSuite(Opened):
         return self._resident[1]
 
     def _fit(self, pixels: torch.Tensor) -> torch.Tensor:
-        return fit_to(pixels, final_geometry(self.suite, self.options))
+        return fit_to(pixels, self.scaled_to)
 
 
 def final_geometry(suite: Suite, options: OpenOptions) -> Geometry | None:

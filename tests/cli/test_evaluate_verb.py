@@ -205,3 +205,19 @@ def test_published_files_equal_what_they_were_made_of(tmp_path: Path, checkpoint
         logits = model.module(torch.from_numpy(chosen).permute(0, 3, 1, 2).float() / 255)
     np.testing.assert_array_equal(found.predicted, logits.argmax(1).numpy())
     np.testing.assert_array_equal(found.target, labels[20000 + found.index])
+
+
+def test_scaled_pictures_are_not_taken_for_unscaled_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.py").write_text(
+        "import torch\n"
+        "def make():\n"
+        "    torch.manual_seed(0)\n"
+        "    return torch.nn.Sequential(\n"
+        "        torch.nn.AdaptiveAvgPool2d(3), torch.nn.Flatten(), torch.nn.Linear(27, 10))\n"
+    )
+    command = ["evaluate", "-m", "python:mine.py:make", "-s", "digits-c", "-q", *QUICK]
+    assert main([*command, "--resize", "20"]) == 0
+    assert main(command) == 0
+    assert len(list(Path("runs/digits-c").iterdir())) == 2
+    assert main([*command, "--out", "one", "--resize", "20"]) == 0
+    assert "scaled_to" in complain(capsys, *command, "--out", "one")
