@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -76,7 +77,8 @@ def from_weights(path: Path, request: Request) -> Model:
     module, architecture, preprocessing = build_any(request.arch, request)
     fit(module, state, architecture, str(path))
     card = {"architecture": architecture, "file": path.name, "norm": request.norm}
-    found = weights_hash(f"{architecture}/{request.norm}", state)
+    source = source_hash(architecture.removeprefix("python:"), module) if architecture.startswith("python:") else ""
+    found = weights_hash(f"{architecture}/{request.norm}{source}", state)
     return Model(path.stem, module, request.num_classes, preprocessing, found, card)
 
 
@@ -122,10 +124,32 @@ def from_python(target: str, request: Request) -> Model:
         )
     model = wrap(module, num_classes=request.num_classes, name=target.rpartition(":")[2])
     model.card = {"spec": f"python:{target}"}
-    path = Path(target.rpartition(":")[0])
-    if not isinstance(module, nn.Module) and path.is_file():
-        model.hash = f"file:{file_hash(path)}"
+    source = source_hash(target, module)
+    if isinstance(module, nn.Module):
+        # The same weights in a changed forward() are another model.
+        model.hash = hashlib.sha256(f"{model.hash}|{source}".encode()).hexdigest()
+    elif source:
+        model.hash = f"file:{source}:{target.rpartition(':')[2]}"
     return model
+
+
+def source_hash(target: str, module: Any) -> str:
+    """Return the SHA-256 over the file that holds ``FILE:FUNCTION`` and those beside it whose classes ``module`` has.
+
+    Empty where there is no file to read, as for a built-in module.
+    """
+    where = target.rpartition(":")[0]
+    name = where if where.endswith(".py") else getattr(sys.modules.get(where), "__file__", None)
+    if name is None or not Path(name).is_file():
+        return ""
+    home = Path(name).resolve()
+    files = {home}
+    for kind in {type(part) for part in module.modules()} if isinstance(module, nn.Module) else ():
+        origin = getattr(sys.modules.get(kind.__module__), "__file__", None)
+        if origin is not None and (path := Path(origin).resolve()).is_relative_to(home.parent) and path.is_file():
+            files.add(path)
+    hashes = (f"{path.relative_to(home.parent).as_posix()}|{file_hash(path)}" for path in sorted(files))
+    return hashlib.sha256("|".join(hashes).encode()).hexdigest()
 
 
 def call_function(target: str) -> Any:

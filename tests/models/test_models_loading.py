@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 import zipfile
 from pathlib import Path
 
@@ -188,6 +189,44 @@ def test_functions_of_a_file(tmp_path: Path) -> None:
             load_model(f"python:{file}:{function}", num_classes=10)
     with pytest.raises(RobenchError, match="No such file"):
         load_model("python:gone.py:make")
+
+
+@pytest.mark.parametrize("which", ["mine", "helper"])
+def test_a_changed_function_is_another_model_though_its_weights_are_the_same(tmp_path: Path, which: str) -> None:
+    (tmp_path / "hash_helper.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n        self.head = nn.Linear(3072, 10)\n"
+        "    def forward(self, x):\n        return self.head(x.flatten(1))\n"
+    )
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import torch, hash_helper\n"
+        "def make():\n    torch.manual_seed(0)\n    return hash_helper.Net()\n"
+        "def one():\n    net = make()\n    return lambda x: net(x)\n"
+        "def two():\n    net = make()\n    return lambda x: -net(x)\n"
+    )
+    weights = tmp_path / "w.pth"
+
+    def hashes() -> list[str]:
+        sys.modules.pop("hash_helper", None)
+        models = [load_model(f"python:{file}:{name}", num_classes=10) for name in ("make", "one", "two")]
+        torch.save(models[0].module.state_dict(), weights)  # type: ignore[attr-defined]
+        models.append(load_model(str(weights), arch=f"python:{file}:make", num_classes=10))
+        return [model.hash for model in models]
+
+    before = hashes()
+    assert before == hashes()
+    assert len(set(before)) == 4
+    changed = tmp_path / f"{'hash_helper' if which == 'helper' else 'mine'}.py"
+    changed.write_text(
+        changed.read_text()
+        .replace("torch.manual_seed(0)", "torch.manual_seed(0); 1")
+        .replace("return self.head(", "return 2 * self.head(")
+    )
+    after = hashes()
+    changing = (0, 3) if which == "helper" else (0, 1, 2, 3)
+    assert all(after[position] != before[position] for position in changing)
 
 
 def test_an_ensemble_is_the_mean_of_its_members() -> None:
