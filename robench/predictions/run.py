@@ -72,8 +72,9 @@ class RunFolder:
                 there = cls.open(path)
                 _refuse_other(path, there.record, record)
                 known = set(record.cells)
+                info = _merged_info(there, record)
                 cells = record.cells + tuple(cell for cell in there.record.cells if cell not in known)
-                record = RunRecord(record.identity, cells, record.info)
+                record = RunRecord(record.identity, cells, info)
             write_json(
                 path / "run.json",
                 {
@@ -214,6 +215,26 @@ def _refuse_other(path: Path, there: RunRecord, wanted: RunRecord) -> None:
         + ".",
         hint="Choose another folder with --out, or leave --out away and robench picks one for this model and protocol.",
     )
+
+
+# Of an environment, what can change figures or how far they are trusted.
+_TELLING = ("robench", "torch", "device")
+
+
+def _merged_info(there: RunFolder, record: RunRecord) -> dict[str, Any]:
+    """Return the info of a run taken up again: on what its cells were measured, not on what it was looked at last."""
+    old, new = there.record.info, record.info
+    finished = {cell for cell in there.record.cells if parquet.stored_checksum(there.cell_path(cell)) is not None}
+    if finished.issuperset(record.cells):
+        return new | {key: old[key] for key in ("environment", "command", "earlier") if key in old}
+    before = [*old.get("earlier", []), *([old["environment"]] if finished and "environment" in old else [])]
+    told = {tuple(new.get("environment", {}).get(key) for key in _TELLING)}
+    earlier = []
+    for environment in before:
+        if (key := tuple(environment.get(name) for name in _TELLING)) not in told:
+            told.add(key)
+            earlier.append(environment)
+    return new | ({"earlier": earlier} if earlier else {})
 
 
 def _differences(old: Any, new: Any, prefix: str = "") -> list[tuple[str, Any, Any]]:

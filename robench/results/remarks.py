@@ -23,6 +23,16 @@ def remarks(
     return [*_left_out(log), *_part(suite, {cell.name for cell in cells}), *_few_images(cells)]
 
 
+def other_environments(info: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence where a run was stopped and taken up by other code or on another device."""
+    earlier = [
+        f"robench {found.get('robench')}, torch {found.get('torch')}, {found.get('device')}"
+        for found in info.get("earlier", [])
+    ]
+    if earlier:
+        yield f"The record names what measured last; some cells were measured earlier with {'; '.join(earlier)}."
+
+
 def _left_out(log: Mapping[str, list[dict[str, Any]]]) -> Iterator[str]:
     for cell, lines in log.items():
         count = sum(line.get("unreadable", 0) for line in lines)

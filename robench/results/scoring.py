@@ -17,7 +17,7 @@ from robench.metrics.statistics import bootstrap_cells, centred_interval
 from robench.predictions import Predictions, RunFolder
 from robench.predictions.parquet import stored_checksum
 from robench.results.reliability import reliability_by_level
-from robench.results.remarks import remarks
+from robench.results.remarks import other_environments, remarks
 from robench.results.schema import CellResult, Figure, ModelRecord, Result, RunRecord, StatisticsRecord, SuiteRecord
 from robench.results.summaries import CellArrays, corrupted_conditions, summarise
 from robench.suites.base import Cell
@@ -167,7 +167,7 @@ def build_result(
         reliability=reliability_by_level(predictions) if "error" in scores.values else {},
         cells=cells,
         failures=[f"{cell}: {why}" for cell, why in failures.items()],
-        notes=remarks(suite, cells, log),
+        notes=[*remarks(suite, cells, log), *other_environments(info)],
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from robench.errors import RobenchError
 from robench.evaluation import EvaluationOptions, default_folder, evaluate_suite
 from robench.models.base import Model, Preprocessing
 from robench.predictions import RunFolder
+from robench.results.remarks import other_environments
 
 CPU = EvaluationOptions(device="cpu")
 
@@ -61,6 +63,24 @@ def test_a_finished_cell_is_never_run_twice_and_a_damaged_one_is(tmp_path: Path)
     path.write_bytes(data)
     assert evaluate_suite(small_model(), again, tmp_path / "r", CPU).fresh == ["fog/3"]
     assert run_bytes(tmp_path / "r") == before
+
+
+def test_looking_at_a_finished_run_does_not_change_on_what_it_was_measured(tmp_path: Path) -> None:
+    def info(batch_size: int, robench: str = "", cells: int = len(CELLS)) -> dict[str, Any]:
+        with pytest.MonkeyPatch.context() as patch:
+            if robench:
+                patch.setattr("robench.evaluation.plan.__version__", robench)
+            options = EvaluationOptions("cpu", batch_size=batch_size)
+            run = evaluate_suite(small_model(), SmallSuite(), tmp_path / "r", options, cells=CELLS[:cells]).run
+        assert RunFolder.open(run.path).record.info == run.record.info
+        return run.record.info
+
+    first = info(50, robench="0.0.1", cells=3)
+    assert info(40)["earlier"] == [first["environment"]]
+    resumed = RunFolder.open(tmp_path / "r").record.info
+    assert resumed["environment"]["batch_size"] == 40
+    assert info(30, robench="9")["environment"] == resumed["environment"]
+    assert "robench 0.0.1" in "".join(other_environments(RunFolder.open(tmp_path / "r").record.info))
 
 
 def test_the_same_run_twice_gives_the_same_bytes(tmp_path: Path) -> None:
