@@ -59,7 +59,10 @@ def stored_checksum(path: Path) -> str | None:
 def is_whole(path: Path) -> bool:
     """Return whether the file is there with exactly the bytes that were written."""
     expected = stored_checksum(path)
-    return expected is not None and path.is_file() and sha256(path) == expected
+    try:
+        return expected is not None and sha256(path) == expected
+    except OSError:  # not there, or removed just now by another process that joined it to its cell
+        return False
 
 
 def remove(path: Path) -> None:

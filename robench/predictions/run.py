@@ -141,17 +141,26 @@ class RunFolder:
     def join_parts(self, cell: str, bounds: list[tuple[int, int]]) -> str:
         """Write a cell from its parts, remove them, and return the cell's checksum.
 
+        Where another run in the same folder has joined the cell already, only left-over parts are removed.
+
         Raises:
             RobenchError: a part is missing or damaged.
         """
         paths = [self.part_path(cell, start, stop) for start, stop in bounds]
-        for path in paths:
-            if not parquet.is_whole(path):
-                raise RobenchError(f"{path} is missing or damaged.", hint="Run the same command again.")
-        checksum = self.write(cell, Predictions.concatenate([parquet.read(path) for path in paths]))
+        if not self.is_done(cell):
+            try:
+                self.write(cell, Predictions.concatenate([self._read_part(path) for path in paths]))
+            except RobenchError:
+                if not self.is_done(cell):  # parts are removed when their cell is written, not before
+                    raise
         for path in paths:
             parquet.remove(path)
-        return checksum
+        return parquet.stored_checksum(self.cell_path(cell)) or ""
+
+    def _read_part(self, path: Path) -> Predictions:
+        if not parquet.is_whole(path):
+            raise RobenchError(f"{path} is missing or damaged.", hint="Run the same command again.")
+        return parquet.read(path)
 
     def read(self, cell: str) -> Predictions:
         """Read a finished cell.

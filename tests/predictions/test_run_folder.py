@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robench.errors import RobenchError
-from robench.predictions import Predictions, RunFolder, RunRecord
+from robench.predictions import Predictions, RunFolder, RunRecord, parquet
 
 RECORD = RunRecord({"model": "a", "protocol": {"suite": "s", "seed": 0}}, ("clean", "fog/1"), {"note": "x"})
 
@@ -124,3 +124,14 @@ def test_a_foreign_parquet_file_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": [1]}), tmp_path / "x.parquet")
     with pytest.raises(RobenchError, match="lacks the columns index"):
         parquet.read(tmp_path / "x.parquet")
+
+
+def test_parts_that_another_process_has_joined_are_not_missed(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "r", RECORD)
+    bounds = [(0, 3), (3, 6)]
+    with pytest.raises(RobenchError, match="missing or damaged"):
+        run.join_parts("clean", bounds)
+    checksum = run.write("clean", make_predictions())
+    parquet.write(run.part_path("clean", 0, 3), make_predictions(3))
+    assert run.join_parts("clean", bounds) == checksum
+    assert not list((run.path / "parts").glob("*.parquet*"))
