@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,27 +37,37 @@ class Job:
     @property
     def title(self) -> str:
         """What the job is called in tables and messages."""
-        name = self.model.name if self.model is not None else str(self.entry.get("name") or self.entry["model"])
+        name = self.model.name if self.model is not None else self.entry.get("name") or "+".join(self.entry["model"])
         return f"{name} on {self.suite.suite.name}"
 
 
 def run_grid(given: dict[str, Any], options: EvaluationOptions, opening: OpenOptions) -> int:
     """Measure every model of ``--models`` on every suite of ``--suite``; return the exit code.
 
+    Under ``torchrun`` the processes go through the jobs together, each with its share of every one.
+
     Raises:
         RobenchError: the list of models or a suite cannot be read. A single failing model is no error.
     """
+    from robench.evaluation.distributed import joined, launched_by_torchrun, share_problems
+
     entries = read_models(given["models"]) if given["models"] is not None else [_entry_from_options(given)]
     suites = open_suites(given["suite"], given["data"], opening)
-    jobs = [plan(entry, suite, options, given) for suite in suites for entry in entries]
-    if not given["quiet"]:
-        print_plan(jobs, title="What would be measured" if given["dry_run"] else "What is to be measured")
-    if given["dry_run"]:
-        return 0
-    for job in jobs:
-        if job.problem is None:
-            _run(job, options, given)
-    _print_end(jobs, given)
+    with joined(options) if launched_by_torchrun() else nullcontext() as world:
+        speaks = world is None or world.first
+        jobs = [plan(entry, suite, options, given) for suite in suites for entry in entries]
+        if world is not None:
+            for job, problem in zip(jobs, share_problems([job.problem for job in jobs]), strict=True):
+                job.problem = problem
+        if speaks and not given["quiet"]:
+            print_plan(jobs, title="What would be measured" if given["dry_run"] else "What is to be measured")
+        if given["dry_run"]:
+            return 0
+        for job in jobs:
+            if job.problem is None:
+                _run(job, options, given)
+    if speaks:
+        _print_end(jobs, given)
     return 1 if any(job.problem for job in jobs) else 0
 
 
@@ -192,6 +203,8 @@ def _run(job: Job, options: EvaluationOptions, given: dict[str, Any]) -> None:
         from robench.cli.evaluate import stopped
 
         raise stopped() from None
+    except SystemExit:  # a rank of torchrun that does not speak: its share of this job is done
+        pass
     except Exception as error:  # one bad model must not cost the others their turn
         job.problem = str(error) if isinstance(error, RobenchError) else f"{type(error).__name__}: {error}"
 

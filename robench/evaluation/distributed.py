@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -27,7 +28,9 @@ from robench.evaluation.plan import make_record, prepare
 from robench.evaluation.progress import Progress, QuietProgress
 from robench.models.base import Model
 from robench.predictions import RunFolder, parquet
-from robench.suites.base import OpenSuite
+from robench.suites.base import Cell, OpenSuite
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,17 @@ def launched_by_torchrun() -> bool:
 
 @contextmanager
 def joined(options: EvaluationOptions) -> Iterator[World]:
-    """Join the other processes (NCCL on GPUs, else gloo) and leave them at the end."""
+    """Join the other processes (NCCL on GPUs, else gloo) and leave them at the end.
+
+    Within another such block the processes stay joined: a group cannot be made twice while its members come and go.
+    """
     on_gpu = options.device in {"auto", "cuda"} and torch.cuda.is_available()
     world = World(
         int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), int(os.environ.get("LOCAL_RANK", os.environ["RANK"]))
     )
+    if dist.is_initialized():
+        yield world
+        return
     if on_gpu:
         torch.cuda.set_device(world.local_rank % torch.cuda.device_count())
     dist.init_process_group("nccl" if on_gpu else "gloo")
@@ -87,17 +96,15 @@ def evaluate_over_ranks(
             options = replace(options, device=f"cuda:{torch.cuda.current_device()}")
         shown = progress if world.first and progress is not None else QuietProgress()
         model = prepare(model, options, shown.say if world.first else lambda _: None)
-        run = RunFolder.create(out, make_record(model, suite, options))
+        run = _together(lambda: RunFolder.create(out, make_record(model, suite, options)))
         _check_shared(run, world)
         cells = pending_cells(run, list(suite.suite.cells), shown)
         pieces = split_cells(suite, cells, options.resolved_batch_size(options.resolved_device()))
         dist.barrier()
         share = share_out(pieces, world.size)[world.rank]
-        failures = _gather(_measure_share(model, suite, run, share, options, shown))
+        failures = _gather(_together(lambda: _measure_share(model, suite, run, share, options, shown)))
         joined_cells = [cell for cell in cells if cell.name not in failures]
-        for cell in joined_cells[world.rank :: world.size]:
-            run.join_parts(cell.name, [(piece.start, piece.stop) for piece in pieces if piece.cell == cell])
-        dist.barrier()
+        _together(lambda: _join(run, pieces, joined_cells[world.rank :: world.size]))
         return Outcome(run, failures, [cell.name for cell in joined_cells]), world.first
 
 
@@ -118,6 +125,9 @@ def _measure_share(
         forward = Forward(model, options)
         batch_size = options.resolved_batch_size(forward.device)
         for cell, start, stop in left:
+            if run.is_done(cell.name):  # by another run in the same folder
+                progress.advance(stop - start, cell.name)
+                continue
             try:
                 measured = measure(forward, suite, cell, options, batch_size, progress, start=start, stop=stop)
             except UnreadableCellError as error:
@@ -126,6 +136,35 @@ def _measure_share(
             parquet.write(_path(run, Piece(cell, start, stop)), measured.predictions)
             run.log(measured.line(cell.name, start))
     return failures
+
+
+def _join(run: RunFolder, pieces: list[Piece], cells: list[Cell]) -> None:
+    for cell in cells:
+        run.join_parts(cell.name, [(piece.start, piece.stop) for piece in pieces if piece.cell == cell])
+
+
+def _together(work: Callable[[], T]) -> T:
+    """Do something in every process and wait for the others; where one fails, all do, and none waits in vain."""
+    error: Exception | None = None
+    found: list[T] = []
+    try:
+        found.append(work())
+    except Exception as caught:  # raised below, when all processes know of it
+        error = caught
+    said: list[str | None] = [None] * dist.get_world_size()
+    dist.all_gather_object(said, None if error is None else f"{error}")
+    if error is not None:
+        raise error
+    if failed := {rank: why for rank, why in enumerate(said) if why is not None}:
+        raise RobenchError("\n".join(f"Rank {rank}: {why}" for rank, why in failed.items()))
+    return found[0]
+
+
+def share_problems(problems: list[str | None]) -> list[str | None]:
+    """Return for each of several jobs what is wrong with it in any process, the same in all."""
+    gathered: list[list[str | None]] = [[] for _ in range(dist.get_world_size())]
+    dist.all_gather_object(gathered, problems)
+    return [next((why for why in job if why is not None), None) for job in zip(*gathered, strict=True)]
 
 
 def _path(run: RunFolder, piece: Piece) -> Path:

@@ -221,3 +221,32 @@ def test_scaled_pictures_are_not_taken_for_unscaled_ones(capsys: pytest.CaptureF
     assert len(list(Path("runs/digits-c").iterdir())) == 2
     assert main([*command, "--out", "one", "--resize", "20"]) == 0
     assert "scaled_to" in complain(capsys, *command, "--out", "one")
+
+
+def test_a_grid_under_torchrun_goes_on_past_a_model_that_fails_in_one_process(tmp_path: Path) -> None:
+    Path("mine.py").write_text(
+        "import os, torch\n"
+        "def make(broken=False):\n"
+        "    torch.manual_seed(0)\n"
+        "    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3072, 10))\n"
+        "    def run(x):\n"
+        "        logits = net(x)\n"
+        "        return logits / 0 if broken and os.environ.get('RANK') == '1' else logits\n"
+        "    return run\n"
+        "def sick():\n    return make(broken=True)\n"
+    )
+    models = ["python:mine.py:sick", "gone.pth", "python:mine.py:make", "reference:digits/augmix"]
+    Path("models.yaml").write_text("".join(f"- {model}\n" for model in models))
+    command = ["evaluate", "--models", "models.yaml", "-s", "digits-c", "--out", "grid", *QUICK]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "robench"]
+    done = subprocess.run(
+        [*launch, *command], capture_output=True, text=True, timeout=180, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 1
+    assert "NaN or infinite" in done.stderr
+    assert done.stderr.count("failed: gone.pth on digits-c: No such file: gone.pth") == 1
+    Path("models.yaml").write_text("".join(f"- {model}\n" for model in models[2:]))
+    assert main([*command[: -len(QUICK) - 1], "alone", *QUICK, "-q"]) == 0
+    files = {path.relative_to("alone"): path.read_bytes() for path in Path("alone").rglob("predictions/*")}
+    assert len(files) == 2 * 3 * 2
+    assert {name: (Path("grid") / name).read_bytes() for name in files} == files
