@@ -112,8 +112,8 @@ class _Collector:
                 self.progress.say(f"Cell '{piece.cell.name}' failed: {answer}")
             self.outcome.failures[piece.cell.name] = answer
             return
+        self.run.log(answer.line(piece.cell.name, piece.start, piece.stop))
         parquet.write(self.run.part_path(piece.cell.name, piece.start, piece.stop), answer.predictions)
-        self.run.log(answer.line(piece.cell.name, piece.start))
         self.progress.advance(piece.images, piece.cell.name)
         self._finish(piece)
 

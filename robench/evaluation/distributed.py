@@ -133,8 +133,8 @@ def _measure_share(
             except UnreadableCellError as error:
                 failures[cell.name] = str(error)
                 continue
+            run.log(measured.line(cell.name, start, stop))
             parquet.write(_path(run, Piece(cell, start, stop)), measured.predictions)
-            run.log(measured.line(cell.name, start))
     return failures
 
 

@@ -169,8 +169,9 @@ class _Measuring:
 
     def _write(self, cell: str, measured: Measured, lock: BaseFileLock) -> None:
         try:
-            self.run.write(cell, measured.predictions)
+            # The log first: it counts pictures that were left out, and a finished cell is not measured again.
             self.run.log(measured.line(cell))
+            self.run.write(cell, measured.predictions)
         finally:
             lock.release()
 
@@ -198,11 +199,12 @@ class Measured:
     seconds: float
     unreadable: tuple[str, ...]
 
-    def line(self, cell: str, start: int = 0) -> dict[str, Any]:
-        """Return the line for the run's log; ``start`` is the first image where this is not the whole cell."""
+    def line(self, cell: str, start: int = 0, stop: int | None = None) -> dict[str, Any]:
+        """Return the line for the run's log; ``start`` and ``stop`` where this is not the whole cell."""
         line: dict[str, Any] = {
             "cell": cell,
             "start": start,
+            **({} if stop is None else {"stop": stop}),
             "images": len(self.predictions),
             "seconds": round(self.seconds, 4),
             "device": self.device,

@@ -17,7 +17,7 @@ from typing import Any
 from filelock import FileLock
 
 from robench.errors import RobenchError
-from robench.files import digest, write_json
+from robench.files import digest, unwritable, write_json
 from robench.predictions import parquet
 from robench.predictions.table import FORMAT_VERSION, Predictions
 
@@ -183,9 +183,18 @@ class RunFolder:
         return [cell for cell in self.record.cells if self.is_done(cell)]
 
     def log(self, line: dict[str, Any]) -> None:
-        """Append one line to the log."""
-        with open(self.path / "log.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        """Append one line to the log; what a crash left of one stays on a line of its own.
+
+        Raises:
+            RobenchError: the folder cannot be written to, or the disk is full.
+        """
+        path = self.path / "log.jsonl"
+        try:
+            with open(path, "ab+") as file:
+                torn = file.tell() > 0 and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n"
+                file.write(b"\n" * torn + json.dumps(line).encode() + b"\n")
+        except OSError as error:
+            raise unwritable(path, error) from error
 
     def read_log(self) -> list[dict[str, Any]]:
         """Return the log's lines; a line cut short by a crash is left out."""

@@ -233,11 +233,22 @@ def _cell(run: RunFolder, scores: Scores, i: int, predictions: Mapping[str, Pred
 
 def _log(run: RunFolder) -> Log:
     """Return the log's lines by cell: one, or one for each part of it; of what was measured twice, the last."""
-    cells: dict[str, dict[int, dict[str, Any]]] = {}
+    cells: Log = {}
     for line in run.read_log():
         if "cell" in line:
-            cells.setdefault(line["cell"], {})[line.get("start", 0)] = line
-    return {name: list(parts.values()) for name, parts in cells.items()}
+            before = cells.get(line["cell"], [])
+            cells[line["cell"]] = [other for other in before if not _overlap(other, line)] + [line]
+    return cells
+
+
+def _overlap(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two lines of a cell are of some of the same images; one without ``stop`` is of the whole cell."""
+    if ("stop" in one) != ("stop" in other):
+        return True
+    start, first = one.get("start", 0), other.get("start", 0)
+    if "stop" not in one:  # older logs say no stop of a part either
+        return bool(start == first)
+    return bool(start < other["stop"] and first < one["stop"])
 
 
 def _run_record(run: RunFolder, log: Log) -> RunRecord:

@@ -18,7 +18,7 @@ from robench import files
 from robench.errors import RobenchError
 from robench.evaluation import EvaluationOptions, evaluate_suite
 from robench.evaluation.progress import QuietProgress
-from robench.predictions import RunFolder
+from robench.predictions import Predictions, RunFolder
 
 KILLS = 30
 CPU = EvaluationOptions(device="cpu")
@@ -131,3 +131,17 @@ def test_the_log_says_how_long_each_cell_took(tmp_path: Path) -> None:
     log = run.read_log()
     assert [line["cell"] for line in log] == [cell.name for cell in CELLS]
     assert sum(line["seconds"] for line in log) <= time.monotonic() - began
+
+
+def test_a_cell_is_in_the_log_before_it_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the count of pictures left out would be lost in a crash between the two: finished cells are not redone."""
+    seen = []
+    write = RunFolder.write
+
+    def watched(run: RunFolder, cell: str, predictions: Predictions) -> str:
+        seen.append([line["cell"] for line in run.read_log()][-1:] == [cell])
+        return write(run, cell, predictions)
+
+    monkeypatch.setattr(RunFolder, "write", watched)
+    evaluate_suite(small_model(), SmallSuite(), tmp_path / "r", EvaluationOptions("cpu"))
+    assert seen == [True] * len(CELLS)

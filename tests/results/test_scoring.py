@@ -264,3 +264,23 @@ def test_some_of_the_conditions_are_not_the_whole_suite(tmp_path: Path) -> None:
     assert score_run(run, resamples=10).suite.complete
     run = evaluate_suite(model, part, tmp_path / "run", cpu).run
     assert score_run(run, resamples=10).suite.complete
+
+
+def test_pictures_left_out_are_counted_once_however_a_cell_was_measured(tmp_path: Path) -> None:
+    from robench.results.scoring import _log
+
+    run = RunFolder.create(tmp_path / "r", RunRecord({}, ("clean",), {}))
+    parts = [{"cell": "clean", "start": start, "stop": start + 50, "unreadable": 1} for start in (0, 50)]
+    whole = {"cell": "clean", "start": 0, "unreadable": 2}
+    other = {"cell": "clean", "start": 40, "stop": 120, "unreadable": 2}
+    for line in parts:
+        run.log(line)
+    assert _log(run) == {"clean": parts}
+    run.log(parts[0])
+    assert sorted(line["start"] for line in _log(run)["clean"]) == [0, 50]
+    run.log(other)
+    assert _log(run) == {"clean": [other]}
+    with open(run.path / "log.jsonl", "a") as file:
+        file.write('{"cell": "cl')  # cut short by a crash
+    run.log(whole)
+    assert _log(run) == {"clean": [whole]}
