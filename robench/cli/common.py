@@ -88,6 +88,13 @@ def parse_floats(text: str | None, option: str) -> tuple[float, float, float] | 
             f"{option} takes 3 numbers with commas between them; found '{text}'.",
             hint=f"For example {option} 0.4914,0.4822,0.4465",
         )
+    # Written so that NaN is refused too.
+    if not all(abs(value) <= 1 and (value > 0 or option != "--std") for value in values):
+        what = "above 0 and at most 1" if option == "--std" else "of images in [0, 1]"
+        raise RobenchError(
+            f"{option} takes numbers {what}; found '{text}'.",
+            hint="Divide by 255 what is meant for pixels up to 255.",
+        )
     return values[0], values[1], values[2]
 
 

@@ -79,8 +79,8 @@ def evaluate(
     difficulty: int | None = typer.Option(None, min=1, max=3, help="Difficulty of perturbation sequences."),
     definition: Path | None = typer.Option(None, help="YAML definition of a metadata split of your own."),
     frost: Path | None = typer.Option(None, help="Folder with the original frost pictures."),
-    resize: int | None = typer.Option(None, help="Resize the shorter side to this."),
-    crop: int | None = typer.Option(None, help="Centre crop to this."),
+    resize: int | None = typer.Option(None, min=1, help="Resize the shorter side to this."),
+    crop: int | None = typer.Option(None, min=1, help="Centre crop to this."),
     interpolation: str | None = typer.Option(None, help="bilinear, bicubic, nearest or lanczos."),
     skip_corrupt: bool = typer.Option(False, help="Leave out pictures that cannot be read, and count them."),
     resamples: int = typer.Option(1000, min=0, help="Bootstrap resamples of the intervals."),
@@ -92,6 +92,7 @@ def evaluate(
 ) -> int:
     """Measure and print; see HELP."""
     given = dict(locals())
+    _refuse_contradictions(given)
     options = _engine_options(given)
     opening = _open_options(given)
     if models is not None or "," in suite:
@@ -108,7 +109,7 @@ def evaluate(
         opened = open_suite(suite, place, opening)
         loaded = load_models(given, opened.suite.num_classes)
         if dry_run:
-            return _say_plan(loaded, opened, options)
+            return _say_plan(loaded, opened, options, out)
         result = _evaluate_one(loaded, opened, given, options)
     _print(result, quiet=quiet, as_json=json_)
     return 1 if result.failures else 0
@@ -139,6 +140,36 @@ def stopped() -> Exception:
     return InterruptedWorkError(f"Stopped; finished cells are kept. To go on: {again}")
 
 
+def _refuse_contradictions(given: dict[str, Any]) -> None:
+    """Refuse options of which one would be passed over in silence.
+
+    Raises:
+        RobenchError: two options exclude each other.
+    """
+    grid = given["models"] is not None or "," in given["suite"]
+    pairs = (
+        (
+            "--models",
+            given["models"],
+            "--model",
+            given["model"],
+            "Write all models into the list, or leave it away.",
+        ),
+        ("--norm-preset", given["norm_preset"], "--mean", given["mean"], "Leave one of them away."),
+        ("--norm-preset", given["norm_preset"], "--std", given["std"], "Leave one of them away."),
+        (
+            "several models or suites",
+            grid,
+            "--cluster",
+            given["cluster"],
+            "Give one model and one suite at a time.",
+        ),
+    )
+    for first, one, second, other, hint in pairs:
+        if one and other:
+            raise RobenchError(f"{first} and {second} do not go together.", hint=hint)
+
+
 def _engine_options(given: dict[str, Any]) -> Any:
     from robench.evaluation.options import EvaluationOptions
 
@@ -162,6 +193,8 @@ def _open_options(given: dict[str, Any]) -> Any:
     geometry = None
     if given["resize"] or given["crop"] or given["interpolation"]:
         geometry = Geometry(given["resize"], given["crop"], given["interpolation"] or "bilinear")
+    if given["interpolation"]:
+        _one_of("--interpolation", given["interpolation"], ("nearest", "bilinear", "bicubic", "lanczos"))
     severities = split_names(given["severity"])
     if severities and not all(part.isdigit() and 1 <= int(part) <= 5 for part in severities):
         raise RobenchError(f"--severity takes numbers from 1 to 5; found '{given['severity']}'.", hint="E.g. 3,5")
@@ -202,7 +235,7 @@ def load_models(given: dict[str, Any], suite_classes: int) -> Any:
     return model
 
 
-def _say_plan(model: Any, opened: Any, options: Any) -> int:
+def _say_plan(model: Any, opened: Any, options: Any, out: Path | None) -> int:
     from robench.evaluation import default_folder
     from robench.suites import fit_to_model
 
@@ -210,7 +243,7 @@ def _say_plan(model: Any, opened: Any, options: Any) -> int:
     images = sum(opened.length(cell) for cell in opened.suite.cells)
     cells = len(opened.suite.cells)
     print(f"{model.name} on {opened.suite.name} ({opened.source}): {cells} cells, {images:,} images")
-    print(f"into {default_folder(model, opened, options)}")
+    print(f"into {out or default_folder(model, opened, options)}")
     return 0
 
 

@@ -118,6 +118,16 @@ def test_any_callable_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:
         (["-m", "{checkpoint}", "--arch", "wrn-10-1", "-s", "digits-c", "--precision", "fp8"], "fp32, bf16, fp16"),
         (["-m", "{checkpoint}", "--arch", "wrn-10-1", "-s", "cifar10-c", "--data", "{empty}"], "{empty}"),
         (["-s", "digits-c"], "No model given"),
+        (["-m", "reference:digits/augmix", "-s", "digits-c", "--device", "gpu"], "Unknown device 'gpu'"),
+        (["-m", "{checkpoint}", "-s", "digits-c", "--mean", "125,123,114"], "Divide by 255"),
+        (["-m", "{checkpoint}", "-s", "digits-c", "--mean", "nan"], "--mean takes numbers"),
+        (["-m", "{checkpoint}", "-s", "digits-c", "--std", "0"], "above 0"),
+        (["-m", "{checkpoint}", "-s", "digits-c", "--std", "63,62,67"], "Divide by 255"),
+        (["-m", "{checkpoint}", "-s", "digits-c", "--norm-preset", "half", "--mean", "0.5"], "do not go together"),
+        (["-m", "{checkpoint}", "-s", "digits-c", "--models", "models.yaml"], "--models and --model do not go"),
+        (["-m", "{checkpoint}", "-s", "digits-c,digits-p", "--cluster", "auto"], "--cluster do not go together"),
+        (["-m", "{checkpoint}", "-s", "digits-c", "--crop", "-3"], "--crop"),
+        (["-m", "{checkpoint}", "-s", "digits-c", "--interpolation", "cubic"], "bicubic"),
     ],
 )
 def test_mistakes(
@@ -129,6 +139,14 @@ def test_mistakes(
     names = {"checkpoint": str(checkpoint), "empty": str(empty)}
     said = complain(capsys, "evaluate", *(part.format(**names) for part in arguments))
     assert expected.format(**names) in said
+
+
+def test_a_dry_run_names_the_folder_that_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["evaluate", "-m", "reference:digits/augmix", "-s", "digits-c", "--dry-run", *QUICK]
+    assert main([*command, "--out", "there"]) == 0
+    assert "into there\n" in capsys.readouterr().out
+    assert main(command) == 0
+    assert "into runs/digits-c/augmix-" in capsys.readouterr().out
 
 
 def test_a_folder_of_another_model_is_refused(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
