@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import traceback
 from typing import Any
 
 import torch
@@ -59,16 +60,30 @@ class Forward:
         return logits.clone() if isinstance(logits, torch.Tensor) else logits
 
     def _run(self, x: torch.Tensor) -> torch.Tensor:
-        if not self._compiled:
-            return self._module(x)
         try:
             return self._module(x)
-        except torch._dynamo.exc.TorchDynamoException as error:
-            lines = str(error).strip().splitlines()
-            raise RobenchError(
-                f"{self.model.name} cannot be compiled: {type(error).__name__}: {lines[0][:200] if lines else ''}",
+        except (RobenchError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # a network says in many ways that images do not fit it
+            if "DefaultCPUAllocator" in str(error):
+                raise torch.OutOfMemoryError(str(error)) from error
+            raise self._failure(error, x) from error
+
+    def _failure(self, error: Exception, x: torch.Tensor) -> RobenchError:
+        lines = str(error).strip().splitlines()
+        said = f"{type(error).__name__}: {lines[0][:200] if lines else ''}"
+        if self._compiled and isinstance(error, torch._dynamo.exc.TorchDynamoException):
+            return RobenchError(
+                f"{self.model.name} cannot be compiled: {said}",
                 hint="Leave --compile away; on a CPU it needs a C++ compiler.",
-            ) from error
+            )
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        return RobenchError(
+            f"{self.model.name} fails on float32 images of shape {tuple(x.shape)}: {said} ({frame.filename}:"
+            f"{frame.lineno})",
+            hint="Finished cells are kept. Where the size is wrong, set it with --resize/--crop; a function of your own"
+            " gets normalised float32 images.",
+        )
 
     def _normalise(self, images: torch.Tensor) -> torch.Tensor:
         x = self._input_buffer(images.shape).copy_(images, non_blocking=True)

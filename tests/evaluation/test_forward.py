@@ -214,3 +214,20 @@ def test_a_module_that_cannot_be_compiled_is_said(tmp_path: Path) -> None:
     said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     assert "probe cannot be compiled" in said
     assert "Leave --compile away" in said
+
+
+def test_a_model_that_fails_on_the_images_is_said_and_memory_that_runs_out_is_told_apart() -> None:
+    def failing(error: Exception) -> Callable[[torch.Tensor], torch.Tensor]:
+        def run(x: torch.Tensor) -> torch.Tensor:
+            raise error
+
+        return run
+
+    images = random_images(2, 3, 8, 8)
+    with pytest.raises(RobenchError, match=r"(?s)shape \(2, 3, 8, 8\): ValueError: 7.*--resize"):
+        make_forward(failing(ValueError("7")))(images)
+    with pytest.raises(RobenchError, match="mat1 and mat2"):
+        make_forward(nn.Sequential(nn.Flatten(), nn.Linear(7, 10)))(images)
+    for error in (torch.OutOfMemoryError("CUDA"), RuntimeError("DefaultCPUAllocator: can't allocate memory")):
+        with pytest.raises(torch.OutOfMemoryError):
+            make_forward(failing(error))(images)
