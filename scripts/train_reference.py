@@ -28,10 +28,12 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import packing
 import yaml
 
+SUMMARY = "summary.json"
 SEEDED = ("standard", "augmix")
 
 
@@ -174,11 +176,22 @@ class Session:
             summary = json.loads(result.read_text())["summary"]
             figures = {name: figure["value"] for name, figure in summary.items()}
             rows.setdefault(result.parent.name, {})[result.parent.parent.name] = figures
-        options = self.options
-        budget = {"epochs": options.epochs, "batch_size": options.batch_size, "lr": options.lr}
-        document = {"budget": budget | {"precision": options.precision, "settings": options.settings}, "models": rows}
-        (self.out / "summary.json").write_text(json.dumps(document, indent=2) + "\n")
+        document = {"budget": budget_of(self.options), "models": rows}
+        (self.out / SUMMARY).write_text(json.dumps(document, indent=2) + "\n")
         return list(rows)
+
+
+def budget_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what all models of a folder share."""
+    shared = ("epochs", "network_epochs", "batch_size", "lr", "precision", "settings")
+    return {name: getattr(options, name) for name in shared}
+
+
+def check_budget(options: argparse.Namespace) -> None:
+    """Refuse to go on in a folder whose models had another budget: their figures would stand under this one."""
+    path = options.out / SUMMARY
+    if path.is_file() and (there := json.loads(path.read_text())["budget"]) != budget_of(options):
+        raise SystemExit(f"{path}: the models there were trained with {there}; give those options, or another --out.")
 
 
 def label(model: Reference, seed: int) -> str:
@@ -227,6 +240,7 @@ def main() -> int:
     """Train and measure what is missing; 0: all done, 1: give the command again."""
     options = parse()
     options.out.mkdir(parents=True, exist_ok=True)
+    check_budget(options)
     session = Session(options)
     networks: dict[str, Future[bool]] = {}
     futures = []
