@@ -48,7 +48,9 @@ def fourier(
     bf16: bool = typer.Option(False, help="bfloat16: faster where the processor has it; figures move a little."),
     fold: bool = typer.Option(True, help="Fold batch norms into convolutions."),
     compile_: bool = typer.Option(False, "--compile", help="Use torch.compile."),
-    batch_size: int | None = typer.Option(None, min=1, help="Images at a time; else 50 on a processor, 500 elsewhere."),
+    batch_size: int | None = typer.Option(
+        None, min=1, help="Images at a time; else 50 on a CPU, 100 with --bf16, 500 elsewhere."
+    ),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress and no figures, only the path."),
 ) -> int:
     """Measure and write; see HELP."""
