@@ -15,6 +15,7 @@ from filelock import BaseFileLock, Timeout
 
 from robench import memory
 from robench.errors import RobenchError
+from robench.evaluation.batching import BatchNoise, batch_noise
 from robench.evaluation.columns import ColumnBuilder
 from robench.evaluation.forward import Forward
 from robench.evaluation.options import EvaluationOptions
@@ -191,6 +192,7 @@ class Measured:
         device: ``cpu``, ``cuda:0``...
         seconds: from the first batch asked for to the last prediction.
         unreadable: messages of pictures that were left out (only with ``--skip-corrupt``).
+        noise: what the batch does to the logits, where it was tried on these images.
     """
 
     predictions: Predictions
@@ -198,6 +200,7 @@ class Measured:
     device: str
     seconds: float
     unreadable: tuple[str, ...]
+    noise: BatchNoise | None = None
 
     def line(self, cell: str, start: int = 0, stop: int | None = None) -> dict[str, Any]:
         """Return the line for the run's log; ``start`` and ``stop`` where this is not the whole cell."""
@@ -210,6 +213,8 @@ class Measured:
             "device": self.device,
             "batch_size": self.batch_size,
         }
+        if self.noise is not None:
+            line["batch_noise"] = self.noise.line()
         if self.unreadable:
             line |= {"unreadable": len(self.unreadable), "unreadable_first": list(self.unreadable[:_NAMED])}
         return line
@@ -235,17 +240,21 @@ def measure(
         RobenchError: the model does not fit the suite, its logits are not finite, or one image is too much.
     """
     began = time.monotonic()
+    noise: BatchNoise | None = None
     while True:
         shown = 0
         try:
             builder = _builder(suite, cell, options)
             batches = _readable(suite, cell, batch_size, forward.device, start, stop)
             for batch in prefetch(batches, forward.device):
-                builder.add(forward(batch.images), batch)
+                logits = forward(batch.images)
+                builder.add(logits, batch)
+                if not forward.noise_tried:
+                    noise, forward.noise_tried = batch_noise(forward, batch.images, logits), True
                 shown += (clips := _clips(batch))
                 progress.advance(clips, cell.name)
             predictions, unreadable = builder.finish(), tuple(suite.skipped.get(cell.name, ()))
-            return Measured(predictions, batch_size, forward.device, time.monotonic() - began, unreadable)
+            return Measured(predictions, batch_size, forward.device, time.monotonic() - began, unreadable, noise)
         except torch.OutOfMemoryError as error:
             progress.advance(-shown, cell.name)
             batch_size = _back_off(forward.device, batch_size, cell, error)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from robench.errors import RobenchError
+from robench.evaluation.compiling import compile_network
 from robench.evaluation.options import EvaluationOptions
 from robench.models.base import Model
 
@@ -21,6 +22,10 @@ class Forward:
     Args:
         model: the model; its module is moved to the device.
         options: device, precision, compile.
+
+    Attributes:
+        noise_tried: whether it has been tried what the batch does to the logits; a compiled module is not asked,
+            as it would be compiled anew for a handful of images.
     """
 
     def __init__(self, model: Model, options: EvaluationOptions) -> None:
@@ -32,8 +37,8 @@ class Forward:
         if isinstance(module, torch.nn.Module):
             # Convolutions of 4-d weights are faster so, on CPUs by about a third.
             module = module.eval().to(self.device).to(memory_format=torch.channels_last)
-        self._compiled = options.compile
-        self._module: Any = torch.compile(module) if options.compile else module
+        self._compiled = self.noise_tried = options.compile
+        self._module: Any = compile_network(module, self.device) if options.compile else module
         mean = torch.tensor(model.preprocessing.mean, device=self.device)
         std = torch.tensor(model.preprocessing.std, device=self.device)
         # (x / 255 - mean) / std as one multiplication and one addition.

@@ -7,20 +7,22 @@ from typing import Any
 
 from robench.results.schema import CellResult
 
+_NOISE = 0.05  # of the largest logit: float noise moves logits by 1e-6 of it in float32, by about 0.01 in bfloat16
 _RMS_IMAGES = 200  # below, the published error has no bin but the one that it leaves out
 
 
 def remarks(
     suite: Mapping[str, Any], cells: Sequence[CellResult], log: Mapping[str, list[dict[str, Any]]]
 ) -> list[str]:
-    """Return sentences: what was left out, what is missing for the whole suite, what has too few images.
+    """Return sentences: what was left out or is missing, what has too few images, what depends on the batch.
 
     Args:
         suite: the run's record of its suite.
         cells: those of the result.
         log: cell -> lines of the run's log.
     """
-    return [*_left_out(log), *_part(suite, {cell.name for cell in cells}), *_few_images(cells)]
+    measured = {cell.name for cell in cells}
+    return [*_left_out(log), *_part(suite, measured), *_few_images(cells), *_batch_dependent(log)]
 
 
 def other_environments(info: Mapping[str, Any]) -> Iterator[str]:
@@ -57,4 +59,16 @@ def _few_images(cells: Sequence[CellResult]) -> Iterator[str]:
         yield (
             f"Cells of fewer than {_RMS_IMAGES} images have no RMS calibration error by the published code, which bins "
             "by 100 and leaves the last bin out: 0 says nothing there. rms_calibration_error_all_bins sums every bin."
+        )
+
+
+def _batch_dependent(log: Mapping[str, list[dict[str, Any]]]) -> Iterator[str]:
+    tried = [line["batch_noise"] for lines in log.values() for line in lines if line.get("batch_noise")]
+    worst = max(tried, key=lambda noise: noise["difference"] / max(noise["largest"], 1e-12), default=None)
+    if worst is not None and worst["difference"] > _NOISE * worst["largest"]:
+        yield (
+            f"The model's answers depend on what shares a batch, or on chance: {worst['images']} images run without "
+            f"the other {worst['batch'] - worst['images']} of their batch had logits up to {worst['difference']:.3g} "
+            f"apart, of up to {worst['largest']:.3g}, and {worst['changed']} another class. The figures hold for "
+            f"batches of {worst['batch']} in this order; statistics of the batch, adaptation or drawn numbers do this."
         )
