@@ -10,16 +10,18 @@ from typing import Any
 
 import torch
 from torch import fx, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from robench.models.base import Model
 
-_FUSE: dict[type[nn.Module], dict[type[nn.Module], Any]] = {
-    nn.Conv1d: {nn.BatchNorm1d: fuse_conv_bn_eval},
-    nn.Conv2d: {nn.BatchNorm2d: fuse_conv_bn_eval},
-    nn.Conv3d: {nn.BatchNorm3d: fuse_conv_bn_eval},
-    nn.Linear: {nn.BatchNorm1d: fuse_linear_bn_eval},
+# Not a linear layer and BatchNorm1d: on (n, length, channels) they mean different axes, and a trace has no shapes.
+_PAIRS: dict[type[nn.Module], type[nn.Module]] = {
+    nn.Conv1d: nn.BatchNorm1d,
+    nn.Conv2d: nn.BatchNorm2d,
+    nn.Conv3d: nn.BatchNorm3d,
 }
+# What PyTorch keeps on a module that is called before or after its forward().
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 
 
 @dataclass(frozen=True)
@@ -59,19 +61,26 @@ def fold_module(module: nn.Module) -> tuple[nn.Module, Folding]:
     before = _count(module)
     if before == 0:
         return module, Folding(0, 0, "it has no batch norm that is a module")
+    if _hooked(module):
+        return module, Folding(0, before, "it has forward hooks, which a trace leaves out")
     try:
-        traced = fx.symbolic_trace(copy.deepcopy(module).eval())
+        network = copy.deepcopy(module).eval()
+        if any(part.training for part in network.modules()):
+            # The traced copy would not know that train() is overridden, and put them into evaluation mode.
+            return module, Folding(0, before, "it keeps parts in training mode")
+        traced = fx.symbolic_trace(network)
     except Exception as error:  # whatever the tracer cannot follow: control flow, foreign code
         logging.getLogger(__name__).debug("not traced", exc_info=True)
         return module, Folding(0, before, f"its forward() cannot be traced ({type(error).__name__})")
     parts = dict(traced.named_modules())
     uses = Counter(node.target for node in traced.graph.nodes if node.op == "call_module")
+    # Modules of which forward() also reads a tensor by itself, such as a weight that two layers share.
+    read = {str(node.target).rpartition(".")[0] for node in traced.graph.nodes if node.op == "get_attr"}
     folded = 0
     for node in list(traced.graph.nodes):
-        fuse = _fuse_of(node, parts, uses)
-        if fuse is not None:
+        if _folds(node, parts, uses, read):
             convolution = node.args[0]
-            fused = fuse(parts[convolution.target], parts[node.target])
+            fused = fuse_conv_bn_eval(parts[convolution.target], parts[node.target])
             _replace(traced, convolution.target, fused)
             node.replace_all_uses_with(convolution)
             traced.graph.erase_node(node)
@@ -81,17 +90,21 @@ def fold_module(module: nn.Module) -> tuple[nn.Module, Folding]:
     return traced.eval(), Folding(folded, before - folded)
 
 
-def _fuse_of(node: fx.Node, parts: dict[str, nn.Module], uses: Counter[Any]) -> Any:
-    """Return how the batch norm ``node`` is fused with what is before it, or None where it is not to be."""
+def _folds(node: fx.Node, parts: dict[str, nn.Module], uses: Counter[Any], read: set[str]) -> bool:
+    """Return whether ``node`` is a batch norm that can be folded with the convolution before it."""
     if node.op != "call_module" or len(node.args) != 1 or not isinstance(node.args[0], fx.Node):
-        return None
+        return False
     source = node.args[0]
     if source.op != "call_module" or len(source.users) != 1 or uses[node.target] != 1 or uses[source.target] != 1:
-        return None
-    norm = parts[str(node.target)]
-    if getattr(norm, "running_mean", None) is None:
-        return None
-    return _FUSE.get(type(parts[str(source.target)]), {}).get(type(norm))
+        return False
+    convolution, norm = parts[str(source.target)], parts[str(node.target)]
+    if _PAIRS.get(type(convolution)) is not type(norm) or str(source.target) in read or str(node.target) in read:
+        return False
+    return norm.running_mean is not None and not _hooked(convolution) and not _hooked(norm)
+
+
+def _hooked(module: nn.Module) -> bool:
+    return any(getattr(module, hooks) for hooks in _HOOKS)
 
 
 def _replace(root: nn.Module, target: Any, part: nn.Module) -> None:

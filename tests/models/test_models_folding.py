@@ -82,7 +82,54 @@ class Shared(nn.Module):
 
 def test_what_is_shared_is_left() -> None:
     torch.manual_seed(0)
-    check(trained(Shared()), Folding(2, 4))
+    check(trained(Shared()), Folding(1, 5))
+
+
+class Awkward(nn.Module):
+    """Batch norms that stand right after a layer of their own and still must stay."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.conv, self.norm = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3)
+        self.linear, self.rows = nn.Linear(32, 32), nn.BatchNorm1d(32)
+        if kind == "hook on the convolution":
+            self.conv.register_forward_hook(lambda _, inputs, output: output.relu())
+        elif kind == "hook before the norm":
+            self.norm.register_forward_pre_hook(lambda _, inputs: (inputs[0].relu(),))
+        elif kind == "hook after the norm":
+            self.norm.register_forward_hook(lambda _, inputs, output: output.relu())
+        elif kind == "hook on the network":
+            self.register_forward_hook(lambda _, inputs, output: output / 2)
+
+    def train(self, mode: bool = True) -> Awkward:
+        super().train(mode)
+        if self.kind == "batch statistics":
+            self.norm.train()
+        return self
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.kind == "rows of a picture":
+            return self.rows(self.linear(x[:, 0]))
+        y = self.norm(self.conv(x))
+        if self.kind == "weight used by itself":
+            return y + nn.functional.conv2d(x, self.conv.weight, padding=1)
+        return y + self.norm.bias.sum() if self.kind == "bias used by itself" else y
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "hook on the convolution", "hook before the norm", "hook after the norm", "hook on the network",
+        "rows of a picture", "weight used by itself", "bias used by itself", "batch statistics",
+    ],
+)  # fmt: skip
+def test_what_a_fold_would_change_is_left(kind: str) -> None:
+    torch.manual_seed(0)
+    module = trained(Awkward(kind))
+    folded, done = fold_module(module)
+    assert (done.folded, done.left) == (0, 2)
+    torch.testing.assert_close(folded(IMAGES), module(IMAGES))
 
 
 class Branching(nn.Module):
