@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import mmap
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +19,8 @@ from robench.models.checkpoints import file_hash, tensors_only, weights_hash
 if TYPE_CHECKING:
     from robench.models.specs import Request
 
+# How an ONNX file says that a tensor's bytes are in a file beside it: an entry of key "location", then its value.
+_LOCATION = re.compile(rb"\x0a\x08location\x12")
 _ONNX_TYPES = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "tensor(double)": torch.float64}
 
 
@@ -131,7 +136,34 @@ def from_onnx(path: Path, request: Request) -> Model:
         return in_batches(once, images, batch or 1, batch)
 
     classes = output[0].shape[-1] if output[0].shape else None
-    return _program(path, run, request, "ONNX", classes if isinstance(classes, int) else None, shape)
+    model = _program(path, run, request, "ONNX", classes if isinstance(classes, int) else None, shape)
+    model.hash = _onnx_hash(path)
+    return model
+
+
+def _onnx_hash(path: Path) -> str:
+    """Return the SHA-256 of the file's bytes, and of those beside it that hold its weights (``w.onnx.data``).
+
+    PyTorch's exporter puts large tensors there: of two trainings of one architecture, ``w.onnx`` may be the same.
+    """
+    beside = [path.parent / name for name in _external(path)]
+    parts = [file_hash(path), *(f"{file.name}|{file_hash(file)}" for file in beside if file.is_file())]
+    return parts[0] if len(parts) == 1 else hashlib.sha256("|".join(parts).encode()).hexdigest()
+
+
+def _external(path: Path) -> list[str]:
+    """Return the names of the files that hold tensors of an ONNX network, sorted."""
+    names = set()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for found in _LOCATION.finditer(data):
+            start, length, shift = found.end(), 0, 0
+            while start < len(data) and shift < 28:  # a number in groups of seven bits, the last without the high one
+                length |= (data[start] & 0x7F) << shift
+                start, shift = start + 1, shift + 7
+                if data[start - 1] < 0x80:
+                    break
+            names.add(data[start : start + length].decode(errors="replace"))
+    return sorted(names)
 
 
 def build_architecture(name: str, library: str | None, num_classes: int) -> tuple[nn.Module, str, Preprocessing]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -14,6 +15,7 @@ from robench.evaluation import EvaluationOptions
 from robench.evaluation.forward import Forward
 from robench.models import load_model
 from robench.models.architectures import build
+from robench.models.checkpoints import file_hash
 
 IMAGES = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
@@ -191,6 +193,34 @@ def test_onnx_networks_that_cannot_be_measured_say_why(tmp_path: Path) -> None:
     (tmp_path / "w.onnx").write_bytes(b"nothing")
     with pytest.raises(RobenchError, match=r"w\.onnx is no ONNX network"):
         load_model(str(tmp_path / "w.onnx"))
+
+
+def test_weights_beside_an_onnx_file_count_in_its_hash(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed (pip install 'robench[onnx]')")
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (pip install 'robench[onnx]')")
+    helper, name = onnx.helper, f"{'long-' * 40}.onnx"
+    hashes = []
+    for value in (0.0, 1.0, 1.0):
+        weight = helper.make_tensor("w", 1, [3], np.full(3, value, np.float32).tobytes(), raw=True)
+        graph = helper.make_graph(
+            [
+                helper.make_node("GlobalAveragePool", ["x"], ["p"]),
+                helper.make_node("Flatten", ["p"], ["f"]),
+                helper.make_node("Add", ["f", "w"], ["y"]),
+            ],
+            "weights elsewhere",
+            [helper.make_tensor_value_info("x", 1, ["n", 3, 32, 32])],
+            [helper.make_tensor_value_info("y", 1, ["n", 3])],
+            [weight],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+        (tmp_path / f"{name}.data").unlink(missing_ok=True)
+        onnx.save(model, tmp_path / name, save_as_external_data=True, location=f"{name}.data", size_threshold=0)
+        loaded = load_model(str(tmp_path / name))
+        torch.testing.assert_close(loaded.module(IMAGES), IMAGES.mean((2, 3)) + value)
+        hashes.append((file_hash(tmp_path / name), loaded.hash))
+    assert len({file for file, _ in hashes}) == 1
+    assert hashes[0][1] != hashes[1][1] == hashes[2][1]
 
 
 def test_onnx_reads_no_file_outside_its_folder(tmp_path: Path) -> None:
