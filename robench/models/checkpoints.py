@@ -8,7 +8,7 @@ import pickle
 import re
 import zipfile
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,18 @@ _PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.",
 
 
 def read_state(path: Path, *, ema: bool = False) -> State:
-    """Return the tensors of a checkpoint by plain names.
+    """Return the tensors of a checkpoint by plain names: :func:`read_tensors`, then :func:`strip_prefixes`.
 
-    Prefixes of DataParallel, torch.compile and Lightning are taken off, wrappings opened; with ``ema`` the averaged
-    weights are taken where there are any.
+    Raises:
+        RobenchError: as :func:`read_tensors`.
+    """
+    return strip_prefixes(read_tensors(path, ema=ema))
+
+
+def read_tensors(path: Path, *, ema: bool = False) -> State:
+    """Return the tensors of a checkpoint by the names that they have there; wrappings are opened.
+
+    With ``ema`` the averaged weights are taken where there are any.
 
     Raises:
         RobenchError: no such file, not a checkpoint, damaged, or one that would have to run code to be read.
@@ -41,21 +49,27 @@ def read_state(path: Path, *, ema: bool = False) -> State:
     if not path.is_file():
         raise RobenchError(f"No such file: {path}", hint="Check the path of --model.")
     document = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    state = _find_state(document, path, ema=ema)
-    return strip_prefixes(state)
+    return _find_state(document, path, ema=ema)
 
 
-def strip_prefixes(state: Mapping[str, torch.Tensor]) -> State:
-    """Take wrappers' prefixes off names, as long as all names have them."""
+def strip_prefixes(state: Mapping[str, torch.Tensor], wanted: Collection[str] = ()) -> State:
+    """Take off prefixes of DataParallel, torch.compile and Lightning, as long as all names have them.
+
+    Args:
+        state: names and tensors, as the file has them.
+        wanted: names in the architecture, where it is known. Nothing more is taken off once they are all there: a
+            network of somebody's own may keep everything under ``model.`` or ``backbone.`` itself.
+    """
     found = dict(state)
-    plain = {name: tensor for name, tensor in found.items() if not _STRAYS.match(name)}
-    if len(plain) < len(found) and any(all(name.startswith(p) for name in plain) for p in _PREFIXES):
-        found = plain
+    needed = {name for name in wanted if not name.endswith("num_batches_tracked")}
     while found:
-        prefix = next((p for p in _PREFIXES if all(name.startswith(p) for name in found)), None)
+        plain = {name: tensor for name, tensor in found.items() if name in needed or not _STRAYS.match(name)}
+        if needed and needed <= set(found):
+            return plain
+        prefix = next((p for p in _PREFIXES if plain and all(name.startswith(p) for name in plain)), None)
         if prefix is None:
             break
-        found = {name[len(prefix) :]: tensor for name, tensor in found.items()}
+        found = {name[len(prefix) :]: tensor for name, tensor in plain.items()}
     return found
 
 

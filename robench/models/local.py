@@ -14,7 +14,7 @@ from torch import nn
 from robench.errors import RobenchError
 from robench.models import reference
 from robench.models.base import Model, Preprocessing
-from robench.models.checkpoints import State, file_hash, read_state, weights_hash
+from robench.models.checkpoints import State, file_hash, read_state, read_tensors, strip_prefixes, weights_hash
 from robench.models.fitting import fit, looks_like
 
 if TYPE_CHECKING:
@@ -69,12 +69,13 @@ def from_weights(path: Path, request: Request) -> Model:
 
     if path.exists() and is_torchscript(path):
         return _from_torchscript(path, request)
-    state = read_state(path, ema=request.ema)
+    tensors = read_tensors(path, ema=request.ema)
     if request.arch is None:
-        return _refuse_without_architecture(path, state)
+        return _refuse_without_architecture(path, strip_prefixes(tensors))
     if request.num_classes is None:
         raise RobenchError(f"How many classes {path} has is not known.", hint="Say so with --num-classes.")
     module, architecture, preprocessing = build_any(request.arch, request)
+    state = strip_prefixes(tensors, module.state_dict())
     fit(module, state, architecture, str(path))
     card = {"architecture": architecture, "file": path.name, "norm": request.norm}
     source = source_hash(architecture.removeprefix("python:"), module) if architecture.startswith("python:") else ""

@@ -174,6 +174,35 @@ def test_a_training_folder_and_a_reference_model_bring_their_normalisation() -> 
         load_model(str(Path(__file__).parent))
 
 
+@pytest.mark.parametrize(
+    "wrapping",
+    [
+        lambda s: s,
+        lambda s: {f"module._orig_mod.{k}": v for k, v in s.items()},
+        lambda s: {"state_dict": {f"model.{k}": v for k, v in s.items()} | {"criterion.weight": torch.ones(10)}},
+    ],
+    ids=["bare", "both prefixes", "Lightning"],
+)
+@pytest.mark.parametrize("inner", ["model", "backbone", "module"])
+def test_a_network_may_keep_its_layers_under_a_wrappers_name(tmp_path: Path, inner: str, wrapping: object) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        f"        self.{inner} = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())\n"
+        "        self.metric_fc = nn.Linear(4, 10)\n"
+        "    def forward(self, x):\n"
+        f"        return self.metric_fc(self.{inner}(x))\n"
+    )
+    spec = f"python:{tmp_path / 'mine.py'}:Net"
+    whole = load_model(spec, num_classes=10).module
+    assert isinstance(whole, nn.Module)
+    torch.save(wrapping(whole.state_dict()), tmp_path / "w.pth")  # type: ignore[operator]
+    with torch.no_grad():
+        torch.testing.assert_close(load(tmp_path / "w.pth", arch=spec), whole(IMAGES))
+
+
 def test_functions_of_a_file(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(
