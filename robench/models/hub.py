@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from PIL import Image
 from torch import nn
 
 from robench.data.base import Geometry, Interpolation
+from robench.data.decode import resize_and_crop
 from robench.errors import RobenchError
 from robench.models.base import Model, Preprocessing
 from robench.models.checkpoints import tensors_only
@@ -21,6 +26,8 @@ if TYPE_CHECKING:
 # Pillow's numbers of filters, as processors keep them.
 _FILTERS: dict[int, Interpolation] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 _WARPED = 384
+# Mean difference of pixels in [0, 1] between a processor and our terms for it; ways to resize differ by 0.0005.
+_APART = 0.01
 
 
 def from_hub(name: str, request: Request) -> Model:
@@ -92,17 +99,71 @@ def _by_transformers(folder: Path) -> Model:
     safe = {"local_files_only": True, "trust_remote_code": False}
     try:
         with tensors_only():
-            network = AutoModelForImageClassification.from_pretrained(folder, **safe).eval()
+            network, report = AutoModelForImageClassification.from_pretrained(folder, **safe, output_loading_info=True)
             processor = AutoImageProcessor.from_pretrained(folder, **safe)
     except Exception as error:  # missing files, unknown architectures, pickles, and more
         raise RobenchError(
             f"{folder} cannot be loaded by transformers: {type(error).__name__}: {first_line(error)}",
             hint="It needs config.json, preprocessor_config.json and model.safetensors of an image classifier.",
         ) from error
+    network.eval()
+    _refuse_drawn(folder, report.get("missing_keys") or ())
     classes = int(network.config.num_labels)
-    model = named(f"hf:{folder.name}", _Logits(network), classes, _preprocessing(processor, folder))
+    preprocessing = _preprocessing(processor, folder)
+    _refuse_otherwise(folder, processor, preprocessing)
+    model = named(f"hf:{folder.name}", _Logits(network), classes, preprocessing)
     model.card["architecture"] = type(network).__name__
     return model
+
+
+def _refuse_drawn(folder: Path, missing: Iterable[str]) -> None:
+    """Refuse a network some of whose weights transformers has drawn at random, the file not having them."""
+    names = sorted(missing)
+    if names:
+        shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        raise RobenchError(
+            f"The weights in {folder} lack {shown}; transformers would draw them at random.",
+            hint="Give a fine-tuned image classifier; a backbone without its head has no classes to measure.",
+        )
+
+
+def _refuse_otherwise(folder: Path, processor: Any, preprocessing: Preprocessing) -> None:
+    """Refuse a processor that does more than resize, crop and normalise, such as exchanging red and blue.
+
+    Tried on a picture, as what processors do stands in their code and not in their fields.
+
+    Raises:
+        RobenchError: what it gives is another size, or further away than two ways to resize are.
+    """
+    picture = _test_picture()
+    try:
+        wanted = torch.as_tensor(processor(Image.fromarray(picture), return_tensors="pt")["pixel_values"])[0].numpy()
+        pixels = resize_and_crop(picture, preprocessing.geometry or Geometry()).transpose(2, 0, 1) / 255.0
+    except Exception as error:  # it needs more than a picture, or crops before it resizes
+        raise RobenchError(
+            f"{type(processor).__name__} of {folder} fails on a picture: {type(error).__name__}: {first_line(error)}",
+            hint="Wrap the model with its own preprocessing: --model python:FILE.py:FUNCTION",
+        ) from error
+    mean, std = (np.reshape(values, (3, 1, 1)) for values in (preprocessing.mean, preprocessing.std))
+    found = (pixels - mean) / std
+    apart = float(np.abs(found - wanted).mean() * std.mean()) if found.shape == wanted.shape else None
+    if apart is None or not apart < _APART:
+        what = (
+            f"images of shape {wanted.shape}, not {found.shape}"
+            if apart is None
+            else f"pixels {apart * 255:.1f} grey levels away on average"
+        )
+        raise RobenchError(
+            f"{type(processor).__name__} of {folder} does more than resize, crop and normalise: it gives {what}.",
+            hint="Wrap the model with its own preprocessing: --model python:FILE.py:FUNCTION",
+        )
+
+
+def _test_picture() -> npt.NDArray[np.uint8]:
+    """Return a colourful picture, wider than high, with edges and slopes: uint8 (480, 640, 3)."""
+    y, x = np.mgrid[:480, :640]
+    channels = (x * 255 / 639, 255 - y * 255 / 479, 127.5 + 127.5 * np.sign(np.sin(x / 40) * np.sin(y / 60)))
+    return np.stack(channels, axis=-1).round().astype(np.uint8)
 
 
 class _Logits(nn.Module):

@@ -154,6 +154,40 @@ def test_processors_become_resize_and_crop(
     assert load_model(f"hf:{folder}").preprocessing.std == (1.0, 1.0, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"image_processor_type": "MobileViTImageProcessor", "size": {"shortest_edge": 288}, "do_center_crop": True,
+          "crop_size": {"height": 256, "width": 256}}, "grey levels away"),  # exchanges red and blue
+        ({"image_processor_type": "EfficientNetImageProcessor", "size": {"height": 224, "width": 224}, "resample": 2},
+         "grey levels away"),  # divides by the standard deviation twice
+        ({"image_processor_type": "LevitImageProcessor", "size": {"shortest_edge": 224}, "resample": 3},
+         "grey levels away"),  # resizes to 256 where its field says 224
+        ({"image_processor_type": "PerceiverImageProcessor", "size": {"height": 224, "width": 224},
+          "crop_size": {"height": 256, "width": 256}, "do_center_crop": True, "resample": 3}, "crop of 256"),
+    ],
+)  # fmt: skip
+def test_processors_that_do_more_than_their_fields_say_are_refused(
+    vit: tuple[Path, torch.nn.Module], fields: dict[str, Any], said: str
+) -> None:
+    folder, _ = vit
+    _write_processor(folder, **fields)
+    with pytest.raises(RobenchError, match=said):
+        load_model(f"hf:{folder}")
+
+
+@pytest.mark.parametrize("lost", ["classifier.weight", "vit.layernorm.bias"])
+def test_weights_that_transformers_would_draw_are_refused(vit: tuple[Path, torch.nn.Module], lost: str) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder, _ = vit
+    state = load_file(folder / "model.safetensors")
+    del state[lost]
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(RobenchError, match=rf"lack {lost}; transformers would draw"):
+        load_model(f"hf:{folder}")
+
+
 def test_a_transformers_snapshot_that_cannot_be_measured_says_why(
     vit: tuple[Path, torch.nn.Module], tmp_path: Path
 ) -> None:
