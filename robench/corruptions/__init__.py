@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from robench.corruptions.severities import ALL, BENCHMARK, EXTRA, GROUPS
 from robench.errors import RobenchError, did_you_mean
@@ -72,6 +73,7 @@ def corrupt(
 
     _check_name(name)
     check_images(images, index)
+    severity, seed = whole("severity", severity), whole("seed", seed)
     if name == "frost" or name not in FUNCTIONS:
         options: dict[str, Any] = {"frost": frost}
     else:
@@ -91,7 +93,7 @@ def perturb(
     from robench.corruptions.sequences import perturb as frames
 
     check_images(images, index)
-    return frames(images, name, index=index, seed=seed, difficulty=difficulty)
+    return frames(images, name, index=index, seed=whole("seed", seed), difficulty=whole("difficulty", difficulty))
 
 
 def check_images(images: torch.Tensor, index: Index) -> None:
@@ -115,8 +117,26 @@ def check_images(images: torch.Tensor, index: Index) -> None:
         )
     if min(images.shape[2:]) < 2:
         raise RobenchError(f"Images must be at least 2 x 2 pixels; found {tuple(images.shape[2:])}.")
-    if len(index) != len(images):
-        raise RobenchError(f"Every image needs an index: {len(images)} images, {len(index)} indices.")
+    numbers = torch.as_tensor(index)
+    if numbers.ndim != 1 or (len(numbers) and (numbers.is_floating_point() or numbers.dtype == torch.bool)):
+        raise RobenchError(
+            f"The index is one whole number for each image; found {numbers.dtype} of shape {tuple(numbers.shape)}.",
+            hint="Give the images' numbers in their data set, such as torch.arange(len(images)).",
+        )
+    if len(numbers) != len(images):
+        raise RobenchError(f"Every image needs an index: {len(images)} images, {len(numbers)} indices.")
+
+
+def whole(what: str, value: SupportsIndex) -> int:
+    """Return a whole number of any library (``numpy.int64``) as Python's: each is the same key to random numbers.
+
+    Raises:
+        RobenchError: it is none.
+    """
+    try:
+        return int(operator.index(value))
+    except TypeError as error:
+        raise RobenchError(f"The {what} is a whole number; found {value!r} ({type(value).__name__}).") from error
 
 
 def _check_name(name: str) -> None:

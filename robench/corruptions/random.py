@@ -47,7 +47,9 @@ class Stream:
         index = torch.as_tensor(index, dtype=torch.int64)
         self.device = torch.device(device) if device is not None else index.device
         self._index = index.to(self.device)
-        text = "\x1f".join(f"{type(part).__name__}:{part}" for part in (seed, *labels))
+        # NumPy's whole numbers are the same key as Python's.
+        parts = [f"str:{part}" if isinstance(part, str) else f"int:{int(part)}" for part in (seed, *labels)]
+        text = "\x1f".join(parts)
         hashed = hashlib.blake2b(text.encode(), digest_size=8).digest()
         self._key = (int.from_bytes(hashed[:4], "little"), int.from_bytes(hashed[4:], "little"))
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, SupportsIndex
+
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_sample_images
 
-from robench.corruptions import ALL, FUNCTIONS, corrupt
+from robench.corruptions import ALL, FUNCTIONS, corrupt, perturb
 from robench.corruptions.severities import BENCHMARK, EXTRA, GROUPS, SIZES, TABLES, parameters, table_size
 from robench.errors import RobenchError
 
@@ -119,6 +122,34 @@ IMAGE = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
 def test_bad_input(images: torch.Tensor, name: str, severity: int, index: int, said: str) -> None:
     with pytest.raises(RobenchError, match=said):
         corrupt(images, name, severity, index=torch.arange(index))
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, torch.tensor])
+def test_whole_numbers_of_any_library_are_the_same_key(kind: Callable[[int], SupportsIndex]) -> None:
+    images, index = photographs(2, 32), torch.arange(2)
+    found = corrupt(images, "gaussian_noise", kind(3), index=index.numpy(), seed=kind(7))  # type: ignore[arg-type]
+    assert torch.equal(found, corrupt(images, "gaussian_noise", 3, index=index, seed=7))
+    frames = [
+        list(perturb(images, "shot_noise", index=index, seed=s, difficulty=d))[1]  # type: ignore[arg-type]
+        for s, d in ((kind(7), kind(2)), (7, 2))
+    ]
+    assert torch.equal(*frames)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"severity": 3.0}, "severity is a whole number; found 3.0"),
+        ({"severity": "3"}, "severity is a whole number; found '3'"),
+        ({"seed": None}, "seed is a whole number"),
+        ({"index": torch.tensor([0.0, 1.0])}, "one whole number for each image"),
+        ({"index": torch.zeros(2, 1, dtype=torch.int64)}, "one whole number for each image"),
+    ],
+)
+def test_keys_that_are_no_whole_numbers_are_refused(changed: dict[str, Any], said: str) -> None:
+    arguments = {"severity": 1, "seed": 0, "index": torch.arange(2)} | changed
+    with pytest.raises(RobenchError, match=said):
+        corrupt(IMAGE, "gaussian_noise", **arguments)
 
 
 def test_tables_are_complete() -> None:
