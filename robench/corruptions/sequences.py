@@ -93,7 +93,7 @@ def _noisy(function: Callable[[torch.Tensor, tuple[float], Stream], torch.Tensor
 
     def frames(images: torch.Tensor, preset: int, streams: Streams, difficulty: int) -> Frames:
         strength = tables.LEVELS[name][preset][difficulty - 1]
-        yield images
+        yield images.clone()
         for i in range(1, tables.frame_count(name, preset)):
             yield function(images, (strength,), streams(i))
 
@@ -111,7 +111,7 @@ def _motion_blur(images: torch.Tensor, preset: int, streams: Streams, difficulty
 
 def _zoom_blur(images: torch.Tensor, preset: int, streams: Streams, difficulty: int) -> Frames:
     total = images.float().div_(255)
-    yield images
+    yield images.clone()
     for i in range(1, tables.frame_count("zoom_blur", preset)):
         zoomed = affine(images, affine_matrix(_size(images), scale=1 + tables.ZOOM_STEP * i))
         total += zoomed.float().div_(255)

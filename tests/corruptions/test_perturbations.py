@@ -109,6 +109,17 @@ def test_spatter_turns_black_when_the_water_has_run_off() -> None:
     assert 0.05 < black[-1].float().mean() < 0.5
 
 
+@pytest.mark.parametrize("name", ALL_PERTURBATIONS)
+def test_frames_are_the_callers_to_change(name: str) -> None:
+    images = photographs(2, 32)
+    wanted = [frame.clone() for frame in perturb(images, name, index=INDEX[:2])]
+    given = images.clone()
+    for frame, expected in zip(perturb(given, name, index=INDEX[:2]), wanted, strict=True):
+        assert torch.equal(frame, expected)
+        frame.zero_()
+    assert torch.equal(given, images)
+
+
 def test_the_published_lists() -> None:
     assert len(PERTURBATIONS) == len(CIFAR_P) == 10
     assert set(CIFAR_P) ^ set(PERTURBATIONS) == {"snow", "spatter"}
