@@ -144,8 +144,11 @@ def _read_torch(path: Path) -> Any:
     except RobenchError:
         raise
     except pickle.UnpicklingError as error:
+        # PyTorch's text begins with how to switch its own guard off.
+        named = re.search(r"GLOBAL (\S+)", str(error))
         raise RobenchError(
-            f"{path} cannot be read without running code from it ({_first_line(error)}).",
+            f"{path} cannot be read without running code from it"
+            f" ({f'it holds {named[1]}' if named else 'it holds more than tensors and plain data'}).",
             hint="robench never runs code from a checkpoint. Save the weights alone, where you trust the file: "
             "torch.save(model.state_dict(), 'weights.pth').",
         ) from error

@@ -18,7 +18,7 @@ def fit(module: nn.Module, state: State, architecture: str, source: str) -> None
     """Load ``state`` into ``module``.
 
     Raises:
-        RobenchError: keys or shapes differ; the message names some and says what the file looks like.
+        RobenchError: keys, shapes or kinds of numbers differ; the message names some and says what the file looks like.
     """
     from robench.models.keymaps import translate
 
@@ -31,6 +31,13 @@ def fit(module: nn.Module, state: State, architecture: str, source: str) -> None
     wrong = [n for n, t in given.items() if t.shape != wanted[n].shape]
     if wrong:
         raise _wrong_shapes(state, architecture, source, wrong, given, wanted)
+    odd = [n for n, t in given.items() if not _plain(t, wanted[n])]
+    if odd:
+        found = {str(given[n].dtype).removeprefix("torch.") for n in odd}
+        raise RobenchError(
+            f"The weights in {source} are {', '.join(sorted(found))} ({_some(odd)}), which {architecture} cannot take.",
+            hint="Quantised, sparse or complex weights need code that knows them: --model python:FILE.py:FUNCTION",
+        )
     module.load_state_dict(given, strict=False)
 
 
@@ -51,6 +58,12 @@ def looks_like(state: State) -> str | None:
         if shapes == found:
             return name
     return None
+
+
+def _plain(tensor: torch.Tensor, wanted: torch.Tensor) -> bool:
+    """Return whether a tensor can be copied over another without another meaning: integers stand for codes."""
+    dense = tensor.layout == torch.strided and not tensor.is_meta and not tensor.is_quantized
+    return dense and (tensor.is_floating_point() or not wanted.is_floating_point())
 
 
 def _is_counter(name: str, wanted: dict[str, torch.Tensor]) -> bool:

@@ -74,6 +74,8 @@ def load_model(
     """
     from robench.models import branches
 
+    if num_classes is not None and num_classes < 1:
+        raise RobenchError(f"A model has at least one class; found num_classes {num_classes}.", hint="Leave it away.")
     spec, branch = branches.split(spec)
     request = Request(spec, arch, num_classes, mean, std, norm, ema, geometry)
     model = _load(request)

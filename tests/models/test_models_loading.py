@@ -6,6 +6,7 @@ import os
 import pickle
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,33 @@ def test_a_wrong_number_of_classes_is_said(tmp_path: Path, network: nn.Module) -
     torch.save(network.state_dict(), tmp_path / "w.pth")
     with pytest.raises(RobenchError, match="are for 10 classes, not 100"):
         load_model(str(tmp_path / "w.pth"), arch="wrn-10-1", num_classes=100)
+    with pytest.raises(RobenchError, match="at least one class; found num_classes -3"):
+        load_model(str(tmp_path / "w.pth"), arch="wrn-10-1", num_classes=-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: (t * 10).to(torch.int8), r"are int8 \(head\.weight\)"),
+        (lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8), "are qint8"),
+        (lambda t: t.to(torch.complex64), "are complex64"),
+        (lambda t: t.to_sparse(), "cannot take"),
+    ],
+)
+def test_weights_that_are_no_plain_numbers_are_refused(
+    tmp_path: Path, network: nn.Module, change: Callable[[torch.Tensor], torch.Tensor], said: str
+) -> None:
+    state = network.state_dict()
+    torch.save(state | {"head.weight": change(state["head.weight"])}, tmp_path / "w.pth")
+    with pytest.raises(RobenchError, match=said):
+        load(tmp_path / "w.pth")
+
+
+def test_a_network_that_was_pickled_whole_is_named(tmp_path: Path, network: nn.Module) -> None:
+    torch.save(network, tmp_path / "w.pth")
+    with pytest.raises(RobenchError, match=r"running code from it \(it holds \S+\.WideResNet\)\.") as refused:
+        load(tmp_path / "w.pth")
+    assert "\x1b" not in str(refused.value)
 
 
 def test_unknown_things_suggest_the_nearest() -> None:
