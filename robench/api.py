@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,10 +97,11 @@ def as_model(model: Any, num_classes: int | None, **options: Any) -> Model:
 
 
 _CHANCE_FACTOR = 0.8
+_CONFIDENCE = ("error", "overconfidence_gap")
 
 
 def notes_on(opened: OpenSuite, result: Result) -> list[str]:
-    """Return what a reader should know: what the suite remarks, a suspiciously bad clean error."""
+    """Return what a reader should know: what the suite remarks, a suspiciously bad clean error or confidence."""
     notes = list(opened.remarks)
     clean = result.summary.get("clean_error")
     classes = result.suite.num_classes
@@ -111,4 +113,22 @@ def notes_on(opened: OpenSuite, result: Result) -> list[str]:
                 "cause is a wrong normalisation (--mean, --std or --norm-preset), then classes in another order, then "
                 "weights that belong to another architecture."
             )
-    return notes
+    return [*notes, *_probabilities(result)]
+
+
+def _probabilities(result: Result) -> Iterator[str]:
+    """Yield a sentence where the model seems to put out probabilities: softmax leaves little of their differences."""
+    most = math.e / (math.e + result.suite.num_classes - 1)  # for a row of one 1 and zeros
+    right, sure = {}, []
+    for cell in result.cells:
+        error, gap = (cell.metrics[name].value if name in cell.metrics else None for name in _CONFIDENCE)
+        if error is not None and gap is not None:
+            right[cell.name] = 1.0 - error
+            sure.append(gap + 1.0 - error)
+    best = max(right, key=right.__getitem__, default="")
+    if sure and max(sure) <= most + 1e-4 and right[best] > most + 0.1:
+        yield (
+            f"The mean confidence is {100 * max(sure):.3g} % at most, though {100 * right[best]:.3g} % of {best} are "
+            "right: the model seems to put out probabilities, and they were taken for logits. The errors hold; "
+            "calibration, Brier scores and likelihoods do not. Let it return logits, or the probabilities' logarithm."
+        )

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import robench
+from robench.models import load_model
 from robench.suites.base import OpenOptions
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -42,6 +43,19 @@ def test_a_clean_error_near_chance_is_said_with_its_likely_cause(tmp_path: Path)
         "reference:digits/augmix", "digits-c", out=tmp_path / "g", open_options=FEW, resamples=0, quiet=True
     )
     assert not any("near chance" in note for note in good.notes)
+
+
+def test_probabilities_instead_of_logits_are_said(tmp_path: Path) -> None:
+    network = load_model("reference:digits/standard").module
+    for name, function, said in (
+        ("probabilities", lambda x: network(x).softmax(1), True),
+        ("logarithms", lambda x: network(x).log_softmax(1), False),
+    ):
+        result = robench.evaluate(
+            function, "digits-c", out=tmp_path / name, open_options=FEW, resamples=0, quiet=True, num_classes=10,
+            mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), name=name,
+        )  # fmt: skip
+        assert any("seems to put out probabilities" in note for note in result.notes) == said
 
 
 def test_every_reference_model_that_comes_along_can_be_loaded() -> None:
