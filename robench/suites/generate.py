@@ -11,6 +11,7 @@ Source of the layouts: hendrycks/robustness, ``create_c`` and ``create_p``.
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,7 @@ from robench.data import open_images
 from robench.data.decode import CorruptImageError
 from robench.data.video import check_clip
 from robench.errors import RobenchError, did_you_mean
-from robench.files import sha256, write_json
+from robench.files import write_json
 from robench.suites import generate_files as files
 from robench.suites import get
 from robench.suites.checks import check_clean
@@ -81,6 +82,11 @@ def prepare(
         raise RobenchError(
             f"{suite} has no difficulty {difficulty}.",
             hint="Sequences (-p) have difficulties 1, 2 and 3; corruptions (-c) have severities, which are all made.",
+        )
+    if Path(source).resolve() == Path(out).resolve():
+        raise RobenchError(
+            f"{out} holds the clean pictures; the corrupted ones would lie among them.",
+            hint="Choose another folder with --out.",
         )
     clean = open_images(source, dataset=layout.dataset, geometry=layout.geometry)
     if suite.startswith("cifar"):
@@ -144,7 +150,10 @@ def _verify_clips(task: Task, name: str) -> None:
 
 def _verify_array(task: Task, name: str) -> None:
     path = task.out / f"{task.stored(name)}.npy"
-    array = np.load(path, mmap_mode="r")
+    try:
+        array = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise _wrong(path, "an array", f"a damaged file ({error})") from error
     rows = len(task.clean) if task.sequences else len(task.clean) * len(SEVERITIES)
     if array.dtype != np.uint8 or len(array) != rows:
         raise _wrong(path, f"uint8 of {rows} rows", f"{array.dtype} of shape {array.shape}")
@@ -152,18 +161,22 @@ def _verify_array(task: Task, name: str) -> None:
 
 def _claim(task: Task) -> None:
     """Write down what the folder is made of, or refuse one that is made of something else."""
+    from robench.corruptions.frost import describe
+
     record = {
         "kind": KIND,
         "suite": task.suite,
         "clean": task.clean.checksum(),
         "seed": task.seed,
-        "frost": sha256(next(iter(sorted(Path(task.frost).iterdir())))) if task.frost else None,
+        # The other pictures are checked as well; one stands for all.
+        "frost": describe(task.frost)["sha256"]["frost1.png"] if task.frost else None,
     }
     path = task.out / MARK
     if path.exists():
-        import json
-
-        there = json.loads(path.read_text())
+        try:
+            there = dict(json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise RobenchError(f"{path} cannot be read: {error}", hint="Choose another folder with --out.") from error
         differing = [key for key in record if there.get(key) != record[key]]
         if differing:
             raise RobenchError(
@@ -171,6 +184,15 @@ def _claim(task: Task) -> None:
                 hint="Choose another folder with --out.",
             )
         return
+    suffix = "" if task.layout.kind in ("tree", "clips") else ".npy"
+    names = [f"{task.stored(name)}{suffix}" for name in task.conditions]
+    strange = [name for name in ("labels.npy", *names) if (task.out / name).exists()]
+    if strange:
+        # They would be kept as if they had been made here, and a published set would be marked as generated.
+        raise RobenchError(
+            f"{task.out} holds {', '.join(strange[:3])}, which robench did not write.",
+            hint="Choose another folder with --out.",
+        )
     write_json(path, record)
 
 

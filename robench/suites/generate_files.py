@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -128,6 +129,11 @@ def places(task: Task, folder: str, suffix: str) -> list[Path]:
     paths = []
     for file, label in zip(map(Path, clean.files), clean.labels, strict=True):
         paths.append(task.out / folder / (file.parent.name or str(clean.classes[int(label)])) / f"{file.stem}{suffix}")
+    if len(set(paths)) < len(paths):
+        path, count = Counter(paths).most_common(1)[0]
+        raise RobenchError(
+            f"{count} clean pictures would be written to {path}.", hint="Give pictures of one class names of their own."
+        )
     return paths
 
 

@@ -156,6 +156,43 @@ def test_a_damaged_set_is_found(tmp_path: Path) -> None:
         generate(task)
 
 
+def test_a_cut_array_is_found(tmp_path: Path) -> None:
+    task = prepare("digits-c", "digits", tmp_path, conditions=("contrast",))
+    (path,) = generate(task)
+    for size in (path.stat().st_size - 1000, 10, 0):
+        path.write_bytes(path.read_bytes()[:size])
+        with pytest.raises(RobenchError, match=r"contrast\.npy: expected an array, found a damaged file"):
+            generate(task)
+
+
+def test_folders_that_hold_something_else_are_refused(tmp_path: Path, photos: Path) -> None:
+    for name in ("fog.npy", "labels.npy"):
+        (tmp_path / name).mkdir(parents=True)
+        np.save(tmp_path / name / name, np.zeros(3, np.uint8))
+        with pytest.raises(RobenchError, match=f"holds {name}, which robench did not write"):
+            prepare("digits-c", "digits", tmp_path / name, conditions=("fog", "snow"))
+        assert [path.name for path in (tmp_path / name).iterdir()] == [name]
+    with pytest.raises(RobenchError, match="holds the clean pictures"):
+        prepare("imagenet-c", photos, photos, conditions=("fog",))
+    for content in ("{", "3"):
+        (tmp_path / "generated.json").write_text(content)
+        with pytest.raises(RobenchError, match="cannot be read"):
+            prepare("digits-c", "digits", tmp_path, conditions=("fog",))
+
+
+def test_a_folder_without_the_original_frost_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(RobenchError, match=r"lacks frost1\.png"):
+        prepare("digits-c", "digits", tmp_path / "out", conditions=("frost",), frost=str(tmp_path))
+    assert not (tmp_path / "out" / "generated.json").exists()
+
+
+def test_pictures_of_one_name_do_not_replace_one_another(tmp_path: Path, photos: Path) -> None:
+    first = next(photos.rglob("*.JPEG"))
+    Image.open(first).save(first.with_suffix(".png"))
+    with pytest.raises(RobenchError, match="2 clean pictures would be written to"):
+        generate(prepare("imagenet-c", photos, tmp_path / "out", conditions=("brightness",)))
+
+
 def test_files_of_our_making_never_pass_for_published_ones(tmp_path: Path, photos: Path) -> None:
     """Their mark says so, from the folder above too; what has no mark is taken for the authors'."""
     folder = tmp_path / "sets" / "ImageNet-C"
