@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_SHOWN = 60
+
 
 class RobenchError(Exception):
     """What was wrong, where, what was expected and found, and what to do next.
@@ -23,9 +25,10 @@ class RobenchError(Exception):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a sentence that suggests the known names nearest to ``name`` (all of them if none is near)."""
+    """Return a sentence that suggests the known names nearest to ``name`` (if none is near all, or 60 of very many)."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if near:
         return "Did you mean " + " or ".join(f"'{one}'" for one in near) + "?"
-    return "Known: " + ", ".join(names) + "."
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return "Known: " + ", ".join(names[:_SHOWN]) + more + "."

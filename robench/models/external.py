@@ -189,7 +189,10 @@ def build_architecture(name: str, library: str | None, num_classes: int) -> tupl
             module = timm.create_model(name, pretrained=False, num_classes=num_classes).eval()
             return module, f"timm:{name}", timm_preprocessing(module)
         vision = vision + timm.list_models()
-    raise RobenchError(f"Unknown architecture '{name}'.", hint=did_you_mean(name, [*names(), *vision]))
+    hint = did_you_mean(name, [*names(), *vision])
+    if hint.startswith("Known: "):  # more than a thousand names, none of them near
+        hint = f"Ours: {', '.join(names())}; else a torchvision or timm name, or python:FILE.py:FUNCTION."
+    raise RobenchError(f"Unknown architecture '{name}'.", hint=hint)
 
 
 def _torchvision_preprocessing(weights: Any) -> Preprocessing:

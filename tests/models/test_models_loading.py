@@ -167,7 +167,7 @@ def test_a_network_that_was_pickled_whole_is_named(tmp_path: Path, network: nn.M
     assert "\x1b" not in str(refused.value)
 
 
-def test_unknown_things_suggest_the_nearest() -> None:
+def test_unknown_things_suggest_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(RobenchError, match=r"No such file: gone\.pth"):
         load_model("gone.pth", arch="wrn-10-1", num_classes=10)
     with pytest.raises(RobenchError, match="digits/augmix"):
@@ -178,6 +178,10 @@ def test_unknown_things_suggest_the_nearest() -> None:
         preset("cifar")
     with pytest.raises(RobenchError, match="resnet-56"):
         build("resnet-57", 10)
+    torch.save(build("wrn-10-1", 10).state_dict(), tmp_path / "w.pth")
+    with pytest.raises(RobenchError, match=r"Ours: .*wrn-40-2") as refused:
+        load_model(str(tmp_path / "w.pth"), arch="nope", num_classes=10)
+    assert len(str(refused.value)) < 1000
 
 
 def test_torchvision_and_timm_architectures_take_weights(tmp_path: Path) -> None:
