@@ -64,10 +64,14 @@ def centred_interval(value: float, replicates: Array) -> tuple[float, float]:
 
     A resample repeats images, so binned calibration errors come out larger in resamples than on the images
     themselves, by more than the interval is wide. The difference between the replicates' mean and the value is the
-    bootstrap's estimate of that bias (Efron and Tibshirani 1993, section 10.2) and is taken off; for means, such as
-    the error, it is nil. A figure that no resample takes below zero stays at or above zero.
+    bootstrap's estimate of that bias (Efron and Tibshirani 1993, section 10.2) and is taken off. For means, such as
+    the error, the bias is nil: a mean of replicates within three standard errors of the value is chance, and moves
+    nothing (else an interval that ends at zero, as one of a single image does, would leave zero out half of the
+    time). A figure that no resample takes below zero stays at or above zero.
     """
     bias = float(np.nanmean(replicates)) - value
+    if abs(bias) <= 3.0 * float(np.nanstd(replicates)) / np.sqrt(np.isfinite(replicates).sum()):
+        bias = 0.0
     low, high = (float(end) - bias for end in interval(replicates))
     if value >= 0 and np.nanmin(replicates) >= 0:
         low = max(0.0, low)
