@@ -25,6 +25,7 @@ TITLES = {
     "clean_ece": "clean ECE, %",
     "clean_brier": "clean Brier score (0 to 2)",
     "mean_corruption_error": "mean corruption error, %",
+    "mean_corruption_error_19": "mean error over 19 corruptions, %",
     "mce": "mCE (AlexNet = 100)",
     "relative_mce": "relative mCE",
     "robust_accuracy": "robust accuracy, %",
@@ -34,6 +35,7 @@ TITLES = {
     "mean_nll": "NLL, nats",
     "mfp": "mean flip probability, %",
     "mfr": "mFR (AlexNet = 100)",
+    "mt5d": "mean top-5 distance (0 to 15)",
     "gap_error": "gap to matching clean set, points",
     "iid_error": "IID error, %",
     "mean_ood_error": "mean OOD error, %",
@@ -50,12 +52,14 @@ TITLES = {
     "gap_mean_average_precision": "gap in mAP, points",
 }
 HEADLINES = tuple(TITLES)
-_PLAIN_UNITS = ("brier", "nll", "mt5d", "top5_distance")
 
 
 def is_percentage(name: str) -> bool:
-    """Return whether tables show a summary figure multiplied by 100."""
-    return not any(word in name for word in _PLAIN_UNITS) or "brier_top_label" in name
+    """Return whether tables show a metric or a summary figure multiplied by 100: whether it is a fraction."""
+    from robench.metrics.table import METRICS
+
+    plain = ("mt5d", *(metric.name for metric in METRICS.values() if metric.unit != "fraction"))
+    return not any(name == other or name.endswith(f"_{other}") for other in plain)
 
 
 def show_figure(figure: Figure | None, name: str, *, interval: bool = True) -> str:

@@ -172,8 +172,14 @@ _TITLES = {
     "mean_rms_calibration_error": ("RMS calibration error under corruption", "points"),
     "mean_ece": ("expected calibration error under corruption", "points"),
     "mfp": ("mean flip probability", "points"),
+    "mt5d": ("mean top-5 distance", "ranks"),
+    "error": ("error", "points"),
+    "worst_case_error": ("worst-case error", "points"),
+    "average_case_error": ("average-case error", "points"),
+    "mean_average_precision": ("mean average precision", "points"),
     "gap_error": ("gap between shifted and matching clean error", "points"),
     "mean_ood_error": ("mean error out of distribution", "points"),
+    "mean_ood_mean_average_precision": ("mean average precision out of distribution", "points"),
 }
 
 
@@ -185,8 +191,9 @@ def _sentences(names: tuple[str, str], differences: Mapping[str, Difference], ce
         if difference is None or difference.value is None or difference.low is None or difference.high is None:
             continue
         lower, higher = (names[0], names[1]) if difference.value < 0 else (names[1], names[0])
-        points = abs(100 * difference.value)
-        ends = sorted(abs(100 * end) for end in (difference.low, difference.high))
+        factor = 100.0 if unit == "points" else 1.0
+        points = abs(factor * difference.value)
+        ends = sorted(abs(factor * end) for end in (difference.low, difference.high))
         if difference.significant:
             said.append(
                 f"{title}: {lower} is lower than {higher} by {points:.2f} {unit} "
@@ -194,8 +201,8 @@ def _sentences(names: tuple[str, str], differences: Mapping[str, Difference], ce
             )
         else:
             said.append(
-                f"{title}: no real difference; {names[0]} minus {names[1]} is {100 * difference.value:+.2f} {unit} "
-                f"(95 % interval {100 * difference.low:+.2f} to {100 * difference.high:+.2f})."
+                f"{title}: no real difference; {names[0]} minus {names[1]} is {factor * difference.value:+.2f} {unit} "
+                f"(95 % interval {factor * difference.low:+.2f} to {factor * difference.high:+.2f})."
             )
     if cells:
         better = sum(cell.p_holm < 0.05 and cell.a < cell.b for cell in cells)

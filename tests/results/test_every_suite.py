@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from robench.cli.common import TITLES
 from robench.corruptions.perturbations import frame_count
 from robench.evaluation.columns import ColumnBuilder
 from robench.predictions import RunFolder, RunRecord
 from robench.results import score_run
+from robench.results.comparing import compare_runs
 from robench.suites import get, names, subset_indices
 from robench.suites.base import Batch, Cell, Suite
 
@@ -110,6 +112,11 @@ def test_a_suite_is_scored_with_its_headline(name: str, tmp_path: Path) -> None:
         assert figure.value is not None or "rms_calibration_error" in key, key
     for cell_result in result.cells:
         assert cell_result.images == IMAGES
+    assert HEADLINES[name] in TITLES  # else tables leave it out
+    comparison = compare_runs(run, run, resamples=10)
+    assert any("no real difference" in sentence for sentence in comparison.sentences)
+    if name.endswith("-p"):
+        assert "mean top-5 distance" in comparison.sentences[1]
 
 
 def test_every_suite_has_a_headline_here() -> None:
