@@ -173,8 +173,8 @@ def _refuse_contradictions(given: dict[str, Any]) -> None:
 def _engine_options(given: dict[str, Any]) -> Any:
     from robench.evaluation.options import EvaluationOptions
 
-    _one_of("--precision", given["precision"], ("fp32", "bf16", "fp16"))
-    _one_of("--logits", given["logits"], ("auto", "yes", "no"))
+    one_of("--precision", given["precision"], ("fp32", "bf16", "fp16"))
+    one_of("--logits", given["logits"], ("auto", "yes", "no"))
     return EvaluationOptions(
         device=given["device"],
         precision=given["precision"],
@@ -194,7 +194,7 @@ def _open_options(given: dict[str, Any]) -> Any:
     if given["resize"] or given["crop"] or given["interpolation"]:
         geometry = Geometry(given["resize"], given["crop"], given["interpolation"] or "bilinear")
     if given["interpolation"]:
-        _one_of("--interpolation", given["interpolation"], ("nearest", "bilinear", "bicubic", "lanczos"))
+        one_of("--interpolation", given["interpolation"], ("nearest", "bilinear", "bicubic", "lanczos"))
     severities = split_names(given["severity"])
     if severities and not all(part.isdigit() and 1 <= int(part) <= 5 for part in severities):
         raise RobenchError(f"--severity takes numbers from 1 to 5; found '{given['severity']}'.", hint="E.g. 3,5")
@@ -265,6 +265,6 @@ def _print(result: Result, *, quiet: bool, as_json: bool) -> None:
         typer.echo(f"failed: {failure}", err=True)
 
 
-def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
+def one_of(option: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise RobenchError(f"{option} is one of {', '.join(known)}; found '{value}'.")

@@ -38,6 +38,9 @@ def fourier(
     arch: str | None = typer.Option(None, help="Architecture of a state dict."),
     num_classes: int | None = typer.Option(None, help="Classes the model puts out; else the data's."),
     norm_preset: str | None = typer.Option(None, help="Normalisation: cifar10, cifar100, imagenet, half or none."),
+    resize: int | None = typer.Option(None, min=1, help="Resize the shorter side to this; else the model's own."),
+    crop: int | None = typer.Option(None, min=1, help="Centre crop of this side; else the model's own."),
+    interpolation: str | None = typer.Option(None, help="nearest, bilinear, bicubic or lanczos."),
     limit: int | None = typer.Option(1000, min=1, help="Only so many images, chosen as evaluate does."),
     norm: float = typer.Option(4.0, help="L2 norm of the perturbation per channel, images in [0, 1]."),
     window: int | None = typer.Option(None, min=1, help="Only the centred square of this many lowest frequencies."),
@@ -72,8 +75,9 @@ def fourier(
         batch_size=batch_size,
     )
     bandwidths = _bandwidths(lowpass)
-    images, target, classes, geometry = _images(data, limit)
-    loaded = _model(model, arch, num_classes or classes, norm_preset)
+    opened = _open(data, limit, resize, crop, interpolation)
+    loaded = _model(model, arch, num_classes or opened.suite.num_classes, norm_preset)
+    images, target, protocol = _images(opened, loaded)
     path = out or Path(f"{'lowpass' if bandwidths else 'fourier'}-{loaded.name.replace('/', '-')}.json")
     if bandwidths:
         document = low_pass_curve(loaded, images, target, bandwidths, options)
@@ -81,7 +85,7 @@ def fourier(
         state = path.with_suffix(".state.json")
         with_progress = make_progress(loaded.name, quiet=quiet)
         document = fourier_map(loaded, images, target, options, state=state, progress=with_progress)
-    write_json(path, document | {"data": {"path": str(data or "digits"), **geometry}})
+    write_json(path, document | {"data": {"path": str(data or "digits"), "protocol": protocol}})
     if not bandwidths:
         path.with_suffix(".state.json").unlink(missing_ok=True)
     if not quiet:
@@ -110,17 +114,28 @@ def _bandwidths(text: str | None) -> list[int]:
     return [int(name) for name in names]
 
 
-def _images(data: Path | None, limit: int | None) -> tuple[Any, Any, int, dict[str, Any]]:
-    """Return uint8 images (n, 3, H, W), labels (n,), the number of classes, and the record of where they came from."""
+def _open(data: Path | None, limit: int | None, resize: int | None, crop: int | None, interpolation: Any) -> Any:
+    from robench.cli.evaluate import one_of
+    from robench.data.base import Geometry
+    from robench.suites import OpenOptions, open_suite
+
+    if interpolation:
+        one_of("--interpolation", interpolation, ("nearest", "bilinear", "bicubic", "lanczos"))
+    chosen = resize or crop or interpolation
+    geometry = Geometry(resize, crop, interpolation or "bilinear") if chosen else None
+    return open_suite("clean", data, OpenOptions(limit=limit, geometry=geometry))
+
+
+def _images(opened: Any, model: Any) -> tuple[Any, Any, dict[str, Any]]:
+    """Return uint8 images (n, 3, H, W) as the model takes them, labels (n,), and the record of where they came from."""
     import numpy as np
     import torch
 
-    from robench.suites import OpenOptions, open_suite
+    from robench.suites import fit_to_model
 
-    opened = open_suite("clean", data, OpenOptions(limit=limit))
+    opened = fit_to_model(opened, model.preprocessing.geometry)
     batches = list(opened.batches(opened.suite.cells[0], 500))
-    images = torch.cat([batch.images for batch in batches])
-    return images, np.concatenate([b.target for b in batches]), opened.suite.num_classes, {"protocol": opened.protocol}
+    return torch.cat([batch.images for batch in batches]), np.concatenate([b.target for b in batches]), opened.protocol
 
 
 def _model(spec: str, arch: str | None, classes: int, norm_preset: str | None) -> Any:

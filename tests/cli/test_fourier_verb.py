@@ -140,3 +140,33 @@ def test_mistakes(arguments: list[str], expected: str, capsys: pytest.CaptureFix
     assert expected in said.err
     assert "Traceback" not in said.err + said.out
     assert not list(Path().iterdir())
+
+
+def photographs(folder: Path) -> Path:
+    """Write two photographs of different sizes, each of its own class."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for name, size in (("a", (50, 40)), ("b", (38, 61))):
+        (folder / name).mkdir(parents=True)
+        Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), np.uint8)).save(folder / name / "1.png")
+    return folder
+
+
+def test_photographs_are_resized_and_cropped_as_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = ["--data", str(photographs(tmp_path / "photographs")), "--lowpass", "4", "--num-classes", "10"]
+    found = measured(*data, "--resize", "36", "--crop", "32")
+    assert found["images"] == 2
+    assert main(["fourier", *MODEL, *data, "--interpolation", "cubic"]) == 2
+    assert "--interpolation is one of" in capsys.readouterr().err
+
+
+def test_photographs_get_the_models_own_geometry(tmp_path: Path) -> None:
+    from robench.cli.fourier import _images, _open
+    from robench.data.base import Geometry
+    from robench.models.base import Model, Preprocessing
+
+    model = Model("m", torch.nn.Flatten(), 10, Preprocessing(geometry=Geometry(resize=36, crop=32)), "h")
+    data = photographs(tmp_path / "photographs")
+    assert _images(_open(data, None, None, None, None), model)[0].shape == (2, 3, 32, 32)
+    assert _images(_open(data, None, 30, 24, None), model)[0].shape == (2, 3, 24, 24)
