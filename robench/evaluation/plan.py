@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from robench._version import __version__
+from robench.data.base import Geometry
 from robench.evaluation.options import EvaluationOptions
 from robench.models.base import Model
 from robench.predictions import RunRecord
@@ -111,13 +112,14 @@ def command_line() -> str | None:
 
 
 def _scaled_by_options(model: Model, suite: OpenSuite) -> dict[str, Any] | None:
-    """Return how pictures that have their size already are scaled, where options say so and not the model.
+    """Return the resize and crop of options where they, and not the model, change pictures that have their size already.
 
-    The model's own geometry stands in its preprocessing, that of photographs in the protocol.
+    The model's own geometry stands in its preprocessing, that of a suite's photographs in the protocol. The record is
+    of what was asked for: a clean set may be of photographs too, which the whole of it changes.
     """
-    geometry = getattr(suite, "scaled_to", None)
-    chosen = getattr(getattr(suite, "options", None), "geometry", None)
-    return None if geometry is None or chosen == model.preprocessing.geometry else geometry.record()
+    chosen: Geometry | None = getattr(getattr(suite, "options", None), "geometry", None)
+    scaled = getattr(suite, "scaled_to", None) is not None
+    return chosen.record() if scaled and chosen is not None and chosen != model.preprocessing.geometry else None
 
 
 def _numbers(model: Model) -> dict[str, Any]:

@@ -268,3 +268,22 @@ def test_a_grid_under_torchrun_goes_on_past_a_model_that_fails_in_one_process(tm
     files = {path.relative_to("alone"): path.read_bytes() for path in Path("alone").rglob("predictions/*")}
     assert len(files) == 2 * 3 * 2
     assert {name: (Path("grid") / name).read_bytes() for name in files} == files
+
+
+def test_photographs_resized_otherwise_are_not_taken_for_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    """A clean set's protocol says nothing of the geometry, and both commands end at 24 x 24."""
+    from PIL import Image
+
+    for name in "ab":
+        Path("photographs", name).mkdir(parents=True)
+        noise = np.random.default_rng(ord(name)).integers(0, 256, (50, 61, 3), np.uint8)
+        Image.fromarray(noise).save(f"photographs/{name}/1.png")
+    Path("mine.py").write_text(
+        "import torch\n"
+        "def make():\n"
+        "    torch.manual_seed(0)\n"
+        "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 24 * 24, 2))\n"
+    )
+    command = ["evaluate", "-m", "python:mine.py:make", "-s", "clean", "--data", "photographs", "-q", "--device", "cpu"]
+    assert main([*command, "--out", "one", "--resize", "24", "--crop", "24"]) == 0
+    assert "scaled_to" in complain(capsys, *command, "--out", "one", "--resize", "36", "--crop", "24")
