@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import os
 import shutil
 import time
@@ -160,6 +161,7 @@ class Classifier:
             for v in (model.preprocessing.mean, model.preprocessing.std)
         )
         network = _Network(module, mean, std, dtype, layout)
+        self._name = model.name
         self._network: Network = _compiled(network, options) if options.compile else network
         self._fixed = options.images_at_a_time if options.compile else 0
         self.options: dict[str, Any] = asdict(options) | {
@@ -171,11 +173,41 @@ class Classifier:
 
     @torch.inference_mode()
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the classes, (n,), of float32 images (n, 3, H, W)."""
+        """Return the classes, (n,), of float32 images (n, 3, H, W).
+
+        Raises:
+            RobenchError: the model fails on them, or its logits are of another shape, NaN or infinite.
+        """
         count = len(x)
         if count < self._fixed:  # one shape, one compilation
             x = torch.cat([x, x.new_zeros(self._fixed - count, *x.shape[1:])])
-        return self._network(x)[:count].float().argmax(dim=1)
+        logits = self._logits(x)
+        if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(x):
+            found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+            raise RobenchError(
+                f"{self._name} must return logits of shape ({len(x)}, classes) for {len(x)} images; it returned"
+                f" {found}.",
+                hint="Wrap it so that it returns one row of logits an image (python:FILE:FUNCTION).",
+            )
+        logits = logits[:count].float()
+        if not torch.isfinite(logits).all():
+            raise RobenchError(
+                f"The logits of {self._name} are NaN or infinite.", hint="Check the weights and the normalisation."
+            )
+        return logits.argmax(dim=1)
+
+    def _logits(self, x: torch.Tensor) -> Any:
+        try:
+            return self._network(x)
+        except (RobenchError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # a network says in many ways that images do not fit it
+            lines = str(error).strip().splitlines()
+            raise RobenchError(
+                f"{self._name} fails on float32 images of shape {tuple(x.shape)}: {type(error).__name__}:"
+                f" {lines[0][:200] if lines else ''}",
+                hint="Where the size is wrong, set it with --resize/--crop; where memory, take a smaller --batch-size.",
+            ) from error
 
 
 class _Network(torch.nn.Module):
@@ -284,8 +316,12 @@ def check_images(images: torch.Tensor, target: npt.NDArray[np.int64], options: F
             f"Fourier figures need images with labels; found {len(images)} images and {len(target)} labels.",
             hint="Check the data folder and --limit.",
         )
-    if not options.norm > 0:
-        raise RobenchError(f"The norm must be above 0; found {options.norm}.", hint="The usual one on CIFAR-10 is 4.")
+    if not 0 < options.norm < math.inf:
+        raise RobenchError(
+            f"The norm must be above 0 and finite; found {options.norm}.", hint="The usual one on CIFAR-10 is 4."
+        )
+    if not 0 <= options.seed < 2**63:
+        raise RobenchError(f"The seed must lie in 0 to 2^63 - 1; found {options.seed}.", hint="Take 0, 1, 2...")
 
 
 def _read_state(path: Path | None, identity: str) -> dict[str, float]:
@@ -304,5 +340,5 @@ def _read_state(path: Path | None, identity: str) -> dict[str, float]:
 
 
 def _write_state(path: Path | None, identity: str, done: dict[str, float]) -> None:
-    if path is not None:
+    if path is not None and done:  # a file of nothing would only stand in the way of another map
         write_json(path, {"kind": "robench-fourier-state", "identity": identity, "done": done})

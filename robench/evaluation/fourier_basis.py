@@ -34,16 +34,20 @@ def basis_vector(position: Frequency, size: Frequency) -> npt.NDArray[np.float64
 
 
 def frequencies(size: Frequency, window: int | None = None) -> Iterator[Frequency]:
-    """Yield every frequency of the centred window once, of a mirrored pair the one that comes first."""
+    """Yield every frequency of the centred window once, of a mirrored pair the one that comes first in the whole map.
+
+    That one may lie outside the window: a frequency has one name, and so one draw of signs, whatever the window.
+    """
     height, width = size
     rows = centred_range(height, window)
     columns = centred_range(width, window)
     seen: set[Frequency] = set()
     for i in rows:
         for j in columns:
-            if mirror((i, j), size) not in seen:
-                seen.add((i, j))
-                yield i, j
+            first = min((i, j), mirror((i, j), size))
+            if first not in seen:
+                seen.add(first)
+                yield first
 
 
 def centred_range(n: int, window: int | None) -> range:

@@ -112,7 +112,7 @@ def command_line() -> str | None:
 
 
 def _scaled_by_options(model: Model, suite: OpenSuite) -> dict[str, Any] | None:
-    """Return the resize and crop of options where they, and not the model, change pictures that have their size already.
+    """Return the options' resize and crop where they, and not the model, change pictures that have their size.
 
     The model's own geometry stands in its preprocessing, that of a suite's photographs in the protocol. The record is
     of what was asked for: a clean set may be of photographs too, which the whole of it changes.

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,6 +48,12 @@ def test_every_frequency_is_run_once(size: tuple[int, int]) -> None:
     covered = {p for f in run for p in (f, mirror(f, size))}
     assert covered == {(i, j) for i in range(size[0]) for j in range(size[1])}
     assert len({frozenset((f, mirror(f, size))) for f in run}) == len(run)
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("size", SIZES)
+def test_a_window_runs_frequencies_of_the_whole_map(size: tuple[int, int], window: int) -> None:
+    assert set(frequencies(size, window)) <= set(frequencies(size))
 
 
 def test_32_by_32_takes_514_passes_and_centres_the_mean() -> None:
@@ -211,5 +218,27 @@ def test_bad_input_is_refused() -> None:
     model, images, target = _setting()
     with pytest.raises(RobenchError, match="norm"):
         fourier_map(model, images, target, replace(OPTIONS, norm=0.0))
+    with pytest.raises(RobenchError, match="norm"):
+        fourier_map(model, images, target, replace(OPTIONS, norm=float("inf")))
+    with pytest.raises(RobenchError, match="seed"):
+        fourier_map(model, images, target, replace(OPTIONS, seed=-1))
     with pytest.raises(RobenchError, match="labels"):
         fourier_map(model, images, target[:5], OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        (lambda x: (x.flatten(1),), "returned tuple"),
+        (lambda x: x.flatten(), "shape"),
+        (lambda x: x.flatten(1) * float("nan"), "NaN or infinite"),
+        (torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(1, 2)), "fails on float32 images of shape"),
+    ],
+)
+def test_a_model_that_gives_no_logits_is_refused_and_leaves_no_state(module: Any, said: str, tmp_path: Path) -> None:
+    model, images, target = _setting()
+    with pytest.raises(RobenchError, match=said):
+        fourier_map(replace(model, module=module), images, target, OPTIONS, state=tmp_path / "state.json")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(RobenchError, match=said):
+        low_pass_curve(replace(model, module=module), images, target, [3], OPTIONS)
