@@ -15,7 +15,7 @@ from filelock import BaseFileLock, Timeout
 
 from robench import memory
 from robench.errors import RobenchError
-from robench.evaluation.batching import BatchNoise, batch_noise
+from robench.evaluation.batching import LEAST, BatchNoise, batch_noise
 from robench.evaluation.columns import ColumnBuilder
 from robench.evaluation.forward import Forward
 from robench.evaluation.options import EvaluationOptions
@@ -249,7 +249,7 @@ def measure(
             for batch in prefetch(batches, forward.device):
                 logits = forward(batch.images)
                 builder.add(logits, batch)
-                if not forward.noise_tried:
+                if not forward.noise_tried and len(batch.images) >= LEAST:
                     noise, forward.noise_tried = batch_noise(forward, batch.images, logits), True
                 shown += (clips := _clips(batch))
                 progress.advance(clips, cell.name)

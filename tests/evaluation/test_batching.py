@@ -11,7 +11,9 @@ from small_suite import CELLS, SmallSuite, run_bytes, small_model
 
 from robench.evaluation import EvaluationOptions, evaluate_suite
 from robench.evaluation.batching import BatchNoise, batch_noise
+from robench.evaluation.engine import measure
 from robench.evaluation.forward import Forward
+from robench.evaluation.progress import QuietProgress
 from robench.models.base import Model, Preprocessing
 from robench.predictions import RunFolder
 from robench.results.remarks import remarks
@@ -78,6 +80,46 @@ def test_random_numbers_go_on_as_if_nothing_had_been_tried() -> None:
     after = torch.get_rng_state()
     assert batch_noise(forward, images, first) is not None
     assert torch.equal(torch.get_rng_state(), after)
+
+
+class Adapting(torch.nn.Module):
+    """Logits less a running mean of what was seen, kept in one buffer that is replaced and one that is written to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(10))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits = x.flatten(1)[:, :10] * 4
+        self.mean = 0.9 * self.mean + 0.1 * logits.mean(dim=0)
+        self.seen += len(x)
+        return logits - self.mean
+
+
+def test_a_model_that_adapts_does_not_adapt_to_the_trial() -> None:
+    module = Adapting()
+    forward = Forward(Model("probe", module, 10, Preprocessing(), hash="probe"), CPU)
+    images = next(SmallSuite().batches(CELLS[0], 20)).images
+    first = forward(images)
+    mean = module.mean.clone()
+    assert batch_noise(forward, images, first) is not None
+    assert torch.equal(module.mean, mean)
+    assert int(module.seen) == 20
+
+
+def test_a_scripted_module_is_tried_too() -> None:
+    scripted = torch.jit.trace(small_model().module, torch.zeros(1, 3, 8, 8))
+    noise = noise_of(scripted)
+    assert noise is not None
+    assert noise.changed == 0
+
+
+def test_a_first_cell_of_few_images_does_not_end_the_trial() -> None:
+    forward = Forward(small_model(), CPU)
+    assert measure(forward, SmallSuite(images=7), CELLS[0], CPU, 50, QuietProgress()).noise is None
+    assert measure(forward, SmallSuite(), CELLS[0], CPU, 50, QuietProgress()).noise is not None
+    assert measure(forward, SmallSuite(), CELLS[0], CPU, 50, QuietProgress()).noise is None  # once is enough
 
 
 def test_a_run_tries_it_once_and_keeps_it_in_its_log(tmp_path: Path) -> None:
