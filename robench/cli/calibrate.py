@@ -188,7 +188,7 @@ def _print(document: dict[str, Any], path: Path) -> None:
     from robench.results.schema import Figure
 
     found, console = document["temperature"], Console()
-    print(f"{document['model']}: {document['method']} scaling" + (f", T = {found:.4f}" if found else ""))
+    print(f"{document['model']}: {document['method']} scaling" + (f", T = {found:.5g}" if found else ""))
     fit, images = document["fit"], sorted(set(document["images"].values()))
     shown = " to ".join(f"{count:,}" for count in dict.fromkeys((images[0], images[-1])))
     print(f"Fitted on {fit['images']:,} images of '{fit['cell']}'; the figures are of {shown} others a cell.")

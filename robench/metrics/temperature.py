@@ -17,7 +17,7 @@ from robench.errors import RobenchError
 from robench.metrics.arrays import class_rows
 
 Array = npt.NDArray[np.float64]
-_LOWEST, _HIGHEST = 1e-2, 1e2
+_LOWEST, _HIGHEST = 1e-2, 1e2  # of T, in standard deviations of the logits about their image's mean
 
 
 class Scaling(NamedTuple):
@@ -39,10 +39,12 @@ def apply_scaling(scaling: Scaling, logits: Any) -> Array:
 
 
 def fit_temperature(logits: Any, target: Any) -> Scaling:
-    """Return the temperature scaling of least NLL, with T in 0.01 to 100.
+    """Return the temperature scaling of least NLL.
 
-    The NLL is convex in 1 / T, so a bounded search finds the one minimum. Where every image is right the NLL falls
-    towards 0 without end, and T is small but of no meaning.
+    The NLL is convex in 1 / T, so a bounded search finds the one minimum: T from 0.01 to 100 standard deviations of
+    the logits about their image's mean, so that their scale does not matter (a network may put out cosines, or sums in
+    the thousands). Where every image is right the NLL falls towards 0 without end, and T is small but of no meaning;
+    logits that are no better than chance end at the largest T, equal ones have T = 1.
 
     Raises:
         RobenchError: no images, shapes that do not match, or a target out of range.
@@ -50,19 +52,24 @@ def fit_temperature(logits: Any, target: Any) -> Scaling:
     from scipy.optimize import minimize_scalar
 
     z, y = _fit_input(logits, target)
+    spread = float((z - z.mean(axis=1, keepdims=True)).std())
+    if spread == 0.0:  # every T gives the same
+        return Scaling(np.array(1.0), np.zeros(1))
+    z = z / spread
     found = minimize_scalar(
         lambda log_scale: _nll(z * np.exp(log_scale), y),
         bounds=(np.log(1 / _HIGHEST), np.log(1 / _LOWEST)),
         method="bounded",
         options={"xatol": 1e-10, "maxiter": 500},
     )
-    return Scaling(np.array(np.exp(found.x)), np.zeros(1))
+    return Scaling(np.array(np.exp(found.x) / spread), np.zeros(1))
 
 
 def fit_vector(logits: Any, target: Any) -> Scaling:
     """Return the vector scaling of least NLL: one factor and one bias a class (2 K numbers), from L-BFGS.
 
-    It starts from temperature scaling, so its NLL on the images of the fit is not above that.
+    It starts from temperature scaling, so its NLL on the images of the fit is not above that. Every class's logits are
+    standardised for the search, which else stops early where their scales differ.
 
     Raises:
         RobenchError: as :func:`fit_temperature`.
@@ -71,7 +78,11 @@ def fit_vector(logits: Any, target: Any) -> Scaling:
 
     z, y = _fit_input(logits, target)
     n, classes = z.shape
-    start = np.concatenate([np.full(classes, float(fit_temperature(z, y).scale)), np.zeros(classes)])
+    factor = float(fit_temperature(z, y).scale)
+    mean, deviation = z.mean(axis=0), z.std(axis=0)
+    deviation[deviation == 0] = 1.0
+    z = (z - mean) / deviation
+    start = np.concatenate([factor * deviation, factor * mean])
 
     def loss(parameters: Array) -> tuple[float, Array]:
         scale, bias = parameters[:classes], parameters[classes:]
@@ -83,7 +94,8 @@ def fit_vector(logits: Any, target: Any) -> Scaling:
 
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000})
     best = found.x if found.fun <= loss(start)[0] else start
-    return Scaling(best[:classes], best[classes:])
+    scale = best[:classes] / deviation
+    return Scaling(scale, best[classes:] - scale * mean)
 
 
 FITS = {"temperature": fit_temperature, "vector": fit_vector}

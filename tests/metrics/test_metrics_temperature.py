@@ -40,6 +40,26 @@ def test_vector_scaling_takes_back_a_bias_and_is_not_worse_than_temperature() ->
     assert _nll(apply_scaling(vector, bent), target) == pytest.approx(_nll(logits, target), abs=2e-3)
 
 
+@pytest.mark.parametrize("factor", [1e-6, 1e-2, 1e3, 1e9])
+def test_the_scale_of_the_logits_does_not_matter(factor: float) -> None:
+    """Cosines, or sums in the thousands: T follows, and the calibrated logits are the same."""
+    logits, target = _data(2000)
+    for fit, names in ((fit_temperature, "T"), (fit_vector, "vector")):
+        plain, scaled = (apply_scaling(fit(z, target), z) for z in (logits * 2, logits * 2 * factor))
+        np.testing.assert_allclose(scaled, plain, rtol=1e-3, atol=1e-4, err_msg=names)
+
+
+def test_vector_scaling_is_of_least_nll_where_classes_have_other_scales() -> None:
+    logits, target = _data(2000)
+    bent = logits * [1, 10, 100, 1000, 0.01]
+    best = _nll(apply_scaling(fit_vector(logits, target), logits), target)
+    assert _nll(apply_scaling(fit_vector(bent, target), bent), target) == pytest.approx(best, abs=1e-6)
+
+
+def test_equal_logits_keep_their_temperature() -> None:
+    assert fit_temperature(np.ones((4, 3)), [0, 1, 2, 0]).temperature == 1.0
+
+
 def test_columns_are_those_of_the_scaled_logits() -> None:
     logits, target = _data(50, 4)
     scaling = fit_temperature(logits, target)
