@@ -76,6 +76,7 @@ def calibrate(
         "scale": scaling.scale.reshape(-1).tolist(),
         "bias": scaling.bias.tolist(),
         "fit": {"run": str(fit_run or run), "cell": fit_on, "images": len(held_out["target"])},
+        "notes": _notes(scaled_columns(held_out, scaling)),
         "images": {name: len(columns["target"]) for name, columns in cells.items()},
         "resamples": resamples,
         "seed": seed,
@@ -123,6 +124,21 @@ def _columns(folder: Any, cell: str, parity: int | None) -> dict[str, Any]:
         )
     rows = slice(None) if parity is None else columns["index"] % 2 == parity
     return {name: column[rows] for name, column in columns.items()}
+
+
+def _notes(fitted: dict[str, Any]) -> list[str]:
+    """Return what makes a calibration mean nothing, from the columns of its fit after it."""
+    import numpy as np
+
+    classes = fitted["logits"].shape[1]
+    if (fitted["predicted"] == fitted["target"]).all():
+        return [
+            "Every image of the fit is right after it, so its loss falls the more the sharper the logits: how sharp"
+            " they came out says nothing. Fit on more or harder images (--fit-on, --fit-run)."
+        ]
+    if fitted["nll"].mean() > 0.99 * np.log(classes):
+        return ["On the images of the fit the model is no better than chance, so the calibration flattens its answers."]
+    return []
 
 
 def _same_images(folder: Any, fitted: Any) -> bool:
@@ -192,6 +208,8 @@ def _print(document: dict[str, Any], path: Path) -> None:
     fit, images = document["fit"], sorted(set(document["images"].values()))
     shown = " to ".join(f"{count:,}" for count in dict.fromkeys((images[0], images[-1])))
     print(f"Fitted on {fit['images']:,} images of '{fit['cell']}'; the figures are of {shown} others a cell.")
+    for note in document["notes"]:
+        print(f"note: {note}")
     groups = [group for group in (document["fit"]["cell"], SHIFTED) if group in document["before"]]
     for group in groups or list(document["before"])[:1]:
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))

@@ -119,6 +119,16 @@ def test_vector_scaling_and_a_run_to_fit_on(
     assert "v.json" in said
 
 
+def test_a_fit_that_means_nothing_is_said(runs: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    columns = RunFolder.open(runs["part"]).read("clean").columns()
+    assert (columns["predicted"] == columns["target"])[columns["index"] % 2 == 0].all()
+    assert main(["calibrate", runs["part"], "--resamples", "0"]) == 0
+    assert "note: Every image of the fit is right" in capsys.readouterr().out
+    (note,) = document(capsys, runs["run"], "--fit-on", "contrast/5", "--resamples", "0")["notes"]
+    assert "no better than chance" in note
+    assert document(capsys, runs["run"], "--resamples", "0")["notes"] == []
+
+
 def test_without_a_path_the_document_lies_in_the_run(runs: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["calibrate", runs["part"], "--resamples", "20"]) == 0
     assert json.loads((Path(runs["part"]) / "calibration-temperature.json").read_text())["method"] == "temperature"
