@@ -146,3 +146,5 @@ def _fill_probabilities(row: Any, label: int, largest: Any, out: Any) -> None:
     out[1] = largest
     out[2] = -np.log(np.float64(own)) if own > 0 else np.inf
     out[3] = _squares(row) - 2.0 * np.float64(own) + 1.0
+    if own < 0:  # no probability: an untrained network's small logits, say; only looked for where it costs nothing
+        out[3] = np.nan

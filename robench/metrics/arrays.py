@@ -25,13 +25,28 @@ def floats(values: Any) -> npt.NDArray[np.float64]:
     return np.asarray(as_array(values), np.float64)
 
 
+def answers(values: Any) -> npt.NDArray[np.bool_]:
+    """Return whether images are right, booleans of any shape.
+
+    Raises:
+        RobenchError: other values than True and False, 1 and 0.
+    """
+    found = as_array(values)
+    if not ((found == 0) | (found == 1)).all():
+        raise RobenchError(
+            "Whether an image is right must be True or False (1 or 0); found other numbers.",
+            hint="Give predicted == target, not the predicted classes.",
+        )
+    return found.astype(bool)
+
+
 def top_label(confidence: Any, correct: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return confidences (n,) and whether each image is right, 1.0 or 0.0, (n,).
 
     Raises:
         RobenchError: shapes that do not match, a confidence outside [0, 1] or NaN, or answers that are not 0 or 1.
     """
-    found, hit = floats(confidence), floats(correct)
+    found, hit = floats(confidence), answers(correct).astype(np.float64)
     if found.ndim != 1 or hit.shape != found.shape:
         raise RobenchError(
             f"Expected confidences (n,) and as many answers; found shapes {found.shape} and {hit.shape}.",
@@ -41,11 +56,6 @@ def top_label(confidence: Any, correct: Any) -> tuple[npt.NDArray[np.float64], n
         raise RobenchError(
             f"Confidences must lie in [0, 1]; found {found.min()} to {found.max()}.",
             hint="Give probabilities, not logits or percentages; check the model's output for NaN.",
-        )
-    if not ((hit == 0) | (hit == 1)).all():
-        raise RobenchError(
-            "Whether an image is right must be True or False (1 or 0); found other numbers.",
-            hint="Give predicted == target, not the predicted classes.",
         )
     return found, hit
 

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.errors import RobenchError
+from robench.metrics.arrays import answers, floats
 
 
 def mcnemar(correct_a: npt.ArrayLike, correct_b: npt.ArrayLike) -> float:
@@ -15,11 +16,11 @@ def mcnemar(correct_a: npt.ArrayLike, correct_b: npt.ArrayLike) -> float:
     correction. Without a disagreement: 1.
 
     Raises:
-        RobenchError: the answers are not of equally many images.
+        RobenchError: the answers are not of equally many images, or not True and False.
 
     Source: McNemar 1947; Edwards 1948 for the correction.
     """
-    a, b = np.asarray(correct_a, bool), np.asarray(correct_b, bool)
+    a, b = answers(correct_a), answers(correct_b)
     if a.shape != b.shape:
         raise RobenchError(
             f"Answers must be on the same images; found shapes {a.shape} and {b.shape}.",
@@ -38,7 +39,7 @@ def mcnemar(correct_a: npt.ArrayLike, correct_b: npt.ArrayLike) -> float:
 
 def holm(p: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return p-values adjusted for their number by Holm's step-down method (1979), in the given order."""
-    p = np.asarray(p, np.float64)
+    p = floats(p)
     order = np.argsort(p, kind="stable")
     adjusted = np.minimum(1.0, np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p)))))
     out = np.empty_like(adjusted)
@@ -62,7 +63,7 @@ def rank_intervals(
     """
     from scipy.stats import rankdata
 
-    values = np.asarray(replicates, np.float64)
+    values = floats(replicates)
     values = values[np.isfinite(values).all(axis=1)]
     if not len(values):
         nan = np.full(values.shape[1], np.nan)

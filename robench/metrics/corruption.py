@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from robench.metrics.arrays import floats
+
 Array = npt.NDArray[np.float64]
 
 # Top-1 errors of torchvision's AlexNet (alexnet-owt-4df8aa71) by severity: hendrycks/robustness, issue 10; their means
@@ -97,7 +99,7 @@ def corruption_errors(error: Array, baseline: Array) -> Array:
 
     Source: Hendrycks and Dietterich 2019, section 4.1; as code: google-research/augmix, ``compute_mce``.
     """
-    return np.asarray(error, np.float64).mean(axis=-1) / np.asarray(baseline, np.float64)
+    return np.asarray(floats(error).mean(axis=-1) / floats(baseline))
 
 
 def mean_corruption_error(error: Array, baseline: Baseline, corruptions: tuple[str, ...] = tuple(ALEXNET)) -> Array:
@@ -125,5 +127,5 @@ def relative_mean_corruption_error(
     if baseline.clean is None:
         raise ValueError(f"{baseline.name} has no clean error")
     means = np.array([baseline.mean[name] for name in corruptions]) - baseline.clean
-    rise = np.asarray(error, np.float64).mean(axis=-1) - np.asarray(clean, np.float64)[..., None]
+    rise = floats(error).mean(axis=-1) - floats(clean)[..., None]
     return (rise / means).mean(axis=-1)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from robench.metrics.arrays import as_array
+
 Classes = npt.NDArray[np.int32]
 Array = npt.NDArray[np.float64]
 
@@ -61,7 +63,7 @@ def flips_per_clip(predicted: Classes, *, noise: bool, difficulty: int = 1) -> A
 
     Source: Hendrycks and Dietterich 2019, section 4.2.
     """
-    predicted = np.asarray(predicted)
+    predicted = as_array(predicted)
     earlier, later = frame_pairs(predicted.shape[1], noise=noise, difficulty=difficulty)
     if len(later) == 0:
         return np.full(len(predicted), np.nan)
@@ -79,7 +81,7 @@ def top5_distance_per_clip(top5: Classes, *, noise: bool, difficulty: int = 1) -
 
     Source: Hendrycks and Dietterich 2019, section 4.2, in the form of the published code's cumulative vector.
     """
-    top5 = np.asarray(top5)
+    top5 = as_array(top5)
     earlier, later = frame_pairs(top5.shape[1], noise=noise, difficulty=difficulty)
     if len(later) == 0:
         return np.full(len(top5), np.nan)

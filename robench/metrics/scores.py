@@ -47,11 +47,14 @@ class BrierParts(NamedTuple):
 def brier_decomposition(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) -> BrierParts:
     """Decompose the top-label Brier score mean (confidence - correct)^2 over equal-width bins.
 
-    The rest is what confidences within a bin differ from their mean; with it the parts add up exactly.
+    The rest is what confidences within a bin differ from their mean; with it the parts add up exactly. NaN without
+    images.
 
     Source: Murphy 1973; Stephenson et al. 2008 for the within-bin terms.
     """
     confidence, hit = top_label(confidence, correct)
+    if len(hit) == 0:
+        return BrierParts(*[float("nan")] * 4)
     index = bin_index(confidence, bins)
     count = np.maximum(np.bincount(index, minlength=bins), 1)
     mean = np.bincount(index, weights=confidence, minlength=bins) / count

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from robench.metrics.arrays import as_array
+from robench.metrics.arrays import answers, as_array, floats
 
 Array = npt.NDArray[np.float64]
 
@@ -18,7 +18,7 @@ def mask_logits(logits: Any, classes: Sequence[int] | npt.NDArray[np.int64]) -> 
 
     Source: hendrycks/imagenet-r and hendrycks/natural-adv-examples (200 of 1,000 logits).
     """
-    return as_array(logits)[:, np.asarray(classes)]
+    return as_array(logits)[:, as_array(classes)]
 
 
 def corrupted_mean(values: npt.ArrayLike) -> Array:
@@ -26,12 +26,12 @@ def corrupted_mean(values: npt.ArrayLike) -> Array:
 
     Source: AutoLabel; for errors, the "mCE" that augmix prints on CIFAR-10-C.
     """
-    return np.asarray(values, np.float64).mean(axis=-1)
+    return np.asarray(floats(values).mean(axis=-1))
 
 
 def generalisation_gap(iid: npt.ArrayLike, ood: npt.ArrayLike) -> Array:
     """Return the mean over the last axis of ``ood`` minus ``iid``; for errors above 0 means worse under shift."""
-    return np.asarray(ood, np.float64).mean(axis=-1) - np.asarray(iid, np.float64)
+    return np.asarray(floats(ood).mean(axis=-1) - floats(iid))
 
 
 def affinity(augmented_accuracy: npt.ArrayLike, clean_accuracy: npt.ArrayLike) -> Array:
@@ -52,7 +52,7 @@ def affinity(augmented_accuracy: npt.ArrayLike, clean_accuracy: npt.ArrayLike) -
 
     Source: the split-BatchNorm paper, Table 1 and section 5, after Gontijo-Lopes et al. 2020 (Affinity and Diversity).
     """
-    augmented, clean = np.asarray(augmented_accuracy, np.float64), np.asarray(clean_accuracy, np.float64)
+    augmented, clean = floats(augmented_accuracy), floats(clean_accuracy)
     for name, accuracy in (("augmented", augmented), ("clean", clean)):
         if ((accuracy < 0) | (accuracy > 1)).any():
             raise ValueError(
@@ -64,7 +64,10 @@ def affinity(augmented_accuracy: npt.ArrayLike, clean_accuracy: npt.ArrayLike) -
 def worst_of_k_error(correct: npt.ArrayLike) -> float:
     """Return the share of images that at least one of k variants gets wrong, from (k, n) booleans; NaN if n is 0.
 
+    Raises:
+        RobenchError: values other than True and False (1 and 0).
+
     Source: Engstrom et al. 2019 (spatial robustness, worst of k).
     """
-    correct = np.asarray(correct, bool)
-    return float((~correct.all(axis=0)).mean()) if correct.shape[-1] else float("nan")
+    hit = answers(correct)
+    return float((~hit.all(axis=0)).mean()) if hit.shape[-1] else float("nan")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from robench.metrics.arrays import floats
 from robench.metrics.resampling import Draws, replicates
 from robench.metrics.table import Columns
 
@@ -51,7 +52,7 @@ def draw_weights(rng: np.random.Generator, resamples: int, images: int) -> npt.N
 
 def interval(replicates: Array, level: float = 0.95) -> tuple[Array, Array]:
     """Return the percentile interval along the first axis, leaving NaN replicates out."""
-    tail = (1.0 - level) / 2.0
+    replicates, tail = floats(replicates), (1.0 - level) / 2.0
     if not np.isfinite(replicates).any():
         nan = np.full(np.shape(replicates)[1:], np.nan)
         return nan, nan
