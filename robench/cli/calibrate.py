@@ -174,7 +174,7 @@ def _figures(cells: dict[str, dict[str, Any]], fit_on: str, resamples: int, seed
     import numpy as np
 
     from robench.metrics.statistics import bootstrap_cells
-    from robench.metrics.table import METRICS
+    from robench.metrics.table import METRICS, SHARES
     from robench.results.scoring import figure
 
     names = list(cells)
@@ -189,7 +189,8 @@ def _figures(cells: dict[str, dict[str, Any]], fit_on: str, resamples: int, seed
         value = float(values[metric][positions].mean())
         if metric not in replicates:
             return {"value": value, "note": "no interval: too many logits to resample"}
-        found = figure(value, replicates[metric][:, positions].mean(axis=1)).model_dump()
+        images = min(len(cells[names[i]]["target"]) for i in positions) if metric in SHARES else None
+        found = figure(value, replicates[metric][:, positions].mean(axis=1), images=images).model_dump()
         return {key: value for key, value in found.items() if key == "value" or value is not None}
 
     return {group: {m: of_group(m, positions) for m in FIGURES} for group, positions in groups.items()}

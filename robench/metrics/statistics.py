@@ -60,6 +60,23 @@ def interval(replicates: Array, level: float = 0.95) -> tuple[Array, Array]:
     return low, high
 
 
+def exact_interval(value: float, images: int, level: float = 0.95) -> tuple[float, float]:
+    """Return the exact binomial interval of a share of 0 or 1, which every resample has too.
+
+    Args:
+        value: 0.0 or 1.0, the mean of values in [0, 1] over independent images, all of them 0 or all 1.
+        images: how many.
+        level: of the interval.
+
+    With no wrong answer among n images its upper end is 1 - ((1 - level) / 2)^(1 / n), about 3.7 / n. It is also that
+    of the mean of several such shares of the same images: their mean is at most the share of images that any has.
+
+    Source: Clopper and Pearson 1934.
+    """
+    reach = 1.0 - ((1.0 - level) / 2.0) ** (1.0 / images)
+    return (0.0, reach) if value == 0.0 else (1.0 - reach, 1.0)
+
+
 def centred_interval(value: float, replicates: Array) -> tuple[float, float]:
     """Return the percentile interval of bootstrap replicates, (resamples,), moved by their bias.
 

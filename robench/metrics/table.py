@@ -205,3 +205,6 @@ _ROWS = (
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ROWS}
+
+# Means over images (clips) of values in [0, 1]: where they are 0 or 1, their interval is that of a binomial share.
+SHARES = tuple(name for name, metric in METRICS.items() if metric.per_image is not None and metric.unit == "fraction")

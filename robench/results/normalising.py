@@ -23,6 +23,7 @@ from robench.metrics.table import METRICS
 from robench.predictions import RunFolder
 from robench.results.schema import Figure
 from robench.results.scoring import figure
+from robench.results.summaries import is_share
 from robench.suites.base import Cell
 
 Array = npt.NDArray[np.float64]
@@ -66,7 +67,10 @@ def normalised_figures(
     drawn = bootstrap_cells(columns, ("error",), resamples=resamples, seed=seed)["error"]
     exact = _figures(values, len(clean), chosen, severities, table)
     replicates = _figures(drawn, len(clean), chosen, severities, table)
-    return {name: figure(float(exact[name]), replicates[name]) for name in exact}
+    fewest = min(len(cell["index"]) for cell in columns)
+    return {
+        name: figure(float(exact[name]), replicates[name], images=fewest if is_share(name) else None) for name in exact
+    }
 
 
 def _figures(

@@ -13,13 +13,14 @@ import numpy.typing as npt
 from robench._version import __version__
 from robench.errors import RobenchError
 from robench.files import write_json
-from robench.metrics.statistics import bootstrap_cells, centred_interval
+from robench.metrics.statistics import bootstrap_cells, centred_interval, exact_interval
+from robench.metrics.table import SHARES
 from robench.predictions import Predictions, RunFolder
 from robench.predictions.parquet import stored_checksum
 from robench.results.reliability import reliability_by_level
 from robench.results.remarks import other_environments, remarks
 from robench.results.schema import CellResult, Figure, ModelRecord, Result, RunRecord, StatisticsRecord, SuiteRecord
-from robench.results.summaries import CellArrays, corrupted_conditions, summarise
+from robench.results.summaries import CellArrays, corrupted_conditions, is_share, summarise
 from robench.suites.base import Cell
 
 Array = npt.NDArray[np.float64]
@@ -48,11 +49,17 @@ class Scores:
         cells: the scored cells.
         values: metric -> (cells,) figures.
         replicates: metric -> (resamples, cells) bootstrap replicates, images resampled together over cells.
+        images: (cells,) images (clips) of each.
     """
 
     cells: tuple[Cell, ...]
     values: dict[str, Array]
     replicates: dict[str, Array]
+    images: npt.NDArray[np.int64]
+
+    def fewest(self, metric: str, positions: Sequence[int]) -> int | None:
+        """Return the images of the smallest of some cells, where a metric is a share of them, else None."""
+        return int(self.images[list(positions)].min()) if metric in SHARES else None
 
 
 def score_run(
@@ -133,7 +140,8 @@ def score_cells(predictions: Mapping[str, Predictions], metrics: Sequence[str], 
         _check_columns(name, columns[0])
     values = {name: np.array([_compute(name, cell) for cell in columns], float) for name in metrics}
     replicates = bootstrap_cells(columns, metrics, resamples=statistics.resamples, seed=statistics.seed)
-    return Scores(tuple(Cell.parse(name) for name in predictions), values, replicates)
+    images = np.array([len(np.unique(cell.index)) for cell in predictions.values()])
+    return Scores(tuple(Cell.parse(name) for name in predictions), values, replicates, images)
 
 
 def build_result(
@@ -161,7 +169,7 @@ def build_result(
         model=ModelRecord(**info["model"]),
         run=_run_record(run, log),
         statistics=statistics,
-        summary=_figures(_summaries(suite, scores, scores.values), _summaries(suite, scores, scores.replicates)),
+        summary=_summary_figures(suite, scores),
         conditions=_grouped(scores, by_severity=False),
         severities=_grouped(scores, by_severity=True),
         reliability=reliability_by_level(predictions) if "error" in scores.values else {},
@@ -178,13 +186,20 @@ def save(result: Result, path: str | Path) -> Path:
     return path
 
 
-def figure(value: float, replicates: Array) -> Figure:
-    """Return a value with its interval; null where it is undefined."""
+def figure(value: float, replicates: Array, *, images: int | None = None) -> Figure:
+    """Return a value with its interval; null where it is undefined.
+
+    Args:
+        value: the figure.
+        replicates: (resamples,) of it.
+        images: for a share of images or a mean of such shares: of how many, the fewest of its cells.
+    """
     if not np.isfinite(value):
         return Figure(value=None, note="undefined for this data")
     if not np.isfinite(replicates).any():
         return Figure(value=float(value), note="no interval: too few images")
-    low, high = centred_interval(value, replicates)
+    exact = images is not None and value in (0.0, 1.0)
+    low, high = exact_interval(value, images) if images and exact else centred_interval(value, replicates)
     return Figure(value=float(value), low=low, high=high)
 
 
@@ -192,8 +207,13 @@ def _summaries(suite: Mapping[str, Any], scores: Scores, metrics: Mapping[str, A
     return summarise(tuple(suite["summary"]), CellArrays(scores.cells, metrics, suite["normaliser"]))
 
 
-def _figures(values: Mapping[str, Array], replicates: Mapping[str, Array]) -> dict[str, Figure]:
-    return {name: figure(float(values[name]), replicates[name]) for name in values}
+def _summary_figures(suite: Mapping[str, Any], scores: Scores) -> dict[str, Figure]:
+    values, replicates = _summaries(suite, scores, scores.values), _summaries(suite, scores, scores.replicates)
+    fewest = int(scores.images.min())
+    return {
+        name: figure(float(values[name]), replicates[name], images=fewest if is_share(name) else None)
+        for name in values
+    }
 
 
 def _grouped(scores: Scores, *, by_severity: bool) -> dict[str, dict[str, Figure]]:
@@ -208,7 +228,11 @@ def _grouped(scores: Scores, *, by_severity: bool) -> dict[str, dict[str, Figure
         groups = {cell.condition: values.columns((cell.condition,)) for cell in scores.cells}
     return {
         name: {
-            metric: figure(float(values.mean(metric, positions)), replicates.mean(metric, positions))
+            metric: figure(
+                float(values.mean(metric, positions)),
+                replicates.mean(metric, positions),
+                images=scores.fewest(metric, positions),
+            )
             for metric in scores.values
         }
         for name, positions in groups.items()
@@ -227,7 +251,10 @@ def _cell(run: RunFolder, scores: Scores, i: int, predictions: Mapping[str, Pred
         images=images,
         failed=sum(line.get("unreadable", 0) for line in log.get(cell.name, ())),
         predictions_sha256=stored_checksum(run.cell_path(cell.name)),
-        metrics={name: figure(float(scores.values[name][i]), scores.replicates[name][:, i]) for name in scores.values},
+        metrics={
+            name: figure(float(scores.values[name][i]), scores.replicates[name][:, i], images=scores.fewest(name, [i]))
+            for name in scores.values
+        },
     )
 
 

@@ -173,6 +173,16 @@ RULES: dict[str, Rule] = {
 }
 
 
+def is_share(name: str) -> bool:
+    """Return whether a summary figure is a share of images, or a plain mean of such shares."""
+    from robench.metrics.table import SHARES
+
+    means = ("mean_corruption_error", "mean_corruption_error_19", "robust_accuracy", "mfp")
+    prefixes = ("", "clean_", "iid_", "mean_", "mean_ood_")
+    shares = (f"{prefix}{share}" for prefix in prefixes for share in SHARES)
+    return name in (*means, *shares) or name.startswith("mean_error_")
+
+
 def summarise(rules: tuple[str, ...], arrays: CellArrays) -> dict[str, Array]:
     """Apply the named rules, in order.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import binom, chi2
+from scipy.stats import binom, binomtest, chi2
 
 from robench.metrics import resampling
 from robench.metrics.comparison import holm, mcnemar, rank_intervals
 from robench.metrics.scores import brier_score, softmax
-from robench.metrics.statistics import bootstrap_cells, centred_interval, draw_weights, interval
+from robench.metrics.statistics import bootstrap_cells, centred_interval, draw_weights, exact_interval, interval
 from robench.metrics.table import METRICS
 
 NAMES = ("error", "rms_calibration_error", "rms_calibration_error_all_bins", "ece", "brier_top_label", "nll",
@@ -111,6 +111,13 @@ def test_the_chance_of_resampling_does_not_move_a_means_interval(seed: int) -> N
     drawn = draw_weights(np.random.Generator(np.random.PCG64(seed)), 1000, 250)[:, 0] / 250
     assert centred_interval(1 / 250, drawn) == pytest.approx(interval(drawn))
     assert centred_interval(1 / 250, drawn)[0] == 0.0
+
+
+@pytest.mark.parametrize("images", [2, 10, 250, 50_000])
+def test_a_share_of_nothing_or_everything_has_the_exact_interval(images: int) -> None:
+    for wrong in (0, images):
+        reference = binomtest(wrong, images).proportion_ci(method="exact")
+        assert exact_interval(wrong / images, images) == pytest.approx((reference.low, reference.high), rel=1e-9)
 
 
 def test_images_are_drawn_once_for_all_cells() -> None:

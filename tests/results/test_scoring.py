@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.stats import binomtest
 
 from robench.corruptions.perturbations import PERTURBATIONS
 from robench.corruptions.severities import BENCHMARK, EXTRA
@@ -17,7 +18,7 @@ from robench.predictions import Predictions, RunFolder, RunRecord
 from robench.results import load, save, score_run
 from robench.results.comparing import compare_runs
 from robench.results.loading import migrate, parse
-from robench.results.summaries import CellArrays, corrupted_conditions, summarise
+from robench.results.summaries import CellArrays, corrupted_conditions, is_share, summarise
 from robench.suites.base import Cell
 
 CORRUPTIONS = ("gaussian_noise", "fog", "contrast")
@@ -100,6 +101,28 @@ def test_every_figure_has_an_interval_around_it(run: RunFolder) -> None:
     # The mean over cells of independent noise is known better than one cell.
     one, mean = result.cells[1].metrics["brier"], result.summary["mean_brier"]
     assert mean.high - mean.low < one.high - one.low
+
+
+def test_no_wrong_answer_has_the_exact_binomial_interval(tmp_path: Path) -> None:
+    result = score_run(make_run(tmp_path / "r", better=40.0), resamples=20)
+    high = binomtest(0, IMAGES).proportion_ci(method="exact").high
+    for figures in (result.cells[3].metrics, result.conditions["fog"], result.severities["5"]):
+        assert (figures["error"].low, figures["error"].high) == (0.0, pytest.approx(high))
+        assert figures["ece"].high < 1e-6
+    for name in ("clean_error", "mean_corruption_error", "mean_error_noise"):
+        assert (result.summary[name].low, result.summary[name].high) == (0.0, pytest.approx(high))
+    accuracy = result.summary["robust_accuracy"]
+    assert (accuracy.value, accuracy.low, accuracy.high) == (1.0, pytest.approx(1 - high), 1.0)
+    assert score_run(tmp_path / "r", resamples=0).summary["clean_error"].high is None
+
+
+@pytest.mark.parametrize(
+    ("name", "share"),
+    [("error", True), ("mean_top5_error", True), ("worst_case_error", True), ("iid_error", True), ("mfp", True),
+     ("mce", False), ("relative_mce", False), ("gap_error", False), ("mean_ece", False), ("mt5d", False)],
+)  # fmt: skip
+def test_shares_of_images_are_told_from_other_figures(name: str, share: bool) -> None:
+    assert is_share(name) is share
 
 
 def test_the_interval_of_the_error_is_about_the_binomial_one(run: RunFolder) -> None:
