@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from robench.errors import RobenchError
 from robench.results.loading import load
-from robench.results.schema import Figure, Result
+from robench.results.schema import Figure, Result, StatisticsRecord
 from robench.results.summaries import CellArrays, corrupted_conditions, summarise
 from robench.suites.base import Cell, Suite
+
+if TYPE_CHECKING:
+    from robench.predictions import RunFolder
 
 # Figures are written with all digits of a double, so that only a different order of summing may differ.
 TOLERANCE = 1e-9
@@ -38,6 +42,7 @@ def check_submission(path: str | Path) -> list[str]:
         *_plausible(result),
         *_summaries(result, suite),
         *_groups(result),
+        *_absent_groups(result),
         *_reliability(result),
     ]
     folder = path if path.is_dir() else path.parent
@@ -70,6 +75,9 @@ def _protocol(result: Result, suite: Suite) -> Iterator[str]:
         yield f"only {result.suite.protocol['limit']} images a cell were measured"
     if not result.model.hash:
         yield "model.hash is empty: the weights are not named"
+    usual, made = StatisticsRecord(), result.statistics
+    if (made.method, made.level) != (usual.method, usual.level):
+        yield f"the intervals are of {made.level:g} by '{made.method}', not of {usual.level:g} by '{usual.method}'"
 
 
 def _cells(result: Result, suite: Suite) -> Iterator[str]:
@@ -133,6 +141,8 @@ def _interval(where: str, figure: Figure) -> Iterator[str]:
         yield f"{where} is not finite"
     elif figure.low is not None and figure.high is not None and figure.low > figure.high:
         yield f"{where}: the interval's ends are swapped"
+    elif len(numbers) == 3 and not numbers[1] - TOLERANCE <= numbers[0] <= numbers[2] + TOLERANCE:
+        yield f"{where} is {figure.value}, outside its own interval, {figure.low} to {figure.high}"
 
 
 def _arrays(result: Result) -> CellArrays:
@@ -194,6 +204,23 @@ def _groups(result: Result) -> Iterator[str]:
                 yield from _compare(f"{where}: {metric}", figure, float(arrays.mean(metric, positions)))
 
 
+def _absent_groups(result: Result) -> Iterator[str]:
+    """The page and the plots show conditions, severities and reliability; what is left out cannot contradict a cell."""
+    if not result.cells:
+        return
+    arrays = _arrays(result)
+    benchmark = corrupted_conditions(arrays.cells)
+    levels = {"0"} if arrays.columns(("clean",)) else set()
+    levels |= {str(severity) for severity in range(1, 6) if arrays.columns(benchmark, severity)}
+    expected = {"conditions": {cell.condition for cell in arrays.cells}, "severities": levels}
+    for where, names in expected.items():
+        stated = set(getattr(result, where))
+        for name in sorted(names ^ stated):
+            yield f"{where}: {name} {'is missing' if name in names else 'follows from no cell'}"
+    if "error" in arrays.metrics and not result.reliability:
+        yield "reliability is missing"
+
+
 def _reliability(result: Result) -> Iterator[str]:
     """The pooled accuracy of a reliability diagram is what the cells' errors and sizes give."""
     sizes = {cell.name: cell.images for cell in result.cells}
@@ -213,12 +240,13 @@ def _reliability(result: Result) -> Iterator[str]:
 
 
 def _against_predictions(result: Result, folder: Path) -> Iterator[str]:
+    from robench.metrics.table import METRICS
     from robench.predictions import RunFolder
     from robench.predictions.parquet import stored_checksum
-    from robench.results.schema import StatisticsRecord
     from robench.results.scoring import score_cells
 
     run = RunFolder.open(folder)
+    yield from _against_run(result, run)
     try:
         predictions = {cell.name: run.read(cell.name) for cell in result.cells if run.is_done(cell.name)}
     except RobenchError as error:
@@ -229,12 +257,51 @@ def _against_predictions(result: Result, folder: Path) -> Iterator[str]:
         yield f"{len(absent)} cells have no predictions in the run beside: {', '.join(absent[:5])}"
     if not predictions:
         return
-    metrics = list(result.cells[0].metrics)
-    scores = score_cells(predictions, metrics, StatisticsRecord(resamples=2))
+    metrics = [name for name in dict.fromkeys(n for c in result.cells for n in c.metrics) if name in METRICS]
+    try:
+        scores = score_cells(predictions, metrics, StatisticsRecord(resamples=2))
+    except RobenchError as error:
+        yield f"the cells cannot be recomputed: {error.message}"
+        return
     for i, cell in enumerate(cell for cell in result.cells if cell.name in predictions):
+        rows = predictions[cell.name]
+        images = len(rows) if rows.frame is None else int((rows.frame == 0).sum())
+        if cell.images != images:
+            yield f"cell {cell.name} says {cell.images} images, but its predictions are of {images}"
         if stored_checksum(run.cell_path(cell.name)) != cell.predictions_sha256:
             yield f"cell {cell.name}: its checksum is not that of the predictions beside"
         for name in metrics:
+            if name not in cell.metrics:
+                yield f"cell {cell.name} lacks {name}, which other cells have"
+                continue
             stated, computed = _number(cell.metrics[name]), float(scores.values[name][i])
             if not (math.isnan(stated) and math.isnan(computed)) and not abs(stated - computed) <= TOLERANCE:
                 yield f"cell {cell.name}: {name} is {stated}, but its predictions give {computed}"
+
+
+def _against_run(result: Result, run: RunFolder) -> Iterator[str]:
+    """The predictions say nothing of whose they are and of how many images there were to measure: the run does."""
+    info = run.record.info
+    stated = {"suite": result.suite.model_dump(), "model": result.model.model_dump()}
+    for record, fields in stated.items():
+        yield from _differing(record, fields, {name: info[record][name] for name in fields if name in info[record]})
+    if result.run.identity != run.record.hash:
+        yield f"run.identity is {result.run.identity}, but the run beside is {run.record.hash}"
+    precision = run.record.identity.get("precision", result.run.precision)
+    if result.run.precision != precision:
+        yield f"run.precision is {result.run.precision}, but the run beside was measured in {precision}"
+
+
+def _differing(where: str, stated: Mapping[str, Any], there: Mapping[str, Any]) -> Iterator[str]:
+    """Name the innermost fields that differ from what the run says."""
+    for name, value in there.items():
+        mine = stated.get(name)
+        if isinstance(mine, Mapping) and isinstance(value, Mapping):
+            yield from _differing(f"{where}.{name}", mine, dict.fromkeys(mine) | dict(value))
+        elif mine != value:
+            yield f"{where}.{name} is {_short(mine)}, but the run beside says {_short(value)}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:99]}…"
