@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from robench.results.schema import Figure, Result
 from robench.tables.living import CellAccuracies, robustbench, timm
@@ -17,15 +18,21 @@ COLUMNS: dict[str, tuple[str, float, bool]] = {
     "mfr": ("mFR", 100, True),
     "mfp": ("Flip probability, %", 100, True),
     "mean_ood_error": ("OOD error, %", 100, True),
+    "mean_ood_mean_average_precision": ("OOD mAP, % (higher is better)", 100, False),
+    "worst_case_error": ("Worst-case error, %", 100, True),
     "error": ("Error, %", 100, True),
     "gap_error": ("Gap to clean, points", 100, True),
     "clean_error": ("Clean error, %", 100, True),
+    "iid_mean_average_precision": ("IID mAP, % (higher is better)", 100, False),
+    "average_case_error": ("Average-case error, %", 100, True),
     "mean_rms_calibration_error": ("RMS calibration, %", 100, True),
     "mean_ece": ("ECE, %", 100, True),
     "mean_brier": ("Brier (0-2)", 1, True),
     "mean_nll": ("NLL, nats", 1, True),
     "matching_error": ("Error on the matching clean images, %", 100, True),
 }
+# what a recipe's name says after its method; the longer of two that begin alike comes first
+_DATA_SETS = ("tiny-imagenet", "imagenet", "cifar100", "cifar10", "digits")
 
 
 def digits(key: str) -> int:
@@ -68,11 +75,18 @@ class Board:
 
 
 def make_boards(results: Mapping[Path, Result], *, living: bool = True) -> list[Board]:
-    """Return all boards: measured results first, then what others publish; equal protocols share one."""
+    """Return all boards: measured results first, then what others publish; equal protocols share one.
+
+    A result that has none of the figures in :data:`COLUMNS` is left out.
+    """
     boards: dict[str, Board] = {}
     for result in results.values():
+        if all(key not in COLUMNS or figure.value is None for key, figure in result.summary.items()):
+            continue
         size = max((cell.images for cell in result.cells), default=0)
         kind = f"{result.suite.source} images, {size:,} a cell"
+        if not result.suite.complete:
+            kind += f", only a part of the suite: {len(result.cells)} cells"
         protocol = _slug(f"{result.suite.name}-{result.suite.source}-{size}-{_data_key(result)}")
         board = boards.setdefault(protocol, Board(protocol, result.suite.name, f"{result.suite.title}: {kind}", []))
         board.rows.append(measured_row(result, protocol))
@@ -90,33 +104,52 @@ def make_boards(results: Mapping[Path, Result], *, living: bool = True) -> list[
 
 
 def _data_key(result: Result) -> str:
-    """Return what tells two sets of generated images apart; published files are the same for all."""
-    protocol = result.suite.protocol
-    if result.suite.source == "published":
-        return ""
+    """Return what tells apart images of one suite and size; the published files of a benchmark are the same for all.
+
+    A part of a suite (fewer images or cells) has a key of its own, as its means are not the suite's; so has a set of
+    the user's (any data set on ``clean``, a manifest's splits), and every difficulty of the sequences.
+    """
     from robench.files import digest
 
-    kept = {key: value for key, value in protocol.items() if key not in ("limit",)}
-    return f"v{result.suite.version}-{digest(kept)[:8]}"
+    protocol = result.suite.protocol
+    part = "" if result.suite.complete else f"part-{digest([protocol.get('limit'), *_names(result)])[:8]}"
+    if result.suite.source == "published":
+        own = ("checksum", "split", "definition", "sets")
+        kept: dict[str, Any] = {key: value for key, value in protocol.items() if key in own}
+        if protocol.get("difficulty", 1) != 1:
+            kept["difficulty"] = protocol["difficulty"]
+        return f"{digest(kept)[:8] if kept else ''}-{part}"
+    kept = {key: value for key, value in protocol.items() if key != "limit"}
+    return f"v{result.suite.version}-{digest(kept)[:8]}-{part}"
+
+
+def _names(result: Result) -> list[str]:
+    return sorted(cell.name for cell in result.cells)
+
+
+def _method(card: Mapping[str, Any]) -> str:
+    """Return the method in a recipe's name, ``patch-uniform`` of ``patch-uniform-cifar10-wrn40-2``."""
+    found = re.match(rf"(.+?)-(?:{'|'.join(_DATA_SETS)})(?:-|$)", str(card.get("recipe") or ""))
+    return found[1] if found else str(card.get("recipe") or "")
 
 
 def measured_row(result: Result, board: str) -> Row:
     """Return the row of a measured result."""
     card = result.model.card
-    recipe = str(card.get("recipe") or "")
     figures = {
         key: _scaled(result.summary[key], factor)
         for key, (_, factor, _) in COLUMNS.items()
         if key in result.summary and result.summary[key].value is not None
     }
     name = str(card.get("name") or result.model.name)
-    identity = _slug(f"{board}-{name}-{result.model.hash[:8]}")
+    # The same model in another precision, say, is another row.
+    identity = _slug(f"{board}-{name}-{result.model.hash[:8]}-{(result.run.identity or '')[:8]}")
     severities = [result.severities.get(str(s), {}).get("error") for s in range(6)]
     return Row(
         id=identity,
         name=name,
         kind="measured",
-        method=recipe.split("-")[0] if recipe else "",
+        method=_method(card),
         architecture=str(card.get("architecture") or ""),
         source="robench",
         figures=figures,
@@ -199,11 +232,16 @@ def _timm_boards() -> Iterable[Board]:
 def _finish(board: Board) -> None:
     """Choose the columns, sort by the first, and give measured rows the interval of their rank."""
     board.columns = [key for key in COLUMNS if any(key in row.figures for row in board.rows)]
-    board.rows.sort(key=lambda row: row.figures.get(board.key, (float("inf"), None, None))[0])
-    bounds = []
-    for row in board.rows:
-        value, low, high = row.figures.get(board.key, (float("inf"), None, None))
-        bounds.append((value if low is None else low, value if high is None else high))
+    sign = 1.0 if COLUMNS[board.key][2] else -1.0
+
+    def standing(row: Row) -> tuple[float, float, float]:
+        """Return (low, value, high) of what ranks, turned so that less is better; last where there is no figure."""
+        value, low, high = row.figures.get(board.key, (sign * float("inf"), None, None))
+        ends = [sign * (value if end is None else end) for end in (low, high)]
+        return min(ends), sign * value, max(ends)
+
+    board.rows.sort(key=lambda row: standing(row)[1])
+    bounds = [(low, high) for low, _, high in map(standing, board.rows)]
     for row, (low, high) in zip(board.rows, bounds, strict=True):
         if row.figures.get(board.key, (0.0, None, None))[1] is not None:
             row.rank = (1 + sum(h < low for _, h in bounds), sum(lo <= high for lo, _ in bounds))

@@ -25,7 +25,7 @@
 
   function open(id) {
     board = data.boards.find((one) => one.id === id) || data.boards[0];
-    sort = { key: board.columns[0], descending: false };
+    sort = { key: board.columns[0], descending: !data.columns[board.columns[0]].lower };
     all = false;
     chosen.clear();
     $("search").value = "";
@@ -134,13 +134,13 @@
       const text = show(number, digits);
       return make("td", { class: "n" }, number === best && number !== null ? make("strong", {}, text) : text);
     };
-    const entries = [...board.columns.map((key) => [data.columns[key].title, rows.map((row) => value(row, key)), data.columns[key].digits]),
-      ...names.map((name) => [`${name.replaceAll("_", " ")}, error %`, rows.map((row) => (row.conditions || {})[name] ?? null), 2])];
+    const entries = [...board.columns.map((key) => [data.columns[key].title, rows.map((row) => value(row, key)), data.columns[key].digits, data.columns[key].lower]),
+      ...names.map((name) => [`${name.replaceAll("_", " ")}, error %`, rows.map((row) => (row.conditions || {})[name] ?? null), 2, true])];
     const table = make("table", {},
       make("caption", {}, "The chosen models side by side; the best of a row is bold. A difference between published rows has no interval; `robench compare` pairs two runs image by image."),
       make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Figure"), ...rows.map((row) => make("th", { scope: "col", class: "n" }, row.name)))),
-      make("tbody", {}, ...entries.map(([title, numbers, digits]) => {
-        const best = Math.min(...numbers.filter((one) => one !== null));
+      make("tbody", {}, ...entries.map(([title, numbers, digits, lower]) => {
+        const best = Math[lower ? "min" : "max"](...numbers.filter((one) => one !== null));
         return make("tr", {}, make("th", { scope: "row" }, title), ...numbers.map((one) => cell(one, best, digits)));
       })));
     const curves = rows.filter((row) => row.curve);

@@ -1,0 +1,113 @@
+"""Boards: what shares a table was measured by one protocol, and every suite has a board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from robench.results.schema import CellResult, Figure, ModelRecord, Result, RunRecord, StatisticsRecord, SuiteRecord
+from robench.tables.boards import Board, make_boards
+from robench.tables.site import build_site
+
+
+def result(suite: str = "digits-c", name: str = "m", **said: Any) -> Result:
+    """A result of two cells; ``said`` names what differs: summary, protocol, complete, source, card, identity."""
+    summary = said.get("summary", {"mean_corruption_error": 0.2})
+    figures = {key: Figure(value=value, low=value - 0.01, high=value + 0.01) for key, value in summary.items()}
+    cells = said.get("cells", ("clean", "fog/1"))
+    return Result(
+        suite=SuiteRecord(
+            name=suite,
+            title=suite,
+            version=1,
+            dataset="digits",
+            num_classes=10,
+            source=said.get("source", "generated"),
+            complete=said.get("complete", True),
+            protocol=said.get("protocol", {"clean": "a"}),
+        ),
+        model=ModelRecord(name=name, hash="ab", num_classes=10, preprocessing={}, card=said.get("card", {})),
+        run=RunRecord(robench="0", identity=said.get("identity")),
+        statistics=StatisticsRecord(),
+        summary=figures,
+        cells=[CellResult(name=c, condition=c, severity=None, images=9, metrics={}) for c in cells],
+    )
+
+
+def boards(*results: Result) -> list[Board]:
+    return make_boards({Path(str(i)): one for i, one in enumerate(results)}, living=False)
+
+
+def test_a_part_of_a_suite_does_not_rank_beside_the_whole() -> None:
+    part = result(name="fog alone", complete=False, cells=("fog/1",), summary={"mean_corruption_error": 0.01})
+    whole, other = boards(result(), part)
+    assert [row.name for row in whole.rows] == ["m"]
+    assert "only a part of the suite: 1 cells" in other.protocol
+
+
+def test_parts_of_other_cells_or_sizes_have_boards_of_their_own() -> None:
+    parts = [
+        result(complete=False, cells=("fog/1",)),
+        result(complete=False, cells=("snow/1",)),
+        result(complete=False, cells=("fog/1",), protocol={"clean": "a", "limit": 9}),
+    ]
+    assert len(boards(*parts)) == 3
+    assert len(boards(parts[0], parts[0])) == 1
+
+
+@pytest.mark.parametrize(
+    ("suite", "mine", "yours"),
+    [
+        ("clean", {"checksum": "a", "split": "test"}, {"checksum": "b", "split": "test"}),
+        ("svsf", {"sets": {"iid": "a"}}, {"sets": {"iid": "b"}}),
+        ("imagenet-p", {"difficulty": 1}, {"difficulty": 3}),
+    ],
+)
+def test_published_images_that_differ_do_not_share_a_board(
+    suite: str, mine: dict[str, Any], yours: dict[str, Any]
+) -> None:
+    given = [result(suite, source="published", protocol=protocol) for protocol in (mine, yours)]
+    assert len(boards(*given)) == 2
+    assert len(boards(given[0], given[0])) == 1
+
+
+def test_precision_makes_a_row_of_its_own() -> None:
+    board = boards(result(identity="fp32"), result(identity="bf16"))[0]
+    assert len({row.id for row in board.rows}) == 2
+
+
+def test_more_is_better_where_the_figure_says_so(tmp_path: Path) -> None:
+    given = [
+        result("dfr", name, summary={"mean_ood_mean_average_precision": value})
+        for name, value in (("worse", 0.5), ("best", 0.8), ("near", 0.79))
+    ]
+    board = boards(*given)[0]
+    assert [(row.name, row.rank) for row in board.rows] == [("best", (1, 2)), ("near", (1, 2)), ("worse", (3, 3))]
+    assert build_site(tmp_path, {Path(str(i)): one for i, one in enumerate(given)}).is_file()
+
+
+def test_a_worst_case_suite_has_a_board() -> None:
+    given = result("cifar10-sta", summary={"worst_case_error": 0.5, "average_case_error": 0.2})
+    assert boards(given)[0].columns == ["worst_case_error", "average_case_error"]
+
+
+def test_other_metrics_than_boards_have_make_no_board() -> None:
+    undefined = result()
+    undefined.summary["mean_corruption_error"] = Figure(value=None, note="undefined for this data")
+    assert boards(result(summary={"mean_aurc": 0.1}), undefined) == []
+
+
+@pytest.mark.parametrize(
+    ("recipe", "method"),
+    [
+        ("patch-uniform-digits", "patch-uniform"),
+        ("deepaugment-augmix-tiny-imagenet-resnet18", "deepaugment-augmix"),
+        ("augmax-cifar100-wrn40-2", "augmax"),
+        ("mine", "mine"),
+        (None, ""),
+    ],
+)
+def test_the_method_is_the_whole_of_it(recipe: str | None, method: str) -> None:
+    assert boards(result(card={"recipe": recipe}))[0].rows[0].method == method
