@@ -26,7 +26,7 @@ TITLES = {
     "clean_brier": "clean Brier score (0 to 2)",
     "mean_corruption_error": "mean corruption error, %",
     "mean_corruption_error_19": "mean error over 19 corruptions, %",
-    "mce": "mCE (AlexNet = 100)",
+    "mce": "mCE (baseline = 100)",
     "relative_mce": "relative mCE",
     "robust_accuracy": "robust accuracy, %",
     "mean_rms_calibration_error": "RMS calibration error, %",

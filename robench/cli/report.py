@@ -108,11 +108,10 @@ def _comparison(runs: Sequence[Path]) -> dict[str, Any] | None:
 
     if len(runs) != 2 or not all(run.is_dir() for run in runs):
         return None
-    try:
-        folders = [RunFolder.open(run) for run in runs]
-    except RobenchError:  # a folder with a result.json alone can be reported, not compared
+    try:  # a folder with a result.json alone can be reported, not compared; nor can runs on other images
+        return compare_runs(*[RunFolder.open(run) for run in runs]).model_dump(mode="json")
+    except RobenchError:
         return None
-    return compare_runs(*folders).model_dump(mode="json")
 
 
 def _beside(out: Path, figures: dict[str, Picture]) -> dict[str, tuple[str, str, str]]:

@@ -85,7 +85,7 @@ def compare_runs(a: RunFolder, b: RunFolder, *, resamples: int = 1000, seed: int
         resamples=resamples,
         differences=differences,
         cells=cells,
-        sentences=_sentences(names, differences, cells),
+        sentences=[*_partly(a, b, pairs), *_sentences(names, differences, cells)],
     )
 
 
@@ -114,6 +114,18 @@ def _paired_predictions(a: RunFolder, b: RunFolder) -> dict[str, tuple[Predictio
     if not pairs:
         raise RobenchError(f"{a.path} and {b.path} have no finished cell in common.", hint="Finish both runs first.")
     return pairs
+
+
+def _partly(a: RunFolder, b: RunFolder, pairs: Mapping[str, Any]) -> list[str]:
+    """Say that means are over the cells of both, where one has others too."""
+    counts = [len(run.done()) for run in (a, b)]
+    suite = a.record.info["suite"]
+    if counts == [len(pairs)] * 2 or set(suite.get("whole", suite["cells"])) <= set(pairs):
+        return []
+    return [
+        f"Only the {len(pairs)} cells that both have are compared (of {counts[0]} and {counts[1]}): every mean here is "
+        "over these, not over the suite."
+    ]
 
 
 def _names(a: RunFolder, b: RunFolder) -> tuple[str, str]:

@@ -55,6 +55,10 @@ _METRICS = {
     "nll": Label("negative log-likelihood", "nats", 1.0, 3),
     "entropy": Label("entropy", "nats", 1.0, 3, None),
     "aurc": Label("area under the risk-coverage curve"),
+    "aurra": Label("area under the response-rate accuracy curve", lower_is_better=False),
+    "soft_f1": Label("soft F1 of finding one's own errors", lower_is_better=False),
+    "worst_case_error": Label("worst-case error"),
+    "average_case_error": Label("average-case error"),
     "flip_probability": Label("flip probability"),
     "top5_distance": Label("top-5 distance", "mean steps", 1.0, 3),
     "mean_average_precision": Label("mean average precision", lower_is_better=False),
@@ -63,7 +67,7 @@ _METRICS = {
 _SUMMARIES = {
     "mean_corruption_error": Label("mean corruption error"),
     "mean_corruption_error_19": Label("mean error over 19 corruptions"),
-    "mce": Label("mean corruption error against AlexNet (mCE)"),
+    "mce": Label("mean corruption error against the suite's baseline (mCE)"),
     "relative_mce": Label("relative mean corruption error (relative mCE)"),
     "robust_accuracy": Label("robust accuracy", lower_is_better=False),
     "mfp": Label("mean flip probability"),
@@ -136,6 +140,20 @@ def model_names(results: Sequence[Result]) -> list[str]:
             seen[name] += 1
             names[i] = f"{name} {seen[name]}"
     return names
+
+
+def unlike(results: Sequence[Result]) -> list[str]:
+    """Return in what these results' cells and images differ, so that their means are not of the same; none: alike.
+
+    A model's own resize and crop (``geometry``) is its preprocessing, not another protocol. Of whole suites some may
+    have held-out corruptions or clean images beside the cells that the means are over.
+    """
+    cells = {None if r.suite.complete else frozenset(cell.name for cell in r.cells) for r in results}
+    protocols = [result.suite.protocol for result in results]
+    names = sorted({name for protocol in protocols for name in protocol} - {"geometry"})
+    values = {name: [p.get(name) for p in protocols if name in p or name != "clean"] for name in names}
+    differing = [name for name, found in values.items() if any(one != found[0] for one in found)]
+    return [*(["cells"] if len(cells) > 1 else []), *differing]
 
 
 def shorten(name: str, width: int) -> str:

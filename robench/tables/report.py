@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from robench.errors import RobenchError
+from robench.results.labels import unlike
 from robench.results.schema import Result
 from robench.tables.report_rows import conditions_table, facts_table, protocol_table, summary_table
-from robench.tables.report_words import headline, next_commands
+from robench.tables.report_words import apart, headline, next_commands
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -73,11 +74,13 @@ def _document(results: Sequence[Result], comparison: Mapping[str, Any] | None) -
             f"A report holds runs of one protocol; these are of {len(protocols)}: {', '.join(sorted(protocols))}.",
             hint="Write one report for each suite and source.",
         )
+    differing = unlike(results)
+    comparison = None if differing else comparison  # of the cells that both have, which no mean below is over
     return {
         "suite": results[0].suite,
-        "headline": headline(results, comparison),
-        "summary": summary_table(results, comparison),
-        "conditions": conditions_table(results),
+        "headline": [apart(differing)] if differing else headline(results, comparison),
+        "summary": summary_table(results, comparison, marked=not differing),
+        "conditions": conditions_table(results, marked=not differing),
         "protocol": protocol_table(results),
         "facts": facts_table(results),
         "checksums": _checksums(results),

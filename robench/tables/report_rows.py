@@ -10,8 +10,10 @@ from robench.results.labels import label, model_names, sentence, show, words
 from robench.results.schema import Figure, Result
 
 SUMMARIES = (
-    "mce", "relative_mce", "mean_corruption_error", "mean_ood_error", "mfr", "mfp", "mt5d", "error", "clean_error",
-    "iid_error", "gap_error", "mean_mean_average_precision", "mean_average_precision",
+    "mce", "relative_mce", "mean_corruption_error", "mean_ood_error", "mfr", "mfp", "mt5d", "error",
+    "worst_case_error", "average_case_error", "clean_error", "iid_error", "gap_error",
+    "mean_ood_mean_average_precision", "iid_mean_average_precision", "gap_mean_average_precision",
+    "mean_average_precision",
     "mean_rms_calibration_error", "mean_ood_rms_calibration_error", "rms_calibration_error",
     "clean_rms_calibration_error", "mean_ece", "mean_ood_ece", "ece", "mean_brier", "mean_ood_brier", "brier",
     "mean_nll", "mean_ood_nll", "nll",
@@ -55,8 +57,11 @@ class Table:
         return tuple(row for _, rows in self.groups for row in rows)
 
 
-def summary_table(results: Sequence[Result], comparison: Mapping[str, Any] | None) -> Table:
-    """Return the headline figures, each with its interval, and the paired differences of a comparison."""
+def summary_table(results: Sequence[Result], comparison: Mapping[str, Any] | None, *, marked: bool = True) -> Table:
+    """Return the headline figures, each with its interval, and the paired differences of a comparison.
+
+    Not ``marked``, no figure is called the best: they are not of the same cells and images.
+    """
     differences = comparison["differences"] if comparison else {}
     names = model_names(results)
     rows = []
@@ -64,7 +69,7 @@ def summary_table(results: Sequence[Result], comparison: Mapping[str, Any] | Non
         figures = [result.summary.get(name) for result in results]
         if all(figure is None for figure in figures):
             continue
-        row = _row(name, sentence(label(name).title), figures)
+        row = _row(name, sentence(label(name).title), figures, marked=marked)
         found = differences.get(name)
         if found is not None and found.get("value") is not None:
             row = _by_difference(name, row, found, swapped=names[0] == comparison["b"] if comparison else False)
@@ -73,7 +78,7 @@ def summary_table(results: Sequence[Result], comparison: Mapping[str, Any] | Non
     return Table(tuple(names), (("", tuple(rows)),), head)
 
 
-def conditions_table(results: Sequence[Result]) -> Table | None:
+def conditions_table(results: Sequence[Result], *, marked: bool = True) -> Table | None:
     """Return the error (or what stands in its place) of every condition in the benchmark's groups."""
     from robench.corruptions.severities import GROUPS
 
@@ -84,7 +89,8 @@ def conditions_table(results: Sequence[Result]) -> Table | None:
         return None
 
     def rows(members: Sequence[str]) -> tuple[Row, ...]:
-        return tuple(_row(metric, words(n), [r.conditions.get(n, {}).get(metric) for r in results]) for n in members)
+        found = {n: [r.conditions.get(n, {}).get(metric) for r in results] for n in members}
+        return tuple(_row(metric, words(n), figures, marked=marked) for n, figures in found.items())
 
     groups = [(sentence(group), rows([n for n in members if n in present])) for group, members in GROUPS.items()]
     rest = [n for n in present if not any(n in members for members in GROUPS.values())]
@@ -105,6 +111,7 @@ def protocol_table(results: Sequence[Result]) -> list[tuple[str, str]]:
         ("Suite", f"{first.suite.name}, version {first.suite.version}: {first.suite.title}"),
         ("Images", f"{origin}; {counts} in each of {len(first.cells)} cells"),
         ("Data set", f"{first.suite.dataset}, {first.suite.num_classes} classes"),
+        *((("Baseline of normalised figures", first.suite.normaliser),) if first.suite.normaliser else ()),
         ("Intervals", f"{100 * statistics.level:g} %, {statistics.method}, {statistics.resamples:,} resamples, "
                       f"seed {statistics.seed}"),
         *((_PROTOCOL.get(key, sentence(key.replace("_", " "))), value) for key, value in _flat(first.suite.protocol)
@@ -135,9 +142,9 @@ def facts_table(results: Sequence[Result]) -> Table:
     return Table(tuple(model_names(results)), (("", kept),))
 
 
-def _row(name: str, head: str, figures: Sequence[Figure | None]) -> Row:
+def _row(name: str, head: str, figures: Sequence[Figure | None], *, marked: bool) -> Row:
     about = label(name)
-    best = _standing_apart(figures, about.lower_is_better)
+    best = _standing_apart(figures, about.lower_is_better) if marked else None
     entries = []
     for i, figure in enumerate(figures):
         if figure is None or figure.value is None:

@@ -9,8 +9,8 @@ from robench.results.labels import label, model_names, sentence
 from robench.results.schema import Figure, Result
 
 # The figure that a suite is about, and the one that says whether the model knows; the first that is there counts.
-MAIN = ("mce", "mean_corruption_error", "mean_ood_error", "mfr", "mfp", "error", "mean_ood_mean_average_precision",
-        "mean_average_precision", "clean_error")  # fmt: skip
+MAIN = ("mce", "mean_corruption_error", "mean_ood_error", "mfr", "mfp", "error", "worst_case_error",
+        "mean_ood_mean_average_precision", "mean_average_precision", "clean_error")  # fmt: skip
 CALIBRATION = (
     "mean_rms_calibration_error",
     "mean_ood_rms_calibration_error",
@@ -36,6 +36,14 @@ def headline(results: Sequence[Result], comparison: Mapping[str, Any] | None) ->
     if len(results) > 1 and not names:
         return ["These runs have no summary figure in common; see the table."]
     return _ranked(names, results)
+
+
+def apart(differing: Sequence[str]) -> str:
+    """Say that the figures of runs stand side by side without a comparison."""
+    return (
+        f"These runs differ in {', '.join(differing)}: their means are of different cells or images and do not say who "
+        "is better. `robench compare RUN_A RUN_B` compares the cells that two runs on the same images both have."
+    )
 
 
 def first_of(names: Sequence[str], results: Sequence[Result]) -> str | None:

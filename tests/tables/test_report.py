@@ -13,7 +13,7 @@ import pytest
 
 from robench import plots
 from robench.errors import RobenchError
-from robench.results.labels import label, model_names, shorten, show
+from robench.results.labels import label, model_names, shorten, show, unlike
 from robench.results.schema import Figure, Result
 from robench.tables.report import render_html, render_markdown
 
@@ -229,3 +229,57 @@ def test_only_what_stands_apart_is_marked_as_better(results: list[Result], compa
     text = render_markdown(results, None, {**comparison, "differences": {"mean_corruption_error": unsure}})
     row = next(line for line in text.splitlines() if line.startswith("| Mean corruption error"))
     assert "**" not in row
+
+
+def test_a_part_is_not_set_against_the_whole(results: list[Result], comparison: dict[str, Any]) -> None:
+    """Its mean is of other cells, and the paired differences are of the cells that both have."""
+    part = results[1].model_copy(deep=True)
+    part.cells = part.cells[:6]
+    part.suite.complete = False
+    text = render_markdown([results[0], part], None, comparison)
+    assert text.splitlines()[2].startswith("**These runs differ in cells: their means")
+    assert "is real" not in text.split("## Runs")[0]
+    assert "minus" not in text
+    assert "**" not in text.split("## Figures")[1].split("## Protocol")[0]
+
+
+def test_other_images_are_not_set_against_each_other(results: list[Result]) -> None:
+    fewer = results[1].model_copy(deep=True)
+    fewer.suite.protocol["limit"] = 50
+    assert "differ in limit" in render_markdown([results[0], fewer])
+    geometry = results[1].model_copy(deep=True)
+    geometry.suite.protocol["geometry"] = {"resize": 232}
+    assert "differ in" not in render_markdown([results[0], geometry])
+
+
+def test_held_out_cells_and_clean_images_do_not_part_whole_suites(results: list[Result]) -> None:
+    more = results[1].model_copy(deep=True)
+    more.cells = more.cells[1:]
+    more.suite.protocol.pop("clean", None)
+    assert unlike([results[0], more]) == []
+
+
+@pytest.mark.parametrize(
+    ("suite", "figure", "said"),
+    [
+        ("cifar10-sta", "worst_case_error", "Worst-case error, %"),
+        ("dfr", "mean_ood_mean_average_precision", "Mean average precision out of distribution, %"),
+    ],
+)
+def test_every_suite_has_its_figure_in_the_table(suite: str, figure: str, said: str, results: list[Result]) -> None:
+    one = results[0].model_copy(deep=True)
+    one.suite.name = suite
+    one.summary = {figure: Figure(value=0.5, low=0.4, high=0.6)}
+    text = render_markdown([one])
+    assert f"| {said} | 50.00 (40.00 to 60.00) |" in text
+    assert f"neighbours: {label(figure).title} 50.00 %" in text
+
+
+def test_mce_names_the_baseline_of_its_suite(results: list[Result]) -> None:
+    """Tiny-ImageNet-C is normalised by a ResNet-18."""
+    one = results[0].model_copy(deep=True)
+    one.suite.normaliser = "tiny-imagenet-resnet18"
+    one.summary["mce"] = Figure(value=0.9, low=0.8, high=1.0)
+    text = render_markdown([one])
+    assert "AlexNet" not in text
+    assert "Baseline of normalised figures: tiny-imagenet-resnet18" in text

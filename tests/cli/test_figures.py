@@ -1,0 +1,31 @@
+"""Figures on the terminal: what is a fraction is shown in percent, and nothing else; reports of unlike runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from robench.cli.common import is_percentage
+from robench.cli.main import main
+from robench.metrics.table import METRICS
+from robench.results.labels import label
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_fractions_alone_are_multiplied_by_100(name: str) -> None:
+    fraction = METRICS[name].unit == "fraction"
+    assert label(name).factor == (100.0 if fraction else 1.0)
+    assert label(name).lower_is_better == {True: False, False: True, None: None}[METRICS[name].higher_is_better]
+    assert is_percentage(name) == is_percentage(f"clean_{name}") == fraction
+
+
+def test_runs_on_other_images_are_reported_without_a_comparison(tmp_path: Path) -> None:
+    for limit in ("4", "5"):
+        arguments = ["--model", "reference:digits/standard", "--suite", "digits-p", "--limit", limit, "--quiet"]
+        assert main(["evaluate", *arguments, "--out", str(tmp_path / limit)]) == 0
+    page = tmp_path / "report.md"
+    assert main(["report", str(tmp_path / "4"), str(tmp_path / "5"), "--out", str(page)]) == 0
+    text = page.read_text()
+    assert "These runs differ in" in text
+    assert "limit: their means" in text
