@@ -117,6 +117,7 @@ def print_summary(results: list[Result], differences: dict[str, str] | None = No
     """Print the headline figures of results as a table, with the paired difference where given, and their notes."""
     from rich import box
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     first = results[0]
@@ -124,7 +125,7 @@ def print_summary(results: list[Result], differences: dict[str, str] | None = No
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", padding=(0, 1))
     table.add_column("")
     for result in results:
-        table.add_column(result.model.name, justify="right", overflow="fold")
+        table.add_column(escape(result.model.name), justify="right", overflow="fold")
     if differences:
         table.add_column("difference", justify="right")
     for name in HEADLINES:

@@ -71,7 +71,8 @@ def _print(comparison: Comparison, cells: bool) -> None:
     from robench.cli.common import TITLES
 
     console = Console()
-    console.print(f"{comparison.a} minus {comparison.b} on {comparison.suite} (* = real at the 5 % level)")
+    said = f"{comparison.a} minus {comparison.b} on {comparison.suite} (* = real at the 5 % level)"
+    console.print(said, markup=False)
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("")
     table.add_column("difference", justify="right")
@@ -82,16 +83,17 @@ def _print(comparison: Comparison, cells: bool) -> None:
     if cells:
         console.print(_cell_table(comparison))
     for sentence in comparison.sentences:
-        console.print(f"- {sentence}", highlight=False)
+        console.print(f"- {sentence}", highlight=False, markup=False)
 
 
 def _cell_table(comparison: Comparison) -> object:
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD)
     for head in ("cell", comparison.a, comparison.b, "difference", "p (Holm)"):
-        table.add_column(head, justify="left" if head == "cell" else "right", overflow="fold")
+        table.add_column(escape(head), justify="left" if head == "cell" else "right", overflow="fold")
     for cell in comparison.cells:
         table.add_row(
             cell.name,

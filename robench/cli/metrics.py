@@ -69,6 +69,7 @@ def _against(run: Path, baseline: str, corruption: str | None, resamples: int, s
     """Print figures normalised by a baseline, in percent as tables have them."""
     from rich import box
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from robench.cli.common import print_json, show_figure, split_names
@@ -79,7 +80,7 @@ def _against(run: Path, baseline: str, corruption: str | None, resamples: int, s
         print_json({name: figure.model_dump() for name, figure in found.items()})
         return 0
     count = sum(name.startswith("ce_") for name in found)
-    title = f"{run.name} against {baseline}, {count} corruption{'s' if count > 1 else ''}"
+    title = escape(f"{run.name} against {baseline}, {count} corruption{'s' if count > 1 else ''}")
     table = Table("figure", "%", box=box.SIMPLE_HEAD, title=title, title_justify="left")
     for name, figure in found.items():
         table.add_row(name, show_figure(figure, name))
@@ -106,6 +107,7 @@ def _print_list() -> None:
 def _print_cells(result: object, names: tuple[str, ...] | None) -> None:
     from rich import box
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from robench.cli.common import show_figure
@@ -114,7 +116,9 @@ def _print_cells(result: object, names: tuple[str, ...] | None) -> None:
     if not isinstance(result, Result):
         raise TypeError("a result is needed")
     shown = names or tuple(result.cells[0].metrics)
-    table = Table(box=box.SIMPLE_HEAD, title=f"{result.model.name} on {result.suite.name}", title_justify="left")
+    table = Table(
+        box=box.SIMPLE_HEAD, title=escape(f"{result.model.name} on {result.suite.name}"), title_justify="left"
+    )
     table.add_column("cell")
     for name in shown:
         table.add_column(name, justify="right", overflow="fold")

@@ -70,6 +70,7 @@ _RC: Any = {
     "svg.hashsalt": "robench",
     "svg.fonttype": "path",
     "pdf.fonttype": 42,
+    "text.parse_math": False,  # a model's name may hold dollar signs
     "figure.constrained_layout.use": True,
     "figure.constrained_layout.h_pad": 0.05,
     "figure.constrained_layout.w_pad": 0.05,
@@ -122,8 +123,8 @@ def finish(figure: Figure, axes: Axes, names: Sequence[str], note: str) -> None:
     width, height = figure.get_size_inches()
     note = note.replace(" %", "\u00a0%").replace("×: ", "×:\u00a0")  # these stay on one line
     lines = textwrap.wrap(note, int(width / COLUMN * 80))
-    handles, labels = axes.get_legend_handles_labels()
-    by_label = dict(zip(labels, handles, strict=True))
+    # Asked for its legend, matplotlib leaves out what begins with an underscore, as names of files may.
+    by_label = {str(line.get_label()): line for line in axes.get_lines()}
     room = int(width / COLUMN * 46)
     shown = [name for name in names if name in by_label]
     widest = max((len(shorten(name, room)) for name in shown), default=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -154,6 +155,11 @@ def unlike(results: Sequence[Result]) -> list[str]:
     values = {name: [p.get(name) for p in protocols if name in p or name != "clean"] for name in names}
     differing = [name for name, found in values.items() if any(one != found[0] for one in found)]
     return [*(["cells"] if len(cells) > 1 else []), *differing]
+
+
+def markdown(text: str) -> str:
+    """Return text for a line or a cell of Markdown: names come from strangers' files and must stay as they are."""
+    return re.sub(r"([\\`*\[\]<>|]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)
 
 
 def shorten(name: str, width: int) -> str:

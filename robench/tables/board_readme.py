@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from robench.results.labels import markdown
 from robench.tables.boards import COLUMNS, Board, digits, make_boards
 from robench.tables.paper_tables import render
 from robench.tables.published import addresses, load_table
@@ -44,7 +45,7 @@ def _board(board: Board) -> list[str]:
             shown.append("" if value is None else f"{value:.{places}f}{interval}")
         source = "**measured**" if row.kind == "measured" else f"*published*, {row.source}"
         rank = str(i + 1) if row.rank is None else f"{i + 1} ({row.rank[0]} to {row.rank[1]})"
-        lines.append("| " + " | ".join([row.name, source, *shown, rank]) + " |")
+        lines.append("| " + " | ".join([markdown(row.name), source, *shown, rank]) + " |")
     return [*lines, ""]
 
 

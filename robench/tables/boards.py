@@ -143,7 +143,7 @@ def measured_row(result: Result, board: str) -> Row:
     }
     name = str(card.get("name") or result.model.name)
     # The same model in another precision, say, is another row.
-    identity = _slug(f"{board}-{name}-{result.model.hash[:8]}-{(result.run.identity or '')[:8]}")
+    identity = _slug(f"{board}-{name[:60]}-{result.model.hash[:8]}-{(result.run.identity or '')[:8]}")
     severities = [result.severities.get(str(s), {}).get("error") for s in range(6)]
     return Row(
         id=identity,

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from robench.errors import RobenchError
-from robench.results.labels import unlike
+from robench.results.labels import markdown, unlike
 from robench.results.schema import Result
 from robench.tables.report_rows import conditions_table, facts_table, protocol_table, summary_table
 from robench.tables.report_words import apart, headline, next_commands
@@ -58,6 +58,10 @@ def render_markdown(
     pictures = [
         {"title": title, "caption": caption, "address": address} for title, caption, address in (figures or {}).values()
     ]
+    results = [
+        r.model_copy(update={"model": r.model.model_copy(update={"name": markdown(r.model.name)})}) for r in results
+    ]
+    comparison = comparison and {**comparison, **{key: markdown(str(comparison[key])) for key in ("a", "b")}}
     text = _environment().get_template("report.md.jinja").render(_document(results, comparison), pictures=pictures)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 

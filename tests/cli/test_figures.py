@@ -29,3 +29,19 @@ def test_runs_on_other_images_are_reported_without_a_comparison(tmp_path: Path) 
     text = page.read_text()
     assert "These runs differ in" in text
     assert "limit: their means" in text
+
+
+def test_square_brackets_in_names_are_no_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Sweeps name their files so: wrn[seed=1].pth."""
+    runs = []
+    for i in range(2):
+        arguments = ["--model", "reference:digits/standard", "--suite", "digits-p", "--limit", "3", "--quiet"]
+        runs.append(tmp_path / str(i))
+        assert main(["evaluate", *arguments, "--out", str(runs[-1])]) == 0
+        record = runs[-1] / "run.json"
+        record.write_text(record.read_text().replace('"name": "standard"', f'"name": "w[seed={i}][/x]"'))
+    capsys.readouterr()
+    assert main(["compare", *map(str, runs), "--cells"]) == 0
+    assert "w[seed=0][/x] minus w[seed=1][/x]" in capsys.readouterr().out
+    assert main(["metrics", str(runs[0])]) == 0
+    assert "w[seed=0][/x]" in capsys.readouterr().out

@@ -295,3 +295,12 @@ def test_other_suites_metrics_and_suffixes_are_refused(results: list[Result], tm
     with pytest.raises(RobenchError, match=r"\.bmp"):
         plots.save(plots.severity(results), tmp_path / "a.bmp")
     assert not list(tmp_path.iterdir())
+
+
+def test_every_name_stands_in_the_legend_as_it_is(results: list[Result]) -> None:
+    """Matplotlib leaves out names that begin with an underscore, and sets what stands between dollars as formulas."""
+    renamed = [one.model_copy(deep=True) for one in results]
+    renamed[0].model.name, renamed[1].model.name = "_best", "$\\frac{1}$"
+    figure = plots.scatter(renamed)
+    assert legend_texts(figure) == ["_best", "$\\frac{1}$"]
+    assert plots.to_bytes(figure, "png")

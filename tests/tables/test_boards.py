@@ -111,3 +111,9 @@ def test_other_metrics_than_boards_have_make_no_board() -> None:
 )
 def test_the_method_is_the_whole_of_it(recipe: str | None, method: str) -> None:
     assert boards(result(card={"recipe": recipe}))[0].rows[0].method == method
+
+
+def test_a_long_name_still_has_a_page(tmp_path: Path) -> None:
+    given = result(name="name-" * 80)
+    build_site(tmp_path, {Path("0"): given})
+    assert len(list((tmp_path / "models").iterdir())) == 1

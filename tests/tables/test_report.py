@@ -283,3 +283,16 @@ def test_mce_names_the_baseline_of_its_suite(results: list[Result]) -> None:
     text = render_markdown([one])
     assert "AlexNet" not in text
     assert "Baseline of normalised figures: tiny-imagenet-resnet18" in text
+
+
+def test_names_stay_as_they_are_in_markdown(results: list[Result], comparison: dict[str, Any]) -> None:
+    renamed = [one.model_copy(deep=True) for one in results]
+    for one, name in zip(renamed, ("<script>a|b</script>", "_best*[x] of wrn_40_2"), strict=True):
+        one.model.name = name
+    named = {**comparison, "a": renamed[0].model.name, "b": renamed[1].model.name}
+    text = render_markdown(renamed, None, named)
+    first, second = r"\<script\>a\|b\</script\>", r"\_best\*\[x\] of wrn_40_2"
+    assert "<script>" not in text
+    assert f"{first} is better than {second} under corruption" in text
+    assert f"| {first} | {second} | {first} minus {second} |" in text
+    assert renamed[0].model.name == "<script>a|b</script>"
