@@ -29,7 +29,7 @@ def same_suite(results: Sequence[Result]) -> None:
         found = "; ".join(f"{kind}: {name}" for kind, name in kinds.items())
         raise RobenchError(
             f"These results are not of one protocol: {found}.",
-            hint="Draw each suite in a picture of its own; `robench plot scatter` sets two suites against each other.",
+            hint="Draw each suite, version and source in a picture of its own.",
         )
 
 
@@ -49,6 +49,13 @@ def ends(figures: Sequence[Figure | None], label: Label) -> tuple[Array, Array, 
         return label.factor * np.array([np.nan if one is None else one for one in found], float)
 
     return numbers("value"), numbers("low"), numbers("high")
+
+
+def absent(metric: str, names: set[str], where: str) -> str:
+    """Say why a metric cannot be drawn: it is not there, or nobody could compute it."""
+    if metric in names:
+        return f"'{metric}' is undefined {where} in all of these results, mostly for too few images."
+    return f"None of these results has '{metric}' {where}."
 
 
 def provenance(results: Sequence[Result], *said: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from robench.errors import RobenchError
-from robench.plots.common import Array, drawn_names, ends, interval_words, provenance, same_suite
+from robench.plots.common import Array, absent, drawn_names, ends, interval_words, provenance, same_suite
 from robench.plots.style import COLUMN, FAINT, axes_or_new, finish, look, new_figure, style
 from robench.results.labels import label, sentence, words
 from robench.results.schema import Result
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _GEOMETRY = frozenset({"translate", "rotate", "tilt", "scale", "shear"})
+_UNSHIFTED = frozenset({"clean", "iid", "imagenet-200"})  # not in the mean, so not in the rows
+_ALONE = frozenset({"imagenet-200"})
 _HEAD = 0.19  # height of a group's title in inches
 SUMMARY_OF = {"error": "mean_corruption_error", "flip_probability": "mfp", "top5_distance": "mt5d"}
 
@@ -54,18 +56,20 @@ class ConditionRows:
             RobenchError: the results are of different protocols, or none has this metric.
         """
         same_suite(results)
-        present = list(dict.fromkeys(name for r in results for name in r.conditions if name not in ("clean", "iid")))
+        measured = list(dict.fromkeys(name for r in results for name in r.conditions))
+        present = [name for name in measured if name not in _UNSHIFTED] or [name for name in measured if name in _ALONE]
         groups = grouped(present)
         rows = []
         for result in results:
             figures = [result.conditions.get(name, {}).get(metric) for _, members in groups for name in members]
-            figures.insert(0, result.summary.get(SUMMARY_OF.get(metric, f"mean_{metric}")))
+            means = (SUMMARY_OF.get(metric, f"mean_{metric}"), f"mean_ood_{metric}", metric)
+            figures.insert(0, next((result.summary[name] for name in means if name in result.summary), None))
             rows.append(ends(figures, label(metric)))
         values, low, high = (np.stack(part) for part in zip(*rows, strict=True))
         if not np.isfinite(values).any():
             has = sorted({name for r in results for figures in r.conditions.values() for name in figures})
             raise RobenchError(
-                f"None of these results has '{metric}' by condition.",
+                absent(metric, set(has), "by condition"),
                 hint=f"They have: {', '.join(has)}." if has else "Measure more than the clean images.",
             )
         return cls(metric, tuple(drawn_names(results)), (("", ("mean",)), *groups), values, low, high)
@@ -157,13 +161,13 @@ def corruptions(results: Sequence[Result], metric: str = "error") -> Figure:
     Raises:
         RobenchError: the results are of different protocols, or none has this metric.
     """
-    title = label(metric).title
-    return _figure(
-        ConditionRows.from_results(results, metric),
-        results,
-        f"{sentence(title)} under each corruption",
-        "mean over 5 severities",
-    )
+    title = sentence(label(metric).title)
+    rows = ConditionRows.from_results(results, metric)
+    severities = sorted({cell.severity for r in results for cell in r.cells if cell.severity is not None})
+    if not severities:  # a natural set has conditions, but neither corruptions nor severities
+        return _figure(rows, results, f"{title} under each condition")
+    said = f"mean over {len(severities)} severities" if len(severities) > 1 else f"severity {severities[0]}"
+    return _figure(rows, results, f"{title} under each corruption", said)
 
 
 def flips(results: Sequence[Result], metric: str = "flip_probability") -> Figure:
@@ -176,13 +180,13 @@ def flips(results: Sequence[Result], metric: str = "flip_probability") -> Figure
     return _figure(ConditionRows.from_results(results, metric), results, title, "between frames of a sequence")
 
 
-def _figure(rows: ConditionRows, results: Sequence[Result], title: str, said: str) -> Figure:
+def _figure(rows: ConditionRows, results: Sequence[Result], title: str, *said: str) -> Figure:
     with style():
         figure, axes = new_figure(COLUMN, rows.height() + 0.1)
         ax = rows.plot(axes[0, 0])
         figure.suptitle(title, x=0.02, ha="left", fontsize=8.5, fontweight="bold")
         missing = [] if np.isfinite(rows.values).all() else ["×: not measured"]
-        finish(figure, ax, rows.names, provenance(results, said, interval_words(results, "lines"), *missing))
+        finish(figure, ax, rows.names, provenance(results, *said, interval_words(results, "lines"), *missing))
     return figure
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from robench.errors import RobenchError
-from robench.plots.common import Array, drawn_names, ends, interval_words, provenance, same_suite
+from robench.plots.common import Array, absent, drawn_names, ends, interval_words, provenance, same_suite
 from robench.plots.style import COLUMN, PAGE, axes_or_new, finish, look, new_figure, style
 from robench.results.labels import label, sentence
 from robench.results.schema import Result
@@ -52,9 +52,9 @@ class SeverityCurves:
         rows = [ends(row, label(metric)) for row in figures]
         values, low, high = (np.stack(part) for part in zip(*rows, strict=True))
         if not np.isfinite(values[:, 1:]).any():
-            has = sorted({name for r in results for level in r.severities.values() for name in level})
+            has = sorted({name for r in results for s, level in r.severities.items() if s != "0" for name in level})
             raise RobenchError(
-                f"None of these results has '{metric}' by severity.",
+                absent(metric, set(has), "by severity"),
                 hint=f"They have: {', '.join(has)}." if has else "Only suites with severities have such curves.",
             )
         return cls(metric, tuple(drawn_names(results)), values, low, high)

@@ -48,8 +48,9 @@ class ShiftPoints:
         for x, y, words in (
             (f"iid_{metric}", f"mean_ood_{metric}", ("in distribution", "out of distribution")),
             (f"clean_{metric}", _corrupted(metric), ("clean images", "corrupted images")),
+            (None, metric, ("matching clean images", "shifted images")),
         ):
-            clean = [result.summary.get(x) for result in results]
+            clean = [_matching(result, metric) if x is None else result.summary.get(x) for result in results]
             shifted = [result.summary.get(y) for result in results]
             if any(map(_known, clean)) and any(map(_known, shifted)):
                 return cls(
@@ -117,6 +118,12 @@ def scatter(results: Sequence[Result], metric: str = "error") -> Figure:
 
 def _corrupted(metric: str) -> str:
     return "mean_corruption_error" if metric == "error" else f"mean_{metric}"
+
+
+def _matching(result: Result, metric: str) -> Value | None:
+    """Return the figure on the clean set that belongs to a shifted one: ImageNet-200 to ImageNet-R, `clean` else."""
+    name = next((name for name in ("imagenet-200", "clean") if name in result.conditions), None)
+    return None if name is None or len(result.conditions) < 2 else result.conditions[name].get(metric)
 
 
 def _known(figure: Value | None) -> bool:

@@ -304,3 +304,59 @@ def test_every_name_stands_in_the_legend_as_it_is(results: list[Result]) -> None
     figure = plots.scatter(renamed)
     assert legend_texts(figure) == ["_best", "$\\frac{1}$"]
     assert plots.to_bytes(figure, "png")
+
+
+def natural(result: Result, suite: str, clean: str, shifted: tuple[str, ...]) -> Result:
+    """A result as natural sets have them: conditions without severities, and the shifted ones' mean as ``error``."""
+    made = result.model_copy(deep=True)
+    made.suite.name, made.severities, made.reliability = suite, {}, {}
+    made.conditions = {name: {"error": Value(value=0.1 * (i + 1))} for i, name in enumerate((clean, *shifted))}
+    made.summary = {"error": Value(value=0.25), "gap_error": Value(value=0.15)}
+    made.cells = [
+        made.cells[0].model_copy(update={"name": name, "condition": name, "severity": None}) for name in made.conditions
+    ]
+    return made
+
+
+@pytest.mark.parametrize(
+    ("suite", "clean", "shifted"),
+    [("imagenet-r", "imagenet-200", ("imagenet-r",)), ("imagenet-v2", "clean", ("threshold0.7", "top-images"))],
+)
+def test_natural_sets_have_a_mean_and_no_severities(
+    suite: str, clean: str, shifted: tuple[str, ...], results: list[Result]
+) -> None:
+    made = natural(results[0], suite, clean, shifted)
+    rows = plots.ConditionRows.from_results([made])
+    assert rows.conditions == ("mean", *shifted)
+    assert rows.values[0, 0] == 25.0
+    text = all_text(plots.corruptions([made]))
+    assert "Error under each condition" in text
+    assert "severit" not in text
+    assert "not measured" not in text
+    points = plots.ShiftPoints.from_results([made])
+    assert (points.clean[0, 0], points.shifted[0, 0]) == pytest.approx((10.0, 25.0))
+    assert points.axes == ("matching clean images", "shifted images")
+
+
+def test_the_clean_half_of_imagenet_r_can_be_drawn_alone(results: list[Result]) -> None:
+    made = natural(results[0], "imagenet-200", "imagenet-200", ())
+    assert plots.ConditionRows.from_results([made]).conditions == ("mean", "imagenet-200")
+    with pytest.raises(RobenchError, match="both on clean"):
+        plots.scatter([made])
+
+
+def test_the_severities_that_were_averaged_are_counted(results: list[Result]) -> None:
+    made = results[0].model_copy(deep=True)
+    assert "mean over 5 severities" in all_text(plots.corruptions([made]))
+    made.cells = [cell for cell in made.cells if cell.severity in (None, 3)]
+    assert "severity 3" in all_text(plots.corruptions([made]))
+
+
+def test_an_undefined_metric_is_not_called_absent(results: list[Result]) -> None:
+    """Cells of few images have the RMS calibration error, with no value."""
+    made = results[0].model_copy(deep=True)
+    for figures in (*made.severities.values(), *made.conditions.values(), made.summary):
+        figures.update({name: Value(value=None) for name in figures if "rms" in name})
+    for draw in (lambda: plots.severity([made]), lambda: plots.corruptions([made], "rms_calibration_error")):
+        with pytest.raises(RobenchError, match="'rms_calibration_error' is undefined"):
+            draw()
