@@ -23,6 +23,13 @@ class Measured:
     difference: float
     result: Result
 
+    @property
+    def remade(self) -> bool:
+        """Whether robench generated the images where the benchmark has published files: another protocol's figure."""
+        from robench.suites import get
+
+        return self.result.suite.source == "generated" and "published" in get(self.result.suite.name).sources
+
 
 def find_results(folder: str | Path) -> dict[Path, Result]:
     """Return the results below a folder (or the one of a file), by path: ``result.json`` files and other documents.
@@ -52,17 +59,17 @@ def cover(
     """Return the measured figure of each cell that a result covers.
 
     A result covers a cell when the suite's name is the same, all of the suite was measured, the model's card names
-    the cell's recipe (or its ``-paper`` form), and it has the metric.
+    the cell's recipe (or its ``-paper`` form), and it has the metric. Sequences count at difficulty 1, the papers'.
 
     Args:
         table: the published table.
-        results: measured results; of several that fit, the first is taken.
+        results: measured results; of several that fit, the first on published files is taken, else the first.
         mapping: model name -> recipe, for models whose card names none.
     """
     by_key: dict[tuple[str, str], Result] = {}
-    for result in results:
+    for result in sorted(results, key=lambda one: one.suite.source != "published"):
         recipe = (mapping or {}).get(result.model.name) or result.model.card.get("recipe")
-        if recipe and result.suite.complete:
+        if recipe and result.suite.complete and result.suite.protocol.get("difficulty", 1) == 1:
             by_key.setdefault((result.suite.name, str(recipe).removesuffix("-paper")), result)
     found = {}
     for i in range(len(table.rows)):

@@ -50,9 +50,9 @@ def _cell(table: PaperTable, covered: Covered | None, i: int, j: int, column: st
 
 
 def show(measured: Measured) -> str:
-    """Return ``12.03 [11.80, 12.26] (+0.83)``."""
+    """Return ``12.03 [11.80, 12.26] (+0.83)``; a dagger marks images that are not the published ones."""
     interval = "" if measured.low is None else f" [{measured.low:.2f}, {measured.high:.2f}]"
-    return f"{measured.value:.2f}{interval} ({measured.difference:+.2f})"
+    return f"{measured.value:.2f}{'†' if measured.remade else ''}{interval} ({measured.difference:+.2f})"
 
 
 def _summary(table: PaperTable, covered: Covered | None) -> str:
@@ -63,6 +63,8 @@ def _summary(table: PaperTable, covered: Covered | None) -> str:
         return text
     cells = sum(bool(text) for line in table.cells for text in line)
     reading = f"printed; measured [95 % interval] (difference): {len(covered)} of {cells} cells are measured"
+    if any(measured.remade for measured in covered.values()):
+        reading += "; †: on images that robench generated, not on the published files"
     return f"{text}. {reading}" if text else reading
 
 
@@ -115,7 +117,7 @@ def _latex(table: PaperTable, covered: Covered | None) -> str:
 def _tex(text: str) -> str:
     special = {"\\": "\\textbackslash{}", "%": "\\%", "&": "\\&", "_": "\\_", "#": "\\#", "$": "\\$", "{": "\\{"}
     special |= {"}": "\\}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "±": "$\\pm$", "λ": "$\\lambda$",
-                "−": "$-$"}  # fmt: skip
+                "−": "$-$", "†": "$^\\dagger$"}  # fmt: skip
     return "".join(special.get(character, character) for character in text)
 
 
@@ -128,14 +130,16 @@ def _csv(table: PaperTable, covered: Covered | None) -> str:
         writer.writerows([label, *line] for label, line in zip(table.labels(), table.cells, strict=True))
         return text.getvalue()
     writer.writerow(
-        ["row", "column", "suite", "metric", "recipe", "published", "measured", "low", "high", "difference"]
+        ["row", "column", "suite", "metric", "recipe", "published", "measured", "low", "high", "difference", "images"]
     )
     for i, label in enumerate(table.labels()):
         for j, column in enumerate(table.columns):
             meaning, measured = table.meaning(i, column), covered.get((i, column))
             figures = [measured.value, measured.low, measured.high, measured.difference] if measured else [None] * 4
             shown = ["" if value is None else f"{value:.4f}" for value in figures]
-            writer.writerow([label, column, meaning.suite, meaning.metric, meaning.recipe, table.cells[i][j], *shown])
+            images = measured.result.suite.source if measured else ""
+            said = [label, column, meaning.suite, meaning.metric, meaning.recipe, table.cells[i][j]]
+            writer.writerow([*said, *shown, images])
     return text.getvalue()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
+import numpy as np
 import pytest
 
 from robench.results.schema import Figure, ModelRecord, Result, RunRecord, StatisticsRecord, SuiteRecord
@@ -12,7 +13,7 @@ from robench.tables.board_readme import notes_text, readme_text
 from robench.tables.locations import leaderboards
 from robench.tables.measured import cover
 from robench.tables.paper_tables import FORMS, render
-from robench.tables.published import load_table
+from robench.tables.published import addresses, load_table
 
 
 def result(suite: str, recipe: str | None, complete: bool = True) -> Result:
@@ -57,6 +58,74 @@ def test_only_the_matching_cell_is_covered() -> None:
 )
 def test_nothing_else_is_filled(other: Result) -> None:
     assert cover(load_table("augmix/1"), [other]) == {}
+
+
+def test_published_files_come_first_and_generated_ones_are_marked() -> None:
+    """They are another protocol: our own images are some points away from the published ones."""
+    table, recipe = load_table("augmix/1"), "augmix-cifar10-wrn40-2"
+    generated = result("cifar10-c", recipe)
+    generated.suite.source = "generated"
+    generated.summary["mean_corruption_error"] = Figure(value=0.2)
+    covered = cover(table, [generated, result("cifar10-c", recipe)])
+    assert covered[2, "augmix"].value == pytest.approx(12.0)
+    assert "†" not in render(table, covered, "markdown")
+    alone = cover(table, [generated])
+    for form in ("markdown", "terminal", "html"):
+        text = render(table, alone, form)
+        assert "20.00†" in text
+        assert "robench generated" in " ".join(text.split())
+    assert "20.00$^\\dagger$" in render(table, alone, "latex")
+    assert ",generated\n" in render(table, alone, "csv")
+
+
+def test_images_that_are_generated_by_definition_are_not_marked() -> None:
+    one = result("cifar10-sta", "augmix-cifar10-resnext29")
+    one.suite.source = "generated"
+    one.summary = {"worst_case_error": Figure(value=0.4)}
+    table = load_table("augmax/11")
+    covered = cover(table, [one])
+    assert covered[1, "cifar10-sta"].value == pytest.approx(60.0)
+    assert "†" not in render(table, covered, "markdown")
+
+
+def test_cifar10_1_is_set_beside_its_version() -> None:
+    one = result("cifar10.1", "augmix-cifar10-resnext29")
+    one.summary = {"error": Figure(value=0.3)}
+    one.conditions = {"v6": {"error": Figure(value=0.2)}, "v4": {"error": Figure(value=0.4)}}
+    assert cover(load_table("augmax/11"), [one])[1, "cifar10.1"].value == pytest.approx(60.0)
+
+
+def test_sequences_of_other_difficulties_fill_no_cell() -> None:
+    one = result("cifar10-p", "augmix-cifar10-wrn40-2")
+    one.summary = {"mfp": Figure(value=0.02)}
+    one.suite.protocol["difficulty"] = 1
+    assert len(cover(load_table("augmix/6"), [one])) == 1
+    one.suite.protocol["difficulty"] = 3
+    assert cover(load_table("augmix/6"), [one]) == {}
+
+
+def test_every_metric_of_a_table_is_one_that_its_suite_has() -> None:
+    """A cell whose metric no result can have would never be filled."""
+    from robench.results.scoring import default_metrics
+    from robench.results.summaries import CellArrays, summarise
+    from robench.suites import get
+
+    for address in addresses():
+        table = load_table(address)
+        for i in range(len(table.rows)):
+            for column in table.columns:
+                meaning = table.meaning(i, column)
+                if meaning.suite is None or meaning.metric is None:
+                    continue
+                suite = get(meaning.suite)
+                metrics = default_metrics(suite.task, variants=suite.name == "cifar10-sta")
+                arrays = CellArrays(suite.cells, {m: np.full(len(suite.cells), 0.5) for m in metrics}, suite.normaliser)
+                name, _, condition = meaning.metric.removeprefix("1-").partition("@")
+                if condition:
+                    assert condition in {cell.condition for cell in suite.cells}, (address, column)
+                    assert {"ce": "error", "flip_rate": "flip_probability"}.get(name, name) in metrics
+                else:
+                    assert name in summarise(suite.summary, arrays), (address, column, name)
 
 
 def test_a_model_may_be_mapped_to_a_recipe() -> None:
