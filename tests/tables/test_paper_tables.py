@@ -166,3 +166,11 @@ def test_generated_pages_are_up_to_date() -> None:
         pytest.skip("installed without docs")
     assert (leaderboards() / "README.md").read_text(encoding="utf-8") == readme_text()
     assert (leaderboards().parent / "docs" / "published_tables.md").read_text(encoding="utf-8") == notes_text()
+
+
+def test_a_recipe_stands_in_the_row_of_its_own_setting() -> None:
+    """AutoLabel's Table 3 has mixup twice; the recipe draws its weight from a uniform distribution."""
+    table = load_table("autolabel/3")
+    recipes = {row["row"]: table.meaning(i, "cifar10-acc").recipe for i, row in enumerate(table.rows)}
+    assert recipes["mixup (beta = 1)"] == "mixup-cifar10-wrn28-10"
+    assert recipes["mixup (beta = 0.2)"] is None

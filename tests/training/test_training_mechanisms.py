@@ -419,3 +419,14 @@ def test_options_are_checked() -> None:
         create("agmix", {})
     with pytest.raises(RobenchError, match="hard"):
         create("augmax", {"hard": "impossible"})
+
+
+@pytest.mark.parametrize("data", ["cifar10", "cifar100"])
+@pytest.mark.parametrize("method", ["adversarial", "ccat", "autolabel-adversarial"])
+def test_the_attack_of_autolabels_table_4_is_the_papers(method: str, data: str) -> None:
+    """All its models were trained with PGD of ten steps within 0.01, not within the 8/255 of adversarial robustness."""
+    from robench.training.recipes import load
+
+    options = load(f"{method}-{data}-wrn28-10").options
+    assert (options["epsilon"], options["steps"]) == (0.01, 10)
+    assert options.get("step_size", 0.0025) == 0.0025
