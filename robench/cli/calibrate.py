@@ -198,13 +198,13 @@ def _figures(cells: dict[str, dict[str, Any]], fit_on: str, resamples: int, seed
 
 def _print(document: dict[str, Any], path: Path) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
+    from robench.cli.common import console
     from robench.results.labels import label, show
     from robench.results.schema import Figure
 
-    found, console = document["temperature"], Console()
+    found, screen = document["temperature"], console()
     print(f"{document['model']}: {document['method']} scaling" + (f", T = {found:.5g}" if found else ""))
     fit, images = document["fit"], sorted(set(document["images"].values()))
     shown = " to ".join(f"{count:,}" for count in dict.fromkeys((images[0], images[-1])))
@@ -219,5 +219,5 @@ def _print(document: dict[str, Any], path: Path) -> None:
         for metric in FIGURES:
             both = (Figure(**document[side][group][metric]) for side in ("before", "after"))
             table.add_row(label(metric).axis, *(show(figure, metric, interval=True) for figure in both))
-        console.print(table)
+        screen.print(table)
     print(path)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from robench.results.schema import Figure, Result
 
 
@@ -113,6 +115,13 @@ def print_json(document: Any) -> None:
     print()
 
 
+def console(**options: Any) -> Console:
+    """Return a console that prints names as they are: ``net[v2]`` is no markup, ``a:fire:b`` no picture."""
+    from rich.console import Console
+
+    return Console(markup=False, emoji=False, **options)
+
+
 def print_summary(results: list[Result], differences: dict[str, str] | None = None) -> None:
     """Print the headline figures of results as a table, with the paired difference where given, and their notes."""
     from rich import box
@@ -133,7 +142,7 @@ def print_summary(results: list[Result], differences: dict[str, str] | None = No
             cells = [_two_lines(show_figure(result.summary.get(name), name)) for result in results]
             extra = [_two_lines(differences.get(name, "-"))] if differences else []
             table.add_row(TITLES[name], *cells, *extra)
-    Console().print(table)
+    Console(emoji=False).print(table)
     notes: dict[str, list[str]] = {}
     for result in results:
         for note in result.notes:

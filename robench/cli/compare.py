@@ -65,35 +65,32 @@ def differences_text(comparison: Comparison) -> dict[str, str]:
 
 def _print(comparison: Comparison, cells: bool) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
-    from robench.cli.common import TITLES
+    from robench.cli.common import TITLES, console
 
-    console = Console()
-    said = f"{comparison.a} minus {comparison.b} on {comparison.suite} (* = real at the 5 % level)"
-    console.print(said, markup=False)
+    screen = console()
+    screen.print(f"{comparison.a} minus {comparison.b} on {comparison.suite} (* = real at the 5 % level)")
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("")
     table.add_column("difference", justify="right")
     for name, text in differences_text(comparison).items():
         if name in TITLES or name.startswith("mean_error_"):
             table.add_row(TITLES.get(name, name), text)
-    console.print(table)
+    screen.print(table)
     if cells:
-        console.print(_cell_table(comparison))
+        screen.print(_cell_table(comparison))
     for sentence in comparison.sentences:
-        console.print(f"- {sentence}", highlight=False, markup=False)
+        screen.print(f"- {sentence}", highlight=False)
 
 
 def _cell_table(comparison: Comparison) -> object:
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD)
     for head in ("cell", comparison.a, comparison.b, "difference", "p (Holm)"):
-        table.add_column(escape(head), justify="left" if head == "cell" else "right", overflow="fold")
+        table.add_column(head, justify="left" if head == "cell" else "right", overflow="fold")
     for cell in comparison.cells:
         table.add_row(
             cell.name,

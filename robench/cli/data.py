@@ -39,18 +39,17 @@ def register(app: typer.Typer) -> None:
 
 def list_sets(root: Path | None = ROOT) -> None:
     """List the known sets, their size and licence, and which are there. E.g. `robench data list`."""
-    from rich.console import Console
     from rich.table import Table
 
+    from robench.cli.common import console
     from robench.data.catalogue import catalogue, data_root, installed
 
     table = Table("set", "size", "licence", "there", "what it is", box=None)
     for entry in catalogue().values():
         there = "yes" if installed(entry.name, root) else "-"
         table.add_row(entry.name, _size(entry), entry.licence, there, entry.title)
-    console = Console()
-    console.print(table)
-    console.print(f"Folder: {root or data_root()}")
+    console().print(table)
+    print(f"Folder: {root or data_root()}")
 
 
 def info(name: str = typer.Argument(..., help="A set of `robench data list`."), root: Path | None = ROOT) -> None:

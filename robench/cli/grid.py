@@ -149,8 +149,9 @@ def plan(entry: dict[str, Any], suite: OpenSuite, options: EvaluationOptions, gi
 def print_plan(jobs: list[Job], title: str) -> None:
     """Print jobs with forward passes left and an estimate of the time."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
+
+    from robench.cli.common import console
 
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
     for head in ("model and suite", "images left", "of", "about"):
@@ -161,7 +162,7 @@ def print_plan(jobs: list[Job], title: str) -> None:
     total = sum(job.seconds or 0.0 for job in jobs)
     table.add_section()
     table.add_row("all", f"{sum(job.left for job in jobs):,}", f"{sum(job.total for job in jobs):,}", _duration(total))
-    Console(stderr=True).print(table)
+    console(stderr=True).print(table)
 
 
 def _seconds_per_image(model: Model, suite: OpenSuite, options: EvaluationOptions) -> float:

@@ -68,11 +68,9 @@ def metrics(
 def _against(run: Path, baseline: str, corruption: str | None, resamples: int, seed: int, *, json_: bool) -> int:
     """Print figures normalised by a baseline, in percent as tables have them."""
     from rich import box
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
-    from robench.cli.common import print_json, show_figure, split_names
+    from robench.cli.common import console, print_json, show_figure, split_names
     from robench.results.normalising import normalised_figures
 
     found = normalised_figures(run, baseline, corruptions=split_names(corruption), resamples=resamples, seed=seed)
@@ -80,19 +78,19 @@ def _against(run: Path, baseline: str, corruption: str | None, resamples: int, s
         print_json({name: figure.model_dump() for name, figure in found.items()})
         return 0
     count = sum(name.startswith("ce_") for name in found)
-    title = escape(f"{run.name} against {baseline}, {count} corruption{'s' if count > 1 else ''}")
+    title = f"{run.name} against {baseline}, {count} corruption{'s' if count > 1 else ''}"
     table = Table("figure", "%", box=box.SIMPLE_HEAD, title=title, title_justify="left")
     for name, figure in found.items():
         table.add_row(name, show_figure(figure, name))
-    Console().print(table)
+    console().print(table)
     return 0
 
 
 def _print_list() -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
+    from robench.cli.common import console
     from robench.metrics.table import METRICS
 
     table = Table(box=box.SIMPLE_HEAD)
@@ -101,23 +99,21 @@ def _print_list() -> None:
     for name, entry in METRICS.items():
         low, high = entry.range
         table.add_row(name, entry.unit, entry.better, f"{low:g} to {high:g}", ", ".join(entry.needs))
-    Console().print(table)
+    console().print(table)
 
 
 def _print_cells(result: object, names: tuple[str, ...] | None) -> None:
     from rich import box
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
-    from robench.cli.common import show_figure
+    from robench.cli.common import console, show_figure
     from robench.results.schema import Result
 
     if not isinstance(result, Result):
         raise TypeError("a result is needed")
     shown = names or tuple(result.cells[0].metrics)
     table = Table(
-        box=box.SIMPLE_HEAD, title=escape(f"{result.model.name} on {result.suite.name}"), title_justify="left"
+        box=box.SIMPLE_HEAD, title=f"{result.model.name} on {result.suite.name}", title_justify="left"
     )
     table.add_column("cell")
     for name in shown:
@@ -128,4 +124,4 @@ def _print_cells(result: object, names: tuple[str, ...] | None) -> None:
     for condition, figures in result.conditions.items():
         if len(result.conditions) < len(result.cells):
             table.add_row(condition, *(show_figure(figures[name], name) for name in shown))
-    Console().print(table)
+    console().print(table)

@@ -79,12 +79,13 @@ def _describe(card: dict[str, object]) -> str:
 
 def _table(title: str, rows: dict[str, str]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
+
+    from robench.cli.common import console
 
     table = Table(box=box.SIMPLE, title=title, title_justify="left", title_style="bold", show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, text in rows.items():
         table.add_row(name, text)
-    Console().print(table)
+    console().print(table)

@@ -44,15 +44,16 @@ def list_suites(json_: bool = typer.Option(False, "--json", help="Print as JSON.
     if json_:
         print(json.dumps([_record(get(name)) for name in names()], indent=2))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from robench.cli.common import console
 
     table = Table("suite", "cells", "classes", "images", "what it measures", box=None)
     for name in names():
         suite = get(name)
         classes = str(suite.num_classes) if suite.num_classes else "any"
         table.add_row(name, str(len(suite.cells)), classes, " or ".join(suite.sources), suite.title)
-    Console().print(table)
+    console().print(table)
 
 
 def show(

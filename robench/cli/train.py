@@ -139,9 +139,9 @@ def _accuracy(folder: Path) -> str:
 
 def _list() -> int:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
+    from robench.cli.common import console
     from robench.training import recipes
 
     table = Table(box=box.SIMPLE_HEAD)
@@ -153,7 +153,7 @@ def _list() -> int:
         network = f"{document['architecture']} {document.get('norm', '')}".strip()
         table.add_row(name, document["title"], network, document["paper"])
     # Where nobody looks at a terminal, a row stays a line, for grep.
-    Console(width=None if sys.stdout.isatty() else 260).print(table)
+    console(width=None if sys.stdout.isatty() else 260).print(table)
     return 0
 
 

@@ -96,7 +96,7 @@ class BarProgress:
 
         self._title = title
         self._bar: Any = RichProgress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.completed:.0f}/{task.total:.0f} images"),
             TextColumn("{task.fields[rate]}"),
@@ -129,7 +129,7 @@ class BarProgress:
 
     def say(self, text: str) -> None:
         """Print one line above the bar."""
-        self._bar.console.print(text, highlight=False)
+        self._bar.console.print(text, highlight=False, markup=False)
 
 
 def make_progress(title: str, *, quiet: bool = False) -> Progress:

@@ -82,7 +82,7 @@ def _terminal(table: PaperTable, covered: Covered | None) -> str:
         drawn.add_column(title, justify="right" if i and table.unit != "text" else "left", no_wrap=not i)
     for row in rows:
         drawn.add_row(*[cell.replace(f"; {NOT_COVERED}", "; -").replace("; ", "\n") for cell in row])
-    console = Console(file=io.StringIO(), width=max(Console().width, 9 * len(head) + 30))
+    console = Console(file=io.StringIO(), width=max(Console().width, 9 * len(head) + 30), markup=False)
     console.print(drawn)
     output: io.StringIO = console.file  # type: ignore[assignment]
     return output.getvalue()

@@ -1,0 +1,35 @@
+"""What the command line prints is true: names as they are, and next steps that work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from robench.cli.main import main
+
+MODEL = ["evaluate", "-m", "reference:digits/standard", "-s", "digits-c", "--device", "cpu"]
+QUICK = [*MODEL, "--limit", "20", "--corruption", "contrast", "--severity", "1", "--resamples", "20"]
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Run a command that must work, and return what it prints to standard output."""
+    assert main(list(arguments)) == 0
+    return capsys.readouterr().out
+
+
+def test_names_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "net[bold]v2[/x]:fire:"
+    assert name in printed(capsys, *QUICK, "--name", name, "--out", "a")
+    assert name in printed(capsys, "metrics", "a", "--metric", "error", "--resamples", "20")
+    assert name in printed(capsys, "compare", "a", "a", "--cells", "--resamples", "100")
+
+
+def test_the_extra_to_install_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "pip install 'robench[onnx]'" in printed(capsys, "models", "list")
