@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import shlex
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -31,6 +32,8 @@ VERBS = (
     "suites",
     "models",
 )
+
+GOES_ON = ("train", "fourier", "data")  # evaluate and quickstart say more, themselves
 
 EPILOG = """\
 Begin with `robench quickstart`: it needs no data and no GPU.
@@ -84,6 +87,8 @@ def main(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
     try:
         code = build_app()(arguments, standalone_mode=False, prog_name="robench")
+        if code == INTERRUPTED:  # what the library makes of Ctrl-C, without a word
+            _complain(_stopped(arguments))
         return int(code or 0)
     except RobenchError as error:
         _complain(str(error))
@@ -116,6 +121,16 @@ def _click_exceptions() -> list[Any]:
     """Return the modules of click's exceptions: newer typers carry a click inside, older ones depend on it."""
     homes = [name for name in ("typer._click", "click") if find_spec(name) is not None]
     return [import_module(f"{home}.exceptions") for home in homes]
+
+
+def _stopped(arguments: list[str]) -> str:
+    """Return what Ctrl-C is answered with: how to go on, of verbs that keep what they have finished."""
+    if not set(arguments[:1]) & set(GOES_ON):
+        return "Stopped."
+    again = shlex.join(["robench", *(word for word in arguments if word != "--fresh")])  # that would begin again
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        again = "the same torchrun command, without --fresh"
+    return f"Stopped; what is finished is kept. To go on: {again}"
 
 
 def _complain(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,3 +34,35 @@ def test_names_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_extra_to_install_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
     assert "pip install 'robench[onnx]'" in printed(capsys, "models", "list")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "work", "expected"),
+    [
+        (
+            ["train", "--recipe", "standard-digits", "--out", "a b", "--fresh"],
+            "robench.training.loop.train",
+            "To go on: robench train --recipe standard-digits --out 'a b'\n",
+        ),
+        (["fourier", "-m", "reference:digits/standard"], "robench.evaluation.fourier.fourier_map", "To go on: robench"),
+        (
+            ["data", "generate", "-s", "digits-c", "--source", "digits", "-o", "x"],
+            "robench.suites.generate.generate",
+            "To go on: robench data generate",
+        ),
+        (["metrics", "a"], "robench.results.score_run", "robench: Stopped.\n"),
+    ],
+)
+def test_ctrl_c_is_answered_by_every_verb(
+    arguments: list[str],
+    work: str,
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(work, stop)
+    assert main(arguments) == 130
+    assert expected in capsys.readouterr().err
