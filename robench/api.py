@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +78,6 @@ def evaluate(
     if not outcome.fresh and not outcome.failures and (known := current_result(outcome.run, resamples)):
         return known
     result = score_run(outcome.run, resamples=resamples, failures=outcome.failures)
-    result.notes += notes_on(opened, result)
     save(result, outcome.run.path / "result.json")
     return result
 
@@ -94,41 +92,3 @@ def as_model(model: Any, num_classes: int | None, **options: Any) -> Model:
     if isinstance(model, (str, Path)):
         return load_model(str(model), num_classes=num_classes, **given)
     return wrap(model, num_classes=num_classes, **given)
-
-
-_CHANCE_FACTOR = 0.8
-_CONFIDENCE = ("error", "overconfidence_gap")
-
-
-def notes_on(opened: OpenSuite, result: Result) -> list[str]:
-    """Return what a reader should know: what the suite remarks, a suspiciously bad clean error or confidence."""
-    notes = list(opened.remarks)
-    clean = result.summary.get("clean_error")
-    classes = result.suite.num_classes
-    if clean is not None and clean.value is not None and classes > 1 and clean.value > 0.5:
-        chance = 1.0 - 1.0 / classes
-        if clean.value > _CHANCE_FACTOR * chance:
-            notes.append(
-                f"The clean error is {100 * clean.value:.1f} %, near chance ({100 * chance:.1f} %). The likeliest "
-                "cause is a wrong normalisation (--mean, --std or --norm-preset), then classes in another order, then "
-                "weights that belong to another architecture."
-            )
-    return [*notes, *_probabilities(result)]
-
-
-def _probabilities(result: Result) -> Iterator[str]:
-    """Yield a sentence where the model seems to put out probabilities: softmax leaves little of their differences."""
-    most = math.e / (math.e + result.suite.num_classes - 1)  # for a row of one 1 and zeros
-    right, sure = {}, []
-    for cell in result.cells:
-        error, gap = (cell.metrics[name].value if name in cell.metrics else None for name in _CONFIDENCE)
-        if error is not None and gap is not None:
-            right[cell.name] = 1.0 - error
-            sure.append(gap + 1.0 - error)
-    best = max(right, key=right.__getitem__, default="")
-    if sure and max(sure) <= most + 1e-4 and right[best] > most + 0.1:
-        yield (
-            f"The mean confidence is {100 * max(sure):.3g} % at most, though {100 * right[best]:.3g} % of {best} are "
-            "right: the model seems to put out probabilities, and they were taken for logits. The errors hold; "
-            "calibration, Brier scores and likelihoods do not. Let it return logits, or the probabilities' logarithm."
-        )

@@ -112,9 +112,7 @@ def _print_cells(result: object, names: tuple[str, ...] | None) -> None:
     if not isinstance(result, Result):
         raise TypeError("a result is needed")
     shown = names or tuple(result.cells[0].metrics)
-    table = Table(
-        box=box.SIMPLE_HEAD, title=f"{result.model.name} on {result.suite.name}", title_justify="left"
-    )
+    table = Table(box=box.SIMPLE_HEAD, title=f"{result.model.name} on {result.suite.name}", title_justify="left")
     table.add_column("cell")
     for name in shown:
         table.add_column(name, justify="right", overflow="fold")

@@ -10,21 +10,6 @@ import typer
 if TYPE_CHECKING:
     from robench.suites.base import Suite
 
-PICTURES = {
-    "digits": 599,
-    "cifar10": 10_000,
-    "cifar100": 10_000,
-    "tiny-imagenet": 10_000,
-    "imagenet": 50_000,
-    "imagenet-r": 30_000,
-    "imagenet-200": 10_000,
-    "imagenet-a": 7_500,
-    "imagenet-v2": 10_000,
-    "imagenet-sketch": 50_889,
-    "real-blurry": 1_000,
-    "cifar10.1": 2_000,
-}
-
 
 def register(app: typer.Typer) -> None:
     """Add the verb with its commands."""
@@ -105,6 +90,8 @@ def _geometry(suite: Suite) -> str:
 
 def _cost(suite: Suite) -> str:
     """Return the forward passes of a whole run on the published numbers of pictures."""
+    from robench.suites.sizes import PICTURES
+
     if suite.task == "perturbation":
         from robench.corruptions.perturbations import frame_count
 

@@ -42,6 +42,7 @@ def make_record(model: Model, suite: OpenSuite, options: EvaluationOptions) -> R
         "model": model.record(),
         "environment": environment(options),
         "command": command_line(),
+        "remarks": list(suite.remarks),
     }
     # Tuples become lists, as they will be when read back.
     identity, info = json.loads(json.dumps([identity, info]))

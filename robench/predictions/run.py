@@ -242,6 +242,8 @@ _TELLING = ("robench", "torch", "device")
 def _merged_info(there: RunFolder, record: RunRecord) -> dict[str, Any]:
     """Return the info of a run taken up again: on what its cells were measured, not on what it was looked at last."""
     old, new = there.record.info, record.info
+    if said := dict.fromkeys([*old.get("remarks", []), *new.get("remarks", [])]):
+        new = new | {"remarks": list(said)}  # now perhaps fewer cells were opened
     finished = {cell for cell in there.record.cells if parquet.stored_checksum(there.cell_path(cell)) is not None}
     if finished.issuperset(record.cells):
         return new | {key: old[key] for key in ("environment", "command", "earlier") if key in old}

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from robench.results.schema import CellResult
 
 _NOISE = 0.05  # of the largest logit: float noise moves logits by 1e-6 of it in float32, by about 0.01 in bfloat16
+_CHANCE_FACTOR = 0.8
+_CONFIDENCE = ("error", "overconfidence_gap")
 _RMS_IMAGES = 200  # below, the published error has no bin but the one that it leaves out
 
 
 def remarks(
     suite: Mapping[str, Any], cells: Sequence[CellResult], log: Mapping[str, list[dict[str, Any]]]
 ) -> list[str]:
-    """Return sentences: what was left out or is missing, what has too few images, what depends on the batch.
+    """Return sentences: what was left out or is missing, has too few images, or looks like a model wrongly loaded.
 
     Args:
         suite: the run's record of its suite.
@@ -22,7 +25,14 @@ def remarks(
         log: cell -> lines of the run's log.
     """
     measured = {cell.name for cell in cells}
-    return [*_left_out(log), *_part(suite, measured), *_few_images(cells), *_batch_dependent(log)]
+    return [
+        *_left_out(log),
+        *_part(suite, measured),
+        *_few_images(cells),
+        *_near_chance(suite, cells),
+        *_probabilities(suite, cells),
+        *_batch_dependent(log),
+    ]
 
 
 def other_environments(info: Mapping[str, Any]) -> Iterator[str]:
@@ -59,6 +69,38 @@ def _few_images(cells: Sequence[CellResult]) -> Iterator[str]:
         yield (
             f"Cells of fewer than {_RMS_IMAGES} images have no RMS calibration error by the published code, which bins "
             "by 100 and leaves the last bin out: 0 says nothing there. rms_calibration_error_all_bins sums every bin."
+        )
+
+
+def _near_chance(suite: Mapping[str, Any], cells: Sequence[CellResult]) -> Iterator[str]:
+    errors = [cell.metrics["error"].value for cell in cells if cell.name == "clean" and "error" in cell.metrics]
+    classes = suite.get("num_classes") or 0
+    if classes < 2 or not errors or errors[0] is None:
+        return
+    chance = 1.0 - 1.0 / classes
+    if errors[0] > max(0.5, _CHANCE_FACTOR * chance):
+        yield (
+            f"The clean error is {100 * errors[0]:.1f} %, near chance ({100 * chance:.1f} %). The likeliest "
+            "cause is a wrong normalisation (--mean, --std or --norm-preset), then classes in another order, then "
+            "weights that belong to another architecture."
+        )
+
+
+def _probabilities(suite: Mapping[str, Any], cells: Sequence[CellResult]) -> Iterator[str]:
+    """Yield a sentence where the model seems to put out probabilities: softmax leaves little of their differences."""
+    most = math.e / (math.e + (suite.get("num_classes") or 1) - 1)  # for a row of one 1 and zeros
+    right, sure = {}, []
+    for cell in cells:
+        error, gap = (cell.metrics[name].value if name in cell.metrics else None for name in _CONFIDENCE)
+        if error is not None and gap is not None:
+            right[cell.name] = 1.0 - error
+            sure.append(gap + 1.0 - error)
+    best = max(right, key=right.__getitem__, default="")
+    if sure and max(sure) <= most + 1e-4 and right[best] > most + 0.1:
+        yield (
+            f"The mean confidence is {100 * max(sure):.3g} % at most, though {100 * right[best]:.3g} % of {best} are "
+            "right: the model seems to put out probabilities, and they were taken for logits. The errors hold; "
+            "calibration, Brier scores and likelihoods do not. Let it return logits, or the probabilities' logarithm."
         )
 
 

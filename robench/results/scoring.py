@@ -175,7 +175,7 @@ def build_result(
         reliability=reliability_by_level(predictions) if "error" in scores.values else {},
         cells=cells,
         failures=[f"{cell}: {why}" for cell, why in failures.items()],
-        notes=[*remarks(suite, cells, log), *other_environments(info)],
+        notes=[*info.get("remarks", []), *remarks(suite, cells, log), *other_environments(info)],
     )
 
 

@@ -65,6 +65,7 @@ def open_suite(name: str, data: str | Path | None = None, options: OpenOptions |
     """
     from robench.suites.definitions import SUITES
     from robench.suites.origin import note_origin
+    from robench.suites.sizes import size_remarks
 
     suite = get(name)
     module, _, function = SUITES[name][1].partition(":")
@@ -73,6 +74,7 @@ def open_suite(name: str, data: str | Path | None = None, options: OpenOptions |
     options = options or OpenOptions()
     opened = opener(suite, path, options)
     note_origin(opened, path)
+    opened.remarks += size_remarks(opened)
     opened.reopen = lambda changed: open_suite(name, data, changed)
     return cast(OpenSuite, opened)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from robench.cli.main import main
@@ -66,3 +68,22 @@ def test_ctrl_c_is_answered_by_every_verb(
     monkeypatch.setattr(work, stop)
     assert main(arguments) == 130
     assert expected in capsys.readouterr().err
+
+
+def test_what_a_reader_must_know_survives_another_scoring(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.py").write_text(
+        "import torch\ndef make():\n    return lambda x: torch.zeros(len(x), 10) + torch.arange(10) / 10\n"
+    )
+    rng = np.random.default_rng(0)
+    for label in range(10):
+        folder = Path("pictures", str(label))
+        folder.mkdir(parents=True)
+        for number in range(3):
+            cv2.imwrite(str(folder / f"{number}.png"), rng.integers(0, 256, (32, 32, 3), np.uint8))
+    command = ["evaluate", "-m", "python:mine.py:make", "-s", "cifar10-c", "--data", "pictures", "--device", "cpu"]
+    said = printed(capsys, *command, "--corruption", "contrast", "--severity", "1", "--resamples", "20", "-o", "run")
+    notes = [line for line in said.splitlines() if line.startswith("note:")]
+    assert any("30 pictures a cell were found, 10,000 can be made of cifar10's test set" in note for note in notes)
+    assert any("near chance" in note for note in notes)
+    again = printed(capsys, "metrics", "run", "--resamples", "20")
+    assert [line for line in again.splitlines() if line.startswith("note:")] == notes
