@@ -96,3 +96,17 @@ def probability_rows(values: Any, target: Any) -> tuple[npt.NDArray[np.float64],
             hint="Take the softmax of logits first; check the model's output for NaN.",
         )
     return rows.astype(np.float64), labels
+
+
+def positive(number: int, what: str, usual: int) -> int:
+    """Return ``number`` where it is a whole number from 1 on.
+
+    Raises:
+        RobenchError: it is not; bins of zero, a negative or half a number of images give errors that mean nothing.
+    """
+    if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
+        raise RobenchError(
+            f"The number of {what} must be a whole number, at least 1; found {number!r}.",
+            hint=f"The usual number is {usual}.",
+        )
+    return int(number)

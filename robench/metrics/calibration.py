@@ -1,7 +1,7 @@
 """Calibration errors from the confidence of the top class and whether it was right.
 
 Confidences and answers are numpy arrays, lists or torch tensors; :func:`robench.metrics.arrays.top_label` says what is
-refused, with a RobenchError.
+refused, with a RobenchError; so are numbers of bins, and of images a bin, that are no whole number from 1 on.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from robench.metrics.arrays import probability_rows, top_label
+from robench.metrics.arrays import positive, probability_rows, top_label
 
 Array = npt.NDArray[np.float64]
 
@@ -47,7 +47,7 @@ def rms_calibration_error_all_bins(confidence: npt.ArrayLike, correct: npt.Array
 def _adaptive_rms(confidence: npt.ArrayLike, correct: npt.ArrayLike, bin_size: int, *, keep_last: bool) -> float:
     found, hit = top_label(confidence, correct)
     n = len(found)
-    bins = n // bin_size
+    bins = n // positive(bin_size, "images a bin", 100)
     if n == 0 or (bins == 0 and not keep_last):
         return float("nan")
     gap = (found - hit)[np.argsort(found, kind="stable")]
@@ -116,7 +116,7 @@ def debiased_ece(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int
     order = np.argsort(found, kind="stable")
     found, hit = found[order], hit[order]
     total, n = 0.0, 0
-    for part in np.array_split(np.arange(len(order)), min(bins, len(order)) or 1):
+    for part in np.array_split(np.arange(len(order)), min(positive(bins, "bins", 15), len(order)) or 1):
         if len(part) > 1:
             accuracy = hit[part].mean()
             gap = found[part].mean() - accuracy
@@ -195,11 +195,16 @@ def _equal_count_gaps(confidence: npt.ArrayLike, correct: npt.ArrayLike, bins: i
     if n == 0:
         return np.empty(0), np.empty(0)
     gap = (found - hit)[np.argsort(found, kind="stable")]
-    edges = _equal_edges(n, min(bins, n))
+    edges = _equal_edges(n, min(positive(bins, "bins", 15), n))
     sizes = np.diff(edges).astype(np.float64)
     return sizes, np.add.reduceat(gap, edges[:-1]) / sizes
 
 
 def bin_index(confidence: Array, bins: int) -> npt.NDArray[np.int64]:
-    """Return each confidence's equal-width bin, 0 to bins - 1; a bin holds its lower edge, the last one also 1.0."""
+    """Return each confidence's equal-width bin, 0 to bins - 1; a bin holds its lower edge, the last one also 1.0.
+
+    Raises:
+        RobenchError: the number of bins is no whole number, or below 1.
+    """
+    bins = positive(bins, "bins", 15)
     return np.minimum((np.asarray(confidence, np.float64) * bins).astype(np.int64), bins - 1)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.errors import RobenchError
-from robench.metrics.arrays import class_rows
+from robench.metrics.arrays import class_rows, positive
 from robench.metrics.calibration import bin_index
 
 _SUMS = ("correct", "confidence", "nll", "brier", "brier_top_label")
@@ -57,9 +57,7 @@ class StreamingMetrics:
     """
 
     def __init__(self, *, bins: int = 15, logits: bool = False) -> None:
-        if bins < 1:
-            raise RobenchError(f"The number of bins must be at least 1; found {bins}.", hint="The usual number is 15.")
-        self.bins = bins
+        self.bins = positive(bins, "bins", 15)
         self.logits = logits
         self.reset()
 

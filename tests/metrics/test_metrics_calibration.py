@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -297,3 +298,23 @@ def test_wrong_input_is_refused(function: object, confidence: list[float], corre
     with pytest.raises(RobenchError) as caught:
         function(confidence, correct)  # type: ignore[operator]
     assert re.search(expected, f"{caught.value} {caught.value.hint}")
+
+
+@pytest.mark.parametrize("number", [0, -1, 2.5, float("nan"), True, "15"])
+@pytest.mark.parametrize(
+    ("function", "argument"),
+    [
+        (calibration.rms_calibration_error, "bin_size"),
+        (calibration.rms_calibration_error_all_bins, "bin_size"),
+        (calibration.ece, "bins"),
+        (calibration.maximum_calibration_error, "bins"),
+        (calibration.adaptive_ece, "bins"),
+        (calibration.debiased_ece, "bins"),
+        (reliability.reliability_diagram, "bins"),
+        (scores.brier_decomposition, "bins"),
+    ],
+)
+def test_bins_that_mean_nothing_are_refused(function: Any, argument: str, number: Any) -> None:
+    confidence, correct = np.linspace(0.1, 0.9, 300), np.arange(300) % 2 == 0
+    with pytest.raises(RobenchError, match="whole number, at least 1"):
+        function(confidence, correct, **{argument: number})
