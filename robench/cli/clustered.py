@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from robench.results.schema import Result
 
 
-def evaluate_clustered(given: dict[str, Any], place: str | None, options: Any, opening: Any) -> Result:
-    """Measure one model on one suite on the cluster, score the run here, and return its result.
+def evaluate_clustered(given: dict[str, Any], place: str | None, options: Any, opening: Any) -> tuple[Result, Path]:
+    """Measure one model on one suite on the cluster, score the run here, and return its result and its folder.
 
     Args:
         given: the options of `robench evaluate`.
@@ -42,7 +42,7 @@ def evaluate_clustered(given: dict[str, Any], place: str | None, options: Any, o
     outcome = evaluate_on_cluster(job, out, address=given["cluster"], progress=progress)
     result = score_run(outcome.run, resamples=given["resamples"], failures=outcome.failures)
     save(result, outcome.run.path / "result.json")
-    return result
+    return result, outcome.run.path
 
 
 def _open_fitted(suite: str, place: str | None, opening: Any, geometry: Any) -> Any:

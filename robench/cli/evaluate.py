@@ -104,29 +104,35 @@ def evaluate(
     if cluster is not None and not dry_run:
         from robench.cli.clustered import evaluate_clustered
 
-        result = evaluate_clustered(given, place, options, opening)
+        result, folder = evaluate_clustered(given, place, options, opening)
     else:
         opened = open_suite(suite, place, opening)
         loaded = load_models(given, opened.suite.num_classes)
         if dry_run:
-            return _say_plan(loaded, opened, options, out)
-        result = _evaluate_one(loaded, opened, given, options)
-    _print(result, quiet=quiet, as_json=json_)
+            return _say_plan(loaded, opened, options, given)
+        result, folder = _evaluate_one(loaded, opened, given, options)
+    _print(result, folder, quiet=quiet, as_json=json_)
     return 1 if result.failures else 0
 
 
-def _evaluate_one(loaded: Any, opened: Any, given: dict[str, Any], options: Any) -> Result:
+def _evaluate_one(loaded: Any, opened: Any, given: dict[str, Any], options: Any) -> tuple[Result, Path]:
+    """Return the result of one run and the run's folder."""
     from robench.api import evaluate as run_evaluation
+    from robench.evaluation import default_folder
+    from robench.suites import fit_to_model
 
+    opened = fit_to_model(opened, loaded.preprocessing.geometry)
+    folder = given["out"] or default_folder(loaded, opened, options)
     try:
-        return run_evaluation(
+        result = run_evaluation(
             loaded,
             opened,
-            out=given["out"],
+            out=folder,
             options=options,
             resamples=given["resamples"],
             quiet=given["quiet"] or given["json_"],
         )
+        return result, folder
     except KeyboardInterrupt:
         raise stopped() from None
 
@@ -220,6 +226,12 @@ def load_models(given: dict[str, Any], suite_classes: int) -> Any:
     if not given["model"]:
         raise RobenchError("No model given.", hint="Add --model PATH (or timm:NAME, reference:digits/augmix, ...).")
     mean, std = parse_floats(given["mean"], "--mean"), parse_floats(given["std"], "--std")
+    if (mean is None) != (std is None):
+        alone, lacking = ("--mean", "--std") if std is None else ("--std", "--mean")
+        raise RobenchError(
+            f"{alone} was given without {lacking}: half a normalisation gives figures of no model.",
+            hint=f"Add {lacking}, or say --norm-preset.",
+        )
     if given["norm_preset"]:
         mean, std = preset(given["norm_preset"])
     classes = given["num_classes"] or suite_classes
@@ -235,15 +247,21 @@ def load_models(given: dict[str, Any], suite_classes: int) -> Any:
     return model
 
 
-def _say_plan(model: Any, opened: Any, options: Any, out: Path | None) -> int:
+def _say_plan(model: Any, opened: Any, options: Any, given: dict[str, Any]) -> int:
+    from robench.cli.common import print_json
     from robench.evaluation import default_folder
     from robench.suites import fit_to_model
 
     opened = fit_to_model(opened, model.preprocessing.geometry)
     images = sum(opened.length(cell) for cell in opened.suite.cells)
     cells = len(opened.suite.cells)
+    folder = given["out"] or default_folder(model, opened, options)
+    if given["json_"]:
+        plan = {"model": model.name, "suite": opened.suite.name, "source": opened.source}
+        print_json(plan | {"cells": cells, "images": images, "folder": str(folder)})
+        return 0
     print(f"{model.name} on {opened.suite.name} ({opened.source}): {cells} cells, {images:,} images")
-    print(f"into {out or default_folder(model, opened, options)}")
+    print(f"into {folder}")
     return 0
 
 
@@ -253,7 +271,7 @@ def _grid(given: dict[str, Any], options: Any, opening: Any) -> int:
     return run_grid(given, options, opening)
 
 
-def _print(result: Result, *, quiet: bool, as_json: bool) -> None:
+def _print(result: Result, folder: Path, *, quiet: bool, as_json: bool) -> None:
     from robench.cli.common import print_json, print_summary
 
     if as_json:
@@ -261,6 +279,7 @@ def _print(result: Result, *, quiet: bool, as_json: bool) -> None:
         return
     if not quiet:
         print_summary([result])
+        print(f"run: {folder}")
     for failure in result.failures:
         typer.echo(f"failed: {failure}", err=True)
 

@@ -49,6 +49,7 @@ def run_grid(given: dict[str, Any], options: EvaluationOptions, opening: OpenOpt
     Raises:
         RobenchError: the list of models or a suite cannot be read. A single failing model is no error.
     """
+    from robench.cli.common import print_json
     from robench.evaluation.distributed import joined, launched_by_torchrun, share_problems
 
     entries = read_models(given["models"]) if given["models"] is not None else [_entry_from_options(given)]
@@ -62,6 +63,8 @@ def run_grid(given: dict[str, Any], options: EvaluationOptions, opening: OpenOpt
         if speaks and not given["quiet"]:
             print_plan(jobs, title="What would be measured" if given["dry_run"] else "What is to be measured")
         if given["dry_run"]:
+            if speaks and given["json_"]:
+                print_json([_as_planned(job) for job in jobs])
             return 0
         for job in jobs:
             if job.problem is None:
@@ -146,6 +149,21 @@ def plan(entry: dict[str, Any], suite: OpenSuite, options: EvaluationOptions, gi
     return job
 
 
+def _as_planned(job: Job) -> dict[str, Any]:
+    """Return a job as `--dry-run --json` prints it."""
+    return {
+        "model": job.model.name if job.model is not None else None,
+        "suite": job.suite.suite.name,
+        "source": job.suite.source,
+        "cells": len(job.suite.suite.cells),
+        "images": job.total,
+        "images_left": job.left,
+        "seconds": job.seconds,
+        "folder": str(job.folder) if job.folder is not None else None,
+        "problem": job.problem,
+    }
+
+
 def print_plan(jobs: list[Job], title: str) -> None:
     """Print jobs with forward passes left and an estimate of the time."""
     from rich import box
@@ -221,6 +239,9 @@ def _print_end(jobs: list[Job], given: dict[str, Any]) -> None:
     elif not given["quiet"]:
         for name in dict.fromkeys(result.suite.name for result in results):
             print_summary([result for result in results if result.suite.name == name])
+        for job in jobs:
+            if job.result is not None:
+                print(f"run: {job.folder}")
     for job in jobs:
         if job.problem:
             typer.echo(f"failed: {job.title}: {job.problem}", err=True)

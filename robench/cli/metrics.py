@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 
 import typer
@@ -42,7 +43,7 @@ def metrics(
 ) -> int:
     """Score or list; see HELP."""
     if run is None:
-        _print_list()
+        _print_list(as_json=json_)
         return 0
     if baseline is not None:
         return _against(run, baseline, corruption, resamples, seed, json_=json_)
@@ -86,13 +87,19 @@ def _against(run: Path, baseline: str, corruption: str | None, resamples: int, s
     return 0
 
 
-def _print_list() -> None:
+def _print_list(*, as_json: bool) -> None:
     from rich import box
     from rich.table import Table
 
-    from robench.cli.common import console
+    from robench.cli.common import console, print_json
     from robench.metrics.table import METRICS
 
+    if as_json:
+        keys = ("unit", "better", "needs", "source")
+        # JSON has no infinity: null is no end.
+        ends = {name: [end if isfinite(end) else None for end in entry.range] for name, entry in METRICS.items()}
+        print_json({n: {key: getattr(m, key) for key in keys} | {"range": ends[n]} for n, m in METRICS.items()})
+        return
     table = Table(box=box.SIMPLE_HEAD)
     for head in ("metric", "unit", "better", "range", "needs"):
         table.add_column(head, overflow="fold")

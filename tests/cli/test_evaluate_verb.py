@@ -122,6 +122,8 @@ def test_any_callable_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:
         (["-m", "{checkpoint}", "-s", "digits-c", "--mean", "125,123,114"], "Divide by 255"),
         (["-m", "{checkpoint}", "-s", "digits-c", "--mean", "nan"], "--mean takes numbers"),
         (["-m", "{checkpoint}", "-s", "digits-c", "--std", "0"], "above 0"),
+        (["-m", "{checkpoint}", "-s", "digits-c", "--mean", "0.5"], "--mean was given without --std"),
+        (["-m", "{checkpoint}", "-s", "digits-c", "--std", "0.5"], "--std was given without --mean"),
         (["-m", "{checkpoint}", "-s", "digits-c", "--std", "63,62,67"], "Divide by 255"),
         (["-m", "{checkpoint}", "-s", "digits-c", "--norm-preset", "half", "--mean", "0.5"], "do not go together"),
         (["-m", "{checkpoint}", "-s", "digits-c", "--models", "models.yaml"], "--models and --model do not go"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +88,24 @@ def test_what_a_reader_must_know_survives_another_scoring(capsys: pytest.Capture
     assert any("near chance" in note for note in notes)
     again = printed(capsys, "metrics", "run", "--resamples", "20")
     assert [line for line in again.splitlines() if line.startswith("note:")] == notes
+
+
+def test_the_folder_of_a_run_is_named_at_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = printed(capsys, *QUICK).splitlines()[-1].removeprefix("run: ")
+    assert "mean corruption error" in printed(capsys, "metrics", folder, "--resamples", "20")
+    several = printed(capsys, *QUICK, "-s", "digits-c,digits-p", "--corruption", "brightness").splitlines()
+    runs = [line.removeprefix("run: ") for line in several if line.startswith("run: ")]
+    assert [Path(run).parent.name for run in runs] == ["digits-c", "digits-p"]
+    assert all(Path(run, "result.json").exists() for run in runs)
+
+
+def test_json_is_all_that_is_printed_where_it_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    planned = json.loads(printed(capsys, *QUICK, "--dry-run", "--json"))
+    assert (planned["cells"], planned["images"], planned["suite"]) == (2, 40, "digits-c")
+    assert not Path(planned["folder"]).exists()
+    (first, second) = json.loads(printed(capsys, *QUICK, "-s", "digits-c,clean", "--dry-run", "--json"))
+    assert first["folder"] == planned["folder"]
+    assert (second["suite"], second["problem"]) == ("clean", None)
+    metrics = json.loads(printed(capsys, "metrics", "--json"))
+    assert metrics["error"]["range"] == [0.0, 1.0]
+    assert metrics["nll"]["range"] == [0.0, None]
