@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from robench.errors import RobenchError
 
+_LISTED = 20
 WORDNET_ID = re.compile(r"n\d{8}")
 
 
@@ -46,7 +47,7 @@ def label_map(names: Sequence[str], wanted: Sequence[str], where: str) -> npt.ND
 
     Names are compared without case, punctuation and spaces; a name with several synonyms (``tench, Tinca tinca``)
     matches by the whole list, else by its synonyms where these point to one class only. A name that two classes have
-    is told apart by its position where the whole list stands in our order.
+    is told apart by its position where the whole list stands in our order. Numbers alone are labels, from 0.
 
     Args:
         names: the set's label names, by label.
@@ -70,12 +71,15 @@ def label_map(names: Sequence[str], wanted: Sequence[str], where: str) -> npt.ND
     mapped = [_match(name, known) for name in names]
     if _in_order(names, mapped, known, len(wanted)):
         return np.arange(len(names), dtype=np.int64)
+    if all(name.isdecimal() and int(name) < len(wanted) for name in names):
+        mapped = [int(name) for name in names]
     unmatched = [name for name, label in zip(names, mapped, strict=True) if label is None]
     if unmatched:
+        known_as = f": {', '.join(wanted)}" if len(wanted) <= _LISTED else f", such as {wanted[0]}"
         raise RobenchError(
             f"{where}: {len(unmatched)} of {len(names)} label names fit no class of the suite, or several:"
             f" {', '.join(repr(name) for name in unmatched[:5])}.",
-            hint="Rename the labels to the suite's class names or WordNet ids ('robench suites show NAME').",
+            hint=f"Rename the labels to the suite's class names or WordNet ids{known_as}; or to class numbers from 0.",
         )
     found = [label for label in mapped if label is not None]
     if len(set(found)) != len(found):

@@ -49,7 +49,7 @@ def open_cifar(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedS
         )
     if (folder := find_published(suite, data)) is not None:
         return open_published(suite, folder, options)
-    clean = open_images(data, split="test", workers=options.workers)
+    clean = open_images(data, split="test", dataset=suite.dataset, workers=options.workers)
     check_clean(suite, clean, str(data))
     return open_generated(suite, clean, options)
 
@@ -114,7 +114,7 @@ def open_published(suite: Suite, folder: Path, options: OpenOptions) -> OpenedSu
     """
     labels = _block_labels(folder / "labels.npy")
     check_labels(labels, suite.num_classes, str(folder / "labels.npy"))
-    clean = _clean_beside(folder, labels, options)
+    clean = _clean_beside(suite, folder, labels, options)
     cells = _cells_of_files(suite, folder, options, clean is not None)
     conditions = list(dict.fromkeys(cell.condition for cell in cells if cell.condition != "clean"))
     files = {condition: _condition_file(folder / f"{condition}.npy", len(labels)) for condition in conditions}
@@ -179,7 +179,7 @@ def _cells_of_files(suite: Suite, folder: Path, options: OpenOptions, clean: boo
     return tuple(cells)
 
 
-def _clean_beside(folder: Path, labels: npt.NDArray[np.int64], options: OpenOptions) -> Images | None:
+def _clean_beside(suite: Suite, folder: Path, labels: npt.NDArray[np.int64], options: OpenOptions) -> Images | None:
     """Open the clean test set where there is one, after comparing its labels with the corrupted set's."""
     from robench.data.cifar import find_layout
 
@@ -187,7 +187,7 @@ def _clean_beside(folder: Path, labels: npt.NDArray[np.int64], options: OpenOpti
     places = [Path(wished)] if wished else [p for p in (folder, folder.parent) if find_layout(p)]
     if not places:
         return None
-    clean = open_images(places[0], split="test", workers=options.workers)
+    clean = open_images(places[0], split="test", dataset=suite.dataset, workers=options.workers)
     if clean.labels is None or not np.array_equal(clean.labels, labels):
         raise RobenchError(
             f"The labels in {folder / 'labels.npy'} differ from those of the clean test set at {places[0]}.",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from published_layouts import INDICES, WNIDS, darker, file_name, to_jpeg, write_cifar_c, write_classes, write_tree
 
 import robench
@@ -295,3 +297,26 @@ def test_data_that_holds_nothing_of_the_suite_is_refused(tmp_path: Path) -> None
         with pytest.raises(RobenchError) as caught:
             suites.open_suite(name, tmp_path / "gone")
         assert caught.value.hint
+
+
+@pytest.mark.parametrize("suite", ["cifar10-c", "cifar10-p", "cifar10-sta"])
+def test_class_folders_count_by_their_names(suite: str, tmp_path: Path) -> None:
+    """Sorted folders are in the suite's order only where they are called as its classes are."""
+    from robench.data.cifar import CIFAR10_CLASSES
+
+    def folders(where: str, names: Sequence[str]) -> Path:
+        for label, name in enumerate(names):
+            (tmp_path / where / name).mkdir(parents=True)
+            picture = np.full((32, 32, 3), 10 * label, np.uint8)
+            Image.fromarray(picture).save(tmp_path / where / name / "a.png")
+        return tmp_path / where
+
+    upper, numbers = [name.upper() for name in CIFAR10_CLASSES], [str(label) for label in range(10)]
+    for where, names in {"own": CIFAR10_CLASSES, "upper": upper, "numbers": numbers}.items():
+        opened = suites.open_suite(suite, folders(where, names))
+        (batch, *_) = opened.batches(opened.suite.cells[0], 1000)
+        np.testing.assert_array_equal(np.unique(batch.target), np.arange(10))
+        if suite == "cifar10-c":
+            np.testing.assert_array_equal(batch.images[:, 0, 0, 0].numpy(), 10 * batch.target)
+    with pytest.raises(RobenchError, match=r"(?s)'car', 'plane'.*airplane, automobile, bird"):
+        suites.open_suite(suite, folders("others", ["plane", "car", *CIFAR10_CLASSES[2:]]))
