@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import typer
@@ -57,6 +58,32 @@ def generate(
         progress.start(task.pictures, 0)
         made = write(task, progress.advance)
     if not quiet:
-        print(f"{len(made)} conditions of {len(task.clean)} pictures written to {out}, and verified.")
-        print(f"Measure a model on them: robench evaluate --model ... --suite {suite} --data {out}")
+        noun = "condition" if len(made) == 1 else "conditions"
+        print(f"{len(made)} {noun} of {len(task.clean)} pictures written to {out}, and verified.")
+        print(_next_step(suite, out, split_names(corruption), seed=seed, difficulty=difficulty, frost=frost))
     return 0
+
+
+def _next_step(
+    suite: str, out: Path, conditions: tuple[str, ...] | None, *, seed: int, difficulty: int, frost: Path | None
+) -> str:
+    """Return how a model is measured on what was written; without --corruption a suite wants all its conditions."""
+    from robench.suites import get
+
+    measured = {cell.condition for cell in get(suite).cells}
+    words = ["--suite", suite]
+    embedded = suite.startswith("digits")
+    if not embedded:
+        words += ["--data", str(out)]
+    if conditions is not None:
+        kept = [name for name in conditions if name in measured]
+        if not kept:
+            return f"{suite} measures none of them; they are for other uses."
+        words += ["--corruption", ",".join(kept)]
+    if difficulty > 1:
+        words += ["--difficulty", str(difficulty)]
+    if embedded:
+        words += ["--seed", str(seed)] if seed else []
+        words += ["--frost", str(frost)] if frost else []
+    intro = "Evaluating makes the same pictures itself" if embedded else "Measure a model on them"
+    return f"{intro}: robench evaluate --model ... {shlex.join(words)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from robench.cli.main import main
+from robench.data.cifar import CIFAR10_CLASSES
 
 MODEL = ["evaluate", "-m", "reference:digits/standard", "-s", "digits-c", "--device", "cpu"]
 QUICK = [*MODEL, "--limit", "20", "--corruption", "contrast", "--severity", "1", "--resamples", "20"]
@@ -71,16 +73,21 @@ def test_ctrl_c_is_answered_by_every_verb(
     assert expected in capsys.readouterr().err
 
 
+def pictures(folder: str) -> None:
+    """Write 30 pictures in ten class folders."""
+    rng = np.random.default_rng(0)
+    for label in range(10):
+        below = Path(folder, CIFAR10_CLASSES[label])
+        below.mkdir(parents=True)
+        for number in range(3):
+            cv2.imwrite(str(below / f"{number}.png"), rng.integers(0, 256, (32, 32, 3), np.uint8))
+
+
 def test_what_a_reader_must_know_survives_another_scoring(capsys: pytest.CaptureFixture[str]) -> None:
     Path("mine.py").write_text(
         "import torch\ndef make():\n    return lambda x: torch.zeros(len(x), 10) + torch.arange(10) / 10\n"
     )
-    rng = np.random.default_rng(0)
-    for label in range(10):
-        folder = Path("pictures", str(label))
-        folder.mkdir(parents=True)
-        for number in range(3):
-            cv2.imwrite(str(folder / f"{number}.png"), rng.integers(0, 256, (32, 32, 3), np.uint8))
+    pictures("pictures")
     command = ["evaluate", "-m", "python:mine.py:make", "-s", "cifar10-c", "--data", "pictures", "--device", "cpu"]
     said = printed(capsys, *command, "--corruption", "contrast", "--severity", "1", "--resamples", "20", "-o", "run")
     notes = [line for line in said.splitlines() if line.startswith("note:")]
@@ -109,3 +116,27 @@ def test_json_is_all_that_is_printed_where_it_is_asked_for(capsys: pytest.Captur
     metrics = json.loads(printed(capsys, "metrics", "--json"))
     assert metrics["error"]["range"] == [0.0, 1.0]
     assert metrics["nll"]["range"] == [0.0, None]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["-s", "cifar10-c", "--source", "clean", "--corruption", "contrast,fog", "--seed", "3"],
+        ["-s", "cifar10-p", "--source", "clean", "--corruption", "gaussian_noise", "--difficulty", "2"],
+        ["-s", "digits-c", "--source", "digits", "--corruption", "contrast", "--seed", "3"],
+    ],
+)
+def test_the_step_after_generating_works(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    pictures("clean")
+    said = printed(capsys, "data", "generate", *options, "--out", "made of noise", "-q")
+    assert said == ""
+    (*_, step) = printed(capsys, "data", "generate", *options, "--out", "made of noise").splitlines()
+    words = shlex.split(step.partition(": ")[2])
+    words[words.index("...")] = "reference:digits/standard"
+    assert words[:2] == ["robench", "evaluate"]
+    result = json.loads(printed(capsys, *words[1:], "--resamples", "0", "--device", "cpu", "--json"))
+    assert result["suite"]["source"] == "generated"
+    conditions = options[options.index("--corruption") + 1].split(",")
+    assert {cell["condition"].removesuffix("_2") for cell in result["cells"]} - {"clean"} == set(conditions)
+    if "--seed" in options:
+        assert result["suite"]["protocol"]["seed"] == 3
