@@ -72,12 +72,32 @@ def _lines(suite: Suite) -> list[tuple[str, str]]:
         ("images", " or ".join(suite.sources)),
         ("cost", _cost(suite)),
         ("get it", _how_to_get(suite)),
+        *_of_split(suite),
         ("paper", suite.paper),
         ("source", suite.url),
         ("licence", suite.licence),
         ("notes", suite.notes),
         ("version", str(suite.version)),
     ]
+
+
+def _of_split(suite: Suite) -> list[tuple[str, str]]:
+    """Return what the manifest of a metadata split must hold, and what each set is."""
+    if "shift" not in suite.summary:
+        return []
+    from robench.suites.splits import load_definition
+
+    definition = load_definition(suite.name)
+    numbers = f"{definition.first_label} to {definition.first_label + len(definition.classes) - 1}"
+    lines = [("columns", ", ".join(("file", "label", *definition.attributes())))]
+    lines.append(("labels", f"numbers {numbers}, or names: {', '.join(definition.classes)}"))
+    for name, rule in definition.rules().items():
+        lines.append(("set", f"{name}: " + "; ".join(f"{key} {_either(value)}" for key, value in rule.items())))
+    return lines
+
+
+def _either(value: object) -> str:
+    return " or ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _geometry(suite: Suite) -> str:

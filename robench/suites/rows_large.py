@@ -66,8 +66,8 @@ def _split(name: str, title: str, task: Task, classes: int, geometry: Geometry, 
         geometry=geometry,
         paper=HENDRYCKS_2021,
         url="https://github.com/hendrycks/imagenet-r",
-        notes="Read from a manifest (CSV or Parquet: file, label, attributes) beside the pictures;"
-        " `robench suites show` says which columns.",
+        notes="Read from a manifest (manifest.csv or .parquet: a row a picture, or a garment) beside the pictures."
+        " --definition takes a YAML file of your own in place of these classes and sets.",
     )
     return suite, "robench.suites.splits:open_split_suite"
 
