@@ -44,7 +44,7 @@ def calibrate(
     method: str = typer.Option("temperature", help="temperature or vector."),
     out: Path | None = typer.Option(None, "--out", "-o", help="JSON to write; else RUN/calibration-METHOD.json."),
     resamples: int = typer.Option(1000, min=0, help="Bootstrap resamples of the intervals."),
-    seed: int = typer.Option(0, help="Seed of the bootstrap."),
+    seed: int = typer.Option(0, min=0, help="Seed of the bootstrap."),
     json_: bool = typer.Option(False, "--json", help="Print the document."),
 ) -> int:
     """Fit, score and print; see HELP."""

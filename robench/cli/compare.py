@@ -31,7 +31,7 @@ def compare(
     b: Path = typer.Argument(..., help="Folder of another run of the same suite."),
     cells: bool = typer.Option(False, help="Also print every cell."),
     resamples: int = typer.Option(1000, min=100, help="Bootstrap resamples."),
-    seed: int = typer.Option(0, help="Seed of the bootstrap."),
+    seed: int = typer.Option(0, min=0, help="Seed of the bootstrap."),
     json_: bool = typer.Option(False, "--json", help="Print as JSON."),
 ) -> int:
     """Compare and print; see HELP."""

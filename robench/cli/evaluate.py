@@ -49,7 +49,7 @@ def evaluate(
     ),
     out: Path | None = typer.Option(None, "--out", "-o", help="Folder of the run."),
     arch: str | None = typer.Option(None, help="Architecture of a state dict: ours, a timm or torchvision name."),
-    num_classes: int | None = typer.Option(None, help="Classes the model puts out; else the suite's."),
+    num_classes: int | None = typer.Option(None, min=1, help="Classes the model puts out; else the suite's."),
     mean: str | None = typer.Option(None, help="Normalisation, e.g. 0.4914,0.4822,0.4465 (images in [0, 1])."),
     std: str | None = typer.Option(None, help="Normalisation, e.g. 0.2470,0.2435,0.2616."),
     norm_preset: str | None = typer.Option(None, help="cifar10, cifar100, imagenet, half or none."),
@@ -181,6 +181,7 @@ def _engine_options(given: dict[str, Any]) -> Any:
 
     one_of("--precision", given["precision"], ("fp32", "bf16", "fp16"))
     one_of("--logits", given["logits"], ("auto", "yes", "no"))
+    one_of("--ensemble", given["ensemble"], ("mean-prob", "mean-logit"))
     return EvaluationOptions(
         device=given["device"],
         precision=given["precision"],

@@ -36,7 +36,7 @@ def fourier(
     data: Path | None = typer.Option(None, help="Clean images with labels; without it the embedded digits."),
     out: Path | None = typer.Option(None, "--out", "-o", help="The document to write; else fourier-MODEL.json."),
     arch: str | None = typer.Option(None, help="Architecture of a state dict."),
-    num_classes: int | None = typer.Option(None, help="Classes the model puts out; else the data's."),
+    num_classes: int | None = typer.Option(None, min=1, help="Classes the model puts out; else the data's."),
     norm_preset: str | None = typer.Option(None, help="Normalisation: cifar10, cifar100, imagenet, half or none."),
     resize: int | None = typer.Option(None, min=1, help="Resize the shorter side to this; else the model's own."),
     crop: int | None = typer.Option(None, min=1, help="Centre crop of this side; else the model's own."),
@@ -79,6 +79,8 @@ def fourier(
     loaded = _model(model, arch, num_classes or opened.suite.num_classes, norm_preset)
     images, target, protocol = _images(opened, loaded)
     path = out or Path(f"{'lowpass' if bandwidths else 'fourier'}-{loaded.name.replace('/', '-')}.json")
+    if path.is_dir():
+        raise RobenchError(f"{path} is a folder.", hint="Give --out a file's name, such as map.json.")
     if bandwidths:
         document = low_pass_curve(loaded, images, target, bandwidths, options)
     else:

@@ -95,3 +95,4 @@ def readme(
         return
     with atomic_write(out) as file:
         file.write(text.encode())
+    print(out)

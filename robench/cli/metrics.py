@@ -35,7 +35,7 @@ def metrics(
     run: Path | None = typer.Argument(None, help="Folder of a run."),
     metric: str | None = typer.Option(None, help="Names with commas between them."),
     resamples: int = typer.Option(1000, min=0, help="Bootstrap resamples of the intervals."),
-    seed: int = typer.Option(0, help="Seed of the bootstrap."),
+    seed: int = typer.Option(0, min=0, help="Seed of the bootstrap."),
     cells: bool = typer.Option(False, help="Also print every cell."),
     baseline: str | None = typer.Option(None, help="A run, alexnet or tiny-imagenet-resnet18: figures against it."),
     corruption: str | None = typer.Option(None, help="With --baseline: these corruptions, not the benchmark's 15."),
@@ -45,6 +45,11 @@ def metrics(
     if run is None:
         _print_list(as_json=json_)
         return 0
+    if baseline is not None and (metric is not None or cells):
+        raise RobenchError(
+            "--baseline divides errors; it does not go together with --metric or --cells.",
+            hint="Ask for one and then for the other.",
+        )
     if baseline is not None:
         return _against(run, baseline, corruption, resamples, seed, json_=json_)
     if corruption is not None:

@@ -48,7 +48,7 @@ def list_models(
 
 def show(
     name: str = typer.Argument(..., help="A model spec, or one of our architectures."),
-    num_classes: int = typer.Option(10, help="Classes to build an architecture for."),
+    num_classes: int = typer.Option(10, min=1, help="Classes to build an architecture for."),
 ) -> int:
     """Show what is known of a model: architecture, parameters, preprocessing, card."""
     from torch import nn
@@ -63,8 +63,8 @@ def show(
         return 0
     model = load_model(name, num_classes=num_classes)
     rows = {"name": model.name, "classes": str(model.num_classes), "hash": model.hash}
-    if isinstance(model.module, nn.Module):
-        rows["parameters"] = f"{sum(parameter.numel() for parameter in model.module.parameters()):,}"
+    if isinstance(model.module, nn.Module) and (own := list(model.module.parameters())):  # a program's are constants
+        rows["parameters"] = f"{sum(parameter.numel() for parameter in own):,}"
     rows |= {key: str(value) for key, value in model.preprocessing.record().items()}
     _table(name, rows | {key: str(value) for key, value in model.card.items()})
     return 0

@@ -50,9 +50,9 @@ def table(
             print(f"{one:<15} {load_table(one).caption}")
         return
     loaded = load_table(address)
-    covered = None
+    covered, recipes = None, _mapping(recipe or [])
     if results is not None:
-        covered = cover(loaded, find_results(results).values(), _mapping(recipe or []))
+        covered = cover(loaded, find_results(results).values(), recipes)
     print(render(loaded, covered, form), end="")
 
 

@@ -59,7 +59,9 @@ def train(
         return _list()
     if show is not None:
         return _show(show, settings)
-    if (recipe is None) == (everything is None):
+    if recipe is not None and everything is not None:
+        raise RobenchError("--recipe and --all do not go together.", hint="Leave one of them away.")
+    if recipe is None and everything is None:
         raise RobenchError("Say what to train.", hint="--recipe NAME or --all digits; --list names the recipes.")
     if everything is not None:
         return _train_all(everything, data, out, settings, device, fresh, quiet)

@@ -161,7 +161,7 @@ class Classifier:
             for v in (model.preprocessing.mean, model.preprocessing.std)
         )
         network = _Network(module, mean, std, dtype, layout)
-        self._name = model.name
+        self._name, self._classes = model.name, model.num_classes
         self._network: Network = _compiled(network, options) if options.compile else network
         self._fixed = options.images_at_a_time if options.compile else 0
         self.options: dict[str, Any] = asdict(options) | {
@@ -182,11 +182,11 @@ class Classifier:
         if count < self._fixed:  # one shape, one compilation
             x = torch.cat([x, x.new_zeros(self._fixed - count, *x.shape[1:])])
         logits = self._logits(x)
-        if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(x):
+        if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != (len(x), self._classes):
             found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
             raise RobenchError(
-                f"{self._name} must return logits of shape ({len(x)}, classes) for {len(x)} images; it returned"
-                f" {found}.",
+                f"{self._name} must return logits of shape ({len(x)}, {self._classes}) for {len(x)} images; it"
+                f" returned {found}.",
                 hint="Wrap it so that it returns one row of logits an image (python:FILE:FUNCTION).",
             )
         logits = logits[:count].float()

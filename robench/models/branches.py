@@ -94,7 +94,7 @@ def only(module: nn.Module, route: str) -> nn.Module:
     if not dual:
         raise RobenchError(
             "The model has one normalisation only; bn= chooses between the two of splitbn, dubn and dubin.",
-            hint="Leave ?bn=... away; for a file of weights say norm= in robench.load_model.",
+            hint="Leave ?bn=... away; for a file of weights of such a network add --norm splitbn (or dubn, dubin).",
         )
     for path in dual:
         parent, _, leaf = path.rpartition(".")

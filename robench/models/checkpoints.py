@@ -144,6 +144,11 @@ def _read_torch(path: Path) -> Any:
     except RobenchError:
         raise
     except pickle.UnpicklingError as error:
+        if path.suffix == ".py":
+            raise RobenchError(
+                f"{path} is a program, no file of weights.",
+                hint=f"Name the function in it that returns the model: python:{path}:FUNCTION.",
+            ) from error
         # PyTorch's text begins with how to switch its own guard off.
         named = re.search(r"GLOBAL (\S+)", str(error))
         raise RobenchError(

@@ -66,7 +66,10 @@ class RunFolder:
         """
         path = Path(path)
         _refuse_foreign(path)
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(path, error) from error
         with FileLock(path / ".run.lock"):
             if (path / "run.json").exists():
                 there = cls.open(path)
@@ -99,7 +102,7 @@ class RunFolder:
         try:
             document = json.loads((path / "run.json").read_text())
             record = RunRecord(document["identity"], tuple(document["cells"]), document["info"])
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise RobenchError(
                 f"{path} is not a run: it holds no run.json.",
                 hint="Give the folder that `robench evaluate` printed at its end.",

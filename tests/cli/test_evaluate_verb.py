@@ -129,6 +129,10 @@ def test_any_callable_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:
         (["-m", "{checkpoint}", "-s", "digits-c", "--models", "models.yaml"], "--models and --model do not go"),
         (["-m", "{checkpoint}", "-s", "digits-c,digits-p", "--cluster", "auto"], "--cluster do not go together"),
         (["-m", "{checkpoint}", "-s", "digits-c", "--crop", "-3"], "--crop"),
+        (["-m", "{checkpoint}", "-s", "digits-c", "--num-classes", "0"], "--num-classes"),
+        (["-m", "{checkpoint}", "-s", "digits-c", "--ensemble", "sum"], "mean-logit"),
+        (["-m", "{program}", "-s", "digits-c"], "python:{program}:FUNCTION"),
+        (["-m", "reference:digits/augmix", "-s", "digits-c", "--out", "{program}/run"], "Cannot write {program}/run"),
         (["-m", "{checkpoint}", "-s", "digits-c", "--interpolation", "cubic"], "bicubic"),
     ],
 )
@@ -138,7 +142,8 @@ def test_mistakes(
     empty = tmp_path / "empty"
     empty.mkdir()
     (empty / "notes.txt").write_text("nothing here")
-    names = {"checkpoint": str(checkpoint), "empty": str(empty)}
+    (program := tmp_path / "mine.py").write_text("def make(): ...")
+    names = {"checkpoint": str(checkpoint), "empty": str(empty), "program": str(program)}
     said = complain(capsys, "evaluate", *(part.format(**names) for part in arguments))
     assert expected.format(**names) in said
 

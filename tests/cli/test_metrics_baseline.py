@@ -97,6 +97,9 @@ def test_held_out_corruptions_count_only_where_they_are_named() -> None:
         (["{part}", "--baseline", "alexnet"], "same severities"),
         (["{run}", "--baseline", "alexnet", "--corruption", "snow"], "Both have: fog, contrast"),
         (["{run}", "--corruption", "snow"], "--baseline"),
+        (["{run}", "--baseline", "alexnet", "--metric", "ece"], "does not go together with --metric"),
+        (["{run}", "--seed", "-1"], "--seed"),
+        (["{run}/result.json"], "result.json is not a run"),
     ],
 )
 def test_mistakes(

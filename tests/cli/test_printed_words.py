@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from robench.cli.main import main
 from robench.data.cifar import CIFAR10_CLASSES
@@ -140,3 +141,37 @@ def test_the_step_after_generating_works(options: list[str], capsys: pytest.Capt
     assert {cell["condition"].removesuffix("_2") for cell in result["cells"]} - {"clean"} == set(conditions)
     if "--seed" in options:
         assert result["suite"]["protocol"]["seed"] == 3
+
+
+def test_a_split_says_what_its_manifest_must_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    said = printed(capsys, "suites", "show", "dfr")
+    assert "file, label, scale, occlusion, viewpoint, zoom, split" in said
+    assert "numbers 1 to 13, or names: short sleeve top" in said
+    assert "zoom-large: scale 2; occlusion 2; viewpoint 2; zoom 3" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["models", "show", "wrn-10-1", "--num-classes", "-1"], "--num-classes"),
+        (["train", "--recipe", "standard-digits", "--all", "digits"], "do not go together"),
+        (["table", "augmix/1", "--recipe", "nonsense"], "MODEL=RECIPE"),
+        (["compare", "a", "b", "--seed", "-1"], "--seed"),
+        (["calibrate", "a", "--seed", "-1"], "--seed"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    assert expected in said.err
+    assert said.out == ""
+
+
+def test_a_pickled_model_is_refused_in_plain_words(capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(torch.nn.Sequential(torch.nn.Linear(2, 2)), "whole.pt")
+    assert main(["models", "show", "whole.pt"]) == 2
+    said = capsys.readouterr().err
+    assert "it holds a torch.nn.modules.container.Sequential" in said
+    assert "\x1b" not in said
