@@ -170,3 +170,12 @@ def test_photographs_get_the_models_own_geometry(tmp_path: Path) -> None:
     data = photographs(tmp_path / "photographs")
     assert _images(_open(data, None, None, None, None), model)[0].shape == (2, 3, 32, 32)
     assert _images(_open(data, None, 30, 24, None), model)[0].shape == (2, 3, 24, 24)
+
+
+def test_a_model_of_other_classes_than_its_data_and_a_folder_for_a_document(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.py").write_text("import torch\ndef make():\n    return lambda x: torch.zeros(len(x), 12)\n")
+    assert main(["fourier", "-m", "python:mine.py:make", "--limit", "4", "--window", "1", "-o", "map.json"]) == 2
+    assert "shape (4, 10) for 4 images; it returned (4, 12)" in capsys.readouterr().err
+    Path("maps").mkdir()
+    assert main(["fourier", *MODEL, "--limit", "4", "--window", "1", "-o", "maps"]) == 2
+    assert "maps is a folder" in capsys.readouterr().err

@@ -173,5 +173,5 @@ def test_a_pickled_model_is_refused_in_plain_words(capsys: pytest.CaptureFixture
     torch.save(torch.nn.Sequential(torch.nn.Linear(2, 2)), "whole.pt")
     assert main(["models", "show", "whole.pt"]) == 2
     said = capsys.readouterr().err
-    assert "it holds a torch.nn.modules.container.Sequential" in said
+    assert "it holds torch.nn.modules.container.Sequential" in said
     assert "\x1b" not in said
