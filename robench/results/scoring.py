@@ -117,6 +117,7 @@ def current_result(run: RunFolder, resamples: int) -> Result | None:
         and set(result.cells[0].metrics) in usual
         and result.run.identity == run.record.hash
         and result.statistics == StatisticsRecord(resamples=resamples)
+        and set(run.record.info.get("remarks", ())) <= set(result.notes)
     )
     whole = checksums == {name: checksum for name, checksum in stored.items() if checksum is not None}
     return result if same and whole and result.run.robench == __version__ else None

@@ -71,8 +71,16 @@ def load_definition(name: str | Path) -> SplitDefinition:
         return SplitDefinition(**yaml.safe_load(path.read_text()))
     except (OSError, yaml.YAMLError, ValidationError, TypeError) as error:
         raise RobenchError(
-            f"{path} is no split definition: {error}.", hint="See the definitions of svsf, dfr."
+            f"{path} is no split definition: {_in_short(error)}.",
+            hint="It has 'classes' (a list), 'iid' (attribute: value) and 'ood' (set: {attribute: value}); see those"
+            " that 'robench suites show svsf' prints.",
         ) from error
+
+
+def _in_short(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg'].lower()}" for one in error.errors()[:3])
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
 def open_split_suite(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedSuite:
@@ -107,7 +115,12 @@ def open_split_suite(suite: Suite, data: Path | None, options: OpenOptions) -> O
         "images": {cell.name: len(view.rows) for cell, view in sets.items()},
         "geometry": (options.geometry or suite.geometry).record(),
     }
-    return OpenedSuite(suite, "published", lambda cell: sets[cell], protocol, options, definition.classes)
+    if wished:
+        suite = replace(suite, title=f"a metadata split of its own, defined in {Path(wished).name}")
+    opened = OpenedSuite(suite, "published", lambda cell: sets[cell], protocol, options, definition.classes)
+    if wished:
+        opened.remarks.append(f"Classes and sets are those of {wished}, not {suite.name}'s: its figures are another's.")
+    return opened
 
 
 def _take(

@@ -162,6 +162,19 @@ def test_whole_numbers_of_a_manifest_may_be_written_as_floats(tmp_path: Path) ->
     assert rows == {"file": ["a.0"], "label": ["5"], "year": ["2019"]}
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("classes: 3", "classes: input should be a valid list; iid: field required"), (None, "No such file")],
+)
+def test_what_is_no_definition_is_refused_in_words(text: str | None, expected: str, tmp_path: Path) -> None:
+    definition = tmp_path / "mine.yaml"
+    if text is not None:
+        definition.write_text(text)
+    with pytest.raises(RobenchError, match=expected) as refused:
+        load_definition(definition)
+    assert "pydantic" not in str(refused.value)
+
+
 def test_an_unquoted_no_in_a_definition_is_refused(tmp_path: Path) -> None:
     definition = tmp_path / "mine.yaml"
     definition.write_text("classes: [cat, dog]\niid: {night: no}\nood: {dark: {night: yes}}\n")
