@@ -190,7 +190,7 @@ def _figures(cells: dict[str, dict[str, Any]], fit_on: str, resamples: int, seed
         if metric not in replicates:
             return {"value": value, "note": "no interval: too many logits to resample"}
         images = min(len(cells[names[i]]["target"]) for i in positions) if metric in SHARES else None
-        found = figure(value, replicates[metric][:, positions].mean(axis=1), images=images).model_dump()
+        found = figure(value, replicates[metric][:, positions].mean(axis=1), metric, images=images).model_dump()
         return {key: value for key, value in found.items() if key == "value" or value is not None}
 
     return {group: {m: of_group(m, positions) for m in FIGURES} for group, positions in groups.items()}

@@ -77,7 +77,7 @@ def exact_interval(value: float, images: int, level: float = 0.95) -> tuple[floa
     return (0.0, reach) if value == 0.0 else (1.0 - reach, 1.0)
 
 
-def centred_interval(value: float, replicates: Array) -> tuple[float, float]:
+def centred_interval(value: float, replicates: Array, highest: float = np.inf) -> tuple[float, float]:
     """Return the percentile interval of bootstrap replicates, (resamples,), moved by their bias.
 
     A resample repeats images, so binned calibration errors come out larger in resamples than on the images
@@ -85,7 +85,8 @@ def centred_interval(value: float, replicates: Array) -> tuple[float, float]:
     bootstrap's estimate of that bias (Efron and Tibshirani 1993, section 10.2) and is taken off. For means, such as
     the error, the bias is nil: a mean of replicates within three standard errors of the value is chance, and moves
     nothing (else an interval that ends at zero, as one of a single image does, would leave zero out half of the
-    time). A figure that no resample takes below zero stays at or above zero.
+    time). A figure that no resample takes below zero stays at or above zero, and none goes beyond
+    ``highest``, the largest value that it can have.
     """
     bias = float(np.nanmean(replicates)) - value
     if abs(bias) <= 3.0 * float(np.nanstd(replicates)) / np.sqrt(np.isfinite(replicates).sum()):
@@ -93,4 +94,4 @@ def centred_interval(value: float, replicates: Array) -> tuple[float, float]:
     low, high = (float(end) - bias for end in interval(replicates))
     if value >= 0 and np.nanmin(replicates) >= 0:
         low = max(0.0, low)
-    return min(low, value), max(high, value)
+    return min(low, value), max(min(high, highest), value)

@@ -69,7 +69,8 @@ def normalised_figures(
     replicates = _figures(drawn, len(clean), chosen, severities, table)
     fewest = min(len(cell["index"]) for cell in columns)
     return {
-        name: figure(float(exact[name]), replicates[name], images=fewest if is_share(name) else None) for name in exact
+        name: figure(float(exact[name]), replicates[name], name, images=fewest if is_share(name) else None)
+        for name in exact
     }
 
 

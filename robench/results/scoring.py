@@ -20,7 +20,7 @@ from robench.predictions.parquet import stored_checksum
 from robench.results.reliability import reliability_by_level
 from robench.results.remarks import other_environments, remarks
 from robench.results.schema import CellResult, Figure, ModelRecord, Result, RunRecord, StatisticsRecord, SuiteRecord
-from robench.results.summaries import CellArrays, corrupted_conditions, is_share, summarise
+from robench.results.summaries import CellArrays, corrupted_conditions, highest, is_share, summarise
 from robench.suites.base import Cell
 
 Array = npt.NDArray[np.float64]
@@ -187,12 +187,13 @@ def save(result: Result, path: str | Path) -> Path:
     return path
 
 
-def figure(value: float, replicates: Array, *, images: int | None = None) -> Figure:
+def figure(value: float, replicates: Array, name: str = "", *, images: int | None = None) -> Figure:
     """Return a value with its interval; null where it is undefined.
 
     Args:
         value: the figure.
         replicates: (resamples,) of it.
+        name: of the metric or summary figure, beyond whose largest value the interval does not go.
         images: for a share of images or a mean of such shares: of how many, the fewest of its cells.
     """
     if not np.isfinite(value):
@@ -200,7 +201,10 @@ def figure(value: float, replicates: Array, *, images: int | None = None) -> Fig
     if not np.isfinite(replicates).any():
         return Figure(value=float(value), note="no interval: too few images")
     exact = images is not None and value in (0.0, 1.0)
-    low, high = exact_interval(value, images) if images and exact else centred_interval(value, replicates)
+    if images and exact:
+        low, high = exact_interval(value, images)
+    else:
+        low, high = centred_interval(value, replicates, highest(name))
     return Figure(value=float(value), low=low, high=high)
 
 
@@ -212,7 +216,7 @@ def _summary_figures(suite: Mapping[str, Any], scores: Scores) -> dict[str, Figu
     values, replicates = _summaries(suite, scores, scores.values), _summaries(suite, scores, scores.replicates)
     fewest = int(scores.images.min())
     return {
-        name: figure(float(values[name]), replicates[name], images=fewest if is_share(name) else None)
+        name: figure(float(values[name]), replicates[name], name, images=fewest if is_share(name) else None)
         for name in values
     }
 
@@ -232,6 +236,7 @@ def _grouped(scores: Scores, *, by_severity: bool) -> dict[str, dict[str, Figure
             metric: figure(
                 float(values.mean(metric, positions)),
                 replicates.mean(metric, positions),
+                metric,
                 images=scores.fewest(metric, positions),
             )
             for metric in scores.values
@@ -253,7 +258,9 @@ def _cell(run: RunFolder, scores: Scores, i: int, predictions: Mapping[str, Pred
         failed=sum(line.get("unreadable", 0) for line in log.get(cell.name, ())),
         predictions_sha256=stored_checksum(run.cell_path(cell.name)),
         metrics={
-            name: figure(float(scores.values[name][i]), scores.replicates[name][:, i], images=scores.fewest(name, [i]))
+            name: figure(
+                float(scores.values[name][i]), scores.replicates[name][:, i], name, images=scores.fewest(name, [i])
+            )
             for name in scores.values
         },
     )

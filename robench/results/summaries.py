@@ -173,14 +173,32 @@ RULES: dict[str, Rule] = {
 }
 
 
+_SHARES = ("mean_corruption_error", "mean_corruption_error_19", "robust_accuracy", "mfp")
+_PREFIXES = ("", "clean_", "iid_", "mean_ood_", "mean_")
+
+
+def metric_of(name: str) -> str | None:
+    """Return the metric that a figure is, or is a mean of; ``error`` for shares of images; None for other figures."""
+    from robench.metrics.table import METRICS
+
+    if name in _SHARES or name.startswith("mean_error_"):
+        return "error"
+    return next((rest for prefix in _PREFIXES if (rest := name.removeprefix(prefix)) in METRICS), None)
+
+
 def is_share(name: str) -> bool:
     """Return whether a summary figure is a share of images, or a plain mean of such shares."""
     from robench.metrics.table import SHARES
 
-    means = ("mean_corruption_error", "mean_corruption_error_19", "robust_accuracy", "mfp")
-    prefixes = ("", "clean_", "iid_", "mean_", "mean_ood_")
-    shares = (f"{prefix}{share}" for prefix in prefixes for share in SHARES)
-    return name in (*means, *shares) or name.startswith("mean_error_")
+    return metric_of(name) in SHARES
+
+
+def highest(name: str) -> float:
+    """Return the largest value that a figure can have."""
+    from robench.metrics.table import METRICS
+
+    metric = metric_of(name)
+    return np.inf if metric is None else METRICS[metric].range[1]
 
 
 def summarise(rules: tuple[str, ...], arrays: CellArrays) -> dict[str, Array]:

@@ -15,7 +15,7 @@ from robench.corruptions.severities import BENCHMARK, EXTRA
 from robench.errors import RobenchError
 from robench.metrics.perturbation import ALEXNET_FLIP_PROBABILITY
 from robench.predictions import Predictions, RunFolder, RunRecord
-from robench.results import load, save, score_run
+from robench.results import load, save, score_run, scoring
 from robench.results.comparing import compare_runs
 from robench.results.loading import migrate, parse
 from robench.results.summaries import CellArrays, corrupted_conditions, is_share, summarise
@@ -315,3 +315,13 @@ def test_pictures_left_out_are_counted_once_however_a_cell_was_measured(tmp_path
         file.write('{"cell": "cl')  # cut short by a crash
     run.log(whole)
     assert _log(run) == {"clean": [whole]}
+
+
+def test_no_interval_goes_beyond_what_a_figure_can_be() -> None:
+    replicates = np.array([0.97, 0.98, 0.99, 1.0, 1.0])
+    for name in ("robust_accuracy", "error", "mean_ece", "clean_ece", "mean_corruption_error", "mean_error_noise"):
+        assert scoring.figure(0.995, replicates, name).high == 1.0
+    for name in ("nll", "mean_nll", "mce", "gap_error", ""):  # these may pass 1
+        assert (scoring.figure(0.995, replicates, name).high or 0) > 1.0
+    assert (scoring.figure(0.995, replicates, "mean_brier").high or 0) > 1.0  # of 0 to 2
+    assert scoring.figure(1.995, replicates + 1, "mean_brier").high == 2.0
