@@ -90,7 +90,7 @@ def _cell_table(comparison: Comparison) -> object:
 
     table = Table(box=box.SIMPLE_HEAD)
     for head in ("cell", comparison.a, comparison.b, "difference", "p (Holm)"):
-        table.add_column(head, justify="left" if head == "cell" else "right", overflow="fold")
+        table.add_column(head, justify="left" if head == "cell" else "right", overflow="fold", no_wrap=head == "cell")
     for cell in comparison.cells:
         table.add_row(
             cell.name,

@@ -44,7 +44,9 @@ def list_sets(root: Path | None = ROOT) -> None:
     from robench.cli.common import console
     from robench.data.catalogue import catalogue, data_root, installed
 
-    table = Table("set", "size", "licence", "there", "what it is", box=None)
+    table = Table(box=None)
+    for head in ("set", "size", "licence", "there", "what it is"):
+        table.add_column(head, overflow="fold", no_wrap=head == "set")  # a name cut short cannot be typed
     for entry in catalogue().values():
         there = "yes" if installed(entry.name, root) else "-"
         table.add_row(entry.name, _size(entry), entry.licence, there, entry.title)

@@ -25,6 +25,8 @@ Compute figures of a run from its predictions (no model, no images), or list the
     robench metrics RUN --baseline alexnet --corruption snow,frost,fog     ... over chosen corruptions
 """
 
+_NAME, _FIGURE, _INTERVAL = 28, 28, 22  # columns of the table of cells, in characters
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
@@ -107,7 +109,7 @@ def _print_list(*, as_json: bool) -> None:
         return
     table = Table(box=box.SIMPLE_HEAD)
     for head in ("metric", "unit", "better", "range", "needs"):
-        table.add_column(head, overflow="fold")
+        table.add_column(head, overflow="fold", no_wrap=head == "metric")
     for name, entry in METRICS.items():
         low, high = entry.range
         table.add_row(name, entry.unit, entry.better, f"{low:g} to {high:g}", ", ".join(entry.needs))
@@ -119,19 +121,27 @@ def _print_cells(result: object, names: tuple[str, ...] | None) -> None:
     from rich.table import Table
 
     from robench.cli.common import console, show_figure
-    from robench.results.schema import Result
+    from robench.results.schema import Figure, Result
 
     if not isinstance(result, Result):
         raise TypeError("a result is needed")
     shown = names or tuple(result.cells[0].metrics)
+    screen = console()
+    if narrow := screen.width < _NAME + _FIGURE * len(shown):  # intervals on lines of their own, never cut
+        screen = console(width=max(screen.width, _NAME + _INTERVAL * len(shown)))
+
+    def row(found: dict[str, Figure]) -> list[str]:
+        texts = [show_figure(found[name], name) for name in shown]
+        return [text.replace(" (", "\n(") for text in texts] if narrow else texts
+
     table = Table(box=box.SIMPLE_HEAD, title=f"{result.model.name} on {result.suite.name}", title_justify="left")
-    table.add_column("cell")
+    table.add_column("cell", no_wrap=True)
     for name in shown:
-        table.add_column(name, justify="right", overflow="fold")
+        table.add_column(name, justify="right", overflow="fold", min_width=_INTERVAL - 3)
     for cell in result.cells:
-        table.add_row(cell.name, *(show_figure(cell.metrics[name], name) for name in shown))
+        table.add_row(cell.name, *row(cell.metrics))
     table.add_section()
     for condition, figures in result.conditions.items():
         if len(result.conditions) < len(result.cells):
-            table.add_row(condition, *(show_figure(figures[name], name) for name in shown))
-    console().print(table)
+            table.add_row(condition, *row(figures))
+    screen.print(table)

@@ -33,7 +33,9 @@ def list_suites(json_: bool = typer.Option(False, "--json", help="Print as JSON.
 
     from robench.cli.common import console
 
-    table = Table("suite", "cells", "classes", "images", "what it measures", box=None)
+    table = Table(box=None)
+    for head in ("suite", "cells", "classes", "images", "what it measures"):
+        table.add_column(head, overflow="fold", no_wrap=head == "suite")  # a name cut short cannot be typed
     for name in names():
         suite = get(name)
         classes = str(suite.num_classes) if suite.num_classes else "any"

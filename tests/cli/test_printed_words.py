@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -175,3 +176,18 @@ def test_a_pickled_model_is_refused_in_plain_words(capsys: pytest.CaptureFixture
     said = capsys.readouterr().err
     assert "it holds torch.nn.modules.container.Sequential" in said
     assert "\x1b" not in said
+
+
+def test_names_are_whole_on_a_narrow_screen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed(capsys, *QUICK, "--corruption", "elastic_transform", "--out", "a")
+    monkeypatch.setenv("COLUMNS", "40")
+    said = printed(capsys, "metrics", "a", "--metric", "error,ece", "--resamples", "20")
+    assert "elastic_transform/1" in said
+    cells = printed(capsys, "metrics", "a", "--cells", "--resamples", "20")
+    assert len(re.findall(r"\(-?[0-9.]+ to -?[0-9.]+\)", cells)) == 2 * 7  # all but the RMS error of 20 images
+    assert "elastic_transform/1" in printed(capsys, "compare", "a", "a", "--cells", "--resamples", "100")
+    assert "tiny-imagenet-c" in printed(capsys, "data", "list")
+    assert "cifar100-c-bar" in printed(capsys, "suites", "list")
+    assert "rms_calibration_error_all_bins" in printed(capsys, "metrics")
