@@ -92,7 +92,10 @@ def evaluate(
 ) -> int:
     """Measure and print; see HELP."""
     given = dict(locals())
-    _refuse_contradictions(given)
+    from robench.cli.refusals import refuse_contradictions, refuse_unheeded
+
+    refuse_contradictions(given)
+    refuse_unheeded(given)
     options = _engine_options(given)
     opening = _open_options(given)
     if models is not None or "," in suite:
@@ -144,36 +147,6 @@ def stopped() -> Exception:
 
     again = command_line() or "the same command"
     return InterruptedWorkError(f"Stopped; finished cells are kept. To go on: {again}")
-
-
-def _refuse_contradictions(given: dict[str, Any]) -> None:
-    """Refuse options of which one would be passed over in silence.
-
-    Raises:
-        RobenchError: two options exclude each other.
-    """
-    grid = given["models"] is not None or "," in given["suite"]
-    pairs = (
-        (
-            "--models",
-            given["models"],
-            "--model",
-            given["model"],
-            "Write all models into the list, or leave it away.",
-        ),
-        ("--norm-preset", given["norm_preset"], "--mean", given["mean"], "Leave one of them away."),
-        ("--norm-preset", given["norm_preset"], "--std", given["std"], "Leave one of them away."),
-        (
-            "several models or suites",
-            grid,
-            "--cluster",
-            given["cluster"],
-            "Give one model and one suite at a time.",
-        ),
-    )
-    for first, one, second, other, hint in pairs:
-        if one and other:
-            raise RobenchError(f"{first} and {second} do not go together.", hint=hint)
 
 
 def _engine_options(given: dict[str, Any]) -> Any:

@@ -14,7 +14,7 @@ from torch import nn
 import robench
 from robench import memory
 from robench.errors import RobenchError
-from robench.files import digest
+from robench.files import digest, unwritable
 from robench.training import artefacts, checkpoint, distributed, schedule
 from robench.training.log import Log, Progress
 from robench.training.method import Batch, Method, Network, create
@@ -69,6 +69,10 @@ def train(
         artefacts.check_same(out, recipe)
         return out
     kind = _device(device)
+    try:
+        out.mkdir(parents=True, exist_ok=True)  # before the work, not after its first epoch
+    except OSError as error:
+        raise unwritable(out, error) from error
     with distributed.joined(kind.type) as world, memory.kept(kind.type):
         if kind.type == "cuda" and kind.index is None:
             kind = torch.device("cuda", world.local_rank)

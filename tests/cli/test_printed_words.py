@@ -156,6 +156,7 @@ def test_a_split_says_what_its_manifest_must_hold(capsys: pytest.CaptureFixture[
     [
         (["models", "show", "wrn-10-1", "--num-classes", "-1"], "--num-classes"),
         (["train", "--recipe", "standard-digits", "--all", "digits"], "do not go together"),
+        (["train", "--recipe", "standard-digits", "--set", "epochs=1", "--out", __file__], "Cannot write"),
         (["table", "augmix/1", "--recipe", "nonsense"], "MODEL=RECIPE"),
         (["compare", "a", "b", "--seed", "-1"], "--seed"),
         (["calibrate", "a", "--seed", "-1"], "--seed"),
