@@ -83,12 +83,21 @@ def evaluate(
 
 
 def as_model(model: Any, num_classes: int | None, **options: Any) -> Model:
-    """Return ``model`` as a :class:`robench.models.base.Model`: loaded from its spec, or wrapped."""
+    """Return ``model`` as a :class:`robench.models.base.Model`: loaded from its spec, or wrapped.
+
+    Raises:
+        RobenchError: it cannot be loaded, or one of mean and std was given without the other.
+    """
     if isinstance(model, Model):
         return model
     from robench.models import load_model, wrap
 
     given = {key: value for key, value in options.items() if value is not None}
+    if ("mean" in given) != ("std" in given):
+        raise RobenchError(
+            f"{'mean' if 'mean' in given else 'std'} was given alone: half a normalisation gives figures of no model.",
+            hint="Give both mean and std, of images in [0, 1].",
+        )
     if isinstance(model, (str, Path)):
         return load_model(str(model), num_classes=num_classes, **given)
     return wrap(model, num_classes=num_classes, **given)

@@ -18,8 +18,9 @@ FEW = OpenOptions(limit=60, conditions=("contrast",), severities=(1, 5))
 def test_a_module_is_measured_and_taken_up(tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3072, 10))
+    half = (0.5, 0.5, 0.5)
     result = robench.evaluate(
-        module, "digits-c", out=tmp_path / "r", open_options=FEW, resamples=50, quiet=True, mean=(0.5, 0.5, 0.5)
+        module, "digits-c", out=tmp_path / "r", open_options=FEW, resamples=50, quiet=True, mean=half, std=half
     )
     assert [cell.name for cell in result.cells] == ["clean", "contrast/1", "contrast/5"]
     assert all(cell.images == 60 for cell in result.cells)
@@ -28,7 +29,7 @@ def test_a_module_is_measured_and_taken_up(tmp_path: Path) -> None:
     assert "a part of digits-c: 3 of 76 cells, at most 60 images" in said
     assert "fewer than 200 images" in said
     again = robench.evaluate(
-        module, "digits-c", out=tmp_path / "r", open_options=FEW, resamples=50, quiet=True, mean=(0.5, 0.5, 0.5)
+        module, "digits-c", out=tmp_path / "r", open_options=FEW, resamples=50, quiet=True, mean=half, std=half
     )
     assert again == result
 
@@ -80,6 +81,11 @@ def test_unusual_models_are_refused_with_the_next_step(tmp_path: Path) -> None:
         )
     with pytest.raises(robench.RobenchError, match="puts out 3 classes"):
         robench.evaluate(lambda x: x.mean((2, 3)), "digits-c", out=tmp_path / "b", open_options=FEW, quiet=True)
+
+
+def test_half_a_normalisation_is_refused() -> None:
+    with pytest.raises(robench.RobenchError, match="mean was given alone"):
+        robench.evaluate(torch.nn.Flatten(), "digits-c", mean=(0.5, 0.5, 0.5), num_classes=192, quiet=True)
 
 
 @pytest.mark.parametrize("suite", ["digits-p", "cifar10-sta"])
