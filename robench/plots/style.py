@@ -127,8 +127,9 @@ def finish(figure: Figure, axes: Axes, names: Sequence[str], note: str) -> None:
     by_label = {str(line.get_label()): line for line in axes.get_lines()}
     room = int(width / COLUMN * 46)
     shown = [name for name in names if name in by_label]
-    widest = max((len(shorten(name, room)) for name in shown), default=1)
-    columns = max(1, min(len(shown), int(width / COLUMN * 50) // (widest + 8)))
+    lengths = [len(shorten(name, room)) + 8 for name in shown]
+    line = int(width / COLUMN * 50)
+    columns = len(shown) if sum(lengths) <= line else max(1, line // max(lengths))
     foot = 0.06 + 0.115 * len(lines)
     legend = 0.04 + 0.15 * -(-len(shown) // columns) if shown else 0.0
     total = height + foot + legend
