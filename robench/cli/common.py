@@ -109,6 +109,16 @@ def split_names(text: str | None) -> tuple[str, ...] | None:
     return tuple(part.strip() for part in text.split(",") if part.strip()) if text else None
 
 
+def one_of(option: str, value: str, known: tuple[str, ...]) -> None:
+    """Refuse a value of an option that is not one of the known ones.
+
+    Raises:
+        RobenchError: it is not.
+    """
+    if value not in known:
+        raise RobenchError(f"{option} is one of {', '.join(known)}; found '{value}'.")
+
+
 def print_json(document: Any) -> None:
     """Print a document to standard output, for machines."""
     json.dump(document, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)

@@ -150,6 +150,7 @@ def stopped() -> Exception:
 
 
 def _engine_options(given: dict[str, Any]) -> Any:
+    from robench.cli.common import one_of
     from robench.evaluation.options import EvaluationOptions
 
     one_of("--precision", given["precision"], ("fp32", "bf16", "fp16"))
@@ -166,7 +167,7 @@ def _engine_options(given: dict[str, Any]) -> Any:
 
 
 def _open_options(given: dict[str, Any]) -> Any:
-    from robench.cli.common import split_names
+    from robench.cli.common import one_of, split_names
     from robench.data.base import Geometry
     from robench.suites.base import OpenOptions
 
@@ -256,8 +257,3 @@ def _print(result: Result, folder: Path, *, quiet: bool, as_json: bool) -> None:
         print(f"run: {folder}")
     for failure in result.failures:
         typer.echo(f"failed: {failure}", err=True)
-
-
-def one_of(option: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise RobenchError(f"{option} is one of {', '.join(known)}; found '{value}'.")

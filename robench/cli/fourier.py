@@ -117,7 +117,7 @@ def _bandwidths(text: str | None) -> list[int]:
 
 
 def _open(data: Path | None, limit: int | None, resize: int | None, crop: int | None, interpolation: Any) -> Any:
-    from robench.cli.evaluate import one_of
+    from robench.cli.common import one_of
     from robench.data.base import Geometry
     from robench.suites import OpenOptions, open_suite
 

@@ -75,17 +75,15 @@ class Forward:
             raise self._failure(error, x) from error
 
     def _failure(self, error: Exception, x: torch.Tensor) -> RobenchError:
-        lines = str(error).strip().splitlines()
-        said = f"{type(error).__name__}: {lines[0][:200] if lines else ''}"
         if self._compiled and isinstance(error, torch._dynamo.exc.TorchDynamoException):
             return RobenchError(
-                f"{self.model.name} cannot be compiled: {said}",
+                f"{self.model.name} cannot be compiled: {first_line(error)}",
                 hint="Leave --compile away; on a CPU it needs a C++ compiler.",
             )
         frame = traceback.extract_tb(error.__traceback__)[-1]
         return RobenchError(
-            f"{self.model.name} fails on float32 images of shape {tuple(x.shape)}: {said} ({frame.filename}:"
-            f"{frame.lineno})",
+            f"{self.model.name} fails on float32 images of shape {tuple(x.shape)}: {first_line(error)}"
+            f" ({frame.filename}:{frame.lineno})",
             hint="Finished cells are kept. Where the size is wrong, set it with --resize/--crop; a function of your own"
             " gets normalised float32 images.",
         )
@@ -127,3 +125,9 @@ class Forward:
                 f"The model needs images of {needed[0]} x {needed[1]} pixels; the suite gives {found[0]} x {found[1]}.",
                 hint="Set the size with --resize/--crop, or choose a suite of the model's size.",
             )
+
+
+def first_line(error: Exception) -> str:
+    """Return an error's kind and the first line of what it says: a network's errors may be pages long."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200] if lines else ''}"

@@ -27,6 +27,7 @@ import torch
 from robench import memory
 from robench.errors import RobenchError
 from robench.evaluation.compiling import Network, compile_network
+from robench.evaluation.forward import first_line
 from robench.evaluation.fourier_basis import Frequency, basis_vector, centred_range, frequencies, mirror
 from robench.evaluation.progress import Progress, QuietProgress
 from robench.files import digest, write_json
@@ -202,10 +203,8 @@ class Classifier:
         except (RobenchError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # a network says in many ways that images do not fit it
-            lines = str(error).strip().splitlines()
             raise RobenchError(
-                f"{self._name} fails on float32 images of shape {tuple(x.shape)}: {type(error).__name__}:"
-                f" {lines[0][:200] if lines else ''}",
+                f"{self._name} fails on float32 images of shape {tuple(x.shape)}: {first_line(error)}",
                 hint="Where the size is wrong, set it with --resize/--crop; where memory, take a smaller --batch-size.",
             ) from error
 
