@@ -21,7 +21,7 @@ __all__ = ["ALL", "BENCHMARK", "EXTRA", "FUNCTIONS", "GROUPS", "corrupt", "pertu
 
 # A new corruption is a function (images, parameters, stream, **options) -> images, its row here, and its strengths
 # in severities.py.
-FUNCTIONS = Registry(
+FUNCTIONS: Registry[Any] = Registry(
     "corruption",
     {
         "gaussian_noise": "robench.corruptions.noise:gaussian_noise",
@@ -44,6 +44,7 @@ FUNCTIONS = Registry(
         "pixelate": "robench.corruptions.pixelate:pixelate",
         "jpeg_compression": "robench.corruptions.jpeg:jpeg_compression",
     },
+    group="robench.corruptions",
 )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from robench.registry import Registry
 
-METHODS = Registry(
+METHODS: Registry[Any] = Registry(
     "training method",
     {
         "standard": "robench.training.standard:Standard",
@@ -32,4 +34,5 @@ METHODS = Registry(
         "autolabel-adversarial": "robench.training.autolabel:AutoLabelAdversarial",
         "weak-augment": "robench.training.weak_augment:WeakAugment",
     },
+    group="robench.methods",
 )
