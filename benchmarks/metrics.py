@@ -25,8 +25,8 @@ from robench.metrics.streaming import StreamingMetrics, classification_figures
 from robench.metrics.table import METRICS
 from robench.results.scoring import DEFAULT_METRICS
 
-OTHERS = ("mce_calibration", "adaptive_ece", "debiased_ece", "sweep_ece", "classwise_ece", "aurc", "soft_f1",
-          "mean_average_precision")  # fmt: skip
+OTHERS = ("max_calibration_error", "adaptive_ece", "debiased_ece", "sweep_ece", "classwise_ece", "aurc", "soft_f1",
+          "weighted_pr_auc")  # fmt: skip
 BATCH = 500
 Columns = dict[str, np.ndarray]
 

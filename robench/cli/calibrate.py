@@ -24,7 +24,7 @@ are left out of the figures likewise. The run must have kept its logits.
 Every figure has its 95 % interval; before and after are resampled together.
 """
 
-FIGURES = ("error", "rms_calibration_error", "rms_calibration_error_all_bins", "ece", "mce_calibration",
+FIGURES = ("error", "rms_calibration_error", "rms_calibration_error_all_bins", "ece", "max_calibration_error",
            "adaptive_ece", "debiased_ece", "sweep_ece", "classwise_ece", "overconfidence_gap", "brier",
            "brier_top_label", "nll", "entropy", "aurc")  # fmt: skip
 SHIFTED = "mean under shift"
@@ -202,7 +202,7 @@ def _print(document: dict[str, Any], path: Path) -> None:
 
     from robench.cli.common import console
     from robench.results.labels import label, show
-    from robench.results.schema import Figure
+    from robench.results.schema import Value
 
     found, screen = document["temperature"], console()
     print(f"{document['model']}: {document['method']} scaling" + (f", T = {found:.5g}" if found else ""))
@@ -217,7 +217,7 @@ def _print(document: dict[str, Any], path: Path) -> None:
         for head in (group, "before", "after"):
             table.add_column(head, justify="left" if head == group else "right", no_wrap=head != group)
         for metric in FIGURES:
-            both = (Figure(**document[side][group][metric]) for side in ("before", "after"))
+            both = (Value(**document[side][group][metric]) for side in ("before", "after"))
             table.add_row(label(metric).axis, *(show(figure, metric, interval=True) for figure in both))
         screen.print(table)
     print(path)

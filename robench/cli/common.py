@@ -11,7 +11,7 @@ from robench.errors import RobenchError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from robench.results.schema import Figure, Result
+    from robench.results.schema import Result, Value
 
 
 class InterruptedWorkError(Exception):
@@ -26,8 +26,8 @@ TITLES = {
     "clean_rms_calibration_error": "clean RMS calibration error, %",
     "clean_ece": "clean ECE, %",
     "clean_brier": "clean Brier score (0 to 2)",
-    "mean_corruption_error": "mean corruption error, %",
-    "mean_corruption_error_19": "mean error over 19 corruptions, %",
+    "mean_error": "mean corruption error, %",
+    "mean_error_19": "mean error over 19 corruptions, %",
     "mce": "mCE (baseline = 100)",
     "relative_mce": "relative mCE",
     "robust_accuracy": "robust accuracy, %",
@@ -48,10 +48,10 @@ TITLES = {
     "nll": "NLL, nats",
     "worst_case_error": "worst-case error, %",
     "average_case_error": "average-case error, %",
-    "mean_average_precision": "mAP, %",
-    "iid_mean_average_precision": "IID mAP, %",
-    "mean_ood_mean_average_precision": "mean OOD mAP, %",
-    "gap_mean_average_precision": "gap in mAP, points",
+    "weighted_pr_auc": "mAP, %",
+    "iid_weighted_pr_auc": "IID mAP, %",
+    "mean_ood_weighted_pr_auc": "mean OOD mAP, %",
+    "gap_weighted_pr_auc": "gap in mAP, points",
 }
 HEADLINES = tuple(TITLES)
 
@@ -64,7 +64,7 @@ def is_percentage(name: str) -> bool:
     return not any(name == other or name.endswith(f"_{other}") for other in plain)
 
 
-def show_figure(figure: Figure | None, name: str, *, interval: bool = True) -> str:
+def show_figure(figure: Value | None, name: str, *, interval: bool = True) -> str:
     """Return a figure as tables show it: ``12.34 (11.80 to 12.91)``; a dash where there is none."""
     if figure is None or figure.value is None:
         return "-"

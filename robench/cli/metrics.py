@@ -121,7 +121,7 @@ def _print_cells(result: object, names: tuple[str, ...] | None) -> None:
     from rich.table import Table
 
     from robench.cli.common import console, show_figure
-    from robench.results.schema import Figure, Result
+    from robench.results.schema import Result, Value
 
     if not isinstance(result, Result):
         raise TypeError("a result is needed")
@@ -130,7 +130,7 @@ def _print_cells(result: object, names: tuple[str, ...] | None) -> None:
     if narrow := screen.width < _NAME + _FIGURE * len(shown):  # intervals on lines of their own, never cut
         screen = console(width=max(screen.width, _NAME + _INTERVAL * len(shown)))
 
-    def row(found: dict[str, Figure]) -> list[str]:
+    def row(found: dict[str, Value]) -> list[str]:
         texts = [show_figure(found[name], name) for name in shown]
         return [text.replace(" (", "\n(") for text in texts] if narrow else texts
 

@@ -91,7 +91,7 @@ def _means(names: Sequence[str], cell: Columns, rows: Rows, draws: Draws) -> dic
 
 def _equal_width(cell: Columns, rows: Rows, draws: Draws, wanted: Sequence[str]) -> dict[str, Array]:
     """Return ECE, and maximum calibration error where wanted: sums over bins are linear in the weights."""
-    largest = "mce_calibration" in wanted
+    largest = "max_calibration_error" in wanted
     inside = (np.arange(len(rows)), bin_index(np.asarray(cell["confidence"], np.float64), _BINS))
     values = np.zeros((len(rows), 2 * _BINS if largest else _BINS + 1))
     values[inside] = _gap(cell)
@@ -105,7 +105,7 @@ def _equal_width(cell: Columns, rows: Rows, draws: Draws, wanted: Sequence[str])
         found = {"ece": gaps.sum(axis=1) / counts.sum(axis=1)}
         if largest:
             highest = np.where(counts > 0, gaps / counts, -1.0).max(axis=1)
-            found["mce_calibration"] = np.where(highest < 0, np.nan, highest)
+            found["max_calibration_error"] = np.where(highest < 0, np.nan, highest)
     return found
 
 
@@ -160,7 +160,7 @@ def _mean_precision(cell: Columns, rows: Rows, draws: Draws, _: Sequence[str]) -
     order = np.argsort(-score, axis=1, kind="stable")
     last = _last_of_tie(np.take_along_axis(score, order, axis=1))
     targets = np.asarray(cell["targets"], np.float64)
-    return {"mean_average_precision": weighted_mean_precisions(draws.weights, rows, order, last, targets)}
+    return {"weighted_pr_auc": weighted_mean_precisions(draws.weights, rows, order, last, targets)}
 
 
 def _last_of_tie(ordered: Array) -> npt.NDArray[np.bool_]:
@@ -170,13 +170,13 @@ def _last_of_tie(ordered: Array) -> npt.NDArray[np.bool_]:
 
 _Family = Callable[[Columns, Rows, Draws, Sequence[str]], dict[str, Array]]
 _FAMILIES: tuple[tuple[_Family, tuple[str, ...]], ...] = (
-    (_equal_width, ("ece", "mce_calibration")),
+    (_equal_width, ("ece", "max_calibration_error")),
     (_adaptive_rms, _RMS),
     (_equal_count, _EQUAL_COUNT),
     (_risk_coverage, ("aurc", "aurra")),
     (_soft_f1, ("soft_f1",)),
     (_classwise, ("classwise_ece",)),
-    (_mean_precision, ("mean_average_precision",)),
+    (_mean_precision, ("weighted_pr_auc",)),
 )
 
 

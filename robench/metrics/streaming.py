@@ -105,7 +105,16 @@ class StreamingMetrics:
 
     def compute(self) -> dict[str, float]:
         """Return figures by name, as in :data:`robench.metrics.table.METRICS`, and ``accuracy``; NaN without images."""
-        names = ("accuracy", "error", "ece", "mce_calibration", "overconfidence_gap", "nll", "brier", "brier_top_label")
+        names = (
+            "accuracy",
+            "error",
+            "ece",
+            "max_calibration_error",
+            "overconfidence_gap",
+            "nll",
+            "brier",
+            "brier_top_label",
+        )
         if self.images == 0:
             return dict.fromkeys(names, math.nan)
         mean = dict(zip(_SUMS, (self.sums / self.images).tolist(), strict=True))
@@ -114,7 +123,7 @@ class StreamingMetrics:
             "accuracy": mean["correct"],
             "error": 1.0 - mean["correct"],
             "ece": float(np.abs(self.gaps).sum() / self.images),
-            "mce_calibration": float((np.abs(self.gaps[used]) / self.counts[used]).max()),
+            "max_calibration_error": float((np.abs(self.gaps[used]) / self.counts[used]).max()),
             "overconfidence_gap": mean["confidence"] - mean["correct"],
             "nll": mean["nll"],
             "brier": mean["brier"],

@@ -126,7 +126,9 @@ _ROWS = (
         "rms_calibration_error_all_bins", calibration.rms_calibration_error_all_bins, 0.0, "AugMix 2020, appendix"
     ),
     _calibration("ece", calibration.ece, 0.0, "Guo et al. 2017, 15 equal-width bins"),
-    _calibration("mce_calibration", calibration.maximum_calibration_error, 0.0, "Guo et al. 2017, 15 equal-width bins"),
+    _calibration(
+        "max_calibration_error", calibration.maximum_calibration_error, 0.0, "Guo et al. 2017, 15 equal-width bins"
+    ),
     _calibration("adaptive_ece", calibration.adaptive_ece, 0.0, "Nixon et al. 2019, 15 equal-count bins"),
     _calibration("debiased_ece", calibration.debiased_ece, 0.0, "Kumar et al. 2019, 15 equal-count bins, l2"),
     _calibration("sweep_ece", calibration.sweep_ece, 0.0, "Roelofs et al. 2022, equal mass"),
@@ -150,7 +152,7 @@ _ROWS = (
     _calibration("soft_f1", selective.soft_f1, 0.0, "hendrycks/outlier-exposure, soft_f1", higher_is_better=True),
     _mean("top5_error", "fraction", 1.0, ("top5", "target"), scores.outside_top5, "ILSVRC"),
     Metric(
-        "mean_average_precision",
+        "weighted_pr_auc",
         "fraction",
         True,
         (0.0, 1.0),

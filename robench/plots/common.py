@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from robench.errors import RobenchError
 from robench.results.labels import Label, model_names
-from robench.results.schema import Figure, Result
+from robench.results.schema import Result, Value
 
 Array = npt.NDArray[np.float64]
 
@@ -41,7 +41,7 @@ def drawn_names(results: Sequence[Result]) -> list[str]:
     return [name + mark for name, mark in zip(model_names(results), marks, strict=True)]
 
 
-def ends(figures: Sequence[Figure | None], label: Label) -> tuple[Array, Array, Array]:
+def ends(figures: Sequence[Value | None], label: Label) -> tuple[Array, Array, Array]:
     """Return the values and both ends of the intervals, in the label's unit, NaN where there is none."""
 
     def numbers(attribute: str) -> Array:

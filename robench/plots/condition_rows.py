@@ -22,7 +22,7 @@ _GEOMETRY = frozenset({"translate", "rotate", "tilt", "scale", "shear"})
 _UNSHIFTED = frozenset({"clean", "iid", "imagenet-200"})  # not in the mean, so not in the rows
 _ALONE = frozenset({"imagenet-200"})
 _HEAD = 0.19  # height of a group's title in inches
-SUMMARY_OF = {"error": "mean_corruption_error", "flip_probability": "mfp", "top5_distance": "mt5d"}
+SUMMARY_OF = {"error": "mean_error", "flip_probability": "mfp", "top5_distance": "mt5d"}
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from robench.errors import RobenchError
 from robench.plots.common import Array, drawn_names, ends, same_suite
 from robench.plots.style import COLUMN, INK, axes_or_new, finish, look, new_figure, style
 from robench.results.labels import label
-from robench.results.schema import Figure as Value
-from robench.results.schema import Result
+from robench.results.schema import Result, Value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -117,7 +116,7 @@ def scatter(results: Sequence[Result], metric: str = "error") -> Figure:
 
 
 def _corrupted(metric: str) -> str:
-    return "mean_corruption_error" if metric == "error" else f"mean_{metric}"
+    return "mean_error" if metric == "error" else f"mean_{metric}"
 
 
 def _matching(result: Result, metric: str) -> Value | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FIGURES = ("clean_error", "mean_corruption_error")
+FIGURES = ("clean_error", "mean_error")
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from robench.results.loading import load
-    from robench.results.schema import Figure, Result
+    from robench.results.schema import Result, Value
     from robench.results.scoring import save, score_run
 
-__all__ = ["Figure", "Result", "load", "save", "score_run"]
+__all__ = ["Result", "Value", "load", "save", "score_run"]
 
-_HOMES = {"load": "loading", "Figure": "schema", "Result": "schema", "save": "scoring", "score_run": "scoring"}
+_HOMES = {"load": "loading", "Value": "schema", "Result": "schema", "save": "scoring", "score_run": "scoring"}
 
 
 def __getattr__(name: str) -> Any:

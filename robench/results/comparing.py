@@ -179,7 +179,7 @@ def _cell_comparisons(
 
 _TITLES = {
     "clean_error": ("clean error", "points"),
-    "mean_corruption_error": ("mean corruption error", "points"),
+    "mean_error": ("mean corruption error", "points"),
     "mce": ("mCE", "points"),
     "mean_rms_calibration_error": ("RMS calibration error under corruption", "points"),
     "mean_ece": ("expected calibration error under corruption", "points"),
@@ -188,10 +188,10 @@ _TITLES = {
     "error": ("error", "points"),
     "worst_case_error": ("worst-case error", "points"),
     "average_case_error": ("average-case error", "points"),
-    "mean_average_precision": ("mean average precision", "points"),
+    "weighted_pr_auc": ("mean average precision", "points"),
     "gap_error": ("gap between shifted and matching clean error", "points"),
     "mean_ood_error": ("mean error out of distribution", "points"),
-    "mean_ood_mean_average_precision": ("mean average precision out of distribution", "points"),
+    "mean_ood_weighted_pr_auc": ("mean average precision out of distribution", "points"),
 }
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from robench.results.schema import Figure, Result
+from robench.results.schema import Result, Value
 
 
 class Label(NamedTuple):
@@ -45,7 +45,7 @@ _METRICS = {
     "rms_calibration_error": Label("RMS calibration error"),
     "rms_calibration_error_all_bins": Label("RMS calibration error, all bins"),
     "ece": Label("expected calibration error"),
-    "mce_calibration": Label("maximum calibration error"),
+    "max_calibration_error": Label("maximum calibration error"),
     "adaptive_ece": Label("adaptive calibration error"),
     "debiased_ece": Label("debiased calibration error"),
     "sweep_ece": Label("sweep calibration error"),
@@ -62,12 +62,12 @@ _METRICS = {
     "average_case_error": Label("average-case error"),
     "flip_probability": Label("flip probability"),
     "top5_distance": Label("top-5 distance", "mean steps", 1.0, 3),
-    "mean_average_precision": Label("mean average precision", lower_is_better=False),
+    "weighted_pr_auc": Label("mean average precision", lower_is_better=False),
 }
 
 _SUMMARIES = {
-    "mean_corruption_error": Label("mean corruption error"),
-    "mean_corruption_error_19": Label("mean error over 19 corruptions"),
+    "mean_error": Label("mean corruption error"),
+    "mean_error_19": Label("mean error over 19 corruptions"),
     "mce": Label("mean corruption error against the suite's baseline (mCE)"),
     "relative_mce": Label("relative mean corruption error (relative mCE)"),
     "robust_accuracy": Label("robust accuracy", lower_is_better=False),
@@ -113,7 +113,7 @@ def sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
-def show(figure: Figure | None, name: str, *, interval: bool = False) -> str:
+def show(figure: Value | None, name: str, *, interval: bool = False) -> str:
     """Return a figure as tables show it: ``12.34``, or ``12.34 (11.80 to 12.91)``; a dash where there is none."""
     if figure is None or figure.value is None:
         return "–"

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from robench.errors import RobenchError
-from robench.results.schema import SCHEMA_VERSION, Result
+from robench.results.migrations import migrate
+from robench.results.schema import Result
 
 
 def load(path: str | Path) -> Result:
@@ -47,28 +48,3 @@ def parse(document: Any, name: str = "the document") -> Result:
             f"{name} does not fit the schema of results: " + "; ".join(problems) + ".",
             hint="Make it again with `robench metrics RUN`.",
         ) from error
-
-
-def migrate(document: dict[str, Any], name: str = "the document") -> dict[str, Any]:
-    """Return the document in the present schema.
-
-    Each step in ``_MIGRATIONS`` turns version n into n + 1.
-
-    Raises:
-        RobenchError: the document's schema is newer than this robench, or has no version.
-    """
-    version = document.get("schema_version")
-    if not isinstance(version, int) or version < 1:
-        raise RobenchError(f"{name} has no schema_version.", hint="Make it again with `robench metrics RUN`.")
-    if version > SCHEMA_VERSION:
-        raise RobenchError(
-            f"{name} was written by a newer robench (schema {version}; this one reads up to {SCHEMA_VERSION}).",
-            hint="Update with `pip install -U robench`.",
-        )
-    for step in range(version, SCHEMA_VERSION):
-        document = _MIGRATIONS[step](document)
-    return document
-
-
-# from version -> function that returns the document in the next version
-_MIGRATIONS: dict[int, Any] = {}

@@ -21,7 +21,7 @@ from robench.metrics.corruption import (
 from robench.metrics.statistics import bootstrap_cells
 from robench.metrics.table import METRICS
 from robench.predictions import RunFolder
-from robench.results.schema import Figure
+from robench.results.schema import Value
 from robench.results.scoring import figure
 from robench.results.summaries import is_share
 from robench.suites.base import Cell
@@ -37,7 +37,7 @@ def normalised_figures(
     corruptions: Sequence[str] | None = None,
     resamples: int = 1000,
     seed: int = 0,
-) -> dict[str, Figure]:
+) -> dict[str, Value]:
     """Return the figures of a run of corrupted images against a baseline, which counts as exact.
 
     Args:
@@ -48,7 +48,7 @@ def normalised_figures(
         seed: of the bootstrap.
 
     Returns:
-        ``ce_<corruption>`` of each, ``mce``, ``mean_corruption_error`` (unnormalised) and, where both have a clean
+        ``ce_<corruption>`` of each, ``mce``, ``mean_error`` (unnormalised) and, where both have a clean
         error and the baseline's is below its error under every corruption, ``relative_mce``; ratios and fractions.
 
     Raises:
@@ -86,7 +86,7 @@ def _figures(
     found["mce"] = mean_corruption_error(by_severity, table, chosen)
     if clean:
         found["relative_mce"] = relative_mean_corruption_error(by_severity, errors[..., 0], table, chosen)
-    found["mean_corruption_error"] = means.mean(axis=-1)
+    found["mean_error"] = means.mean(axis=-1)
     return found
 
 

@@ -10,14 +10,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class _Document(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Figure(_Document):
+class Value(_Document):
     """One number with its 95 % interval."""
 
     value: float | None
@@ -45,7 +45,7 @@ class CellResult(_Document):
     images: int
     failed: int = Field(default=0, description="pictures that could not be read and were left out")
     predictions_sha256: str | None = None
-    metrics: dict[str, Figure]
+    metrics: dict[str, Value]
 
 
 class SuiteRecord(_Document):
@@ -107,11 +107,11 @@ class Result(_Document):
     model: ModelRecord
     run: RunRecord
     statistics: StatisticsRecord
-    summary: dict[str, Figure] = Field(description="summary figures of the suite by name")
-    conditions: dict[str, dict[str, Figure]] = Field(
+    summary: dict[str, Value] = Field(description="summary figures of the suite by name")
+    conditions: dict[str, dict[str, Value]] = Field(
         default_factory=dict, description="per condition, the mean over its severities: metric -> figure"
     )
-    severities: dict[str, dict[str, Figure]] = Field(
+    severities: dict[str, dict[str, Value]] = Field(
         default_factory=dict,
         description="per severity ('0' is clean), the mean over the 15 benchmark corruptions: metric -> figure",
     )

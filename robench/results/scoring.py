@@ -19,7 +19,7 @@ from robench.predictions import Predictions, RunFolder
 from robench.predictions.parquet import stored_checksum
 from robench.results.reliability import reliability_by_level
 from robench.results.remarks import other_environments, remarks
-from robench.results.schema import CellResult, Figure, ModelRecord, Result, RunRecord, StatisticsRecord, SuiteRecord
+from robench.results.schema import CellResult, ModelRecord, Result, RunRecord, StatisticsRecord, SuiteRecord, Value
 from robench.results.summaries import CellArrays, corrupted_conditions, highest, is_share, summarise
 from robench.suites.base import Cell
 
@@ -38,7 +38,7 @@ DEFAULT_METRICS = (
 )
 VARIANT_METRICS = ("worst_case_error", "average_case_error")
 SEQUENCE_METRICS = ("flip_probability", "top5_distance")
-MULTILABEL_METRICS = ("mean_average_precision",)
+MULTILABEL_METRICS = ("weighted_pr_auc",)
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ def save(result: Result, path: str | Path) -> Path:
     return path
 
 
-def figure(value: float, replicates: Array, name: str = "", *, images: int | None = None) -> Figure:
+def figure(value: float, replicates: Array, name: str = "", *, images: int | None = None) -> Value:
     """Return a value with its interval; null where it is undefined.
 
     Args:
@@ -197,22 +197,22 @@ def figure(value: float, replicates: Array, name: str = "", *, images: int | Non
         images: for a share of images or a mean of such shares: of how many, the fewest of its cells.
     """
     if not np.isfinite(value):
-        return Figure(value=None, note="undefined for this data")
+        return Value(value=None, note="undefined for this data")
     if not np.isfinite(replicates).any():
-        return Figure(value=float(value), note="no interval: too few images")
+        return Value(value=float(value), note="no interval: too few images")
     exact = images is not None and value in (0.0, 1.0)
     if images and exact:
         low, high = exact_interval(value, images)
     else:
         low, high = centred_interval(value, replicates, highest(name))
-    return Figure(value=float(value), low=low, high=high)
+    return Value(value=float(value), low=low, high=high)
 
 
 def _summaries(suite: Mapping[str, Any], scores: Scores, metrics: Mapping[str, Array]) -> dict[str, Array]:
     return summarise(tuple(suite["summary"]), CellArrays(scores.cells, metrics, suite["normaliser"]))
 
 
-def _summary_figures(suite: Mapping[str, Any], scores: Scores) -> dict[str, Figure]:
+def _summary_figures(suite: Mapping[str, Any], scores: Scores) -> dict[str, Value]:
     values, replicates = _summaries(suite, scores, scores.values), _summaries(suite, scores, scores.replicates)
     fewest = int(scores.images.min())
     return {
@@ -221,7 +221,7 @@ def _summary_figures(suite: Mapping[str, Any], scores: Scores) -> dict[str, Figu
     }
 
 
-def _grouped(scores: Scores, *, by_severity: bool) -> dict[str, dict[str, Figure]]:
+def _grouped(scores: Scores, *, by_severity: bool) -> dict[str, dict[str, Value]]:
     """Return the means over severities of each condition, or over the benchmark corruptions of each severity."""
     values, replicates = CellArrays(scores.cells, scores.values), CellArrays(scores.cells, scores.replicates)
     groups: dict[str, list[int]] = {}

@@ -71,9 +71,9 @@ def clean(arrays: CellArrays) -> dict[str, Array]:
 def corruption(arrays: CellArrays) -> dict[str, Array]:
     """Means over the 15 corruptions by 5 severities, over each group, and robust accuracy.
 
-    ``mean_corruption_error`` is the unnormalised mean (the uCE of CIFAR-C papers); ``mean_<metric>`` the same for
+    ``mean_error`` is the unnormalised mean (the uCE of CIFAR-C papers); ``mean_<metric>`` the same for
     every other metric; ``robust_accuracy`` is one minus it; ``mean_error_noise`` and so on are the groups' means;
-    ``mean_corruption_error_19`` has the four held-out corruptions too, where all 19 were measured.
+    ``mean_error_19`` has the four held-out corruptions too, where all 19 were measured.
     """
     from robench.corruptions.severities import BENCHMARK, EXTRA, GROUPS
 
@@ -83,13 +83,13 @@ def corruption(arrays: CellArrays) -> dict[str, Array]:
     if "error" not in arrays.metrics:  # other metrics were asked for
         return found
     error = arrays.mean("error", positions)
-    found = {"mean_corruption_error": error, "robust_accuracy": 1.0 - error} | found
+    found = {"mean_error": error, "robust_accuracy": 1.0 - error} | found
     for group, members in GROUPS.items():
         if members_here := arrays.columns(tuple(members)):
             found[f"mean_error_{group}"] = arrays.mean("error", members_here)
     every = (*BENCHMARK, *EXTRA)
     if {cell.condition for cell in arrays.cells}.issuperset(every):
-        found["mean_corruption_error_19"] = arrays.mean("error", arrays.columns(every))
+        found["mean_error_19"] = arrays.mean("error", arrays.columns(every))
     return found
 
 
@@ -173,7 +173,7 @@ RULES: dict[str, Rule] = {
 }
 
 
-_SHARES = ("mean_corruption_error", "mean_corruption_error_19", "robust_accuracy", "mfp")
+_SHARES = ("mean_error", "mean_error_19", "robust_accuracy", "mfp")
 _PREFIXES = ("", "clean_", "iid_", "mean_ood_", "mean_")
 
 

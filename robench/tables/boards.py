@@ -8,22 +8,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from robench.results.schema import Figure, Result
+from robench.results.schema import Result, Value
 from robench.tables.living import CellAccuracies, robustbench, timm
 
 # key -> (title, factor, lower is better); the first that a board has ranks it
 COLUMNS: dict[str, tuple[str, float, bool]] = {
     "mce": ("mCE", 100, True),
-    "mean_corruption_error": ("Corruption error, %", 100, True),
+    "mean_error": ("Corruption error, %", 100, True),
     "mfr": ("mFR", 100, True),
     "mfp": ("Flip probability, %", 100, True),
     "mean_ood_error": ("OOD error, %", 100, True),
-    "mean_ood_mean_average_precision": ("OOD mAP, % (higher is better)", 100, False),
+    "mean_ood_weighted_pr_auc": ("OOD mAP, % (higher is better)", 100, False),
     "worst_case_error": ("Worst-case error, %", 100, True),
     "error": ("Error, %", 100, True),
     "gap_error": ("Gap to clean, points", 100, True),
     "clean_error": ("Clean error, %", 100, True),
-    "iid_mean_average_precision": ("IID mAP, % (higher is better)", 100, False),
+    "iid_weighted_pr_auc": ("IID mAP, % (higher is better)", 100, False),
     "average_case_error": ("Average-case error, %", 100, True),
     "mean_rms_calibration_error": ("RMS calibration, %", 100, True),
     "mean_ece": ("ECE, %", 100, True),
@@ -163,7 +163,7 @@ def measured_row(result: Result, board: str) -> Row:
     )
 
 
-def _scaled(figure: Figure, factor: float) -> tuple[float, float | None, float | None]:
+def _scaled(figure: Value, factor: float) -> tuple[float, float | None, float | None]:
     low = None if figure.low is None else factor * figure.low
     high = None if figure.high is None else factor * figure.high
     return factor * float(figure.value or 0.0), low, high
@@ -175,7 +175,7 @@ def _published_rows(cells: CellAccuracies) -> Iterable[Row]:
     for model, entry in cells.about["models"].items():
         errors = cells.cells[model]
         figures: dict[str, tuple[float, float | None, float | None]] = {
-            "mean_corruption_error": (100 * cells.mean_error(model), None, None),
+            "mean_error": (100 * cells.mean_error(model), None, None),
             "clean_error": (100 * (1 - cells.clean[model]), None, None),
         }
         if "AlexNet" in cells.cells:

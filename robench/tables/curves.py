@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from robench.results.schema import Figure, ReliabilityBin
+from robench.results.schema import ReliabilityBin, Value
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 440, 260, 46, 36, 12
 
@@ -37,7 +37,7 @@ def _ticks(top: float) -> tuple[list[float], float]:
     return [round(step * i, 6) for i in range(count + 1)], step * count
 
 
-def severity_curve(title: str, figures: Sequence[Figure | None], factor: float) -> str:
+def severity_curve(title: str, figures: Sequence[Value | None], factor: float) -> str:
     """Return the curve of a metric over severities 0 to 5 with its interval as a band.
 
     Args:
@@ -85,7 +85,7 @@ def reliability_diagram(title: str, bins: Sequence[ReliabilityBin]) -> str:
     return _frame(title, [0, 0.25, 0.5, 0.75, 1], 1.0, "confidence (dots: share of images)", parts)
 
 
-def bars(title: str, rows: Sequence[tuple[str, Figure]], factor: float = 100.0) -> str:
+def bars(title: str, rows: Sequence[tuple[str, Value]], factor: float = 100.0) -> str:
     """Return horizontal bars, one a condition, with intervals and the number at the end."""
     height = 22 * len(rows) + 8
     top = max((factor * float(one.high or one.value or 0) for _, one in rows), default=1.0) or 1.0

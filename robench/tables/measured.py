@@ -9,7 +9,7 @@ from pathlib import Path
 
 from robench.errors import RobenchError
 from robench.results.loading import load
-from robench.results.schema import Figure, Result
+from robench.results.schema import Result, Value
 from robench.tables.published import Meaning, PaperTable
 
 
@@ -84,7 +84,7 @@ def cover(
     return found
 
 
-def figure_of(result: Result, meaning: Meaning) -> Figure | None:
+def figure_of(result: Result, meaning: Meaning) -> Value | None:
     """Return the figure that a metric's name means, or None where the result has none.
 
     ``NAME`` is a summary figure, ``NAME@CONDITION`` a condition's mean over its severities; ``1-NAME`` is one minus
@@ -101,8 +101,8 @@ def figure_of(result: Result, meaning: Meaning) -> Figure | None:
     if figure is None or figure.value is None or not math.isfinite(figure.value):
         return None
     if not inverted:
-        return Figure(value=figure.value * scale, low=_times(figure.low, scale), high=_times(figure.high, scale))
-    return Figure(value=1 - figure.value, low=_one_minus(figure.high), high=_one_minus(figure.low))
+        return Value(value=figure.value * scale, low=_times(figure.low, scale), high=_times(figure.high, scale))
+    return Value(value=1 - figure.value, low=_one_minus(figure.high), high=_one_minus(figure.low))
 
 
 def _baseline(name: str, condition: str) -> float:
@@ -120,6 +120,6 @@ def _one_minus(value: float | None) -> float | None:
     return None if value is None else 1 - value
 
 
-def _measured(figure: Figure, printed: float, factor: float, result: Result) -> Measured:
+def _measured(figure: Value, printed: float, factor: float, result: Result) -> Measured:
     value = factor * float(figure.value or 0.0)
     return Measured(value, _times(figure.low, factor), _times(figure.high, factor), value - printed, result)

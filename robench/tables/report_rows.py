@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from robench.results.labels import label, model_names, sentence, show, words
-from robench.results.schema import Figure, Result
+from robench.results.schema import Result, Value
 
 SUMMARIES = (
-    "mce", "relative_mce", "mean_corruption_error", "mean_ood_error", "mfr", "mfp", "mt5d", "error",
+    "mce", "relative_mce", "mean_error", "mean_ood_error", "mfr", "mfp", "mt5d", "error",
     "worst_case_error", "average_case_error", "clean_error", "iid_error", "gap_error",
-    "mean_ood_mean_average_precision", "iid_mean_average_precision", "gap_mean_average_precision",
-    "mean_average_precision",
+    "mean_ood_weighted_pr_auc", "iid_weighted_pr_auc", "gap_weighted_pr_auc",
+    "weighted_pr_auc",
     "mean_rms_calibration_error", "mean_ood_rms_calibration_error", "rms_calibration_error",
     "clean_rms_calibration_error", "mean_ece", "mean_ood_ece", "ece", "mean_brier", "mean_ood_brier", "brier",
     "mean_nll", "mean_ood_nll", "nll",
@@ -84,7 +84,7 @@ def conditions_table(results: Sequence[Result], *, marked: bool = True) -> Table
 
     present = list(dict.fromkeys(name for r in results for name in r.conditions))
     metrics = {name for r in results for figures in r.conditions.values() for name in figures}
-    metric = next((m for m in ("error", "flip_probability", "mean_average_precision") if m in metrics), None)
+    metric = next((m for m in ("error", "flip_probability", "weighted_pr_auc") if m in metrics), None)
     if metric is None or len(present) < 2:
         return None
 
@@ -142,7 +142,7 @@ def facts_table(results: Sequence[Result]) -> Table:
     return Table(tuple(model_names(results)), (("", kept),))
 
 
-def _row(name: str, head: str, figures: Sequence[Figure | None], *, marked: bool) -> Row:
+def _row(name: str, head: str, figures: Sequence[Value | None], *, marked: bool) -> Row:
     about = label(name)
     best = _standing_apart(figures, about.lower_is_better) if marked else None
     entries = []
@@ -156,7 +156,7 @@ def _row(name: str, head: str, figures: Sequence[Figure | None], *, marked: bool
     return Row(head, about.unit, tuple(entries))
 
 
-def _standing_apart(figures: Sequence[Figure | None], lower_is_better: bool | None) -> int | None:
+def _standing_apart(figures: Sequence[Value | None], lower_is_better: bool | None) -> int | None:
     """Return which figure is better than all others with an interval that meets none of theirs, or None."""
     known = [(i, f) for i, f in enumerate(figures) if f is not None and f.value is not None]
     if len(known) < 2 or lower_is_better is None:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from robench.results.labels import label, model_names, sentence
-from robench.results.schema import Figure, Result
+from robench.results.schema import Result, Value
 
 # The figure that a suite is about, and the one that says whether the model knows; the first that is there counts.
-MAIN = ("mce", "mean_corruption_error", "mean_ood_error", "mfr", "mfp", "error", "worst_case_error",
-        "mean_ood_mean_average_precision", "mean_average_precision", "clean_error")  # fmt: skip
+MAIN = ("mce", "mean_error", "mean_ood_error", "mfr", "mfp", "error", "worst_case_error",
+        "mean_ood_weighted_pr_auc", "weighted_pr_auc", "clean_error")  # fmt: skip
 CALIBRATION = (
     "mean_rms_calibration_error",
     "mean_ood_rms_calibration_error",
@@ -112,7 +112,7 @@ def _short(name: str, results: Sequence[Result], comparison: Mapping[str, Any]) 
     """Say the main difference as the one sentence to remember."""
     about, found = label(name), comparison["differences"][name]
     a, b = str(comparison["a"]), str(comparison["b"])
-    where = "under corruption" if "corruption" in name or name == "mce" else f"in {about.title}"
+    where = "under corruption" if name in ("mce", "mean_error") else f"in {about.title}"
     if not found["significant"]:
         return f"{a} and {b} cannot be told apart {where}."
     a_better = (found["value"] < 0) == (about.lower_is_better is not False)
@@ -167,7 +167,7 @@ _VERDICTS = {
 }
 
 
-def _with_interval(figure: Figure, name: str) -> str:
+def _with_interval(figure: Value, name: str) -> str:
     about = label(name)
     text = about.show(figure.value or 0.0, unit=True)
     if figure.low is None or figure.high is None:
@@ -175,7 +175,7 @@ def _with_interval(figure: Figure, name: str) -> str:
     return f"{text} (95 % interval {about.show(figure.low)} to {about.show(figure.high)})"
 
 
-def _overlap(a: Figure, b: Figure) -> bool | None:
+def _overlap(a: Value, b: Value) -> bool | None:
     if a.low is None or a.high is None or b.low is None or b.high is None:
         return None
     return a.low <= b.high and b.low <= a.high

@@ -11,7 +11,7 @@ import numpy as np
 
 from robench.errors import RobenchError
 from robench.results.loading import load
-from robench.results.schema import Figure, Result, StatisticsRecord
+from robench.results.schema import Result, StatisticsRecord, Value
 from robench.results.summaries import CellArrays, corrupted_conditions, summarise
 from robench.suites.base import Cell, Suite
 
@@ -124,9 +124,9 @@ def _plausible(result: Result) -> Iterator[str]:
         yield from _interval(where, figure)
 
 
-def _figures(result: Result) -> Iterator[tuple[str, Figure]]:
+def _figures(result: Result) -> Iterator[tuple[str, Value]]:
     yield from ((f"summary {name}", figure) for name, figure in result.summary.items())
-    groups: Mapping[str, Mapping[str, Figure]] = {
+    groups: Mapping[str, Mapping[str, Value]] = {
         **{f"cell {cell.name}": cell.metrics for cell in result.cells},
         **{f"condition {name}": figures for name, figures in result.conditions.items()},
         **{f"severity {name}": figures for name, figures in result.severities.items()},
@@ -135,7 +135,7 @@ def _figures(result: Result) -> Iterator[tuple[str, Figure]]:
         yield from ((f"{where}: {name}", figure) for name, figure in figures.items())
 
 
-def _interval(where: str, figure: Figure) -> Iterator[str]:
+def _interval(where: str, figure: Value) -> Iterator[str]:
     numbers = [number for number in (figure.value, figure.low, figure.high) if number is not None]
     if not all(map(math.isfinite, numbers)):
         yield f"{where} is not finite"
@@ -153,7 +153,7 @@ def _arrays(result: Result) -> CellArrays:
     return CellArrays(tuple(Cell.parse(cell.name) for cell in result.cells), values, result.suite.normaliser)
 
 
-def _number(figure: Figure) -> float:
+def _number(figure: Value) -> float:
     return math.nan if figure.value is None else figure.value
 
 
@@ -175,7 +175,7 @@ def _summaries(result: Result, suite: Suite) -> Iterator[str]:
             yield from _compare(f"summary {name}", result.summary[name], float(computed[name]))
 
 
-def _compare(where: str, figure: Figure, computed: float) -> Iterator[str]:
+def _compare(where: str, figure: Value, computed: float) -> Iterator[str]:
     stated = _number(figure)
     if not (math.isnan(stated) and math.isnan(computed)) and not abs(stated - computed) <= TOLERANCE:
         yield f"{where} is {stated}, but its cells give {computed}"

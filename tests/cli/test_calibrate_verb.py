@@ -81,7 +81,7 @@ def test_every_figure_has_the_interval_that_results_have(
         columns = RunFolder.open(run).read(name).columns()
         cells[name] = {key: column[columns["index"] % 2 == 1] for key, column in columns.items()}
     replicates = bootstrap_cells(list(cells.values()), FIGURES, resamples=60, seed=4)
-    for name in ("mce_calibration", "adaptive_ece", "ece", "error", "classwise_ece"):
+    for name in ("max_calibration_error", "adaptive_ece", "ece", "error", "classwise_ece"):
         value = METRICS[name].compute(cells["contrast/5"])
         figure = found["before"]["contrast/5"][name]
         expected = (value, *centred_interval(value, replicates[name][:, 2]))

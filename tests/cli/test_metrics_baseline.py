@@ -53,7 +53,7 @@ def test_against_another_run_is_a_plain_ratio_of_sums(runs: dict[str, str], caps
     assert found["mce"]["value"] == pytest.approx(np.mean([a / b for a, b in sums.values()]))
     rise = [(a - 5 * ours["clean"]) / (b - 5 * theirs["clean"]) for a, b in sums.values()]
     assert found["relative_mce"]["value"] == pytest.approx(np.mean(rise))
-    assert found["mean_corruption_error"]["value"] == pytest.approx(np.mean([a / 5 for a, _ in sums.values()]))
+    assert found["mean_error"]["value"] == pytest.approx(np.mean([a / 5 for a, _ in sums.values()]))
     assert all(figure["low"] <= figure["value"] <= figure["high"] for figure in found.values())
     itself = against(capsys, runs["run"], "--baseline", runs["run"])
     assert itself["mce"]["value"] == pytest.approx(1)

@@ -6,16 +6,16 @@ import pytest
 
 from robench.cli.common import show_figure
 from robench.metrics.table import METRICS
-from robench.results.schema import Figure
+from robench.results.schema import Value
 
 
 @pytest.mark.parametrize("name", METRICS)
 def test_only_fractions_are_shown_in_percent(name: str) -> None:
-    shown = {show_figure(Figure(value=0.25), f"{prefix}{name}") for prefix in ("", "clean_", "mean_", "mean_ood_")}
+    shown = {show_figure(Value(value=0.25), f"{prefix}{name}") for prefix in ("", "clean_", "mean_", "mean_ood_")}
     assert shown == {"25.00" if METRICS[name].unit == "fraction" else "0.2500"}
 
 
 def test_summaries_are_shown_in_their_unit() -> None:
-    assert show_figure(Figure(value=0.25), "mt5d") == "0.2500"
+    assert show_figure(Value(value=0.25), "mt5d") == "0.2500"
     for name in ("mce", "relative_mce", "mfr", "mfp", "ce_snow", "mean_error_noise", "robust_accuracy"):
-        assert show_figure(Figure(value=0.25, low=0.2, high=0.3), name) == "25.00 (20.00 to 30.00)"
+        assert show_figure(Value(value=0.25, low=0.2, high=0.3), name) == "25.00 (20.00 to 30.00)"

@@ -65,4 +65,4 @@ def test_the_stream_from_probabilities_of_all_classes(name: str) -> None:
     p, target = CASES[name]
     found = classification_figures(p, target, logits=False)
     assert found["ece"] == pytest.approx(netcal.ECE(15).measure(p, target), rel=1e-6, abs=1e-9)
-    assert found["mce_calibration"] == pytest.approx(netcal.MCE(15).measure(p, target), rel=1e-6, abs=1e-9)
+    assert found["max_calibration_error"] == pytest.approx(netcal.MCE(15).measure(p, target), rel=1e-6, abs=1e-9)

@@ -62,8 +62,8 @@ def test_mce_follows_from_the_printed_corruption_errors() -> None:
     np.testing.assert_allclose(100 * found["mce"], mce, atol=0.5)
     assert np.abs(100 * found["mce"] - mce).mean() < 0.15
     np.testing.assert_allclose(found["clean_error"], clean)
-    np.testing.assert_allclose(found["mean_corruption_error"], (ces * baseline).mean(axis=1))
-    np.testing.assert_allclose(found["robust_accuracy"], 1 - found["mean_corruption_error"])
+    np.testing.assert_allclose(found["mean_error"], (ces * baseline).mean(axis=1))
+    np.testing.assert_allclose(found["robust_accuracy"], 1 - found["mean_error"])
     for group, members in GROUPS.items():
         if group != "extra":
             positions = [list(BENCHMARK).index(name) for name in members if name in BENCHMARK]
@@ -87,11 +87,11 @@ def test_ood_means_of_deepfashion_remixed() -> None:
     table = load_table("many-faces/3")
     cells = (Cell("iid"), *(Cell(name) for name in DFR))
     printed = np.stack([numbers(table, label, ("iid", *DFR)) for label in table.labels()])
-    found = summarise(("shift",), CellArrays(cells, {"mean_average_precision": printed / 100}))
+    found = summarise(("shift",), CellArrays(cells, {"weighted_pr_auc": printed / 100}))
     ood = np.concatenate([numbers(table, label, ("ood",)) for label in table.labels()])
-    np.testing.assert_allclose(100 * found["mean_ood_mean_average_precision"], ood, atol=0.0501)
-    np.testing.assert_allclose(100 * found["iid_mean_average_precision"], printed[:, 0])
-    np.testing.assert_allclose(100 * found["gap_mean_average_precision"], ood - printed[:, 0], atol=0.0501)
+    np.testing.assert_allclose(100 * found["mean_ood_weighted_pr_auc"], ood, atol=0.0501)
+    np.testing.assert_allclose(100 * found["iid_weighted_pr_auc"], printed[:, 0])
+    np.testing.assert_allclose(100 * found["gap_weighted_pr_auc"], ood - printed[:, 0], atol=0.0501)
     assert shift.generalisation_gap(printed[0, 0], printed[0, 1:]) == pytest.approx(ood[0] - printed[0, 0], abs=0.0501)
 
 

@@ -73,7 +73,7 @@ def test_adversarial_input_equals_the_references(name: str, dtype: type, rel: fl
     expected |= {
         "brier": ((p - np.eye(6)[target]) ** 2).sum(axis=1).mean(),
         "nll": -log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(target)), target].mean(),
-        "mce_calibration": calibration.maximum_calibration_error(p.max(axis=1), logits.argmax(axis=1) == target),
+        "max_calibration_error": calibration.maximum_calibration_error(p.max(axis=1), logits.argmax(axis=1) == target),
     }
     for figure, value in expected.items():
         assert found[figure] == pytest.approx(value, rel=rel, abs=1e-7), figure

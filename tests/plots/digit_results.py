@@ -137,7 +137,7 @@ def _document(model: str) -> Result:
     corrupted = [name for name in names if name != "clean"]
     whole, clean = mean_of(corrupted), mean_of(["clean"])
     summary = {f"clean_{metric}": figure for metric, figure in clean.items()}
-    summary |= {"mean_corruption_error" if m == "error" else f"mean_{m}": figure for m, figure in whole.items()}
+    summary |= {"mean_error" if m == "error" else f"mean_{m}": figure for m, figure in whole.items()}
     at = {s: [name for name in corrupted if cells[name][1] == s] for s in range(1, 6)}
     return Result.model_validate(
         {
@@ -180,7 +180,7 @@ def comparison(a: str, b: str) -> dict[str, Any]:
         corrupted = both[:, [j for j, name in enumerate(names) if name != "clean"]].mean(1)
         for key, column in (
             (f"clean_{metric}", both[:, names.index("clean")]),
-            ("mean_corruption_error" if metric == "error" else f"mean_{metric}", corrupted),
+            ("mean_error" if metric == "error" else f"mean_{metric}", corrupted),
         ):
             figure = _figure(column)
             differences[key] = figure | {"significant": figure["low"] > 0 or figure["high"] < 0}

@@ -18,8 +18,7 @@ from robench import plots
 from robench.errors import RobenchError
 from robench.plots.condition_rows import grouped
 from robench.plots.style import COLOURS, LINES, MARKERS, look
-from robench.results.schema import Figure as Value
-from robench.results.schema import Result
+from robench.results.schema import Result, Value
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +122,7 @@ def test_corruptions_come_in_the_published_groups_and_order(results: list[Result
     rows = plots.ConditionRows.from_results(results)
     assert [title for title, _ in rows.groups] == ["", "Noise", "Blur", "Weather", "Digital"]
     assert rows.conditions == ("mean", *CORRUPTIONS)
-    summary = results[1].summary["mean_corruption_error"].value
+    summary = results[1].summary["mean_error"].value
     assert summary is not None
     assert rows.values[1, 0] == pytest.approx(100 * summary)
     assert rows.values[1, 1:].mean() == pytest.approx(100 * summary)

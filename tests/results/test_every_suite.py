@@ -18,14 +18,14 @@ from robench.suites import get, names, subset_indices
 from robench.suites.base import Batch, Cell, Suite
 
 HEADLINES = {
-    "digits-c": "mean_corruption_error",
-    "cifar10-c": "mean_corruption_error",
-    "cifar100-c": "mean_corruption_error",
-    "cifar10-c-bar": "mean_corruption_error",
-    "cifar100-c-bar": "mean_corruption_error",
+    "digits-c": "mean_error",
+    "cifar10-c": "mean_error",
+    "cifar100-c": "mean_error",
+    "cifar10-c-bar": "mean_error",
+    "cifar100-c-bar": "mean_error",
     "tiny-imagenet-c": "mce",
     "imagenet-c": "mce",
-    "imagenet-c-bar": "mean_corruption_error",
+    "imagenet-c-bar": "mean_error",
     "digits-p": "mfp",
     "cifar10-p": "mfp",
     "cifar100-p": "mfp",
@@ -39,7 +39,7 @@ HEADLINES = {
     "cifar10.1": "error",
     "cifar10-sta": "worst_case_error",
     "svsf": "mean_ood_error",
-    "dfr": "mean_ood_mean_average_precision",
+    "dfr": "mean_ood_weighted_pr_auc",
     "clean": "clean_error",
 }
 IMAGES = 20

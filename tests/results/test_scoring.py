@@ -17,7 +17,8 @@ from robench.metrics.perturbation import ALEXNET_FLIP_PROBABILITY
 from robench.predictions import Predictions, RunFolder, RunRecord
 from robench.results import load, save, score_run, scoring
 from robench.results.comparing import compare_runs
-from robench.results.loading import migrate, parse
+from robench.results.loading import parse
+from robench.results.migrations import migrate
 from robench.results.summaries import CellArrays, corrupted_conditions, is_share, summarise
 from robench.suites.base import Cell
 
@@ -75,7 +76,7 @@ def test_summaries_are_the_means_of_the_cells(run: RunFolder) -> None:
     error = {name: float(np.mean(~run.read(name).correct)) for name in CELLS}
     corrupted = [error[name] for name in CELLS if name != "clean"]
     assert result.summary["clean_error"].value == pytest.approx(error["clean"])
-    assert result.summary["mean_corruption_error"].value == pytest.approx(np.mean(corrupted))
+    assert result.summary["mean_error"].value == pytest.approx(np.mean(corrupted))
     assert result.summary["robust_accuracy"].value == pytest.approx(1 - np.mean(corrupted))
     assert result.summary["mean_error_noise"].value == pytest.approx(
         np.mean([error[f"gaussian_noise/{s}"] for s in range(1, 6)])
@@ -93,7 +94,7 @@ def test_summaries_are_the_means_of_the_cells(run: RunFolder) -> None:
 
 def test_every_figure_has_an_interval_around_it(run: RunFolder) -> None:
     result = score_run(run, resamples=200)
-    for name in ("clean_error", "mean_corruption_error", "mean_brier", "mean_nll"):
+    for name in ("clean_error", "mean_error", "mean_brier", "mean_nll"):
         figure = result.summary[name]
         assert figure.low is not None
         assert figure.high is not None
@@ -109,7 +110,7 @@ def test_no_wrong_answer_has_the_exact_binomial_interval(tmp_path: Path) -> None
     for figures in (result.cells[3].metrics, result.conditions["fog"], result.severities["5"]):
         assert (figures["error"].low, figures["error"].high) == (0.0, pytest.approx(high))
         assert figures["ece"].high < 1e-6
-    for name in ("clean_error", "mean_corruption_error", "mean_error_noise"):
+    for name in ("clean_error", "mean_error", "mean_error_noise"):
         assert (result.summary[name].low, result.summary[name].high) == (0.0, pytest.approx(high))
     accuracy = result.summary["robust_accuracy"]
     assert (accuracy.value, accuracy.low, accuracy.high) == (1.0, pytest.approx(1 - high), 1.0)
@@ -197,14 +198,14 @@ def test_documents_that_are_no_results(tmp_path: Path, run: RunFolder) -> None:
 def test_the_better_of_two_runs_is_told_and_equal_ones_are_not(tmp_path: Path, run: RunFolder) -> None:
     better = make_run(tmp_path / "better", better=1.0, model="better")
     comparison = compare_runs(better, run, resamples=300)
-    difference = comparison.differences["mean_corruption_error"]
+    difference = comparison.differences["mean_error"]
     expected = np.mean([(~better.read(n).correct).mean() - (~run.read(n).correct).mean() for n in CELLS[1:]])
     assert difference.value == pytest.approx(expected)
     assert difference.significant
     assert any("better is lower" in sentence and "real" in sentence for sentence in comparison.sentences)
     same = compare_runs(run, make_run(tmp_path / "same"), resamples=100)
-    assert same.differences["mean_corruption_error"].value == 0
-    assert not same.differences["mean_corruption_error"].significant
+    assert same.differences["mean_error"].value == 0
+    assert not same.differences["mean_error"].significant
     assert all(cell.p == 1 for cell in same.cells)
     json.dumps(comparison.model_dump(mode="json"), allow_nan=False)
 
@@ -236,11 +237,11 @@ def test_headline_figures_average_the_fifteen() -> None:
     assert corrupted_conditions(cells) == ("fog",)
     arrays = CellArrays(cells, {"error": np.arange(10.0)})
     found = summarise(("corruption",), arrays)
-    assert found["mean_corruption_error"] == 2.0
-    assert "mean_corruption_error_19" not in found
+    assert found["mean_error"] == 2.0
+    assert "mean_error_19" not in found
     cells = tuple(Cell(name, s) for name in (*BENCHMARK, *EXTRA) for s in range(1, 6))
     found = summarise(("corruption",), CellArrays(cells, {"error": np.arange(95.0)}))
-    assert (found["mean_corruption_error"], found["mean_corruption_error_19"]) == (37.0, 47.0)
+    assert (found["mean_error"], found["mean_error_19"]) == (37.0, 47.0)
 
 
 def test_flip_rate_is_of_all_ten_perturbations() -> None:
@@ -319,7 +320,7 @@ def test_pictures_left_out_are_counted_once_however_a_cell_was_measured(tmp_path
 
 def test_no_interval_goes_beyond_what_a_figure_can_be() -> None:
     replicates = np.repeat([0.97, 0.98, 0.99, 1.0, 1.0], 200)  # so many that their bias is no chance
-    for name in ("robust_accuracy", "error", "mean_ece", "clean_ece", "mean_corruption_error", "mean_error_noise"):
+    for name in ("robust_accuracy", "error", "mean_ece", "clean_ece", "mean_error", "mean_error_noise"):
         assert scoring.figure(0.995, replicates, name).high == 1.0
     for name in ("nll", "mean_nll", "mce", "gap_error", ""):  # these may pass 1
         assert (scoring.figure(0.995, replicates, name).high or 0) > 1.0

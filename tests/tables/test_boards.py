@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from robench.results.schema import CellResult, Figure, ModelRecord, Result, RunRecord, StatisticsRecord, SuiteRecord
+from robench.results.schema import CellResult, ModelRecord, Result, RunRecord, StatisticsRecord, SuiteRecord, Value
 from robench.tables.boards import Board, make_boards
 from robench.tables.site import build_site
 
 
 def result(suite: str = "digits-c", name: str = "m", **said: Any) -> Result:
     """A result of two cells; ``said`` names what differs: summary, protocol, complete, source, card, identity."""
-    summary = said.get("summary", {"mean_corruption_error": 0.2})
-    figures = {key: Figure(value=value, low=value - 0.01, high=value + 0.01) for key, value in summary.items()}
+    summary = said.get("summary", {"mean_error": 0.2})
+    figures = {key: Value(value=value, low=value - 0.01, high=value + 0.01) for key, value in summary.items()}
     cells = said.get("cells", ("clean", "fog/1"))
     return Result(
         suite=SuiteRecord(
@@ -41,7 +41,7 @@ def boards(*results: Result) -> list[Board]:
 
 
 def test_a_part_of_a_suite_does_not_rank_beside_the_whole() -> None:
-    part = result(name="fog alone", complete=False, cells=("fog/1",), summary={"mean_corruption_error": 0.01})
+    part = result(name="fog alone", complete=False, cells=("fog/1",), summary={"mean_error": 0.01})
     whole, other = boards(result(), part)
     assert [row.name for row in whole.rows] == ["m"]
     assert "only a part of the suite: 1 cells" in other.protocol
@@ -80,7 +80,7 @@ def test_precision_makes_a_row_of_its_own() -> None:
 
 def test_more_is_better_where_the_figure_says_so(tmp_path: Path) -> None:
     given = [
-        result("dfr", name, summary={"mean_ood_mean_average_precision": value})
+        result("dfr", name, summary={"mean_ood_weighted_pr_auc": value})
         for name, value in (("worse", 0.5), ("best", 0.8), ("near", 0.79))
     ]
     board = boards(*given)[0]
@@ -95,7 +95,7 @@ def test_a_worst_case_suite_has_a_board() -> None:
 
 def test_other_metrics_than_boards_have_make_no_board() -> None:
     undefined = result()
-    undefined.summary["mean_corruption_error"] = Figure(value=None, note="undefined for this data")
+    undefined.summary["mean_error"] = Value(value=None, note="undefined for this data")
     assert boards(result(summary={"mean_aurc": 0.1}), undefined) == []
 
 

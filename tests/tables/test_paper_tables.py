@@ -8,7 +8,7 @@ import io
 import numpy as np
 import pytest
 
-from robench.results.schema import Figure, ModelRecord, Result, RunRecord, StatisticsRecord, SuiteRecord
+from robench.results.schema import ModelRecord, Result, RunRecord, StatisticsRecord, SuiteRecord, Value
 from robench.tables.board_readme import notes_text, readme_text
 from robench.tables.locations import leaderboards
 from robench.tables.measured import cover
@@ -33,7 +33,7 @@ def result(suite: str, recipe: str | None, complete: bool = True) -> Result:
         ),
         run=RunRecord(robench="0"),
         statistics=StatisticsRecord(),
-        summary={"mean_corruption_error": Figure(value=0.12, low=0.11, high=0.13)},
+        summary={"mean_error": Value(value=0.12, low=0.11, high=0.13)},
         cells=[],
     )
 
@@ -65,7 +65,7 @@ def test_published_files_come_first_and_generated_ones_are_marked() -> None:
     table, recipe = load_table("augmix/1"), "augmix-cifar10-wrn40-2"
     generated = result("cifar10-c", recipe)
     generated.suite.source = "generated"
-    generated.summary["mean_corruption_error"] = Figure(value=0.2)
+    generated.summary["mean_error"] = Value(value=0.2)
     covered = cover(table, [generated, result("cifar10-c", recipe)])
     assert covered[2, "augmix"].value == pytest.approx(12.0)
     assert "†" not in render(table, covered, "markdown")
@@ -81,7 +81,7 @@ def test_published_files_come_first_and_generated_ones_are_marked() -> None:
 def test_images_that_are_generated_by_definition_are_not_marked() -> None:
     one = result("cifar10-sta", "augmix-cifar10-resnext29")
     one.suite.source = "generated"
-    one.summary = {"worst_case_error": Figure(value=0.4)}
+    one.summary = {"worst_case_error": Value(value=0.4)}
     table = load_table("augmax/11")
     covered = cover(table, [one])
     assert covered[1, "cifar10-sta"].value == pytest.approx(60.0)
@@ -90,14 +90,14 @@ def test_images_that_are_generated_by_definition_are_not_marked() -> None:
 
 def test_cifar10_1_is_set_beside_its_version() -> None:
     one = result("cifar10.1", "augmix-cifar10-resnext29")
-    one.summary = {"error": Figure(value=0.3)}
-    one.conditions = {"v6": {"error": Figure(value=0.2)}, "v4": {"error": Figure(value=0.4)}}
+    one.summary = {"error": Value(value=0.3)}
+    one.conditions = {"v6": {"error": Value(value=0.2)}, "v4": {"error": Value(value=0.4)}}
     assert cover(load_table("augmax/11"), [one])[1, "cifar10.1"].value == pytest.approx(60.0)
 
 
 def test_sequences_of_other_difficulties_fill_no_cell() -> None:
     one = result("cifar10-p", "augmix-cifar10-wrn40-2")
-    one.summary = {"mfp": Figure(value=0.02)}
+    one.summary = {"mfp": Value(value=0.02)}
     one.suite.protocol["difficulty"] = 1
     assert len(cover(load_table("augmix/6"), [one])) == 1
     one.suite.protocol["difficulty"] = 3
@@ -136,7 +136,7 @@ def test_a_model_may_be_mapped_to_a_recipe() -> None:
 def test_accuracies_turn_their_interval() -> None:
     table = load_table("augmax/2")
     one = result("cifar10-c", "augmax-cifar10-wrn40-2-paper")
-    one.summary["mean_corruption_error"] = Figure(value=0.1, low=0.08, high=0.13)
+    one.summary["mean_error"] = Value(value=0.1, low=0.08, high=0.13)
     measured = cover(table, [one])[3, "augmax"]
     assert (measured.value, measured.low, measured.high) == pytest.approx((90.0, 87.0, 92.0))
 

@@ -44,7 +44,7 @@ def test_meaning_joins_row_and_column() -> None:
     meaning = load_table("augmix/1").meaning(2, "augmix")
     assert (meaning.suite, meaning.metric, meaning.recipe) == (
         "cifar10-c",
-        "mean_corruption_error",
+        "mean_error",
         "augmix-cifar10-wrn40-2",
     )
 

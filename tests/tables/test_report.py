@@ -14,7 +14,7 @@ import pytest
 from robench import plots
 from robench.errors import RobenchError
 from robench.results.labels import label, model_names, shorten, show, unlike
-from robench.results.schema import Figure, Result
+from robench.results.schema import Result, Value
 from robench.tables.report import render_html, render_markdown
 
 
@@ -108,13 +108,13 @@ def test_the_first_sentence_says_who_by_how_much_and_whether_it_is_real(
     results: list[Result], comparison: dict[str, Any]
 ) -> None:
     text = render_markdown(results, None, comparison)
-    values = [100 * (r.summary["mean_corruption_error"].value or 0) for r in results]
+    values = [100 * (r.summary["mean_error"].value or 0) for r in results]
     lead = text.splitlines()[2]
     assert lead == (
         "**neighbours is better than bayes under corruption: mean corruption error "
         f"{values[0]:.2f} % against {values[1]:.2f} %. The difference is real.**"
     )
-    found = comparison["differences"]["mean_corruption_error"]
+    found = comparison["differences"]["mean_error"]
     assert found["significant"]
     assert f"lower than bayes by {-100 * found['value']:.2f} points" in text
     assert f"(95 % interval {-100 * found['high']:.2f} to {-100 * found['low']:.2f}, paired" in text
@@ -122,7 +122,7 @@ def test_the_first_sentence_says_who_by_how_much_and_whether_it_is_real(
 
 def test_a_difference_that_is_not_real_is_not_called_better(results: list[Result], comparison: dict[str, Any]) -> None:
     unsure = {"value": -0.001, "low": -0.01, "high": 0.008, "significant": False}
-    text = render_markdown(results, None, {**comparison, "differences": {"mean_corruption_error": unsure}})
+    text = render_markdown(results, None, {**comparison, "differences": {"mean_error": unsure}})
     assert text.splitlines()[2] == "**neighbours and bayes cannot be told apart under corruption.**"
     assert "is better" not in text
     assert "-0.10 points (95 % interval -1.00 to +0.80)" in text
@@ -146,7 +146,7 @@ def test_the_order_of_the_two_does_not_change_who_is_better(results: list[Result
 def test_one_and_three_models_have_their_sentences(results: list[Result]) -> None:
     assert "**neighbours: mean corruption error " in render_markdown(results[:1])
     three = [*results, _digit_results().make("logistic", "third")]
-    lowest = min(three, key=lambda r: r.summary["mean_corruption_error"].value or 0)
+    lowest = min(three, key=lambda r: r.summary["mean_error"].value or 0)
     assert f"**Of 3 models, {lowest.model.name} has the lowest mean corruption error" in render_markdown(three)
 
 
@@ -163,7 +163,7 @@ def test_tables_hold_every_summary_and_condition_with_intervals(results: list[Re
 def test_what_was_not_measured_is_said_and_never_filled(results: list[Result]) -> None:
     lacking = results[1].model_copy(deep=True)
     del lacking.conditions["contrast"]
-    lacking.summary["mean_brier"] = Figure(value=None, note="undefined for this data")
+    lacking.summary["mean_brier"] = Value(value=None, note="undefined for this data")
     lacking.status = "partial"
     lacking.suite.complete = False
     lacking.failures = ["fog/3: logits are not finite"]
@@ -213,7 +213,7 @@ def test_labels_know_prefixes_and_units() -> None:
     assert label("mean_brier").axis == "Brier score under corruption (0 to 2)"
     assert label("robust_accuracy").lower_is_better is False
     assert label("something_new").factor == 1.0
-    assert show(Figure(value=0.12345, low=0.1, high=0.2), "error", interval=True) == "12.35 (10.00 to 20.00)"
+    assert show(Value(value=0.12345, low=0.1, high=0.2), "error", interval=True) == "12.35 (10.00 to 20.00)"
 
 
 def test_only_what_stands_apart_is_marked_as_better(results: list[Result], comparison: dict[str, Any]) -> None:
@@ -226,7 +226,7 @@ def test_only_what_stands_apart_is_marked_as_better(results: list[Result], compa
     row = next(line for line in render_markdown(results).splitlines() if line.startswith("| Mean corruption error"))
     assert row.split("|")[2].strip().startswith("**")
     unsure = {"value": -0.3, "low": -0.9, "high": 0.1, "significant": False}
-    text = render_markdown(results, None, {**comparison, "differences": {"mean_corruption_error": unsure}})
+    text = render_markdown(results, None, {**comparison, "differences": {"mean_error": unsure}})
     row = next(line for line in text.splitlines() if line.startswith("| Mean corruption error"))
     assert "**" not in row
 
@@ -263,13 +263,13 @@ def test_held_out_cells_and_clean_images_do_not_part_whole_suites(results: list[
     ("suite", "figure", "said"),
     [
         ("cifar10-sta", "worst_case_error", "Worst-case error, %"),
-        ("dfr", "mean_ood_mean_average_precision", "Mean average precision out of distribution, %"),
+        ("dfr", "mean_ood_weighted_pr_auc", "Mean average precision out of distribution, %"),
     ],
 )
 def test_every_suite_has_its_figure_in_the_table(suite: str, figure: str, said: str, results: list[Result]) -> None:
     one = results[0].model_copy(deep=True)
     one.suite.name = suite
-    one.summary = {figure: Figure(value=0.5, low=0.4, high=0.6)}
+    one.summary = {figure: Value(value=0.5, low=0.4, high=0.6)}
     text = render_markdown([one])
     assert f"| {said} | 50.00 (40.00 to 60.00) |" in text
     assert f"neighbours: {label(figure).title} 50.00 %" in text
@@ -279,7 +279,7 @@ def test_mce_names_the_baseline_of_its_suite(results: list[Result]) -> None:
     """Tiny-ImageNet-C is normalised by a ResNet-18."""
     one = results[0].model_copy(deep=True)
     one.suite.normaliser = "tiny-imagenet-resnet18"
-    one.summary["mce"] = Figure(value=0.9, low=0.8, high=1.0)
+    one.summary["mce"] = Value(value=0.9, low=0.8, high=1.0)
     text = render_markdown([one])
     assert "AlexNet" not in text
     assert "Baseline of normalised figures: tiny-imagenet-resnet18" in text

@@ -39,12 +39,12 @@ def test_measured_results_name_no_place_of_the_machine_they_were_made_on(path: P
 
 def test_one_improved_cell_is_refused(tmp_path: Path) -> None:
     problems = edited(tmp_path, lambda d: d["cells"][5]["metrics"]["error"].update(value=0.0))
-    assert any("mean_corruption_error" in problem for problem in problems)
+    assert any("mean_error" in problem for problem in problems)
     assert any("reliability" in problem for problem in problems)
 
 
 def test_improved_summary_is_refused(tmp_path: Path) -> None:
-    problems = edited(tmp_path, lambda d: d["summary"]["mean_corruption_error"].update(value=0.01))
+    problems = edited(tmp_path, lambda d: d["summary"]["mean_error"].update(value=0.01))
     assert any("its cells give" in problem for problem in problems)
 
 
@@ -90,7 +90,7 @@ def test_the_clean_suite_takes_any_data_set(tmp_path: Path) -> None:
 
 
 def test_an_interval_that_does_not_hold_its_figure_is_refused(tmp_path: Path) -> None:
-    problems = edited(tmp_path, lambda d: d["summary"]["mean_corruption_error"].update(low=0.0, high=0.0))
+    problems = edited(tmp_path, lambda d: d["summary"]["mean_error"].update(low=0.0, high=0.0))
     assert any("outside its own interval" in problem for problem in problems)
 
 

@@ -1,0 +1,335 @@
+"""What every figure is: one typed row for each metric and summary, read by scoring, tables, plots, pages and docs.
+
+Values are stored as the row's ``unit`` says: a fraction is stored in [0, 1] and shown in percent. A row that an
+installed package adds through the entry-point groups ``robench.metrics`` and ``robench.summaries`` is shown
+everywhere like a built-in one. Standard library only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Literal
+
+from robench.registry import Registry
+
+Family = Literal["error", "calibration", "likelihood", "ranking", "stability"]
+
+# unit of the stored value -> (unit that is shown, factor); any other unit is shown as it is stored
+UNITS = {
+    "fraction": ("%", 100.0),
+    "ratio": ("%", 100.0),  # of the baseline's value
+    "difference": ("points", 100.0),  # of two fractions
+    "squared probability": ("", 1.0),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure: what it is called, its unit and direction, and how it is shown.
+
+    Args:
+        name: as in results and on the command line.
+        title: in full, lower case as within a sentence; without the unit.
+        unit: of the stored value: ``fraction``, ``ratio``, ``difference``, ``squared probability``, ``nats``,
+            ``ranks``, or the name of any other unit.
+        short: for the heads of narrow tables; "": the title.
+        lower_is_better: None where neither end is good (a signed gap).
+        decimals: that are shown, after multiplication by :attr:`factor`.
+        range: smallest and largest stored value.
+        share: whether it is a mean over images of values in [0, 1], so that at 0 or 1 its interval is binomial.
+        source: paper or code that defines it.
+        notes: what a reader should know before comparing it.
+
+    >>> row("ece").show(0.12345), row("ece").axis, row("clean_ece").title
+    ('12.35', 'expected calibration error, %', 'clean expected calibration error')
+    """
+
+    name: str
+    title: str
+    unit: str = "fraction"
+    _: KW_ONLY
+    short: str = ""
+    lower_is_better: bool | None = True
+    decimals: int = 2
+    range: tuple[float, float] = (0.0, 1.0)
+    share: bool = False
+    source: str = ""
+    notes: str = ""
+
+    @property
+    def factor(self) -> float:
+        """What a stored value is multiplied by before it is shown."""
+        return UNITS.get(self.unit, ("", 1.0))[1]
+
+    @property
+    def shown_unit(self) -> str:
+        """The unit as it is printed: ``%``, ``points``, ``nats``; "" where the range takes its place."""
+        return UNITS.get(self.unit, (self.unit, 1.0))[0]
+
+    @property
+    def better(self) -> str:
+        """The direction in a word: ``lower``, ``higher`` or ``neither``."""
+        return {True: "lower", False: "higher", None: "neither"}[self.lower_is_better]
+
+    @property
+    def axis(self) -> str:
+        """Title and unit, as on an axis of a plot: ``error, %`` or ``Brier score (0 to 2)``."""
+        return self._with_unit(self.title)
+
+    @property
+    def head(self) -> str:
+        """Short title and unit, as at the head of a narrow table: ``ECE, %``."""
+        return self._with_unit(self.short or self.title)
+
+    def show(self, value: float, *, sign: bool = False, unit: bool = False) -> str:
+        """Return a stored value as text: ``12.34``, ``+12.34`` or ``12.34 %``."""
+        text = f"{self.factor * value:{'+' if sign else ''}.{self.decimals}f}"
+        return f"{text} {self.shown_unit}" if unit and self.shown_unit else text
+
+    def _with_unit(self, text: str) -> str:
+        low, high = self.range
+        if self.shown_unit:
+            return f"{text}, {self.shown_unit}"
+        return f"{text} ({low:g} to {high:g})" if math.isfinite(high - low) else text
+
+
+@dataclass(frozen=True)
+class Metric(Row):
+    """A figure of one cell, computed from its predictions.
+
+    Args:
+        needs: columns of the predictions that it is computed from.
+        kernel: the function that computes it, ``"package.module:attribute"``.
+        family: what it is about.
+        tasks: suites' tasks that it is defined for; ``variants`` are classification suites with several rows per
+            image (worst of k).
+        suites, datasets: names that it is defined for; None: all.
+        minimum_images: with fewer images in a cell it is undefined (null with a note).
+        default: whether a result carries it without being asked.
+    """
+
+    _: KW_ONLY
+    needs: tuple[str, ...] = ()
+    kernel: str = ""
+    family: Family = "error"
+    tasks: tuple[str, ...] = ("classification",)
+    suites: tuple[str, ...] | None = None
+    datasets: tuple[str, ...] | None = None
+    minimum_images: int = 1
+    default: bool = False
+
+
+@dataclass(frozen=True)
+class Summary(Row):
+    """A figure of a whole suite.
+
+    Args:
+        of: the metric that it is a mean or a difference of; None where it is of none alone.
+    """
+
+    _: KW_ONLY
+    of: str | None = None
+
+
+_LABELS = ("predicted", "target")
+_SURE = ("confidence", *_LABELS)
+_CLIP = ("index", "frame")
+_OPEN = (0.0, math.inf)
+
+_METRICS = (
+    Metric("error", "error", share=True, needs=_LABELS, default=True, source="Hendrycks and Dietterich 2019"),
+    Metric("top5_error", "top-5 error", share=True, needs=("top5", "target"), source="ILSVRC"),
+    Metric(
+        "rms_calibration_error", "RMS calibration error", needs=_SURE, family="calibration", default=True,
+        minimum_images=200, source="hendrycks/imagenet-r, calib_err (as published)",
+        notes="bins of 100 images; the published code leaves the last, most confident bin out of the sum",
+    ),
+    Metric(
+        "rms_calibration_error_all_bins", "RMS calibration error, all bins", needs=_SURE, family="calibration",
+        default=True, source="AugMix 2020, appendix",
+    ),
+    Metric("ece", "expected calibration error", short="ECE", needs=_SURE, family="calibration", default=True,
+           source="Guo et al. 2017, 15 equal-width bins"),
+    Metric("max_calibration_error", "maximum calibration error", needs=_SURE, family="calibration",
+           source="Guo et al. 2017, 15 equal-width bins", notes="called MCE there; mCE is the mean corruption error"),
+    Metric("adaptive_ece", "adaptive calibration error", short="adaptive ECE", needs=_SURE, family="calibration",
+           source="Nixon et al. 2019, 15 equal-count bins"),
+    Metric("debiased_ece", "debiased calibration error", short="debiased ECE", needs=_SURE, family="calibration",
+           source="Kumar et al. 2019, 15 equal-count bins, l2"),
+    Metric("sweep_ece", "sweep calibration error", short="sweep ECE", needs=_SURE, family="calibration",
+           source="Roelofs et al. 2022, equal mass"),
+    Metric("classwise_ece", "class-wise calibration error", short="class-wise ECE", needs=("logits", "target"),
+           family="calibration", source="Kull et al. 2019, 15 equal-width bins per class"),
+    Metric("brier", "Brier score", "squared probability", needs=("brier",), family="likelihood", default=True,
+           decimals=3, range=(0.0, 2.0), source="Brier 1950, sum over classes"),
+    Metric("brier_top_label", "Brier score of the top label", "squared probability", needs=_SURE, default=True,
+           family="likelihood", decimals=3, source="AugMix 2020, appendix (top label, 0 to 1)"),
+    Metric("nll", "negative log-likelihood", "nats", short="NLL", needs=("nll",), family="likelihood", default=True,
+           decimals=3, range=_OPEN, source="negative log-likelihood of the target"),
+    Metric("overconfidence_gap", "overconfidence", needs=_SURE, family="calibration", default=True,
+           lower_is_better=None, range=(-1.0, 1.0), source="mean confidence minus accuracy"),
+    Metric("entropy", "entropy", "nats", needs=("entropy",), family="likelihood", lower_is_better=None, decimals=3,
+           range=_OPEN, source="Shannon entropy of the softmax"),
+    Metric("aurc", "area under the risk-coverage curve", short="AURC", needs=_SURE, family="ranking",
+           source="Geifman and El-Yaniv 2017"),
+    Metric("aurra", "area under the response-rate accuracy curve", short="AURRA", needs=_SURE, family="ranking",
+           lower_is_better=False, source="Hendrycks et al. 2021, calib_tools"),
+    Metric("soft_f1", "soft F1 of detecting errors", short="soft F1", needs=_SURE, family="ranking",
+           lower_is_better=False, source="hendrycks/outlier-exposure, soft_f1"),
+    Metric(
+        "weighted_pr_auc", "weighted area under the precision-recall curve", short="weighted PR AUC",
+        needs=("logits", "targets"), tasks=("multilabel",), lower_is_better=False, default=True,
+        source="DeepFashion Remixed, hendrycks/imagenet-r (area under the curve, weighted by class frequency)",
+        notes="published as mAP; it is the trapezoid under the curve, not average precision",
+    ),
+    Metric("worst_case_error", "worst-case error", share=True, needs=(*_CLIP, *_LABELS), tasks=("variants",),
+           default=True, source="Engstrom et al. 2019, worst of k; CIFAR10-STA of AugMax"),
+    Metric("average_case_error", "average-case error", share=True, needs=(*_CLIP, *_LABELS), tasks=("variants",),
+           default=True, source="Engstrom et al. 2019, random choice of k"),
+    Metric("flip_probability", "flip probability", share=True, needs=(*_CLIP, "predicted"), tasks=("perturbation",),
+           family="stability", default=True, source="Hendrycks and Dietterich 2019, 4.2"),
+    Metric("top5_distance", "top-5 distance", "ranks", needs=(*_CLIP, "top5"), tasks=("perturbation",),
+           family="stability", decimals=3, range=(0.0, 15.0), default=True,
+           source="Hendrycks and Dietterich 2019, 4.2"),
+)  # fmt: skip
+
+_SUMMARIES = (
+    Summary("mce", "mean corruption error (mCE)", "ratio", short="mCE", range=_OPEN, of="error",
+            source="Hendrycks and Dietterich 2019", notes="normalised by the suite's published baseline, which is 100"),
+    Summary("relative_mce", "relative mean corruption error (relative mCE)", "ratio", short="relative mCE",
+            range=(-math.inf, math.inf), of="error", source="Hendrycks and Dietterich 2019",
+            notes="the rise above the clean error, normalised by the baseline's rise"),
+    Summary("mean_error", "mean error under corruption", short="mean error", share=True, of="error",
+            source="AugMix 2020 (CIFAR-10-C); the uCE of some papers", notes="unnormalised mean over corruptions"),
+    Summary("mean_error_19", "mean error over 19 corruptions", share=True, of="error",
+            notes="with the four held-out corruptions"),
+    Summary("robust_accuracy", "robust accuracy", lower_is_better=False, share=True, of="error",
+            source="AugMax 2021", notes="one minus the mean error under corruption"),
+    Summary("mfr", "mean flip rate (mFR)", "ratio", short="mFR", range=_OPEN, of="flip_probability",
+            source="Hendrycks and Dietterich 2019", notes="normalised by AlexNet, which is 100"),
+    Summary("mfp", "mean flip probability (mFP)", short="mFP", share=True, of="flip_probability",
+            source="Hendrycks and Dietterich 2019"),
+    Summary("mt5d", "mean top-5 distance (mT5D)", "ranks", short="mT5D", decimals=3, range=(0.0, 15.0),
+            of="top5_distance", source="Hendrycks and Dietterich 2019"),
+    Summary("gap_error", "gap in error to the matching clean images", "difference", short="gap in error",
+            range=(-1.0, 1.0), of="error"),
+)  # fmt: skip
+
+METRICS: Registry[Metric] = Registry("metric", {entry.name: entry for entry in _METRICS}, group="robench.metrics")
+SUMMARIES: Registry[Summary] = Registry(
+    "summary figure", {entry.name: entry for entry in _SUMMARIES}, group="robench.summaries"
+)
+
+# prefix of a summary figure -> its title and short title around those of the metric
+_PREFIXES = {
+    "clean_": ("clean {}", "clean {}"),
+    "matching_": ("{} on the matching clean images", "matching {}"),
+    "iid_": ("{} in distribution", "IID {}"),
+    "mean_ood_": ("{} out of distribution", "mean OOD {}"),
+    "gap_": ("gap in {}", "gap in {}"),
+    "mean_": ("{} under corruption", "mean {}"),
+}
+
+# The order in tables; the first that a result has is its main figure.
+_ORDER = (
+    "mce", "mean_error", "mean_error_19", "mean_ood_error", "mfr", "mfp", "mt5d", "error", "worst_case_error",
+    "mean_ood_weighted_pr_auc", "weighted_pr_auc", "average_case_error", "clean_error", "matching_error", "iid_error",
+    "gap_error", "iid_weighted_pr_auc", "gap_weighted_pr_auc", "relative_mce", "robust_accuracy",
+    "mean_rms_calibration_error", "mean_ood_rms_calibration_error", "rms_calibration_error",
+    "clean_rms_calibration_error", "mean_ece", "mean_ood_ece", "ece", "clean_ece",
+    "mean_brier", "mean_ood_brier", "brier", "clean_brier", "mean_nll", "mean_ood_nll", "nll",
+)  # fmt: skip
+
+
+def metric(name: str) -> Metric:
+    """Return a metric's row.
+
+    Raises:
+        RobenchError: no such metric; the message suggests the nearest names.
+    """
+    return METRICS.get(name)
+
+
+def row(name: str) -> Row:
+    """Return the row of a metric, of a summary figure, or of a name made of a prefix and a metric (``clean_ece``).
+
+    A name that nothing defines (a figure of a package that is not installed) is shown as it is stored.
+
+    >>> row("mean_nll").axis, row("gap_ece").axis, row("mean_error_noise").title, row("unheard_of").shown_unit
+    ('negative log-likelihood under corruption, nats', 'gap in expected calibration error, points', \
+'mean error under noise corruptions', 'as stored')
+    """
+    if name in SUMMARIES:
+        return SUMMARIES.get(name)
+    if name in METRICS:
+        return METRICS.get(name)
+    for prefix in _PREFIXES:
+        if name.startswith(prefix) and (rest := name.removeprefix(prefix)) in METRICS:
+            return _derived(name, prefix, METRICS.get(rest))
+    if name.startswith("mean_error_"):
+        group = name.removeprefix("mean_error_")
+        return replace(SUMMARIES.get("mean_error"), name=name, title=f"mean error under {group} corruptions",
+                       short=f"mean error, {group}")  # fmt: skip
+    if name.startswith("ce_"):
+        corruption = name.removeprefix("ce_").replace("_", " ")
+        return replace(SUMMARIES.get("mce"), name=name, title=f"corruption error (CE) under {corruption}",
+                       short=f"CE, {corruption}")  # fmt: skip
+    return Summary(name, name.replace("_", " "), "as stored", lower_is_better=None, decimals=4,
+                   range=(-math.inf, math.inf))  # fmt: skip
+
+
+def show(name: str, value: float) -> str:
+    """Return a stored value of a figure as tables show it.
+
+    >>> show("error", 0.23456), show("mean_brier", 0.23456)
+    ('23.46', '0.235')
+    """
+    return row(name).show(value)
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all metrics and of all summary figures that have a row of their own."""
+    return (*METRICS, *(name for name in SUMMARIES if name not in METRICS))
+
+
+def defaults(task: str) -> tuple[str, ...]:
+    """Return the metrics that a result of this task carries without being asked.
+
+    >>> defaults("perturbation")
+    ('flip_probability', 'top5_distance')
+    """
+    return tuple(name for name in METRICS if (entry := METRICS.get(name)).default and task in entry.tasks)
+
+
+def headlines(present: Iterable[str]) -> list[str]:
+    """Return which of these figures tables show, in their order: the main figure first, unlisted metrics last.
+
+    Metrics that are computed on request (and those of installed packages) follow the listed figures.
+
+    >>> headlines(["mean_nll", "mean_entropy", "clean_error", "mce", "mean_overconfidence_gap"])
+    ['mce', 'clean_error', 'mean_nll', 'mean_entropy']
+    """
+    given = list(dict.fromkeys(present))
+    listed = [name for name in _ORDER if name in given]
+    return listed + [name for name in given if name not in _ORDER and _on_request(name)]
+
+
+def _on_request(name: str) -> bool:
+    """Return whether a figure is of a metric that results carry only when asked for it."""
+    found = row(name)
+    of = name if isinstance(found, Metric) else found.of if isinstance(found, Summary) else None
+    return of in METRICS and not METRICS.get(str(of)).default
+
+
+def _derived(name: str, prefix: str, of: Metric) -> Summary:
+    title, short = _PREFIXES[prefix]
+    unit, ends, share = of.unit, of.range, of.share
+    if prefix == "gap_":
+        unit, share = "difference" if unit == "fraction" else unit, False
+        ends = (ends[0] - ends[1], ends[1] - ends[0])
+    return Summary(
+        name, title.format(of.title), unit, short=short.format(of.short or of.title), decimals=of.decimals,
+        lower_is_better=of.lower_is_better, range=ends, share=share, of=of.name, source=of.source, notes=of.notes,
+    )  # fmt: skip
