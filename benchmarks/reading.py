@@ -24,9 +24,8 @@ from PIL import Image
 from robench.data.base import Geometry
 from robench.data.decode import decode
 from robench.data.folders import load_folders
-from robench.suites import Cell, OpenOptions
+from robench.suites import Cell, OpenOptions, get
 from robench.suites.opened import OpenedSuite, view_of
-from robench.suites.rows_small import SMALL
 
 ROUNDS = 5
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -108,7 +107,7 @@ def end_to_end(folder: Path, threads: int) -> dict[str, float]:
 
     @torch.inference_mode()
     def ours() -> None:
-        suite = next(suite for suite, _ in SMALL if suite.name == "clean")
+        suite = get("clean")
         opened = OpenedSuite(suite, "published", lambda _: view_of(images), {}, OpenOptions())
         for batch in opened.batches(Cell("clean"), 64):
             x = batch.images.to(torch.float32, memory_format=torch.channels_last)
@@ -154,7 +153,7 @@ def arrays(count: int = 10_000) -> dict[str, float]:
         path = Path(folder) / "fog.npy"
         np.save(path, np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), np.uint8))
         images = ArrayImages(map_npy(path), np.zeros(count, np.int64))
-        suite = next(suite for suite, _ in SMALL if suite.name == "clean")
+        suite = get("clean")
         opened = OpenedSuite(suite, "published", lambda _: view_of(images), {}, OpenOptions())
 
         def read() -> None:

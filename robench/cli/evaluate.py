@@ -188,8 +188,10 @@ def _open_options(given: dict[str, Any]) -> Any:
         frost_dir=str(given["frost"]) if given["frost"] else None,
         skip_corrupt=given["skip_corrupt"],
         workers=given["workers"],
-        extra={key: str(given[key]) for key in ("split", "clean", "definition") if given[key] is not None}
-        | ({"difficulty": given["difficulty"]} if given["difficulty"] is not None else {}),
+        split=given["split"],
+        clean=str(given["clean"]) if given["clean"] is not None else None,
+        difficulty=given["difficulty"],
+        definition=str(given["definition"]) if given["definition"] is not None else None,
     )
 
 

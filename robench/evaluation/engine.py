@@ -242,19 +242,21 @@ def measure(
     began = time.monotonic()
     noise: BatchNoise | None = None
     while True:
-        shown = 0
+        shown, unreadable = 0, tuple[str, ...]()
         try:
             builder = _builder(suite, cell, options)
             batches = _readable(suite, cell, batch_size, forward.device, start, stop)
             for batch in prefetch(batches, forward.device):
+                unreadable += batch.unreadable
+                if len(batch.index) == 0:
+                    continue
                 logits = forward(batch.images)
                 builder.add(logits, batch)
                 if not forward.noise_tried and len(batch.images) >= LEAST:
                     noise, forward.noise_tried = batch_noise(forward, batch.images, logits), True
                 shown += (clips := _clips(batch))
                 progress.advance(clips, cell.name)
-            predictions, unreadable = builder.finish(), tuple(suite.skipped.get(cell.name, ()))
-            return Measured(predictions, batch_size, forward.device, time.monotonic() - began, unreadable, noise)
+            return Measured(builder.finish(), batch_size, forward.device, time.monotonic() - began, unreadable, noise)
         except torch.OutOfMemoryError as error:
             progress.advance(-shown, cell.name)
             batch_size = _back_off(forward.device, batch_size, cell, error)

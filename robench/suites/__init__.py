@@ -43,9 +43,7 @@ def get(name: str) -> Suite:
     """
     from robench.suites.definitions import SUITES
 
-    if name not in SUITES:
-        raise RobenchError(f"Unknown suite '{name}'.", hint=did_you_mean(name, SUITES))
-    return SUITES[name][0]
+    return SUITES.get(name)
 
 
 def open_suite(name: str, data: str | Path | None = None, options: OpenOptions | None = None) -> OpenSuite:
@@ -63,12 +61,11 @@ def open_suite(name: str, data: str | Path | None = None, options: OpenOptions |
     Raises:
         RobenchError: no such suite, nothing usable at ``data``, or files that differ from the published layout.
     """
-    from robench.suites.definitions import SUITES
     from robench.suites.origin import note_origin
     from robench.suites.sizes import size_remarks
 
     suite = get(name)
-    module, _, function = SUITES[name][1].partition(":")
+    module, _, function = suite.opener.partition(":")
     opener = getattr(import_module(module), function)
     path = _downloaded(name) if data is None else Path(data).expanduser()
     options = options or OpenOptions()
@@ -86,14 +83,12 @@ def fit_to_model(opened: OpenSuite, geometry: Geometry | None) -> OpenSuite:
     ImageNet-C) are at most scaled to the model's size, and never cropped.
 
     Args:
-        opened: what :func:`open_suite` returned; anything else is returned as it is.
+        opened: what :func:`open_suite` returned.
         geometry: the model's, or None.
     """
-    options = getattr(opened, "options", None)
-    reopen = getattr(opened, "reopen", None)
-    if geometry is None or reopen is None or options is None or options.geometry is not None:
+    if geometry is None or opened.options.geometry is not None:
         return opened
-    return cast(OpenSuite, reopen(replace(options, geometry=geometry)))
+    return opened.with_options(replace(opened.options, geometry=geometry))
 
 
 def _downloaded(name: str) -> Path | None:

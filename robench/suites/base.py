@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from robench.corruptions.severities import EXTRA
-from robench.data.base import Geometry
+from robench.data.base import Geometry, Interpolation
 
 if TYPE_CHECKING:
     import torch
 
 Source = Literal["published", "generated"]
 Task = Literal["classification", "perturbation", "multilabel"]
+Groups = tuple[tuple[str, tuple[str, ...]], ...]
+
+_HEEDED_BY_ALL = ("geometry", "interpolation", "limit", "conditions", "skip_corrupt", "workers")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One (condition, severity) of a suite: ``gaussian_noise/3``, ``brightness`` (a sequence), ``clean``."""
+    """One (condition, severity) of a suite: ``gaussian_noise/3``, ``brightness`` (a sequence), ``clean``.
+
+    >>> Cell("gaussian_noise", 3).name, Cell.parse("gaussian_noise/3"), Cell.parse("clean").severity
+    ('gaussian_noise/3', Cell(condition='gaussian_noise', severity=3), None)
+    """
 
     condition: str
     severity: int | None = None
@@ -39,22 +45,75 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class OpenOptions:
+    """What a user may choose when a suite is opened; each is recorded in the protocol where it matters.
+
+    A suite heeds those of :meth:`Suite.takes`.
+
+    Args:
+        geometry: resize and crop in place of the model's own and the suite's.
+        interpolation: filter of the scaling, in place of the model's or the suite's; None: theirs.
+        seed: of the randomness of generated images.
+        limit: images (sequences: clips) per cell; None: all.
+        conditions: only these conditions; None: the suite's.
+        severities: only these severities; None: all.
+        frost_dir: folder with the original frost images; None: robench's own textures.
+        skip_corrupt: leave unreadable images out, and count them, instead of failing their cell.
+        workers: decoding threads; None: one per core.
+        split: which part of a clean set: ``train``, ``validation`` or ``test`` (None).
+        clean: folder or file of the clean set, where it does not lie beside the suite's.
+        difficulty: of sequences: 1 (None), 2 or 3.
+        definition: YAML file that defines a metadata split in place of the suite's definition.
+    """
+
+    geometry: Geometry | None = None
+    interpolation: Interpolation | None = None
+    seed: int = 0
+    limit: int | None = None
+    conditions: tuple[str, ...] | None = None
+    severities: tuple[int, ...] | None = None
+    frost_dir: str | None = None
+    skip_corrupt: bool = False
+    workers: int | None = None
+    split: str | None = None
+    clean: str | None = None
+    difficulty: int | None = None
+    definition: str | None = None
+
+
+@dataclass(frozen=True)
 class Suite:
-    """A named protocol.
+    """A named protocol: one row of the table of suites.
+
+    Everything that depends on the protocol stands here, so that no other code asks for a suite's name, and a new
+    corruption changes no suite.
 
     Args:
         name: what users type.
         title: one line.
         task: what a prediction is: one class, one class per frame, or a set of classes.
         dataset: the clean data set that the labels belong to (``cifar10``, ``imagenet``, ``digits``...).
-        num_classes: classes that the model must put out.
-        cells: every cell in the published order; ``clean`` first where the suite has one.
+        num_classes: classes that the model must put out; 0: those of the data.
+        cells: every cell in the published order; the clean one first where the suite has one.
         summary: names of the summary rules that results computes (see robench.results.summaries).
+        headline: the summary value that stands for the whole suite.
+        opener: function that finds the images, as ``module:function``; it takes the suite, a path or None, and
+            :class:`OpenOptions`, and returns a :class:`robench.suites.opened.Found`.
+        benchmark: conditions that the headline values average, in the published order.
+        held_out: conditions in no headline value; measured where their files are there, or on request.
+        groups: (title, conditions) by which conditions are grouped in tables and plots, and averaged.
+        clean: condition of the images without a shift (``clean``, ``iid``...), or None.
+        images: published number of images (sequences: clips) per cell, or None where it is not fixed.
+        images_of: (condition, number) of the conditions that have another number.
+        frames: images per clip, or attempts at an image; 1 where an image stands alone.
+        frames_of: (condition, number) of the conditions that have another number.
+        side: height and width in pixels that all images have, or None where they differ.
+        options: fields of :class:`OpenOptions` that this suite heeds beside those that all heed.
         normaliser: name of the table of baseline errors, or None.
         subset: name of the list of class indices that logits are cut to, or None.
         geometry: resize and crop that the protocol prescribes; a model's own may replace it.
         sources: ways the images can come; a result records which one it was.
-        version: raised when a change would change numbers.
+        version: incremented whenever results would change.
         paper, url, licence, notes: where it comes from, shown by ``robench suites show``.
     """
 
@@ -65,6 +124,18 @@ class Suite:
     num_classes: int
     cells: tuple[Cell, ...]
     summary: tuple[str, ...]
+    headline: str = ""
+    opener: str = ""
+    benchmark: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()
+    groups: Groups = ()
+    clean: str | None = None
+    images: int | None = None
+    images_of: tuple[tuple[str, int], ...] = ()
+    frames: int = 1
+    frames_of: tuple[tuple[str, int], ...] = ()
+    side: int | None = None
+    options: tuple[str, ...] = ()
     normaliser: str | None = None
     subset: str | None = None
     geometry: Geometry = Geometry()
@@ -75,15 +146,43 @@ class Suite:
     licence: str = ""
     notes: str = ""
 
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """All conditions, in the published order."""
+        return tuple(dict.fromkeys(cell.condition for cell in self.cells))
+
+    @property
+    def severities(self) -> tuple[int, ...]:
+        """All severities, rising; none for sequences and natural sets."""
+        return tuple(sorted({cell.severity for cell in self.cells if cell.severity is not None}))
+
+    def takes(self, option: str) -> bool:
+        """Return whether opening this suite heeds a field of :class:`OpenOptions`.
+
+        Raises:
+            ValueError: no such field.
+        """
+        if option not in {field.name for field in fields(OpenOptions)}:
+            raise ValueError(f"OpenOptions has no field '{option}'")
+        return option in _HEEDED_BY_ALL or option in self.options
+
+    def published_images(self, condition: str) -> int | None:
+        """Return the published number of images (sequences: clips) in a cell of a condition; None: not fixed."""
+        return dict(self.images_of).get(condition, self.images)
+
+    def frame_count(self, condition: str) -> int:
+        """Return how many images a clip has, or how many attempts there are at an image; else 1."""
+        return dict(self.frames_of).get(condition, self.frames)
+
     def needed(self, source: str) -> tuple[str, ...]:
         """Return the names of the cells without which a result is only a part of the suite.
 
-        The four held-out corruptions are in no headline figure, and published files of a shifted set come without
-        the clean images, which are another set's.
+        Held-out conditions are in no headline value, and published files of a shifted set come without the clean
+        images, which are another set's.
         """
-        optional = set(EXTRA)
-        if source == "published" and len(self.cells) > 1 and self.summary[0] in ("clean", "gap"):
-            optional.add(self.cells[0].condition)
+        optional = set(self.held_out)
+        if source == "published" and len(self.cells) > 1 and self.clean is not None and self.takes("clean"):
+            optional.add(self.clean)
         return tuple(cell.name for cell in self.cells if cell.condition not in optional)
 
 
@@ -91,66 +190,59 @@ class Suite:
 class Batch:
     """Images of one cell in order.
 
+    A batch may be empty: it then tells only of images that could not be read.
+
     Attributes:
         images: uint8 tensor of shape (n, 3, H, W), channels_last where that is free, on the device asked for.
-        index: int64 array (n,): the image's index within its clean data set (for -P: the clip's).
+        index: int64 array (n,): the image's index within its clean data set (sequences: the clip's).
         target: int64 array (n,) of labels, -1 where there is none; (n, K) of 0/1 for a multilabel task.
-        frame: int64 array (n,): the frame within the clip for -P, else None.
+        frame: int64 array (n,): the frame within the clip for sequences, else None.
+        unreadable: a message for every image (sequences: clip) of this batch that was left out because it could not
+            be read (only with ``skip_corrupt``).
     """
 
     images: torch.Tensor
     index: npt.NDArray[np.int64]
     target: npt.NDArray[np.int64]
     frame: npt.NDArray[np.int64] | None = None
+    unreadable: tuple[str, ...] = ()
 
 
 class OpenSuite(Protocol):
     """A suite with its images found: what ``robench.suites.open_suite`` returns.
 
     Attributes:
-        suite: the protocol.
+        suite: the protocol; its cells are those that are measured.
         source: whether the images are published files or generated from clean ones.
         protocol: JSON-able record of everything about the data that changes numbers: suite name and version,
             source, seed, geometry, checksums, options such as frost textures. Equal records, equal images.
+        options: what the user chose.
         classes: class names by label, or None.
-        skipped: cell name -> messages of pictures left out since the cell was last begun (``skip_corrupt``).
-        remarks: what a reader should know of the files found: fewer pictures than published, cells left out.
-        whole: names of the cells that make a result one of the whole suite.
+        remarks: what a reader should know of the files found: fewer images than published, cells left out.
     """
 
     suite: Suite
     source: Source
     protocol: dict[str, Any]
+    options: OpenOptions
     classes: Sequence[str] | None
-    skipped: dict[str, list[str]]
-    remarks: list[str]
+    remarks: Sequence[str]
 
     @property
     def whole(self) -> Sequence[str]:
-        """See above."""
+        """Names of the cells that make a result one of the whole suite."""
+        ...
+
+    def with_options(self, options: OpenOptions) -> OpenSuite:
+        """Open the same files with other options."""
         ...
 
     def length(self, cell: Cell) -> int:
-        """Return how many images (for -P: clips) the cell has."""
+        """Return how many images (sequences: clips) the cell has."""
         ...
 
     def batches(
         self, cell: Cell, batch_size: int, *, start: int = 0, stop: int | None = None, device: str = "cpu"
     ) -> Iterator[Batch]:
-        """Yield the images (for -P: clips, all frames of a clip in a row) start..stop of a cell in order."""
+        """Yield the images (sequences: clips, all frames of a clip in a row) start..stop of a cell in order."""
         ...
-
-
-@dataclass(frozen=True)
-class OpenOptions:
-    """What a user may choose when a suite is opened; each is recorded in the protocol where it matters."""
-
-    geometry: Geometry | None = None
-    seed: int = 0
-    limit: int | None = None
-    conditions: tuple[str, ...] | None = None
-    severities: tuple[int, ...] | None = None
-    frost_dir: str | None = None
-    skip_corrupt: bool = False
-    workers: int | None = None
-    extra: dict[str, Any] = field(default_factory=dict)

@@ -18,7 +18,7 @@ def open_clean(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedS
     Raises:
         RobenchError: nothing known at ``data``, or a set without labels.
     """
-    split = str(options.extra.get("split", "test"))
+    split = options.split or "test"
     images = open_images(data or "digits", split=split, geometry=options.geometry, workers=options.workers)
     if images.labels is None:
         raise RobenchError(f"{data} has no labels.", hint="A clean set needs a label for every picture.")

@@ -60,19 +60,17 @@ class OpenedClips(Opened):
     ) -> Iterator[Batch]:
         """Yield clips start..stop, as many whole clips at a time as fit ``batch_size`` frames (at least one)."""
         clips = self._clips(cell)
-        self.skipped.pop(cell.name, None)
         chosen = sample(clips.count, self.options.limit)[start:stop]
         step = max(1, batch_size // clips.frames)
         geometry = self.scaled_to
         for first in range(0, len(chosen), step):
-            pixels, numbers = self._read(cell, clips, chosen[first : first + step], device)
-            if len(numbers) == 0:
-                continue
+            pixels, numbers, unreadable = self._read(clips, chosen[first : first + step], device)
             yield Batch(
                 fit_to(pixels.flatten(0, 1), geometry),
                 np.repeat(numbers, clips.frames),
                 np.repeat(clips.target[numbers], clips.frames),
                 np.tile(np.arange(clips.frames, dtype=np.int64), len(numbers)),
+                unreadable,
             )
 
     def _clips(self, cell: Cell) -> Clips:
@@ -81,29 +79,30 @@ class OpenedClips(Opened):
         return self._last[1]
 
     def _read(
-        self, cell: Cell, clips: Clips, numbers: npt.NDArray[np.int64], device: str
-    ) -> tuple[torch.Tensor, npt.NDArray[np.int64]]:
+        self, clips: Clips, numbers: npt.NDArray[np.int64], device: str
+    ) -> tuple[torch.Tensor, npt.NDArray[np.int64], tuple[str, ...]]:
         import torch
 
         try:
-            return clips.read(numbers, device), numbers
+            return clips.read(numbers, device), numbers, ()
         except CorruptImageError:
             if not self.options.skip_corrupt:
                 raise
-        good, parts = [], []
+        good, parts, unreadable = [], [], []
         for number in numbers:
             try:
                 parts.append(clips.read(np.array([number]), device))
             except CorruptImageError as error:
-                self.skipped.setdefault(cell.name, []).append(error.message)
+                unreadable.append(error.message)
             else:
                 good.append(number)
-        return torch.cat(parts) if parts else torch.empty(0), np.array(good, np.int64)
+        pixels = torch.cat(parts) if parts else torch.empty((0, clips.frames, 3, 1, 1), dtype=torch.uint8)
+        return pixels, np.array(good, np.int64), tuple(unreadable)
 
 
 def difficulty(options: OpenOptions) -> int:
     """Return the difficulty asked for (1, 2 or 3); published figures have 1."""
-    value = int(options.extra.get("difficulty", 1))
+    value = 1 if options.difficulty is None else int(options.difficulty)
     if value not in (1, 2, 3):
         raise RobenchError(f"Difficulty is 1, 2 or 3; found {value}.", hint="Published figures have difficulty 1.")
     return value

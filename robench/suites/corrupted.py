@@ -106,7 +106,7 @@ def frost_record(options: OpenOptions) -> dict[str, Any]:
 def open_published(suite: Suite, folder: Path, options: OpenOptions) -> OpenedSuite:
     """Open published arrays: one file a corruption, five blocks of rows by rising severity, one label file.
 
-    The clean cell is there where the clean test set lies beside the files (or at ``extra["clean"]``); its labels
+    The clean cell is there where the clean test set lies beside the files (or at ``options.clean``); its labels
     are then compared with theirs.
 
     Raises:
@@ -183,7 +183,7 @@ def _clean_beside(suite: Suite, folder: Path, labels: npt.NDArray[np.int64], opt
     """Open the clean test set where there is one, after comparing its labels with the corrupted set's."""
     from robench.data.cifar import find_layout
 
-    wished = options.extra.get("clean")
+    wished = options.clean
     places = [Path(wished)] if wished else [p for p in (folder, folder.parent) if find_layout(p)]
     if not places:
         return None

@@ -1,9 +1,10 @@
-"""The list of suites: name -> protocol and the function that opens it (``module:function``)."""
+"""The table of suites: robench's own rows, those that were registered, and those of installed packages."""
 
 from __future__ import annotations
 
+from robench.registry import Registry
 from robench.suites.base import Suite
 from robench.suites.rows_large import LARGE
 from robench.suites.rows_small import SMALL
 
-SUITES: dict[str, tuple[Suite, str]] = {suite.name: (suite, opener) for suite, opener in (*SMALL, *LARGE)}
+SUITES: Registry[Suite] = Registry("suite", {suite.name: suite for suite in (*SMALL, *LARGE)}, group="robench.suites")

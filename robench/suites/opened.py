@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from robench.data.arrays import ArrayImages
 from robench.data.base import Geometry, Images
 from robench.data.decode import CorruptImageError, resize_and_crop
 from robench.errors import RobenchError, did_you_mean
-from robench.suites.base import Batch, Cell, OpenOptions, Source, Suite
+from robench.suites.base import Batch, Cell, OpenOptions, OpenSuite, Source, Suite
 
 if TYPE_CHECKING:
     import torch
@@ -97,7 +97,6 @@ class Opened:
         classes: class names by label, or None.
 
     Attributes:
-        skipped: cell name -> messages of pictures left out (only with ``skip_corrupt``).
         remarks: what the user should know of the files found: fewer pictures than published, cells left out.
         reopen: opens the same files again with other options; None where that cannot be.
     """
@@ -118,9 +117,18 @@ class Opened:
             self.protocol["seed"] = options.seed
         if options.skip_corrupt:
             self.protocol["skip_corrupt"] = True
-        self.skipped: dict[str, list[str]] = {}
         self.remarks: list[str] = []
         self.reopen: Callable[[OpenOptions], Any] | None = None
+
+    def with_options(self, options: OpenOptions) -> OpenSuite:
+        """Open the same files with other options.
+
+        Raises:
+            RobenchError: the suite was not opened from files.
+        """
+        if self.reopen is None:
+            raise RobenchError(f"{self.suite.name} was not opened from files.", hint="Use robench.suites.open_suite.")
+        return cast(OpenSuite, self.reopen(options))
 
     @property
     def scaled_to(self) -> Geometry | None:
@@ -175,16 +183,13 @@ class OpenedSuite(Opened):
     ) -> Iterator[Batch]:
         """Yield the pictures start..stop of a cell in order."""
         view = self._view(cell)
-        self.skipped.pop(cell.name, None)
         stop = len(view.rows) if stop is None else min(stop, len(view.rows))
         for first in range(start, stop, batch_size):
             part = view.part(np.arange(first, min(first + batch_size, stop)))
-            pixels, part = self._pixels(cell, part, device)
-            if len(part.rows) == 0:
-                continue
-            if part.transform is not None:
+            pixels, part, unreadable = self._pixels(part, device)
+            if part.transform is not None and len(part.rows):
                 pixels = part.transform(pixels, part.index)
-            yield Batch(self._fit(pixels), part.index, part.target)
+            yield Batch(self._fit(pixels), part.index, part.target, unreadable=unreadable)
 
     def _view(self, cell: Cell) -> View:
         if self._last is None or self._last[0] != cell:
@@ -192,35 +197,36 @@ class OpenedSuite(Opened):
             self._last = (cell, view.part(sample(len(view.rows), self.options.limit)))
         return self._last[1]
 
-    def _pixels(self, cell: Cell, part: View, device: str) -> tuple[torch.Tensor, View]:
-        """Return pictures as uint8 (n, 3, H, W) in channels_last memory, and the part without unreadable ones."""
+    def _pixels(self, part: View, device: str) -> tuple[torch.Tensor, View, tuple[str, ...]]:
+        """Return images as uint8 (n, 3, H, W) in channels_last memory, the part without unreadable ones, and these."""
         import torch
 
         images = part.images
         if device != "cpu" and isinstance(images, ArrayImages) and images.array.nbytes <= _RESIDENT_BYTES:
             whole = self._on_device(images, device)
-            return whole[torch.from_numpy(part.rows).to(device)].permute(0, 3, 1, 2), part
-        pixels, part = self._read(cell, part)
+            return whole[torch.from_numpy(part.rows).to(device)].permute(0, 3, 1, 2), part, ()
+        pixels, part, unreadable = self._read(part)
         batch = torch.from_numpy(pixels)
         if device.startswith("cuda"):
             batch = batch.pin_memory()  # else the copy would wait for the device
-        return batch.permute(0, 3, 1, 2).to(device, non_blocking=True), part
+        return batch.permute(0, 3, 1, 2).to(device, non_blocking=True), part, unreadable
 
-    def _read(self, cell: Cell, part: View) -> tuple[npt.NDArray[np.uint8], View]:
+    def _read(self, part: View) -> tuple[npt.NDArray[np.uint8], View, tuple[str, ...]]:
         try:
-            return part.images.read(part.rows), part
+            return part.images.read(part.rows), part, ()
         except CorruptImageError:
             if not self.options.skip_corrupt:
                 raise
-        good, pixels = [], []
+        good, pixels, unreadable = [], [], []
         for position, row in enumerate(part.rows):
             try:
                 pixels.append(part.images.read(np.array([row]))[0])
             except CorruptImageError as error:
-                self.skipped.setdefault(cell.name, []).append(error.message)
+                unreadable.append(error.message)
             else:
                 good.append(position)
-        return np.stack(pixels) if pixels else np.empty((0, 1, 1, 3), np.uint8), part.part(np.array(good, np.int64))
+        stack = np.stack(pixels) if pixels else np.empty((0, 1, 1, 3), np.uint8)
+        return stack, part.part(np.array(good, np.int64)), tuple(unreadable)
 
     def _on_device(self, images: ArrayImages, device: str) -> torch.Tensor:
         import torch
@@ -253,7 +259,7 @@ def fit_to(pixels: torch.Tensor, geometry: Geometry | None) -> torch.Tensor:
     """Scale uint8 pictures (n, 3, H, W) to the geometry's exact size, with Pillow's filters."""
     import torch
 
-    if geometry is None or tuple(pixels.shape[2:]) == geometry.resize:
+    if geometry is None or len(pixels) == 0 or tuple(pixels.shape[2:]) == geometry.resize:
         return pixels
     pictures = pixels.permute(0, 2, 3, 1).cpu().numpy()
     scaled = np.stack([resize_and_crop(picture, geometry) for picture in pictures])

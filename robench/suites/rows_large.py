@@ -1,27 +1,30 @@
-"""Protocols on ImageNet-sized pictures, and the metadata splits."""
+"""Protocols on ImageNet-sized images, and the metadata splits."""
 
 from __future__ import annotations
 
-from robench.corruptions.perturbations import PERTURBATIONS
 from robench.data.base import Geometry
-from robench.suites.base import Cell, Suite, Task
-from robench.suites.rows_small import CLEAN, CORRUPTED, HENDRYCKS_2019, MINTUN_2021, Row, severities
-
-IMAGENET_C_BAR = (
-    "blue_noise_sample",
-    "brownish_noise",
-    "caustic_refraction",
-    "checkerboard_cutout",
-    "cocentric_sine_waves",
-    "inverse_sparkles",
-    "perlin_noise",
-    "plasma_noise",
-    "single_frequency_greyscale",
-    "sparkles",
+from robench.suites.base import Cell, Suite
+from robench.suites.protocols import (
+    CLEAN,
+    CORRUPTION_GROUPS_19,
+    CORRUPTIONS,
+    HELD_OUT,
+    HENDRYCKS_2019,
+    HENDRYCKS_2021,
+    IMAGENET_C_BAR,
+    MINTUN_2021,
+    PERTURBATION_GROUPS,
+    PERTURBATIONS,
+    at_all_severities,
+    frames,
 )
-HENDRYCKS_2021 = "Hendrycks et al., The Many Faces of Robustness, ICCV 2021, arXiv:2006.16241"
+
 USUAL = Geometry(resize=256, crop=224)
 BERKELEY = "https://people.eecs.berkeley.edu/~hendrycks/"
+_MANIFEST = (
+    "Read from a manifest (manifest.csv or .parquet: one row per image, or per garment) beside the images."
+    " --definition takes a YAML file that replaces these classes and sets."
+)
 
 
 def _single(
@@ -30,20 +33,28 @@ def _single(
     paper: str,
     url: str,
     *,
-    cells: tuple[str, ...] = (),
+    images: dict[str, int],
     subset: str | None = None,
     clean: str = "clean",
     notes: str = "",
     licence: str = "",
-) -> Row:
-    suite = Suite(
+) -> Suite:
+    """Return the row of one or several labelled sets; ``images``: condition -> published number of images."""
+    shifted = tuple(condition for condition in images if condition != clean) or (clean,)
+    return Suite(
         name=name,
         title=title,
         task="classification",
         dataset="imagenet",
         num_classes=1000,
-        cells=tuple(Cell(cell) for cell in dict.fromkeys((clean, *(cells or (name,))))),
+        cells=tuple(Cell(condition) for condition in images),
         summary=("gap",) if name != clean else ("plain",),
+        headline="error",
+        opener="robench.suites.single:open_imagenet_set",
+        benchmark=shifted,
+        clean=clean,
+        images_of=tuple(images.items()),
+        options=("clean",),
         subset=subset,
         geometry=USUAL,
         paper=paper,
@@ -51,112 +62,111 @@ def _single(
         licence=licence,
         notes=notes + f" The cell '{clean}' is measured where ImageNet's validation set lies beside the set.",
     )
-    return suite, "robench.suites.single:open_imagenet_set"
 
 
-def _split(name: str, title: str, task: Task, classes: int, geometry: Geometry, cells: tuple[str, ...]) -> Row:
-    suite = Suite(
-        name=name,
-        title=title,
-        task=task,
-        dataset=name,
-        num_classes=classes,
-        cells=tuple(Cell(cell) for cell in cells),
-        summary=("shift",),
-        geometry=geometry,
-        paper=HENDRYCKS_2021,
-        url="https://github.com/hendrycks/imagenet-r",
-        notes="Read from a manifest (manifest.csv or .parquet: a row a picture, or a garment) beside the pictures."
-        " --definition takes a YAML file of your own in place of these classes and sets.",
-    )
-    return suite, "robench.suites.splits:open_split_suite"
-
-
-LARGE: tuple[Row, ...] = (
-    (
-        Suite(
-            name="imagenet-c",
-            title="ImageNet-C: 15 corruptions by 5 severities (and 4 held-out corruptions)",
-            task="classification",
-            dataset="imagenet",
-            num_classes=1000,
-            cells=CORRUPTED,
-            summary=("clean", "corruption", "normalised"),
-            normaliser="alexnet",
-            sources=("published", "generated"),
-            paper=HENDRYCKS_2019,
-            url="https://zenodo.org/records/2235448",
-            licence="CC BY 4.0",
-            notes="The published pictures are 224x224 already and are read as they are: resizing them to 256 first, as"
-            " some scripts do, changes the score. Folders or the five tars, packed or unpacked.",
-        ),
-        "robench.suites.trees:open_imagenet_c",
+LARGE: tuple[Suite, ...] = (
+    Suite(
+        name="imagenet-c",
+        title="ImageNet-C: 15 corruptions by 5 severities (and 4 held-out corruptions)",
+        task="classification",
+        dataset="imagenet",
+        num_classes=1000,
+        cells=(CLEAN, *at_all_severities(CORRUPTIONS + HELD_OUT)),
+        summary=("clean", "corruption", "normalised"),
+        headline="mce",
+        opener="robench.suites.trees:open_imagenet_c",
+        benchmark=CORRUPTIONS,
+        held_out=HELD_OUT,
+        groups=CORRUPTION_GROUPS_19,
+        clean="clean",
+        images=50_000,
+        side=224,
+        options=("severities", "clean", "seed", "frost_dir"),
+        normaliser="alexnet",
+        sources=("published", "generated"),
+        paper=HENDRYCKS_2019,
+        url="https://zenodo.org/records/2235448",
+        licence="CC BY 4.0",
+        notes="The published images are 224x224 already and are read as they are: resizing them to 256 first, as"
+        " some scripts do, changes the score. Folders or the five tars, packed or unpacked.",
     ),
-    (
-        Suite(
-            name="imagenet-c-bar",
-            title="ImageNet-C-bar: ten corruptions unlike those of ImageNet-C",
-            task="classification",
-            dataset="imagenet",
-            num_classes=1000,
-            cells=(CLEAN, *severities(IMAGENET_C_BAR)),
-            summary=("clean", "corruption"),
-            paper=MINTUN_2021,
-            url="https://github.com/facebookresearch/augmentation-corruption",
-        ),
-        "robench.suites.trees:open_imagenet_c",
+    Suite(
+        name="imagenet-c-bar",
+        title="ImageNet-C-bar: ten corruptions unlike those of ImageNet-C",
+        task="classification",
+        dataset="imagenet",
+        num_classes=1000,
+        cells=(CLEAN, *at_all_severities(IMAGENET_C_BAR)),
+        summary=("clean", "corruption"),
+        headline="mean_error",
+        opener="robench.suites.trees:open_imagenet_c",
+        benchmark=IMAGENET_C_BAR,
+        clean="clean",
+        images=50_000,
+        side=224,
+        options=("severities", "clean"),
+        paper=MINTUN_2021,
+        url="https://github.com/facebookresearch/augmentation-corruption",
     ),
-    (
-        Suite(
-            name="imagenet-p",
-            title="ImageNet-P: stability of predictions along ten kinds of clips",
-            task="perturbation",
-            dataset="imagenet",
-            num_classes=1000,
-            cells=tuple(Cell(name) for name in PERTURBATIONS),
-            summary=("flips",),
-            normaliser="alexnet",
-            sources=("published", "generated"),
-            paper=HENDRYCKS_2019,
-            url="https://zenodo.org/records/3565846",
-            licence="CC BY 4.0",
-            notes="Frames of noise clips are compared with the clean first frame, all others with the one before."
-            " Generated clips are not compressed as video.",
-        ),
-        "robench.suites.perturbed:open_imagenet_p",
+    Suite(
+        name="imagenet-p",
+        title="ImageNet-P: stability of predictions along ten kinds of clips",
+        task="perturbation",
+        dataset="imagenet",
+        num_classes=1000,
+        cells=tuple(Cell(name) for name in PERTURBATIONS),
+        summary=("flips",),
+        headline="mfr",
+        opener="robench.suites.perturbed:open_imagenet_p",
+        benchmark=PERTURBATIONS,
+        groups=PERTURBATION_GROUPS,
+        images=50_000,
+        frames_of=frames(PERTURBATIONS, 224),
+        side=224,
+        options=("difficulty", "seed"),
+        normaliser="alexnet",
+        sources=("published", "generated"),
+        paper=HENDRYCKS_2019,
+        url="https://zenodo.org/records/3565846",
+        licence="CC BY 4.0",
+        notes="Frames of noise clips are compared with the clean first frame, all others with the one before."
+        " Generated clips are not compressed as video.",
     ),
     _single(
         "imagenet-r",
         "ImageNet-R: renditions (art, toys, sculptures) of 200 classes",
         HENDRYCKS_2021,
         BERKELEY + "imagenet-r.tar",
+        images={"imagenet-200": 10_000, "imagenet-r": 30_000},
         subset="imagenet-r",
         clean="imagenet-200",
-        notes="30,000 pictures; logits are cut to the 200 classes before argmax and softmax.",
+        notes="30,000 images; logits are cut to the 200 classes before argmax and softmax.",
     ),
     _single(
         "imagenet-200",
-        "ImageNet-200: ImageNet's validation pictures of the 200 classes of ImageNet-R",
+        "ImageNet-200: ImageNet's validation images of the 200 classes of ImageNet-R",
         HENDRYCKS_2021,
         "https://www.image-net.org",
+        images={"imagenet-200": 10_000},
         subset="imagenet-r",
         clean="imagenet-200",
-        notes="10,000 pictures, the clean counterpart of ImageNet-R.",
+        notes="10,000 images, the clean counterpart of ImageNet-R.",
     ),
     _single(
         "imagenet-a",
-        "ImageNet-A: natural pictures of 200 classes that a ResNet-50 got wrong",
+        "ImageNet-A: natural images of 200 classes that a ResNet-50 got wrong",
         "Hendrycks et al., Natural Adversarial Examples, CVPR 2021, arXiv:1907.07174",
         BERKELEY + "imagenet-a.tar",
+        images={"clean": 10_000, "imagenet-a": 7_500},
         subset="imagenet-a",
-        notes="7,500 pictures; logits are cut to the 200 classes before argmax and softmax.",
+        notes="7,500 images; logits are cut to the 200 classes before argmax and softmax.",
     ),
     _single(
         "imagenet-v2",
-        "ImageNetV2: three new test sets of 10,000 pictures",
+        "ImageNetV2: three new test sets of 10,000 images",
         "Recht et al., Do ImageNet Classifiers Generalize to ImageNet?, ICML 2019, arXiv:1902.10811",
         "https://huggingface.co/datasets/vaishaal/ImageNetV2",
-        cells=("matched-frequency", "threshold0.7", "top-images"),
+        images={"clean": 50_000, "matched-frequency": 10_000, "threshold0.7": 10_000, "top-images": 10_000},
         licence="MIT",
         notes="Folders are class numbers, not WordNet ids. The sets that are there are measured.",
     ),
@@ -166,32 +176,62 @@ LARGE: tuple[Row, ...] = (
         "Wang et al., Learning Robust Global Representations by Penalizing Local Predictive Power, NeurIPS 2019,"
         " arXiv:1905.13549",
         "https://github.com/HaohanWang/ImageNet-Sketch",
-        notes="50,889 pictures.",
+        images={"clean": 50_000, "imagenet-sketch": 50_889},
+        notes="50,889 images.",
     ),
     _single(
         "real-blurry",
         "Real Blurry Images: 1,000 photographs with real blur",
         HENDRYCKS_2021,
         BERKELEY + "blurry_images.tar",
+        images={"clean": 50_000, "real-blurry": 1_000},
         notes="Class folders are assumed (WordNet ids, class numbers or names): the published tree is described"
         " nowhere.",
     ),
-    _split(
-        "svsf",
-        "StreetView StoreFronts: shifts of country, year and camera",
-        "classification",
-        20,
-        USUAL,
-        ("iid", "year-2018", "year-2017", "camera-old", "country-france"),
+    Suite(
+        name="svsf",
+        title="StreetView StoreFronts: shifts of country, year and camera",
+        task="classification",
+        dataset="svsf",
+        num_classes=20,
+        cells=tuple(Cell(name) for name in ("iid", "year-2018", "year-2017", "camera-old", "country-france")),
+        summary=("shift",),
+        headline="mean_ood_error",
+        opener="robench.suites.splits:open_split_suite",
+        benchmark=("year-2018", "year-2017", "camera-old", "country-france"),
+        clean="iid",
+        images=10_000,
+        images_of=(("camera-old", 8_195), ("country-france", 9_788)),
+        options=("definition",),
+        geometry=USUAL,
+        paper=HENDRYCKS_2021,
+        url="https://github.com/hendrycks/imagenet-r",
+        notes=_MANIFEST,
     ),
-    _split(
-        "dfr",
-        "DeepFashion Remixed: shifts of size, occlusion, viewpoint and zoom (multi-label, mAP)",
-        "multilabel",
-        13,
-        Geometry(resize=(256, 256)),
-        (
-            "iid",
+    Suite(
+        name="dfr",
+        title="DeepFashion Remixed: shifts of size, occlusion, viewpoint and zoom (multi-label, mAP)",
+        task="multilabel",
+        dataset="dfr",
+        num_classes=13,
+        cells=tuple(
+            Cell(name)
+            for name in (
+                "iid",
+                "scale-small",
+                "scale-large",
+                "occlusion-slight",
+                "occlusion-heavy",
+                "viewpoint-not-worn",
+                "viewpoint-side-back",
+                "zoom-medium",
+                "zoom-large",
+            )
+        ),
+        summary=("shift",),
+        headline="mean_ood_weighted_pr_auc",
+        opener="robench.suites.splits:open_split_suite",
+        benchmark=(
             "scale-small",
             "scale-large",
             "occlusion-slight",
@@ -201,5 +241,17 @@ LARGE: tuple[Row, ...] = (
             "zoom-medium",
             "zoom-large",
         ),
+        groups=(
+            ("scale", ("scale-small", "scale-large")),
+            ("occlusion", ("occlusion-slight", "occlusion-heavy")),
+            ("viewpoint", ("viewpoint-not-worn", "viewpoint-side-back")),
+            ("zoom", ("zoom-medium", "zoom-large")),
+        ),
+        clean="iid",
+        options=("definition",),
+        geometry=Geometry(resize=(256, 256)),
+        paper=HENDRYCKS_2021,
+        url="https://github.com/hendrycks/imagenet-r",
+        notes=_MANIFEST,
     ),
 )

@@ -65,7 +65,7 @@ def open_imagenet_set(suite: Suite, data: Path | None, options: OpenOptions) -> 
     Args:
         suite: the protocol.
         data: the set's folder or tar, a folder that holds it, or any form that ``open_images`` reads.
-        options: ``extra["clean"]`` is the validation set, if it does not lie beside the set as ``val``.
+        options: ``clean`` is the validation set, if it does not lie beside the set as ``val``.
 
     Raises:
         RobenchError: no such set there, or class folders that are none of the suite's.
@@ -120,7 +120,7 @@ def _wnids(suite: Suite) -> tuple[str, ...]:
 
 
 def _clean_place(suite: Suite, path: Path, options: OpenOptions) -> Path | None:
-    if wished := options.extra.get("clean"):
+    if wished := options.clean:
         return Path(wished)
     if suite.name == "imagenet-200":
         return path

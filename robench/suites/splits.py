@@ -89,14 +89,14 @@ def open_split_suite(suite: Suite, data: Path | None, options: OpenOptions) -> O
     Args:
         suite: the protocol.
         data: the manifest, or the folder with ``manifest.csv`` or ``manifest.parquet``.
-        options: ``extra["definition"]`` is a YAML file that replaces the suite's definition.
+        options: ``definition`` is a YAML file that replaces the suite's definition.
 
     Raises:
         RobenchError: no manifest, columns or values missing, a label that is no class, or an empty set.
     """
     if data is None:
         raise RobenchError(f"{suite.name} needs a manifest.", hint="Give --data with manifest.csv.")
-    wished = options.extra.get("definition")
+    wished = options.definition
     definition = load_definition(Path(wished) if wished else suite.name)
     suite = replace(
         suite,

@@ -209,7 +209,7 @@ class _Published:
         return tuple(fewest)
 
     def _find_clean(self, geometry: Geometry, dataset: str | None) -> EncodedImages | None:
-        wished = self.options.extra.get("clean")
+        wished = self.options.clean
         places = [Path(wished)] if wished else []
         root = self.tree.archives[0].parent if isinstance(self.tree, TarTree) else self.tree.root
         if not wished and (root / "val").is_dir():
@@ -222,9 +222,9 @@ class _Published:
     def _matches(self, clean: EncodedImages) -> bool:
         """Whether the clean set has the same pictures; Tiny's published set has no clean counterpart."""
         if self.suite.dataset != "imagenet":
-            return bool(self.options.extra.get("clean"))
+            return bool(self.options.clean)
         here, there = set(clean.files or ()), set(self.reference.files or ())
-        if here != there and self.options.extra.get("clean"):
+        if here != there and self.options.clean:
             raise RobenchError(
                 f"The clean set has {len(here)} pictures, {len(here & there)} of them under the names of the corrupted"
                 f" set's {len(there)}.",

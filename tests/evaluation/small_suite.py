@@ -13,7 +13,7 @@ import torch
 from robench.errors import RobenchError
 from robench.evaluation import EvaluationOptions, evaluate_suite
 from robench.models.base import Model, Preprocessing
-from robench.suites.base import Batch, Cell, Suite
+from robench.suites.base import Batch, Cell, OpenOptions, Suite
 
 CELLS = (Cell("clean"), *(Cell(name, s) for name in ("gaussian_noise", "contrast", "fog") for s in range(1, 6)))
 
@@ -33,7 +33,7 @@ class SmallSuite:
         self.labels = digits.target[:images].astype(np.int64)
         self.pause, self.broken = seconds_a_cell, broken
         self.read: list[str] = []
-        self.skipped: dict[str, list[str]] = {}
+        self.options = OpenOptions()
         self.remarks: list[str] = []
         self.whole = tuple(cell.name for cell in CELLS)
         self.protocol: dict[str, Any] = {"suite": "small-c", "version": 1, "images": images, "seed": 0}

@@ -109,8 +109,11 @@ def test_a_file_that_cannot_be_found_is_one_picture_lost_and_no_crash(tmp_path: 
     second.symlink_to(second.name)
     opened = suites.open_suite("real-blurry", root, OpenOptions(skip_corrupt=True))
     cell = Cell("real-blurry")
-    assert sum(len(batch.index) for batch in opened.batches(cell, 4)) == 6
-    assert [first.name in opened.skipped[cell.name][0], second.name in opened.skipped[cell.name][1]] == [True, True]
+    batches = list(opened.batches(cell, 1))
+    assert sum(len(batch.index) for batch in batches) == 6
+    assert [len(batch.index) + len(batch.unreadable) for batch in batches] == [1] * 8
+    lost = [message for batch in opened.batches(cell, 4) for message in batch.unreadable]
+    assert [first.name in lost[0], second.name in lost[1]] == [True, True]
     with pytest.raises(RobenchError, match="cannot be decoded"):
         list(suites.open_suite("real-blurry", root).batches(cell, 4))
 

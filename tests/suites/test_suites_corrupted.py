@@ -20,7 +20,7 @@ from robench.data.base import Geometry
 from robench.data.decode import decode
 from robench.errors import RobenchError
 from robench.suites import Cell, OpenOptions, OpenSuite
-from robench.suites.rows_small import CIFAR_C_BAR
+from robench.suites.protocols import CIFAR_C_BAR
 
 
 def pictures(opened: OpenSuite, cell: Cell, batch: int = 7, **span: int) -> np.ndarray:
@@ -242,8 +242,8 @@ def test_a_corrupt_picture_fails_its_cell_or_is_counted(imagenet_c: Path) -> Non
     assert len(pictures(opened, Cell("snow", 4))) == 8
     skipping = suites.open_suite("imagenet-c", imagenet_c, OpenOptions(conditions=SOME, skip_corrupt=True))
     assert len(pictures(skipping, Cell("fog", 4))) == 7
-    assert len(skipping.skipped["fog/4"]) == 1
-    assert file_name(1) in skipping.skipped["fog/4"][0]
+    (message,) = [text for batch in skipping.batches(Cell("fog", 4), 3) for text in batch.unreadable]
+    assert file_name(1) in message
 
 
 def test_pictures_left_out_are_counted_in_the_result_also_after_a_stop(imagenet_c: Path, tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def test_a_split_of_ones_own_is_a_few_lines_of_yaml(tmp_path: Path, photos: list
     classes = load_definition("svsf").classes
     text = json.dumps({"classes": classes, "iid": {"camera": "new"}, "ood": {"old": {"camera": "old"}}})
     (tmp_path / "own.yaml").write_text(text)
-    opened = suites.open_suite("svsf", tmp_path, OpenOptions(extra={"definition": tmp_path / "own.yaml"}))
+    opened = suites.open_suite("svsf", tmp_path, OpenOptions(definition=str(tmp_path / "own.yaml")))
     assert "own.yaml" in opened.suite.title
     assert "not svsf's" in opened.remarks[0]
     assert {cell.name: opened.length(cell) for cell in opened.suite.cells} == {"iid": 7, "old": 1}
