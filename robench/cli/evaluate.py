@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -219,9 +220,7 @@ def load_models(given: dict[str, Any], suite_classes: int) -> Any:
         for spec in given["model"]
     ]
     model = loaded[0] if len(loaded) == 1 else ensemble(loaded, how=given["ensemble"])
-    if given["name"]:
-        model.name = given["name"]
-    return model
+    return replace(model, name=given["name"]) if given["name"] else model
 
 
 def _say_plan(model: Any, opened: Any, options: Any, given: dict[str, Any]) -> int:

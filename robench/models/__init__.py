@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from robench.models.base import Model, Preprocessing
     from robench.models.ensembles import ensemble
     from robench.models.presets import preset
-    from robench.models.specs import load_model, wrap
+    from robench.models.request import wrap
+    from robench.models.specs import load_model
 
 __all__ = ["Model", "Preprocessing", "ensemble", "load_model", "preset", "wrap"]
 
@@ -18,7 +19,7 @@ _HOMES = {
     "ensemble": "ensembles",
     "load_model": "specs",
     "preset": "presets",
-    "wrap": "specs",
+    "wrap": "request",
 }
 
 

@@ -35,9 +35,9 @@ class Preprocessing:
         return asdict(self)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Model:
-    """A classifier that can be evaluated.
+    """A classifier that can be evaluated; `dataclasses.replace` makes another of it.
 
     Args:
         name: what tables call it.

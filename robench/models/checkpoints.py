@@ -109,6 +109,12 @@ def file_hash(path: Path) -> str:
     return sha256(path)
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, at most 200 characters; its type where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
+
+
 @contextmanager
 def tensors_only() -> Iterator[None]:
     """Let every ``torch.load`` of other libraries within read tensors and nothing that would run code."""
@@ -159,7 +165,7 @@ def _read_torch(path: Path) -> Any:
         ) from error
     except Exception as error:  # torch raises many kinds for what is no checkpoint
         raise RobenchError(
-            f"{path} is no PyTorch checkpoint, or damaged: {_first_line(error)}",
+            f"{path} is no PyTorch checkpoint, or damaged: {first_line(error)}",
             hint="Fetch or save it again; torch.save(model.state_dict(), ...) or safetensors are understood.",
         ) from error
 
@@ -226,8 +232,3 @@ def _find_averaged(document: Any, depth: int) -> Mapping[str, Any] | None:
             return state
     deeper = (_find_averaged(value, depth - 1) for value in document.values())
     return next((found for found in deeper if found), None)
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return text[0][:200] if text else type(error).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,11 @@ from robench.data.base import Geometry, Interpolation
 from robench.data.decode import resize_and_crop
 from robench.errors import RobenchError
 from robench.models.base import Model, Preprocessing
-from robench.models.checkpoints import tensors_only
-from robench.models.external import classes_of, first_line, named, timm_preprocessing
+from robench.models.checkpoints import first_line, tensors_only
+from robench.models.published import classes_of, named, timm_preprocessing
 
 if TYPE_CHECKING:
-    from robench.models.specs import Request
+    from robench.models.request import Request
 
 # Pillow's numbers of filters, as processors keep them.
 _FILTERS: dict[int, Interpolation] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
@@ -112,8 +113,7 @@ def _by_transformers(folder: Path) -> Model:
     preprocessing = _preprocessing(processor, folder)
     _refuse_otherwise(folder, processor, preprocessing)
     model = named(f"hf:{folder.name}", _Logits(network), classes, preprocessing)
-    model.card["architecture"] = type(network).__name__
-    return model
+    return replace(model, card=model.card | {"architecture": type(network).__name__})
 
 
 def _refuse_drawn(folder: Path, missing: Iterable[str]) -> None:

@@ -61,6 +61,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
         *_DUAL,
     ),
     "allconv": ((r"^classifier\.", "head."),),
+    "torchvision": _DUAL,
 }
 
 

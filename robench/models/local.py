@@ -6,26 +6,27 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from robench.errors import RobenchError
-from robench.models import reference
+from robench.models import networks, reference
 from robench.models.base import Model, Preprocessing
 from robench.models.checkpoints import State, file_hash, read_state, read_tensors, strip_prefixes, weights_hash
 from robench.models.fitting import fit, looks_like
+from robench.models.published import timm_preprocessing
+from robench.models.request import wrap
 
 if TYPE_CHECKING:
-    from robench.models.specs import Request
+    from robench.models.request import Request
 
 
 def from_reference(name: str, request: Request) -> Model:
     """Load a model that comes with robench."""
-    model = from_folder(reference.folder(name), request)
-    model.name = name.rpartition("/")[2]
-    return model
+    return replace(from_folder(reference.folder(name), request), name=name.rpartition("/")[2])
 
 
 def from_folder(path: Path, request: Request) -> Model:
@@ -41,7 +42,7 @@ def from_folder(path: Path, request: Request) -> Model:
         )
     card = reference.read_card(path)
     state = read_state(path / "weights.safetensors")
-    module = build_for(card["architecture"], card["num_classes"], card.get("norm", "bn"))
+    module = networks.build(card["architecture"], card["num_classes"], norm=card.get("norm", "bn"))
     fit(
         module,
         {n: t.float() if t.is_floating_point() else t for n, t in state.items()},
@@ -84,37 +85,27 @@ def from_weights(path: Path, request: Request) -> Model:
 
 
 def build_any(arch: str, request: Request) -> tuple[nn.Module, str, Preprocessing]:
-    """Build an architecture without weights: ours, timm's, torchvision's or a user's function.
+    """Build an architecture without weights: robench's, timm's, torchvision's or what a user's function returns.
 
     Raises:
         RobenchError: nobody knows it.
     """
-    from robench.models import external
-    from robench.models.architectures import known
-
-    classes = request.num_classes or 0
-    scheme, colon, rest = arch.partition(":")
-    if colon and scheme == "python":
-        module = call_function(rest)
+    if arch.startswith("python:"):
+        if request.norm != "bn":
+            raise RobenchError(
+                f"--norm {request.norm} has no effect on {arch}.", hint="Let the function build the network with it."
+            )
+        module = call_function(arch.partition(":")[2])
         if not isinstance(module, nn.Module):
             raise RobenchError(f"{arch} returned {type(module).__name__}, not an nn.Module.")
         return module, arch, Preprocessing()
-    if known(arch):
-        return build_for(arch, classes, request.norm), arch, Preprocessing()
-    return external.build_architecture(rest if colon else arch, scheme if colon else None, classes)
-
-
-def build_for(architecture: str, num_classes: int, norm: str) -> nn.Module:
-    """Build one of our architectures."""
-    from robench.models.architectures import build
-
-    return build(architecture, num_classes, norm)
+    found = networks.find(arch)
+    module = networks.build(found.spec, request.num_classes or 0, norm=request.norm).eval()
+    return module, found.spec, timm_preprocessing(module) if found.library == "timm" else Preprocessing()
 
 
 def from_python(target: str, request: Request) -> Model:
     """Call a function of the user's and take what it returns as a model."""
-    from robench.models.specs import wrap
-
     module = call_function(target)
     if isinstance(module, Model):
         return module
@@ -124,14 +115,13 @@ def from_python(target: str, request: Request) -> Model:
             hint="Let it return an nn.Module, or a function from images (n, 3, H, W) to logits (n, K).",
         )
     model = wrap(module, num_classes=request.num_classes, name=target.rpartition(":")[2])
-    model.card = {"spec": f"python:{target}"}
-    source = source_hash(target, module)
+    found, source = model.hash, source_hash(target, module)
     if isinstance(module, nn.Module):
         # The same weights in a changed forward() are another model.
-        model.hash = hashlib.sha256(f"{model.hash}|{source}".encode()).hexdigest()
+        found = hashlib.sha256(f"{model.hash}|{source}".encode()).hexdigest()
     elif source:
-        model.hash = f"file:{source}:{target.rpartition(':')[2]}"
-    return model
+        found = f"file:{source}:{target.rpartition(':')[2]}"
+    return replace(model, hash=found, card={"spec": f"python:{target}"})
 
 
 def source_hash(target: str, module: Any) -> str:
@@ -212,10 +202,8 @@ def _refuse_without_architecture(path: Path, state: State) -> Model:
 
 
 def _from_torchscript(path: Path, request: Request) -> Model:
-    from robench.models.specs import wrap
     from robench.models.torchscript import load_torchscript
 
     module = load_torchscript(path)
     model = wrap(module.eval(), num_classes=request.num_classes, name=path.stem)
-    model.hash, model.card = file_hash(path), {"format": "TorchScript", "file": path.name}
-    return model
+    return replace(model, hash=file_hash(path), card={"format": "TorchScript", "file": path.name})

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from robench.data.base import Geometry
 from robench.errors import RobenchError
-from robench.models.base import Model, Preprocessing
+from robench.models.base import Model
 from robench.models.presets import Triple
+from robench.models.request import Request, resolve
 
 FORMS = {
     "PATH.pth, .pt, .ckpt, .safetensors": "weights of --arch (a state dict, bare or in a training code's checkpoint)",
@@ -28,20 +28,6 @@ FORMS = {
     "'SPEC?bn=auxiliary'": "of a network with two normalisations (splitbn, dubn, dubin) the one that predicts: main, "
     "auxiliary, or bn=mean&lambda=0.5",
 }
-
-
-@dataclass(frozen=True)
-class Request:
-    """A spec with its options; see :func:`load_model`."""
-
-    spec: str
-    arch: str | None
-    num_classes: int | None
-    mean: Triple | None
-    std: Triple | None
-    norm: str
-    ema: bool
-    geometry: Geometry | None
 
 
 def load_model(
@@ -83,48 +69,16 @@ def load_model(
         model = branches.predict_by(model, branch)
     if isinstance(model.module, nn.Module):
         model.module.eval()
-    model = replace(model, preprocessing=_resolve(model.preprocessing, request))
-    if name is not None:
-        model.name = name
-    return model
-
-
-def wrap(
-    module: Callable[[torch.Tensor], torch.Tensor],
-    *,
-    num_classes: int | None = None,
-    mean: Triple | None = None,
-    std: Triple | None = None,
-    name: str | None = None,
-) -> Model:
-    """Make a model of an ``nn.Module`` or any callable from normalised float images to logits.
-
-    A module's hash is that of its weights; another callable's is its name only, so that a changed function of the
-    same name needs a folder of its own.
-    """
-    from robench.models.checkpoints import weights_hash
-
-    title = name or str(getattr(module, "__name__", type(module).__name__))
-    if isinstance(module, nn.Module):
-        kind = type(module).__name__
-        found = weights_hash(repr(module), module.state_dict())
-        classes = num_classes or _last_classes(module)
-    else:
-        kind, found, classes = "callable", f"callable:{title}", num_classes
-    if classes is None:
-        raise RobenchError(f"How many classes {title} puts out is not known.", hint="Say so with num_classes=10.")
-    model = Model(title, module, classes, Preprocessing(), found, {"architecture": kind})
-    request = Request("", None, num_classes, mean, std, "bn", False, None)
-    return replace(model, preprocessing=_resolve(model.preprocessing, request))
+    return replace(model, name=name or model.name, preprocessing=resolve(model.preprocessing, request))
 
 
 def _load(request: Request) -> Model:
-    from robench.models import external, hub, local
+    from robench.models import exported, hub, local, published
 
     scheme, colon, rest = request.spec.partition(":")
     loaders: dict[str, Callable[[str, Request], Model]] = {
-        "timm": external.from_timm,
-        "torchvision": external.from_torchvision,
+        "timm": published.from_timm,
+        "torchvision": published.from_torchvision,
         "hf": hub.from_hub,
         "reference": local.from_reference,
         "python": local.from_python,
@@ -135,31 +89,11 @@ def _load(request: Request) -> Model:
     if path.is_dir():
         return local.from_folder(path, request)
     if path.suffix == ".onnx":
-        return external.from_onnx(path, request)
+        return exported.from_onnx(path, request)
     if path.suffix == ".pt2":
-        return external.from_export(path, request)
+        return exported.from_export(path, request)
     if not path.exists() and colon and len(scheme) > 1 and "/" not in scheme and "\\" not in scheme:
         raise RobenchError(
             f"Unknown kind of model '{scheme}:'.", hint="Known: a path, " + ", ".join(f"{s}:" for s in loaders) + "."
         )
     return local.from_weights(path, request)
-
-
-def _resolve(own: Preprocessing, request: Request) -> Preprocessing:
-    """Let options replace what the model brings along, and note where each came from."""
-    if request.mean is None and request.std is None and request.geometry is None:
-        return own
-    origin = "option" if own.origin == "default" else f"option over {own.origin}"
-    return replace(
-        own,
-        mean=request.mean or own.mean,
-        std=request.std or own.std,
-        geometry=request.geometry or own.geometry,
-        origin=origin,
-    )
-
-
-def _last_classes(module: nn.Module) -> int | None:
-    """Return the width of the last linear layer."""
-    linear = [part for part in module.modules() if isinstance(part, nn.Linear)]
-    return linear[-1].out_features if linear else None

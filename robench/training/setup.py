@@ -129,12 +129,9 @@ def build_module(recipe: Recipe, method: Method, device: torch.device, world: di
         )
     module = method.build()
     if module is None:
-        from robench.models import architectures
-        from robench.training import imagenet
+        from robench.models import networks
 
-        ours = architectures.known(recipe.architecture)
-        build = architectures.build if ours else imagenet.build
-        module = build(recipe.architecture, recipe.num_classes, recipe.norm)
+        module = networks.build(recipe.architecture, recipe.num_classes, norm=recipe.norm)
     if recipe.init is not None:
         load_init(module, recipe.init)
     if recipe.sync_bn and world.size > 1:
@@ -149,15 +146,15 @@ def load_init(module: nn.Module, origin: str) -> None:
 
     Args:
         module: the network; a first layer or head of another shape is left as it is drawn.
-        origin: ``torchvision:NAME`` (downloads its default weights), or a ``.safetensors`` file.
+        origin: ``torchvision:NAME.WEIGHTS`` (downloaded), or a ``.safetensors`` file.
 
     Raises:
-        RobenchError: no such file, or hardly anything in it fits.
+        RobenchError: no such file or weights, or hardly anything in it fits.
     """
     if origin.startswith("torchvision:"):
-        import torchvision
+        from robench.models.published import torchvision_state
 
-        weights = torchvision.models.get_model(origin.partition(":")[2], weights="DEFAULT").state_dict()
+        weights = torchvision_state(origin.partition(":")[2])
     else:
         from safetensors.torch import load_file
 

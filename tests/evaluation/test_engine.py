@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +127,7 @@ def test_a_model_of_other_classes_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_image_size_the_model_cannot_take_is_refused(tmp_path: Path) -> None:
-    model = small_model()
-    model.preprocessing = Preprocessing(input_size=(32, 32))
+    model = replace(small_model(), preprocessing=Preprocessing(input_size=(32, 32)))
     with pytest.raises(RobenchError, match="needs images of 32 x 32 pixels; the suite gives 8 x 8"):
         evaluate_suite(model, SmallSuite(), tmp_path / "r", CPU)
 

@@ -179,7 +179,7 @@ def test_unknown_things_suggest_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(RobenchError, match="resnet-56"):
         build("resnet-57", 10)
     torch.save(build("wrn-10-1", 10).state_dict(), tmp_path / "w.pth")
-    with pytest.raises(RobenchError, match=r"Ours: .*wrn-40-2") as refused:
+    with pytest.raises(RobenchError, match=r"Built in: .*wrn-40-2") as refused:
         load_model(str(tmp_path / "w.pth"), arch="nope", num_classes=10)
     assert len(str(refused.value)) < 1000
 

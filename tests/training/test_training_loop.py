@@ -263,25 +263,22 @@ def test_all_recipes_are_complete() -> None:
 
 
 def test_every_recipe_names_a_network_that_can_be_built() -> None:
-    from robench.models import architectures
-    from robench.training import imagenet
+    from robench.models import architectures, networks
 
     with torch.device("meta"):
         for name in recipes.names():
             recipe = recipes.load(name)
             if recipe.num_classes:
-                ours = architectures.known(recipe.architecture)
-                build = architectures.build if ours else imagenet.build
-                module = build(recipe.architecture, recipe.num_classes, recipe.norm)
+                module = networks.build(recipe.architecture, recipe.num_classes, norm=recipe.norm)
                 dual = [part for part in module.modules() if isinstance(part, architectures.DualBatchNorm)]
                 assert bool(dual) == (recipe.norm != "bn"), name
-    resnet = imagenet.build("resnet18", 5, "dubin")
+    resnet = networks.build("resnet18", 5, norm="dubin")
     instance = [path for path, part in resnet.named_modules() if isinstance(part, architectures.DuBIN)]
     assert instance == [f"layer{stage}.{block}.bn1" for stage in (1, 2, 3) for block in (0, 1)]
     with architectures.routed(resnet, "auxiliary"):
         assert resnet(torch.zeros(2, 3, 64, 64)).shape == (2, 5)
     with pytest.raises(RobenchError, match="Unknown architecture"):
-        imagenet.build("resnett", 5, "bn")
+        networks.build("resnett", 5)
 
 
 def test_overrides_and_mistakes(tmp_path: Path) -> None:
