@@ -46,11 +46,11 @@ from robench.data.base import Geometry
 from robench.evaluation import EvaluationOptions, evaluate_suite
 from robench.evaluation.options import Precision
 from robench.evaluation.progress import QuietProgress
-from robench.memory import kept
 from robench.models import architectures
 from robench.models.base import Model, Preprocessing
 from robench.models.folding import fold_module
 from robench.models.presets import PRESETS
+from robench.processes import kept_memory
 from robench.suites import open_suite
 from robench.suites.base import OpenOptions, OpenSuite
 
@@ -198,7 +198,7 @@ def bare(
 
     @torch.inference_mode()
     def run() -> None:
-        with kept() if keep else nullcontext(), machine.autocast():
+        with kept_memory() if keep else nullcontext(), machine.autocast():
             for part in batches:
                 module(part)
         machine.wait()

@@ -31,12 +31,12 @@ import numpy.typing as npt
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from robench import memory
 from robench.evaluation.fourier import Classifier, FourierOptions, error_under, perturbation_of
 from robench.evaluation.fourier_basis import Frequency, basis_vector, frequencies
 from robench.models import load_model, preset
 from robench.models.architectures import build
 from robench.models.base import Model, Preprocessing
+from robench.processes import kept_memory
 from robench.suites import OpenOptions, open_suite
 
 SIZE = (32, 32)
@@ -51,9 +51,9 @@ OURS = {
     "float32": FourierOptions(),
     "float32, compiled": FourierOptions(compile=True),
     "float32, compiled before": FourierOptions(compile=True),
-    "bfloat16": FourierOptions(bf16=True),
-    "bfloat16, compiled": FourierOptions(bf16=True, compile=True),
-    "bfloat16, compiled before": FourierOptions(bf16=True, compile=True),
+    "bfloat16": FourierOptions(precision="bf16"),
+    "bfloat16, compiled": FourierOptions(precision="bf16", compile=True),
+    "bfloat16, compiled before": FourierOptions(precision="bf16", compile=True),
 }
 Labelled = tuple[torch.Tensor, torch.Tensor]
 
@@ -100,7 +100,7 @@ def serve(name: str, images: int, threads: int, pipe: Connection) -> None:
     """Prepare a candidate, send what that took, then time as many frequencies as asked for until asked for none."""
     torch.set_num_threads(threads)
     model, data = drawn(images)
-    with memory.kept() if name not in NAIVE or NAIVE[name][1] else contextlib.nullcontext():
+    with kept_memory() if name not in NAIVE or NAIVE[name][1] else contextlib.nullcontext():
         began = time.perf_counter()
         measure = candidate(name, model, data)
         measure(spread(1)[0])
@@ -271,7 +271,8 @@ def main() -> None:
     title, trained, norm = shift_setting(given)
     data = open_data(given.data, given.images)
     exact, short = (
-        errors(trained, data, FourierOptions(norm=norm, bf16=bf16), given.shift_frequencies) for bf16 in (False, True)
+        errors(trained, data, FourierOptions(norm=norm, precision=precision), given.shift_frequencies)
+        for precision in ("fp32", "bf16")
     )
     print("\n".join(shift_lines(title, exact, short, len(data[0]))))
 

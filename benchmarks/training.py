@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
+from robench.processes import World
 from robench.training import augment
 from robench.training.augmix import ChainLaw, augmix
 from robench.training.loop import Trainer
@@ -176,7 +177,7 @@ def augmentation(pictures: np.ndarray, operations: list[Operation], device: str)
 
 def training(pictures: np.ndarray, arch: str, device: str, size: int) -> None:
     """Print the loop's rate beside that of the bare forward and backward pass of as many images."""
-    from robench.training import distributed, recipes
+    from robench.training import recipes
 
     torch.set_num_threads(2)
     settings = [f"architecture={arch}", "epochs=1", f"batch_size={size}", "data.validation_split=null"]
@@ -185,7 +186,7 @@ def training(pictures: np.ndarray, arch: str, device: str, size: int) -> None:
     print("| --- | ---: | ---: | ---: |")
     for name, title, views in (("standard-digits", "Standard", 1), ("augmix-digits", "AugMix, three views", 3)):
         recipe = recipes.load(name, settings)
-        trainer = Trainer(recipe, None, Path("unused"), torch.device(device), distributed.World(), True)
+        trainer = Trainer(recipe, None, Path("unused"), torch.device(device), World(), True)
         batch = make_batch(np.resize(pictures, (size, *pictures.shape[1:])), device)
         inputs = trainer.net.normalise(torch.cat([batch.images] * views))
         labels = batch.labels.repeat(views)

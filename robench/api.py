@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from robench.errors import RobenchError
 from robench.evaluation import EvaluationOptions, Progress, default_folder, evaluate_suite, make_progress
-from robench.evaluation.distributed import evaluate_over_ranks, launched_by_torchrun
+from robench.evaluation.distributed import evaluate_over_ranks
 from robench.models.base import Model
+from robench.processes import launched_by_torchrun
 from robench.results import Result, save, score_run
 from robench.results.scoring import current_result
 from robench.suites import fit_to_model, open_suite

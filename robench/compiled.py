@@ -14,7 +14,7 @@ import numba
 from numba import prange
 from numba.np.ufunc import parallel
 
-from robench.threads import count
+from robench.processes import threads
 
 __all__ = ["compiled", "prange"]
 
@@ -32,7 +32,7 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 
 def _limit_threads() -> None:
-    wanted, config = count(), cast(Any, numba.config)
+    wanted, config = threads(), cast(Any, numba.config)
     if parallel._is_initialized:
         numba.set_num_threads(min(wanted, numba.get_num_threads()))
     elif wanted < config.NUMBA_NUM_THREADS:

@@ -24,6 +24,16 @@ class RobenchError(Exception):
         self.hint = hint
 
 
+def first_line(error: BaseException) -> str:
+    r"""Return an error's kind and the first line of its message, at most 200 characters: some run to pages.
+
+    >>> first_line(ValueError("a size of 3\nat layer 7"))
+    'ValueError: a size of 3'
+    """
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a sentence that suggests the known names nearest to ``name`` (if none is near all, or 60 of very many)."""
     names = sorted(known)

@@ -59,17 +59,17 @@ def fourier(
     """Measure and write; see HELP."""
     from robench.evaluation.fourier import FourierOptions, fourier_map
     from robench.evaluation.lowpass import low_pass_curve
-    from robench.evaluation.options import EvaluationOptions
     from robench.evaluation.progress import make_progress
     from robench.files import write_json
+    from robench.processes import resolve_device
 
     options = FourierOptions(
         norm=norm,
         window=window,
         signs=signs,
         seed=seed,
-        device=EvaluationOptions(device=device).resolved_device(),
-        bf16=bf16,
+        device=resolve_device(device),
+        precision="bf16" if bf16 else "fp32",
         fold=fold,
         compile=compile_,
         batch_size=batch_size,

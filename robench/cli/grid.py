@@ -50,11 +50,12 @@ def run_grid(given: dict[str, Any], options: EvaluationOptions, opening: OpenOpt
         RobenchError: the list of models or a suite cannot be read. A single failing model is no error.
     """
     from robench.cli.common import print_json
-    from robench.evaluation.distributed import joined, launched_by_torchrun, share_problems
+    from robench.evaluation.distributed import share_problems
+    from robench.processes import joined, launched_by_torchrun
 
     entries = read_models(given["models"]) if given["models"] is not None else [_entry_from_options(given)]
     suites = open_suites(given["suite"], given["data"], opening)
-    with joined(options) if launched_by_torchrun() else nullcontext() as world:
+    with joined(options.device) if launched_by_torchrun() else nullcontext() as world:
         speaks = world is None or world.first
         jobs = [plan(entry, suite, options, given) for suite in suites for entry in entries]
         if world is not None:

@@ -15,6 +15,7 @@ import typer
 from robench._version import __version__
 from robench.cli.common import InterruptedWorkError
 from robench.errors import RobenchError
+from robench.processes import launched_by_torchrun
 
 VERBS = (
     "quickstart",
@@ -66,9 +67,16 @@ def build_app() -> typer.Typer:
 def run() -> None:
     """Run the command line and leave with 0 (done), 1 (failed), 2 (usage) or 130 (interrupted)."""
     code = main(sys.argv[1:])
-    if code == 0 and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if code == 0 and _one_of_several():
         _leave_at_once()
     sys.exit(code)
+
+
+def _one_of_several() -> bool:
+    try:
+        return launched_by_torchrun()
+    except RobenchError:  # said by what needs the other processes
+        return False
 
 
 def _leave_at_once() -> None:
@@ -128,7 +136,7 @@ def _stopped(arguments: list[str]) -> str:
     if not set(arguments[:1]) & set(GOES_ON):
         return "Stopped."
     again = shlex.join(["robench", *(word for word in arguments if word != "--fresh")])  # that would begin again
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if _one_of_several():
         again = "the same torchrun command, without --fresh"
     return f"Stopped; what is finished is kept. To go on: {again}"
 

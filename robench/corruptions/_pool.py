@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from robench.threads import count
+from robench import processes
 
 Picture = npt.NDArray[np.uint8]
 
@@ -34,7 +34,7 @@ def map_pictures(function: Callable[[Picture, int], Picture], images: torch.Tens
         for row in rows:
             out[row] = function(_interleaved(planes[row]), row)
 
-    threads = count()
+    threads = processes.threads()
     step = max(1, -(-number // (4 * threads)))
     pieces = [range(start, min(start + step, number)) for start in range(0, number, step)]
     if threads == 1 or len(pieces) < 2:
@@ -62,4 +62,4 @@ def _executor(process: int) -> ThreadPoolExecutor:
     import cv2
 
     cv2.setNumThreads(1)  # one pool is enough: pictures are shared out, not their rows
-    return ThreadPoolExecutor(count(), thread_name_prefix="robench-corrupt")
+    return ThreadPoolExecutor(processes.threads(), thread_name_prefix="robench-corrupt")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from robench.data.base import Geometry
 from robench.data.decode import CorruptImageError, decode
 from robench.errors import RobenchError
-from robench.threads import cores
+from robench.processes import cores
 
 _SAMPLED = 64
 

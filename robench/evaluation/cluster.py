@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from robench import memory
 from robench.errors import RobenchError
 from robench.evaluation.engine import Measured, Outcome, UnreadableCellError, measure, pending_cells
 from robench.evaluation.options import EvaluationOptions
@@ -22,6 +21,7 @@ from robench.evaluation.plan import make_record, prepare
 from robench.evaluation.progress import Progress, QuietProgress
 from robench.models.base import Model
 from robench.predictions import RunFolder, parquet
+from robench.processes import kept_memory
 from robench.suites.base import OpenSuite
 
 RETRIES = 5
@@ -155,7 +155,7 @@ def _measure_remotely(job: Job, piece: Piece) -> Measured | str:
     forward, suite = _loaded[known]
     size = job.options.resolved_batch_size(forward.device)
     try:
-        with memory.kept(forward.device):
+        with kept_memory(forward.device):
             return measure(
                 forward, suite, piece.cell, job.options, size, QuietProgress(), start=piece.start, stop=piece.stop
             )

@@ -7,18 +7,14 @@ and the same command goes on with the pieces that are there.
 
 from __future__ import annotations
 
-import os
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-import torch
 import torch.distributed as dist
 
-from robench import memory
 from robench.errors import RobenchError
 from robench.evaluation.engine import Outcome, UnreadableCellError, measure, pending_cells
 from robench.evaluation.forward import Forward
@@ -28,50 +24,10 @@ from robench.evaluation.plan import make_record, prepare
 from robench.evaluation.progress import Progress, QuietProgress
 from robench.models.base import Model
 from robench.predictions import RunFolder, parquet
+from robench.processes import World, joined, keep_to_quota, kept_memory
 from robench.suites.base import Cell, OpenSuite
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class World:
-    """The processes that torchrun started, as one of them sees it."""
-
-    rank: int
-    size: int
-    local_rank: int
-
-    @property
-    def first(self) -> bool:
-        """Whether this is the process that speaks for all."""
-        return self.rank == 0
-
-
-def launched_by_torchrun() -> bool:
-    """Return whether this process is one of several that torchrun started."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
-
-
-@contextmanager
-def joined(options: EvaluationOptions) -> Iterator[World]:
-    """Join the other processes (NCCL on GPUs, else gloo) and leave them at the end.
-
-    Within another such block the processes stay joined: a group cannot be made twice while its members come and go.
-    """
-    on_gpu = options.device in {"auto", "cuda"} and torch.cuda.is_available()
-    world = World(
-        int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), int(os.environ.get("LOCAL_RANK", os.environ["RANK"]))
-    )
-    if dist.is_initialized():
-        yield world
-        return
-    if on_gpu:
-        torch.cuda.set_device(world.local_rank % torch.cuda.device_count())
-    dist.init_process_group("nccl" if on_gpu else "gloo")
-    try:
-        yield world
-    finally:
-        dist.destroy_process_group()
 
 
 def evaluate_over_ranks(
@@ -91,9 +47,9 @@ def evaluate_over_ranks(
         RobenchError: as :func:`robench.evaluation.evaluate_suite`, or the folder is not shared by all processes.
     """
     options = options or EvaluationOptions()
-    with joined(options) as world:
-        if options.device in {"auto", "cuda"} and torch.cuda.is_available():
-            options = replace(options, device=f"cuda:{torch.cuda.current_device()}")
+    keep_to_quota()
+    with joined(options.device) as world:
+        options = replace(options, device=world.device(options.device))
         shown = progress if world.first and progress is not None else QuietProgress()
         model = prepare(model, options, shown.say if world.first else lambda _: None)
         run = _together(lambda: RunFolder.create(out, make_record(model, suite, options)))
@@ -120,7 +76,7 @@ def _measure_share(
     failures: dict[str, str] = {}
     left = [piece for piece in share if not parquet.is_whole(_path(run, piece))]
     total, fresh = sum(piece.images for piece in share), sum(piece.images for piece in left)
-    with progress, memory.kept(options.resolved_device()):
+    with progress, kept_memory(options.resolved_device()):
         progress.start(total, total - fresh)
         forward = Forward(model, options)
         batch_size = options.resolved_batch_size(forward.device)

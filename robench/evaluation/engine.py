@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from filelock import BaseFileLock, Timeout
 
-from robench import memory
 from robench.errors import RobenchError
 from robench.evaluation.batching import LEAST, BatchNoise, batch_noise
 from robench.evaluation.columns import ColumnBuilder
@@ -24,6 +23,7 @@ from robench.evaluation.prefetch import prefetch
 from robench.evaluation.progress import Progress, QuietProgress
 from robench.models.base import Model
 from robench.predictions import Predictions, RunFolder
+from robench.processes import keep_to_quota, kept_memory
 from robench.suites.base import Batch, Cell, OpenSuite
 
 _NAMED = 20
@@ -83,7 +83,8 @@ def evaluate_suite(
     pending = pending_cells(run, wanted, progress)
     total = sum(suite.length(cell) for cell in wanted)
     left = sum(suite.length(cell) for cell in pending)
-    with progress, memory.kept(options.resolved_device()):
+    keep_to_quota()
+    with progress, kept_memory(options.resolved_device()):
         progress.start(total, total - left)
         if pending:
             _Measuring(Forward(model, options), suite, options, progress, outcome).measure_all(pending)

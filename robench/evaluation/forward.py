@@ -8,12 +8,11 @@ from typing import Any
 
 import torch
 
-from robench.errors import RobenchError
+from robench.errors import RobenchError, first_line
 from robench.evaluation.compiling import compile_network
 from robench.evaluation.options import EvaluationOptions
 from robench.models.base import Model
-
-_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+from robench.processes import dtype_of
 
 
 class Forward:
@@ -31,7 +30,7 @@ class Forward:
     def __init__(self, model: Model, options: EvaluationOptions) -> None:
         self.device = options.resolved_device()
         self.model = model
-        self._autocast = _AUTOCAST.get(options.precision)
+        self._autocast = None if options.precision == "fp32" else dtype_of(options.precision)
         module: Any = model.module
         self._channels_last = isinstance(module, torch.nn.Module)
         if isinstance(module, torch.nn.Module):
@@ -125,9 +124,3 @@ class Forward:
                 f"The model needs images of {needed[0]} x {needed[1]} pixels; the suite gives {found[0]} x {found[1]}.",
                 hint="Set the size with --resize/--crop, or choose a suite of the model's size.",
             )
-
-
-def first_line(error: Exception) -> str:
-    """Return an error's kind and the first line of what it says: a network's errors may be pages long."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200] if lines else ''}"

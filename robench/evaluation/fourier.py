@@ -24,15 +24,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from robench import memory
-from robench.errors import RobenchError
+from robench.errors import RobenchError, first_line
 from robench.evaluation.compiling import Network, compile_network
-from robench.evaluation.forward import first_line
 from robench.evaluation.fourier_basis import Frequency, basis_vector, centred_range, frequencies, mirror
 from robench.evaluation.progress import Progress, QuietProgress
 from robench.files import digest, write_json
 from robench.models.base import Model
 from robench.models.folding import fold_module
+from robench.processes import Precision, dtype_of, keep_to_quota, kept_memory
 
 _SAVE_EVERY = 10.0
 
@@ -47,11 +46,11 @@ class FourierOptions:
         signs: draw r at random (else always +1).
         seed: of the signs.
         device: a torch device name.
-        bf16: run module and input in bfloat16; figures move a little, so it is recorded.
+        precision: number format of module and input; figures move a little, so it is recorded.
         channels_last: memory layout of the input.
         fold: fold batch norms into the convolutions before them.
         compile: run the module through ``torch.compile``, on a processor with its weights frozen into the program.
-        batch_size: images at a time; None: 50 on a processor, or 100 in bfloat16: its caches then hold a layer of a
+        batch_size: images at a time; None: 50 on a processor (100 in bf16, fp16), whose caches then hold a layer of a
             small network (twice as fast as 250 with a ResNet-20 at 32 x 32); else 500. Figures do not depend on it.
     """
 
@@ -60,7 +59,7 @@ class FourierOptions:
     signs: bool = True
     seed: int = 0
     device: str = "cpu"
-    bf16: bool = False
+    precision: Precision = "fp32"
     channels_last: bool = True
     fold: bool = True
     compile: bool = False
@@ -69,7 +68,7 @@ class FourierOptions:
     @property
     def images_at_a_time(self) -> int:
         """The batch size in use."""
-        return self.batch_size or (500 if self.device != "cpu" else 100 if self.bf16 else 50)
+        return self.batch_size or (500 if self.device != "cpu" else 50 if self.precision == "fp32" else 100)
 
 
 def fourier_map(
@@ -108,7 +107,8 @@ def fourier_map(
     done = _read_state(state, identity)
     wanted = list(frequencies(size, options.window))
     progress, saved = progress or QuietProgress(), time.monotonic()
-    with progress, memory.kept(options.device):
+    keep_to_quota()
+    with progress, kept_memory(options.device):
         progress.start(len(wanted) * len(images), sum(_key(f) in done for f in wanted) * len(images))
         try:
             for frequency in wanted:
@@ -146,7 +146,7 @@ class Classifier:
     """
 
     def __init__(self, model: Model, options: FourierOptions) -> None:
-        dtype = torch.bfloat16 if options.bf16 else torch.float32
+        dtype = dtype_of(options.precision)
         layout = torch.channels_last if options.channels_last else torch.contiguous_format
         module: Any = model.module
         folded = left = 0
@@ -293,9 +293,8 @@ def _key(frequency: Frequency) -> str:
 
 def _identity(options: FourierOptions) -> dict[str, Any]:
     """Return the options that change figures."""
-    return {
-        name: getattr(options, name) for name in ("norm", "signs", "seed", "bf16", "fold", "channels_last", "compile")
-    }
+    names = ("norm", "signs", "seed", "precision", "fold", "channels_last", "compile")
+    return {name: getattr(options, name) for name in names}
 
 
 def _data_digest(images: torch.Tensor, target: npt.NDArray[np.int64]) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Literal
 
-Precision = Literal["fp32", "bf16", "fp16"]
+from robench.processes import Precision, resolve_device
 
 
 @dataclass(frozen=True)
@@ -39,32 +37,8 @@ class EvaluationOptions:
         Raises:
             RobenchError: the named device is not there, or there is no such kind.
         """
-        import torch
-
-        from robench.errors import RobenchError
-
-        if self.device != "auto":
-            if not re.fullmatch(r"(cpu|cuda|mps)(:\d+)?", self.device):
-                raise RobenchError(f"Unknown device '{self.device}'.", hint="Known: auto, cpu, cuda, cuda:1, mps.")
-            if not _is_there(self.device):
-                kind = self.device.partition(":")[0].upper()
-                raise RobenchError(
-                    f"No {kind} device for --device {self.device}.", hint="Leave --device away to use what there is."
-                )
-            return self.device
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
+        return resolve_device(self.device)
 
     def resolved_batch_size(self, device: str) -> int:
         """Return the batch size to begin with on this device."""
         return self.batch_size or (256 if device == "cpu" else 512)
-
-
-def _is_there(device: str) -> bool:
-    import torch
-
-    kind, _, number = device.partition(":")
-    if kind == "cuda":
-        return torch.cuda.is_available() and int(number or 0) < torch.cuda.device_count()
-    return kind != "mps" or torch.backends.mps.is_available()

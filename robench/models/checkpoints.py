@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from robench.errors import RobenchError
+from robench.errors import RobenchError, first_line
 
 State = dict[str, torch.Tensor]
 
@@ -107,12 +107,6 @@ def file_hash(path: Path) -> str:
     from robench.files import sha256
 
     return sha256(path)
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message, at most 200 characters; its type where it has none."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
 
 
 @contextmanager

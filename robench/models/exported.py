@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from robench.errors import RobenchError
+from robench.errors import RobenchError, first_line
 from robench.models.base import Model, Preprocessing
-from robench.models.checkpoints import file_hash, first_line
+from robench.models.checkpoints import file_hash
 
 if TYPE_CHECKING:
     from robench.models.request import Request

@@ -16,9 +16,9 @@ from torch import nn
 
 from robench.data.base import Geometry, Interpolation
 from robench.data.decode import resize_and_crop
-from robench.errors import RobenchError
+from robench.errors import RobenchError, first_line
 from robench.models.base import Model, Preprocessing
-from robench.models.checkpoints import first_line, tensors_only
+from robench.models.checkpoints import tensors_only
 from robench.models.published import classes_of, named, timm_preprocessing
 
 if TYPE_CHECKING:
@@ -61,9 +61,7 @@ def _by_timm(spec: str, name: str, hint: str) -> Model:
         with tensors_only():
             module = timm.create_model(spec, pretrained=True).eval()
     except Exception as error:  # hub, network and file errors of many kinds
-        raise RobenchError(
-            f"hf:{name} could not be loaded: {type(error).__name__}: {first_line(error)}", hint=hint
-        ) from error
+        raise RobenchError(f"hf:{name} could not be loaded: {first_line(error)}", hint=hint) from error
     return named(f"hf:{name}", module, classes_of(module), timm_preprocessing(module))
 
 
@@ -104,7 +102,7 @@ def _by_transformers(folder: Path) -> Model:
             processor = AutoImageProcessor.from_pretrained(folder, **safe)
     except Exception as error:  # missing files, unknown architectures, pickles, and more
         raise RobenchError(
-            f"{folder} cannot be loaded by transformers: {type(error).__name__}: {first_line(error)}",
+            f"{folder} cannot be loaded by transformers: {first_line(error)}",
             hint="It needs config.json, preprocessor_config.json and model.safetensors of an image classifier.",
         ) from error
     network.eval()
@@ -141,7 +139,7 @@ def _refuse_otherwise(folder: Path, processor: Any, preprocessing: Preprocessing
         pixels = resize_and_crop(picture, preprocessing.geometry or Geometry()).transpose(2, 0, 1) / 255.0
     except Exception as error:  # it needs more than a picture, or crops before it resizes
         raise RobenchError(
-            f"{type(processor).__name__} of {folder} fails on a picture: {type(error).__name__}: {first_line(error)}",
+            f"{type(processor).__name__} of {folder} fails on a picture: {first_line(error)}",
             hint="Wrap the model with its own preprocessing: --model python:FILE.py:FUNCTION",
         ) from error
     mean, std = (np.reshape(values, (3, 1, 1)) for values in (preprocessing.mean, preprocessing.std))

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from robench.data.base import Geometry, Interpolation
-from robench.errors import RobenchError, did_you_mean
+from robench.errors import RobenchError, did_you_mean, first_line
 from robench.models import networks
 from robench.models.base import Model, Preprocessing
-from robench.models.checkpoints import first_line, tensors_only, weights_hash
+from robench.models.checkpoints import tensors_only, weights_hash
 
 if TYPE_CHECKING:
     from robench.models.request import Request
@@ -32,7 +32,7 @@ def from_timm(name: str, request: Request) -> Model:
             module = timm.create_model(name, pretrained=True).eval()
     except Exception as error:  # hub and network errors of many kinds
         raise RobenchError(
-            f"The weights of timm:{name} could not be fetched: {type(error).__name__}: {first_line(error)}",
+            f"The weights of timm:{name} could not be fetched: {first_line(error)}",
             hint=f"Fetch them where there is a network, and give the file: --model FILE.safetensors --arch timm:{name}",
         ) from error
     return named(f"timm:{name}", module, classes_of(module), timm_preprocessing(module))
@@ -86,8 +86,7 @@ def _torchvision_network(architecture: str, weights: Any) -> nn.Module:
         raise
     except Exception as error:  # network errors, and what is left of a broken fetch
         raise RobenchError(
-            f"The weights of torchvision:{architecture}.{weights.name} could not be fetched:"
-            f" {type(error).__name__}: {first_line(error)}",
+            f"The weights of torchvision:{architecture}.{weights.name} could not be fetched: {first_line(error)}",
             hint=f"Fetch {weights.url} and give the file: --model FILE.pth --arch torchvision:{architecture}",
         ) from error
 

@@ -15,10 +15,10 @@ from robench.data.arrays import ArrayImages, map_npy
 from robench.data.base import Images
 from robench.data.find import open_images
 from robench.errors import RobenchError
+from robench.processes import cores
 from robench.suites.base import Cell, OpenOptions, Suite
 from robench.suites.checks import check_clean, check_labels, check_side, only_one
 from robench.suites.opened import OpenedSuite, Transform, View, choose_cells, view_of
-from robench.threads import cores
 
 if TYPE_CHECKING:
     import torch

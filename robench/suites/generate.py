@@ -26,12 +26,12 @@ from robench.data.decode import CorruptImageError
 from robench.data.video import check_clip
 from robench.errors import RobenchError, did_you_mean
 from robench.files import write_json
+from robench.processes import cores
 from robench.suites import generate_files as files
 from robench.suites import get
 from robench.suites.checks import check_clean
 from robench.suites.generate_layouts import LAYOUTS, SEVERITIES, Task
 from robench.suites.origin import KIND, MARK
-from robench.threads import cores
 
 _SPARE = 1.05
 """Room asked for beyond the files themselves."""

@@ -16,8 +16,8 @@ from robench.data.base import Images
 from robench.data.video import encode_clip
 from robench.errors import RobenchError
 from robench.files import atomic_write
+from robench.processes import cores
 from robench.suites.generate_layouts import CLIP_SIDE, SEVERITIES, Task
-from robench.threads import cores
 
 if TYPE_CHECKING:
     import torch

@@ -19,12 +19,12 @@ from robench.data.find import open_images
 from robench.data.trees import Tree, join
 from robench.data.video import decode_clip
 from robench.errors import RobenchError
+from robench.processes import cores
 from robench.suites.base import Cell, OpenOptions, Suite
 from robench.suites.checks import check_clean, check_side, only_one
 from robench.suites.clips import Clips, OpenedClips, difficulty
 from robench.suites.opened import choose_cells
 from robench.suites.trees import open_conditions
-from robench.threads import cores
 
 if TYPE_CHECKING:
     import torch

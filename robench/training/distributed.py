@@ -7,51 +7,10 @@ their inputs; a wrapper that hooks the module's forward would have to know of ea
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-
 import torch
 from torch import distributed, nn
 
-
-@dataclass(frozen=True)
-class World:
-    """This process among all.
-
-    Args:
-        rank: 0 writes the files and shows the progress.
-        size: number of processes.
-        local_rank: number of the process on its machine, which is its GPU's number.
-    """
-
-    rank: int = 0
-    size: int = 1
-    local_rank: int = 0
-
-    @property
-    def first(self) -> bool:
-        """Whether this process writes the files."""
-        return self.rank == 0
-
-
-@contextmanager
-def joined(device_type: str) -> Iterator[World]:
-    """Join the process group that ``torchrun`` describes in the environment, and leave it; alone without it.
-
-    At the end all wait for the last; a process that fails leaves at once, so that torchrun can stop the others.
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield World()
-        return
-    if not distributed.is_initialized():
-        distributed.init_process_group("nccl" if device_type == "cuda" else "gloo")
-    try:
-        yield World(distributed.get_rank(), distributed.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
-        distributed.barrier()
-    finally:
-        distributed.destroy_process_group()
+from robench.processes import World
 
 
 def share_weights(module: nn.Module, world: World) -> None:

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 import robench
-from robench import memory
 from robench.errors import RobenchError
 from robench.files import digest, unwritable
+from robench.processes import World, joined, keep_to_quota, kept_memory, resolve_device
 from robench.training import artefacts, checkpoint, distributed, schedule
 from robench.training.log import Log, Progress
 from robench.training.method import Batch, Method, Network, create
@@ -68,30 +68,22 @@ def train(
     elif (out / "card.yaml").is_file() and not (out / checkpoint.FILE).is_file():
         artefacts.check_same(out, recipe)
         return out
-    kind = _device(device)
+    usual = "cuda" if torch.cuda.is_available() else "cpu"  # not MPS, which has no float64
+    named = usual if device in (None, "auto") else str(device)
+    resolve_device(named)
+    keep_to_quota()
     try:
         out.mkdir(parents=True, exist_ok=True)  # before the work, not after its first epoch
     except OSError as error:
         raise unwritable(out, error) from error
-    with distributed.joined(kind.type) as world, memory.kept(kind.type):
-        if kind.type == "cuda" and kind.index is None:
-            kind = torch.device("cuda", world.local_rank)
+    with joined(named) as world, kept_memory(named):
+        kind = torch.device("cuda:0" if (found := world.device(named)) == "cuda" else found)
         trainer = Trainer(recipe, data, out, kind, world, quiet)
         trainer.method.locate(folders or {})
         trainer.run(after_step)
         if world.first:
             trainer.finish(command)
     return out
-
-
-def _device(name: str | None) -> torch.device:
-    try:
-        kind = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-    except RuntimeError as error:
-        raise RobenchError(f"No device is called '{name}'.", hint="For example --device cpu or cuda:1.") from error
-    if kind.type == "cuda" and not torch.cuda.is_available():
-        raise RobenchError(f"No CUDA device for --device {name}.", hint="Leave --device away to use what there is.")
-    return kind
 
 
 class Trainer:
@@ -103,7 +95,7 @@ class Trainer:
         data: str | Path | None,
         out: Path,
         device: torch.device,
-        world: distributed.World,
+        world: World,
         quiet: bool,
     ) -> None:
         self.recipe, self.out, self.device, self.world, self.quiet = recipe, out, device, world, quiet

@@ -10,6 +10,7 @@ from torch import nn
 
 from robench.data import open_images
 from robench.errors import RobenchError
+from robench.processes import World
 from robench.training import distributed
 from robench.training.disk import DiskSource, open_disk
 from robench.training.method import Batch, Method, Network
@@ -110,7 +111,7 @@ def _taken_out(
     return DeviceSource(torch.cat(chunks), source.labels[where])
 
 
-def build_module(recipe: Recipe, method: Method, device: torch.device, world: distributed.World) -> nn.Module:
+def build_module(recipe: Recipe, method: Method, device: torch.device, world: World) -> nn.Module:
     """Build the architecture, with the same weights in every process.
 
     Raises:

@@ -65,7 +65,7 @@ def test_a_map_is_that_of_the_model_on_digits_and_leaves_no_state(capsys: pytest
 
 def test_a_map_can_be_drawn_and_bfloat16_is_recorded(capsys: pytest.CaptureFixture[str]) -> None:
     found = measured("--window", "1", "--bf16", "--batch-size", "7")
-    assert (found["options"]["bf16"], found["options"]["batch_size"]) == (True, 7)
+    assert (found["options"]["precision"], found["options"]["batch_size"]) == ("bf16", 7)
     assert main(["plot", "fourier", "map.json", "-o", "map.png"]) == 0
     assert Path("map.png").stat().st_size > 1000
 

@@ -209,9 +209,9 @@ def test_the_batch_size_follows_the_device_and_is_recorded() -> None:
 
 def test_bfloat16_shifts_figures_little_and_is_recorded() -> None:
     model, images, target = _setting()
-    exact, short = (fourier_map(model, images, target, replace(OPTIONS, bf16=b)) for b in (False, True))
+    exact, short = (fourier_map(model, images, target, replace(OPTIONS, precision=p)) for p in ("fp32", "bf16"))
     np.testing.assert_allclose(exact["error"], short["error"], atol=0.2)
-    assert (exact["options"]["bf16"], short["options"]["bf16"]) == (False, True)
+    assert (exact["options"]["precision"], short["options"]["precision"]) == ("fp32", "bf16")
 
 
 def test_bad_input_is_refused() -> None:

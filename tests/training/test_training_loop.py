@@ -16,9 +16,9 @@ import yaml
 from safetensors.torch import load_file
 
 from robench.errors import RobenchError
+from robench.processes import World
 from robench.training import recipes, schedule
 from robench.training.ccat import CCAT
-from robench.training.distributed import World
 from robench.training.loop import Trainer, train
 from robench.training.method import Batch, Network, Step, create
 from robench.training.recipe import OptimiserPart
@@ -179,8 +179,9 @@ def test_gradients_of_two_processes_are_those_of_the_whole_batch(tmp_path: Path)
         textwrap.dedent(
             """
             import sys, torch
+            from robench.processes import joined
             from robench.training import distributed
-            with distributed.joined("cpu") as world:
+            with joined("cpu") as world:
                 torch.manual_seed(world.rank)
                 module = torch.nn.Linear(4, 3)
                 distributed.share_weights(module, world)
@@ -307,7 +308,7 @@ def test_overrides_and_mistakes(tmp_path: Path) -> None:
     for option, message in (("width=0", "width"), ("depth=0", "depth"), ("alpha=0", "alpha")):
         with pytest.raises(RobenchError, match=message):
             train(recipes.load("augmix-digits", [f"options.{option}", *TINY]), None, tmp_path / option, quiet=True)
-    with pytest.raises(RobenchError, match="No device is called 'gpu'"):
+    with pytest.raises(RobenchError, match="Unknown device 'gpu'"):
         train(recipes.load("standard-digits", TINY), None, tmp_path / "x", quiet=True, device="gpu")
     with pytest.raises(RobenchError, match="--data"):
         train(recipes.load("standard-cifar10-wrn40-2"), None, tmp_path / "y", quiet=True)

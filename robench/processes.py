@@ -1,0 +1,340 @@
+"""What a process computes on and with whom: ranks, devices, precision, threads, and freed memory that it keeps.
+
+Nothing here imports PyTorch before it is needed, so that listing suites or scoring a run starts at once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from robench.errors import RobenchError, did_you_mean
+
+if TYPE_CHECKING:
+    import torch
+
+Precision = Literal["fp32", "bf16", "fp16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+_DTYPES: dict[Precision, str] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+_LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchrun tells every process
+
+
+# Precision
+
+
+def as_precision(word: str) -> Precision:
+    """Return a precision by its one spelling; PyTorch's names, which older recipes use, mean the same.
+
+    Raises:
+        RobenchError: an unknown word.
+
+    >>> as_precision("bf16"), as_precision("float32")
+    ('bf16', 'fp32')
+    """
+    for precision, dtype in _DTYPES.items():
+        if word in (precision, dtype):
+            return precision
+    raise RobenchError(f"Unknown precision '{word}'.", hint=did_you_mean(str(word), PRECISIONS))
+
+
+def dtype_of(precision: Precision) -> torch.dtype:
+    """Return PyTorch's type of a precision (``bf16``: ``torch.bfloat16``)."""
+    import torch
+
+    found: torch.dtype = getattr(torch, _DTYPES[precision])
+    return found
+
+
+# Devices
+
+
+def check_device(name: str) -> str:
+    """Return the name of a device (``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``) without looking for it.
+
+    Raises:
+        RobenchError: there is no such kind of device.
+    """
+    if name != "auto" and not re.fullmatch(r"cpu|(cuda|mps)(:\d{1,4})?", name):
+        raise RobenchError(f"Unknown device '{name}'.", hint="Known: auto, cpu, cuda, cuda:1, mps.")
+    return name
+
+
+def resolve_device(name: str | None = None) -> str:
+    """Return the device that a name stands for on this machine; ``auto`` and None: CUDA, then MPS, then the CPU.
+
+    Raises:
+        RobenchError: the named device is not there, or there is no such kind.
+
+    >>> resolve_device("cpu")
+    'cpu'
+    """
+    import torch
+
+    name = check_device(name or "auto")
+    if name == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    if not _is_there(name):
+        kind = name.partition(":")[0].upper()
+        raise RobenchError(f"Found no {kind} device for '{name}'.", hint="With 'auto' robench uses what there is.")
+    return name
+
+
+def _is_there(device: str) -> bool:
+    import torch
+
+    kind, _, number = device.partition(":")
+    if kind == "cuda":
+        return torch.cuda.is_available() and int(number or 0) < torch.cuda.device_count()
+    return kind != "mps" or torch.backends.mps.is_available()
+
+
+# Ranks
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among those that work together.
+
+    Args:
+        rank: 0 speaks and writes for all.
+        size: number of processes.
+        local_rank: number of the process on its machine.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def first(self) -> bool:
+        """Whether this process speaks and writes for all."""
+        return self.rank == 0
+
+    def device(self, name: str | None = None) -> str:
+        """Return this process's device: of several on a machine with GPUs, each has its own unless one is named.
+
+        Raises:
+            RobenchError: as :func:`resolve_device`.
+        """
+        device = resolve_device(name)
+        if device != "cuda" or self.size == 1:
+            return device
+        import torch
+
+        return f"cuda:{self.local_rank % torch.cuda.device_count()}"
+
+
+def launched_by_torchrun() -> bool:
+    """Return whether this process is one of several that ``torchrun`` started.
+
+    Raises:
+        RobenchError: the environment says so in part, or not in numbers.
+    """
+    return world().size > 1
+
+
+def world() -> World:
+    """Return what ``torchrun`` tells this process in the environment; alone without it.
+
+    Raises:
+        RobenchError: the environment describes several processes in part, or not in numbers.
+    """
+    told = {name: os.environ[name] for name in (*_LAUNCHED, "LOCAL_RANK") if os.environ.get(name)}
+    if told.get("WORLD_SIZE", "1") == "1":
+        return World()
+    missing = [name for name in _LAUNCHED if name not in told]
+    numbers = {name: told[name] for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK") if name in told}
+    wrong = [f"{name}={value}" for name, value in numbers.items() if not re.fullmatch(r"\d{1,7}", value)]
+    if missing or wrong or int(numbers["RANK"]) >= int(numbers["WORLD_SIZE"]):
+        found = f"without {', '.join(missing)}" if missing else f"with {', '.join(wrong or sorted(numbers))}"
+        raise RobenchError(
+            f"The environment describes several processes (WORLD_SIZE={told['WORLD_SIZE']}), but {found}.",
+            hint="Start them with torchrun; for one process: unset WORLD_SIZE.",
+        )
+    return World(int(numbers["RANK"]), int(numbers["WORLD_SIZE"]), int(numbers.get("LOCAL_RANK", numbers["RANK"])))
+
+
+@contextmanager
+def joined(device: str | None = None) -> Iterator[World]:
+    """Join the process group that ``torchrun`` describes in the environment, and leave it; alone without it.
+
+    NCCL where every process has a GPU to itself, else gloo. At the end all wait for the last; a process that fails
+    leaves at once, so that torchrun can stop the others. Within another such block the processes stay joined: a group
+    cannot be made twice while its members come and go.
+
+    Args:
+        device: as the user named it (``auto``, ``cuda``, ``cpu``...).
+
+    Raises:
+        RobenchError: as :func:`world` and :func:`resolve_device`.
+    """
+    here = world()
+    if here.size == 1:
+        yield here
+        return
+    import torch
+    from torch import distributed
+
+    if distributed.is_initialized():
+        yield here
+        return
+    own_gpu = _each_has_a_gpu(here, resolve_device(device))
+    if own_gpu:
+        torch.cuda.set_device(here.device(device))
+    distributed.init_process_group("nccl" if own_gpu else "gloo")
+    try:
+        yield here
+        distributed.barrier()
+    finally:
+        distributed.destroy_process_group()
+
+
+def _each_has_a_gpu(world: World, device: str) -> bool:
+    import torch
+
+    beside = os.environ.get("LOCAL_WORLD_SIZE", "")
+    return device == "cuda" and (int(beside) if beside.isdigit() else world.local_rank + 1) <= torch.cuda.device_count()
+
+
+# Threads
+
+
+def threads() -> int:
+    """Return how many threads a pool may have.
+
+    It is PyTorch's number where PyTorch is loaded, which follows ``OMP_NUM_THREADS`` and ``torch.set_num_threads``: a
+    process among several on one machine (torchrun sets it to 1) keeps to its share. Else it is ``OMP_NUM_THREADS``,
+    else :func:`cores`.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None and hasattr(torch, "get_num_threads"):
+        found = max(1, int(torch.get_num_threads()))
+        return found if _asked_threads() or found != _affinity() else min(found, cores())
+    return _asked_threads() or cores()
+
+
+def cores() -> int:
+    """Return how many processor cores this process may use: of its affinity, and of its container's CPU quota."""
+    quota = _cpu_quota()
+    return _affinity() if quota is None else max(1, min(_affinity(), math.ceil(quota)))
+
+
+def keep_to_quota() -> None:
+    """Give PyTorch no more threads than the container's CPU quota has cores, unless the user has chosen a number.
+
+    PyTorch looks at the affinity only: 64 threads that share 2 cores' time wait for each other.
+    """
+    import torch
+
+    if not _asked_threads() and torch.get_num_threads() == _affinity() > cores():
+        torch.set_num_threads(cores())
+
+
+def _asked_threads() -> int | None:
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    return int(asked) if asked.isdigit() and int(asked) > 0 else None
+
+
+def _affinity() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cpu_quota(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """Return the least quota of this process's control groups, in cores; None without one.
+
+    Version 2 has ``cpu.max`` ("200000 100000": time and period), version 1 two files under the ``cpu`` controller.
+    Within a container the paths that the kernel tells may be of outside; the mounted root is then the container's.
+    """
+    try:
+        lines = proc.read_text().splitlines()
+    except OSError:
+        return None
+    quotas = []
+    for line in lines:
+        _, controllers, path = (*line.split(":", 2), "", "")[:3]
+        if controllers == "":
+            quotas += [_read_quota(folder / "cpu.max") for folder in _upwards(root, path)]
+        elif "cpu" in controllers.split(","):
+            for mounted in ("cpu", controllers):
+                quotas += [
+                    _read_quota(folder / "cpu.cfs_quota_us", folder / "cpu.cfs_period_us")
+                    for folder in _upwards(root / mounted, path)
+                ]
+    return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def _upwards(root: Path, path: str) -> Iterator[Path]:
+    folder = root / path.strip("/")
+    while folder != root and root in folder.parents:
+        yield folder
+        folder = folder.parent
+    yield root
+
+
+def _read_quota(*files: Path) -> float | None:
+    try:
+        time, period = " ".join(file.read_text() for file in files).split()[:2]
+        return int(time) / int(period) if int(time) > 0 and int(period) > 0 else None
+    except (OSError, ValueError):  # no such file, or "max": no limit
+        return None
+
+
+# Freed memory
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
+_KEPT = 2**31 - 1
+_USUAL_TRIM, _USUAL_MMAP = 64 << 20, 32 << 20  # where glibc's own thresholds end up in a process like this
+_inside = 0
+
+
+@contextmanager
+def kept_memory(device: str = "cpu") -> Iterator[None]:
+    """Let the process keep up to 2 GiB of freed memory while the block runs on a CPU; given back at its end.
+
+    A network's activations are large and short-lived. glibc gets each of them fresh from the system and returns it,
+    and the system clears every page anew: a third of a ResNet's time on a CPU, more in a virtual machine. With higher
+    thresholds the next batch takes the memory of the last.
+
+    Does nothing on other devices, with C libraries other than glibc, and where ``MALLOC_MMAP_THRESHOLD_`` or
+    ``MALLOC_TRIM_THRESHOLD_`` says what the user wants. Blocks may be nested.
+    """
+    global _inside
+    library = _glibc() if device.startswith("cpu") else None
+    if library is None:
+        yield
+        return
+    _inside += 1
+    _set_thresholds(library, _KEPT, _KEPT)
+    try:
+        yield
+    finally:
+        _inside -= 1
+        if _inside == 0:
+            _set_thresholds(library, _USUAL_TRIM, _USUAL_MMAP)
+            library.malloc_trim(0)
+
+
+def _set_thresholds(library: ctypes.CDLL, trim: int, mmap: int) -> None:
+    library.mallopt(_TRIM_THRESHOLD, trim)
+    library.mallopt(_MMAP_THRESHOLD, mmap)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    if {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"} & set(os.environ):
+        return None
+    try:
+        library = ctypes.CDLL("libc.so.6")
+        return library if all(hasattr(library, name) for name in ("mallopt", "malloc_trim")) else None
+    except OSError:  # no glibc: macOS, Windows, musl
+        return None
