@@ -14,7 +14,7 @@ from typing import Literal
 
 from robench.registry import Registry
 
-Family = Literal["error", "calibration", "likelihood", "ranking", "stability"]
+Family = Literal["error", "calibration", "likelihood", "ranking", "stability", "other"]
 
 # unit of the stored value -> (unit that is shown, factor); any other unit is shown as it is stored
 UNITS = {
@@ -102,7 +102,7 @@ class Metric(Row):
     Args:
         needs: columns of the predictions that it is computed from.
         kernel: the function that computes it, ``"package.module:attribute"``.
-        family: what it is about.
+        family: what it is about; tables name an error first, then a calibration error.
         tasks: suites' tasks that it is defined for; ``variants`` are classification suites with several rows per
             image (worst of k).
         suites, datasets: names that it is defined for; None: all.
@@ -113,7 +113,7 @@ class Metric(Row):
     _: KW_ONLY
     needs: tuple[str, ...] = ()
     kernel: str = ""
-    family: Family = "error"
+    family: Family = "other"
     tasks: tuple[str, ...] = ("classification",)
     suites: tuple[str, ...] | None = None
     datasets: tuple[str, ...] | None = None
@@ -127,10 +127,14 @@ class Summary(Row):
 
     Args:
         of: the metric that it is a mean or a difference of; None where it is of none alone.
+        mean: whether it is the plain mean of that metric over the suite's conditions.
+        main: whether comparisons have a sentence and leaderboards a column for it; the others stand in tables only.
     """
 
     _: KW_ONLY
     of: str | None = None
+    mean: bool = False
+    main: bool = True
 
 
 _LABELS = ("predicted", "target")
@@ -139,8 +143,9 @@ _CLIP = ("index", "frame")
 _OPEN = (0.0, math.inf)
 
 _METRICS = (
-    Metric("error", "error", share=True, needs=_LABELS, default=True, source="Hendrycks and Dietterich 2019"),
-    Metric("top5_error", "top-5 error", share=True, needs=("top5", "target"), source="ILSVRC"),
+    Metric("error", "error", share=True, needs=_LABELS, family="error", default=True,
+           source="Hendrycks and Dietterich 2019"),
+    Metric("top5_error", "top-5 error", family="error", share=True, needs=("top5", "target"), source="ILSVRC"),
     Metric(
         "rms_calibration_error", "RMS calibration error", needs=_SURE, family="calibration", default=True,
         minimum_images=200, source="hendrycks/imagenet-r, calib_err (as published)",
@@ -180,14 +185,15 @@ _METRICS = (
            lower_is_better=False, source="hendrycks/outlier-exposure, soft_f1"),
     Metric(
         "weighted_pr_auc", "weighted area under the precision-recall curve", short="weighted PR AUC",
-        needs=("logits", "targets"), tasks=("multilabel",), lower_is_better=False, default=True,
+        needs=("logits", "targets"), family="error", tasks=("multilabel",), lower_is_better=False,
+        default=True,
         source="DeepFashion Remixed, hendrycks/imagenet-r (area under the curve, weighted by class frequency)",
         notes="published as mAP; it is the trapezoid under the curve, not average precision",
     ),
     Metric("worst_case_error", "worst-case error", share=True, needs=(*_CLIP, *_LABELS), tasks=("variants",),
-           default=True, source="Engstrom et al. 2019, worst of k; CIFAR10-STA of AugMax"),
+           family="error", default=True, source="Engstrom et al. 2019, worst of k; CIFAR10-STA of AugMax"),
     Metric("average_case_error", "average-case error", share=True, needs=(*_CLIP, *_LABELS), tasks=("variants",),
-           default=True, source="Engstrom et al. 2019, random choice of k"),
+           family="error", default=True, source="Engstrom et al. 2019, random choice of k"),
     Metric("flip_probability", "flip probability", share=True, needs=(*_CLIP, "predicted"), tasks=("perturbation",),
            family="stability", default=True, source="Hendrycks and Dietterich 2019, 4.2"),
     Metric("top5_distance", "top-5 distance", "ranks", needs=(*_CLIP, "top5"), tasks=("perturbation",),
@@ -199,20 +205,20 @@ _SUMMARIES = (
     Summary("mce", "mean corruption error (mCE)", "ratio", short="mCE", range=_OPEN, of="error",
             source="Hendrycks and Dietterich 2019", notes="normalised by the suite's published baseline, which is 100"),
     Summary("relative_mce", "relative mean corruption error (relative mCE)", "ratio", short="relative mCE",
-            range=(-math.inf, math.inf), of="error", source="Hendrycks and Dietterich 2019",
+            range=(-math.inf, math.inf), of="error", main=False, source="Hendrycks and Dietterich 2019",
             notes="the rise above the clean error, normalised by the baseline's rise"),
-    Summary("mean_error", "mean error under corruption", short="mean error", share=True, of="error",
+    Summary("mean_error", "mean error under corruption", short="mean error", share=True, of="error", mean=True,
             source="AugMix 2020 (CIFAR-10-C); the uCE of some papers", notes="unnormalised mean over corruptions"),
     Summary("mean_error_19", "mean error over 19 corruptions", share=True, of="error",
             notes="with the four held-out corruptions"),
-    Summary("robust_accuracy", "robust accuracy", lower_is_better=False, share=True, of="error",
+    Summary("robust_accuracy", "robust accuracy", lower_is_better=False, share=True, of="error", main=False,
             source="AugMax 2021", notes="one minus the mean error under corruption"),
     Summary("mfr", "mean flip rate (mFR)", "ratio", short="mFR", range=_OPEN, of="flip_probability",
             source="Hendrycks and Dietterich 2019", notes="normalised by AlexNet, which is 100"),
-    Summary("mfp", "mean flip probability (mFP)", short="mFP", share=True, of="flip_probability",
+    Summary("mfp", "mean flip probability (mFP)", short="mFP", share=True, of="flip_probability", mean=True,
             source="Hendrycks and Dietterich 2019"),
     Summary("mt5d", "mean top-5 distance (mT5D)", "ranks", short="mT5D", decimals=3, range=(0.0, 15.0),
-            of="top5_distance", source="Hendrycks and Dietterich 2019"),
+            of="top5_distance", mean=True, source="Hendrycks and Dietterich 2019"),
     Summary("gap_error", "gap in error to the matching clean images", "difference", short="gap in error",
             range=(-1.0, 1.0), of="error"),
 )  # fmt: skip
@@ -232,11 +238,13 @@ _PREFIXES = {
     "mean_": ("{} under corruption", "mean {}"),
 }
 
+_MEANS = ("mean_", "mean_ood_")
+
 # The order in tables; the first that a result has is its main figure.
 _ORDER = (
-    "mce", "mean_error", "mean_error_19", "mean_ood_error", "mfr", "mfp", "mt5d", "error", "worst_case_error",
-    "mean_ood_weighted_pr_auc", "weighted_pr_auc", "average_case_error", "clean_error", "matching_error", "iid_error",
-    "gap_error", "iid_weighted_pr_auc", "gap_weighted_pr_auc", "relative_mce", "robust_accuracy",
+    "mce", "mean_error", "mean_error_19", "mfr", "mfp", "mt5d", "mean_ood_error", "mean_ood_weighted_pr_auc",
+    "worst_case_error", "error", "weighted_pr_auc", "clean_error", "iid_error", "matching_error", "gap_error",
+    "iid_weighted_pr_auc", "gap_weighted_pr_auc", "average_case_error", "relative_mce", "robust_accuracy",
     "mean_rms_calibration_error", "mean_ood_rms_calibration_error", "rms_calibration_error",
     "clean_rms_calibration_error", "mean_ece", "mean_ood_ece", "ece", "clean_ece",
     "mean_brier", "mean_ood_brier", "brier", "clean_brier", "mean_nll", "mean_ood_nll", "nll",
@@ -303,24 +311,51 @@ def defaults(task: str) -> tuple[str, ...]:
     return tuple(name for name in METRICS if (entry := METRICS.get(name)).default and task in entry.tasks)
 
 
-def headlines(present: Iterable[str]) -> list[str]:
-    """Return which of these figures tables show, in their order: the main figure first, unlisted metrics last.
+def metric_of(name: str) -> Metric | None:
+    """Return the metric that a figure is, or is a mean or a difference of; None where it is of none alone.
 
-    Metrics that are computed on request (and those of installed packages) follow the listed figures.
+    >>> metric_of("mean_ood_ece").name, metric_of("mfp").name, metric_of("unheard_of")
+    ('ece', 'flip_probability', None)
+    """
+    found = row(name)
+    if isinstance(found, Metric):
+        return found
+    of = found.of if isinstance(found, Summary) else None
+    return METRICS.get(of) if of is not None and of in METRICS else None
 
-    >>> headlines(["mean_nll", "mean_entropy", "clean_error", "mce", "mean_overconfidence_gap"])
-    ['mce', 'clean_error', 'mean_nll', 'mean_entropy']
+
+def means_of(metric: str) -> tuple[str, ...]:
+    """Return the names that the mean of a metric over a suite's conditions may have, the most special first.
+
+    >>> means_of("flip_probability"), means_of("ece")
+    (('mfp', 'mean_flip_probability', 'mean_ood_flip_probability', 'flip_probability'), \
+('mean_ece', 'mean_ood_ece', 'ece'))
+    """
+    special = [name for name in SUMMARIES if (found := SUMMARIES.get(name)).of == metric and found.mean]
+    return tuple(dict.fromkeys([*special, *(f"{prefix}{metric}" for prefix in _MEANS), metric]))
+
+
+def headlines(present: Iterable[str], *, main: bool = False) -> list[str]:
+    """Return which of these figures tables show, in their order: the first is the one that a suite is about.
+
+    Args:
+        present: names of summary figures.
+        main: only those that sentences and leaderboards name; :attr:`Summary.main`.
+
+    Metrics that are computed on request (and those of installed packages) follow the built-in ones; details that
+    every result carries are in no table.
+
+    >>> headlines(["mean_nll", "mean_entropy", "clean_error", "mce", "clean_ece", "mean_overconfidence_gap"])
+    ['mce', 'clean_error', 'clean_ece', 'mean_nll', 'mean_entropy']
     """
     given = list(dict.fromkeys(present))
-    listed = [name for name in _ORDER if name in given]
-    return listed + [name for name in given if name not in _ORDER and _on_request(name)]
+    shown = [name for name in _ORDER if name in given]
+    shown += [name for name in given if name not in _ORDER and (of := metric_of(name)) and not of.default]
+    return [name for name in shown if not main or _is_main(row(name))]
 
 
-def _on_request(name: str) -> bool:
-    """Return whether a figure is of a metric that results carry only when asked for it."""
-    found = row(name)
-    of = name if isinstance(found, Metric) else found.of if isinstance(found, Summary) else None
-    return of in METRICS and not METRICS.get(str(of)).default
+def _is_main(found: Row) -> bool:
+    return not isinstance(found, Summary) or found.main
 
 
 def _derived(name: str, prefix: str, of: Metric) -> Summary:
@@ -332,4 +367,5 @@ def _derived(name: str, prefix: str, of: Metric) -> Summary:
     return Summary(
         name, title.format(of.title), unit, short=short.format(of.short or of.title), decimals=of.decimals,
         lower_is_better=of.lower_is_better, range=ends, share=share, of=of.name, source=of.source, notes=of.notes,
+        mean=prefix in _MEANS, main=of.family == "error" or prefix in _MEANS,
     )  # fmt: skip
