@@ -44,8 +44,11 @@ class Model:
         module: callable from float32 images (n, 3, H, W), normalised, to logits (n, K).
         num_classes: K.
         preprocessing: applied to uint8 images before the module.
-        hash: SHA-256 over architecture name and weights (or of the file), ``callable:...`` where unknown.
+        hash: SHA-256 over architecture name and weights, of the file, or of all that a Python object computes with.
         card: what is known of it (spec, architecture, training), as it goes into the result.
+        classes: names of the K classes in the order of the logits; None: not known.
+        identity_proven: whether two models of this hash compute the same. Where not, the hash alone must not let an
+            earlier answer stand for this model's (see :mod:`robench.models.identity`); the card says why.
     """
 
     name: str
@@ -54,6 +57,8 @@ class Model:
     preprocessing: Preprocessing
     hash: str
     card: dict[str, Any] = field(default_factory=dict)
+    classes: tuple[str, ...] | None = None
+    identity_proven: bool = True
 
     def record(self) -> dict[str, Any]:
         """Return what a result keeps of the model."""

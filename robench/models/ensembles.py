@@ -65,4 +65,6 @@ def ensemble(models: Sequence[Model], *, how: str = "mean-prob", name: str | Non
     preprocessing = Preprocessing(geometry=geometries.pop(), origin="ensemble")
     title = name or "+".join(model.name for model in models)
     card = {"ensemble": how, "members": [model.record() for model in models]}
-    return Model(title, Ensemble(models, how), classes.pop(), preprocessing, digest, card)
+    proven = all(model.identity_proven for model in models)
+    module = Ensemble(models, how)
+    return Model(title, module, classes.pop(), preprocessing, digest, card, identity_proven=proven)

@@ -17,8 +17,9 @@ from robench.models import networks, reference
 from robench.models.base import Model, Preprocessing
 from robench.models.checkpoints import State, file_hash, read_state, read_tensors, strip_prefixes, weights_hash
 from robench.models.fitting import fit, looks_like
+from robench.models.identity import identify
 from robench.models.published import timm_preprocessing
-from robench.models.request import wrap
+from robench.models.request import count_classes
 
 if TYPE_CHECKING:
     from robench.models.request import Request
@@ -79,9 +80,15 @@ def from_weights(path: Path, request: Request) -> Model:
     state = strip_prefixes(tensors, module.state_dict())
     fit(module, state, architecture, str(path))
     card = {"architecture": architecture, "file": path.name, "norm": request.norm}
-    source = source_hash(architecture.removeprefix("python:"), module) if architecture.startswith("python:") else ""
-    found = weights_hash(f"{architecture}/{request.norm}{source}", state)
-    return Model(path.stem, module, request.num_classes, preprocessing, found, card)
+    if not architecture.startswith("python:"):
+        found = weights_hash(f"{architecture}/{request.norm}", state)
+        return Model(path.stem, module, request.num_classes, preprocessing, found, card)
+    identity, source = identify(module), source_hash(architecture.removeprefix("python:"), module)
+    found = weights_hash(f"{architecture}/{identity.digest}|{source}", state)
+    return Model(
+        path.stem, module, request.num_classes, preprocessing, found, card | identity.remark(),
+        identity_proven=identity.proven,
+    )  # fmt: skip
 
 
 def build_any(arch: str, request: Request) -> tuple[nn.Module, str, Preprocessing]:
@@ -114,14 +121,13 @@ def from_python(target: str, request: Request) -> Model:
             f"python:{target} returned {type(module).__name__}, which cannot be called with images.",
             hint="Let it return an nn.Module, or a function from images (n, 3, H, W) to logits (n, K).",
         )
-    model = wrap(module, num_classes=request.num_classes, name=target.rpartition(":")[2])
-    found, source = model.hash, source_hash(target, module)
-    if isinstance(module, nn.Module):
-        # The same weights in a changed forward() are another model.
-        found = hashlib.sha256(f"{model.hash}|{source}".encode()).hexdigest()
-    elif source:
-        found = f"file:{source}:{target.rpartition(':')[2]}"
-    return replace(model, hash=found, card={"spec": f"python:{target}"})
+    title = target.rpartition(":")[2]
+    classes = count_classes(module, request.num_classes, title)
+    identity = identify(module)
+    # The sources also count where the object cannot be read wholly: the same spec finds its own run again.
+    found = hashlib.sha256(f"{identity.digest}|{source_hash(target, module)}".encode()).hexdigest()
+    card = {"spec": f"python:{target}"} | identity.remark()
+    return Model(title, module, classes, Preprocessing(), found, card, identity_proven=identity.proven)
 
 
 def source_hash(target: str, module: Any) -> str:
@@ -204,6 +210,7 @@ def _refuse_without_architecture(path: Path, state: State) -> Model:
 def _from_torchscript(path: Path, request: Request) -> Model:
     from robench.models.torchscript import load_torchscript
 
-    module = load_torchscript(path)
-    model = wrap(module.eval(), num_classes=request.num_classes, name=path.stem)
-    return replace(model, hash=file_hash(path), card={"format": "TorchScript", "file": path.name})
+    module = load_torchscript(path).eval()
+    classes = count_classes(module, request.num_classes, str(path))
+    card = {"format": "TorchScript", "file": path.name}
+    return Model(path.stem, module, classes, Preprocessing(), file_hash(path), card)

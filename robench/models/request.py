@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -38,26 +39,33 @@ def wrap(
 ) -> Model:
     """Make a model of an ``nn.Module`` or any callable from normalised float images to logits.
 
-    A module's hash is that of its weights; another callable's is its name only, so that a changed function of the
-    same name needs a folder of its own.
+    The hash covers all that computes the answer, see :mod:`robench.models.identity`. Where that cannot be told, the
+    model has an identity of its own, ``identity_proven`` is false, and ``card["identity"]`` says why.
+
+    Args:
+        module: takes float32 images (n, 3, H, W), normalised; returns logits (n, K).
+        num_classes: K; None: the width of the last linear layer.
+        mean, std: per channel, for images in [0, 1]; None: images are not normalised.
+        name: what tables call the model; None: the function's or class's name.
 
     Raises:
         RobenchError: the number of classes is neither given nor known from a linear layer.
+
+    >>> model = wrap(nn.Sequential(nn.Flatten(), nn.Linear(12, 3)), mean=(0.5,) * 3, std=(0.5,) * 3, name="linear")
+    >>> model.name, model.num_classes, model.preprocessing.origin, model.identity_proven
+    ('linear', 3, 'option', True)
     """
-    from robench.models.checkpoints import weights_hash
+    from robench.models.identity import identify, unique
 
     title = name or str(getattr(module, "__name__", type(module).__name__))
-    if isinstance(module, nn.Module):
-        kind = type(module).__name__
-        found = weights_hash(repr(module), module.state_dict())
-        classes = num_classes or _last_classes(module)
-    else:
-        kind, found, classes = "callable", f"callable:{title}", num_classes
-    if classes is None:
-        raise RobenchError(f"The number of classes of {title} is not known.", hint="Give it: num_classes=10.")
+    classes = count_classes(module, num_classes, title)
+    identity = identify(module)
+    kind = type(module).__name__ if isinstance(module, nn.Module) else "callable"
+    card: dict[str, Any] = {"architecture": kind} | identity.remark()
     request = Request("", num_classes=num_classes, mean=mean, std=std)
     preprocessing = resolve(Preprocessing(), request)
-    return Model(title, module, classes, preprocessing, found, {"architecture": kind})
+    found = identity.digest if identity.proven else unique()
+    return Model(title, module, classes, preprocessing, found, card, identity_proven=identity.proven)
 
 
 def resolve(own: Preprocessing, request: Request) -> Preprocessing:
@@ -74,7 +82,15 @@ def resolve(own: Preprocessing, request: Request) -> Preprocessing:
     )
 
 
-def _last_classes(module: nn.Module) -> int | None:
-    """Return the width of the last linear layer."""
-    linear = [part for part in module.modules() if isinstance(part, nn.Linear)]
-    return linear[-1].out_features if linear else None
+def count_classes(module: Callable[[torch.Tensor], torch.Tensor], given: int | None, title: str) -> int:
+    """Return how many classes a callable puts out: what was given, or the width of the last linear layer.
+
+    Raises:
+        RobenchError: neither is there.
+    """
+    linear = [part for part in module.modules() if isinstance(part, nn.Linear)] if isinstance(module, nn.Module) else []
+    if given is None and not linear:
+        raise RobenchError(
+            f"The number of classes of {title} is not known.", hint="Give it: --num-classes 10 (num_classes=10)."
+        )
+    return given if given is not None else linear[-1].out_features
