@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, SupportsIndex
 
-from robench.corruptions.severities import ALL, BENCHMARK, EXTRA, GROUPS
-from robench.errors import RobenchError, did_you_mean
-from robench.registry import Registry
+from robench.corruptions.registered import CORRUPTIONS, Corruption, corruption, parameters, register
+from robench.corruptions.severities import ALL, BENCHMARK, EXTRA, GROUPS, table_size
+from robench.errors import RobenchError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,35 +17,9 @@ if TYPE_CHECKING:
 
     Index = torch.Tensor | npt.NDArray[np.int64]
 
-__all__ = ["ALL", "BENCHMARK", "EXTRA", "FUNCTIONS", "GROUPS", "corrupt", "perturb"]
-
-# A new corruption is a function (images, parameters, stream, **options) -> images, its row here, and its strengths
-# in severities.py.
-FUNCTIONS: Registry[Any] = Registry(
-    "corruption",
-    {
-        "gaussian_noise": "robench.corruptions.noise:gaussian_noise",
-        "shot_noise": "robench.corruptions.noise:shot_noise",
-        "impulse_noise": "robench.corruptions.noise:impulse_noise",
-        "speckle_noise": "robench.corruptions.noise:speckle_noise",
-        "gaussian_blur": "robench.corruptions.blur:gaussian_blur",
-        "defocus_blur": "robench.corruptions.blur:defocus_blur",
-        "motion_blur": "robench.corruptions.blur:motion_blur",
-        "glass_blur": "robench.corruptions.glass:glass_blur",
-        "zoom_blur": "robench.corruptions.zoom:zoom_blur",
-        "snow": "robench.corruptions.weather:snow",
-        "frost": "robench.corruptions.weather:frost",
-        "fog": "robench.corruptions.weather:fog",
-        "spatter": "robench.corruptions.spatter:spatter",
-        "brightness": "robench.corruptions.colour:brightness",
-        "saturate": "robench.corruptions.colour:saturate",
-        "contrast": "robench.corruptions.colour:contrast",
-        "elastic_transform": "robench.corruptions.elastic:elastic_transform",
-        "pixelate": "robench.corruptions.pixelate:pixelate",
-        "jpeg_compression": "robench.corruptions.jpeg:jpeg_compression",
-    },
-    group="robench.corruptions",
-)
+__all__ = [
+    "ALL", "BENCHMARK", "CORRUPTIONS", "EXTRA", "GROUPS", "Corruption", "corrupt", "corruption", "perturb", "register",
+]  # fmt: skip
 
 
 def corrupt(
@@ -55,11 +29,11 @@ def corrupt(
 
     Args:
         images: uint8 (N, 3, H, W), RGB, on any device; N may be 0. H and W are at least 2.
-        name: one of :data:`ALL`.
+        name: one of :data:`CORRUPTIONS`: the 19 of :data:`ALL`, and what was registered.
         severity: 1 to 5.
         index: int64 (N,): each image's number in its data set.
         seed: of the whole test set.
-        frost: folder with the original frost pictures; None: robench's own textures.
+        frost: folder with the original frost images; None: robench's own textures.
 
     Returns:
         uint8 (N, 3, H, W) on the same device. Values are truncated, not rounded, as in the published files.
@@ -68,23 +42,24 @@ def corrupt(
         RobenchError: wrong dtype or shape, an unknown name, or a severity that does not exist.
 
     Source: Hendrycks and Dietterich 2019; strengths as in :mod:`robench.corruptions.severities`.
+
+    >>> import torch
+    >>> images = torch.full((2, 3, 32, 32), 128, dtype=torch.uint8)
+    >>> corrupt(images, "brightness", 3, index=torch.arange(2))[0, :, 0, 0].tolist()
+    [166, 166, 166]
     """
     from robench.corruptions.random import Stream
-    from robench.corruptions.severities import parameters, table_size
 
-    _check_name(name)
+    found = corruption(name)
     check_images(images, index)
     severity, seed = whole("severity", severity), whole("seed", seed)
-    if name == "frost" or name not in FUNCTIONS:
-        options: dict[str, Any] = {"frost": frost}
-    else:
-        options = {}
+    options = {key: value for key, value in {"frost": frost}.items() if key in found.options}
     params = parameters(name, severity, table_size(images.shape[2], images.shape[3]))
     if len(images) == 0:
         return images.clone()
     stream = Stream(seed, "corrupt", name, severity, index=index, device=images.device)
-    found: torch.Tensor = FUNCTIONS.get(name)(images, params, stream, **options)
-    return found
+    result: torch.Tensor = found.load()(images, params, stream, **options)
+    return result
 
 
 def perturb(
@@ -138,8 +113,3 @@ def whole(what: str, value: SupportsIndex) -> int:
         return int(operator.index(value))
     except TypeError as error:
         raise RobenchError(f"The {what} is a whole number; found {value!r} ({type(value).__name__}).") from error
-
-
-def _check_name(name: str) -> None:
-    if name not in FUNCTIONS:
-        raise RobenchError(f"Unknown corruption '{name}'.", hint=did_you_mean(name, FUNCTIONS))

@@ -3,7 +3,7 @@
 Source: hendrycks/robustness, ``ImageNet-C/create_c/make_{cifar_c,tinyimagenet_c,imagenet_c,imagenet_c_inception}.py``
 (Hendrycks and Dietterich 2019); the numbers of the first three are also in the package ``imagenet_c`` 0.0.2.
 
-**Other sizes.** A picture takes the table of the published size that is nearest to its shorter side on a logarithmic
+**Other sizes.** An image takes the table of the published size that is nearest to its shorter side on a logarithmic
 scale: below 46 pixels CIFAR's (32), below 120 Tiny ImageNet's (64), below 259 ImageNet's (224), from there on that of
 ImageNet for Inception (299). Radii and shifts stay in pixels, as published; sizes that the tables do not name are
 robench's own protocol, and a result says so.
@@ -12,8 +12,6 @@ robench's own protocol, and a result says so.
 from __future__ import annotations
 
 from typing import Any
-
-from robench.errors import RobenchError, did_you_mean
 
 BENCHMARK = (
     "gaussian_noise", "shot_noise", "impulse_noise",
@@ -164,28 +162,6 @@ ELASTIC_UNIT = {32: 32, 64: 64, 224: 244, 299: 360}
 
 
 def table_size(height: int, width: int) -> int:
-    """Return which published size's table a picture takes: 32, 64, 224 or 299 (see the module's docstring)."""
+    """Return which published size's table an image takes: 32, 64, 224 or 299 (see the module's docstring)."""
     side = min(height, width)
     return 32 if side < 46 else 64 if side < 120 else 224 if side < 259 else 299
-
-
-def parameters(name: str, severity: int, size: int) -> tuple[Any, ...]:
-    """Return a corruption's parameters as a tuple, lengths in pixels.
-
-    Args:
-        name: a corruption.
-        severity: 1 to 5.
-        size: 32, 64, 224 or 299, from :func:`table_size`.
-
-    Raises:
-        RobenchError: no such corruption or severity.
-    """
-    if name not in ALL:
-        raise RobenchError(f"Unknown corruption '{name}'.", hint=did_you_mean(name, ALL))
-    if severity not in SEVERITIES:
-        raise RobenchError(f"Severity {severity} of {name} does not exist.", hint="Severities are 1, 2, 3, 4 and 5.")
-    row = TABLES[size][name][severity - 1]
-    values = row if isinstance(row, tuple) else (row,)
-    if name == "elastic_transform":
-        return tuple(value * ELASTIC_UNIT[size] for value in values)
-    return values

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from os import PathLike
 
 import torch
-from torch.nn import functional
 
 from robench.corruptions import _device
 from robench.corruptions.frost import overlays
 from robench.corruptions.motion import motion_blur
 from robench.corruptions.random import Stream
+from robench.corruptions.zoom import clipped_zoom
 
 _GREY = (0.299, 0.587, 0.114)
 _WIBBLE = 100.0
@@ -40,7 +39,7 @@ def snow_flakes(
 ) -> torch.Tensor:
     """Return flakes before the wind, uint8 (N, 1, H, W): thresholded normal noise, zoomed into the centre."""
     noise = stream.normal(0, (1, *size)).mul_(std).add_(mean)
-    flakes = clipped_zoom(noise, zoom)
+    flakes = clipped_zoom(noise, zoom).contiguous()
     return flakes.masked_fill_(flakes < threshold, 0).clamp_(0, 1).mul_(255).to(torch.uint8)
 
 
@@ -57,23 +56,6 @@ def add_snow(whitened: torch.Tensor, flakes: torch.Tensor) -> torch.Tensor:
     layer = flakes.float().div_(255)
     layer = layer + layer.flip(-1, -2)
     return (whitened + layer).clamp_(0, 1).mul_(255).to(torch.uint8)
-
-
-def clipped_zoom(maps: torch.Tensor, factor: float) -> torch.Tensor:
-    """Zoom into the centre, as the original does with a square crop and ``scipy.ndimage.zoom`` of order 1.
-
-    Args:
-        maps: float (N, C, H, W).
-        factor: at least 1.
-    """
-    height, width = maps.shape[-2:]
-    crop_h, crop_w = math.ceil(height / factor), math.ceil(width / factor)
-    top, left = (height - crop_h) // 2, (width - crop_w) // 2
-    crop = maps[..., top : top + crop_h, left : left + crop_w]
-    size = (max(round(crop_h * factor), height), max(round(crop_w * factor), width))
-    large = functional.interpolate(crop, size=size, mode="bilinear", align_corners=True)
-    trim_y, trim_x = (size[0] - height) // 2, (size[1] - width) // 2
-    return large[..., trim_y : trim_y + height, trim_x : trim_x + width].contiguous()
 
 
 def frost(

@@ -21,7 +21,7 @@ from robench.corruptions.glass import displace
 from robench.corruptions.noise import to_uint8
 from robench.corruptions.pixelate import _resize
 from robench.corruptions.random import Stream
-from robench.corruptions.severities import parameters
+from robench.corruptions.registered import parameters
 from robench.corruptions.zoom import clipped_zoom
 
 INDEX = torch.arange(4)

@@ -13,7 +13,7 @@ from PIL import Image
 from test_corruptions_common import photographs
 
 from robench.corruptions.motion import motion_blur
-from robench.corruptions.severities import parameters
+from robench.corruptions.registered import parameters
 
 # Wand raises ImportError, too, where ImageMagick's library is missing.
 wand = pytest.importorskip("wand.image", reason="needs Wand and ImageMagick", exc_type=ImportError)

@@ -13,7 +13,7 @@ from test_corruptions_common import photographs
 from robench.corruptions import corrupt
 from robench.corruptions.jpeg import roundtrip, roundtrip_tensor
 from robench.corruptions.random import Stream
-from robench.corruptions.severities import parameters
+from robench.corruptions.registered import parameters
 from robench.corruptions.weather import plasma_fractal
 
 
