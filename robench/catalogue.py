@@ -101,7 +101,8 @@ class Metric(Row):
 
     Args:
         needs: columns of the predictions that it is computed from.
-        kernel: the function that computes it, ``"package.module:attribute"``.
+        kernel: what computes it, ``"package.module:attribute"``: a kernel of :mod:`robench.metrics.weighted`, or any
+            function from columns to a float (its intervals are then slow).
         family: what it is about; tables name an error first, then a calibration error.
         tasks: suites' tasks that it is defined for; ``variants`` are classification suites with several rows per
             image (worst of k).
@@ -223,7 +224,12 @@ _SUMMARIES = (
             range=(-1.0, 1.0), of="error"),
 )  # fmt: skip
 
-METRICS: Registry[Metric] = Registry("metric", {entry.name: entry for entry in _METRICS}, group="robench.metrics")
+# A built-in metric's kernel is its name in capitals.
+METRICS: Registry[Metric] = Registry(
+    "metric",
+    {m.name: replace(m, kernel=f"robench.metrics.kernels:{m.name.upper()}") for m in _METRICS},
+    group="robench.metrics",
+)
 SUMMARIES: Registry[Summary] = Registry(
     "summary figure", {entry.name: entry for entry in _SUMMARIES}, group="robench.summaries"
 )

@@ -12,8 +12,6 @@ from __future__ import annotations
 from typing import Any
 
 _HOMES = {
-    "METRICS": "table",
-    "Metric": "table",
     "StreamingMetrics": "streaming",
     "adaptive_ece": "calibration",
     "affinity": "shift",
@@ -24,6 +22,7 @@ _HOMES = {
     "brier_score": "scores",
     "classification_figures": "streaming",
     "classwise_ece": "calibration",
+    "compute": "cells",
     "corrupted_mean": "shift",
     "debiased_ece": "calibration",
     "ece": "calibration",
@@ -43,6 +42,7 @@ _HOMES = {
     "reliability_diagram": "reliability",
     "rms_calibration_error": "calibration",
     "rms_calibration_error_all_bins": "calibration",
+    "rms_depends_on_order": "calibration",
     "soft_f1": "selective",
     "softmax": "scores",
     "sweep_ece": "calibration",

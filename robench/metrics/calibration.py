@@ -1,17 +1,21 @@
 """Calibration errors from the confidence of the top class and whether it was right.
 
 Confidences and answers are numpy arrays, lists or torch tensors; :func:`robench.metrics.arrays.top_label` says what is
-refused, with a RobenchError; so are numbers of bins, and of images a bin, that are no whole number from 1 on.
+refused, with a RobenchError; so are numbers of bins, and of images per bin, that are not whole numbers from 1 on.
+Bias-corrected estimators are in :mod:`robench.metrics.debiased`.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+from robench.metrics import kernels
 from robench.metrics.arrays import positive, probability_rows, top_label
-
-Array = npt.NDArray[np.float64]
+from robench.metrics.binning import BIN_SIZE, BINS, bin_index, class_gaps, rising
+from robench.metrics.weighted import Binned, Loop, Rows
 
 
 def rms_calibration_error(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bin_size: int = 100) -> float:
@@ -19,43 +23,81 @@ def rms_calibration_error(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, 
 
     Images are sorted by rising confidence (ties in their given order) and cut into bins of ``bin_size``; what is
     left over joins the last bin, and that last bin is not summed though its images count in n. So 10,000 images
-    use 9,900; from 100 to 199 images the error is 0, and below 100 it is NaN.
+    use 9,900; from 100 to 199 images the error is 0, and below 100 it is NaN. Where a bin's edge falls within images
+    of equal confidence the value depends on their order (:func:`rms_depends_on_order`).
 
     Args:
         confidence: (n,) in [0, 1].
         correct: (n,) of bool.
-        bin_size: images a bin.
+        bin_size: images per bin.
 
     Returns:
         A fraction in [0, 1].
 
+    Raises:
+        RobenchError: as :func:`robench.metrics.arrays.top_label`, or ``bin_size`` is not a whole number from 1 on.
+
     Source: ``calib_err`` of hendrycks/outlier-exposure and hendrycks/imagenet-r.
+
+    >>> confidence, correct = [0.5] * 100 + [0.9] * 100, [True, False] * 100
+    >>> rms_calibration_error(confidence, correct), round(rms_calibration_error_all_bins(confidence, correct), 4)
+    (0.0, 0.2828)
     """
-    return _adaptive_rms(confidence, correct, bin_size, keep_last=False)
+    return _rms(confidence, correct, bin_size)[0]
 
 
 def rms_calibration_error_all_bins(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bin_size: int = 100) -> float:
     """Return the RMS calibration error as the paper's formula says: every bin is summed.
 
-    Bins are those of :func:`rms_calibration_error`; fewer than ``bin_size`` images make one bin; none: NaN.
+    Bins are those of :func:`rms_calibration_error`, except that images of equal confidence share one: an edge that
+    falls among them moves behind them. Fewer than ``bin_size`` images make one bin; none: NaN.
+
+    Args:
+        confidence: (n,) in [0, 1].
+        correct: (n,) of bool.
+        bin_size: images per bin.
+
+    Returns:
+        A fraction in [0, 1].
+
+    Raises:
+        RobenchError: as :func:`rms_calibration_error`.
 
     Source: AugMix (Hendrycks et al. 2020), appendix on calibration metrics.
+
+    >>> round(rms_calibration_error_all_bins([0.9] * 1000, [i % 10 > 1 for i in range(1000)]), 4)
+    0.1
     """
-    return _adaptive_rms(confidence, correct, bin_size, keep_last=True)
+    return _rms(confidence, correct, bin_size)[1]
 
 
-def _adaptive_rms(confidence: npt.ArrayLike, correct: npt.ArrayLike, bin_size: int, *, keep_last: bool) -> float:
+def rms_depends_on_order(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bin_size: int = 100) -> bool:
+    """Return whether :func:`rms_calibration_error` depends on the order of the images.
+
+    It does where a bin's edge falls among images of equal confidence of which some are right and some wrong.
+
+    Args:
+        confidence: (n,) in [0, 1].
+        correct: (n,) of bool.
+        bin_size: images per bin.
+
+    Raises:
+        RobenchError: as :func:`rms_calibration_error`.
+
+    >>> rms_depends_on_order([1.0] * 300, [i > 30 for i in range(300)])
+    True
+    """
     found, hit = top_label(confidence, correct)
-    n = len(found)
-    bins = n // positive(bin_size, "images a bin", 100)
-    if n == 0 or (bins == 0 and not keep_last):
-        return float("nan")
-    gap = (found - hit)[np.argsort(found, kind="stable")]
-    starts = np.arange(max(bins, 1)) * bin_size
-    sizes = np.diff(np.append(starts, n))
-    sums = np.add.reduceat(gap, starts)
-    terms = sums**2 / sizes / n
-    return float(np.sqrt(terms.sum() if keep_last else terms[:-1].sum()))
+    size = positive(bin_size, "images per bin", BIN_SIZE)
+    order = np.argsort(found, kind="stable")
+    found, hit = found[order], hit[order]
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(found)) + 1]) if len(found) else np.empty(0, np.int64)
+    stops = np.append(starts[1:], len(found))
+    edges = np.arange(size, max(len(found) // size, 1) * size, size)  # the last bin takes the remainder
+    cut = np.searchsorted(edges, starts, side="right") < np.searchsorted(edges, stops, side="left")
+    hits = np.concatenate([[0.0], np.cumsum(hit)])
+    right = hits[stops] - hits[starts]
+    return bool((cut & (right > 0) & (right < stops - starts)).any())
 
 
 def ece(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) -> float:
@@ -67,88 +109,135 @@ def ece(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) ->
         bins: number of bins.
 
     Returns:
-        Sum over bins of n_b / n times |mean accuracy - mean confidence|; NaN without images.
+        Sum over bins of n_b / n times |mean accuracy - mean confidence|, in [0, 1]; NaN without images.
+
+    Raises:
+        RobenchError: as :func:`robench.metrics.arrays.top_label`, or ``bins`` is not a whole number from 1 on.
 
     Source: Guo et al. 2017, equation 3, with the bin edges of google-research/robustness_metrics.
+
+    >>> round(ece([0.9, 0.8, 0.6], [True, True, False]), 4)
+    0.3
     """
     found, hit = top_label(confidence, correct)
-    if len(found) == 0:
-        return float("nan")
-    sums = np.bincount(bin_index(found, bins), weights=found - hit, minlength=bins)
-    return float(np.abs(sums).sum() / len(found))
+    gaps = Binned(found - hit, bin_index(found, bins), bins)
+    return kernels.ECE.of_sums([gaps.total(), np.float64(len(found))])
 
 
 def overconfidence_gap(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
-    """Return mean confidence minus accuracy: above 0 is overconfident; NaN without images."""
+    """Return mean confidence minus accuracy, in [-1, 1]: above 0 is overconfident; NaN without images.
+
+    Args:
+        confidence: (n,) in [0, 1].
+        correct: (n,) of bool.
+
+    Raises:
+        RobenchError: as :func:`robench.metrics.arrays.top_label`.
+
+    >>> overconfidence_gap([0.75, 0.75], [True, False])
+    0.25
+    """
     found, hit = top_label(confidence, correct)
-    return float((found - hit).mean()) if len(found) else float("nan")
+    return kernels.OVERCONFIDENCE_GAP.of_sums([(found - hit).sum(), np.float64(len(found))])
 
 
 def maximum_calibration_error(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) -> float:
-    """Return the largest |accuracy - confidence| over the equal-width bins that hold images; NaN without images.
+    """Return the largest |accuracy - confidence| over the equal-width bins that hold images, in [0, 1].
 
-    Source: Guo et al. 2017, equation 5.
+    Args:
+        confidence: (n,) in [0, 1].
+        correct: (n,) of bool.
+        bins: number of bins.
+
+    Raises:
+        RobenchError: as :func:`ece`.
+
+    NaN without images. Source: Guo et al. 2017, equation 5 (called MCE there).
+
+    >>> round(maximum_calibration_error([0.9, 0.8, 0.6], [True, True, False]), 4)
+    0.6
     """
-    count, gap = _bin_gaps(confidence, correct, bins)
-    return float(np.abs(gap[count > 0]).max()) if count.any() else float("nan")
+    found, hit = top_label(confidence, correct)
+    index = bin_index(found, bins)
+    return kernels.MAX_CALIBRATION_ERROR.of_sums([Binned(found - hit, index, bins).total(), np.bincount(index, minlength=bins)])
 
 
 def adaptive_ece(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) -> float:
-    """Return the calibration error over bins of equal counts (sizes differ by one at most); NaN without images.
+    """Return the expected calibration error over bins of equal counts, in [0, 1]; NaN without images.
 
-    Images are sorted by rising confidence, ties in their given order; fewer images than bins: a bin each.
+    Images are sorted by rising confidence and cut as ``numpy.array_split`` cuts (sizes differ by one at most), except
+    that images of equal confidence share a bin: an edge that falls among them moves behind them. Fewer images than
+    bins: a bin each.
+
+    Args:
+        confidence: (n,) in [0, 1].
+        correct: (n,) of bool.
+        bins: number of bins.
+
+    Raises:
+        RobenchError: as :func:`ece`.
 
     Source: Nixon et al. 2019 (adaptive calibration error of the top label).
+
+    >>> round(adaptive_ece([0.2, 0.4, 0.6, 0.8], [False, True, True, True], bins=2), 4)
+    0.25
     """
-    sizes, gaps = _equal_count_gaps(confidence, correct, bins)
-    return float((sizes * np.abs(gaps)).sum() / sizes.sum()) if len(sizes) else float("nan")
+    found, hit = top_label(confidence, correct)
+    return _once(kernels.ADAPTIVE_ECE.loop, *rising(found, found - hit), positive(bins, "bins", BINS))
 
 
 def debiased_ece(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) -> float:
     """Return the debiased l2 calibration error over equal-count bins: the square root, 0 where it would be negative.
 
     From every bin's squared gap the variance of its accuracy, acc (1 - acc) / (n_b - 1), is taken off; bins of one
-    image are left out. NaN without a bin of two.
+    image are left out. Bins are those of :func:`adaptive_ece`. NaN without a bin of two.
+
+    Args:
+        confidence: (n,) in [0, 1].
+        correct: (n,) of bool.
+        bins: number of bins.
+
+    Returns:
+        A fraction in [0, 1].
+
+    Raises:
+        RobenchError: as :func:`ece`.
 
     Source: Kumar, Liang and Ma 2019, section 5 and algorithm 4 (with the debiased estimator).
+
+    >>> round(debiased_ece([0.9] * 1000, [i % 10 > 1 for i in range(1000)]), 4)
+    0.0992
     """
     found, hit = top_label(confidence, correct)
-    order = np.argsort(found, kind="stable")
-    found, hit = found[order], hit[order]
-    total, n = 0.0, 0
-    for part in np.array_split(np.arange(len(order)), min(positive(bins, "bins", 15), len(order)) or 1):
-        if len(part) > 1:
-            accuracy = hit[part].mean()
-            gap = found[part].mean() - accuracy
-            total += len(part) * (gap**2 - accuracy * (1 - accuracy) / (len(part) - 1))
-            n += len(part)
-    return float(np.sqrt(max(0.0, total / n))) if n else float("nan")
+    order, found_, hit_, last = rising(found, found, hit)
+    return _once(kernels.DEBIASED_ECE.loop, order, found_, hit_, last, positive(bins, "bins", BINS))
 
 
 def sweep_ece(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
     """Return the monotonic-sweep calibration error: equal-count bins, as many as keep accuracies from falling.
 
     The number of bins grows from 2 until the bins' accuracies are no longer non-decreasing in confidence; the last
-    number before that is taken (1 if 2 already fails). NaN without images.
+    number before that is taken (1 if 2 already fails). Images of equal confidence share a bin, as in
+    :func:`adaptive_ece`. NaN without images.
+
+    Args:
+        confidence: (n,) in [0, 1].
+        correct: (n,) of bool.
+
+    Returns:
+        A fraction in [0, 1].
+
+    Raises:
+        RobenchError: as :func:`robench.metrics.arrays.top_label`.
 
     Source: Roelofs et al. 2022, algorithm 1 (equal mass, p = 1).
+
+    >>> round(sweep_ece([0.8] * 10, [True] * 5 + [False] * 5), 4)
+    0.3
     """
     found, hit = top_label(confidence, correct)
-    n = len(found)
-    if n == 0:
-        return float("nan")
-    hit = hit[np.argsort(found, kind="stable")]
-    if (np.diff(hit) >= 0).all():  # no cut makes accuracies fall
-        return adaptive_ece(confidence, correct, bins=n)
-    hits = np.concatenate([[0.0], np.cumsum(hit)])
-    best = 1
-    for bins in range(2, n + 1):
-        edges = _equal_edges(n, bins)
-        accuracy = np.diff(hits[edges]) / np.diff(edges)
-        if (np.diff(accuracy) < 0).any():
-            break
-        best = bins
-    return adaptive_ece(confidence, correct, bins=best)
+    order, found_, hit_, last = rising(found, found, hit)
+    return _once(kernels.SWEEP_ECE.loop, order, found_, hit_, last)
 
 
 def classwise_ece(probabilities: npt.ArrayLike, target: npt.ArrayLike, *, bins: int = 15) -> float:
@@ -156,55 +245,30 @@ def classwise_ece(probabilities: npt.ArrayLike, target: npt.ArrayLike, *, bins: 
 
     Args:
         probabilities: (n, K) in [0, 1].
-        target: (n,) labels.
+        target: int (n,) labels.
         bins: equal-width bins.
 
-    A class that never occurs as a target counts with its own (mere over-confidence) error.
+    Returns:
+        A fraction in [0, 1]. A class that never occurs as a target counts with its own (mere overconfidence) error.
 
     Raises:
-        RobenchError: as :func:`robench.metrics.arrays.probability_rows`.
+        RobenchError: as :func:`robench.metrics.arrays.probability_rows`, or ``bins`` is not a whole number from 1 on.
 
     Source: Kull et al. 2019, equation 3 (static calibration error of Nixon et al. 2019).
+
+    >>> round(classwise_ece([[0.8, 0.2], [0.6, 0.4]], [0, 1]), 4)
+    0.4
     """
     rows, labels = probability_rows(probabilities, target)
-    n, classes = rows.shape
-    if n == 0:
-        return float("nan")
-    onehot = labels[:, None] == np.arange(classes)
-    return float(np.mean([ece(rows[:, k], onehot[:, k], bins=bins) for k in range(classes)]))
+    return float(kernels.CLASSWISE_ECE.loop.once(*class_gaps(rows, labels, bins))[0])
 
 
-def _bin_gaps(confidence: npt.ArrayLike, correct: npt.ArrayLike, bins: int) -> tuple[npt.NDArray[np.int64], Array]:
-    """Return each bin's count and mean confidence minus accuracy (0 where it is empty)."""
+def _rms(confidence: npt.ArrayLike, correct: npt.ArrayLike, bin_size: int) -> tuple[float, float]:
     found, hit = top_label(confidence, correct)
-    index = bin_index(found, bins)
-    count = np.bincount(index, minlength=bins)
-    sums = np.bincount(index, weights=found - hit, minlength=bins)
-    return count, sums / np.maximum(count, 1)
+    order, gap, last = rising(found, found - hit)
+    published, every = kernels.RMS_CALIBRATION_ERROR.loop.once(order, (gap, last, positive(bin_size, "images per bin", BIN_SIZE)))
+    return float(published), float(every)
 
 
-def _equal_edges(n: int, bins: int) -> npt.NDArray[np.int64]:
-    """Return the edges of ``numpy.array_split``: the first n mod bins parts are one larger."""
-    small, extra = divmod(n, bins)
-    return np.concatenate([[0], np.cumsum(small + (np.arange(bins) < extra))])
-
-
-def _equal_count_gaps(confidence: npt.ArrayLike, correct: npt.ArrayLike, bins: int) -> tuple[Array, Array]:
-    found, hit = top_label(confidence, correct)
-    n = len(found)
-    if n == 0:
-        return np.empty(0), np.empty(0)
-    gap = (found - hit)[np.argsort(found, kind="stable")]
-    edges = _equal_edges(n, min(positive(bins, "bins", 15), n))
-    sizes = np.diff(edges).astype(np.float64)
-    return sizes, np.add.reduceat(gap, edges[:-1]) / sizes
-
-
-def bin_index(confidence: Array, bins: int) -> npt.NDArray[np.int64]:
-    """Return each confidence's equal-width bin, 0 to bins - 1; a bin holds its lower edge, the last one also 1.0.
-
-    Raises:
-        RobenchError: the number of bins is no whole number, or below 1.
-    """
-    bins = positive(bins, "bins", 15)
-    return np.minimum((np.asarray(confidence, np.float64) * bins).astype(np.int64), bins - 1)
+def _once(loop: Loop, order: Rows, *arguments: Any) -> float:
+    return float(loop.once(order, arguments)[0])

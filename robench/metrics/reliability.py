@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.metrics.arrays import top_label
-from robench.metrics.calibration import bin_index
+from robench.metrics.binning import bin_index
 
 Array = npt.NDArray[np.float64]
 _Z95 = 1.959963984540054

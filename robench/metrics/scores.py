@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from robench.errors import RobenchError
 from robench.metrics.arrays import as_array, floats, probability_rows, top_label
-from robench.metrics.calibration import bin_index
+from robench.metrics.binning import bin_index
 
 Array = npt.NDArray[np.float64]
 
@@ -68,11 +67,6 @@ def brier_decomposition(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bi
     return BrierParts(reliability, resolution, uncertainty, total - (reliability - resolution + uncertainty))
 
 
-def outside_top5(columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
-    """Return whether each image's target is outside its five most likely classes, (n,)."""
-    return ~(np.asarray(columns["top5"]) == np.asarray(columns["target"])[:, None]).any(axis=1)
-
-
 def frequency_weighted_map(score: npt.ArrayLike, targets: npt.ArrayLike) -> float:
     """Return DeepFashion Remixed's mAP: areas under the precision-recall curves, weighted by class frequency.
 
@@ -96,24 +90,7 @@ def frequency_weighted_map(score: npt.ArrayLike, targets: npt.ArrayLike) -> floa
         )
     if np.isnan(score).any() or not ((targets == 0) | (targets == 1)).all():
         raise RobenchError("Scores must not be NaN, targets must be 0 or 1.", hint="Check the model's output.")
-    positives = targets.sum(axis=0)
-    if positives.sum() == 0:
-        return float("nan")
-    areas = [
-        precision_recall_area(score[:, k], targets[:, k]) if positives[k] else 0.0 for k in range(targets.shape[1])
-    ]
-    return float((np.array(areas) * positives).sum() / positives.sum())
+    from robench.metrics import kernels  # which needs this module's softmax
 
-
-def precision_recall_area(score: npt.ArrayLike, target: npt.ArrayLike) -> float:
-    """Return the trapezoid area under the precision-recall curve of one class, in [0, 1].
-
-    Points at every distinct score, and (recall 0, precision 1), as scikit-learn's ``precision_recall_curve``.
-    """
-    score, target = floats(score), floats(target)
-    order = np.argsort(-score, kind="stable")
-    last_of_tie = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
-    hits = np.cumsum(target[order])[last_of_tie]
-    precision = np.concatenate([[1.0], hits / (last_of_tie + 1.0)])
-    recall = np.concatenate([[0.0], hits / target.sum()])
-    return float(np.trapezoid(precision, recall))
+    order, arguments = kernels.falling_scores(score, targets.astype(np.float64))
+    return float(kernels.WEIGHTED_PR_AUC.loop.once(order, arguments)[0])

@@ -5,9 +5,9 @@ Input as for :mod:`robench.metrics.calibration`.
 
 from __future__ import annotations
 
-import numpy as np
 import numpy.typing as npt
 
+from robench.metrics import kernels
 from robench.metrics.arrays import top_label
 
 
@@ -18,16 +18,7 @@ def area_under_risk_coverage(confidence: npt.ArrayLike, correct: npt.ArrayLike) 
 
     Source: Geifman and El-Yaniv 2017 (AURC).
     """
-    found, hit = top_label(confidence, correct)
-    n = len(found)
-    if n == 0:
-        return float("nan")
-    order = np.argsort(-found, kind="stable")
-    sorted_confidence, wrong = found[order], 1.0 - hit[order]
-    starts = np.flatnonzero(np.concatenate([[True], np.diff(sorted_confidence) != 0]))
-    sizes = np.diff(np.append(starts, n))
-    shared = np.repeat(np.add.reduceat(wrong, starts) / sizes, sizes)
-    return float((np.cumsum(shared) / np.arange(1, n + 1)).mean())
+    return float(kernels.AURC.loop.once(*kernels.falling_errors(*top_label(confidence, correct)))[0])
 
 
 def area_under_response_rate_accuracy(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
@@ -49,5 +40,4 @@ def soft_f1(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
     """
     found, hit = top_label(confidence, correct)
     unsure, wrong = 1.0 - found, 1.0 - hit
-    total = (unsure + wrong).sum()
-    return float(2.0 * (unsure * wrong).sum() / total) if total > 0 else float("nan")
+    return kernels.SOFT_F1.of_sums([(unsure * wrong).sum(), (unsure + wrong).sum()])

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.metrics.arrays import floats
+from robench.metrics.cells import kernel
 from robench.metrics.resampling import Draws, replicates
-from robench.metrics.table import Columns
+from robench.metrics.weighted import Array, Columns
 
-Array = npt.NDArray[np.float64]
 _CHUNK_BYTES = 1 << 25
 
 
@@ -22,7 +22,7 @@ def bootstrap_cells(
 
     Args:
         cells: columns of every cell; ``index`` says which image a row is.
-        metrics: names from :data:`robench.metrics.table.METRICS`.
+        metrics: names from :data:`robench.catalogue.METRICS`.
         resamples: number of resamples.
         seed: of the draws; the same seed and images give the same draws, so runs can be compared pairwise.
 
@@ -30,6 +30,7 @@ def bootstrap_cells(
         Metric -> float64 (resamples, cells); NaN for cells of fewer than two images.
     """
     images = np.unique(np.concatenate([np.asarray(cell["index"]) for cell in cells])) if cells else np.empty(0, int)
+    kernels = {name: kernel(name) for name in metrics}
     found = {name: np.full((resamples, len(cells)), np.nan) for name in metrics}
     several = [i for i, cell in enumerate(cells) if len(np.unique(cell["index"])) >= 2]
     rng = np.random.Generator(np.random.PCG64(seed))
@@ -37,7 +38,7 @@ def bootstrap_cells(
     for start in range(0, resamples, chunk):
         draws = Draws(draw_weights(rng, min(chunk, resamples - start), len(images)), images)
         for i in several:
-            for name, values in replicates(cells[i], metrics, draws).items():
+            for name, values in replicates(cells[i], kernels, draws).items():
                 found[name][start : start + len(values), i] = values
     return found
 

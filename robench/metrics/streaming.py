@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from robench.errors import RobenchError
 from robench.metrics.arrays import class_rows, positive
-from robench.metrics.calibration import bin_index
+from robench.metrics.binning import bin_index
 
 _SUMS = ("correct", "confidence", "nll", "brier", "brier_top_label")
 _BLOCK = 1 << 16

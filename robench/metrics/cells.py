@@ -1,0 +1,47 @@
+"""Metrics of a cell by their names in :mod:`robench.catalogue`, built-in and installed ones alike."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import cast
+
+from robench.catalogue import metric
+from robench.errors import RobenchError
+from robench.metrics.weighted import AnyKernel, Columns, correct
+
+__all__ = ["compute", "correct", "kernel"]
+
+
+def kernel(name: str) -> AnyKernel:
+    """Return what computes a metric: a kernel, or a plain function of columns.
+
+    Raises:
+        RobenchError: unknown name, or its kernel cannot be imported.
+    """
+    target = metric(name).kernel
+    module, _, attribute = target.partition(":")
+    try:
+        return cast(AnyKernel, getattr(import_module(module), attribute))
+    except (ImportError, AttributeError, ValueError) as error:
+        raise RobenchError(
+            f"Could not load the kernel of the metric '{name}' from '{target}': {error}",
+            hint="A metric's row names its kernel as 'package.module:attribute'.",
+        ) from error
+
+
+def compute(name: str, columns: Columns) -> float:
+    """Return a metric of a cell's columns; NaN where it is undefined.
+
+    Args:
+        name: of the metric.
+        columns: the columns that its row in the catalogue needs, (n, ...) each.
+
+    Raises:
+        RobenchError: as :func:`kernel`.
+
+    >>> import numpy as np
+    >>> compute("error", {"predicted": np.array([1, 2]), "target": np.array([1, 1])})
+    0.5
+    """
+    found = kernel(name)
+    return float(found(columns)) if callable(found) else float(found.value(columns))

@@ -1,0 +1,171 @@
+"""What a metric is made of: a kernel of weighted images, written once for values, bootstrap replicates and streams.
+
+A kernel takes the columns of a cell's predictions and weights of its images. Weights of one give the metric's value,
+the numbers of draws of a bootstrap resample give its replicate, and sums carried from batch to batch give the value of
+a stream. There are two built-in forms, and a plain function for everything else:
+
+- :class:`Sums`: a formula of weighted sums over images, which for many resamples are one matrix product;
+- :class:`Ordered`: one compiled pass over sorted rows;
+- any function ``columns -> float``: resampled by computing it on repeated rows, slow and right for whatever it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+Columns = Mapping[str, npt.NDArray[Any]]
+
+
+class Column(NamedTuple):
+    """A value per row, (n,) float64; with ``clips``, a value per clip, clips by rising index."""
+
+    values: Array
+    clips: bool = False
+
+    @property
+    def width(self) -> int:
+        """The number of sums."""
+        return 1
+
+    def total(self) -> Array:
+        """Return the sum over images of weight one, float64 ()."""
+        return np.asarray(self.values.sum())
+
+    def spread(self, out: Array, rows: Rows) -> None:
+        """Write the values into ``out`` (images, 1), at the images of their rows."""
+        out[:, 0] = np.bincount(rows, weights=self.values, minlength=len(out))
+
+
+class Binned(NamedTuple):
+    """A value per row, (n,) float64, summed within bins: ``index`` (n,) in 0..bins-1."""
+
+    values: Array
+    index: npt.NDArray[np.integer[Any]]
+    bins: int
+    clips: bool = False
+
+    @property
+    def width(self) -> int:
+        """The number of sums."""
+        return self.bins
+
+    def total(self) -> Array:
+        """Return the sums over images of weight one, float64 (bins,)."""
+        return np.bincount(self.index, weights=self.values, minlength=self.bins)
+
+    def spread(self, out: Array, rows: Rows) -> None:
+        """Add the values to ``out`` (images, bins), zeros before, at the images of their rows."""
+        np.add.at(out, (rows, self.index), self.values)
+
+
+Feature = Callable[[Columns], Column | Binned]
+
+
+class Kernel(Protocol):
+    """A metric of a cell's columns that also knows how to be resampled quickly."""
+
+    def value(self, columns: Columns) -> float:
+        """Return the metric with weights of one; NaN where it is undefined."""
+        ...
+
+
+AnyKernel = Kernel | Callable[[Columns], float]
+
+
+@dataclass(frozen=True)
+class Sums:
+    """A metric that is a formula of sums over images.
+
+    Args:
+        features: what is summed; features shared by metrics are computed and summed once.
+        final: from the sums, each (...) or (..., bins), to the metric, (...).
+        population: from the resamples' sums and the sums of weights one to the sums that replicates are computed from,
+            where resamples are to be drawn from another population than the images as they are; see
+            :mod:`robench.metrics.debiased`.
+    """
+
+    features: tuple[Feature, ...]
+    final: Callable[..., Array]
+    population: Callable[[Sequence[Array], Sequence[Array]], Sequence[Array]] | None = None
+
+    def value(self, columns: Columns) -> float:
+        """Return the metric with weights of one."""
+        return self.of_sums([feature(columns).total() for feature in self.features])
+
+    def of_sums(self, sums: Sequence[Array]) -> float:
+        """Return the metric of sums over images: of whole arrays, or kept over batches."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return float(self.final(*sums))
+
+    def of_resamples(self, sums: Sequence[Array], ones: Sequence[Array]) -> Array:
+        """Return the replicates, (resamples,), of sums (resamples, ...) and the sums of weights one."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(self.final(*(self.population(sums, ones) if self.population else sums)))
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A compiled kernel of :mod:`robench.metrics._loops` and what it runs over.
+
+    Args:
+        name: the kernel's; ``name_each`` is the same over resamples.
+        prepare: from columns to the order of rows, (n,), and the kernel's other arguments, rows in that order.
+        outputs: how many numbers the kernel fills.
+    """
+
+    name: str
+    prepare: Callable[[Columns], tuple[Rows, tuple[Any, ...]]]
+    outputs: int = 1
+
+    def once(self, order: Rows, arguments: tuple[Any, ...]) -> Array:
+        """Return the kernel's numbers with weights of one, (outputs,)."""
+        from robench.metrics import _loops
+
+        out = np.full(self.outputs, np.nan)
+        getattr(_loops, self.name)(np.ones(len(order), np.uint16), order, *arguments, out)
+        return out
+
+    def each(self, columns: Columns, weights: npt.NDArray[np.uint16], rows: Rows) -> Array:
+        """Return the kernel's numbers of every resample, (resamples, outputs).
+
+        Args:
+            columns: of a cell.
+            weights: (resamples, images).
+            rows: (n,) which image each row is of.
+        """
+        from robench.metrics import _loops
+
+        order, arguments = self.prepare(columns)
+        found: Array = getattr(_loops, f"{self.name}_each")(weights, rows[order], *arguments)
+        return found
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """A metric that is one of the numbers of a :class:`Loop`, or a formula of it."""
+
+    loop: Loop
+    output: int = 0
+    final: Callable[[Array], Array] | None = None
+
+    def value(self, columns: Columns) -> float:
+        """Return the metric with weights of one."""
+        order, arguments = self.loop.prepare(columns)
+        return float(self.of_outputs(self.loop.once(order, arguments)))
+
+    def of_outputs(self, outputs: Array) -> Array:
+        """Return the metric, (...), of the loop's numbers, (..., outputs)."""
+        found = outputs[..., self.output]
+        return found if self.final is None else self.final(found)
+
+
+def correct(columns: Columns) -> npt.NDArray[np.bool_]:
+    """Return whether each image's predicted class is its target, (n,)."""
+    return np.asarray(columns["predicted"]) == np.asarray(columns["target"])
