@@ -159,7 +159,8 @@ def maximum_calibration_error(confidence: npt.ArrayLike, correct: npt.ArrayLike,
     """
     found, hit = top_label(confidence, correct)
     index = bin_index(found, bins)
-    return kernels.MAX_CALIBRATION_ERROR.of_sums([Binned(found - hit, index, bins).total(), np.bincount(index, minlength=bins)])
+    gaps, counts = Binned(found - hit, index, bins).total(), np.bincount(index, minlength=bins)
+    return kernels.MAX_CALIBRATION_ERROR.of_sums([gaps, counts])
 
 
 def adaptive_ece(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) -> float:
@@ -266,7 +267,8 @@ def classwise_ece(probabilities: npt.ArrayLike, target: npt.ArrayLike, *, bins: 
 def _rms(confidence: npt.ArrayLike, correct: npt.ArrayLike, bin_size: int) -> tuple[float, float]:
     found, hit = top_label(confidence, correct)
     order, gap, last = rising(found, found - hit)
-    published, every = kernels.RMS_CALIBRATION_ERROR.loop.once(order, (gap, last, positive(bin_size, "images per bin", BIN_SIZE)))
+    size = positive(bin_size, "images per bin", BIN_SIZE)
+    published, every = kernels.RMS_CALIBRATION_ERROR.loop.once(order, (gap, last, size))
     return float(published), float(every)
 
 

@@ -111,7 +111,7 @@ def mean_corruption_error(error: Array, baseline: Baseline, corruptions: tuple[s
         corruptions: names; by default the 15 of the benchmark.
     """
     means = np.array([baseline.mean[name] for name in corruptions])
-    return corruption_errors(error, means).mean(axis=-1)
+    return np.asarray(corruption_errors(error, means).mean(axis=-1))
 
 
 def relative_mean_corruption_error(
@@ -128,4 +128,4 @@ def relative_mean_corruption_error(
         raise ValueError(f"{baseline.name} has no clean error")
     means = np.array([baseline.mean[name] for name in corruptions]) - baseline.clean
     rise = floats(error).mean(axis=-1) - floats(clean)[..., None]
-    return (rise / means).mean(axis=-1)
+    return np.asarray((rise / means).mean(axis=-1))

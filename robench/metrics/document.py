@@ -1,4 +1,4 @@
-"""The table of cell metrics in docs/metrics.md, written from the list that results are computed from.
+"""The table of cell metrics in docs/metrics.md, written from :mod:`robench.catalogue`.
 
     python -m robench.metrics.document docs/metrics.md
 
@@ -11,8 +11,8 @@ import math
 import sys
 from pathlib import Path
 
+from robench.catalogue import METRICS, Metric, metric
 from robench.errors import RobenchError
-from robench.metrics.table import METRICS, Metric
 
 BEGIN = "<!-- table of metrics: begin (python -m robench.metrics.document docs/metrics.md) -->"
 END = "<!-- table of metrics: end -->"
@@ -21,7 +21,7 @@ _HEAD = ("name", "unit", "better", "range", "computed from", "source")
 
 def table_text() -> str:
     """Return a Markdown table with a row for every metric, in the list's order, ending in a newline."""
-    rows = [_HEAD, ("---",) * len(_HEAD), *(_row(metric) for metric in METRICS.values())]
+    rows = [_HEAD, ("---",) * len(_HEAD), *(_row(metric(name)) for name in METRICS)]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
@@ -55,15 +55,15 @@ def _span(text: str) -> tuple[int, int]:
     return begin + len(BEGIN) + 1, end
 
 
-def _row(metric: Metric) -> tuple[str, ...]:
-    low, high = (_bound(value) for value in metric.range)
+def _row(entry: Metric) -> tuple[str, ...]:
+    low, high = (_bound(value) for value in entry.range)
     return (
-        f"`{metric.name}`",
-        metric.unit,
-        metric.better,
+        f"`{entry.name}`",
+        entry.unit,
+        entry.better,
         f"{low} to {high}",
-        ", ".join(f"`{column}`" for column in metric.needs),
-        metric.source,
+        ", ".join(f"`{column}`" for column in entry.needs),
+        entry.source,
     )
 
 

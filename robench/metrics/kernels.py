@@ -60,7 +60,7 @@ def mean_of_clips(values: Callable[[Columns], npt.ArrayLike]) -> Sums:
 
 def total_gap(gaps: Array, images: Array) -> Array:
     """Return the expected calibration error of sums of gaps (..., bins) and numbers of images (...)."""
-    return np.abs(gaps).sum(axis=-1) / images
+    return np.asarray(np.abs(gaps).sum(axis=-1) / images)
 
 
 def largest_gap(gaps: Array, counts: Array) -> Array:
@@ -144,7 +144,7 @@ def _with(prepare: Callable[[Columns], tuple[Rows, tuple[Any, ...]]], last: int)
 
 
 def _outside_top5(columns: Columns) -> npt.NDArray[np.bool_]:
-    return ~(np.asarray(columns["top5"]) == np.asarray(columns["target"])[:, None]).any(axis=1)
+    return np.asarray(~(np.asarray(columns["top5"]) == np.asarray(columns["target"])[:, None]).any(axis=1))
 
 
 def _of_clips(column: str, per_clip: Callable[..., Array]) -> Sums:

@@ -67,7 +67,7 @@ def flips_per_clip(predicted: Classes, *, noise: bool, difficulty: int = 1) -> A
     earlier, later = frame_pairs(predicted.shape[1], noise=noise, difficulty=difficulty)
     if len(later) == 0:
         return np.full(len(predicted), np.nan)
-    return (predicted[:, earlier] != predicted[:, later]).mean(axis=1)
+    return np.asarray((predicted[:, earlier] != predicted[:, later]).mean(axis=1))
 
 
 def top5_distance_per_clip(top5: Classes, *, noise: bool, difficulty: int = 1) -> Array:
@@ -89,7 +89,7 @@ def top5_distance_per_clip(top5: Classes, *, noise: bool, difficulty: int = 1) -
     same = before[..., :, None] == after[..., None, :]
     rank = np.where(same.any(-1), same.argmax(-1) + 1, 6)
     distance = np.abs(np.arange(1, 6) - rank).sum(-1)
-    return distance.mean(axis=1, dtype=np.float64)
+    return np.asarray(distance.mean(axis=1, dtype=np.float64))
 
 
 def clips(

@@ -18,7 +18,7 @@ def softmax(logits: npt.ArrayLike) -> Array:
     """Return softmax probabilities (n, K) in float64 of logits of any float type."""
     z = floats(logits)
     e = np.exp(z - z.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
+    return np.asarray(e / e.sum(axis=1, keepdims=True))
 
 
 def brier_score(probabilities: npt.ArrayLike, target: npt.ArrayLike) -> Array:
@@ -31,7 +31,7 @@ def brier_score(probabilities: npt.ArrayLike, target: npt.ArrayLike) -> Array:
     """
     p, labels = probability_rows(probabilities, target)
     own = p[np.arange(len(p)), labels]
-    return (p * p).sum(axis=1) - 2.0 * own + 1.0
+    return np.asarray((p * p).sum(axis=1) - 2.0 * own + 1.0)
 
 
 class BrierParts(NamedTuple):

@@ -6,13 +6,13 @@ several processes. It keeps sums and 15 bins, so its memory does not grow with t
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from robench.errors import RobenchError
+from robench.metrics import kernels
 from robench.metrics.arrays import class_rows, positive
 from robench.metrics.binning import bin_index
 
@@ -104,30 +104,19 @@ class StreamingMetrics:
         self.gaps = self.gaps + other.gaps
 
     def compute(self) -> dict[str, float]:
-        """Return figures by name, as in :data:`robench.metrics.table.METRICS`, and ``accuracy``; NaN without images."""
-        names = (
-            "accuracy",
-            "error",
-            "ece",
-            "max_calibration_error",
-            "overconfidence_gap",
-            "nll",
-            "brier",
-            "brier_top_label",
-        )
-        if self.images == 0:
-            return dict.fromkeys(names, math.nan)
-        mean = dict(zip(_SUMS, (self.sums / self.images).tolist(), strict=True))
-        used = self.counts > 0
+        """Return figures by name, as in :data:`robench.catalogue.METRICS`, and ``accuracy``; NaN without images."""
+        images = np.float64(self.images)
+        correct, confidence, nll, brier, brier_top_label = self.sums
+        accuracy = kernels.ERROR.of_sums([correct, images])
         return {
-            "accuracy": mean["correct"],
-            "error": 1.0 - mean["correct"],
-            "ece": float(np.abs(self.gaps).sum() / self.images),
-            "max_calibration_error": float((np.abs(self.gaps[used]) / self.counts[used]).max()),
-            "overconfidence_gap": mean["confidence"] - mean["correct"],
-            "nll": mean["nll"],
-            "brier": mean["brier"],
-            "brier_top_label": mean["brier_top_label"],
+            "accuracy": accuracy,
+            "error": 1.0 - accuracy,
+            "ece": kernels.ECE.of_sums([self.gaps, images]),
+            "max_calibration_error": kernels.MAX_CALIBRATION_ERROR.of_sums([self.gaps, self.counts]),
+            "overconfidence_gap": kernels.OVERCONFIDENCE_GAP.of_sums([confidence - correct, images]),
+            "nll": kernels.NLL.of_sums([nll, images]),
+            "brier": kernels.BRIER.of_sums([brier, images]),
+            "brier_top_label": kernels.BRIER_TOP_LABEL.of_sums([brier_top_label, images]),
         }
 
 

@@ -132,7 +132,7 @@ def _fit_input(logits: Any, target: Any) -> tuple[Array, npt.NDArray[np.int64]]:
 
 def _log_softmax(logits: Array) -> Array:
     z = logits - logits.max(axis=1, keepdims=True)
-    return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    return np.asarray(z - np.log(np.exp(z).sum(axis=1, keepdims=True)))
 
 
 def _nll(logits: Array, target: npt.NDArray[np.int64]) -> float:

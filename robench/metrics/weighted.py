@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,8 @@ Rows = npt.NDArray[np.int64]
 Columns = Mapping[str, npt.NDArray[Any]]
 
 
-class Column(NamedTuple):
+@dataclass(frozen=True)
+class Column:
     """A value per row, (n,) float64; with ``clips``, a value per clip, clips by rising index."""
 
     values: Array
@@ -43,7 +44,8 @@ class Column(NamedTuple):
         out[:, 0] = np.bincount(rows, weights=self.values, minlength=len(out))
 
 
-class Binned(NamedTuple):
+@dataclass(frozen=True)
+class Binned:
     """A value per row, (n,) float64, summed within bins: ``index`` (n,) in 0..bins-1."""
 
     values: Array
@@ -58,7 +60,7 @@ class Binned(NamedTuple):
 
     def total(self) -> Array:
         """Return the sums over images of weight one, float64 (bins,)."""
-        return np.bincount(self.index, weights=self.values, minlength=self.bins)
+        return np.asarray(np.bincount(self.index, weights=self.values, minlength=self.bins), np.float64)
 
     def spread(self, out: Array, rows: Rows) -> None:
         """Add the values to ``out`` (images, bins), zeros before, at the images of their rows."""
@@ -99,10 +101,10 @@ class Sums:
         """Return the metric with weights of one."""
         return self.of_sums([feature(columns).total() for feature in self.features])
 
-    def of_sums(self, sums: Sequence[Array]) -> float:
+    def of_sums(self, sums: Sequence[npt.ArrayLike]) -> float:
         """Return the metric of sums over images: of whole arrays, or kept over batches."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            return float(self.final(*sums))
+            return float(self.final(*(np.asarray(part, np.float64) for part in sums)))
 
     def of_resamples(self, sums: Sequence[Array], ones: Sequence[Array]) -> Array:
         """Return the replicates, (resamples,), of sums (resamples, ...) and the sums of weights one."""
@@ -168,4 +170,4 @@ class Ordered:
 
 def correct(columns: Columns) -> npt.NDArray[np.bool_]:
     """Return whether each image's predicted class is its target, (n,)."""
-    return np.asarray(columns["predicted"]) == np.asarray(columns["target"])
+    return np.asarray(np.asarray(columns["predicted"]) == np.asarray(columns["target"]), bool)

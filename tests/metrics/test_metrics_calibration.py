@@ -67,18 +67,37 @@ def _loop_ece(confidence: np.ndarray, correct: np.ndarray, bins: int = 15, large
     return max(g for _, g in gaps) if largest else sum(w * g for w, g in gaps)
 
 
-def _loop_rms(confidence: np.ndarray, correct: np.ndarray, last: bool) -> float:
+def _loop_rms(confidence: np.ndarray, correct: np.ndarray) -> float:
     """The published loop in plain words: bins of 100, remainder in the last, which is left out."""
     pairs = sorted(zip(confidence, correct, strict=True), key=lambda pair: pair[0])
     full = len(pairs) // 100
     bounds = [(100 * i, 100 * (i + 1)) for i in range(full)] or [(0, 0)]
     bounds[-1] = (bounds[-1][0], len(pairs))
     total = 0.0
-    for start, stop in bounds if last else bounds[:-1]:
+    for start, stop in bounds[:-1]:
         part = pairs[start:stop]
         gap = np.mean([c for c, _ in part]) - np.mean([y for _, y in part])
         total += len(part) / len(pairs) * gap**2
     return float(np.sqrt(total))
+
+
+def _together(confidence: np.ndarray, edges: list[int]) -> list[np.ndarray]:
+    """Return the images of each bin, cut at these places of the rising order, behind all images equal to the last."""
+    order = np.argsort(confidence, kind="stable")
+    ranked = confidence[order]
+    bins, before = [], 0
+    for edge in (*edges, len(order)):
+        while 0 < edge < len(order) and ranked[edge] == ranked[edge - 1]:
+            edge += 1
+        if edge > before:
+            bins.append(order[before:edge])
+            before = edge
+    return bins
+
+
+def _equal_counts(confidence: np.ndarray, bins: int) -> list[np.ndarray]:
+    parts = np.array_split(np.arange(len(confidence)), min(bins, len(confidence)))
+    return _together(confidence, [int(part[0]) for part in parts[1:]])
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -106,11 +125,18 @@ def test_a_bin_holds_its_lower_edge_and_the_last_one_also_one() -> None:
 @pytest.mark.parametrize("name", [name for name in CASES if len(CASES[name][0]) >= 100])
 def test_rms_equals_the_published_loop(name: str) -> None:
     confidence, correct = CASES[name]
-    for function, last in (
-        (calibration.rms_calibration_error, False),
-        (calibration.rms_calibration_error_all_bins, True),
-    ):
-        assert function(confidence, correct) == pytest.approx(_loop_rms(confidence, correct, last), rel=1e-9, abs=1e-12)
+    expected = _loop_rms(confidence, correct)
+    assert calibration.rms_calibration_error(confidence, correct) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_all_bins_rms_equals_a_plain_loop_with_ties_together(name: str) -> None:
+    confidence, correct = CASES[name]
+    n = len(confidence)
+    bins = _together(confidence, [100 * k for k in range(1, n // 100)])
+    squares = sum(len(part) / n * (confidence[part].mean() - correct[part].mean()) ** 2 for part in bins)
+    found = calibration.rms_calibration_error_all_bins(confidence, correct)
+    assert found == pytest.approx(np.sqrt(squares), rel=1e-9, abs=1e-12)
 
 
 def test_published_rms_drops_the_last_bin_and_is_undefined_below_one_bin() -> None:
@@ -134,11 +160,10 @@ def test_published_rms_ignores_the_most_confident_images() -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_equal_count_bins_equal_a_plain_loop(name: str) -> None:
     confidence, correct = CASES[name]
-    order = np.argsort(confidence, kind="stable")
     l1, squared, n = 0.0, 0.0, 0
-    for part in np.array_split(order, min(15, len(order))):
+    for part in _equal_counts(confidence, 15):
         gap, accuracy = confidence[part].mean() - correct[part].mean(), correct[part].mean()
-        l1 += len(part) / len(order) * abs(gap)
+        l1 += len(part) / len(confidence) * abs(gap)
         if len(part) > 1:
             squared += len(part) * (gap**2 - np.var(correct[part], ddof=1) / len(part))
             n += len(part)
@@ -171,15 +196,14 @@ def test_sweep_stops_at_the_first_fall_of_accuracy() -> None:
 @pytest.mark.parametrize("name", ["random", "ties", "edges", "all right", "all wrong", "certain", "one"])
 def test_sweep_equals_a_plain_loop(name: str) -> None:
     confidence, correct = (column[:300] for column in CASES[name])
-    order = np.argsort(confidence, kind="stable")
     best = 1
-    for bins in range(2, len(order) + 1):
-        accuracies = [correct[part].mean() for part in np.array_split(order, bins)]
+    for bins in range(2, len(confidence) + 1):
+        accuracies = [correct[part].mean() for part in _equal_counts(confidence, bins)]
         if accuracies != sorted(accuracies):
             break
         best = bins
-    parts = np.array_split(order, best)
-    expected = sum(abs(confidence[p].sum() - correct[p].sum()) for p in parts) / len(order)
+    parts = _equal_counts(confidence, best)
+    expected = sum(abs(confidence[p].sum() - correct[p].sum()) for p in parts) / len(confidence)
     assert calibration.sweep_ece(confidence, correct) == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
@@ -318,3 +342,59 @@ def test_bins_that_mean_nothing_are_refused(function: Any, argument: str, number
     confidence, correct = np.linspace(0.1, 0.9, 300), np.arange(300) % 2 == 0
     with pytest.raises(RobenchError, match="whole number, at least 1"):
         function(confidence, correct, **{argument: number})
+
+
+def _in_order(n: int = 1000) -> tuple[np.ndarray, np.ndarray]:
+    """Certain images of which one class of ten is wrong, in the order of class folders."""
+    return np.ones(n), np.arange(n) >= n // 10
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (calibration.rms_calibration_error_all_bins, 0.1),
+        (calibration.adaptive_ece, 0.1),
+        (calibration.debiased_ece, np.sqrt(0.01 - 0.09 / 999)),
+        (calibration.sweep_ece, 0.1),
+        (selective.area_under_risk_coverage, 0.1),
+    ],
+)
+def test_images_of_equal_confidence_are_not_told_apart_by_their_order(function: Any, expected: float) -> None:
+    confidence, correct = _in_order()
+    for order in (slice(None), slice(None, None, -1), np.random.default_rng(0).permutation(1000)):
+        assert function(confidence, correct[order]) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("function", [f for f in FUNCTIONS if f is not calibration.rms_calibration_error])
+@pytest.mark.parametrize("n", [40, 330])
+def test_only_the_published_rms_depends_on_the_order_of_ties(function: Any, n: int) -> None:
+    rng = np.random.default_rng(n)
+    confidence, correct = rng.integers(3, 9, n) / 8, rng.random(n) < 0.6
+    order = rng.permutation(n)
+    assert function(confidence[order], correct[order]) == pytest.approx(function(confidence, correct), rel=1e-9)
+
+
+def test_the_published_rms_says_where_it_depends_on_the_order_of_ties() -> None:
+    confidence, correct = _in_order()
+    assert calibration.rms_calibration_error(confidence, correct) != calibration.rms_calibration_error(
+        confidence, correct[::-1]
+    )
+    assert calibration.rms_depends_on_order(confidence, correct)
+    assert not calibration.rms_depends_on_order(confidence, np.ones(1000, bool))  # all alike: nothing to tell apart
+    assert not calibration.rms_depends_on_order(*_random(1000))
+    assert not calibration.rms_depends_on_order(np.repeat([0.2, 0.5, 0.9], 100), np.arange(300) % 3 == 0)  # between
+    assert not calibration.rms_depends_on_order(confidence[:199], correct[:199])  # one bin
+    assert not calibration.rms_depends_on_order([], [])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 60), st.integers(1, 9), st.integers(0, 10_000))
+def test_order_dependence_is_what_shuffling_finds(n: int, size: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    confidence, correct, size = rng.integers(0, 5, n) / 4, rng.random(n) < 0.5, min(size, n)
+    values = {
+        round(calibration.rms_calibration_error(confidence[order], correct[order], bin_size=size), 9)
+        for order in (rng.permutation(n) for _ in range(60))
+    }
+    if len(values) > 1:  # the other way round, unlike bins may still sum to the same
+        assert calibration.rms_depends_on_order(confidence, correct, bin_size=size)

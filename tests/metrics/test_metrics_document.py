@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from robench.catalogue import METRICS
 from robench.errors import RobenchError
 from robench.metrics import document
-from robench.metrics.table import METRICS
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 

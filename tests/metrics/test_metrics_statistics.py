@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 from scipy.stats import binom, binomtest, chi2
 
+from robench.catalogue import METRICS, Metric, metric
+from robench.errors import RobenchError
 from robench.metrics import resampling
+from robench.metrics.cells import compute
 from robench.metrics.comparison import holm, mcnemar, rank_intervals
+from robench.metrics.perturbation import clips
 from robench.metrics.scores import brier_score, softmax
 from robench.metrics.statistics import bootstrap_cells, centred_interval, draw_weights, exact_interval, interval
-from robench.metrics.table import METRICS
 
 NAMES = ("error", "rms_calibration_error", "rms_calibration_error_all_bins", "ece", "brier_top_label", "nll",
          "overconfidence_gap", "adaptive_ece")  # fmt: skip
@@ -33,11 +38,11 @@ def test_replicates_equal_the_metric_of_the_repeated_rows() -> None:
         for b, row in enumerate(weights):
             drawn = {name: np.repeat(column, row) for name, column in cell.items()}
             for name in NAMES:
-                expected = METRICS[name].compute(drawn)
+                expected = compute(name, drawn)
                 assert found[name][b, i] == pytest.approx(expected, rel=1e-6, abs=1e-9), name
 
 
-PER_ROW = [name for name, metric in METRICS.items() if "frame" not in metric.needs]
+PER_ROW = [name for name in METRICS if "frame" not in metric(name).needs]
 
 
 def _full_cell(n: int, kind: str, seed: int = 3) -> dict[str, np.ndarray]:
@@ -65,7 +70,7 @@ def test_replicates_of_every_metric_equal_it_on_the_repeated_rows(kind: str, n: 
     for b, row in enumerate(weights):
         drawn = {name: np.repeat(column, row[cell["index"] // 3], axis=0) for name, column in cell.items()}
         for name in PER_ROW:
-            expected = METRICS[name].compute(drawn)
+            expected = compute(name, drawn)
             assert found[name][b, 0] == pytest.approx(expected, rel=1e-6, abs=1e-9, nan_ok=True), name
 
 
@@ -77,11 +82,51 @@ def test_no_metric_is_resampled_the_slow_way(monkeypatch: pytest.MonkeyPatch) ->
     bootstrap_cells([_full_cell(120, "plain")], PER_ROW, resamples=2)
 
 
-def test_a_metric_without_a_quick_way_is_resampled_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def median_confidence(columns: Mapping[str, np.ndarray]) -> float:
+    """A metric of an outsider: a plain function, neither a mean nor one that knows how to be resampled."""
+    return float(np.median(columns["confidence"]))
+
+
+def clips_that_flip(columns: Mapping[str, np.ndarray]) -> float:
+    """One that counts clips, so that a clip drawn twice has to count as two."""
+    (predicted,) = clips(columns["index"], columns["frame"], columns["predicted"])
+    return float((predicted[:, 1:] != predicted[:, :-1]).any(axis=1).mean())
+
+
+@pytest.fixture
+def outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Register the two as another package would."""
+    monkeypatch.setattr(METRICS, "_entries", dict(METRICS._entries))
+    for function in (median_confidence, clips_that_flip):
+        needs = ("confidence",)
+        METRICS.register(function.__name__, Metric(function.__name__, "outside", needs=needs,
+                                                   kernel=f"{__name__}:{function.__name__}"))  # fmt: skip
+
+
+@pytest.mark.usefixtures("outside")
+def test_a_metric_that_is_a_plain_function_is_resampled_on_repeated_rows() -> None:
     cell = _full_cell(60, "plain")
-    quick = bootstrap_cells([cell], ("aurc",), resamples=5)["aurc"]
-    monkeypatch.setattr(resampling, "_FAMILIES", ())
-    np.testing.assert_allclose(bootstrap_cells([cell], ("aurc",), resamples=5)["aurc"], quick)
+    assert compute("median_confidence", cell) == np.median(cell["confidence"])
+    found = bootstrap_cells([cell], ("median_confidence", "error"), resamples=5, seed=5)["median_confidence"][:, 0]
+    for value, row in zip(found, draw_weights(np.random.Generator(np.random.PCG64(5)), 5, 60), strict=True):
+        assert value == np.median(np.repeat(cell["confidence"], row[cell["index"] // 3]))
+
+
+@pytest.mark.usefixtures("outside")
+def test_a_plain_function_sees_a_clip_drawn_twice_as_two() -> None:
+    predicted = np.random.default_rng(0).integers(0, 4, (20, 3))
+    cell = {"index": np.repeat(np.arange(20), 3), "frame": np.tile(np.arange(3), 20), "predicted": predicted.ravel()}
+    found = bootstrap_cells([cell], ("clips_that_flip",), resamples=6, seed=5)
+    flips = (predicted[:, 1:] != predicted[:, :-1]).any(axis=1)
+    weights = draw_weights(np.random.Generator(np.random.PCG64(5)), 6, 20)
+    np.testing.assert_allclose(found["clips_that_flip"][:, 0], weights @ flips / 20)
+
+
+def test_a_kernel_that_cannot_be_imported_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(METRICS, "_entries", dict(METRICS._entries))
+    METRICS.register("lost", Metric("lost", "lost", kernel="no_such_package:metric"))
+    with pytest.raises(RobenchError, match="no_such_package:metric"):
+        compute("lost", {})
 
 
 def test_variants_of_an_image_stay_together_in_every_metric() -> None:
@@ -93,7 +138,7 @@ def test_variants_of_an_image_stay_together_in_every_metric() -> None:
         repeated = {name: column[drawn] for name, column in cell.items()}
         repeated["index"] = np.repeat(np.arange(30), 4)  # a repeated image counts as one more
         for name in names:
-            expected = METRICS[name].compute(repeated)
+            expected = compute(name, repeated)
             assert found[name][b, 0] == pytest.approx(expected, rel=1e-9), name
 
 
@@ -141,7 +186,7 @@ def test_cells_may_hold_other_images_in_another_order() -> None:
 def test_error_interval_agrees_with_theory() -> None:
     cell = _cell(2_000, 4)
     low, high = interval(bootstrap_cells([cell], ("error",), resamples=2_000)["error"])
-    rate = METRICS["error"].compute(cell)
+    rate = compute("error", cell)
     half = 1.96 * np.sqrt(rate * (1 - rate) / 2_000)
     assert (low[0], high[0]) == pytest.approx((rate - half, rate + half), abs=0.1 * half)
 
