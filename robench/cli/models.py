@@ -31,15 +31,15 @@ def list_models(
     """List the forms of a spec, our architectures, and the models that come with robench."""
     from robench.cli.common import print_json
     from robench.models import reference
-    from robench.models.architectures import DESCRIPTIONS
+    from robench.models.architectures import descriptions
     from robench.models.presets import PRESETS
-    from robench.models.specs import FORMS
+    from robench.models.specs import forms
 
     if json_:
-        print_json({"forms": FORMS, "architectures": DESCRIPTIONS, "reference": reference.names()})
+        print_json({"forms": forms(), "architectures": descriptions(), "reference": reference.names()})
         return 0
-    _table("--model takes", FORMS)
-    _table("--arch takes, beside any timm or torchvision name", DESCRIPTIONS)
+    _table("--model takes", forms())
+    _table("--arch takes, beside any timm or torchvision name", descriptions())
     cards = {name: reference.read_card(reference.folder(name)) for name in reference.names()}
     _table("Reference models", {f"reference:{name}": _describe(card) for name, card in cards.items()})
     _table("--norm-preset takes", {name: f"mean {mean}, std {std}" for name, (mean, std) in PRESETS.items()})
@@ -54,12 +54,12 @@ def show(
     from torch import nn
 
     from robench.models import load_model
-    from robench.models.architectures import DESCRIPTIONS, build, known
+    from robench.models.architectures import build, descriptions, known
 
     if known(name):
         network = build(name, num_classes)
         count = sum(parameter.numel() for parameter in network.parameters())
-        _table(name, {"what": DESCRIPTIONS.get(name, "of a family"), "parameters": f"{count:,}"})
+        _table(name, {"what": descriptions().get(name, "of a family"), "parameters": f"{count:,}"})
         return 0
     model = load_model(name, num_classes=num_classes)
     rows = {"name": model.name, "classes": str(model.num_classes), "hash": model.hash}

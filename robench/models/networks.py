@@ -19,7 +19,7 @@ _STAGES_BEFORE_LAST = ("layer1.", "layer2.", "layer3.")
 
 
 @dataclass(frozen=True)
-class Architecture:
+class ArchitectureName:
     """An architecture and the library that has it."""
 
     library: Library
@@ -31,7 +31,7 @@ class Architecture:
         return self.name if self.library == "robench" else f"{self.library}:{self.name}"
 
 
-def find(arch: str) -> Architecture:
+def find(arch: str) -> ArchitectureName:
     """Return the architecture that a name stands for.
 
     Args:
@@ -45,14 +45,14 @@ def find(arch: str) -> Architecture:
     if not colon:
         library, name = "", arch
         if known(name):
-            return Architecture("robench", name)
+            return ArchitectureName("robench", name)
     if library in ("", "torchvision") and name in torchvision_names():
-        return Architecture("torchvision", name)
+        return ArchitectureName("torchvision", name)
     if library in ("", "timm"):
         import timm
 
         if timm.is_model(name):
-            return Architecture("timm", name)
+            return ArchitectureName("timm", name)
     raise _unknown(name, library)
 
 
@@ -162,13 +162,15 @@ def _unknown(name: str, library: str) -> RobenchError:
     return RobenchError(f"Unknown architecture '{name}'.", hint=hint)
 
 
-def _refuse(found: Architecture, **options: object) -> None:
+def _refuse(found: ArchitectureName, **options: object) -> None:
     for option, value in options.items():
         if value is not None:
             raise RobenchError(f"The architecture {found.spec} takes no {option}.", hint=f"Omit {option}.")
 
 
-def _from_torchvision(found: Architecture, num_classes: int, input_size: int | None, weights: str | None) -> nn.Module:
+def _from_torchvision(
+    found: ArchitectureName, num_classes: int, input_size: int | None, weights: str | None
+) -> nn.Module:
     from torchvision import models
 
     options: dict[str, Any] = {}
@@ -186,7 +188,7 @@ def _from_torchvision(found: Architecture, num_classes: int, input_size: int | N
     return module
 
 
-def _from_timm(found: Architecture, num_classes: int, input_size: int | None, weights: str | None) -> nn.Module:
+def _from_timm(found: ArchitectureName, num_classes: int, input_size: int | None, weights: str | None) -> nn.Module:
     import timm
 
     name = found.name if weights is None else f"{found.name.partition('.')[0]}.{weights}"
@@ -205,7 +207,7 @@ def _from_timm(found: Architecture, num_classes: int, input_size: int | None, we
     return module
 
 
-def _with_norm(module: nn.Module, norm: str, found: Architecture) -> nn.Module:
+def _with_norm(module: nn.Module, norm: str, found: ArchitectureName) -> nn.Module:
     """Replace every BatchNorm2d; affine parameters and statistics are new, epsilon and momentum stay.
 
     Raises:

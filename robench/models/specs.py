@@ -13,6 +13,7 @@ from robench.errors import RobenchError
 from robench.models.base import Model
 from robench.models.presets import Triple
 from robench.models.request import Request, resolve
+from robench.registry import Registry
 
 FORMS = {
     "PATH.pth, .pt, .ckpt, .safetensors": "weights of --arch (a state dict, bare or in a training code's checkpoint)",
@@ -28,6 +29,16 @@ FORMS = {
     "'SPEC?bn=auxiliary'": "of a network with two normalisations (splitbn, dubn, dubin) the one that predicts: main, "
     "auxiliary, or bn=mean&lambda=0.5",
 }
+
+_BUILT_IN = {
+    "timm": "robench.models.published:from_timm",
+    "torchvision": "robench.models.published:from_torchvision",
+    "hf": "robench.models.hub:from_hub",
+    "reference": "robench.models.local:from_reference",
+    "python": "robench.models.local:from_python",
+}
+# What stands before the colon of a spec; a source takes what stands behind it, and the whole request.
+SOURCES: Registry[Callable[[str, Request], Model]] = Registry("kind of model", _BUILT_IN, group="robench.model_sources")
 
 
 def load_model(
@@ -45,7 +56,7 @@ def load_model(
     """Load a model; no code of a checkpoint is ever run.
 
     Args:
-        spec: one of :data:`FORMS`.
+        spec: one of :func:`forms`.
         arch: architecture of a file of weights: ours, ``timm:NAME``, ``torchvision:NAME``, ``python:FILE:FUNCTION``,
             or a bare timm or torchvision name.
         num_classes: classes that the model puts out; needed to build an architecture.
@@ -72,19 +83,18 @@ def load_model(
     return replace(model, name=name or model.name, preprocessing=resolve(model.preprocessing, request))
 
 
+def forms() -> dict[str, str]:
+    """Return the forms of a spec and what each is, with those that installed packages add."""
+    added = {name: SOURCES.get(name) for name in SOURCES if name not in _BUILT_IN}
+    return FORMS | {f"{name}:...": (load.__doc__ or "").strip().partition("\n")[0] for name, load in added.items()}
+
+
 def _load(request: Request) -> Model:
-    from robench.models import exported, hub, local, published
+    from robench.models import exported, local
 
     scheme, colon, rest = request.spec.partition(":")
-    loaders: dict[str, Callable[[str, Request], Model]] = {
-        "timm": published.from_timm,
-        "torchvision": published.from_torchvision,
-        "hf": hub.from_hub,
-        "reference": local.from_reference,
-        "python": local.from_python,
-    }
-    if colon and scheme in loaders:
-        return loaders[scheme](rest, request)
+    if colon and scheme in SOURCES:
+        return SOURCES.get(scheme)(rest, request)
     path = Path(request.spec).expanduser()
     if path.is_dir():
         return local.from_folder(path, request)
@@ -94,6 +104,6 @@ def _load(request: Request) -> Model:
         return exported.from_export(path, request)
     if not path.exists() and colon and len(scheme) > 1 and "/" not in scheme and "\\" not in scheme:
         raise RobenchError(
-            f"Unknown kind of model '{scheme}:'.", hint="Known: a path, " + ", ".join(f"{s}:" for s in loaders) + "."
+            f"Unknown kind of model '{scheme}:'.", hint="Known: a path, " + ", ".join(f"{s}:" for s in SOURCES) + "."
         )
     return local.from_weights(path, request)

@@ -14,7 +14,7 @@ from torch import nn
 from robench.errors import RobenchError
 from robench.models import load_model, networks, wrap
 from robench.models.architectures import DualBatchNorm, DuBIN
-from robench.models.networks import Architecture, build, find, torchvision_weights
+from robench.models.networks import ArchitectureName, build, find, torchvision_weights
 
 IMAGES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
 
@@ -200,4 +200,4 @@ def test_a_model_cannot_be_changed() -> None:
     model = wrap(nn.Sequential(nn.Flatten(), nn.Linear(12, 3)), name="one")
     with pytest.raises(FrozenInstanceError):
         model.name = "another"  # type: ignore[misc]
-    assert Architecture("timm", "a").spec == "timm:a"
+    assert ArchitectureName("timm", "a").spec == "timm:a"

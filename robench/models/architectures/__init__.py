@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from robench.errors import RobenchError, did_you_mean
+from robench.registry import Registry
 
 if TYPE_CHECKING:
     from torch import nn
 
     from robench.models.architectures.norms import DualBatchNorm, DuBIN, routed
 
-__all__ = ["DuBIN", "DualBatchNorm", "build", "known", "names", "routed"]
+__all__ = ["ARCHITECTURES", "DuBIN", "DualBatchNorm", "build", "descriptions", "known", "names", "routed"]
 
-_NAMED = {
-    "resnet-18": "ResNet-18 with a 3 x 3 stem",
-    "resnet-18-64": "the same for 64 pixels: its stem has stride 2 (AugMax's code for Tiny ImageNet)",
-    "resnext-29": "ResNeXt-29 with 32 groups of 4 (the papers' text)",
-    "resnext-29-4x32": "ResNeXt-29 with 4 groups of 32 (AugMix's and AugMax's code)",
-    "densenet-bc-100-12": "DenseNet-BC, depth 100, growth 12 (the papers' text)",
-    "densenet-40-12": "DenseNet, depth 40, growth 12, no bottleneck (AugMix's code)",
-    "allconv": "AllConvNet",
-}
-_FAMILIES = {
+# A builder takes the number of classes, and norm= where other normalisations than its own are asked for.
+ARCHITECTURES: Registry[Callable[..., nn.Module]] = Registry(
+    "architecture",
+    {
+        "resnet-18": "robench.models.architectures.resnet:resnet18",
+        "resnet-18-64": "robench.models.architectures.resnet:resnet18_64",
+        "resnext-29": "robench.models.architectures.resnext:resnext29",
+        "resnext-29-4x32": "robench.models.architectures.resnext:resnext29_4x32",
+        "densenet-bc-100-12": "robench.models.architectures.densenet:densenet_bc_100_12",
+        "densenet-40-12": "robench.models.architectures.densenet:densenet_40_12",
+        "allconv": "robench.models.architectures.allconv:AllConvNet",
+    },
+    group="robench.architectures",
+)
+_BUILT_IN = {
     "wrn-40-2": "Wide ResNet; any wrn-D-W with D = 6 n + 4 works",
     "wrn-28-2": "Wide ResNet of split BatchNorm's tables",
     "wrn-28-10": "Wide ResNet of AutoLabel's tables",
@@ -33,8 +40,16 @@ _FAMILIES = {
     "resnet-44": "thin ResNet",
     "resnet-56": "thin ResNet",
     "resnet-110": "thin ResNet",
+    "resnet-18": "ResNet-18 with a 3 x 3 stem",
+    "resnet-18-64": "the same for 64 pixels: its stem has stride 2 (AugMax's code for Tiny ImageNet)",
+    "resnext-29": "ResNeXt-29 with 32 groups of 4 (the papers' text)",
+    "resnext-29-4x32": "ResNeXt-29 with 4 groups of 32 (AugMix's and AugMax's code)",
+    "densenet-bc-100-12": "DenseNet-BC, depth 100, growth 12 (the papers' text)",
+    "densenet-40-12": "DenseNet, depth 40, growth 12, no bottleneck (AugMix's code)",
+    "allconv": "AllConvNet",
 }
-DESCRIPTIONS = _FAMILIES | _NAMED
+MAX_CLASSES = 100_000
+_MAX_PARAMETERS = 2_000_000_000
 
 
 def build(name: str, num_classes: int, norm: str = "bn") -> nn.Module:
@@ -42,47 +57,60 @@ def build(name: str, num_classes: int, norm: str = "bn") -> nn.Module:
 
     Args:
         name: one of :func:`names`, or another depth and width of a family (``wrn-16-4``).
-        num_classes: K.
+        num_classes: K, up to 100,000.
         norm: ``bn``, ``dubn`` (dual BatchNorm), ``dubin`` (with InstanceNorm halves in all stages but the last) or
             ``splitbn`` (the same layers as ``dubn``; ``splitbn-shared``: with one set of affine parameters).
 
     Raises:
-        RobenchError: an unknown name or normalisation.
+        RobenchError: an unknown name or normalisation, or a size that no machine holds.
+
+    >>> import torch
+    >>> build("wrn-10-1", 10)(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 10])
     """
-    from robench.models.architectures import allconv, densenet, norms, resnet, resnext, wide_resnet
+    from robench.models.architectures import norms, resnet, wide_resnet
 
     norms.plain_norm(norm)
+    if not 1 <= num_classes <= MAX_CLASSES:
+        raise RobenchError(f"A network has 1 to {MAX_CLASSES:,} classes; found {num_classes:,}.")
     if wide := _wide(name):
         return wide_resnet.WideResNet(*wide, num_classes, norm)
     if thin := _thin(name):
         return resnet.cifar_resnet(thin, num_classes, norm)
-    if name in ("resnet-18", "resnet-18-64"):
-        return resnet.resnet18(num_classes, norm, 2 if name.endswith("-64") else 1)
-    if name in ("resnext-29", "resnext-29-4x32"):
-        return resnext.ResNeXt29(num_classes, norm, *((4, 32) if name.endswith("4x32") else (32, 4)))
-    if name in ("densenet-bc-100-12", "densenet-40-12"):
-        depth = 100 if "bc" in name else 40
-        return densenet.DenseNet(depth, 12, num_classes, norm, bottleneck="bc" in name)
-    if name == "allconv":
-        return allconv.AllConvNet(num_classes, norm)
-    raise RobenchError(f"Unknown architecture '{name}'.", hint=did_you_mean(name, names()))
+    if name not in ARCHITECTURES:
+        raise RobenchError(f"Unknown architecture '{name}'.", hint=did_you_mean(name, names()))
+    return ARCHITECTURES.get(name)(num_classes, **({} if norm == "bn" else {"norm": norm}))
 
 
 def known(name: str) -> bool:
     """Return whether :func:`build` has this architecture."""
-    return name in _NAMED or _wide(name) is not None or _thin(name) is not None
+    return _wide(name) is not None or _thin(name) is not None or name in ARCHITECTURES
 
 
 def names() -> list[str]:
-    """Return the names of the architectures that the papers use."""
-    return list(DESCRIPTIONS)
+    """Return the names of the architectures that the papers use, and of those that installed packages add."""
+    return [*_BUILT_IN, *(name for name in ARCHITECTURES if name not in _BUILT_IN)]
+
+
+def descriptions() -> dict[str, str]:
+    """Return a line on each of :func:`names`; a package's architecture is described by its builder's docstring."""
+    added = {name: ARCHITECTURES.get(name) for name in ARCHITECTURES if name not in _BUILT_IN}
+    return _BUILT_IN | {name: (builder.__doc__ or "").strip().partition("\n")[0] for name, builder in added.items()}
 
 
 def _wide(name: str) -> tuple[int, int] | None:
-    found = re.fullmatch(r"wrn-(\d+)-(\d+)", name)
+    found = re.fullmatch(r"wrn-(\d{1,9})-(\d{1,9})", name, re.ASCII)
     if found is None or int(found[1]) < 10 or (int(found[1]) - 4) % 6 or not int(found[2]):
         return None
-    return int(found[1]), int(found[2])
+    depth, width = int(found[1]), int(found[2])
+    # Two 3 x 3 convolutions a block, 16, 32 and 64 times the width.
+    parameters = 18 * (depth - 4) // 6 * width**2 * (16**2 + 32**2 + 64**2)
+    if parameters > _MAX_PARAMETERS:
+        raise RobenchError(
+            f"{name} would have {parameters:,} parameters; robench builds up to {_MAX_PARAMETERS:,}.",
+            hint="The papers have wrn-40-2, wrn-28-2 and wrn-28-10.",
+        )
+    return depth, width
 
 
 def _thin(name: str) -> int | None:

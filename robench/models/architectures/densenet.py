@@ -75,3 +75,13 @@ class DenseNet(nn.Module):
         features = functional.relu(self.norm(self.stages(self.conv(x))))
         logits: torch.Tensor = self.head(features.mean(dim=(2, 3)))
         return logits
+
+
+def densenet_bc_100_12(num_classes: int, norm: str = "bn") -> DenseNet:
+    """Return DenseNet-BC of depth 100 and growth 12, as the papers' text has it."""
+    return DenseNet(100, 12, num_classes, norm, bottleneck=True)
+
+
+def densenet_40_12(num_classes: int, norm: str = "bn") -> DenseNet:
+    """Return DenseNet of depth 40 and growth 12 without bottlenecks, as AugMix's code has it."""
+    return DenseNet(40, 12, num_classes, norm, bottleneck=False)

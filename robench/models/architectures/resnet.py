@@ -96,9 +96,14 @@ class SmallResNet(nn.Module):
         return logits
 
 
-def resnet18(num_classes: int, norm: str, stem_stride: int = 1) -> SmallResNet:
-    """Return ResNet-18 with a 3 x 3 stem and no pooling; on CIFAR its stride is 1, on Tiny ImageNet AugMax's is 2."""
-    return SmallResNet((2, 2, 2, 2), (64, 128, 256, 512), num_classes, norm, padded=False, stem_stride=stem_stride)
+def resnet18(num_classes: int, norm: str = "bn") -> SmallResNet:
+    """Return ResNet-18 with a 3 x 3 stem and no pooling."""
+    return SmallResNet((2, 2, 2, 2), (64, 128, 256, 512), num_classes, norm, padded=False)
+
+
+def resnet18_64(num_classes: int, norm: str = "bn") -> SmallResNet:
+    """Return ResNet-18 for 64 pixels: its 3 x 3 stem has stride 2, as in AugMax's code for Tiny ImageNet."""
+    return SmallResNet((2, 2, 2, 2), (64, 128, 256, 512), num_classes, norm, padded=False, stem_stride=2)
 
 
 def cifar_resnet(depth: int, num_classes: int, norm: str) -> SmallResNet:

@@ -64,3 +64,13 @@ class ResNeXt29(nn.Module):
         features = self.stages(functional.relu(self.norm(self.conv(x))))
         logits: torch.Tensor = self.head(features.mean(dim=(2, 3)))
         return logits
+
+
+def resnext29(num_classes: int, norm: str = "bn") -> ResNeXt29:
+    """Return ResNeXt-29 with 32 groups of 4, as the papers' text has it."""
+    return ResNeXt29(num_classes, norm, cardinality=32, base_width=4)
+
+
+def resnext29_4x32(num_classes: int, norm: str = "bn") -> ResNeXt29:
+    """Return ResNeXt-29 with 4 groups of 32, as AugMix's and AugMax's code have it."""
+    return ResNeXt29(num_classes, norm, cardinality=4, base_width=32)
