@@ -51,12 +51,11 @@ print(load_model("zoo:lion", num_classes=7).num_classes, type(networks.build("th
 
 def test_a_package_adds_an_architecture_and_a_source(tmp_path: Path) -> None:
     (tmp_path / "somebody.py").write_text(_PACKAGE)
-    (tmp_path / "somebody-1.0.dist-info").mkdir()
-    (tmp_path / "somebody-1.0.dist-info" / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: somebody\nVersion: 1.0\n"
-    )
-    (tmp_path / "somebody-1.0.dist-info" / "entry_points.txt").write_text(_ENTRIES)
-    paths = os.pathsep.join([str(tmp_path), str(Path(main.__code__.co_filename).parents[2])])
+    information = tmp_path / "somebody-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: somebody\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text(_ENTRIES)
+    paths = os.pathsep.join([str(tmp_path), str(Path(robench.__file__).parents[1])])
     environment = os.environ | {"PYTHONPATH": paths}
 
     def run(*command: str) -> list[str]:
