@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import robench
+
 _PACKAGE = '''
 """Somebody's package."""
 import torch
