@@ -69,6 +69,11 @@ class Row:
         return UNITS.get(self.unit, (self.unit, 1.0))[0]
 
     @property
+    def difference_unit(self) -> str:
+        """The unit of a difference of two values as it is printed: ``points`` for percentages."""
+        return "points" if self.shown_unit == "%" else self.shown_unit
+
+    @property
     def better(self) -> str:
         """The direction in a word: ``lower``, ``higher`` or ``neither``."""
         return {True: "lower", False: "higher", None: "neither"}[self.lower_is_better]
@@ -237,7 +242,7 @@ SUMMARIES: Registry[Summary] = Registry(
 # prefix of a summary figure -> its title and short title around those of the metric
 _PREFIXES = {
     "clean_": ("clean {}", "clean {}"),
-    "matching_": ("{} on the matching clean images", "matching {}"),
+    "matching_": ("{} on the matching clean images", "{} on matching clean images"),
     "iid_": ("{} in distribution", "IID {}"),
     "mean_ood_": ("{} out of distribution", "mean OOD {}"),
     "gap_": ("gap in {}", "gap in {}"),

@@ -173,8 +173,9 @@ def _figures(cells: dict[str, dict[str, Any]], fit_on: str, resamples: int, seed
     """Return figures with intervals of every cell, and of the mean over the shifted ones."""
     import numpy as np
 
+    from robench.catalogue import row
     from robench.metrics.statistics import bootstrap_cells
-    from robench.metrics.table import METRICS, SHARES
+    from robench.metrics.table import METRICS
     from robench.results.scoring import figure
 
     names = list(cells)
@@ -189,7 +190,7 @@ def _figures(cells: dict[str, dict[str, Any]], fit_on: str, resamples: int, seed
         value = float(values[metric][positions].mean())
         if metric not in replicates:
             return {"value": value, "note": "no interval: too many logits to resample"}
-        images = min(len(cells[names[i]]["target"]) for i in positions) if metric in SHARES else None
+        images = min(len(cells[names[i]]["target"]) for i in positions) if row(metric).share else None
         found = figure(value, replicates[metric][:, positions].mean(axis=1), metric, images=images).model_dump()
         return {key: value for key, value in found.items() if key == "value" or value is not None}
 
@@ -200,8 +201,9 @@ def _print(document: dict[str, Any], path: Path) -> None:
     from rich import box
     from rich.table import Table
 
+    from robench.catalogue import row
     from robench.cli.common import console
-    from robench.results.labels import label, show
+    from robench.results.labels import show
     from robench.results.schema import Value
 
     found, screen = document["temperature"], console()
@@ -218,6 +220,6 @@ def _print(document: dict[str, Any], path: Path) -> None:
             table.add_column(head, justify="left" if head == group else "right", no_wrap=head != group)
         for metric in FIGURES:
             both = (Value(**document[side][group][metric]) for side in ("before", "after"))
-            table.add_row(label(metric).axis, *(show(figure, metric, interval=True) for figure in both))
+            table.add_row(row(metric).axis, *(show(figure, metric, interval=True) for figure in both))
         screen.print(table)
     print(path)

@@ -1,4 +1,4 @@
-"""What several verbs share: parsing of options, tables on the terminal, and how figures are written."""
+"""What several commands share: parsing of options, and tables on the terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from robench.errors import RobenchError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from robench.results.schema import Result, Value
+    from robench.results.schema import Result
 
 
 class InterruptedWorkError(Exception):
@@ -19,60 +19,6 @@ class InterruptedWorkError(Exception):
 
     Not a KeyboardInterrupt, which the command line's library would swallow with its message.
     """
-
-
-TITLES = {
-    "clean_error": "clean error, %",
-    "clean_rms_calibration_error": "clean RMS calibration error, %",
-    "clean_ece": "clean ECE, %",
-    "clean_brier": "clean Brier score (0 to 2)",
-    "mean_error": "mean corruption error, %",
-    "mean_error_19": "mean error over 19 corruptions, %",
-    "mce": "mCE (baseline = 100)",
-    "relative_mce": "relative mCE",
-    "robust_accuracy": "robust accuracy, %",
-    "mean_rms_calibration_error": "RMS calibration error, %",
-    "mean_ece": "ECE, %",
-    "mean_brier": "Brier score (0 to 2)",
-    "mean_nll": "NLL, nats",
-    "mfp": "mean flip probability, %",
-    "mfr": "mFR (AlexNet = 100)",
-    "mt5d": "mean top-5 distance (0 to 15)",
-    "gap_error": "gap to matching clean set, points",
-    "iid_error": "IID error, %",
-    "mean_ood_error": "mean OOD error, %",
-    "error": "error, %",
-    "rms_calibration_error": "RMS calibration error, %",
-    "ece": "ECE, %",
-    "brier": "Brier score (0 to 2)",
-    "nll": "NLL, nats",
-    "worst_case_error": "worst-case error, %",
-    "average_case_error": "average-case error, %",
-    "weighted_pr_auc": "mAP, %",
-    "iid_weighted_pr_auc": "IID mAP, %",
-    "mean_ood_weighted_pr_auc": "mean OOD mAP, %",
-    "gap_weighted_pr_auc": "gap in mAP, points",
-}
-HEADLINES = tuple(TITLES)
-
-
-def is_percentage(name: str) -> bool:
-    """Return whether tables show a metric or a summary figure multiplied by 100: whether it is a fraction."""
-    from robench.metrics.table import METRICS
-
-    plain = ("mt5d", *(metric.name for metric in METRICS.values() if metric.unit != "fraction"))
-    return not any(name == other or name.endswith(f"_{other}") for other in plain)
-
-
-def show_figure(figure: Value | None, name: str, *, interval: bool = True) -> str:
-    """Return a figure as tables show it: ``12.34 (11.80 to 12.91)``; a dash where there is none."""
-    if figure is None or figure.value is None:
-        return "-"
-    factor, digits = (100.0, 2) if is_percentage(name) else (1.0, 4)
-    text = f"{factor * figure.value:.{digits}f}"
-    if interval and figure.low is not None and figure.high is not None:
-        text += f" ({factor * figure.low:.{digits}f} to {factor * figure.high:.{digits}f})"
-    return text
 
 
 def parse_floats(text: str | None, option: str) -> tuple[float, float, float] | None:
@@ -139,19 +85,21 @@ def print_summary(results: list[Result], differences: dict[str, str] | None = No
     from rich.markup import escape
     from rich.table import Table
 
+    from robench.catalogue import headlines, row
+    from robench.results.labels import ABSENT, show
+
     first = results[0]
-    title = f"{first.suite.name} ({first.suite.source}), below each figure its 95 % interval"
+    title = f"{first.suite.name} ({first.suite.source}), with 95 % confidence intervals"
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", padding=(0, 1))
     table.add_column("")
     for result in results:
         table.add_column(escape(result.model.name), justify="right", overflow="fold")
     if differences:
         table.add_column("difference", justify="right")
-    for name in HEADLINES:
-        if any(name in result.summary for result in results):
-            cells = [_two_lines(show_figure(result.summary.get(name), name)) for result in results]
-            extra = [_two_lines(differences.get(name, "-"))] if differences else []
-            table.add_row(TITLES[name], *cells, *extra)
+    for name in headlines(name for result in results for name in result.summary):
+        cells = [_two_lines(show(result.summary.get(name), name, interval=True)) for result in results]
+        extra = [_two_lines(differences.get(name, ABSENT))] if differences else []
+        table.add_row(row(name).head, *cells, *extra)
     Console(emoji=False).print(table)
     notes: dict[str, list[str]] = {}
     for result in results:

@@ -1,4 +1,4 @@
-"""``robench compare``: which differences between two runs are real."""
+"""``robench compare``: which differences between two runs are significant."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ def compare(
 
 
 def differences_text(comparison: Comparison) -> dict[str, str]:
-    """Return every summary difference as tables show it: ``-3.21 (-4.00 to -2.40) *`` where it is real."""
-    from robench.cli.common import is_percentage
+    """Return every summary difference as tables show it: ``-3.21 (-4.00 to -2.40) *`` where it is significant."""
+    from robench.catalogue import row
 
     shown = {}
     for name, difference in comparison.differences.items():
         if difference.value is None:
             continue
-        factor, digits = (100.0, 2) if is_percentage(name) else (1.0, 4)
-        text = f"{factor * difference.value:+.{digits}f}"
+        about = row(name)
+        text = about.show(difference.value, sign=True)
         if difference.low is not None and difference.high is not None:
-            text += f" ({factor * difference.low:+.{digits}f} to {factor * difference.high:+.{digits}f})"
+            text += f" ({about.show(difference.low, sign=True)} to {about.show(difference.high, sign=True)})"
         shown[name] = text + (" *" if difference.significant else "")
     return shown
 
@@ -67,16 +67,18 @@ def _print(comparison: Comparison, cells: bool) -> None:
     from rich import box
     from rich.table import Table
 
-    from robench.cli.common import TITLES, console
+    from robench.catalogue import headlines, row
+    from robench.cli.common import console
 
     screen = console()
-    screen.print(f"{comparison.a} minus {comparison.b} on {comparison.suite} (* = real at the 5 % level)")
+    screen.print(f"{comparison.a} minus {comparison.b} on {comparison.suite} (* = significant at the 5 % level)")
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("")
     table.add_column("difference", justify="right")
-    for name, text in differences_text(comparison).items():
-        if name in TITLES or name.startswith("mean_error_"):
-            table.add_row(TITLES.get(name, name), text)
+    shown = differences_text(comparison)
+    groups = [name for name in shown if name.startswith("mean_error_")]
+    for name in dict.fromkeys([*headlines(shown), *groups]):
+        table.add_row(row(name).head, shown[name])
     screen.print(table)
     if cells:
         screen.print(_cell_table(comparison))

@@ -67,14 +67,15 @@ def build(
 
 
 def list_boards() -> None:
-    """List the boards: suite, protocol, number of models, and who is ahead."""
-    from robench.tables.boards import COLUMNS, make_boards
+    """List the boards: suite, protocol, number of models, and the best model."""
+    from robench.results.labels import show
+    from robench.tables.boards import make_boards, title
     from robench.tables.site import measured_results
 
     for board in make_boards(measured_results()):
         best = board.rows[0]
-        value = best.figures[board.key][0]
-        print(f"{board.id:<40} {len(board.rows):>5} models  best: {best.name}, {COLUMNS[board.key][0]} {value:.2f}")
+        value = show(best.figures[board.key], board.key)
+        print(f"{board.id:<40} {len(board.rows):>5} models  best: {best.name}, {title(board.key)} {value}")
 
 
 def readme(

@@ -78,7 +78,9 @@ def _against(run: Path, baseline: str, corruption: str | None, resamples: int, s
     from rich import box
     from rich.table import Table
 
-    from robench.cli.common import console, print_json, show_figure, split_names
+    from robench.catalogue import row
+    from robench.cli.common import console, print_json, split_names
+    from robench.results.labels import show
     from robench.results.normalising import normalised_figures
 
     found = normalised_figures(run, baseline, corruptions=split_names(corruption), resamples=resamples, seed=seed)
@@ -87,9 +89,9 @@ def _against(run: Path, baseline: str, corruption: str | None, resamples: int, s
         return 0
     count = sum(name.startswith("ce_") for name in found)
     title = f"{run.name} against {baseline}, {count} corruption{'s' if count > 1 else ''}"
-    table = Table("figure", "%", box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    table = Table("figure", "value", box=box.SIMPLE_HEAD, title=title, title_justify="left")
     for name, figure in found.items():
-        table.add_row(name, show_figure(figure, name))
+        table.add_row(row(name).head, show(figure, name, interval=True))
     console().print(table)
     return 0
 
@@ -98,19 +100,20 @@ def _print_list(*, as_json: bool) -> None:
     from rich import box
     from rich.table import Table
 
+    from robench.catalogue import METRICS
     from robench.cli.common import console, print_json
-    from robench.metrics.table import METRICS
 
+    entries = {name: METRICS.get(name) for name in METRICS}
     if as_json:
         keys = ("unit", "better", "needs", "source")
         # JSON has no infinity: null is no end.
-        ends = {name: [end if isfinite(end) else None for end in entry.range] for name, entry in METRICS.items()}
-        print_json({n: {key: getattr(m, key) for key in keys} | {"range": ends[n]} for n, m in METRICS.items()})
+        ends = {name: [end if isfinite(end) else None for end in entry.range] for name, entry in entries.items()}
+        print_json({n: {key: getattr(m, key) for key in keys} | {"range": ends[n]} for n, m in entries.items()})
         return
     table = Table(box=box.SIMPLE_HEAD)
     for head in ("metric", "unit", "better", "range", "needs"):
         table.add_column(head, overflow="fold", no_wrap=head == "metric")
-    for name, entry in METRICS.items():
+    for name, entry in entries.items():
         low, high = entry.range
         table.add_row(name, entry.unit, entry.better, f"{low:g} to {high:g}", ", ".join(entry.needs))
     console().print(table)
@@ -120,7 +123,8 @@ def _print_cells(result: object, names: tuple[str, ...] | None) -> None:
     from rich import box
     from rich.table import Table
 
-    from robench.cli.common import console, show_figure
+    from robench.cli.common import console
+    from robench.results.labels import show
     from robench.results.schema import Result, Value
 
     if not isinstance(result, Result):
@@ -131,7 +135,7 @@ def _print_cells(result: object, names: tuple[str, ...] | None) -> None:
         screen = console(width=max(screen.width, _NAME + _INTERVAL * len(shown)))
 
     def row(found: dict[str, Value]) -> list[str]:
-        texts = [show_figure(found[name], name) for name in shown]
+        texts = [show(found[name], name, interval=True) for name in shown]
         return [text.replace(" (", "\n(") for text in texts] if narrow else texts
 
     table = Table(box=box.SIMPLE_HEAD, title=f"{result.model.name} on {result.suite.name}", title_justify="left")

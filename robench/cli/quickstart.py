@@ -144,7 +144,7 @@ def _compare(results: list[Result], out: Path) -> Comparison:
     if path.exists() and path.stat().st_mtime_ns > newest:
         return Comparison.model_validate_json(path.read_text())
     comparison = compare_runs(*(RunFolder.open(run_folder(out, name)) for name in MODELS))
-    write_json(path, comparison.model_dump(mode="json"))
+    write_json(path, comparison)
     return comparison
 
 
@@ -174,7 +174,7 @@ def _draw_and_write(results: list[Result], comparison: Comparison, out: Path) ->
             plots.save(figure, out / "plots" / f"{key}.{suffix}")
     from robench.tables.report import render_html
 
-    text = render_html(results, figures_for(results), comparison.model_dump(mode="json"))
+    text = render_html(results, figures_for(results), comparison)
     with atomic_write(page) as file:
         file.write(text.encode())
     return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -13,6 +13,7 @@ from robench.errors import RobenchError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from robench.results.comparing import Comparison
     from robench.results.schema import Result
 
 HELP = """\
@@ -101,7 +102,7 @@ def _wanted(results: Sequence[Result]) -> list[tuple[str, Callable[[], Figure], 
     ]  # fmt: skip
 
 
-def _comparison(runs: Sequence[Path]) -> dict[str, Any] | None:
+def _comparison(runs: Sequence[Path]) -> Comparison | None:
     """Return the paired comparison of two run folders, or None where there are no two with predictions."""
     from robench.predictions import RunFolder
     from robench.results.comparing import compare_runs
@@ -109,7 +110,7 @@ def _comparison(runs: Sequence[Path]) -> dict[str, Any] | None:
     if len(runs) != 2 or not all(run.is_dir() for run in runs):
         return None
     try:  # a folder with a result.json alone can be reported, not compared; nor can runs on other images
-        return compare_runs(*[RunFolder.open(run) for run in runs]).model_dump(mode="json")
+        return compare_runs(*[RunFolder.open(run) for run in runs])
     except RobenchError:
         return None
 

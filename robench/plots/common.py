@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from robench.catalogue import Row
 from robench.errors import RobenchError
-from robench.results.labels import Label, model_names
+from robench.results.labels import model_names
 from robench.results.schema import Result, Value
 
 Array = npt.NDArray[np.float64]
@@ -41,12 +42,12 @@ def drawn_names(results: Sequence[Result]) -> list[str]:
     return [name + mark for name, mark in zip(model_names(results), marks, strict=True)]
 
 
-def ends(figures: Sequence[Value | None], label: Label) -> tuple[Array, Array, Array]:
-    """Return the values and both ends of the intervals, in the label's unit, NaN where there is none."""
+def ends(values: Sequence[Value | None], about: Row) -> tuple[Array, Array, Array]:
+    """Return the values and both ends of the intervals, float64 each, in the unit shown, NaN where there is none."""
 
     def numbers(attribute: str) -> Array:
-        found = [None if figure is None else getattr(figure, attribute) for figure in figures]
-        return label.factor * np.array([np.nan if one is None else one for one in found], float)
+        found = [None if value is None else getattr(value, attribute) for value in values]
+        return about.factor * np.array([np.nan if one is None else one for one in found], float)
 
     return numbers("value"), numbers("low"), numbers("high")
 

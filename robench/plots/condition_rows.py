@@ -8,21 +8,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from robench.catalogue import means_of, row
 from robench.errors import RobenchError
 from robench.plots.common import Array, absent, drawn_names, ends, interval_words, provenance, same_suite
 from robench.plots.style import COLUMN, FAINT, axes_or_new, finish, look, new_figure, style
-from robench.results.labels import label, sentence, words
+from robench.results import protocols
+from robench.results.labels import sentence, words
 from robench.results.schema import Result
+from robench.suites.base import Suite
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_GEOMETRY = frozenset({"translate", "rotate", "tilt", "scale", "shear"})
-_UNSHIFTED = frozenset({"clean", "iid", "imagenet-200"})  # not in the mean, so not in the rows
-_ALONE = frozenset({"imagenet-200"})
 _HEAD = 0.19  # height of a group's title in inches
-SUMMARY_OF = {"error": "mean_error", "flip_probability": "mfp", "top5_distance": "mt5d"}
 
 
 @dataclass(frozen=True)
@@ -57,14 +56,14 @@ class ConditionRows:
         """
         same_suite(results)
         measured = list(dict.fromkeys(name for r in results for name in r.conditions))
-        present = [name for name in measured if name not in _UNSHIFTED] or [name for name in measured if name in _ALONE]
-        groups = grouped(present)
+        suite = protocols.protocol_of(results[0])
+        groups = grouped(suite, protocols.shifted(suite, measured))  # the clean images are not in the mean
         rows = []
         for result in results:
             figures = [result.conditions.get(name, {}).get(metric) for _, members in groups for name in members]
-            means = (SUMMARY_OF.get(metric, f"mean_{metric}"), f"mean_ood_{metric}", metric)
+            means = means_of(metric)
             figures.insert(0, next((result.summary[name] for name in means if name in result.summary), None))
-            rows.append(ends(figures, label(metric)))
+            rows.append(ends(figures, row(metric)))
         values, low, high = (np.stack(part) for part in zip(*rows, strict=True))
         if not np.isfinite(values).any():
             has = sorted({name for r in results for figures in r.conditions.values() for name in figures})
@@ -100,7 +99,7 @@ class ConditionRows:
             ax.grid(axis="y", visible=False)
             ax.set_ylim(max(place for place, _, _ in ticks) + 0.6, -0.6)
             ax.set_xlim(left=min(0.0, float(np.nanmin(self.low, initial=0.0))))
-            ax.set_xlabel(label(self.metric).axis)
+            ax.set_xlabel(row(self.metric).axis)
         return ax
 
     def height(self) -> float:
@@ -161,7 +160,7 @@ def corruptions(results: Sequence[Result], metric: str = "error") -> Figure:
     Raises:
         RobenchError: the results are of different protocols, or none has this metric.
     """
-    title = sentence(label(metric).title)
+    title = sentence(row(metric).title)
     rows = ConditionRows.from_results(results, metric)
     severities = sorted({cell.severity for r in results for cell in r.cells if cell.severity is not None})
     if not severities:  # a natural set has conditions, but neither corruptions nor severities
@@ -190,17 +189,8 @@ def _figure(rows: ConditionRows, results: Sequence[Result], title: str, *said: s
     return figure
 
 
-def grouped(conditions: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Sort conditions into the benchmark's groups, in the published order; others follow as they come."""
-    from robench.corruptions.severities import GROUPS
-
-    groups = [(title, tuple(name for name in members if name in conditions)) for title, members in GROUPS.items()]
-    known = {name for _, members in groups for name in members}
-    geometry = tuple(name for name in conditions if name in _GEOMETRY)
-    rest = tuple(name for name in conditions if name not in known | set(geometry))
-    found = [(sentence(title), members) for title, members in groups if members]
-    if geometry:
-        found.append(("Geometry", geometry))
-    if rest:
-        found.append(("Other" if found else "Conditions", rest))
-    return tuple(found)
+def grouped(suite: Suite, conditions: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Sort conditions into the suite's groups, in the published order; others follow as they come."""
+    found = protocols.grouped(suite, conditions)
+    rest = "Other" if len(found) > 1 else "Conditions"
+    return tuple((sentence(title) or rest, members) for title, members in found)

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from robench.catalogue import row
 from robench.errors import RobenchError
 from robench.plots.common import Array, absent, drawn_names, ends, interval_words, provenance, same_suite
 from robench.plots.style import COLUMN, PAGE, axes_or_new, finish, look, new_figure, style
-from robench.results.labels import label, sentence
+from robench.results.labels import sentence
+from robench.results.protocols import averaged, protocol_of
 from robench.results.schema import Result
+from robench.suites.base import Cell
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +52,7 @@ class SeverityCurves:
         """
         same_suite(results)
         figures = [[r.severities.get(str(s), {}).get(metric) for s in SEVERITIES] for r in results]
-        rows = [ends(row, label(metric)) for row in figures]
+        rows = [ends(values, row(metric)) for values in figures]
         values, low, high = (np.stack(part) for part in zip(*rows, strict=True))
         if not np.isfinite(values[:, 1:]).any():
             has = sorted({name for r in results for s, level in r.severities.items() if s != "0" for name in level})
@@ -86,8 +89,8 @@ class SeverityCurves:
             ax.margins(y=0.08)
             ax.grid(axis="x", visible=False)
             ax.set_xlabel("severity of the corruption")
-            ax.set_ylabel(label(self.metric).axis)
-            ax.set_title(f"{sentence(label(self.metric).title)} as corruption grows")
+            ax.set_ylabel(row(self.metric).axis)
+            ax.set_title(f"{sentence(row(self.metric).title)} as corruption grows")
         return ax
 
 
@@ -108,7 +111,7 @@ def severity(results: Sequence[Result], metrics: Sequence[str] = ("error", "rms_
         for ax, curve in zip(axes.flat, curves, strict=False):
             curve.plot(ax)
             if columns == 3:  # the long title would run into the next panel
-                ax.set_title(sentence(label(curve.metric).title))
+                ax.set_title(sentence(row(curve.metric).title))
         missing = any(not np.isfinite(curve.values).all() for curve in curves)
         said = provenance(
             results,
@@ -127,11 +130,9 @@ def trio(results: Sequence[Result]) -> Figure:
 
 def corruptions_averaged(results: Sequence[Result]) -> str:
     """Return how many corruptions the runs averaged, in words: ``15 corruptions``."""
-    from robench.corruptions.severities import BENCHMARK
-
-    counts = set()
-    for result in results:
-        found = {cell.condition for cell in result.cells if cell.severity is not None}
-        counts.add(len(found & set(BENCHMARK)) or len(found))
+    counts = {
+        len(averaged(protocol_of(r), (Cell(cell.condition, cell.severity) for cell in r.cells if cell.severity)))
+        for r in results
+    }
     low, high = min(counts), max(counts)
     return f"{high} corruptions" if low == high else f"{low} to {high} corruptions (not all runs have all)"

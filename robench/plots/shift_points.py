@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from robench.catalogue import means_of, row
 from robench.errors import RobenchError
 from robench.plots.common import Array, drawn_names, ends, same_suite
 from robench.plots.style import COLUMN, INK, axes_or_new, finish, look, new_figure, style
-from robench.results.labels import label
+from robench.results.protocols import clean_condition, protocol_of
 from robench.results.schema import Result, Value
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class ShiftPoints:
         same_suite(results)
         for x, y, words in (
             (f"iid_{metric}", f"mean_ood_{metric}", ("in distribution", "out of distribution")),
-            (f"clean_{metric}", _corrupted(metric), ("clean images", "corrupted images")),
+            (f"clean_{metric}", means_of(metric)[0], ("clean images", "corrupted images")),
             (None, metric, ("matching clean images", "shifted images")),
         ):
             clean = [_matching(result, metric) if x is None else result.summary.get(x) for result in results]
@@ -55,8 +56,8 @@ class ShiftPoints:
                 return cls(
                     metric,
                     tuple(drawn_names(results)),
-                    np.stack(ends(clean, label(metric)), axis=1),
-                    np.stack(ends(shifted, label(metric)), axis=1),
+                    np.stack(ends(clean, row(metric)), axis=1),
+                    np.stack(ends(shifted, row(metric)), axis=1),
                     words,
                 )
         has = sorted({name for result in results for name in result.summary})
@@ -69,7 +70,8 @@ class ShiftPoints:
         """Draw the points, their intervals and the line of no loss on ``ax`` and return it."""
         with style():
             ax = axes_or_new(ax, COLUMN, COLUMN)
-            about = label(self.metric)
+            about = row(self.metric)
+            unit = f", {about.shown_unit}" if about.shown_unit else ""
             for i, name in enumerate(self.names):
                 seen = look(i)
                 (x, x_low, x_high), (y, y_low, y_high) = self.clean[i], self.shifted[i]
@@ -80,8 +82,8 @@ class ShiftPoints:
                 ax.vlines(x, y_low, y_high, color=seen.color, linewidth=0.8, alpha=0.7, zorder=3)
             ax.margins(0.12)
             self._draw_diagonal(ax)
-            ax.set_xlabel(f"{about.title} on {self.axes[0]}, {about.unit}".replace(" on in ", " in "))
-            ax.set_ylabel(f"{about.title} on {self.axes[1]}, {about.unit}".replace(" on out ", " out "))
+            ax.set_xlabel(f"{about.title} on {self.axes[0]}{unit}".replace(" on in ", " in "))
+            ax.set_ylabel(f"{about.title} on {self.axes[1]}{unit}".replace(" on out ", " out "))
             ax.set_title(f"What the shift costs: {about.title}")
         return ax
 
@@ -115,14 +117,10 @@ def scatter(results: Sequence[Result], metric: str = "error") -> Figure:
     return figure
 
 
-def _corrupted(metric: str) -> str:
-    return "mean_error" if metric == "error" else f"mean_{metric}"
-
-
 def _matching(result: Result, metric: str) -> Value | None:
-    """Return the figure on the clean set that belongs to a shifted one: ImageNet-200 to ImageNet-R, `clean` else."""
-    name = next((name for name in ("imagenet-200", "clean") if name in result.conditions), None)
-    return None if name is None or len(result.conditions) < 2 else result.conditions[name].get(metric)
+    """Return the value on the clean set that belongs to a shifted one: on ImageNet-200 for ImageNet-R."""
+    name = clean_condition(protocol_of(result))
+    return result.conditions[name].get(metric) if name in result.conditions and len(result.conditions) > 1 else None
 
 
 def _known(figure: Value | None) -> bool:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from robench.catalogue import row
 from robench.errors import RobenchError
 from robench.plots.common import Array, ends, interval_words, provenance, same_suite
 from robench.plots.style import PAGE, axes_or_new, finish, look, new_figure, style
-from robench.results.labels import label, sentence
+from robench.results.labels import sentence
 from robench.results.schema import Result
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class TradeOff:
                     f"Two results of method '{method}' have lambda {weight:g}; one is of {result.model.name}.",
                     hint="Give one result for each lambda, or tell the methods apart in the models' cards.",
                 )
-            rows[method][weight] = np.concatenate([[weight], *ends([result.summary.get(name)], label(name))])
+            rows[method][weight] = np.concatenate([[weight], *ends([result.summary.get(name)], row(name))])
         return cls(name, {method: np.stack([found[w] for w in sorted(found)]) for method, found in rows.items()})
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -64,8 +65,8 @@ class TradeOff:
                 ax.plot(points[:, 0], points[:, 1], label=method, markeredgewidth=0, **seen._asdict())
             ax.set_xlim(-0.03, 1.03)
             ax.set_xlabel("λ (0: main BatchNorm, 1: auxiliary)")
-            ax.set_ylabel(label(self.name).axis)
-            ax.set_title(sentence(label(self.name).title))
+            ax.set_ylabel(row(self.name).axis)
+            ax.set_title(sentence(row(self.name).title))
         return ax
 
 

@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from robench.catalogue import headlines, row
 from robench.errors import RobenchError
 from robench.metrics.statistics import centred_interval
 from robench.predictions import Predictions, RunFolder
+from robench.results.protocols import protocol_of_run
 from robench.results.schema import StatisticsRecord
 from robench.results.scoring import Scores, default_metrics, score_cells
 from robench.results.summaries import CellArrays, summarise
@@ -134,8 +136,10 @@ def _names(a: RunFolder, b: RunFolder) -> tuple[str, str]:
 
 
 def _summary_differences(suite: Mapping[str, Any], a: Scores, b: Scores) -> dict[str, Difference]:
+    protocol = protocol_of_run(suite)
+
     def summaries(scores: Scores, metrics: Mapping[str, Array]) -> dict[str, Array]:
-        return summarise(tuple(suite["summary"]), CellArrays(scores.cells, metrics, suite["normaliser"]))
+        return summarise(CellArrays(scores.cells, metrics, protocol))
 
     values_a, values_b = summaries(a, a.values), summaries(b, b.values)
     replicates_a, replicates_b = summaries(a, a.replicates), summaries(b, b.replicates)
@@ -177,50 +181,34 @@ def _cell_comparisons(
     ]
 
 
-_TITLES = {
-    "clean_error": ("clean error", "points"),
-    "mean_error": ("mean corruption error", "points"),
-    "mce": ("mCE", "points"),
-    "mean_rms_calibration_error": ("RMS calibration error under corruption", "points"),
-    "mean_ece": ("expected calibration error under corruption", "points"),
-    "mfp": ("mean flip probability", "points"),
-    "mt5d": ("mean top-5 distance", "ranks"),
-    "error": ("error", "points"),
-    "worst_case_error": ("worst-case error", "points"),
-    "average_case_error": ("average-case error", "points"),
-    "weighted_pr_auc": ("mean average precision", "points"),
-    "gap_error": ("gap between shifted and matching clean error", "points"),
-    "mean_ood_error": ("mean error out of distribution", "points"),
-    "mean_ood_weighted_pr_auc": ("mean average precision out of distribution", "points"),
-}
-
-
 def _sentences(names: tuple[str, str], differences: Mapping[str, Difference], cells: list[CellComparison]) -> list[str]:
-    """Say in plain words which differences are real."""
-    said = []
-    for key, (title, unit) in _TITLES.items():
-        difference = differences.get(key)
-        if difference is None or difference.value is None or difference.low is None or difference.high is None:
-            continue
-        lower, higher = (names[0], names[1]) if difference.value < 0 else (names[1], names[0])
-        factor = 100.0 if unit == "points" else 1.0
-        points = abs(factor * difference.value)
-        ends = sorted(abs(factor * end) for end in (difference.low, difference.high))
-        if difference.significant:
-            said.append(
-                f"{title}: {lower} is lower than {higher} by {points:.2f} {unit} "
-                f"(95 % interval {ends[0]:.2f} to {ends[1]:.2f}); the difference is real."
-            )
-        else:
-            said.append(
-                f"{title}: no real difference; {names[0]} minus {names[1]} is {factor * difference.value:+.2f} {unit} "
-                f"(95 % interval {factor * difference.low:+.2f} to {factor * difference.high:+.2f})."
-            )
+    """Say which differences are statistically significant."""
+    said = [_sentence(names, name, differences[name]) for name in headlines(differences, main=True)]
     if cells:
         better = sum(cell.p_holm < 0.05 and cell.a < cell.b for cell in cells)
         worse = sum(cell.p_holm < 0.05 and cell.a > cell.b for cell in cells)
         said.append(
-            f"Of {len(cells)} cells, {names[0]} is better in {better} and worse in {worse} "
-            "(McNemar's test, 5 % level, Holm's correction); the others do not tell them apart."
+            f"Of {len(cells)} cells, {names[0]} is better in {better} and worse in {worse} (McNemar's test, 5 % level, "
+            f"Holm's correction); no significant difference in the other {len(cells) - better - worse}."
         )
-    return said
+    return [text for text in said if text]
+
+
+def _sentence(names: tuple[str, str], name: str, difference: Difference) -> str:
+    """Say one difference; "" where it has no interval."""
+    if difference.value is None or difference.low is None or difference.high is None:
+        return ""
+    about = row(name)
+    unit = f" {about.difference_unit}".rstrip()
+    if difference.significant:
+        low, high = sorted((abs(difference.low), abs(difference.high)))
+        lower, higher = names if difference.value < 0 else names[::-1]
+        return (
+            f"{about.title}: {lower} is lower than {higher} by {about.show(abs(difference.value))}{unit} "
+            f"(95 % interval {about.show(low)} to {about.show(high)}); statistically significant at the 5 % level."
+        )
+    ends = [about.show(end, sign=True) for end in (difference.low, difference.high)]
+    return (
+        f"{about.title}: no significant difference; {names[0]} minus {names[1]} is "
+        f"{about.show(difference.value, sign=True)}{unit} (95 % interval {ends[0]} to {ends[1]})."
+    )

@@ -1,126 +1,60 @@
-"""How figures are called and shown: title, unit, factor and decimals of every metric and summary, models' names."""
+"""Words of tables and plots: values with their intervals, names of conditions and models, Markdown."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from robench.catalogue import row
 from robench.results.schema import Result, Value
 
-
-class Label(NamedTuple):
-    """A metric in words.
-
-    Attributes:
-        title: lower case, as it stands in the middle of a sentence.
-        unit: ``%``, ``nats``, or a range such as ``0 to 2`` where the figure has no unit.
-        factor: what a stored figure is multiplied by before it is shown.
-        digits: decimals that are shown.
-        lower_is_better: None where neither end is good (a signed gap).
-    """
-
-    title: str
-    unit: str = "%"
-    factor: float = 100.0
-    digits: int = 2
-    lower_is_better: bool | None = True
-
-    @property
-    def axis(self) -> str:
-        """The metric and its unit, as an axis or a table head says it."""
-        return f"{self.title} ({self.unit})" if " to " in self.unit else f"{self.title}, {self.unit}"
-
-    def show(self, value: float, *, sign: bool = False, unit: bool = False) -> str:
-        """Return a stored figure as text: ``12.34``, ``+12.34`` or ``12.34 %``."""
-        text = f"{self.factor * value:{'+' if sign else ''}.{self.digits}f}"
-        return f"{text} {self.unit}" if unit and self.unit in ("%", "nats", "points") else text
-
-
-_METRICS = {
-    "error": Label("error"),
-    "top5_error": Label("top-5 error"),
-    "accuracy": Label("accuracy", lower_is_better=False),
-    "rms_calibration_error": Label("RMS calibration error"),
-    "rms_calibration_error_all_bins": Label("RMS calibration error, all bins"),
-    "ece": Label("expected calibration error"),
-    "max_calibration_error": Label("maximum calibration error"),
-    "adaptive_ece": Label("adaptive calibration error"),
-    "debiased_ece": Label("debiased calibration error"),
-    "sweep_ece": Label("sweep calibration error"),
-    "classwise_ece": Label("class-wise calibration error"),
-    "overconfidence_gap": Label("overconfidence", lower_is_better=None),
-    "brier": Label("Brier score", "0 to 2", 1.0, 3),
-    "brier_top_label": Label("Brier score of the top label", "0 to 1", 1.0, 3),
-    "nll": Label("negative log-likelihood", "nats", 1.0, 3),
-    "entropy": Label("entropy", "nats", 1.0, 3, None),
-    "aurc": Label("area under the risk-coverage curve"),
-    "aurra": Label("area under the response-rate accuracy curve", lower_is_better=False),
-    "soft_f1": Label("soft F1 of finding one's own errors", lower_is_better=False),
-    "worst_case_error": Label("worst-case error"),
-    "average_case_error": Label("average-case error"),
-    "flip_probability": Label("flip probability"),
-    "top5_distance": Label("top-5 distance", "mean steps", 1.0, 3),
-    "weighted_pr_auc": Label("mean average precision", lower_is_better=False),
-}
-
-_SUMMARIES = {
-    "mean_error": Label("mean corruption error"),
-    "mean_error_19": Label("mean error over 19 corruptions"),
-    "mce": Label("mean corruption error against the suite's baseline (mCE)"),
-    "relative_mce": Label("relative mean corruption error (relative mCE)"),
-    "robust_accuracy": Label("robust accuracy", lower_is_better=False),
-    "mfp": Label("mean flip probability"),
-    "mfr": Label("mean flip rate against AlexNet (mFR)"),
-    "mt5d": Label("mean top-5 distance", "mean steps", 1.0, 3),
-    "gap_error": Label("gap in error to the matching clean images", "points"),
-}
-
-_PREFIXES = {
-    "clean_": "clean {}",
-    "mean_ood_": "{} out of distribution",
-    "iid_": "{} in distribution",
-    "gap_": "gap in {}",
-    "mean_error_": "mean error under {} corruptions",
-    "mean_": "{} under corruption",
-}
-
-
-def label(name: str) -> Label:
-    """Return the label of a metric or a summary figure; an unknown name is shown as it is, undivided by 100."""
-    if name in _SUMMARIES or name in _METRICS:
-        return (_SUMMARIES | _METRICS)[name]
-    for prefix, pattern in _PREFIXES.items():
-        rest = name.removeprefix(prefix)
-        if rest == name:
-            continue
-        if prefix == "mean_error_":
-            return Label(pattern.format(rest))
-        if rest in _METRICS:
-            return _METRICS[rest]._replace(title=pattern.format(_METRICS[rest].title))
-    return Label(name.replace("_", " "), "as stored", 1.0, 4, None)
+ABSENT = "–"
 
 
 def words(name: str) -> str:
-    """Return a condition's name in words: ``gaussian_noise`` becomes ``Gaussian noise``."""
+    """Return a condition's name in words.
+
+    >>> words("gaussian_noise"), words("jpeg_compression")
+    ('Gaussian noise', 'JPEG compression')
+    """
     text = name.replace("_", " ")
     return {"jpeg compression": "JPEG compression"}.get(text, sentence(text))
 
 
 def sentence(text: str) -> str:
-    """Return the text with a capital at its beginning, the rest as it is."""
-    return f"{text[:1].upper()}{text[1:]}"
+    """Return the text with a capital at its beginning, the rest as it is; abbreviations such as mCE stay.
+
+    >>> sentence("error of each model"), sentence("mCE of each model")
+    ('Error of each model', 'mCE of each model')
+    """
+    return text if text[1:2].isupper() else f"{text[:1].upper()}{text[1:]}"
 
 
-def show(figure: Value | None, name: str, *, interval: bool = False) -> str:
-    """Return a figure as tables show it: ``12.34``, or ``12.34 (11.80 to 12.91)``; a dash where there is none."""
-    if figure is None or figure.value is None:
-        return "–"
-    text = label(name).show(figure.value)
-    if interval and figure.low is not None and figure.high is not None:
-        text += f" ({label(name).show(figure.low)} to {label(name).show(figure.high)})"
-    return text
+def show(value: Value | None, name: str, *, interval: bool = False) -> str:
+    """Return a value as tables show it, with its 95 % interval where asked; a dash where there is none.
+
+    Args:
+        value: the stored value.
+        name: of the metric or summary figure, which says unit and decimals.
+        interval: append the interval, where there is one.
+
+    >>> show(Value(value=0.1234, low=0.118, high=0.1291), "error", interval=True), show(None, "error")
+    ('12.34 (11.80 to 12.91)', '–')
+    """
+    if value is None or value.value is None:
+        return ABSENT
+    text = row(name).show(value.value)
+    ends = interval_text(value, name) if interval else ""
+    return f"{text} ({ends})" if ends else text
+
+
+def interval_text(value: Value, name: str, *, sign: bool = False) -> str:
+    """Return both ends of an interval, ``11.80 to 12.91``; "" where there is none."""
+    if value.low is None or value.high is None:
+        return ""
+    about = row(name)
+    return f"{about.show(value.low, sign=sign)} to {about.show(value.high, sign=sign)}"
 
 
 def model_names(results: Sequence[Result]) -> list[str]:
@@ -158,12 +92,20 @@ def unlike(results: Sequence[Result]) -> list[str]:
 
 
 def markdown(text: str) -> str:
-    """Return text for a line or a cell of Markdown: names come from strangers' files and must stay as they are."""
+    r"""Return text for a line or a cell of Markdown: names come from strangers' files and must stay as they are.
+
+    >>> print(markdown("best*[x] of wrn_40_2"))
+    best\*\[x\] of wrn_40_2
+    """
     return re.sub(r"([\\`*\[\]<>|]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)
 
 
 def shorten(name: str, width: int) -> str:
-    """Cut the middle out of a name that is longer than ``width`` characters."""
+    """Cut the middle out of a name that is longer than ``width`` characters.
+
+    >>> shorten("abcdefghij", 7)
+    'abc…hij'
+    """
     if len(name) <= width:
         return name
     head = width // 2

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from robench.catalogue import row
 from robench.corruptions.severities import BENCHMARK
 from robench.errors import RobenchError, did_you_mean
 from robench.metrics.corruption import (
@@ -23,7 +24,6 @@ from robench.metrics.table import METRICS
 from robench.predictions import RunFolder
 from robench.results.schema import Value
 from robench.results.scoring import figure
-from robench.results.summaries import is_share
 from robench.suites.base import Cell
 
 Array = npt.NDArray[np.float64]
@@ -69,7 +69,7 @@ def normalised_figures(
     replicates = _figures(drawn, len(clean), chosen, severities, table)
     fewest = min(len(cell["index"]) for cell in columns)
     return {
-        name: figure(float(exact[name]), replicates[name], name, images=fewest if is_share(name) else None)
+        name: figure(float(exact[name]), replicates[name], name, images=fewest if row(name).share else None)
         for name in exact
     }
 

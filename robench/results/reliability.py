@@ -7,15 +7,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from robench.predictions import Predictions
+from robench.results.protocols import averaged
 from robench.results.schema import ReliabilityBin
-from robench.results.summaries import corrupted_conditions
-from robench.suites.base import Cell
+from robench.suites.base import Cell, Suite
 
 
-def reliability_by_level(predictions: Mapping[str, Predictions]) -> dict[str, list[ReliabilityBin]]:
-    """Return the bins for ``clean`` and for ``severity/1`` to ``severity/5`` (the benchmark corruptions pooled)."""
+def reliability_by_level(predictions: Mapping[str, Predictions], suite: Suite) -> dict[str, list[ReliabilityBin]]:
+    """Return the bins for ``clean`` and for ``severity/1`` to ``severity/5`` (the benchmark conditions pooled)."""
     cells = {name: Cell.parse(name) for name in predictions}
-    conditions = corrupted_conditions(tuple(cells.values()))
+    conditions = averaged(suite, cells.values())
     levels = {name: [predictions[name]] for name in predictions if cells[name].severity is None}
     for severity in range(1, 6):
         members = [

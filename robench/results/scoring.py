@@ -11,34 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from robench._version import __version__
+from robench.catalogue import METRICS, defaults, row
 from robench.errors import RobenchError
 from robench.files import write_json
 from robench.metrics.statistics import bootstrap_cells, centred_interval, exact_interval
-from robench.metrics.table import SHARES
 from robench.predictions import Predictions, RunFolder
 from robench.predictions.parquet import stored_checksum
+from robench.results.protocols import protocol_of_run
 from robench.results.reliability import reliability_by_level
 from robench.results.remarks import other_environments, remarks
 from robench.results.schema import CellResult, ModelRecord, Result, RunRecord, StatisticsRecord, SuiteRecord, Value
-from robench.results.summaries import CellArrays, corrupted_conditions, highest, is_share, summarise
-from robench.suites.base import Cell
+from robench.results.summaries import CellArrays, summarise
+from robench.suites.base import Cell, Suite
 
 Array = npt.NDArray[np.float64]
 Log = dict[str, list[dict[str, Any]]]
-
-DEFAULT_METRICS = (
-    "error",
-    "rms_calibration_error",
-    "rms_calibration_error_all_bins",
-    "ece",
-    "brier",
-    "brier_top_label",
-    "nll",
-    "overconfidence_gap",
-)
-VARIANT_METRICS = ("worst_case_error", "average_case_error")
-SEQUENCE_METRICS = ("flip_probability", "top5_distance")
-MULTILABEL_METRICS = ("weighted_pr_auc",)
 
 
 @dataclass(frozen=True)
@@ -59,7 +46,7 @@ class Scores:
 
     def fewest(self, metric: str, positions: Sequence[int]) -> int | None:
         """Return the images of the smallest of some cells, where a metric is a share of them, else None."""
-        return int(self.images[list(positions)].min()) if metric in SHARES else None
+        return int(self.images[list(positions)].min()) if row(metric).share else None
 
 
 def score_run(
@@ -125,9 +112,7 @@ def current_result(run: RunFolder, resamples: int) -> Result | None:
 
 def default_metrics(task: str, *, variants: bool = False) -> tuple[str, ...]:
     """Return the cell metrics that a result of this task carries; ``variants``: several rows an image, worst of k."""
-    if task == "classification" and variants:
-        return VARIANT_METRICS
-    return {"perturbation": SEQUENCE_METRICS, "multilabel": MULTILABEL_METRICS}.get(task, DEFAULT_METRICS)
+    return defaults("variants" if task == "classification" and variants else task)
 
 
 def score_cells(predictions: Mapping[str, Predictions], metrics: Sequence[str], statistics: StatisticsRecord) -> Scores:
@@ -159,6 +144,7 @@ def build_result(
     complete = not limited and set(suite.get("whole", suite["cells"])) <= set(predictions)
     log = _log(run)
     cells = [_cell(run, scores, i, predictions, log) for i in range(len(scores.cells))]
+    protocol = protocol_of_run(suite)
     return Result(
         status="complete" if set(run.record.cells) <= set(predictions) else "partial",
         suite=SuiteRecord(
@@ -170,10 +156,10 @@ def build_result(
         model=ModelRecord(**info["model"]),
         run=_run_record(run, log),
         statistics=statistics,
-        summary=_summary_figures(suite, scores),
-        conditions=_grouped(scores, by_severity=False),
-        severities=_grouped(scores, by_severity=True),
-        reliability=reliability_by_level(predictions) if "error" in scores.values else {},
+        summary=_summary_figures(protocol, scores),
+        conditions=_grouped(protocol, scores, by_severity=False),
+        severities=_grouped(protocol, scores, by_severity=True),
+        reliability=reliability_by_level(predictions, protocol) if "error" in scores.values else {},
         cells=cells,
         failures=[f"{cell}: {why}" for cell, why in failures.items()],
         notes=[*info.get("remarks", []), *remarks(suite, cells, log), *other_environments(info)],
@@ -204,31 +190,28 @@ def figure(value: float, replicates: Array, name: str = "", *, images: int | Non
     if images and exact:
         low, high = exact_interval(value, images)
     else:
-        low, high = centred_interval(value, replicates, highest(name))
+        low, high = centred_interval(value, replicates, row(name).range[1] if name else np.inf)
     return Value(value=float(value), low=low, high=high)
 
 
-def _summaries(suite: Mapping[str, Any], scores: Scores, metrics: Mapping[str, Array]) -> dict[str, Array]:
-    return summarise(tuple(suite["summary"]), CellArrays(scores.cells, metrics, suite["normaliser"]))
-
-
-def _summary_figures(suite: Mapping[str, Any], scores: Scores) -> dict[str, Value]:
-    values, replicates = _summaries(suite, scores, scores.values), _summaries(suite, scores, scores.replicates)
+def _summary_figures(suite: Suite, scores: Scores) -> dict[str, Value]:
+    values = summarise(CellArrays(scores.cells, scores.values, suite))
+    replicates = summarise(CellArrays(scores.cells, scores.replicates, suite))
     fewest = int(scores.images.min())
     return {
-        name: figure(float(values[name]), replicates[name], name, images=fewest if is_share(name) else None)
+        name: figure(float(values[name]), replicates[name], name, images=fewest if row(name).share else None)
         for name in values
     }
 
 
-def _grouped(scores: Scores, *, by_severity: bool) -> dict[str, dict[str, Value]]:
-    """Return the means over severities of each condition, or over the benchmark corruptions of each severity."""
-    values, replicates = CellArrays(scores.cells, scores.values), CellArrays(scores.cells, scores.replicates)
+def _grouped(suite: Suite, scores: Scores, *, by_severity: bool) -> dict[str, dict[str, Value]]:
+    """Return the means over severities of each condition, or over the benchmark conditions of each severity."""
+    values = CellArrays(scores.cells, scores.values, suite)
+    replicates = CellArrays(scores.cells, scores.replicates, suite)
     groups: dict[str, list[int]] = {}
     if by_severity:
-        benchmark = corrupted_conditions(scores.cells)
-        groups["0"] = values.columns(("clean",))
-        groups |= {str(s): values.columns(benchmark, s) for s in range(1, 6)}
+        groups["0"] = values.clean()
+        groups |= {str(s): values.columns(values.averaged(), s) for s in range(1, 6)}
     else:
         groups = {cell.condition: values.columns((cell.condition,)) for cell in scores.cells}
     return {
@@ -301,13 +284,7 @@ def _run_record(run: RunFolder, log: Log) -> RunRecord:
 
 
 def _check_columns(name: str, columns: Mapping[str, npt.NDArray[Any]]) -> None:
-    from robench.errors import did_you_mean
-    from robench.metrics.table import METRICS
-
-    if name not in METRICS:
-        raise RobenchError(f"Unknown metric '{name}'.", hint=did_you_mean(name, METRICS))
-    derived = {"correct"}
-    missing = [need for need in METRICS[name].needs if need not in columns and need not in derived]
+    missing = [need for need in METRICS.get(name).needs if need not in columns]
     if missing:
         raise RobenchError(
             f"Metric '{name}' needs the columns {', '.join(missing)}, which this run did not keep.",

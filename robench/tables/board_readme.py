@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from robench.results.labels import markdown
-from robench.tables.boards import COLUMNS, Board, digits, make_boards
+from robench.results.labels import markdown, show
+from robench.tables.boards import Board, make_boards, title
 from robench.tables.paper_tables import render
 from robench.tables.published import addresses, load_table
 from robench.tables.site import measured_results
@@ -34,15 +34,11 @@ def _board(board: Board) -> list[str]:
     lines = [f"## {board.title}", "", f"{board.protocol}.", ""]
     if len(board.rows) > _LONGEST:
         lines += [f"The best {_LONGEST} of {len(board.rows)}; `robench leaderboard build` makes the page with all.", ""]
-    head = ["Model", "Source", *[COLUMNS[key][0] for key in board.columns], "Rank"]
+    head = ["Model", "Source", *[title(name) for name in board.columns], "Rank"]
     lines += ["| " + " | ".join(head) + " |", "| --- | --- |" + " ---: |" * (len(board.columns) + 1)]
     for i, row in enumerate(board.rows[:_LONGEST]):
-        shown = []
-        for key in board.columns:
-            value, low, high = row.figures.get(key, (None, None, None))
-            places = digits(key)
-            interval = "" if low is None else f" ({low:.{places}f} to {high:.{places}f})"
-            shown.append("" if value is None else f"{value:.{places}f}{interval}")
+        known = [(name, row.figures.get(name)) for name in board.columns]
+        shown = ["" if figure is None else show(figure, name, interval=True) for name, figure in known]
         source = "**measured**" if row.kind == "measured" else f"*published*, {row.source}"
         rank = str(i + 1) if row.rank is None else f"{i + 1} ({row.rank[0]} to {row.rank[1]})"
         lines.append("| " + " | ".join([markdown(row.name), source, *shown, rank]) + " |")

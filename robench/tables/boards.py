@@ -8,41 +8,41 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from robench.catalogue import headlines, metric_of, row
+from robench.results.labels import sentence
 from robench.results.schema import Result, Value
 from robench.tables.living import CellAccuracies, robustbench, timm
 
-# key -> (title, factor, lower is better); the first that a board has ranks it
-COLUMNS: dict[str, tuple[str, float, bool]] = {
-    "mce": ("mCE", 100, True),
-    "mean_error": ("Corruption error, %", 100, True),
-    "mfr": ("mFR", 100, True),
-    "mfp": ("Flip probability, %", 100, True),
-    "mean_ood_error": ("OOD error, %", 100, True),
-    "mean_ood_weighted_pr_auc": ("OOD mAP, % (higher is better)", 100, False),
-    "worst_case_error": ("Worst-case error, %", 100, True),
-    "error": ("Error, %", 100, True),
-    "gap_error": ("Gap to clean, points", 100, True),
-    "clean_error": ("Clean error, %", 100, True),
-    "iid_weighted_pr_auc": ("IID mAP, % (higher is better)", 100, False),
-    "average_case_error": ("Average-case error, %", 100, True),
-    "mean_rms_calibration_error": ("RMS calibration, %", 100, True),
-    "mean_ece": ("ECE, %", 100, True),
-    "mean_brier": ("Brier (0-2)", 1, True),
-    "mean_nll": ("NLL, nats", 1, True),
-    "matching_error": ("Error on the matching clean images, %", 100, True),
-}
 # what a recipe's name says after its method; the longer of two that begin alike comes first
 _DATA_SETS = ("tiny-imagenet", "imagenet", "cifar100", "cifar10", "digits")
 
 
-def digits(key: str) -> int:
-    """Return how many decimals a column shows: two of percent, three of what lies around 1."""
-    return 2 if COLUMNS[key][1] == 100 else 3
+def title(name: str) -> str:
+    """Return the head of a figure's column; it says so where higher is better.
+
+    >>> title("clean_error"), title("mean_ood_weighted_pr_auc")
+    ('Clean error, %', 'Mean OOD weighted PR AUC, % (higher is better)')
+    """
+    about = row(name)
+    return sentence(about.head) + (" (higher is better)" if about.lower_is_better is False else "")
 
 
 @dataclass
 class Row:
-    """One model on a board; ``figures`` are in the column's unit as (value, low, high)."""
+    """One model on a board.
+
+    Args:
+        id: of the row, unique on all boards.
+        name, method, architecture: of the model.
+        kind: ``measured`` or ``published``.
+        source: who measured it.
+        figures: summary figures by name, as stored.
+        link: address of the source.
+        page: address of the model's page, relative to the leaderboard's.
+        rank: first and last rank that its interval allows.
+        curve: error in percent, clean and at severities 1 to 5.
+        conditions: condition -> mean error, as stored.
+    """
 
     id: str
     name: str
@@ -50,7 +50,7 @@ class Row:
     method: str
     architecture: str
     source: str
-    figures: Mapping[str, tuple[float, float | None, float | None]]
+    figures: Mapping[str, Value]
     link: str = ""
     page: str = ""
     rank: tuple[int, int] | None = None
@@ -77,16 +77,16 @@ class Board:
 def make_boards(results: Mapping[Path, Result], *, living: bool = True) -> list[Board]:
     """Return all boards: measured results first, then what others publish; equal protocols share one.
 
-    A result that has none of the figures in :data:`COLUMNS` is left out.
+    A result without an error or a flip probability, by which boards rank, is omitted.
     """
     boards: dict[str, Board] = {}
     for result in results.values():
-        if all(key not in COLUMNS or figure.value is None for key, figure in result.summary.items()):
+        if not _ranking(result):
             continue
         size = max((cell.images for cell in result.cells), default=0)
-        kind = f"{result.suite.source} images, {size:,} a cell"
+        kind = f"{result.suite.source} images, {size:,} per cell"
         if not result.suite.complete:
-            kind += f", only a part of the suite: {len(result.cells)} cells"
+            kind += f", partial: {len(result.cells)} cells"
         protocol = _slug(f"{result.suite.name}-{result.suite.source}-{size}-{_data_key(result)}")
         board = boards.setdefault(protocol, Board(protocol, result.suite.name, f"{result.suite.title}: {kind}", []))
         board.rows.append(measured_row(result, protocol))
@@ -101,6 +101,13 @@ def make_boards(results: Mapping[Path, Result], *, living: bool = True) -> list[
     for board in boards.values():
         _finish(board)
     return list(boards.values())
+
+
+def _ranking(result: Result) -> list[str]:
+    """Return the figures of a result that a board may be ranked by."""
+    known = [name for name, figure in result.summary.items() if figure.value is not None]
+    families = {name: of.family for name in headlines(known, main=True) if (of := metric_of(name)) is not None}
+    return [name for name, family in families.items() if family in ("error", "stability")]
 
 
 def _data_key(result: Result) -> str:
@@ -137,9 +144,9 @@ def measured_row(result: Result, board: str) -> Row:
     """Return the row of a measured result."""
     card = result.model.card
     figures = {
-        key: _scaled(result.summary[key], factor)
-        for key, (_, factor, _) in COLUMNS.items()
-        if key in result.summary and result.summary[key].value is not None
+        name: figure
+        for name in headlines(result.summary, main=True)
+        if (figure := result.summary[name]).value is not None
     }
     name = str(card.get("name") or result.model.name)
     # The same model in another precision, say, is another row.
@@ -156,31 +163,22 @@ def measured_row(result: Result, board: str) -> Row:
         page=f"models/{identity}.html",
         curve=[None if one is None or one.value is None else 100 * one.value for one in severities],
         conditions={
-            name: 100 * one["error"].value
+            name: one["error"].value
             for name, one in result.conditions.items()
             if "error" in one and one["error"].value is not None
         },
     )
 
 
-def _scaled(figure: Value, factor: float) -> tuple[float, float | None, float | None]:
-    low = None if figure.low is None else factor * figure.low
-    high = None if figure.high is None else factor * figure.high
-    return factor * float(figure.value or 0.0), low, high
-
-
 def _published_rows(cells: CellAccuracies) -> Iterable[Row]:
-    from robench.corruptions.severities import BENCHMARK
-
     for model, entry in cells.about["models"].items():
-        errors = cells.cells[model]
-        figures: dict[str, tuple[float, float | None, float | None]] = {
-            "mean_error": (100 * cells.mean_error(model), None, None),
-            "clean_error": (100 * (1 - cells.clean[model]), None, None),
+        figures = {
+            "mean_error": Value(value=cells.mean_error(model)),
+            "clean_error": Value(value=1 - cells.clean[model]),
         }
         if "AlexNet" in cells.cells:
-            figures["mce"] = (100 * cells.mce(model), None, None)
-        curve = [100 - 100 * sum(errors[f"{c}/{s}"] for c in BENCHMARK) / len(BENCHMARK) for s in range(1, 6)]
+            figures["mce"] = Value(value=cells.mce(model))
+        clean = 1 - cells.clean[model]
         yield Row(
             id=_slug(f"{cells.about['suite']}-robustbench-{model}"),
             name=model,
@@ -190,9 +188,8 @@ def _published_rows(cells: CellAccuracies) -> Iterable[Row]:
             source=cells.about["source"],
             figures=figures,
             link=entry["link"],
-            curve=[100 * (1 - cells.clean[model]), *curve],
-            conditions={"clean": 100 * (1 - cells.clean[model])}
-            | {c: 100 * cells.mean_error(model, c) for c in BENCHMARK},
+            curve=[100 * clean, *(100 * cells.error_at(model, severity) for severity in range(1, 6))],
+            conditions={"clean": clean} | {name: cells.mean_error(model, name) for name in cells.conditions},
         )
 
 
@@ -210,9 +207,9 @@ def _timm_boards() -> Iterable[Board]:
         for line in lines:
             if line[name] is None:
                 continue
-            figures = {"error": (100 * (1 - line[name]), None, None)}
+            figures = {"error": Value(value=1 - line[name])}
             if line[matching] is not None:
-                figures["matching_error"] = (100 * (1 - line[matching]), None, None)
+                figures["matching_error"] = Value(value=1 - line[matching])
             model, _, tag = line["model"].partition(".")
             rows.append(
                 Row(
@@ -231,20 +228,22 @@ def _timm_boards() -> Iterable[Board]:
 
 def _finish(board: Board) -> None:
     """Choose the columns, sort by the first, and give measured rows the interval of their rank."""
-    board.columns = [key for key in COLUMNS if any(key in row.figures for row in board.rows)]
-    sign = 1.0 if COLUMNS[board.key][2] else -1.0
+    board.columns = headlines((name for entry in board.rows for name in entry.figures), main=True)
+    sign = -1.0 if row(board.key).lower_is_better is False else 1.0
 
-    def standing(row: Row) -> tuple[float, float, float]:
+    def standing(entry: Row) -> tuple[float, float, float]:
         """Return (low, value, high) of what ranks, turned so that less is better; last where there is no figure."""
-        value, low, high = row.figures.get(board.key, (sign * float("inf"), None, None))
-        ends = [sign * (value if end is None else end) for end in (low, high)]
-        return min(ends), sign * value, max(ends)
+        figure = entry.figures.get(board.key)
+        if figure is None or figure.value is None:
+            return (float("inf"),) * 3
+        ends = [sign * (figure.value if end is None else end) for end in (figure.low, figure.high)]
+        return min(ends), sign * figure.value, max(ends)
 
-    board.rows.sort(key=lambda row: standing(row)[1])
+    board.rows.sort(key=lambda entry: standing(entry)[1])
     bounds = [(low, high) for low, _, high in map(standing, board.rows)]
-    for row, (low, high) in zip(board.rows, bounds, strict=True):
-        if row.figures.get(board.key, (0.0, None, None))[1] is not None:
-            row.rank = (1 + sum(h < low for _, h in bounds), sum(lo <= high for lo, _ in bounds))
+    for entry, (low, high) in zip(board.rows, bounds, strict=True):
+        if (figure := entry.figures.get(board.key)) is not None and figure.low is not None:
+            entry.rank = (1 + sum(h < low for _, h in bounds), sum(lo <= high for lo, _ in bounds))
 
 
 def _slug(text: str) -> str:

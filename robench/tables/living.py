@@ -1,4 +1,4 @@
-"""The living results that others publish, carried over as figures: each with its source, licence and protocol."""
+"""Results that others publish and keep up to date, carried over with their source, licence and protocol."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from robench.corruptions.severities import BENCHMARK
+from robench.suites import get
 from robench.tables.locations import leaderboards
 
 
@@ -26,15 +26,25 @@ class CellAccuracies:
     clean: dict[str, float]
     cells: dict[str, dict[str, float]]
 
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The suite's benchmark corruptions."""
+        return get(self.about["suite"]).benchmark
+
     def mean_error(self, model: str, condition: str | None = None) -> float:
         """Return the mean error over the severities of one corruption, or over all 15 corruptions by 5."""
-        names = BENCHMARK if condition is None else (condition,)
+        names = self.conditions if condition is None else (condition,)
         values = [self.cells[model][f"{name}/{severity}"] for name in names for severity in range(1, 6)]
+        return 1.0 - sum(values) / len(values)
+
+    def error_at(self, model: str, severity: int) -> float:
+        """Return the mean error over the corruptions at one severity."""
+        values = [self.cells[model][f"{name}/{severity}"] for name in self.conditions]
         return 1.0 - sum(values) / len(values)
 
     def mce(self, model: str, reference: str = "AlexNet") -> float:
         """Return the mean corruption error, normalised by a model of the same list, measured on the same images."""
-        ratios = [self.mean_error(model, name) / self.mean_error(reference, name) for name in BENCHMARK]
+        ratios = [self.mean_error(model, name) / self.mean_error(reference, name) for name in self.conditions]
         return sum(ratios) / len(ratios)
 
 

@@ -1,6 +1,6 @@
 """The report of one or several runs: one HTML page that needs nothing else, and the same in Markdown.
 
-Tables do not draw: pictures are handed in, as SVG or PNG.
+Tables do not draw: plots are handed in, as SVG or PNG.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from robench.errors import RobenchError
+from robench.results.comparing import Comparison
 from robench.results.labels import markdown, unlike
 from robench.results.schema import Result
 from robench.tables.report_rows import conditions_table, facts_table, protocol_table, summary_table
@@ -19,54 +20,52 @@ from robench.tables.report_words import apart, headline, next_commands
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-Picture = tuple[str, str, bytes]
+Plot = tuple[str, str, bytes]
 # The colours of ink, grid and paper in our SVGs follow the reader's light or dark screen; see the style sheet.
 _SCREEN_COLOURS = {"#222222": "var(--ink)", "#6b6b6b": "var(--muted)", "#d6d6d6": "var(--grid)", "#ffffff": "none"}
 
 
-def render_html(
-    results: Sequence[Result], figures: Mapping[str, Picture], comparison: Mapping[str, Any] | None = None
-) -> str:
-    """Return the report as one HTML page: style, pictures and all inside, no script and no request.
+def render_html(results: Sequence[Result], plots: Mapping[str, Plot], comparison: Comparison | None = None) -> str:
+    """Return the report as one HTML page: style and plots inside, no script and no request.
 
     Args:
         results: one or several results of one suite.
-        figures: key -> (title, caption that says how to read it, SVG or PNG bytes), in the order of the page.
-        comparison: the document of ``robench.results.comparing`` (``a``, ``b``, ``differences``), where two runs
-            were compared on the same images.
+        plots: key -> (title, caption that says how to read it, SVG or PNG bytes), in the order of the page.
+        comparison: of two runs on the same images, where there is one.
 
     Raises:
         RobenchError: no result, or results of several protocols.
     """
-    pictures = [
+    drawn = [
         {"key": key, "title": title, "caption": caption, "markup": _inline(key, title, content)}
-        for key, (title, caption, content) in figures.items()
+        for key, (title, caption, content) in plots.items()
     ]
-    return _environment().get_template("report.html.jinja").render(_document(results, comparison), pictures=pictures)
+    return _environment().get_template("report.html.jinja").render(_document(results, comparison), plots=drawn)
 
 
 def render_markdown(
     results: Sequence[Result],
-    figures: Mapping[str, tuple[str, str, str]] | None = None,
-    comparison: Mapping[str, Any] | None = None,
+    plots: Mapping[str, tuple[str, str, str]] | None = None,
+    comparison: Comparison | None = None,
 ) -> str:
-    """Return the report as Markdown; ``figures`` hold the address of the picture in place of its bytes.
+    """Return the report as Markdown; ``plots`` hold the address of each plot in place of its bytes.
 
     Raises:
         RobenchError: as :func:`render_html`.
     """
-    pictures = [
-        {"title": title, "caption": caption, "address": address} for title, caption, address in (figures or {}).values()
+    drawn = [
+        {"title": title, "caption": caption, "address": address} for title, caption, address in (plots or {}).values()
     ]
     results = [
         r.model_copy(update={"model": r.model.model_copy(update={"name": markdown(r.model.name)})}) for r in results
     ]
-    comparison = comparison and {**comparison, **{key: markdown(str(comparison[key])) for key in ("a", "b")}}
-    text = _environment().get_template("report.md.jinja").render(_document(results, comparison), pictures=pictures)
+    if comparison is not None:
+        comparison = comparison.model_copy(update={"a": markdown(comparison.a), "b": markdown(comparison.b)})
+    text = _environment().get_template("report.md.jinja").render(_document(results, comparison), plots=drawn)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def _document(results: Sequence[Result], comparison: Mapping[str, Any] | None) -> dict[str, Any]:
+def _document(results: Sequence[Result], comparison: Comparison | None) -> dict[str, Any]:
     """Return everything that both forms show."""
     if not results:
         raise RobenchError(
@@ -114,7 +113,7 @@ def _environment() -> Environment:
 
 
 def _inline(key: str, title: str, content: bytes) -> str:
-    """Return a picture as markup that stands inside the page."""
+    """Return a plot as markup that stands inside the page."""
     from markupsafe import Markup, escape
 
     if content.startswith(b"\x89PNG"):

@@ -6,26 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from robench.results.labels import label, model_names, sentence, show, words
+from robench.catalogue import METRICS, headlines, row
+from robench.results.comparing import Comparison, Difference
+from robench.results.labels import interval_text, model_names, sentence, show, words
+from robench.results.protocols import grouped, protocol_of
 from robench.results.schema import Result, Value
-
-SUMMARIES = (
-    "mce", "relative_mce", "mean_error", "mean_ood_error", "mfr", "mfp", "mt5d", "error",
-    "worst_case_error", "average_case_error", "clean_error", "iid_error", "gap_error",
-    "mean_ood_weighted_pr_auc", "iid_weighted_pr_auc", "gap_weighted_pr_auc",
-    "weighted_pr_auc",
-    "mean_rms_calibration_error", "mean_ood_rms_calibration_error", "rms_calibration_error",
-    "clean_rms_calibration_error", "mean_ece", "mean_ood_ece", "ece", "mean_brier", "mean_ood_brier", "brier",
-    "mean_nll", "mean_ood_nll", "nll",
-)  # fmt: skip
-
 
 _PROTOCOL = {"clean": "Checksum of the clean images"}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One figure of a table: its text, its interval's text, and whether it is the best of its row."""
+    """One value of a table: its text, its interval's text, and whether it is the best of its row."""
 
     text: str
     interval: str = ""
@@ -34,13 +26,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """One row: its head, a unit, an entry a model, and the paired difference where there is one."""
+    """One row: its head with the unit, an entry per model, and the paired difference where there is one."""
 
     head: str
-    unit: str
     entries: tuple[Entry, ...]
     difference: Entry | None = None
-    real: bool = False
+    significant: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,44 +48,39 @@ class Table:
         return tuple(row for _, rows in self.groups for row in rows)
 
 
-def summary_table(results: Sequence[Result], comparison: Mapping[str, Any] | None, *, marked: bool = True) -> Table:
+def summary_table(results: Sequence[Result], comparison: Comparison | None, *, marked: bool = True) -> Table:
     """Return the headline figures, each with its interval, and the paired differences of a comparison.
 
-    Not ``marked``, no figure is called the best: they are not of the same cells and images.
+    Not ``marked``, no value is called the best: they are not of the same cells and images.
     """
-    differences = comparison["differences"] if comparison else {}
     names = model_names(results)
     rows = []
-    for name in SUMMARIES:
-        figures = [result.summary.get(name) for result in results]
-        if all(figure is None for figure in figures):
-            continue
-        row = _row(name, sentence(label(name).title), figures, marked=marked)
-        found = differences.get(name)
-        if found is not None and found.get("value") is not None:
-            row = _by_difference(name, row, found, swapped=names[0] == comparison["b"] if comparison else False)
-        rows.append(row)
-    head = f"{comparison['a']} minus {comparison['b']}" if comparison and any(r.difference for r in rows) else ""
+    for name in headlines(name for result in results for name in result.summary):
+        values = [result.summary.get(name) for result in results]
+        made = _row(name, sentence(row(name).axis), values, marked=marked)
+        found = comparison.differences.get(name) if comparison else None
+        if comparison is not None and found is not None and found.value is not None:
+            made = _by_difference(name, made, found, swapped=names[0] == comparison.b)
+        rows.append(made)
+    head = f"{comparison.a} minus {comparison.b}" if comparison and any(r.difference for r in rows) else ""
     return Table(tuple(names), (("", tuple(rows)),), head)
 
 
 def conditions_table(results: Sequence[Result], *, marked: bool = True) -> Table | None:
-    """Return the error (or what stands in its place) of every condition in the benchmark's groups."""
-    from robench.corruptions.severities import GROUPS
-
+    """Return the error (or what stands in its place) of every condition in the suite's groups."""
     present = list(dict.fromkeys(name for r in results for name in r.conditions))
     metrics = {name for r in results for figures in r.conditions.values() for name in figures}
-    metric = next((m for m in ("error", "flip_probability", "weighted_pr_auc") if m in metrics), None)
+    metric = next((name for name in METRICS if name in metrics), None)
     if metric is None or len(present) < 2:
         return None
 
     def rows(members: Sequence[str]) -> tuple[Row, ...]:
         found = {n: [r.conditions.get(n, {}).get(metric) for r in results] for n in members}
-        return tuple(_row(metric, words(n), figures, marked=marked) for n, figures in found.items())
+        return tuple(_row(metric, words(n), values, marked=marked) for n, values in found.items())
 
-    groups = [(sentence(group), rows([n for n in members if n in present])) for group, members in GROUPS.items()]
-    rest = [n for n in present if not any(n in members for members in GROUPS.values())]
-    return Table(tuple(model_names(results)), tuple(g for g in (("", rows(rest)), *groups) if g[1]), label(metric).axis)
+    groups = sorted(grouped(protocol_of(results[0]), present), key=lambda group: group[0] != "")  # clean images first
+    tables = tuple((sentence(title), rows(members)) for title, members in groups)
+    return Table(tuple(model_names(results)), tables, row(metric).axis)
 
 
 def protocol_table(results: Sequence[Result]) -> list[tuple[str, str]]:
@@ -122,38 +108,35 @@ def protocol_table(results: Sequence[Result]) -> list[tuple[str, str]]:
 def facts_table(results: Sequence[Result]) -> Table:
     """Return what differs from run to run: weights, preprocessing, device, speed, versions, completeness."""
 
-    def row(head: str, texts: Sequence[Any]) -> Row:
-        return Row(head, "", tuple(Entry("–" if text in (None, "") else str(text)) for text in texts))
+    def fact(head: str, texts: Sequence[Any]) -> Row:
+        return Row(head, tuple(Entry("–" if text in (None, "") else str(text)) for text in texts))
 
     rows = [
-        row("Measured", [_completeness(r) for r in results]),
-        row("Hash of the weights", [r.model.hash for r in results]),
-        row("Preprocessing", ["; ".join(f"{k} {v}" for k, v in _flat(r.model.preprocessing)) for r in results]),
-        row("Device", [r.run.device for r in results]),
-        row("Precision", [r.run.precision for r in results]),
-        row("Speed", [r.run.images_per_second and f"{r.run.images_per_second:,.0f} images/s" for r in results]),
-        row("Time", [r.run.seconds and f"{r.run.seconds:,.1f} s" for r in results]),
-        row("Started", [r.run.started for r in results]),
-        row("Versions", [_versions(r) for r in results]),
-        row("Command", [r.run.command for r in results]),
-        row("Identity of the run", [r.run.identity for r in results]),
+        fact("Measured", [_completeness(r) for r in results]),
+        fact("Hash of the weights", [r.model.hash for r in results]),
+        fact("Preprocessing", ["; ".join(f"{k} {v}" for k, v in _flat(r.model.preprocessing)) for r in results]),
+        fact("Device", [r.run.device for r in results]),
+        fact("Precision", [r.run.precision for r in results]),
+        fact("Speed", [r.run.images_per_second and f"{r.run.images_per_second:,.0f} images/s" for r in results]),
+        fact("Time", [r.run.seconds and f"{r.run.seconds:,.1f} s" for r in results]),
+        fact("Started", [r.run.started for r in results]),
+        fact("Versions", [_versions(r) for r in results]),
+        fact("Command", [r.run.command for r in results]),
+        fact("Identity of the run", [r.run.identity for r in results]),
     ]
     kept = tuple(one for one in rows if any(entry.text != "–" for entry in one.entries))
     return Table(tuple(model_names(results)), (("", kept),))
 
 
-def _row(name: str, head: str, figures: Sequence[Value | None], *, marked: bool) -> Row:
-    about = label(name)
-    best = _standing_apart(figures, about.lower_is_better) if marked else None
+def _row(name: str, head: str, values: Sequence[Value | None], *, marked: bool) -> Row:
+    best = _standing_apart(values, row(name).lower_is_better) if marked else None
     entries = []
-    for i, figure in enumerate(figures):
-        if figure is None or figure.value is None:
-            entries.append(Entry("not measured" if figure is None else figure.note or "undefined"))
+    for i, value in enumerate(values):
+        if value is None or value.value is None:
+            entries.append(Entry("not measured" if value is None else value.note or "undefined"))
             continue
-        known = figure.low is not None and figure.high is not None
-        interval = f"{about.show(figure.low or 0.0)} to {about.show(figure.high or 0.0)}" if known else ""
-        entries.append(Entry(show(figure, name), interval, i == best))
-    return Row(head, about.unit, tuple(entries))
+        entries.append(Entry(show(value, name), interval_text(value, name), i == best))
+    return Row(head, tuple(entries))
 
 
 def _standing_apart(figures: Sequence[Value | None], lower_is_better: bool | None) -> int | None:
@@ -170,25 +153,18 @@ def _standing_apart(figures: Sequence[Value | None], lower_is_better: bool | Non
     return best
 
 
-def _by_difference(name: str, row: Row, found: Mapping[str, Any], *, swapped: bool) -> Row:
+def _by_difference(name: str, made: Row, found: Difference, *, swapped: bool) -> Row:
     """Return the row with its paired difference, which also decides whether the better of the two is marked.
 
     The difference is A minus B; ``swapped`` says that B stands first in the row.
     """
-    real, lower = bool(found.get("significant")), label(name).lower_is_better
-    entries = row.entries
-    if len(entries) == 2 and lower is not None:
-        better = int(((found["value"] < 0) == lower) == swapped)
-        entries = tuple(replace(entry, best=real and i == better) for i, entry in enumerate(entries))
-    return replace(row, entries=entries, difference=_difference(name, found), real=real)
-
-
-def _difference(name: str, found: Mapping[str, Any]) -> Entry:
-    about = label(name)
-    interval = ""
-    if found.get("low") is not None and found.get("high") is not None:
-        interval = f"{about.show(found['low'], sign=True)} to {about.show(found['high'], sign=True)}"
-    return Entry(about.show(found["value"], sign=True), interval)
+    lower, entries = row(name).lower_is_better, made.entries
+    if len(entries) == 2 and lower is not None and found.value is not None:
+        better = int(((found.value < 0) == lower) == swapped)
+        entries = tuple(replace(entry, best=found.significant and i == better) for i, entry in enumerate(entries))
+    shown = Value(value=found.value, low=found.low, high=found.high)
+    difference = Entry(row(name).show(found.value or 0.0, sign=True), interval_text(shown, name, sign=True))
+    return replace(made, entries=entries, difference=difference, significant=found.significant)
 
 
 def _completeness(result: Result) -> str:

@@ -1,31 +1,21 @@
-"""What a report says in sentences: who is better, by how much, whether that is real, and what to do next."""
+"""What a report says in sentences: which model is better, by how much, whether significantly, and what to do next."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from robench.results.labels import label, model_names, sentence
+from robench.catalogue import headlines, metric_of, row
+from robench.results.comparing import Comparison, Difference
+from robench.results.labels import interval_text, model_names, sentence
 from robench.results.schema import Result, Value
 
-# The figure that a suite is about, and the one that says whether the model knows; the first that is there counts.
-MAIN = ("mce", "mean_error", "mean_ood_error", "mfr", "mfp", "error", "worst_case_error",
-        "mean_ood_weighted_pr_auc", "weighted_pr_auc", "clean_error")  # fmt: skip
-CALIBRATION = (
-    "mean_rms_calibration_error",
-    "mean_ood_rms_calibration_error",
-    "rms_calibration_error",
-    "clean_rms_calibration_error",
-)
-CLEAN = ("clean_error", "iid_error")
 
-
-def headline(results: Sequence[Result], comparison: Mapping[str, Any] | None) -> list[str]:
+def headline(results: Sequence[Result], comparison: Comparison | None) -> list[str]:
     """Return the sentences at the top; the first is the one to remember."""
-    chosen = [first_of(names, results) for names in (MAIN, CALIBRATION, CLEAN)]
-    names = list(dict.fromkeys(name for name in chosen if name is not None))
+    names = headline_names(results)
     if comparison is not None:
-        usable = [name for name in names if _usable(name, comparison)]
+        found = {name: difference for name in names if (difference := comparison.differences.get(name)) is not None}
+        usable = [name for name, difference in found.items() if _usable(difference)]
         if usable:
             return [
                 _short(usable[0], results, comparison),
@@ -38,20 +28,24 @@ def headline(results: Sequence[Result], comparison: Mapping[str, Any] | None) ->
     return _ranked(names, results)
 
 
+def headline_names(results: Sequence[Result]) -> list[str]:
+    """Return the figures to speak of, of those that every result has: what the suite is about, calibration, clean."""
+    common = [name for name in headlines(results[0].summary) if all(_value(r, name) is not None for r in results)]
+    calibration = [name for name in common if (of := metric_of(name)) is not None and of.family == "calibration"]
+    clean = [name for name in common if name in ("clean_error", "iid_error")]
+    return list(dict.fromkeys([*common[:1], *calibration[:1], *clean[:1]]))
+
+
 def apart(differing: Sequence[str]) -> str:
     """Say that the figures of runs stand side by side without a comparison."""
     return (
-        f"These runs differ in {', '.join(differing)}: their means are of different cells or images and do not say who "
-        "is better. `robench compare RUN_A RUN_B` compares the cells that two runs on the same images both have."
+        f"These runs differ in {', '.join(differing)}: their means are of different cells or images and do not say "
+        "which model is better. `robench compare RUN_A RUN_B` compares the cells that two runs on the same images "
+        "both have."
     )
 
 
-def first_of(names: Sequence[str], results: Sequence[Result]) -> str | None:
-    """Return the first of these summary figures that every result has."""
-    return next((name for name in names if all(_value(r, name) is not None for r in results)), None)
-
-
-def next_commands(results: Sequence[Result], comparison: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+def next_commands(results: Sequence[Result], comparison: Comparison | None) -> list[tuple[str, str]]:
     """Return commands worth typing next, and what each is for."""
     suite = results[0].suite.name
     runs = "RUN" if len(results) == 1 else "RUN_A RUN_B"
@@ -61,15 +55,15 @@ def next_commands(results: Sequence[Result], comparison: Mapping[str, Any] | Non
         commands.append((again, "the same command again measures what is missing, and only that"))
     if len(results) == 1:
         commands.append(
-            (f"robench evaluate --suite {suite} --model OTHER", "measure a second model to set beside this one")
+            (f"robench evaluate --suite {suite} --model OTHER", "measure a second model to compare with this one")
         )
     elif comparison is None:
-        commands.append(("robench compare RUN_A RUN_B", "paired differences: which of them are real"))
+        commands.append(("robench compare RUN_A RUN_B", "paired differences: which of them are significant"))
     else:
-        commands.append(("robench compare RUN_A RUN_B --cells", "which differences are real, cell by cell"))
+        commands.append(("robench compare RUN_A RUN_B --cells", "which differences are significant, cell by cell"))
     commands += [
         (f"robench metrics {runs.split()[0]} --metric adaptive_ece,aurc", "other metrics, without the model"),
-        (f"robench plot severity {runs} --metric brier", "other pictures, for a paper: PNG, SVG, PDF"),
+        (f"robench plot severity {runs} --metric brier", "other plots, for a paper: PNG, SVG, PDF"),
         ("robench suites list", "what else can be measured"),
     ]
     return commands
@@ -80,46 +74,48 @@ def _value(result: Result, name: str) -> float | None:
     return None if figure is None else figure.value
 
 
-def _usable(name: str, comparison: Mapping[str, Any]) -> bool:
-    found = comparison["differences"].get(name)
-    return found is not None and all(found.get(key) is not None for key in ("value", "low", "high"))
+def _usable(difference: Difference) -> bool:
+    return None not in (difference.value, difference.low, difference.high)
 
 
-def _difference(name: str, results: Sequence[Result], comparison: Mapping[str, Any]) -> str:
+def _difference(name: str, results: Sequence[Result], comparison: Comparison) -> str:
     """Say one paired difference, the better model first."""
-    about, found = label(name), comparison["differences"][name]
-    a, b = str(comparison["a"]), str(comparison["b"])
-    low, high = sorted(about.factor * abs(found[key]) for key in ("low", "high"))
-    unit = " points" if about.unit in ("%", "points") else ""
-    if not found["significant"]:
+    about, found, a, b = row(name), comparison.differences[name], comparison.a, comparison.b
+    unit = f" {about.difference_unit}".rstrip()
+    value, low, high = found.value or 0.0, found.low or 0.0, found.high or 0.0
+    if not found.significant:
         return (
-            f"No real difference between {a} and {b} in {about.title}{_of(name, a, b, results)}: "
-            f"{a} minus {b} is {about.show(found['value'], sign=True)}{unit} "
-            f"(95 % interval {about.show(found['low'], sign=True)} to {about.show(found['high'], sign=True)})."
+            f"No significant difference between {a} and {b} in {about.title}{_of(name, a, b, results)}: "
+            f"{a} minus {b} is {about.show(value, sign=True)}{unit} "
+            f"(95 % interval {about.show(low, sign=True)} to {about.show(high, sign=True)})."
         )
-    a_better = (found["value"] < 0) == (about.lower_is_better is not False)
-    better, worse = (a, b) if a_better else (b, a)
-    amount = f"{abs(about.factor * found['value']):.{about.digits}f}"
+    better, worse = _better(name, comparison)
     way = "higher" if about.lower_is_better is False else "lower"
+    near, far = sorted((abs(low), abs(high)))
     return (
-        f"{sentence(about.title)}: {better} is {way} than {worse} by {amount}{unit}"
-        f"{_of(name, better, worse, results)}; the difference is real "
-        f"(95 % interval {low:.{about.digits}f} to {high:.{about.digits}f}, paired over the same images)."
+        f"{sentence(about.title)}: {better} is {way} than {worse} by {about.show(abs(value))}{unit}"
+        f"{_of(name, better, worse, results)}; statistically significant "
+        f"(95 % interval {about.show(near)} to {about.show(far)}, paired over the same images)."
     )
 
 
-def _short(name: str, results: Sequence[Result], comparison: Mapping[str, Any]) -> str:
+def _short(name: str, results: Sequence[Result], comparison: Comparison) -> str:
     """Say the main difference as the one sentence to remember."""
-    about, found = label(name), comparison["differences"][name]
-    a, b = str(comparison["a"]), str(comparison["b"])
+    about, found = row(name), comparison.differences[name]
     where = "under corruption" if name in ("mce", "mean_error") else f"in {about.title}"
-    if not found["significant"]:
-        return f"{a} and {b} cannot be told apart {where}."
-    a_better = (found["value"] < 0) == (about.lower_is_better is not False)
-    better, worse = (a, b) if a_better else (b, a)
+    if not found.significant:
+        return f"No significant difference between {comparison.a} and {comparison.b} {where}."
+    better, worse = _better(name, comparison)
     numbers = _of(name, better, worse, results).strip(" ()")
     said = f": {about.title} {numbers}" if numbers else ""
-    return f"{better} is better than {worse} {where}{said}. The difference is real."
+    return f"{better} is significantly better than {worse} {where}{said}."
+
+
+def _better(name: str, comparison: Comparison) -> tuple[str, str]:
+    """Return the two models' names, the better one first; where neither end is good, the lower one."""
+    a_lower = (comparison.differences[name].value or 0.0) < 0
+    a_better = a_lower == (row(name).lower_is_better is not False)
+    return (comparison.a, comparison.b) if a_better else (comparison.b, comparison.a)
 
 
 def _of(name: str, better: str, worse: str, results: Sequence[Result]) -> str:
@@ -128,21 +124,21 @@ def _of(name: str, better: str, worse: str, results: Sequence[Result]) -> str:
     if better not in by_name or worse not in by_name:
         return ""
     values = [_value(by_name[one], name) for one in (better, worse)]
-    shown = [label(name).show(value, unit=True) for value in values if value is not None]
+    shown = [row(name).show(value, unit=True) for value in values if value is not None]
     return f" ({shown[0]} against {shown[1]})" if len(shown) == 2 else ""
 
 
 def _alone(name: str, result: Result) -> str:
     """Say one figure of one model."""
-    figure, about = result.summary[name], label(name)
+    figure, about = result.summary[name], row(name)
     return f"{result.model.name}: {about.title} {_with_interval(figure, name)}."
 
 
 def _ranked(names: Sequence[str], results: Sequence[Result]) -> list[str]:
-    """Say who leads in each figure, and whether the intervals of the first two part."""
+    """Say which model leads in each figure, and whether the intervals of the first two overlap."""
     said = []
     for i, name in enumerate(names):
-        about = label(name)
+        about = row(name)
         named = [(one, r.summary[name]) for one, r in zip(model_names(results), results, strict=True)]
         order = sorted(named, key=lambda pair: pair[1].value or 0.0, reverse=about.lower_is_better is False)
         (first, best), (second, next_best) = order[0], order[1]
@@ -161,18 +157,16 @@ def _ranked(names: Sequence[str], results: Sequence[Result]) -> list[str]:
 
 
 _VERDICTS = {
-    True: "their intervals overlap: only a paired comparison tells whether the difference is real",
+    True: "their intervals overlap: only a paired comparison tells whether the difference is significant",
     False: "their intervals do not overlap",
-    None: "without intervals this does not say whether the difference is real",
+    None: "without intervals this does not say whether the difference is significant",
 }
 
 
-def _with_interval(figure: Value, name: str) -> str:
-    about = label(name)
-    text = about.show(figure.value or 0.0, unit=True)
-    if figure.low is None or figure.high is None:
-        return text
-    return f"{text} (95 % interval {about.show(figure.low)} to {about.show(figure.high)})"
+def _with_interval(value: Value, name: str) -> str:
+    text = row(name).show(value.value or 0.0, unit=True)
+    ends = interval_text(value, name)
+    return f"{text} (95 % interval {ends})" if ends else text
 
 
 def _overlap(a: Value, b: Value) -> bool | None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robench._version import __version__
+from robench.catalogue import row as catalogue_row
 from robench.files import atomic_write
-from robench.results.schema import Result
-from robench.tables.boards import COLUMNS, Board, digits, make_boards, measured_row
+from robench.results.labels import interval_text, sentence, show
+from robench.results.schema import Result, Value
+from robench.tables.boards import Board, Row, make_boards, measured_row, title
 from robench.tables.curves import bars, reliability_diagram, severity_curve
 from robench.tables.locations import leaderboards
 from robench.tables.measured import find_results
@@ -21,11 +23,8 @@ from robench.tables.published import addresses, load_table
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-CURVES = {
-    "error": ("Error, %", 100.0),
-    "rms_calibration_error": ("RMS calibration error, %", 100.0),
-    "brier": ("Brier score (0 to 2)", 1.0),
-}
+CURVES = ("error", "rms_calibration_error", "brier")
+LEVELS = ("clean", "severity/1", "severity/3", "severity/5")
 
 
 def measured_results() -> dict[Path, Result]:
@@ -60,9 +59,10 @@ def build_site(out: str | Path, results: Mapping[Path, Result] | None = None) ->
 
 
 def _index(boards: list[Board]) -> dict[str, Any]:
+    names = dict.fromkeys(name for board in boards for name in board.columns)
     data = {
         "columns": {
-            key: {"title": title, "lower": lower, "digits": digits(key)} for key, (title, _, lower) in COLUMNS.items()
+            name: {"title": title(name), "lower": catalogue_row(name).lower_is_better is not False} for name in names
         },
         "boards": [_short(board) for board in boards],
     }
@@ -72,26 +72,29 @@ def _index(boards: list[Board]) -> dict[str, Any]:
 
 
 def _short(board: Board) -> dict[str, Any]:
-    document = asdict(board)
-    for row in document["rows"]:
-        row["figures"] = {
-            key: [None if value is None else round(value, 4) for value in figure]
-            for key, figure in row["figures"].items()
-        }
-        row["curve"] = [None if value is None else round(value, 3) for value in row["curve"]]
-        row["conditions"] = {key: round(value, 3) for key, value in row["conditions"].items()}
-        for key in [key for key, value in row.items() if value in ("", None, [], {})]:
-            del row[key]
-    return document
+    """Return what the script needs of a board: texts are rounded here, once, from the stored values."""
+    document = {name: getattr(board, name) for name in ("id", "title", "protocol", "columns")}
+    return document | {"rows": [_short_row(one) for one in board.rows]}
+
+
+def _short_row(one: Row) -> dict[str, Any]:
+    document = {field.name: getattr(one, field.name) for field in fields(one)}
+    document["figures"] = {name: _short_figure(figure, name) for name, figure in one.figures.items()}
+    document["curve"] = [None if value is None else round(value, 3) for value in one.curve]
+    document["conditions"] = {name: show(Value(value=value), "error") for name, value in one.conditions.items()}
+    return {name: value for name, value in document.items() if value not in ("", None, [], {})}
+
+
+def _short_figure(figure: Value, name: str) -> list[Any]:
+    """Return [value, low, high] in the unit that is shown, to sort and draw by, and the texts that are printed."""
+    factor = catalogue_row(name).factor
+    numbers = [None if end is None else round(factor * end, 4) for end in (figure.value, figure.low, figure.high)]
+    return [*numbers, show(figure, name), interval_text(figure, name)]
 
 
 def _model(result: Result, board: Board, name: str) -> dict[str, Any]:
     levels = {metric: [result.severities.get(str(s), {}).get(metric) for s in range(6)] for metric in CURVES}
-    curves = [
-        (title, _safe(severity_curve(f"{title} of {name} by severity", levels[metric], factor)))
-        for metric, (title, factor) in CURVES.items()
-        if any(levels[metric])
-    ]
+    curves = [(axis, _safe(_curve(axis, name, levels[m], m))) for m in CURVES if any(levels[m]) and (axis := _axis(m))]
     conditions = [
         (condition, figures["error"])
         for condition, figures in result.conditions.items()
@@ -100,14 +103,14 @@ def _model(result: Result, board: Board, name: str) -> dict[str, Any]:
     reliability = [
         (level, _safe(reliability_diagram(f"Reliability of {name}, {level}", bins)))
         for level, bins in result.reliability.items()
-        if level in ("clean", "severity/1", "severity/3", "severity/5")
+        if level in LEVELS
     ]
+    figures = measured_row(result, board.id).figures
     return {
         "name": name,
         "result": result,
         "board": board,
-        "columns": COLUMNS,
-        "row": measured_row(result, board.id),
+        "figures": [(title(key), show(figure, key), interval_text(figure, key)) for key, figure in figures.items()],
         "curves": curves,
         "bars": _safe(bars(f"Error of {name} by condition, in percent", conditions)) if conditions else "",
         "reliability": reliability,
@@ -118,18 +121,24 @@ def _model(result: Result, board: Board, name: str) -> dict[str, Any]:
     }
 
 
+def _axis(metric: str) -> str:
+    return sentence(catalogue_row(metric).axis)
+
+
+def _curve(axis: str, name: str, levels: list[Value | None], metric: str) -> str:
+    return severity_curve(f"{axis} of {name} by severity", levels, catalogue_row(metric).factor)
+
+
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(
+    return Environment(
         loader=PackageLoader("robench.tables", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["decimals"] = lambda value, key: f"{value:.{digits(key)}f}"
-    return environment
 
 
 def _safe(text: str) -> Any:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from robench.catalogue import METRICS
 from robench.errors import RobenchError
 from robench.results.loading import load
+from robench.results.protocols import averaged, protocol_of
 from robench.results.schema import Result, StatisticsRecord, Value
-from robench.results.summaries import CellArrays, corrupted_conditions, summarise
+from robench.results.summaries import CellArrays, summarise
 from robench.suites.base import Cell, Suite
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ def check_submission(path: str | Path) -> list[str]:
         *_protocol(result, suite),
         *_cells(result, suite),
         *_plausible(result),
-        *_summaries(result, suite),
+        *_summaries(result),
         *_groups(result),
         *_absent_groups(result),
         *_reliability(result),
@@ -105,14 +107,14 @@ def _cells(result: Result, suite: Suite) -> Iterator[str]:
 
 def _plausible(result: Result) -> Iterator[str]:
     """Ranges, intervals that hold their value, and error rates that are a whole number of images."""
-    from robench.metrics.table import METRICS
-
     for cell in result.cells:
         for name, figure in cell.metrics.items():
             if name not in METRICS:
                 yield f"cell {cell.name}: unknown metric '{name}'"
-            elif figure.value is not None and not METRICS[name].range[0] <= figure.value <= METRICS[name].range[1]:
-                yield f"cell {cell.name}: {name} is {figure.value}, outside {METRICS[name].range}"
+                continue
+            low, high = METRICS.get(name).range
+            if figure.value is not None and not low <= figure.value <= high:
+                yield f"cell {cell.name}: {name} is {figure.value}, outside {low:g} to {high:g}"
         error = cell.metrics.get("error")
         if cell.images < 1:
             yield f"cell {cell.name} has {cell.images} images"
@@ -150,19 +152,19 @@ def _arrays(result: Result) -> CellArrays:
     values = {
         name: np.array([_number(cell.metrics[name]) for cell in result.cells], dtype=np.float64) for name in names
     }
-    return CellArrays(tuple(Cell.parse(cell.name) for cell in result.cells), values, result.suite.normaliser)
+    return CellArrays(tuple(Cell.parse(cell.name) for cell in result.cells), values, protocol_of(result))
 
 
 def _number(figure: Value) -> float:
     return math.nan if figure.value is None else figure.value
 
 
-def _summaries(result: Result, suite: Suite) -> Iterator[str]:
+def _summaries(result: Result) -> Iterator[str]:
     if not result.cells:
         yield "there is no cell"
         return
     try:
-        computed = summarise(suite.summary, _arrays(result))
+        computed = summarise(_arrays(result))
     except KeyError as error:
         yield f"the summaries need the metric {error}, which not every cell has"
         return
@@ -185,13 +187,13 @@ def _groups(result: Result) -> Iterator[str]:
     if not result.cells:
         return
     arrays = _arrays(result)
-    benchmark = corrupted_conditions(arrays.cells)
+    benchmark = arrays.averaged()
     groups = [(f"condition {name}", figures, arrays.columns((name,))) for name, figures in result.conditions.items()]
     groups += [
         (
             f"severity {name}",
             figures,
-            arrays.columns(("clean",)) if name == "0" else arrays.columns(benchmark, int(name)),
+            arrays.clean() if name == "0" else arrays.columns(benchmark, int(name)),
         )
         for name, figures in result.severities.items()
         if name.isdigit()
@@ -209,8 +211,8 @@ def _absent_groups(result: Result) -> Iterator[str]:
     if not result.cells:
         return
     arrays = _arrays(result)
-    benchmark = corrupted_conditions(arrays.cells)
-    levels = {"0"} if arrays.columns(("clean",)) else set()
+    benchmark = arrays.averaged()
+    levels = {"0"} if arrays.clean() else set()
     levels |= {str(severity) for severity in range(1, 6) if arrays.columns(benchmark, severity)}
     expected = {"conditions": {cell.condition for cell in arrays.cells}, "severities": levels}
     for where, names in expected.items():
@@ -225,7 +227,7 @@ def _reliability(result: Result) -> Iterator[str]:
     """The pooled accuracy of a reliability diagram is what the cells' errors and sizes give."""
     sizes = {cell.name: cell.images for cell in result.cells}
     errors = {cell.name: cell.metrics["error"].value for cell in result.cells if "error" in cell.metrics}
-    conditions = corrupted_conditions(tuple(Cell.parse(name) for name in sizes))
+    conditions = averaged(protocol_of(result), map(Cell.parse, sizes))
     for level, bins in result.reliability.items():
         severity = level.removeprefix("severity/")
         names = [f"{c}/{severity}" for c in conditions if f"{c}/{severity}" in errors] if severity != level else [level]
@@ -240,7 +242,6 @@ def _reliability(result: Result) -> Iterator[str]:
 
 
 def _against_predictions(result: Result, folder: Path) -> Iterator[str]:
-    from robench.metrics.table import METRICS
     from robench.predictions import RunFolder
     from robench.predictions.parquet import stored_checksum
     from robench.results.scoring import score_cells

@@ -1,4 +1,4 @@
-"""Figures on the terminal: what is a fraction is shown in percent, and nothing else; reports of unlike runs."""
+"""Reports of unlike runs, and names with square brackets."""
 
 from __future__ import annotations
 
@@ -6,18 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from robench.cli.common import is_percentage
 from robench.cli.main import main
-from robench.metrics.table import METRICS
-from robench.results.labels import label
-
-
-@pytest.mark.parametrize("name", METRICS)
-def test_fractions_alone_are_multiplied_by_100(name: str) -> None:
-    fraction = METRICS[name].unit == "fraction"
-    assert label(name).factor == (100.0 if fraction else 1.0)
-    assert label(name).lower_is_better == {True: False, False: True, None: None}[METRICS[name].higher_is_better]
-    assert is_percentage(name) == is_percentage(f"clean_{name}") == fraction
 
 
 def test_runs_on_other_images_are_reported_without_a_comparison(tmp_path: Path) -> None:

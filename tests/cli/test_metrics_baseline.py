@@ -66,7 +66,7 @@ def test_a_published_table_and_a_subset(runs: dict[str, str], capsys: pytest.Cap
     assert found["mce"]["value"] == found["ce_fog"]["value"] == pytest.approx(expected)
     assert "relative_mce" not in found
     assert main(["metrics", runs["run"], "--baseline", "alexnet", "--resamples", "0"]) == 0
-    assert "relative_mce" in capsys.readouterr().out
+    assert "relative mCE, %" in capsys.readouterr().out
 
 
 def test_no_relative_error_where_the_baseline_has_no_rise(

@@ -11,6 +11,7 @@ from robench.corruptions.severities import BENCHMARK, EXTRA, GROUPS
 from robench.metrics import corruption, shift
 from robench.metrics.perturbation import ALEXNET_FLIP_PROBABILITY
 from robench.results.summaries import CellArrays, summarise
+from robench.suites import get
 from robench.suites.base import Cell
 from robench.tables.published import PaperTable, load_table
 
@@ -34,7 +35,7 @@ def test_augmix_mean_rows(address: str, group: str) -> None:
     # Half a unit of the last printed digit, which the summands are rounded to as well.
     np.testing.assert_allclose(means, numbers(table, f"{group}/Mean"), atol=0.0501)
     cells = tuple(Cell(name) for name in ARCHITECTURES)
-    found = summarise(("plain",), CellArrays(cells, {"error": rows / 100}))["error"] * 100
+    found = summarise(CellArrays(cells, {"error": rows / 100}, get("cifar10.1")))["error"] * 100
     np.testing.assert_array_equal(found, means)
 
 
@@ -46,8 +47,7 @@ def _imagenet_c(errors: np.ndarray, clean: np.ndarray) -> dict[str, np.ndarray]:
         alexnet = np.array(corruption.ALEXNET[name])
         rows.append(errors[:, i, None] * alexnet / alexnet.mean())
     values = np.concatenate([clean[:, None], *rows], axis=1)
-    rules = ("clean", "corruption", "normalised")
-    return summarise(rules, CellArrays(tuple(cells), {"error": values}, "alexnet"))
+    return summarise(CellArrays(tuple(cells), {"error": values}, get("imagenet-c")))
 
 
 def test_mce_follows_from_the_printed_corruption_errors() -> None:
@@ -77,7 +77,7 @@ def test_mfr_follows_from_the_printed_flip_rates() -> None:
     rates = np.stack([numbers(table, label, names) for label in table.labels()])
     flips = rates / 100 * [ALEXNET_FLIP_PROBABILITY[name] for name in names]
     metrics = {"flip_probability": flips, "top5_distance": np.zeros_like(flips)}
-    found = summarise(("flips",), CellArrays(tuple(Cell(name) for name in names), metrics, "alexnet"))
+    found = summarise(CellArrays(tuple(Cell(name) for name in names), metrics, get("imagenet-p")))
     printed = np.concatenate([numbers(table, label, ("mfr",)) for label in table.labels()])
     np.testing.assert_allclose(100 * found["mfr"], printed, atol=0.5)
     np.testing.assert_allclose(found["mfp"], flips.mean(axis=1))
@@ -87,7 +87,7 @@ def test_ood_means_of_deepfashion_remixed() -> None:
     table = load_table("many-faces/3")
     cells = (Cell("iid"), *(Cell(name) for name in DFR))
     printed = np.stack([numbers(table, label, ("iid", *DFR)) for label in table.labels()])
-    found = summarise(("shift",), CellArrays(cells, {"weighted_pr_auc": printed / 100}))
+    found = summarise(CellArrays(cells, {"weighted_pr_auc": printed / 100}, get("dfr")))
     ood = np.concatenate([numbers(table, label, ("ood",)) for label in table.labels()])
     np.testing.assert_allclose(100 * found["mean_ood_weighted_pr_auc"], ood, atol=0.0501)
     np.testing.assert_allclose(100 * found["iid_weighted_pr_auc"], printed[:, 0])

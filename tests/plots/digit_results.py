@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 
+from robench.results.comparing import Comparison, Difference
 from robench.results.schema import Result
 
 Array = np.ndarray[Any, Any]
@@ -170,7 +171,7 @@ def make(model: str = "logistic", name: str | None = None) -> Result:
     return result
 
 
-def comparison(a: str, b: str) -> dict[str, Any]:
+def comparison(a: str, b: str) -> Comparison:
     """Return the paired comparison of two classifiers, A minus B, from the same resamples."""
     first, second = _figures(a), _figures(b)
     names = list(first[0])
@@ -183,5 +184,7 @@ def comparison(a: str, b: str) -> dict[str, Any]:
             ("mean_error" if metric == "error" else f"mean_{metric}", corrupted),
         ):
             figure = _figure(column)
-            differences[key] = figure | {"significant": figure["low"] > 0 or figure["high"] < 0}
-    return {"a": a, "b": b, "differences": differences}
+            significant = figure["low"] > 0 or figure["high"] < 0
+            differences[key] = Difference(**figure, significant=significant)
+    return Comparison(a=a, b=b, suite="digits-c", images=400, resamples=RESAMPLES, differences=differences, cells=[],
+                      sentences=[])  # fmt: skip

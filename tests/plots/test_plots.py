@@ -19,6 +19,7 @@ from robench.errors import RobenchError
 from robench.plots.condition_rows import grouped
 from robench.plots.style import COLOURS, LINES, MARKERS, look
 from robench.results.schema import Result, Value
+from robench.suites import get
 
 
 @pytest.fixture(scope="module")
@@ -132,9 +133,10 @@ def test_corruptions_come_in_the_published_groups_and_order(results: list[Result
 
 
 def test_groups_know_sequences_and_unknown_conditions() -> None:
-    assert grouped(["tilt", "snow", "scale"]) == (("Weather", ("snow",)), ("Geometry", ("tilt", "scale")))
-    assert grouped(["london", "2017"]) == (("Conditions", ("london", "2017")),)
-    assert grouped(["fog", "mystery"]) == (("Weather", ("fog",)), ("Other", ("mystery",)))
+    shaken, corrupted = get("imagenet-p"), get("imagenet-c")
+    assert grouped(shaken, ["tilt", "snow", "scale"]) == (("Weather", ("snow",)), ("Geometry", ("tilt", "scale")))
+    assert grouped(corrupted, ["london", "2017"]) == (("Conditions", ("london", "2017")),)
+    assert grouped(corrupted, ["fog", "mystery"]) == (("Weather", ("fog",)), ("Other", ("mystery",)))
 
 
 def test_a_condition_that_was_not_measured_is_said() -> None:

@@ -44,7 +44,7 @@ def test_a_part_of_a_suite_does_not_rank_beside_the_whole() -> None:
     part = result(name="fog alone", complete=False, cells=("fog/1",), summary={"mean_error": 0.01})
     whole, other = boards(result(), part)
     assert [row.name for row in whole.rows] == ["m"]
-    assert "only a part of the suite: 1 cells" in other.protocol
+    assert "partial: 1 cells" in other.protocol
 
 
 def test_parts_of_other_cells_or_sizes_have_boards_of_their_own() -> None:

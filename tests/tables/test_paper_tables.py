@@ -119,13 +119,13 @@ def test_every_metric_of_a_table_is_one_that_its_suite_has() -> None:
                     continue
                 suite = get(meaning.suite)
                 metrics = default_metrics(suite.task, variants=suite.name == "cifar10-sta")
-                arrays = CellArrays(suite.cells, {m: np.full(len(suite.cells), 0.5) for m in metrics}, suite.normaliser)
+                arrays = CellArrays(suite.cells, {m: np.full(len(suite.cells), 0.5) for m in metrics}, suite)
                 name, _, condition = meaning.metric.removeprefix("1-").partition("@")
                 if condition:
                     assert condition in {cell.condition for cell in suite.cells}, (address, column)
                     assert {"ce": "error", "flip_rate": "flip_probability"}.get(name, name) in metrics
                 else:
-                    assert name in summarise(suite.summary, arrays), (address, column, name)
+                    assert name in summarise(arrays), (address, column, name)
 
 
 def test_a_model_may_be_mapped_to_a_recipe() -> None:

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from robench import plots
+from robench.catalogue import row
 from robench.errors import RobenchError
-from robench.results.labels import label, model_names, shorten, show, unlike
+from robench.results.comparing import Comparison, Difference
+from robench.results.labels import model_names, shorten, show, unlike
 from robench.results.schema import Result, Value
 from robench.tables.report import render_html, render_markdown
 
@@ -69,13 +71,13 @@ def results() -> list[Result]:
 
 
 @pytest.fixture(scope="module")
-def comparison() -> dict[str, Any]:
-    found: dict[str, Any] = _digit_results().comparison("neighbours", "bayes")
+def comparison() -> Comparison:
+    found: Comparison = _digit_results().comparison("neighbours", "bayes")
     return found
 
 
 @pytest.fixture(scope="module")
-def page(results: list[Result], comparison: dict[str, Any]) -> str:
+def page(results: list[Result], comparison: Comparison) -> str:
     pictures = {
         "one": ("Error", "How to read it.", plots.to_bytes(plots.severity(results), "svg")),
         "two": ("Again", "The same.", plots.to_bytes(plots.severity(results), "svg")),
@@ -105,26 +107,27 @@ def test_the_page_can_be_read_out(page: str) -> None:
 
 
 def test_the_first_sentence_says_who_by_how_much_and_whether_it_is_real(
-    results: list[Result], comparison: dict[str, Any]
+    results: list[Result], comparison: Comparison
 ) -> None:
     text = render_markdown(results, None, comparison)
     values = [100 * (r.summary["mean_error"].value or 0) for r in results]
     lead = text.splitlines()[2]
     assert lead == (
-        "**neighbours is better than bayes under corruption: mean corruption error "
-        f"{values[0]:.2f} % against {values[1]:.2f} %. The difference is real.**"
+        "**neighbours is significantly better than bayes under corruption: mean error under corruption "
+        f"{values[0]:.2f} % against {values[1]:.2f} %.**"
     )
-    found = comparison["differences"]["mean_error"]
-    assert found["significant"]
-    assert f"lower than bayes by {-100 * found['value']:.2f} points" in text
-    assert f"(95 % interval {-100 * found['high']:.2f} to {-100 * found['low']:.2f}, paired" in text
+    found = comparison.differences["mean_error"]
+    assert found.significant
+    assert None not in (found.value, found.low, found.high)
+    assert f"lower than bayes by {-100 * (found.value or 0):.2f} points" in text
+    assert f"(95 % interval {-100 * (found.high or 0):.2f} to {-100 * (found.low or 0):.2f}, paired" in text
 
 
-def test_a_difference_that_is_not_real_is_not_called_better(results: list[Result], comparison: dict[str, Any]) -> None:
-    unsure = {"value": -0.001, "low": -0.01, "high": 0.008, "significant": False}
-    text = render_markdown(results, None, {**comparison, "differences": {"mean_error": unsure}})
-    assert text.splitlines()[2] == "**neighbours and bayes cannot be told apart under corruption.**"
-    assert "is better" not in text
+def test_a_difference_that_is_not_real_is_not_called_better(results: list[Result], comparison: Comparison) -> None:
+    unsure = Difference(value=-0.001, low=-0.01, high=0.008)
+    text = render_markdown(results, None, comparison.model_copy(update={"differences": {"mean_error": unsure}}))
+    assert text.splitlines()[2] == "**No significant difference between neighbours and bayes under corruption.**"
+    assert "better than" not in text
     assert "-0.10 points (95 % interval -1.00 to +0.80)" in text
 
 
@@ -138,16 +141,16 @@ def test_the_order_of_the_two_does_not_change_who_is_better(results: list[Result
         (results, comparison, 2),
     ):
         text = render_markdown(order, None, found)
-        assert "**neighbours is better than bayes" in text
-        row = next(line for line in text.splitlines() if line.startswith("| Mean corruption error"))
-        assert [i for i, cell in enumerate(row.split("|")) if "**" in cell] == [column]
+        assert "**neighbours is significantly better than bayes" in text
+        found = next(line for line in text.splitlines() if line.startswith("| Mean error under corruption"))
+        assert [i for i, cell in enumerate(found.split("|")) if "**" in cell] == [column]
 
 
 def test_one_and_three_models_have_their_sentences(results: list[Result]) -> None:
-    assert "**neighbours: mean corruption error " in render_markdown(results[:1])
+    assert "**neighbours: mean error under corruption " in render_markdown(results[:1])
     three = [*results, _digit_results().make("logistic", "third")]
     lowest = min(three, key=lambda r: r.summary["mean_error"].value or 0)
-    assert f"**Of 3 models, {lowest.model.name} has the lowest mean corruption error" in render_markdown(three)
+    assert f"**Of 3 models, {lowest.model.name} has the lowest mean error under corruption" in render_markdown(three)
 
 
 def test_tables_hold_every_summary_and_condition_with_intervals(results: list[Result]) -> None:
@@ -168,8 +171,8 @@ def test_what_was_not_measured_is_said_and_never_filled(results: list[Result]) -
     lacking.suite.complete = False
     lacking.failures = ["fog/3: logits are not finite"]
     text = render_markdown([results[0], lacking])
-    row = next(line for line in text.splitlines() if line.startswith("| Digital: Contrast"))
-    assert row.split("|")[3].strip() == "not measured"
+    found = next(line for line in text.splitlines() if line.startswith("| Digital: Contrast"))
+    assert found.split("|")[3].strip() == "not measured"
     assert "undefined for this data" in text
     assert "in part: 31 cells are finished" in text
     assert "bayes: fog/3: logits are not finite" in text
@@ -208,39 +211,40 @@ def test_names_are_told_apart_and_cut_in_the_middle(results: list[Result]) -> No
 
 
 def test_labels_know_prefixes_and_units() -> None:
-    assert label("clean_rms_calibration_error").axis == "clean RMS calibration error, %"
-    assert label("mean_error_noise").title == "mean error under noise corruptions"
-    assert label("mean_brier").axis == "Brier score under corruption (0 to 2)"
-    assert label("robust_accuracy").lower_is_better is False
-    assert label("something_new").factor == 1.0
+    assert row("clean_rms_calibration_error").axis == "clean RMS calibration error, %"
+    assert row("mean_error_noise").title == "mean error under noise corruptions"
+    assert row("mean_brier").axis == "Brier score under corruption (0 to 2)"
+    assert row("robust_accuracy").lower_is_better is False
     assert show(Value(value=0.12345, low=0.1, high=0.2), "error", interval=True) == "12.35 (10.00 to 20.00)"
 
 
-def test_only_what_stands_apart_is_marked_as_better(results: list[Result], comparison: dict[str, Any]) -> None:
+def test_only_what_stands_apart_is_marked_as_better(results: list[Result], comparison: Comparison) -> None:
     close = results[0].model_copy(deep=True)
     close.model.name = "close"
     for figures in (close.summary, *close.conditions.values()):
         for figure in figures.values():
             figure.value = (figure.value or 0) * 1.0001
     assert "**" not in "\n".join(line for line in render_markdown([results[0], close]).splitlines() if line[:1] == "|")
-    row = next(line for line in render_markdown(results).splitlines() if line.startswith("| Mean corruption error"))
-    assert row.split("|")[2].strip().startswith("**")
-    unsure = {"value": -0.3, "low": -0.9, "high": 0.1, "significant": False}
-    text = render_markdown(results, None, {**comparison, "differences": {"mean_error": unsure}})
-    row = next(line for line in text.splitlines() if line.startswith("| Mean corruption error"))
-    assert "**" not in row
+    found = next(
+        line for line in render_markdown(results).splitlines() if line.startswith("| Mean error under corruption")
+    )
+    assert found.split("|")[2].strip().startswith("**")
+    unsure = Difference(value=-0.3, low=-0.9, high=0.1)
+    text = render_markdown(results, None, comparison.model_copy(update={"differences": {"mean_error": unsure}}))
+    found = next(line for line in text.splitlines() if line.startswith("| Mean error under corruption"))
+    assert "**" not in found
 
 
-def test_a_part_is_not_set_against_the_whole(results: list[Result], comparison: dict[str, Any]) -> None:
+def test_a_part_is_not_set_against_the_whole(results: list[Result], comparison: Comparison) -> None:
     """Its mean is of other cells, and the paired differences are of the cells that both have."""
     part = results[1].model_copy(deep=True)
     part.cells = part.cells[:6]
     part.suite.complete = False
     text = render_markdown([results[0], part], None, comparison)
     assert text.splitlines()[2].startswith("**These runs differ in cells: their means")
-    assert "is real" not in text.split("## Runs")[0]
+    assert "significant" not in text.split("## Runs")[0]
     assert "minus" not in text
-    assert "**" not in text.split("## Figures")[1].split("## Protocol")[0]
+    assert "**" not in text.split("## Results")[1].split("## Protocol")[0]
 
 
 def test_other_images_are_not_set_against_each_other(results: list[Result]) -> None:
@@ -263,7 +267,7 @@ def test_held_out_cells_and_clean_images_do_not_part_whole_suites(results: list[
     ("suite", "figure", "said"),
     [
         ("cifar10-sta", "worst_case_error", "Worst-case error, %"),
-        ("dfr", "mean_ood_weighted_pr_auc", "Mean average precision out of distribution, %"),
+        ("dfr", "mean_ood_weighted_pr_auc", "Weighted area under the precision-recall curve out of distribution, %"),
     ],
 )
 def test_every_suite_has_its_figure_in_the_table(suite: str, figure: str, said: str, results: list[Result]) -> None:
@@ -272,7 +276,7 @@ def test_every_suite_has_its_figure_in_the_table(suite: str, figure: str, said: 
     one.summary = {figure: Value(value=0.5, low=0.4, high=0.6)}
     text = render_markdown([one])
     assert f"| {said} | 50.00 (40.00 to 60.00) |" in text
-    assert f"neighbours: {label(figure).title} 50.00 %" in text
+    assert f"neighbours: {row(figure).title} 50.00 %" in text
 
 
 def test_mce_names_the_baseline_of_its_suite(results: list[Result]) -> None:
@@ -285,14 +289,14 @@ def test_mce_names_the_baseline_of_its_suite(results: list[Result]) -> None:
     assert "Baseline of normalised figures: tiny-imagenet-resnet18" in text
 
 
-def test_names_stay_as_they_are_in_markdown(results: list[Result], comparison: dict[str, Any]) -> None:
+def test_names_stay_as_they_are_in_markdown(results: list[Result], comparison: Comparison) -> None:
     renamed = [one.model_copy(deep=True) for one in results]
     for one, name in zip(renamed, ("<script>a|b</script>", "_best*[x] of wrn_40_2"), strict=True):
         one.model.name = name
-    named = {**comparison, "a": renamed[0].model.name, "b": renamed[1].model.name}
+    named = comparison.model_copy(update={"a": renamed[0].model.name, "b": renamed[1].model.name})
     text = render_markdown(renamed, None, named)
     first, second = r"\<script\>a\|b\</script\>", r"\_best\*\[x\] of wrn_40_2"
     assert "<script>" not in text
-    assert f"{first} is better than {second} under corruption" in text
+    assert f"{first} is significantly better than {second} under corruption" in text
     assert f"| {first} | {second} | {first} minus {second} |" in text
     assert renamed[0].model.name == "<script>a|b</script>"

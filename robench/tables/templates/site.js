@@ -16,7 +16,8 @@
     return node;
   }
   const value = (row, key) => (row.figures[key] ? row.figures[key][0] : null);
-  const show = (number, digits = 2) => (number === null || number === undefined ? "–" : number.toFixed(digits));
+  // A figure is [value, low, high, text, interval]: numbers to sort and draw by, texts rounded once from what is stored.
+  const text = (row, key) => (row.figures[key] ? row.figures[key][3] : "–");
 
   function options(select, name) {
     const values = [...new Set(board.rows.map((row) => row[name]).filter(Boolean))].sort();
@@ -39,8 +40,8 @@
   function visible() {
     const words = $("search").value.toLowerCase().split(/\s+/).filter(Boolean);
     return board.rows.filter((row) => {
-      const text = `${row.name} ${row.method || ""} ${row.architecture || ""} ${row.source}`.toLowerCase();
-      return words.every((word) => text.includes(word)) &&
+      const whole = `${row.name} ${row.method || ""} ${row.architecture || ""} ${row.source}`.toLowerCase();
+      return words.every((word) => whole.includes(word)) &&
         ["method", "architecture", "source"].every((name) => !$(name).value || row[name] === $(name).value);
     });
   }
@@ -90,10 +91,8 @@
       make("th", { scope: "row" }, name, about ? make("span", { class: "about" }, about) : null),
       make("td", {}, make("span", { class: `tag ${row.kind}` }, row.kind), make("span", { class: "about" }, row.source)),
       ...board.columns.map((key) => {
-        const figure = row.figures[key];
-        const { digits } = data.columns[key];
-        const interval = figure && figure[1] !== null ? `${show(figure[1], digits)} to ${show(figure[2], digits)}` : null;
-        return make("td", { class: "n" }, show(figure && figure[0], digits), interval ? make("span", { class: "interval" }, interval) : null);
+        const interval = row.figures[key] && row.figures[key][4];
+        return make("td", { class: "n" }, text(row, key), interval ? make("span", { class: "interval" }, interval) : null);
       }));
   }
 
@@ -125,24 +124,32 @@
     return svg;
   }
 
+  // The index of the figure that is better than all others with an interval that overlaps none of theirs, else -1.
+  function apart(figures, lower) {
+    if (figures.some((one) => !one || one[1] === null)) return -1;
+    const values = figures.map((one) => one[0]);
+    const best = values.indexOf(Math[lower ? "min" : "max"](...values));
+    const clear = (one) => (lower ? figures[best][2] < one[1] : figures[best][1] > one[2]);
+    return figures.every((one, i) => i === best || clear(one)) ? best : -1;
+  }
+
   function compare() {
     const rows = board.rows.filter((row) => chosen.has(row.id));
     $("compare").hidden = rows.length < 2;
     if (rows.length < 2) return;
     const names = [...new Set(rows.flatMap((row) => Object.keys(row.conditions || {})))];
-    const cell = (number, best, digits) => {
-      const text = show(number, digits);
-      return make("td", { class: "n" }, number === best && number !== null ? make("strong", {}, text) : text);
-    };
-    const entries = [...board.columns.map((key) => [data.columns[key].title, rows.map((row) => value(row, key)), data.columns[key].digits, data.columns[key].lower]),
-      ...names.map((name) => [`${name.replaceAll("_", " ")}, error %`, rows.map((row) => (row.conditions || {})[name] ?? null), 2, true])];
+    const figures = board.columns.map((key) => {
+      const best = apart(rows.map((row) => row.figures[key]), data.columns[key].lower);
+      return [data.columns[key].title, rows.map((row, i) => make("td", { class: "n" },
+        i === best ? make("strong", {}, text(row, key)) : text(row, key),
+        row.figures[key] && row.figures[key][4] ? make("span", { class: "interval" }, row.figures[key][4]) : null))];
+    });
+    const errors = names.map((name) => [`${name.replaceAll("_", " ")}, error %`,
+      rows.map((row) => make("td", { class: "n" }, (row.conditions || {})[name] ?? "–"))]);
     const table = make("table", {},
-      make("caption", {}, "The chosen models side by side; the best of a row is bold. A difference between published rows has no interval; `robench compare` pairs two runs image by image."),
-      make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Figure"), ...rows.map((row) => make("th", { scope: "col", class: "n" }, row.name)))),
-      make("tbody", {}, ...entries.map(([title, numbers, digits, lower]) => {
-        const best = Math[lower ? "min" : "max"](...numbers.filter((one) => one !== null));
-        return make("tr", {}, make("th", { scope: "row" }, title), ...numbers.map((one) => cell(one, best, digits)));
-      })));
+      make("caption", {}, "The selected models side by side. Bold: the best value whose 95 % interval overlaps no other; published values have no intervals. `robench compare` pairs two runs image by image."),
+      make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Metric"), ...rows.map((row) => make("th", { scope: "col", class: "n" }, row.name)))),
+      make("tbody", {}, ...[...figures, ...errors].map(([title, cells]) => make("tr", {}, make("th", { scope: "row" }, title), ...cells))));
     const curves = rows.filter((row) => row.curve);
     const top = Math.max(...curves.flatMap((row) => row.curve), 1);
     const parts = [make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Comparison table" }, table)];
@@ -174,12 +181,12 @@
     const label = `${data.columns[robust].title} against ${data.columns[clean].title}, ${points.length} models`;
     const svg = chart(label, (node, x, y) => points.forEach((row) => {
       const colour = row.kind === "measured" ? "var(--c2)" : "var(--c1)";
-      const text = `${row.name} (${row.kind}): ${show(value(row, clean))}, ${show(value(row, robust))}`;
+      const shown = `${row.name} (${row.kind}): ${text(row, clean)}, ${text(row, robust)}`;
       const fill = row.kind === "measured" ? colour : "none";
-      node.append(make("circle", { cx: x(value(row, clean)), cy: y(value(row, robust)), r: points.length > 200 ? 3 : 6, style: `fill:${fill};stroke:${colour};stroke-width:1.5` }, make("title", {}, text)));
+      node.append(make("circle", { cx: x(value(row, clean)), cy: y(value(row, robust)), r: points.length > 200 ? 3 : 6, style: `fill:${fill};stroke:${colour};stroke-width:1.5` }, make("title", {}, shown)));
     }), xs, ys, data.columns[clean].title, data.columns[robust].title, ticks);
     $("scatter-body").replaceChildren(make("figure", { class: "wide" }, svg,
-      make("figcaption", {}, "Filled: measured; hollow: published. Lower left is better. The table above holds the same numbers.")));
+      make("figcaption", {}, "Filled: measured; hollow: published. Lower left is better. The table above has the same numbers.")));
   }
 
   document.querySelectorAll("[data-board]").forEach((button) => button.addEventListener("click", () => {

@@ -1,0 +1,82 @@
+"""The protocol behind a run or a result: which conditions its headline figures average, and what normalises them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from robench.errors import RobenchError
+from robench.results.schema import Result
+from robench.suites.base import Cell, Suite
+
+
+def protocol_of_run(record: Mapping[str, Any]) -> Suite:
+    """Return the suite that a run measured, with the summary rules and the normaliser that the run recorded.
+
+    Args:
+        record: the run's record of its suite.
+
+    A suite that is not known here (of a package that is not installed) averages all conditions that were measured.
+    """
+    known = _known(record["name"]) or _unknown(record["name"], record["dataset"], record["num_classes"])
+    return replace(known, task=record["task"], summary=tuple(record["summary"]), normaliser=record["normaliser"])
+
+
+def protocol_of(result: Result) -> Suite:
+    """Return the suite of a result; one that is not known here has neither groups nor benchmark conditions."""
+    suite = result.suite
+    known = _known(suite.name) or _unknown(suite.name, suite.dataset, suite.num_classes)
+    return replace(known, normaliser=suite.normaliser)
+
+
+def averaged(suite: Suite, cells: Iterable[Cell]) -> tuple[str, ...]:
+    """Return the conditions of these cells that the suite's headline figures average, in the cells' order.
+
+    Where none of them is one of the suite's benchmark conditions, all are that are not its clean one.
+
+    >>> from robench.suites import get
+    >>> averaged(get("cifar10-c"), [Cell("clean"), Cell("fog", 1), Cell("spatter", 1)])
+    ('fog',)
+    """
+    found = shifted(suite, (cell.condition for cell in cells))
+    return tuple(name for name in found if name in suite.benchmark) or found
+
+
+def shifted(suite: Suite, conditions: Iterable[str]) -> tuple[str, ...]:
+    """Return these conditions in their order, without the clean one (unless the suite is about that one)."""
+    unshifted = {clean_condition(suite)} - set(suite.benchmark)
+    return tuple(name for name in dict.fromkeys(conditions) if name not in unshifted)
+
+
+def clean_condition(suite: Suite) -> str:
+    """Return the condition of the images without a shift: the suite's, else ``clean``."""
+    return suite.clean or "clean"
+
+
+def grouped(suite: Suite, conditions: Iterable[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return (title, conditions) of the suite's groups, as published, and "" with what is in none of them.
+
+    >>> from robench.suites import get
+    >>> grouped(get("cifar10-c"), ["fog", "lines", "snow"])
+    (('weather', ('snow', 'fog')), ('', ('lines',)))
+    """
+    present = list(dict.fromkeys(conditions))
+    groups = [(title, tuple(name for name in members if name in present)) for title, members in suite.groups]
+    known = {name for _, members in suite.groups for name in members}
+    rest = tuple(name for name in present if name not in known)
+    return tuple((title, members) for title, members in (*groups, ("", rest)) if members)
+
+
+def _known(name: str) -> Suite | None:
+    from robench.suites import get
+
+    try:
+        return get(name)
+    except RobenchError:
+        return None
+
+
+def _unknown(name: str, dataset: str, num_classes: int) -> Suite:
+    return Suite(name=name, title=name, task="classification", dataset=dataset, num_classes=num_classes, cells=(),
+                 summary=())  # fmt: skip
