@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from robench.catalogue import METRICS, defaults
 from robench.metrics.scores import softmax
 from robench.metrics.statistics import bootstrap_cells
 from robench.metrics.streaming import StreamingMetrics, classification_figures
-from robench.metrics.table import METRICS
-from robench.results.scoring import DEFAULT_METRICS
 
+RESULT = defaults("classification")
 OTHERS = ("max_calibration_error", "adaptive_ece", "debiased_ece", "sweep_ece", "classwise_ece", "aurc", "soft_f1",
           "weighted_pr_auc")  # fmt: skip
 BATCH = 500
@@ -149,15 +149,13 @@ def bootstrap(images: int, cells: int, resamples: int) -> list[str]:
         ["| metrics | images | cells | resamples | s |", "| --- | ---: | ---: | ---: | ---: |"],
     )
     columns = [usual_cell(images, rng) for _ in range(cells)]
-    took = seconds(columns, DEFAULT_METRICS, resamples)
-    lines.append(
-        f"| those of a result: {', '.join(DEFAULT_METRICS)} | {images:,} | {cells} | {resamples:,} | {took:.1f} |"
-    )
+    took = seconds(columns, RESULT, resamples)
+    lines.append(f"| those of a result: {', '.join(RESULT)} | {images:,} | {cells} | {resamples:,} | {took:.1f} |")
     del columns
     fewer = images // 5
     columns = [cell_with_logits(fewer, rng) for _ in range(cells)]
     for name in OTHERS:
-        classes = ", ten classes" if "logits" in METRICS[name].needs else ""
+        classes = ", ten classes" if "logits" in METRICS.get(name).needs else ""
         took = seconds(columns, (name,), resamples)
         lines.append(f"| {name}{classes} | {fewer:,} | {cells} | {resamples:,} | {took:.1f} |")
     return lines

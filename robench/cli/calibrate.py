@@ -174,12 +174,12 @@ def _figures(cells: dict[str, dict[str, Any]], fit_on: str, resamples: int, seed
     import numpy as np
 
     from robench.catalogue import row
+    from robench.metrics.cells import compute
     from robench.metrics.statistics import bootstrap_cells
-    from robench.metrics.table import METRICS
     from robench.results.scoring import figure
 
     names = list(cells)
-    values = {m: np.array([METRICS[m].compute(cells[name]) for name in names]) for m in FIGURES}
+    values = {m: np.array([compute(m, cells[name]) for name in names]) for m in FIGURES}
     reads = resamples * sum(columns["logits"].size for columns in cells.values())
     resampled = [m for m in FIGURES if m != "classwise_ece" or reads <= _MOST_READS]
     replicates = bootstrap_cells(list(cells.values()), resampled, resamples=resamples, seed=seed)

@@ -144,7 +144,7 @@ def _compare(results: list[Result], out: Path) -> Comparison:
     if path.exists() and path.stat().st_mtime_ns > newest:
         return Comparison.model_validate_json(path.read_text())
     comparison = compare_runs(*(RunFolder.open(run_folder(out, name)) for name in MODELS))
-    write_json(path, comparison)
+    write_json(path, comparison.model_dump(mode="json"))
     return comparison
 
 

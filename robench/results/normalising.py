@@ -12,6 +12,7 @@ import numpy.typing as npt
 from robench.catalogue import row
 from robench.corruptions.severities import BENCHMARK
 from robench.errors import RobenchError, did_you_mean
+from robench.metrics.cells import compute
 from robench.metrics.corruption import (
     BASELINES,
     Baseline,
@@ -20,7 +21,6 @@ from robench.metrics.corruption import (
     relative_mean_corruption_error,
 )
 from robench.metrics.statistics import bootstrap_cells
-from robench.metrics.table import METRICS
 from robench.predictions import RunFolder
 from robench.results.schema import Value
 from robench.results.scoring import figure
@@ -63,7 +63,7 @@ def normalised_figures(
     rises = table.clean is not None and all(table.mean[name] > table.clean for name in chosen)
     clean = ["clean"] if "clean" in folder.done() and rises else []
     columns = [dict(folder.read(name).columns()) for name in (*clean, *names)]
-    values = np.array([METRICS["error"].compute(cell) for cell in columns])
+    values = np.array([compute("error", cell) for cell in columns])
     drawn = bootstrap_cells(columns, ("error",), resamples=resamples, seed=seed)["error"]
     exact = _figures(values, len(clean), chosen, severities, table)
     replicates = _figures(drawn, len(clean), chosen, severities, table)
@@ -114,7 +114,7 @@ def _baseline(given: str | Path) -> tuple[Baseline, dict[str, set[int]] | None]:
     severities = _severities(folder)
 
     def error(cell: str) -> float:
-        return METRICS["error"].compute(folder.read(cell).columns())
+        return compute("error", folder.read(cell).columns())
 
     means = {
         name: float(np.mean([error(f"{name}/{severity}") for severity in sorted(found)]))

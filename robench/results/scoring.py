@@ -14,6 +14,7 @@ from robench._version import __version__
 from robench.catalogue import METRICS, defaults, row
 from robench.errors import RobenchError
 from robench.files import write_json
+from robench.metrics.cells import compute
 from robench.metrics.statistics import bootstrap_cells, centred_interval, exact_interval
 from robench.predictions import Predictions, RunFolder
 from robench.predictions.parquet import stored_checksum
@@ -124,7 +125,7 @@ def score_cells(predictions: Mapping[str, Predictions], metrics: Sequence[str], 
     columns = [cell.columns() | {"cell": np.array(name)} for name, cell in predictions.items()]
     for name in metrics:
         _check_columns(name, columns[0])
-    values = {name: np.array([_compute(name, cell) for cell in columns], float) for name in metrics}
+    values = {name: np.array([compute(name, cell) for cell in columns], float) for name in metrics}
     replicates = bootstrap_cells(columns, metrics, resamples=statistics.resamples, seed=statistics.seed)
     images = np.array([len(np.unique(cell.index)) for cell in predictions.values()])
     return Scores(tuple(Cell.parse(name) for name in predictions), values, replicates, images)
@@ -292,9 +293,3 @@ def _check_columns(name: str, columns: Mapping[str, npt.NDArray[Any]]) -> None:
             if "logits" in missing
             else "Choose metrics for this task.",
         )
-
-
-def _compute(name: str, columns: Mapping[str, npt.NDArray[Any]]) -> float:
-    from robench.metrics.table import METRICS
-
-    return METRICS[name].compute(columns)

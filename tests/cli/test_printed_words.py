@@ -101,7 +101,7 @@ def test_what_a_reader_must_know_survives_another_scoring(capsys: pytest.Capture
 
 def test_the_folder_of_a_run_is_named_at_its_end(capsys: pytest.CaptureFixture[str]) -> None:
     folder = printed(capsys, *QUICK).splitlines()[-1].removeprefix("run: ")
-    assert "mean corruption error" in printed(capsys, "metrics", folder, "--resamples", "20")
+    assert "mean error, %" in printed(capsys, "metrics", folder, "--resamples", "20")
     several = printed(capsys, *QUICK, "-s", "digits-c,digits-p", "--corruption", "brightness").splitlines()
     runs = [line.removeprefix("run: ") for line in several if line.startswith("run: ")]
     assert [Path(run).parent.name for run in runs] == ["digits-c", "digits-p"]
