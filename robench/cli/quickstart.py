@@ -185,15 +185,15 @@ def _print(results: list[Result], comparison: Comparison, made: Mapping[str, str
     from robench.cli.compare import differences_text
 
     print_summary(results, differences_text(comparison))
-    print("* = real at the 5 % level (paired bootstrap over images)\n")
+    print("* = significant at the 5 % level (paired bootstrap over images)\n")
     for sentence in comparison.sentences:
         print(f"- {sentence}")
     print(f"\nMade in {seconds:.0f} s, in {out}/:")
     lines: dict[str, Any] = dict(made)
     for name in MODELS:
         folder = run_folder(out, name).name
-        lines[f"{folder}/result.json"] = f"every figure of {name} with its interval"
-        lines[f"{folder}/predictions/"] = "per-image predictions, one Parquet file a cell"
+        lines[f"{folder}/result.json"] = f"every number of {name} with its interval"
+        lines[f"{folder}/predictions/"] = "per-image predictions, one Parquet file per cell"
     for name, text in lines.items():
         print(f"  {name:<28} {text}")
     print(_NEXT.format(a=run_folder(out, MODELS[0]), b=run_folder(out, MODELS[1])))
@@ -201,7 +201,7 @@ def _print(results: list[Result], comparison: Comparison, made: Mapping[str, str
 
 _NEXT = """
 Next:
-  robench compare {a} {b} --cells     which differences are real, cell by cell
+  robench compare {a} {b} --cells     which differences are significant, cell by cell
   robench metrics {a} --metric adaptive_ece,aurc     other metrics, without the model
   robench evaluate --model timm:resnet50 --suite imagenet-c --data ImageNet-C     your own model
   robench suites list     what else can be measured

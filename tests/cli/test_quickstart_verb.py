@@ -24,7 +24,7 @@ def test_quickstart_makes_its_report_and_takes_it_up(
     monkeypatch.setattr(quickstart.os, "cpu_count", lambda: 1)
     assert main(["quickstart", "--out", str(tmp_path / "q")]) == 0
     said = capsys.readouterr().out
-    for words in ("mean corruption error", "the difference is real", "report.html", "robench compare"):
+    for words in ("mean error under corruption", "statistically significant", "report.html", "robench compare"):
         assert words in said
     page = (tmp_path / "q" / "report.html").read_text()
     assert "<svg" in page
