@@ -24,12 +24,18 @@ are left out of the figures likewise. The run must have kept its logits.
 Every figure has its 95 % interval; before and after are resampled together.
 """
 
-FIGURES = ("error", "rms_calibration_error", "rms_calibration_error_all_bins", "ece", "max_calibration_error",
-           "adaptive_ece", "debiased_ece", "sweep_ece", "classwise_ece", "overconfidence_gap", "brier",
-           "brier_top_label", "nll", "entropy", "aurc")  # fmt: skip
 SHIFTED = "mean under shift"
 # Resampling the class-wise error reads every logit once a resample; beyond this many reads it takes over ten minutes.
 _MOST_READS = 10**12
+
+
+def shown_metrics() -> tuple[str, ...]:
+    """Return the metrics that are computed before and after: what a scaling of the logits can change, and the error."""
+    from robench.catalogue import METRICS
+
+    rows = [METRICS.get(name) for name in METRICS]
+    chosen = [row.name for row in rows if row.family in ("calibration", "likelihood") and "classification" in row.tasks]
+    return ("error", *chosen, "aurc")
 
 
 def register(app: typer.Typer) -> None:
@@ -178,10 +184,10 @@ def _figures(cells: dict[str, dict[str, Any]], fit_on: str, resamples: int, seed
     from robench.metrics.statistics import bootstrap_cells
     from robench.results.scoring import figure
 
-    names = list(cells)
-    values = {m: np.array([compute(m, cells[name]) for name in names]) for m in FIGURES}
+    names, metrics = list(cells), shown_metrics()
+    values = {m: np.array([compute(m, cells[name]) for name in names]) for m in metrics}
     reads = resamples * sum(columns["logits"].size for columns in cells.values())
-    resampled = [m for m in FIGURES if m != "classwise_ece" or reads <= _MOST_READS]
+    resampled = [m for m in metrics if m != "classwise_ece" or reads <= _MOST_READS]
     replicates = bootstrap_cells(list(cells.values()), resampled, resamples=resamples, seed=seed)
     shifted = _shifted(names, fit_on)
     groups = {name: [i] for i, name in enumerate(names)} | ({SHIFTED: shifted} if shifted else {})
@@ -194,7 +200,7 @@ def _figures(cells: dict[str, dict[str, Any]], fit_on: str, resamples: int, seed
         found = figure(value, replicates[metric][:, positions].mean(axis=1), metric, images=images).model_dump()
         return {key: value for key, value in found.items() if key == "value" or value is not None}
 
-    return {group: {m: of_group(m, positions) for m in FIGURES} for group, positions in groups.items()}
+    return {group: {m: of_group(m, positions) for m in metrics} for group, positions in groups.items()}
 
 
 def _print(document: dict[str, Any], path: Path) -> None:
@@ -218,7 +224,7 @@ def _print(document: dict[str, Any], path: Path) -> None:
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
         for head in (group, "before", "after"):
             table.add_column(head, justify="left" if head == group else "right", no_wrap=head != group)
-        for metric in FIGURES:
+        for metric in shown_metrics():
             both = (Value(**document[side][group][metric]) for side in ("before", "after"))
             table.add_row(row(metric).axis, *(show(figure, metric, interval=True) for figure in both))
         screen.print(table)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from robench.catalogue import means_of
 from robench.registry import Registry
 from robench.results.protocols import averaged, clean_condition
 from robench.suites.base import Cell, Suite
@@ -146,8 +147,7 @@ def flips(arrays: CellArrays) -> dict[str, Array]:
     from robench.metrics.perturbation import ALEXNET_FLIP_PROBABILITY
 
     positions = arrays.columns(arrays.averaged())
-    special = {"flip_probability": "mfp", "top5_distance": "mt5d"}
-    found = {special.get(name, f"mean_{name}"): arrays.mean(name, positions) for name in arrays.metrics}
+    found = {means_of(name)[0]: arrays.mean(name, positions) for name in arrays.metrics}
     names, benchmark = [cell.condition for cell in arrays.cells], arrays.suite.benchmark
     if arrays.suite.normaliser == "alexnet" and "mfp" in found and set(names).issuperset(benchmark):
         baseline = np.array([ALEXNET_FLIP_PROBABILITY[name] for name in benchmark])
