@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import log_loss
 
 from robench.catalogue import METRICS
-from robench.cli.calibrate import FIGURES, _shifted
+from robench.cli.calibrate import _shifted, shown_metrics
 from robench.cli.main import main
 from robench.metrics.cells import compute
 from robench.metrics.scores import softmax
@@ -74,14 +74,14 @@ def test_every_figure_has_the_interval_that_results_have(
     found = document(capsys, run, "-o", str(tmp_path / "t.json"), "--resamples", "60", "--seed", "4")
     for side in ("before", "after"):
         for group, figures in found[side].items():
-            assert list(figures) == list(FIGURES)
+            assert list(figures) == list(shown_metrics())
             for name, figure in figures.items():
                 assert figure["low"] <= figure["value"] <= figure["high"], (side, group, name)
     cells = {}
     for name in ("clean", "contrast/1", "contrast/5"):
         columns = RunFolder.open(run).read(name).columns()
         cells[name] = {key: column[columns["index"] % 2 == 1] for key, column in columns.items()}
-    replicates = bootstrap_cells(list(cells.values()), FIGURES, resamples=60, seed=4)
+    replicates = bootstrap_cells(list(cells.values()), shown_metrics(), resamples=60, seed=4)
     for name in ("max_calibration_error", "adaptive_ece", "ece", "error", "classwise_ece"):
         value = compute(name, cells["contrast/5"])
         figure = found["before"]["contrast/5"][name]
@@ -95,7 +95,7 @@ def test_every_figure_has_the_interval_that_results_have(
 
 def test_every_calibration_figure_of_the_list_is_shown() -> None:
     of_confidence = {name for name in METRICS if "calibration" in name or name.endswith("ece")}
-    assert of_confidence <= set(FIGURES)
+    assert of_confidence <= set(shown_metrics())
 
 
 def test_vector_scaling_and_a_run_to_fit_on(
