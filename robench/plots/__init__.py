@@ -1,4 +1,4 @@
-"""Results -> figures: one class a plot that computes its arrays, one style, PNG, SVG and PDF with fixed bytes.
+"""Results -> plots: one class per plot that computes its arrays, one style, PNG, SVG and PDF with fixed bytes.
 
 The functions take results and return a matplotlib ``Figure``; :func:`save` writes it. matplotlib is imported when
 one of them is called.
@@ -9,11 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from robench.plots.condition_rows import ConditionRows, corruptions, flips
+    from robench.plots.condition_rows import ConditionRows, corruptions
+    from robench.plots.error_and_calibration import trio
+    from robench.plots.flip_rows import flips
     from robench.plots.fourier_maps import FourierMap, fourier, read_fourier
     from robench.plots.lowpass_curves import LowPassCurve, lowpass, read_lowpass
+    from robench.plots.registry import PLOTS, Option, Plot
     from robench.plots.reliability_diagrams import ReliabilityCurves, reliability
-    from robench.plots.severity_curves import SeverityCurves, severity, trio
+    from robench.plots.severity_curves import SeverityCurves, severity
     from robench.plots.shift_points import ShiftPoints, scatter
     from robench.plots.style import save, to_bytes
     from robench.plots.trade_off import TradeOff, tradeoff
@@ -22,12 +25,15 @@ _HOMES = {
     "ConditionRows": "condition_rows",
     "FourierMap": "fourier_maps",
     "LowPassCurve": "lowpass_curves",
+    "Option": "registry",
+    "PLOTS": "registry",
+    "Plot": "registry",
     "ReliabilityCurves": "reliability_diagrams",
     "SeverityCurves": "severity_curves",
     "ShiftPoints": "shift_points",
     "TradeOff": "trade_off",
     "corruptions": "condition_rows",
-    "flips": "condition_rows",
+    "flips": "flip_rows",
     "fourier": "fourier_maps",
     "lowpass": "lowpass_curves",
     "read_fourier": "fourier_maps",
@@ -38,13 +44,16 @@ _HOMES = {
     "severity": "severity_curves",
     "to_bytes": "style",
     "tradeoff": "trade_off",
-    "trio": "severity_curves",
+    "trio": "error_and_calibration",
 }
 
 __all__ = [
+    "PLOTS",
     "ConditionRows",
     "FourierMap",
     "LowPassCurve",
+    "Option",
+    "Plot",
     "ReliabilityCurves",
     "SeverityCurves",
     "ShiftPoints",
@@ -71,3 +80,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'robench.plots' has no attribute '{name}'")
     return getattr(import_module(f"robench.plots.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__]

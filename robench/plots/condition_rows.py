@@ -1,4 +1,4 @@
-"""A figure for every condition: dots with intervals in rows, grouped, the mean on top; the same for flips."""
+"""A metric for every condition: dots with intervals in rows, grouped, the mean on top."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from robench.catalogue import means_of, row
 from robench.errors import RobenchError
 from robench.plots.common import Array, absent, drawn_names, ends, interval_words, provenance, same_suite
+from robench.plots.registry import Plot, metric_option
 from robench.plots.style import COLUMN, FAINT, axes_or_new, finish, look, new_figure, style
 from robench.results import protocols
 from robench.results.labels import sentence, words
@@ -164,22 +165,13 @@ def corruptions(results: Sequence[Result], metric: str = "error") -> Figure:
     rows = ConditionRows.from_results(results, metric)
     severities = sorted({cell.severity for r in results for cell in r.cells if cell.severity is not None})
     if not severities:  # a natural set has conditions, but neither corruptions nor severities
-        return _figure(rows, results, f"{title} under each condition")
+        return draw_rows(rows, results, f"{title} under each condition")
     said = f"mean over {len(severities)} severities" if len(severities) > 1 else f"severity {severities[0]}"
-    return _figure(rows, results, f"{title} under each corruption", said)
+    return draw_rows(rows, results, f"{title} under each corruption", said)
 
 
-def flips(results: Sequence[Result], metric: str = "flip_probability") -> Figure:
-    """Draw how often the answer changes from frame to frame, for each perturbation of a -P suite.
-
-    Raises:
-        RobenchError: as :func:`corruptions`.
-    """
-    title = "How often the answer flips" if metric == "flip_probability" else "How far the top five move"
-    return _figure(ConditionRows.from_results(results, metric), results, title, "between frames of a sequence")
-
-
-def _figure(rows: ConditionRows, results: Sequence[Result], title: str, *said: str) -> Figure:
+def draw_rows(rows: ConditionRows, results: Sequence[Result], title: str, *said: str) -> Figure:
+    """Draw rows with their title, and what else they say in the line below."""
     with style():
         figure, axes = new_figure(COLUMN, rows.height() + 0.1)
         ax = rows.plot(axes[0, 0])
@@ -194,3 +186,11 @@ def grouped(suite: Suite, conditions: Sequence[str]) -> tuple[tuple[str, tuple[s
     found = protocols.grouped(suite, conditions)
     rest = "Other" if len(found) > 1 else "Conditions"
     return tuple((sentence(title) or rest, members) for title, members in found)
+
+
+PLOT = Plot(
+    "corruptions",
+    "A metric under each corruption, in the benchmark's groups.",
+    corruptions,
+    options=(metric_option("error"),),
+)

@@ -15,6 +15,7 @@ import numpy as np
 
 from robench.errors import RobenchError
 from robench.plots.common import Array
+from robench.plots.registry import Plot
 from robench.plots.style import PAGE, finish, new_figure, style
 from robench.results.labels import shorten
 
@@ -137,3 +138,13 @@ def read_document(path: str | Path, kind: str, verb: str) -> dict[str, Any]:
     if found != kind:
         raise RobenchError(f"{path} is of kind {found!r}; expected '{kind}'.", hint=f"Make it with `{verb}`.")
     return document
+
+
+PLOT = Plot(
+    "fourier",
+    "Fourier heat maps in a row, with one scale for all.",
+    fourier,
+    read=read_fourier,
+    inputs="FILE",
+    inputs_help="Maps that `robench fourier` wrote.",
+)

@@ -15,6 +15,7 @@ import numpy as np
 from robench.errors import RobenchError
 from robench.plots.common import Array
 from robench.plots.fourier_maps import read_document
+from robench.plots.registry import Plot
 from robench.plots.style import COLUMN, axes_or_new, finish, look, new_figure, style
 
 if TYPE_CHECKING:
@@ -85,3 +86,13 @@ def read_lowpass(path: str | Path) -> LowPassCurve:
         )
     order = np.argsort(bandwidths, kind="stable")
     return LowPassCurve(model, bandwidths[order], 100 * (1 - error[order]))
+
+
+PLOT = Plot(
+    "lowpass",
+    "Accuracy against the bandwidth of a low-pass filter.",
+    lowpass,
+    read=read_lowpass,
+    inputs="FILE",
+    inputs_help="Curves that `robench fourier --lowpass` wrote.",
+)

@@ -10,6 +10,7 @@ import numpy as np
 
 from robench.errors import RobenchError
 from robench.plots.common import Array, drawn_names, interval_words, provenance, same_suite
+from robench.plots.registry import Option, Plot
 from robench.plots.style import COLUMN, INK, MUTED, PAGE, axes_or_new, finish, look, new_figure, style
 from robench.results.schema import Result
 
@@ -161,3 +162,18 @@ def level_title(level: str) -> str:
     """Return ``Clean images`` or ``Corrupted images, severity 5``."""
     _, _, number = level.partition("/")
     return f"Corrupted images, severity {number}" if number else f"{level[:1].upper()}{level[1:]} images"
+
+
+PLOT = Plot(
+    "reliability",
+    "Accuracy against confidence, and the number of images at each confidence.",
+    reliability,
+    options=(
+        Option(
+            "levels",
+            "clean, or severity/1 to severity/5; repeat the option for several.",
+            ("clean", "severity/5"),
+            ("--level", "-l"),
+        ),
+    ),
+)

@@ -11,6 +11,7 @@ import numpy as np
 from robench.catalogue import row
 from robench.errors import RobenchError
 from robench.plots.common import Array, absent, drawn_names, ends, interval_words, provenance, same_suite
+from robench.plots.registry import Option, Plot
 from robench.plots.style import COLUMN, PAGE, axes_or_new, finish, look, new_figure, style
 from robench.results.labels import sentence
 from robench.results.protocols import averaged, protocol_of
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SEVERITIES = (0, 1, 2, 3, 4, 5)
-TRIO = ("error", "rms_calibration_error", "brier")
 
 
 @dataclass(frozen=True)
@@ -123,11 +123,6 @@ def severity(results: Sequence[Result], metrics: Sequence[str] = ("error", "rms_
     return figure
 
 
-def trio(results: Sequence[Result]) -> Figure:
-    """Draw error, RMS calibration error and Brier score against severity, as AugMix's Figure 7 does."""
-    return severity(results, TRIO)
-
-
 def corruptions_averaged(results: Sequence[Result]) -> str:
     """Return how many corruptions the runs averaged, in words: ``15 corruptions``."""
     counts = {
@@ -136,3 +131,18 @@ def corruptions_averaged(results: Sequence[Result]) -> str:
     }
     low, high = min(counts), max(counts)
     return f"{high} corruptions" if low == high else f"{low} to {high} corruptions (not all runs have all)"
+
+
+PLOT = Plot(
+    "severity",
+    "Metrics against severity, with bands of the intervals.",
+    severity,
+    options=(
+        Option(
+            "metrics",
+            "One panel per metric; repeat the option for several.",
+            ("error", "rms_calibration_error"),
+            ("--metric", "-m"),
+        ),
+    ),
+)

@@ -11,6 +11,7 @@ import numpy as np
 from robench.catalogue import means_of, row
 from robench.errors import RobenchError
 from robench.plots.common import Array, drawn_names, ends, same_suite
+from robench.plots.registry import Plot, metric_option
 from robench.plots.style import COLUMN, INK, axes_or_new, finish, look, new_figure, style
 from robench.results.protocols import clean_condition, protocol_of
 from robench.results.schema import Result, Value
@@ -125,3 +126,11 @@ def _matching(result: Result, metric: str) -> Value | None:
 
 def _known(figure: Value | None) -> bool:
     return figure is not None and figure.value is not None
+
+
+PLOT = Plot(
+    "scatter",
+    "A metric on clean (or IID) images against the same metric on shifted ones, one point per model.",
+    scatter,
+    options=(metric_option("error"),),
+)

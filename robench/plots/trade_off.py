@@ -11,6 +11,7 @@ import numpy as np
 from robench.catalogue import row
 from robench.errors import RobenchError
 from robench.plots.common import Array, ends, interval_words, provenance, same_suite
+from robench.plots.registry import Plot
 from robench.plots.style import PAGE, axes_or_new, finish, look, new_figure, style
 from robench.results.labels import sentence
 from robench.results.schema import Result
@@ -94,3 +95,10 @@ def _weight(result: Result) -> float:
             hint="Evaluate a model of two BatchNorms at several lambdas; its card then names lambda.",
         )
     return float(weight)
+
+
+PLOT = Plot(
+    "tradeoff",
+    "Clean and corruption error against the weight lambda of the second BatchNorm; the models' cards name lambda.",
+    tradeoff,
+)

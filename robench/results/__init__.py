@@ -20,3 +20,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'robench.results' has no attribute '{name}'")
     return getattr(import_module(f"robench.results.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__]

@@ -1,0 +1,95 @@
+"""The plots that there are: one file each, with a row that says what it reads, its options and what draws it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robench.registry import Registry
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a plot.
+
+    Args:
+        name: the keyword of the drawing function.
+        help: one sentence.
+        default: what it is without being given; a tuple: the option may be repeated, and gives a tuple.
+        flags: on the command line.
+    """
+
+    name: str
+    help: str
+    default: str | tuple[str, ...]
+    flags: tuple[str, ...]
+
+    @property
+    def repeated(self) -> bool:
+        """Whether it may be given several times."""
+        return isinstance(self.default, tuple)
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One plot.
+
+    Args:
+        name: what users type after ``robench plot``.
+        help: one sentence.
+        draw: from a sequence of what ``read`` returns, and the options as keywords, to a matplotlib ``Figure``.
+        read: from a path to one input; by default a result, from its file or its run's folder.
+        inputs: what the command line calls an input.
+        inputs_help: what the inputs are.
+        options: of the drawing function.
+    """
+
+    name: str
+    help: str
+    draw: Callable[..., Figure]
+    read: Callable[[Path], Any] | None = None
+    inputs: str = "RUN"
+    inputs_help: str = "Run folders or result.json files."
+    options: tuple[Option, ...] = ()
+
+    def figure(self, paths: Sequence[str | Path], **options: Any) -> Figure:
+        """Read the inputs and draw them.
+
+        Args:
+            paths: of the inputs.
+            options: by the names of :attr:`options`.
+
+        Raises:
+            RobenchError: an input cannot be read or drawn.
+        """
+        from robench.results.loading import load
+
+        read = self.read or load
+        return self.draw([read(Path(path)) for path in paths], **options)
+
+
+PLOTS: Registry[Plot] = Registry(
+    "plot",
+    {
+        "severity": "robench.plots.severity_curves:PLOT",
+        "trio": "robench.plots.error_and_calibration:PLOT",
+        "reliability": "robench.plots.reliability_diagrams:PLOT",
+        "corruptions": "robench.plots.condition_rows:PLOT",
+        "flips": "robench.plots.flip_rows:PLOT",
+        "scatter": "robench.plots.shift_points:PLOT",
+        "tradeoff": "robench.plots.trade_off:PLOT",
+        "fourier": "robench.plots.fourier_maps:PLOT",
+        "lowpass": "robench.plots.lowpass_curves:PLOT",
+    },
+    group="robench.plots",
+)
+
+
+def metric_option(default: str, help: str = "The metric to plot.") -> Option:
+    """Return the option ``--metric`` of a plot of one metric."""
+    return Option("metric", help, default, ("--metric", "-m"))
