@@ -114,6 +114,7 @@ class Metric(Row):
         suites, datasets: names that it is defined for; None: all.
         minimum_images: with fewer images in a cell it is undefined (null with a note).
         default: whether a result carries it without being asked.
+        detail: whether it stands in results and plots only, not in tables of summary figures.
     """
 
     _: KW_ONLY
@@ -125,6 +126,7 @@ class Metric(Row):
     datasets: tuple[str, ...] | None = None
     minimum_images: int = 1
     default: bool = False
+    detail: bool = False
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ _METRICS = (
     ),
     Metric(
         "rms_calibration_error_all_bins", "RMS calibration error, all bins", needs=_SURE, family="calibration",
-        default=True, source="AugMix 2020, appendix",
+        default=True, detail=True, source="AugMix 2020, appendix",
     ),
     Metric("ece", "expected calibration error", short="ECE", needs=_SURE, family="calibration", default=True,
            source="Guo et al. 2017, 15 equal-width bins"),
@@ -176,10 +178,10 @@ _METRICS = (
     Metric("brier", "Brier score", "squared probability", needs=("brier",), family="likelihood", default=True,
            decimals=3, range=(0.0, 2.0), source="Brier 1950, sum over classes"),
     Metric("brier_top_label", "Brier score of the top label", "squared probability", needs=_SURE, default=True,
-           family="likelihood", decimals=3, source="AugMix 2020, appendix (top label, 0 to 1)"),
+           detail=True, family="likelihood", decimals=3, source="AugMix 2020, appendix (top label, 0 to 1)"),
     Metric("nll", "negative log-likelihood", "nats", short="NLL", needs=("nll",), family="likelihood", default=True,
            decimals=3, range=_OPEN, source="negative log-likelihood of the target"),
-    Metric("overconfidence_gap", "overconfidence", needs=_SURE, family="calibration", default=True,
+    Metric("overconfidence_gap", "overconfidence", needs=_SURE, family="calibration", default=True, detail=True,
            lower_is_better=None, range=(-1.0, 1.0), source="mean confidence minus accuracy"),
     Metric("entropy", "entropy", "nats", needs=("entropy",), family="likelihood", lower_is_better=None, decimals=3,
            range=_OPEN, source="Shannon entropy of the softmax"),
@@ -353,15 +355,16 @@ def headlines(present: Iterable[str], *, main: bool = False) -> list[str]:
         present: names of summary figures.
         main: only those that sentences and leaderboards name; :attr:`Summary.main`.
 
-    Metrics that are computed on request (and those of installed packages) follow the built-in ones; details that
-    every result carries are in no table.
+    Metrics that are computed on request, and those of installed packages, follow the built-in ones; details are in no
+    table.
 
     >>> headlines(["mean_nll", "mean_entropy", "clean_error", "mce", "clean_ece", "mean_overconfidence_gap"])
     ['mce', 'clean_error', 'clean_ece', 'mean_nll', 'mean_entropy']
     """
     given = list(dict.fromkeys(present))
     shown = [name for name in _ORDER if name in given]
-    shown += [name for name in given if name not in _ORDER and (of := metric_of(name)) and not of.default]
+    listed = {of.name for name in _ORDER if (of := metric_of(name)) is not None}
+    shown += [name for name in given if (of := metric_of(name)) is not None and not of.detail and of.name not in listed]
     return [name for name in shown if not main or _is_main(row(name))]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,10 +60,18 @@ class Comparison(BaseModel):
     sentences: list[str]
 
 
-def compare_runs(a: RunFolder, b: RunFolder, *, resamples: int = 1000, seed: int = 0) -> Comparison:
+def compare_runs(
+    a: RunFolder, b: RunFolder, *, metrics: Sequence[str] | None = None, resamples: int = 1000, seed: int = 0
+) -> Comparison:
     """Compare two runs of the same suite on the same images; differences are A minus B.
 
     Both runs are resampled with the same draws of images, so that what is common to them cancels out.
+
+    Args:
+        a, b: the runs.
+        metrics: names of metrics of a cell; None: those that results of the suite carry.
+        resamples: bootstrap resamples of the intervals.
+        seed: of the bootstrap.
 
     Raises:
         RobenchError: the runs are of different protocols, or have no cell and image in common.
@@ -73,7 +81,7 @@ def compare_runs(a: RunFolder, b: RunFolder, *, resamples: int = 1000, seed: int
     statistics = StatisticsRecord(resamples=resamples, seed=seed)
     suite = a.record.info["suite"]
     variants = any(pair[0].frame is not None for pair in pairs.values())
-    metrics = default_metrics(suite["task"], variants=variants)
+    metrics = tuple(metrics) if metrics is not None else default_metrics(suite["task"], variants=variants)
     scores_a = score_cells({name: pair[0] for name, pair in pairs.items()}, metrics, statistics)
     scores_b = score_cells({name: pair[1] for name, pair in pairs.items()}, metrics, statistics)
     names = _names(a, b)
