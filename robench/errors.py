@@ -1,9 +1,10 @@
-"""A user's mistake, told apart from a bug: it is printed as one message and never as a traceback."""
+"""A user's mistake, told apart from a bug: it is printed as one message, never as a traceback."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 _SHOWN = 60
 
@@ -19,9 +20,25 @@ class RobenchError(Exception):
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
+        message, hint = _printable(message), None if hint is None else _printable(hint)
         super().__init__(message if hint is None else f"{message}\n{hint}")
         self.message = message
         self.hint = hint
+
+    def __reduce__(self) -> Any:
+        # Errors of worker processes travel; those of subclasses take other arguments than the text.
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[RobenchError], args: tuple[Any, ...], state: dict[str, Any]) -> RobenchError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
+
+def _printable(text: str) -> str:
+    """Return a text that can be written as UTF-8: file names may hold bytes that are not."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def first_line(error: BaseException) -> str:
@@ -35,7 +52,11 @@ def first_line(error: BaseException) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a sentence that suggests the known names nearest to ``name`` (if none is near all, or 60 of very many)."""
+    """Return a sentence that suggests the known names nearest to ``name`` (if none is near all, or 60 of very many).
+
+    >>> did_you_mean("fgo", ["fog", "snow"])
+    "Did you mean 'fog'?"
+    """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if near:

@@ -55,14 +55,12 @@ def _digit(index: int, size: int | None) -> npt.NDArray[np.uint8]:
 
 
 def _picture(path: Path, size: int) -> npt.NDArray[np.uint8]:
-    import numpy as np
-    from PIL import Image, UnidentifiedImageError
+    from robench.data.formats import CorruptImageError, read_rgb
 
     try:
-        with Image.open(path) as opened:
-            return _resized(np.asarray(opened.convert("RGB")), size)
-    except (OSError, UnidentifiedImageError) as problem:
-        raise RobenchError(f"Cannot read the picture {path}: {problem}.", hint="Give a PNG or JPEG file.") from problem
+        return _resized(read_rgb(path), size)
+    except CorruptImageError as problem:
+        raise RobenchError(problem.message, hint="Give a PNG or JPEG file.") from problem
 
 
 def _resized(pixels: npt.NDArray[np.uint8], size: int) -> Any:

@@ -1,4 +1,4 @@
-"""Readers: from files, archives and arrays to uint8 pictures with labels. They know bytes, not protocols."""
+"""Readers: from files, archives and arrays to uint8 images with labels. They know bytes, not protocols."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from typing import IO, NamedTuple
 from robench.data.catalogue import LISTING
 from robench.errors import RobenchError
 
-# Pictures and arrays hardly shrink; an archive that grows a hundredfold is an attack or another kind of data.
+# Images and arrays hardly shrink; an archive that grows a hundredfold is an attack or another kind of data.
 MAX_RATIO = 100
 MAX_MEMBERS = 10_000_000
 _CHUNK = 1 << 20

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from pathlib import Path
 
 from robench.errors import RobenchError
-from robench.files import atomic_write
+from robench.files import atomic_write, read_document
 
 COLUMNS = ("file", "split", "label", "scale", "occlusion", "viewpoint", "zoom")
 _SPLITS = ("train", "validation")
@@ -25,7 +24,7 @@ def write_manifest(root: Path, out: Path | None = None) -> Path:
         The manifest's path.
 
     Raises:
-        RobenchError: no annotations, a damaged one, one without its picture, or values out of range.
+        RobenchError: no annotations, a damaged one, one without its image, or values out of range.
     """
     splits = [split for split in _SPLITS if (root / split / "annos").is_dir()]
     if not splits:
@@ -43,18 +42,18 @@ def write_manifest(root: Path, out: Path | None = None) -> Path:
 
 
 def _garments(root: Path, split: str, annotation: Path) -> list[list[str | int]]:
-    picture = next((root / split / "image").glob(f"{annotation.stem}.*"), None)
-    if picture is None:
-        raise RobenchError(f"{annotation} has no picture in {root / split / 'image'}.", hint="Unpack the set again.")
+    image = next((root / split / "image").glob(f"{annotation.stem}.*"), None)
+    if image is None:
+        raise RobenchError(f"{annotation} has no image in {root / split / 'image'}.", hint="Unpack the set again.")
     try:
-        document = json.loads(annotation.read_text())
+        document = read_document(annotation, "annotation", hint="Unpack the set again.")
         items = [document[key] for key in sorted(document) if key.startswith("item")]
         rows = [
             [int(item[key]) for key in ("category_id", "scale", "occlusion", "viewpoint", "zoom_in")] for item in items
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RobenchError(
-            f"{annotation} is no annotation of DeepFashion2: {error}.", hint="Unpack it again."
+            f"{annotation} is not an annotation of DeepFashion2: {error}.", hint="Unpack it again."
         ) from error
     for category, *values in rows:
         if not 1 <= category <= 13 or not all(1 <= value <= 3 for value in values):
@@ -63,5 +62,5 @@ def _garments(root: Path, split: str, annotation: Path) -> list[list[str | int]]
                 f" {values}.",
                 hint="The file is of another data set.",
             )
-    name = picture.relative_to(root).as_posix()
+    name = image.relative_to(root).as_posix()
     return [[name, split, *row] for row in rows]

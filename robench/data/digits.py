@@ -1,4 +1,4 @@
-"""The embedded data: real scans of handwritten digits as 32x32 RGB pictures, there on every machine.
+"""The embedded data: real scans of handwritten digits as 32x32 RGB images, there on every machine.
 
 Source: the UCI "Optical Recognition of Handwritten Digits" test set (Alpaydin and Kaynak, 1998, CC BY 4.0) as
 scikit-learn ships it: 1,797 scans of 8x8 pixels with values 0..16, ten classes of about 180.
@@ -9,8 +9,8 @@ three channels.
 
 The split is stratified and fixed: the scans of class ``c`` are put in the order of
 ``numpy.random.RandomState(c).permutation``, a stream that numpy has frozen; the first third (rounded) is the test
-set, the next 20 are for validation, the rest for training: 998, 200 and 599 pictures. The same writers occur in
-all three, so the clean error says nothing of new handwritings; corruptions are what these pictures are here for.
+set, the next 20 are for validation, the rest for training: 998, 200 and 599 images. The same writers occur in
+all three, so the clean error says nothing of new handwritings; corruptions are what these images are here for.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ VALIDATION_PER_CLASS = 20
 
 
 def load(split: str = "test") -> ArrayImages:
-    """Return one split of the digits: uint8 pictures (N, 32, 32, 3), labels, and ``indices`` as stable ids.
+    """Return one split of the digits: uint8 images (N, 32, 32, 3), labels, and ``indices`` as stable ids.
 
     ``indices`` are the rows of ``sklearn.datasets.load_digits()``, rising; a row is in exactly one split.
 
@@ -41,9 +41,9 @@ def load(split: str = "test") -> ArrayImages:
     """
     if split not in SPLITS:
         raise RobenchError(f"The digits have no split '{split}'.", hint=did_you_mean(split, SPLITS))
-    pictures, labels = _all()
+    images, labels = _all()
     rows = split_rows(labels)[split]
-    return ArrayImages(pictures[rows], labels[rows], CLASSES, indices=rows, name=f"digits/{split}")
+    return ArrayImages(images[rows], labels[rows], CLASSES, indices=rows, name=f"digits/{split}")
 
 
 def split_rows(labels: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.int64]]:
@@ -66,9 +66,9 @@ def _all() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
 
     digits = load_digits()
     scaled = (digits.images * (255.0 / 16.0)).astype(np.float32)
-    pictures = np.empty((len(scaled), SIZE, SIZE, 3), np.uint8)
+    images = np.empty((len(scaled), SIZE, SIZE, 3), np.uint8)
     for row, scan in enumerate(scaled):
         large = np.asarray(Image.fromarray(scan).resize((SIZE, SIZE), Image.Resampling.BICUBIC))
-        pictures[row] = np.clip(np.rint(large), 0, 255).astype(np.uint8)[..., None]
-    pictures.setflags(write=False)
-    return pictures, digits.target.astype(np.int64)
+        images[row] = np.clip(np.rint(large), 0, 255).astype(np.uint8)[..., None]
+    images.setflags(write=False)
+    return images, digits.target.astype(np.int64)

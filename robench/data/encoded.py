@@ -1,4 +1,4 @@
-"""Pictures kept as encoded files (JPEG, PNG): read by a source, decoded by threads, brought to one size."""
+"""Images kept as encoded files (JPEG, PNG): read by a source, decoded by threads, brought to one size."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.data.base import Geometry
-from robench.data.decode import CorruptImageError, decode
+from robench.data.decode import decode
+from robench.data.formats import CorruptImageError, image_size
 from robench.errors import RobenchError
 from robench.processes import cores
 
 _SAMPLED = 64
+_MAX_BATCH = 8 << 30  # bytes
 
 
 class Source(Protocol):
-    """Where encoded pictures come from: a folder, a tar, a Parquet file."""
+    """Where encoded images come from: a folder, a tar, a Parquet file."""
 
     def __len__(self) -> int: ...
 
     def name(self, position: int) -> str:
-        """Return what an error message calls picture ``position``."""
+        """Return what an error message calls image ``position``."""
         ...
 
     def fetch(self, position: int) -> bytes:
-        """Return the bytes of picture ``position``; called from several threads."""
+        """Return the bytes of image ``position``; called from several threads."""
         ...
 
     def identity(self) -> bytes:
@@ -39,15 +41,16 @@ class Source(Protocol):
 
 
 class EncodedImages:
-    """Encoded pictures with labels; see :class:`robench.data.base.Images`.
+    """Encoded images with labels; see :class:`robench.data.base.Images`.
 
     Args:
-        source: gives the bytes of each picture.
+        source: gives the bytes of each image.
         labels: int64 of shape (N,), or None.
         classes: class names by label, or None.
-        files: a name for every picture, or None.
+        files: a name for every image, or None.
         geometry: resize and crop after decoding.
         workers: decoding threads; None: one per core that this process may use.
+        remarks: what was chosen, left out or converted.
     """
 
     def __init__(
@@ -59,8 +62,10 @@ class EncodedImages:
         files: Sequence[str] | None = None,
         geometry: Geometry | None = None,
         workers: int | None = None,
+        remarks: Sequence[str] = (),
     ) -> None:
         self.source, self.labels, self.classes, self.files = source, labels, classes, files
+        self.remarks: Sequence[str] = tuple(remarks)
         self.geometry = geometry or Geometry()
         self.workers = workers if workers is not None else cores()
 
@@ -68,24 +73,30 @@ class EncodedImages:
         return len(self.source)
 
     def read(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-        """Return pictures as uint8 of shape (n, H, W, 3), decoded by threads.
+        """Return images as uint8 of shape (n, H, W, 3), decoded by threads.
 
         Raises:
-            CorruptImageError: a picture cannot be decoded.
+            CorruptImageError: an image cannot be decoded.
             RobenchError: a file cannot be read, or sizes differ after the geometry.
         """
         if len(indices) == 0:
             return np.empty((0, 1, 1, 3), np.uint8)
         first = self.read_one(int(indices[0]))
+        if len(indices) * first.nbytes > _MAX_BATCH:
+            raise RobenchError(
+                f"{len(indices)} images of {first.shape[0]:,} x {first.shape[1]:,} pixels do not fit into memory as one"
+                " batch.",
+                hint="Set --resize and --crop, or a smaller --batch-size.",
+            )
         stack = np.empty((len(indices), *first.shape), np.uint8)
         stack[0] = first
 
         def fill(span: range) -> None:
             for row in span:
-                picture = self.read_one(int(indices[row]))
-                if picture.shape != first.shape:
-                    raise self._sizes_differ(int(indices[row]), picture.shape, int(indices[0]), first.shape)
-                stack[row] = picture
+                image = self.read_one(int(indices[row]))
+                if image.shape != first.shape:
+                    raise self._sizes_differ(int(indices[row]), image.shape, int(indices[0]), first.shape)
+                stack[row] = image
 
         workers = min(self.workers, len(indices) - 1)
         if workers <= 1:
@@ -97,22 +108,32 @@ class EncodedImages:
         return stack
 
     def read_one(self, position: int) -> npt.NDArray[np.uint8]:
-        """Return one picture, uint8 of shape (H, W, 3)."""
+        """Return one image after the geometry, uint8 of shape (H, W, 3)."""
+        return decode(self._fetch(position), self.geometry, self.source.name(position))
+
+    def raw_size(self, position: int) -> tuple[int, int]:
+        """Return (height, width) of one image as stored, from its header.
+
+        Raises:
+            CorruptImageError: the image cannot be read.
+        """
+        return image_size(self._fetch(position), self.source.name(position))
+
+    def _fetch(self, position: int) -> bytes:
         try:
-            data = self.source.fetch(position)
+            return self.source.fetch(position)
         except OSError as error:
             raise CorruptImageError(self.source.name(position), error.strerror or error) from error
-        return decode(data, self.geometry, self.source.name(position))
 
     def checksum(self) -> str:
-        """Return a SHA-256 over names, sizes, labels, and the bytes of 64 pictures spread over the set."""
+        """Return a SHA-256 over names, sizes, labels, and the bytes of 64 images spread over the set."""
         digest = hashlib.sha256(self.source.identity())
         if self.labels is not None:
             digest.update(self.labels.tobytes())
         for position in sorted({i * len(self) // _SAMPLED for i in range(_SAMPLED)} if len(self) else ()):
             try:
                 data = self.source.fetch(position)
-            except OSError:  # reported when the picture is read, which --skip-corrupt may allow
+            except OSError:  # reported when the image is read, which --skip-corrupt may allow
                 data = b""
             digest.update(hashlib.sha256(data).digest())
         return digest.hexdigest()

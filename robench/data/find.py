@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from robench.data.arrays import ArrayImages, map_npy
+from robench.data.arrays import ArrayImages, load_labels, map_npy
 from robench.data.base import Geometry, Images
 from robench.data.encoded import EncodedImages
+from robench.data.folders import NoClassFoldersError, load_folders
 from robench.errors import RobenchError
 
 AnyImages = ArrayImages | EncodedImages
+_LONGEST_SHOWN = 300
 _FORMS = (
     "Expected one folder per class, Parquet files, WebDataset shards, images.npy with labels.npy, a folder saved by"
     " datasets, cifar-10-batches-py, cifar-100-python or tiny-imagenet-200."
@@ -27,7 +29,7 @@ def open_images(
     geometry: Geometry | None = None,
     workers: int | None = None,
 ) -> Images:
-    """Open a set of labelled pictures, whatever its form.
+    """Open a set of labelled images, whatever its form.
 
     Args:
         path: a folder or file in one of these forms, found out in this order: ``digits`` (the embedded digits);
@@ -38,34 +40,36 @@ def open_images(
         split: which part, where the form has parts: ``train``, ``validation`` or ``test``.
         dataset: the data set whose classes the labels are brought to by name or WordNet id (``imagenet``,
             ``cifar10``...); None: labels stay as the files have them.
-        geometry: resize and crop for pictures of differing sizes.
+        geometry: resize and crop for images of differing sizes.
         workers: decoding threads.
 
     Raises:
-        RobenchError: no such path, nothing known there, or label names that fit no class of ``dataset``.
+        RobenchError: no such path, nothing known there, or label names that match no class of ``dataset``.
     """
     from robench.data.classes import class_list
 
     classes = class_list(dataset)
-    images = _open(path, split, classes, geometry, workers)
+    images = _open(path, split, dataset, classes, geometry, workers)
     return images if classes is None else with_classes(images, classes, str(path))
 
 
 def _open(
-    path: str | Path, split: str, classes: Sequence[str] | None, geometry: Geometry | None, workers: int | None
+    path: str | Path,
+    split: str,
+    dataset: str | None,
+    classes: Sequence[str] | None,
+    geometry: Geometry | None,
+    workers: int | None,
 ) -> AnyImages:
     from robench.data import cifar, digits, hub, parquet, tiny, webdataset
-    from robench.data.folders import load_folders
 
     if str(path) == "digits":
         return digits.load(split)
     if str(path).startswith(hub.PREFIX):
         return hub.load_hub(str(path), split, geometry=geometry, workers=workers)
-    path = Path(path)
-    if not path.exists():
-        raise RobenchError(f"{path} does not exist.", hint="Check the path, or get the set with 'robench data list'.")
-    if cifar.find_layout(path):
-        return cifar.load_cifar(path, split)
+    path = existing(path)
+    if cifar.find_layout(path, dataset):
+        return cifar.load_cifar(path, split, dataset)
     if root := tiny.find_tiny(path):
         return tiny.load_tiny(root, split, geometry=geometry, workers=workers)
     if hub.is_saved(path):
@@ -76,9 +80,29 @@ def _open(
         return load_pair(*pair)
     if shards := webdataset.find_shards(path, split):
         return webdataset.load_shards(shards, geometry=geometry, workers=workers)
-    if path.is_dir() and not any(child.is_dir() for child in path.iterdir()):
-        raise RobenchError(f"{path} holds no images in a form that is known.", hint=_FORMS)
-    return load_folders(path, _folder_classes(path, classes), split=split, geometry=geometry, workers=workers)
+    try:
+        return load_folders(path, _folder_classes(path, classes), split=split, geometry=geometry, workers=workers)
+    except NoClassFoldersError as error:
+        parquet.refuse_other_files(path, split)
+        if path.is_dir() and not any(child.is_dir() for child in path.iterdir()):
+            raise RobenchError(f"{path} does not hold images in a known form.", hint=_FORMS) from error
+        raise RobenchError(error.message, hint=_FORMS) from error
+
+
+def existing(path: str | Path) -> Path:
+    """Return a path to something that is there.
+
+    Raises:
+        RobenchError: nothing is, or no file can have this name.
+    """
+    try:
+        found = Path(path)
+        if found.exists():
+            return found
+    except (OSError, ValueError):  # too long, or with a zero byte
+        pass
+    shown = str(path) if len(str(path)) <= _LONGEST_SHOWN else f"{str(path)[:_LONGEST_SHOWN]}..."
+    raise RobenchError(f"{shown!s} does not exist.", hint="Check the path, or get the set with 'robench data list'.")
 
 
 def _folder_classes(path: Path, classes: Sequence[str] | None) -> Sequence[str] | None:
@@ -92,7 +116,7 @@ def with_classes(images: AnyImages, classes: Sequence[str], where: str) -> AnyIm
     """Bring labels to the numbering of ``classes``: by name where the set names its labels, else by number.
 
     Raises:
-        RobenchError: names that fit no class, or label numbers beyond the classes.
+        RobenchError: names that match no class, or label numbers beyond the classes.
     """
     from robench.data.classes import label_map
 
@@ -101,7 +125,11 @@ def with_classes(images: AnyImages, classes: Sequence[str], where: str) -> AnyIm
         return images
     if images.classes is not None:
         if tuple(images.classes) != tuple(classes):
-            images.labels = label_map(images.classes, classes, where)[labels]
+            mapped = label_map(images.classes, classes, where)
+            images.labels = mapped[labels]
+            if not np.array_equal(mapped, np.arange(len(mapped))):
+                said = f"{where}: its classes are in another order; labels were brought to the suite's by name."
+                images.remarks = (*images.remarks, said)
     elif len(labels) and (labels.min() < 0 or labels.max() >= len(classes)):
         raise RobenchError(
             f"{where}: labels go from {labels.min()} to {labels.max()}; expected 0 to {len(classes) - 1}.",
@@ -112,26 +140,35 @@ def with_classes(images: AnyImages, classes: Sequence[str], where: str) -> AnyIm
 
 
 def find_pair(path: Path) -> tuple[Path, Path] | None:
-    """Return (pictures, labels) of a ``.npy`` pair at ``path``, or None."""
+    """Return (images, labels) of a ``.npy`` pair at ``path``, or None.
+
+    Raises:
+        RobenchError: several pairs.
+    """
     if path.is_file() and path.name.endswith("_data.npy"):
         labels = path.with_name(path.name.replace("_data.npy", "_labels.npy"))
         return (path, labels) if labels.is_file() else None
     if not path.is_dir():
         return None
-    for name in ("images.npy", "data.npy"):
-        if (path / name).is_file() and (path / "labels.npy").is_file():
-            return path / name, path / "labels.npy"
-    pairs = [p for p in sorted(path.glob("*_data.npy")) if find_pair(p)]
-    return find_pair(pairs[0]) if len(pairs) == 1 else None
+    pairs = [(path / name, path / "labels.npy") for name in ("images.npy", "data.npy") if (path / name).is_file()]
+    pairs = [pair for pair in pairs if pair[1].is_file()]
+    pairs += [pair for file in sorted(path.glob("*_data.npy")) if (pair := find_pair(file))]
+    if len(pairs) > 1:
+        raise RobenchError(
+            f"{path} holds several sets of images and labels: {', '.join(images.name for images, _ in pairs[:5])}.",
+            hint=f"Give one of the files itself, or move the others: {pairs[-1][0]}.",
+        )
+    return pairs[0] if pairs else None
 
 
-def load_pair(pictures: Path, labels: Path) -> ArrayImages:
-    """Memory-map pictures (N, H, W, 3) and read their labels (N,).
+def load_pair(images: Path, labels: Path) -> ArrayImages:
+    """Memory-map images (N, H, W, 3) and read their labels (N,).
 
     Raises:
-        RobenchError: a file missing, damaged, of another type or rank, or of differing lengths.
+        RobenchError: a file missing, damaged, of another type or rank, or of differing lengths; labels that are not
+            one class for each image.
     """
-    numbers = np.asarray(map_npy(labels, ndim=1, dtype=None))
-    if numbers.dtype.kind not in "iu":
-        raise RobenchError(f"{labels}: expected integers; found {numbers.dtype}.", hint="Labels are class numbers.")
-    return ArrayImages(map_npy(pictures), numbers.astype(np.int64), name=str(pictures), source=pictures)
+    found = load_labels(labels)
+    return ArrayImages(
+        map_npy(images), found.numbers, found.classes, name=str(images), source=images, remarks=found.remarks
+    )

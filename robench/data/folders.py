@@ -1,4 +1,4 @@
-"""Pictures in one folder per class, on the disk or in a tar."""
+"""Images in one folder per class, on the disk or in a tar."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from robench.data.base import Geometry
 from robench.data.classes import WORDNET_ID
 from robench.data.encoded import EncodedImages
-from robench.data.trees import Tree, TreeSource, join, open_tree, pictures_in
+from robench.data.trees import Tree, TreeSource, images_in, is_image_name, join, omitted, open_tree
 from robench.errors import RobenchError
 
 _SPLITS = {
@@ -18,6 +18,11 @@ _SPLITS = {
     "validation": ("val", "validation", "valid"),
     "train": ("train", "training"),
 }
+_SPLIT_NAMES = frozenset(name for names in _SPLITS.values() for name in names)
+
+
+class NoClassFoldersError(RobenchError):
+    """The place has no class folders with images, so it may hold images in another form."""
 
 
 def load_folders(
@@ -26,42 +31,50 @@ def load_folders(
     *,
     below: str = "",
     split: str = "test",
+    first: int | None = None,
     geometry: Geometry | None = None,
     workers: int | None = None,
 ) -> EncodedImages:
-    """Read pictures in one folder per class.
+    """Read images in one folder per class.
 
     Args:
         path: folder, tar archive, or an opened tree.
-        classes: the folders' names by label; None: the folders as sorted, by number where all are numbers.
+        classes: the folders' names by label; None: the folders as sorted, or as numbered where all are numbers.
         below: folder in the tree that holds the class folders.
         split: ``test``, ``validation`` or ``train``: its folder is entered where there is one.
-        geometry: resize and crop.
+        first: the number of the first class where folders are numbered; None: 0 or 1, as the numbers tell.
+        geometry: resize and crop after decoding.
         workers: decoding threads.
 
     Raises:
-        RobenchError: no class folders, folders that are no classes of ``classes``, duplicates, or no pictures.
+        NoClassFoldersError: no class folders, or none with images.
+        RobenchError: only another split's folder, folders that are no classes of ``classes``, a class folder without
+            images, numbers that leave it open which class they mean, or duplicates.
     """
     tree = open_tree(path) if isinstance(path, Path) else path
-    below = _enter_split(tree, below, split)
+    below, remarks = _enter_split(tree, below, split)
+    where = f"{tree.root}/{below}".rstrip("/")
     folders = tree.folders(below)
     if not folders:
-        raise RobenchError(f"{tree.root}/{below} has no class folders.", hint="Expected one folder per class.")
-    labels_of = _labels_of(folders, classes, f"{tree.root}/{below}".rstrip("/"))
+        raise NoClassFoldersError(f"{where} has no class folders.", hint="Expected one folder per class.")
+    images = {folder: images_in(tree, join(below, folder)) for folder in folders}
+    if not any(images.values()):
+        raise NoClassFoldersError(f"{where} has class folders but no images.", hint="Check that it is complete.")
+    labels_of, names_by_label, numbering = _labels_of(images, classes, where, first)
     paths: list[str] = []
     labels: list[int] = []
     for folder, label in labels_of.items():
-        names = pictures_in(tree, join(below, folder))
-        paths += [join(below, folder, name) for name in names]
-        labels += [label] * len(names)
-    if not paths:
-        raise RobenchError(f"{tree.root}/{below} has class folders but no pictures.", hint="Check that it is complete.")
+        paths += [join(below, folder, name) for name in images[folder]]
+        labels += [label] * len(images[folder])
     _refuse_repeated(tree, paths)
-    names_by_label = tuple(classes) if classes is not None else tuple(labels_of)
-    files = [path_[len(below) :].lstrip("/") for path_ in paths]
-    source = TreeSource(tree, paths)
     return EncodedImages(
-        source, np.array(labels, np.int64), names_by_label, files=files, geometry=geometry, workers=workers
+        TreeSource(tree, paths),
+        np.array(labels, np.int64),
+        names_by_label,
+        files=[path_[len(below) :].lstrip("/") for path_ in paths],
+        geometry=geometry,
+        workers=workers,
+        remarks=(*remarks, *numbering, *_left_out(tree, below, images, where)),
     )
 
 
@@ -70,38 +83,116 @@ def class_folders(tree: Tree, below: str) -> list[str]:
     return [name for name in tree.folders(below) if WORDNET_ID.fullmatch(name)]
 
 
-def _enter_split(tree: Tree, below: str, split: str) -> str:
-    """Go down through folders that only wrap (``set/set``), and into the split's own folder."""
+def _enter_split(tree: Tree, below: str, split: str) -> tuple[str, tuple[str, ...]]:
+    """Go down through folders that only wrap (``set/set``), and into the split's own folder.
+
+    A folder with another split's name wraps nothing: its images are not those that were asked for.
+    """
+    wanted = _SPLITS.get(split, (split,))
+    remarks: tuple[str, ...] = ()
+    entered = False
     for _ in range(3):
         folders = tree.folders(below)
-        inner = next((name for name in _SPLITS.get(split, (split,)) if name in folders), None)
-        if inner is None and len(folders) == 1 and not pictures_in(tree, join(below, folders[0])):
+        there = [] if entered else [name for name in wanted if name in folders]
+        others = [] if entered else [name for name in folders if name in _SPLIT_NAMES]
+        if there:
+            inner, entered = there[0], True
+            if len(there) > 1:
+                remarks = (f"{join(str(tree.root), below)} has {' and '.join(there)}; '{inner}' was read.",)
+        elif others and not any(images_in(tree, join(below, name)) for name in folders):
+            raise RobenchError(
+                f"{join(str(tree.root), below)} holds the split {', '.join(others)}; '{split}' is not there.",
+                hint=f"Get the '{split}' images, or give {join(str(tree.root), below, others[0])} itself to measure"
+                " those all the same.",
+            )
+        elif len(folders) == 1 and not images_in(tree, join(below, folders[0])):
             inner = folders[0]
-        if inner is None:
-            return below
+        else:
+            break
         below = join(below, inner)
-    return below
+    return below, remarks
 
 
-def _labels_of(folders: list[str], classes: Sequence[str] | None, where: str) -> dict[str, int]:
-    if classes is None:
-        if all(name.isdigit() for name in folders):
-            # "10" sorts before "2" as text; a numeric folder is its own label's rank.
-            folders = sorted(folders, key=int)
-        return {name: label for label, name in enumerate(folders)}
+def _labels_of(
+    images: dict[str, list[str]], classes: Sequence[str] | None, where: str, first: int | None
+) -> tuple[dict[str, int], tuple[str, ...], tuple[str, ...]]:
+    """Return the label of every class folder, class names by label, and remarks."""
+    if classes is not None:
+        return _known(list(images), classes, where), tuple(classes), ()
+    filled = [name for name, files in images.items() if files]
+    empty = [name for name in images if name not in filled]
+    if all(name.isdecimal() and name.isascii() for name in filled):
+        said = _not_classes([name for name in empty if not name.isdecimal()], where)
+        return (*_numbered([name for name in images if name.isdecimal()], where, first), said)
+    if empty:
+        raise RobenchError(
+            f"{where}: {len(empty)} of {len(images)} class folders hold no images: {', '.join(empty[:5])}.",
+            hint="Remove folders that are not classes and complete the others: a missing class shifts all labels.",
+        )
+    return {name: label for label, name in enumerate(images)}, tuple(images), ()
+
+
+def _numbered(folders: list[str], where: str, first: int | None) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Return labels and class names of folders that are numbers: the numbers themselves, from 0 or from 1."""
+    numbers = {name: int(name) for name in folders}
+    if len(set(numbers.values())) < len(numbers):
+        raise RobenchError(
+            f"{where}: several folders are the same number: {', '.join(sorted(numbers, key=int)[:6])}.",
+            hint="Give every class one folder.",
+        )
+    least, last = min(numbers.values()), max(numbers.values())
+    first = least if first is None else first
+    if first > 0 and last - first + 1 > len(numbers):
+        raise RobenchError(
+            f"{where}: class folders are the numbers {least} to {last} with gaps; whether they count from 0 or from 1"
+            " cannot be told.",
+            hint="Make a folder for every class, an empty one where there are no images.",
+        )
+    # "10" sorts before "2" as text.
+    labels = {name: numbers[name] - first for name in sorted(folders, key=int)}
+    named = {label: name for name, label in labels.items()}
+    return labels, tuple(named.get(label, str(label + first)) for label in range(last - first + 1))
+
+
+def _known(folders: list[str], classes: Sequence[str], where: str) -> dict[str, int]:
     rank = {name: label for label, name in enumerate(classes)}
     strange = [name for name in folders if name not in rank]
     if strange:
-        kind = "WordNet id of the suite" if WORDNET_ID.fullmatch(str(classes[0])) else "class of the suite"
+        kind = "WordNet ids of the suite" if WORDNET_ID.fullmatch(str(classes[0])) else "classes of the suite"
         raise RobenchError(
-            f"{where}: {len(strange)} of {len(folders)} folders are no {kind}: {', '.join(strange[:5])}.",
+            f"{where}: {len(strange)} of {len(folders)} folders are not {kind}: {', '.join(strange[:5])}.",
             hint="Remove or rename them; every folder must be one class.",
         )
     return {name: rank[name] for name in folders}
 
 
+def _not_classes(names: list[str], where: str) -> tuple[str, ...]:
+    """Return a remark on folders that were not taken for classes; none where there are none."""
+    if not names:
+        return ()
+    return (f"{where}: folders without images were not taken for classes: {', '.join(names[:5])}.",)
+
+
+def _left_out(tree: Tree, below: str, images: dict[str, list[str]], where: str) -> tuple[str, ...]:
+    """Count what lies in and beside the class folders and is not read."""
+    strange: list[str] = []
+    deeper = 0
+    for folder, taken in images.items():
+        inside = tree.files(join(below, folder))
+        if len(inside) > len(taken):
+            strange += [name for name in inside if not is_image_name(name)]
+        deeper += len(tree.folders(join(below, folder)))
+    beside = [name for name in tree.files(below) if is_image_name(name)]
+    remarks = omitted(strange, where)
+    if deeper:
+        remarks += (f"{where}: {deeper:,} folders within class folders were not read.",)
+    if beside:
+        remarks += (f"{where}: {len(beside):,} images beside the class folders were not read.",)
+    return remarks
+
+
 def _refuse_repeated(tree: Tree, paths: list[str]) -> None:
-    """Refuse a validation picture of ImageNet that lies in two class folders: its label would be arbitrary."""
+    """Refuse a validation image of ImageNet that lies in two class folders: its label would be arbitrary."""
     seen: dict[str, str] = {}
     for path in paths:
         name = path.rpartition("/")[2]

@@ -5,7 +5,6 @@ A saved folder (``save_to_disk``) is read through pyarrow alone; the hub needs t
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,11 @@ import numpy as np
 
 from robench.data.base import Geometry
 from robench.data.encoded import EncodedImages
-from robench.data.parquet import SPLIT_ALIASES, images_of_table
+from robench.data.labels import read_labels
+from robench.data.parquet import SPLIT_ALIASES
+from robench.data.tables import LABEL_COLUMNS, choose_columns, gather, images_of_table
 from robench.errors import RobenchError
+from robench.files import read_document
 
 PREFIX = "hf:"
 
@@ -35,24 +37,42 @@ def load_saved(
     import pyarrow as pa
 
     folder = _split_folder(path, split)
-    try:
-        state = json.loads((folder / "state.json").read_text())
-        tables = []
-        for entry in state["_data_files"]:
-            with pa.memory_map(str(folder / entry["filename"])) as file:
-                tables.append(pa.ipc.open_stream(file).read_all())
-        table = pa.concat_tables(tables)
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise RobenchError(f"{folder} is no complete saved data set: {error}.", hint="Save it again.") from error
+    state = read_document(folder / "state.json", "state of the saved data set", hint="Save it again.")
+    files = _data_files(folder, state)
     if state.get("_indices_data_files"):
         raise RobenchError(f"{folder} was saved with an index over its rows.", hint="Call flatten_indices() first.")
-    return images_of_table(table, str(folder), geometry=geometry, workers=workers)
+    tables = []
+    for file in files:
+        try:
+            with pa.memory_map(str(file)) as mapped:
+                stream = pa.ipc.open_stream(mapped)
+                tables.append(gather(stream, stream.schema.empty_table(), file.stat().st_size, str(file)))
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise RobenchError(f"{file} cannot be read: {error}.", hint="Save the data set again.") from error
+    table = pa.concat_tables(tables)
+    columns = choose_columns(table.schema, str(folder))
+    return images_of_table(table, str(folder), columns, root=folder, geometry=geometry, workers=workers)
+
+
+def _data_files(folder: Path, state: dict[str, Any]) -> list[Path]:
+    """Return the files that the state names, which lie in the folder itself."""
+    entries = state.get("_data_files")
+    names = [entry.get("filename") if isinstance(entry, dict) else None for entry in entries or []]
+    if not names or any(not isinstance(name, str) or Path(name).name != name for name in names):
+        raise RobenchError(
+            f"{folder / 'state.json'} does not name the files of a saved data set in '_data_files'.",
+            hint="Save it again.",
+        )
+    return [folder / str(name) for name in names]
 
 
 def _split_folder(path: Path, split: str) -> Path:
     if not (path / "dataset_dict.json").is_file():
         return path
-    splits = json.loads((path / "dataset_dict.json").read_text())["splits"]
+    document = read_document(path / "dataset_dict.json", "list of splits", hint="Save the data set again.")
+    splits = document.get("splits")
+    if not isinstance(splits, list) or any(not isinstance(one, str) for one in splits):
+        raise RobenchError(f"{path / 'dataset_dict.json'} does not list splits.", hint="Save the data set again.")
     for alias in SPLIT_ALIASES.get(split, (split,)):
         if alias in splits:
             return path / alias
@@ -60,7 +80,7 @@ def _split_folder(path: Path, split: str) -> Path:
 
 
 class RowsSource:
-    """Encoded pictures of a ``datasets`` data set, taken row by row."""
+    """Encoded images of a ``datasets`` data set, taken row by row."""
 
     def __init__(self, rows: Any, column: str, name: str) -> None:
         self._rows, self._column, self._name = rows, column, name
@@ -80,7 +100,7 @@ class RowsSource:
         return Path(value["path"]).read_bytes()
 
     def identity(self) -> bytes:
-        """Return the data set's own fingerprint, or the lengths of all pictures."""
+        """Return the data set's own fingerprint, or the lengths of all images."""
         fingerprint = getattr(self._rows, "_fingerprint", None)
         if fingerprint is not None:
             return str(fingerprint).encode()
@@ -109,7 +129,8 @@ def load_hub(
         workers: decoding threads.
 
     Raises:
-        RobenchError: ``datasets`` is not installed, the data set cannot be had, or it has no image or label column.
+        RobenchError: ``datasets`` is not installed, the data set could not be loaded, or it has no image or label
+            column.
     """
     try:
         import datasets
@@ -121,27 +142,40 @@ def load_hub(
     name = name.removeprefix(PREFIX)
     found = _load(datasets, name, config, split, streaming)
     features = found.features or {}
-    image = next((c for c, f in features.items() if isinstance(f, datasets.Image)), None)
-    label = next((c for c, f in features.items() if isinstance(f, datasets.ClassLabel)), None)
-    label = label or next((c for c in features if c in ("label", "fine_label", "labels")), None)
-    if image is None or label is None:
-        raise RobenchError(
-            f"{name} has no image or label column; it has {', '.join(features)}.", hint="Choose another."
-        )
+    image = _only([c for c, f in features.items() if isinstance(f, datasets.Image)], features, name, "image")
+    typed = [c for c, f in features.items() if isinstance(f, datasets.ClassLabel)]
+    known = [c for c in LABEL_COLUMNS if c in features]
+    named = [c for c in typed if c in known]
+    label = _only(named if len(named) == 1 else known or typed, features, name, "label")
     found = found.cast_column(image, datasets.Image(decode=False))
-    rows = list(found if limit is None else found.take(limit)) if streaming else found
-    labels = np.array([row[label] for row in rows] if streaming else rows[label], np.int64)
-    if split == "test" and len(labels) and labels.max() < 0:  # hidden, as those of the hub's ImageNet
-        return load_hub(
+    rows: Any = list(found if limit is None else found.take(limit)) if streaming else found
+    values = [row[label] for row in rows] if streaming else list(rows[label])
+    objects = np.empty(len(values), object)
+    objects[:] = values
+    labels = read_labels(objects, f"{name}, column '{label}'", getattr(features[label], "names", None))
+    hidden = int((labels.numbers < 0).sum())
+    if split == "test" and hidden and hidden == len(values):  # as those of the hub's ImageNet
+        shown = load_hub(
             name, "validation", config=config, streaming=streaming, limit=limit, geometry=geometry, workers=workers
         )
-    if len(labels) and labels.min() < 0:
+        shown.remarks = (f"{name}: the test split hides its labels; the validation split was read.", *shown.remarks)
+        return shown
+    if hidden:
         raise RobenchError(
-            f"{name}: {int((labels < 0).sum()):,} of {len(labels):,} rows have no label.",
+            f"{name}: {hidden:,} of {len(values):,} rows have no label.",
             hint="Hidden labels cannot be measured against: choose another split or set.",
         )
-    classes = getattr(features[label], "names", None)
-    return EncodedImages(RowsSource(rows, image, name), labels, classes, geometry=geometry, workers=workers)
+    source = RowsSource(rows, image, name)
+    return EncodedImages(
+        source, labels.numbers, labels.classes, geometry=geometry, workers=workers, remarks=labels.remarks
+    )
+
+
+def _only(found: list[str], features: Any, name: str, kind: str) -> str:
+    if len(found) == 1:
+        return found[0]
+    said = f"several {kind} columns: {', '.join(found)}" if found else f"no {kind} column"
+    raise RobenchError(f"{name} has {said}; its columns are {', '.join(features)}.", hint="Choose another data set.")
 
 
 def _load(datasets: Any, name: str, config: str | None, split: str, streaming: bool) -> Any:
@@ -155,6 +189,6 @@ def _load(datasets: Any, name: str, config: str | None, split: str, streaming: b
             problem = error
             break
     raise RobenchError(
-        f"The data set {name} (split '{split}') cannot be had: {problem}.",
+        f"Could not load the data set {name} (split '{split}'): {problem}.",
         hint="Check the name, the network and the login; with no network give a folder of its Parquet files.",
     ) from problem

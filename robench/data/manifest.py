@@ -1,4 +1,4 @@
-"""Manifests: tables (CSV or Parquet) of picture files, labels and attributes."""
+"""Manifests: tables (CSV or Parquet) of image files, labels and attributes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from robench.data.tables import gather
 from robench.errors import RobenchError
 
 _WHOLE = re.compile(r"^(-?\d+)\.0+$")
@@ -27,7 +28,7 @@ def find_manifest(path: Path) -> Path:
             return path / name
     raise RobenchError(
         f"{path} has no {' or '.join(NAMES)}.",
-        hint="Write one row a picture (or garment): file, label, and a column for every attribute.",
+        hint="Write one row an image (or garment): file, label, and a column for every attribute.",
     )
 
 
@@ -81,7 +82,9 @@ def _parquet(path: Path) -> dict[str, list[str]]:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as opened:
+            empty = opened.schema_arrow.empty_table()
+            table = gather(opened.iter_batches(), empty, path.stat().st_size, str(path))
     except (pa.ArrowException, OSError) as error:
         raise RobenchError(f"{path} cannot be read: {error}.", hint="The file is damaged; write it again.") from error
     return {name: [_text(value) for value in table.column(name).to_pylist()] for name in table.column_names}

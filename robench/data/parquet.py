@@ -1,17 +1,21 @@
-"""Pictures in Parquet files in the layout of the Hugging Face hub: an image column and a label column."""
+"""Images in Parquet files in the layouts of the Hugging Face hub: an image column and a label column.
+
+Files are named ``SPLIT-00000-of-00002.parquet``, in the folder itself, in ``data/``, or in a folder for each
+configuration; or, as the hub's own conversion has them, ``CONFIGURATION/SPLIT/0000.parquet``.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from robench.data.base import Geometry
 from robench.data.encoded import EncodedImages
+from robench.data.tables import has_labels, images_of_table, read_bounded, wanted_columns
+from robench.data.trees import is_folder
 from robench.errors import RobenchError
 
 SPLIT_ALIASES = {
@@ -19,137 +23,152 @@ SPLIT_ALIASES = {
     "validation": ("validation", "valid", "val"),
     "train": ("train",),
 }
-_IMAGE_COLUMNS = ("image", "img", "jpg", "jpeg", "png")
-_LABEL_COLUMNS = ("label", "fine_label", "labels", "cls")
+_NUMBERED = re.compile(r"\d+")
+_SHARD = re.compile(r"(?P<split>.+?)-(?P<number>\d+)-of-(?P<of>\d+)")
 
 
-class TableSource:
-    """Encoded pictures in an Arrow column of ``struct<bytes, path>`` (or plain binary).
+@dataclass(frozen=True)
+class _Shard:
+    """One Parquet file with what its path says of it; empty where it says nothing."""
 
-    Args:
-        column: the column, as one chunked array.
-        name: what errors call the table.
-    """
-
-    def __init__(self, column: Any, name: str) -> None:
-        import pyarrow as pa
-
-        column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-        if isinstance(column, pa.ChunkedArray):  # more than one chunk is left where 2 GiB are passed
-            column = pa.concat_arrays([chunk.cast(_large(chunk.type)) for chunk in column.chunks])
-        self._bytes = column.field("bytes") if pa.types.is_struct(column.type) else column
-        self._name = name
-
-    def __len__(self) -> int:
-        return len(self._bytes)
-
-    def name(self, position: int) -> str:
-        """Return table and row."""
-        return f"{self._name} row {position}"
-
-    def fetch(self, position: int) -> bytes:
-        """Return one row's bytes."""
-        value = self._bytes[position].as_buffer()
-        if value is None:
-            raise OSError(f"row {position} has no bytes, only a path")
-        return bytes(value)
-
-    def identity(self) -> bytes:
-        """Return the lengths of all pictures."""
-        import pyarrow.compute as pc
-
-        return np.asarray(pc.binary_length(self._bytes).to_numpy(zero_copy_only=False), np.int64).tobytes()
-
-
-def _large(kind: Any) -> Any:
-    import pyarrow as pa
-
-    if pa.types.is_struct(kind):
-        return pa.struct([pa.field("bytes", pa.large_binary()), pa.field("path", pa.string())])
-    return pa.large_binary()
+    path: Path
+    configuration: str
+    split: str
+    number: int | None
+    of: int | None
 
 
 def find_parquet(folder: Path, split: str) -> list[Path]:
-    """Return the Parquet files of a split under ``folder`` (``[CONFIG/]SPLIT-00000-of-00001.parquet``)."""
-    if folder.is_file() and folder.suffix == ".parquet":
-        return [folder]
-    found = sorted(folder.glob("*.parquet")) or sorted(folder.glob("*/*.parquet"))
+    """Return the Parquet files of a split at ``folder``; none where it holds no file whose path names the split.
+
+    Raises:
+        RobenchError: files of several configurations, or a shard that is missing.
+    """
+    if folder.is_file():
+        return [folder] if folder.suffix == ".parquet" else []
+    shards = list(_shards(folder))
     for alias in SPLIT_ALIASES.get(split, (split,)):
-        if chosen := [file for file in found if file.name.split("-")[0].split(".")[0] == alias]:
-            return chosen
+        if chosen := [shard for shard in shards if shard.split == alias]:
+            return _checked(folder, chosen, alias)
+    if shards and all(shard.split == "" for shard in shards) and _is_split_folder(folder, shards):
+        return _checked(folder, shards, folder.name)
     return []
+
+
+def refuse_other_files(folder: Path, split: str) -> None:
+    """Say of a folder of Parquet files why none of them is the split's.
+
+    Raises:
+        RobenchError: there are Parquet files, of other splits or of none.
+    """
+    shards = list(_shards(folder)) if folder.is_dir() else []
+    if not shards:
+        return
+    splits = sorted({shard.split for shard in shards} - {""})
+    if splits:
+        raise RobenchError(
+            f"{folder} holds Parquet files of the split {', '.join(splits)}; the split '{split}' is not there.",
+            hint=f"Get the files of '{split}', or give one of these files itself to measure it all the same.",
+        )
+    raise RobenchError(
+        f"{folder} holds Parquet files whose names do not say of which split they are, such as"
+        f" {shards[0].path.relative_to(folder)}.",
+        hint="Give the file itself, or name files SPLIT-00000-of-00001.parquet.",
+    )
 
 
 def load_parquet(
     folder: Path, split: str = "test", *, geometry: Geometry | None = None, workers: int | None = None
 ) -> EncodedImages:
-    """Read one split of a hub data set kept as Parquet files.
+    """Read one split of a data set kept as Parquet files.
+
+    Args:
+        folder: a folder of Parquet files, or one file.
+        split: ``test`` (else the validation files), ``validation`` or ``train``.
+        geometry: resize and crop after decoding.
+        workers: decoding threads.
 
     Raises:
-        RobenchError: no file of that split, or no image or label column.
+        RobenchError: no file of that split, several configurations, a missing shard, a damaged file, one that would
+            grow beyond all measure, or no image or label column.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     files = find_parquet(folder, split)
     if not files:
+        refuse_other_files(folder, split)
         raise RobenchError(
             f"{folder} has no Parquet file of the split '{split}'.",
             hint="Files are named SPLIT-00000-of-00001.parquet in the hub's layout.",
         )
-    if split == "test" and not _has_labels(files[0]):
-        # The hub's ImageNet hides the labels of its test split (-1); the test set of every protocol is the validation.
+    remarks: list[str] = []
+    # The hub's ImageNet hides the labels of its test split; the test set of every protocol is the validation.
+    if split == "test" and folder.is_dir() and not has_labels(files[0]):
         files = find_parquet(folder, "validation") or files
+        remarks.append(f"{folder}: the test split hides its labels; the validation split was read.")
+    columns = wanted_columns(files[0])
+    table = read_bounded(files, columns)
+    found = images_of_table(table, str(files[0]), columns, root=files[0].parent, geometry=geometry, workers=workers)
+    found.remarks = (*remarks, *found.remarks)
+    return found
+
+
+def _shards(folder: Path, above: tuple[str, ...] = ()) -> Iterator[_Shard]:
+    """Yield the Parquet files at most two folders deep."""
     try:
-        table = pa.concat_tables([pq.read_table(file) for file in files])
-    except (pa.ArrowException, OSError) as error:
-        raise RobenchError(f"{files[0]} cannot be read: {error}.", hint="The file is damaged; get it again.") from error
-    return images_of_table(table, str(files[0]), geometry=geometry, workers=workers)
+        with os.scandir(folder) as entries:
+            seen = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda e: e.name)
+            folders = [entry.name for entry in seen if is_folder(entry)]
+            files = [entry.name for entry in seen if entry.name.endswith(".parquet") and entry.name not in folders]
+    except OSError:  # told by the reader that needs the folder
+        return
+    yield from (_describe(folder / name, above) for name in files)
+    if len(above) < 2:
+        for name in folders:
+            yield from _shards(folder / name, (*above, name))
 
 
-def _has_labels(file: Path) -> bool:
-    """Whether the first row has a label, or nothing can be said of it here."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(file) as opened:
-            label = next((name for name in _LABEL_COLUMNS if name in opened.schema_arrow.names), None)
-            batch = next(opened.iter_batches(1, columns=[label]), None) if label is not None else None
-    except (pa.ArrowException, OSError):  # told by the reading itself
-        return True
-    return batch is None or len(batch) == 0 or bool((batch.column(0)[0].as_py() or 0) >= 0)
+def _describe(path: Path, above: Sequence[str]) -> _Shard:
+    if _NUMBERED.fullmatch(path.stem):  # the hub's conversion: [CONFIGURATION/]SPLIT/0000.parquet
+        split = above[-1] if above else ""
+        return _Shard(path, "/".join(above[:-1]), split, int(path.stem), None)
+    configuration = "/".join(above)
+    if match := _SHARD.fullmatch(path.stem):
+        return _Shard(path, configuration, match["split"], int(match["number"]), int(match["of"]))
+    return _Shard(path, configuration, _split_of(path), None, None)
 
 
-def images_of_table(table: Any, name: str, *, geometry: Geometry | None, workers: int | None) -> EncodedImages:
-    """Return the pictures and labels of an Arrow table in the hub's layout."""
-    image = _column(table, _IMAGE_COLUMNS, name, "image")
-    label = _column(table, _LABEL_COLUMNS, name, "label")
-    column = table.column(label)
-    labels: npt.NDArray[np.int64] = column.fill_null(-1).to_numpy().astype(np.int64)
-    if len(labels) and labels.min() < 0:
+def _split_of(path: Path) -> str:
+    """Return the split that a path names, or nothing."""
+    known = {alias for aliases in SPLIT_ALIASES.values() for alias in aliases}
+    first = path.name.split("-")[0].split(".")[0]
+    return first if first in known else path.parent.name if _NUMBERED.fullmatch(path.stem) else ""
+
+
+def _is_split_folder(folder: Path, shards: list[_Shard]) -> bool:
+    """Whether the folder is that of one split in the hub's conversion: numbered files and nothing else."""
+    return all(shard.path.parent == folder and shard.number is not None for shard in shards)
+
+
+def _checked(folder: Path, shards: list[_Shard], split: str) -> list[Path]:
+    """Return the files of one configuration, all of them there."""
+    configurations = sorted({shard.configuration for shard in shards})
+    if len(configurations) > 1:
+        names = [name or "(none)" for name in configurations]
         raise RobenchError(
-            f"{name}: {int((labels < 0).sum()):,} of {len(labels):,} rows have no label.",
-            hint="Hidden test labels cannot be measured against: give the files of the validation split.",
+            f"{folder} holds {len(names)} configurations of the split '{split}': {', '.join(names)}.",
+            hint=f"Choose one: give {folder / next(name for name in configurations if name)}, for example.",
         )
-    source = TableSource(table.column(image), name)
-    return EncodedImages(source, labels, label_names(table.schema, label), geometry=geometry, workers=workers)
-
-
-def label_names(schema: Any, column: str) -> Sequence[str] | None:
-    """Return the class names that the hub's metadata gives for a label column, or None."""
-    raw = (schema.metadata or {}).get(b"huggingface")
-    if raw is None:
-        return None
-    features = json.loads(raw).get("info", {}).get("features", {})
-    return features.get(column, {}).get("names")
-
-
-def _column(table: Any, known: tuple[str, ...], name: str, kind: str) -> str:
-    for column in known:
-        if column in table.column_names:
-            return column
-    raise RobenchError(
-        f"{name} has no {kind} column; expected one of {', '.join(known)}, found {', '.join(table.column_names)}.",
-        hint="Rename the column.",
-    )
+    totals = {shard.of for shard in shards}
+    if len(totals) > 1:
+        raise RobenchError(
+            f"{folder}: the files of '{split}' belong to different sets: {', '.join(s.path.name for s in shards[:4])}.",
+            hint="Keep those of one set in the folder.",
+        )
+    (total,) = totals
+    numbers = [shard.number for shard in shards if shard.number is not None]
+    expected = total if total is not None else max(numbers, default=-1) + 1
+    if numbers and (missing := sorted(set(range(expected)) - set(numbers))):
+        raise RobenchError(
+            f"{folder}: {len(missing)} of the {expected} files of '{split}' are missing, such as number {missing[0]}.",
+            hint="Download the set again.",
+        )
+    return [shard.path for shard in sorted(shards, key=lambda shard: (shard.number or 0, shard.path))]

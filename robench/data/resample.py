@@ -20,38 +20,38 @@ Weights = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]
 
 
 def resize_box(
-    picture: npt.NDArray[np.uint8], size: tuple[int, int], box: tuple[int, int, int, int], interpolation: str
+    image: npt.NDArray[np.uint8], size: tuple[int, int], box: tuple[int, int, int, int], interpolation: str
 ) -> npt.NDArray[np.uint8]:
-    """Scale a picture and return a part of the result.
+    """Scale an image and return a part of the result.
 
     Args:
-        picture: uint8 (H, W, 3).
-        size: (height, width) of the whole scaled picture.
-        box: (top, left, height, width) of the part, in the scaled picture.
+        image: uint8 (H, W, 3).
+        size: (height, width) of the whole scaled image.
+        box: (top, left, height, width) of the part, in the scaled image.
         interpolation: ``bilinear`` or ``bicubic``, antialiased.
 
     Returns:
         uint8 (box height, box width, 3).
     """
     top, left, height, width = box
-    row_start, row_weight = weights(picture.shape[0], size[0], top, height, interpolation)
-    column_start, column_weight = weights(picture.shape[1], size[1], left, width, interpolation)
+    row_start, row_weight = weights(image.shape[0], size[0], top, height, interpolation)
+    column_start, column_weight = weights(image.shape[1], size[1], left, width, interpolation)
     bottom, right = row_start[-1] + row_weight.shape[1], column_start[-1] + column_weight.shape[1]
-    if bottom > picture.shape[0] or right > picture.shape[1]:
-        # Of a picture of a few pixels there may be fewer than the four that are summed at a time.
-        more = (max(0, bottom - picture.shape[0]), max(0, right - picture.shape[1]))
-        picture = np.pad(picture, ((0, more[0]), (0, more[1]), (0, 0)))
-    kept = picture[row_start[0] : bottom, column_start[0] : right]
+    if bottom > image.shape[0] or right > image.shape[1]:
+        # Of an image of a few pixels there may be fewer than the four that are summed at a time.
+        more = (max(0, bottom - image.shape[0]), max(0, right - image.shape[1]))
+        image = np.pad(image, ((0, more[0]), (0, more[1]), (0, 0)))
+    kept = image[row_start[0] : bottom, column_start[0] : right]
     # Summing whole lines is what vector instructions do well, so columns are made lines, and back.
     narrow = _sum_lines(_turn(kept), column_start, column_weight)
     return _sum_lines(_turn(narrow), row_start, row_weight)
 
 
-def _turn(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return a picture with rows and columns exchanged, in memory of its own."""
+def _turn(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return an image with rows and columns exchanged, in memory of its own."""
     import cv2
 
-    turned = cv2.transpose(picture).reshape(picture.shape[1], picture.shape[0], 3)
+    turned = cv2.transpose(image).reshape(image.shape[1], image.shape[0], 3)
     return turned.astype(np.uint8, copy=False)
 
 

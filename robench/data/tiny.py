@@ -1,14 +1,15 @@
-"""Tiny ImageNet as published: the validation pictures lie in one folder, their classes in a table beside it."""
+"""Tiny ImageNet as published: the validation images lie in one folder, their classes in a table beside it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 from robench.data.base import Geometry
 from robench.data.encoded import EncodedImages
-from robench.data.trees import FolderTree, TreeSource
+from robench.data.trees import FolderTree, TreeSource, images_in, is_image_name
 from robench.errors import RobenchError
 
 TABLE = "val_annotations.txt"
@@ -28,33 +29,47 @@ def load_tiny(
     """Read Tiny ImageNet; labels count the 200 WordNet ids in sorted order. ``test`` is the validation set.
 
     Raises:
-        RobenchError: the table names a class or picture that is not there.
+        RobenchError: the table names a class or image that is not there.
     """
-    wnids = tuple(sorted((root / "wnids.txt").read_text().split()))
+    wnids = tuple(sorted(_read(root / "wnids.txt").split()))
     if split == "train":
         return _train(root, wnids, geometry, workers)
     rank = {wnid: label for label, wnid in enumerate(wnids)}
-    rows = [line.split("\t") for line in (root / "val" / TABLE).read_text().splitlines() if line]
+    rows = [line.split("\t") for line in _read(root / "val" / TABLE).splitlines() if line]
     for row in rows:
         if len(row) < 2 or row[1] not in rank:
             raise RobenchError(f"{root / 'val' / TABLE}: '{row[0]}' has no known class.", hint="Unpack the set again.")
-    rows.sort(key=lambda row: (row[1], row[0]))  # as the pictures would be in class folders
+    rows.sort(key=lambda row: (row[1], row[0]))  # as the images would be in class folders
     files = [row[0] for row in rows]
     tree = FolderTree(root / "val" / "images")
     missing = set(files) - set(tree.files())
     if missing:
         raise RobenchError(
-            f"{tree.root} lacks {len(missing)} pictures that {TABLE} names, such as {min(missing)}.",
+            f"{tree.root} lacks {len(missing)} images that {TABLE} names, such as {min(missing)}.",
             hint="Unpack the set again.",
         )
+    twice = [file for file, count in Counter(files).items() if count > 1]
+    if twice:
+        raise RobenchError(f"{root / 'val' / TABLE} names {twice[0]} twice.", hint="Unpack the set again.")
     labels = np.array([rank[row[1]] for row in rows], np.int64)
-    return EncodedImages(TreeSource(tree, files), labels, wnids, files=files, geometry=geometry, workers=workers)
+    beside = sorted(name for name in set(tree.files()) - set(files) if is_image_name(name))
+    remarks = (f"{tree.root}: {len(beside):,} images without a label in {TABLE} were not read.",) if beside else ()
+    return EncodedImages(
+        TreeSource(tree, files), labels, wnids, files=files, geometry=geometry, workers=workers, remarks=remarks
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RobenchError(f"{path} cannot be read: {error}.", hint="Unpack the set again.") from error
 
 
 def _train(root: Path, wnids: tuple[str, ...], geometry: Geometry | None, workers: int | None) -> EncodedImages:
-    """Read the training pictures: ``train/WNID/images/NAME.JPEG``."""
+    """Read the training images: ``train/WNID/images/NAME.JPEG``."""
     tree = FolderTree(root / "train")
-    files = [f"{wnid}/images/{name}" for wnid in wnids for name in tree.files(f"{wnid}/images")]
+    files = [f"{wnid}/images/{name}" for wnid in wnids for name in images_in(tree, f"{wnid}/images")]
     rank = {wnid: label for label, wnid in enumerate(wnids)}
     labels = np.array([rank[file.partition("/")[0]] for file in files], np.int64)
     return EncodedImages(TreeSource(tree, files), labels, wnids, files=files, geometry=geometry, workers=workers)

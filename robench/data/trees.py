@@ -7,6 +7,7 @@ import re
 import sys
 import tarfile
 from array import array
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +16,12 @@ from typing import Protocol
 import numpy as np
 
 from robench.data import tar_index
+from robench.data.formats import ENDINGS, check_length
 from robench.errors import RobenchError
+from robench.files import require_regular
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
 _COPY = re.compile(r"^(?P<stem>.+?)( \(\d+\)| - Copy.*| copy.*)$")
-_JUNK = ("__MACOSX",)
+_JUNK = ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
 class Tree(Protocol):
@@ -28,11 +30,11 @@ class Tree(Protocol):
     root: Path
 
     def folders(self, path: str = "") -> list[str]:
-        """Return the names of the folders directly in ``path``, sorted; hidden ones are left out."""
+        """Return the names of the folders directly in ``path``, sorted; hidden ones are omitted."""
         ...
 
     def files(self, path: str = "") -> list[str]:
-        """Return the names of the files directly in ``path``, sorted; hidden ones are left out."""
+        """Return the names of the files directly in ``path``, sorted; hidden ones are omitted."""
         ...
 
     def size(self, path: str) -> int:
@@ -52,11 +54,11 @@ class FolderTree:
 
     def folders(self, path: str = "") -> list[str]:
         """See Tree."""
-        return sorted(entry.name for entry in self._entries(path) if _is_folder(entry))
+        return sorted(entry.name for entry in self._entries(path) if is_folder(entry))
 
     def files(self, path: str = "") -> list[str]:
         """See Tree."""
-        return sorted(entry.name for entry in self._entries(path) if not _is_folder(entry))
+        return sorted(entry.name for entry in self._entries(path) if not is_folder(entry))
 
     def size(self, path: str) -> int:
         """See Tree."""
@@ -64,7 +66,9 @@ class FolderTree:
 
     def fetch(self, path: str) -> bytes:
         """See Tree."""
-        return (self.root / path).read_bytes()
+        place = self.root / path
+        _check_size(require_regular(place).st_size)
+        return place.read_bytes()
 
     def _entries(self, path: str) -> list[os.DirEntry[str]]:
         try:
@@ -76,7 +80,8 @@ class FolderTree:
             ) from error
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder or a link to one."""
     try:
         return entry.is_dir()
     except OSError:  # a link that leads back to itself
@@ -129,6 +134,7 @@ class TarTree:
     def fetch(self, path: str) -> bytes:
         """See Tree."""
         number, offset, size = self._place(path)
+        _check_size(size)
         data = os.pread(self._descriptors[number], size, offset)
         if len(data) != size:
             raise OSError(f"{self.archives[number]} ends within it")
@@ -162,6 +168,11 @@ class TarTree:
             if parent != last:
                 last, packed = parent, self._make(parent)
             if packed is not None and file and not _hidden(file):
+                if file in packed.names:
+                    raise RobenchError(
+                        f"{path}: {name} is there twice, in this archive or in another one beside it.",
+                        hint="One of the two would be read without a word; pack the set again.",
+                    )
                 # The same 50,000 file names stand in each of ImageNet-C's 75 cells: kept once.
                 packed.names[sys.intern(file)] = len(packed.places) // 3
                 packed.places.extend((number, offset, size))
@@ -182,6 +193,13 @@ def _hidden(name: str) -> bool:
     return name.startswith(".") or name in _JUNK
 
 
+def _check_size(size: int) -> None:
+    try:
+        check_length(size)
+    except ValueError as error:
+        raise OSError(str(error)) from error
+
+
 def open_tree(path: Path) -> Tree:
     """Open a folder, a tar archive, or a folder that holds nothing but tar archives.
 
@@ -197,6 +215,8 @@ def open_tree(path: Path) -> Tree:
         return TarTree([path])
     if path.is_file():
         raise RobenchError(f"{path} is neither a folder nor a .tar archive.", hint="Unpack it, and give the folder.")
+    if path.exists():
+        raise RobenchError(f"{path} is a pipe, socket or device.", hint="Give a folder or a .tar archive.")
     raise RobenchError(f"{path} does not exist.", hint="Check the path, or get the set with 'robench data list'.")
 
 
@@ -213,13 +233,13 @@ def child(tree: Tree, path: str, name: str) -> str | None:
     return next((join(path, folder) for folder in folders if folder.lower() == name.lower()), None)
 
 
-def pictures_in(tree: Tree, path: str) -> list[str]:
-    """Return the picture files directly in a folder, sorted, after refusing copies.
+def images_in(tree: Tree, path: str) -> list[str]:
+    """Return the image files directly in a folder, sorted, after refusing copies.
 
     Raises:
         RobenchError: a file lies beside a copy of itself (``NAME (1).JPEG``).
     """
-    names = [name for name in tree.files(path) if name.lower().endswith(PICTURES)]
+    names = [name for name in tree.files(path) if is_image_name(name)]
     known = set(names)
     for name in names:
         stem, dot, suffix = name.rpartition(".")
@@ -231,8 +251,29 @@ def pictures_in(tree: Tree, path: str) -> list[str]:
     return names
 
 
+def is_image_name(name: str) -> bool:
+    """Return whether a file's name has the ending of an image."""
+    return name.lower().endswith(ENDINGS)
+
+
+def omitted(names: Iterable[str], where: str) -> tuple[str, ...]:
+    """Return a remark that counts files that are not read because of their names, by ending; none where there are none.
+
+    >>> omitted(["a.heic", "b.HEIC", "notes"], "val/cat")
+    ('val/cat: 3 files were not read, as their names do not end like those of images (.heic: 2, no ending: 1).',)
+    """
+    counts = Counter(Path(name).suffix.lower() or "no ending" for name in names)
+    if not counts:
+        return ()
+    total = sum(counts.values())
+    shown = ", ".join(f"{ending}: {count:,}" for ending, count in counts.most_common(5))
+    files, end = ("1 file was", "its name does not end like that of an image") if total == 1 else (
+        f"{total:,} files were", "their names do not end like those of images")  # fmt: skip
+    return (f"{where}: {files} not read, as {end} ({shown}{', ...' if len(counts) > 5 else ''}).",)
+
+
 class TreeSource:
-    """The encoded pictures of some files of a tree; see :class:`robench.data.encoded.Source`."""
+    """The encoded images of some files of a tree; see :class:`robench.data.encoded.Source`."""
 
     def __init__(self, tree: Tree, paths: list[str]) -> None:
         self.tree, self.paths = tree, paths
@@ -251,7 +292,7 @@ class TreeSource:
     def identity(self) -> bytes:
         """Return names and sizes; -1 for a file that is not there, which its own reading will tell."""
         sizes = np.array([self._size(path) for path in self.paths], np.int64)
-        return "\0".join(self.paths).encode() + sizes.tobytes()
+        return "\0".join(self.paths).encode(errors="surrogateescape") + sizes.tobytes()
 
     def _size(self, path: str) -> int:
         try:

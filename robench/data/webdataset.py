@@ -1,57 +1,98 @@
-"""Tar shards in WebDataset's layout: ``KEY.jpg`` beside ``KEY.cls`` (a label in digits) or ``KEY.json``."""
+"""Tar shards in WebDataset's layout: ``KEY.jpg`` beside ``KEY.cls`` (a class number or name) or ``KEY.json``."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from robench.data.base import Geometry
 from robench.data.encoded import EncodedImages
-from robench.data.trees import PICTURES, TarTree, TreeSource, join
+from robench.data.labels import read_labels
+from robench.data.trees import TarTree, TreeSource, is_image_name, join, omitted
 from robench.errors import RobenchError
+from robench.files import parse_document
 
 _JSON_KEYS = ("label", "cls", "class", "target")
+_LABEL_ENDINGS = (".cls", ".json")
+_ALIASES = {"test": ("test", "val"), "validation": ("val",), "train": ("train",)}
+_SPLITS = ("train", "val", "test")
 
 
 def find_shards(path: Path, split: str = "test") -> list[Path]:
     """Return the shards at ``path`` (a shard, or a folder of them), or nothing if it has none.
 
     Where names tell the split apart (``imagenet-val-000000.tar``), only that split's shards are returned.
-    """
-    tars = [path] if path.is_file() and path.suffix == ".tar" else []
-    if path.is_dir():
-        tars = sorted(p for p in path.glob("*.tar") if p.is_file())
-    if not tars or not _is_shard(tars[0]):
-        return []
-    aliases = {"test": ("test", "val"), "validation": ("val",), "train": ("train",)}.get(split, (split,))
-    chosen = [tar for tar in tars if any(alias in tar.name for alias in aliases)]
-    return chosen or [tar for tar in tars if not any(word in tar.name for word in ("train", "val", "test"))]
-
-
-def load_shards(shards: list[Path], *, geometry: Geometry | None = None, workers: int | None = None) -> EncodedImages:
-    """Read labelled pictures from shards, in the order of shards and keys.
 
     Raises:
-        RobenchError: a shard is damaged, or a picture has no label.
+        RobenchError: shards of other splits only.
     """
-    tree = TarTree(shards)
-    paths: list[str] = []
-    labels: list[int] = []
-    for folder in ["", *tree.folders()]:
-        members = set(tree.files(folder))
-        for name in sorted(members):
-            if name.lower().endswith(PICTURES):
-                paths.append(join(folder, name))
-                labels.append(_label(tree, folder, name, members))
-    return EncodedImages(
-        TreeSource(tree, paths), np.array(labels, np.int64), None, files=paths, geometry=geometry, workers=workers
+    if path.is_file():
+        return [path] if path.suffix == ".tar" and _is_shard(path) else []
+    tars = sorted(p for p in path.glob("*.tar") if p.is_file()) if path.is_dir() else []
+    if not tars or not _is_shard(tars[0]):
+        return []
+    for alias in _ALIASES.get(split, (split,)):
+        if chosen := [tar for tar in tars if alias in tar.name]:
+            return chosen
+    if chosen := [tar for tar in tars if not any(word in tar.name for word in _SPLITS)]:
+        return chosen
+    splits = ", ".join(word for word in _SPLITS if any(word in tar.name for tar in tars))
+    raise RobenchError(
+        f"{path} holds shards of the split {splits}; '{split}' is not there.",
+        hint=f"Get the '{split}' shards, or give one of these files itself to measure it all the same.",
     )
 
 
+def load_shards(shards: list[Path], *, geometry: Geometry | None = None, workers: int | None = None) -> EncodedImages:
+    """Read labelled images from shards, in the order of shards and keys.
+
+    Args:
+        shards: the tar files.
+        geometry: resize and crop after decoding.
+        workers: decoding threads.
+
+    Raises:
+        RobenchError: a shard is damaged, an image has no label, or a label is not one class.
+    """
+    tree = TarTree(shards)
+    paths: list[str] = []
+    values: list[Any] = []
+    strange: list[str] = []
+    for folder in ["", *tree.folders()]:
+        members = set(tree.files(folder))
+        last = None
+        for name in sorted(members):
+            if is_image_name(name):
+                if (key := name.split(".", 1)[0]) == last:
+                    raise RobenchError(
+                        f"{tree.root}: {join(folder, key)} has several images, such as {name}.",
+                        hint="Keep the one that is to be classified.",
+                    )
+                last = key
+                paths.append(join(folder, name))
+                values.append(_label(tree, folder, name, members))
+            elif not name.lower().endswith(_LABEL_ENDINGS):
+                strange.append(name)
+    objects = np.empty(len(values), object)
+    objects[:] = values
+    found = read_labels(objects, f"the labels of {tree.root}")
+    if len(found.numbers) and found.numbers.min() < 0:
+        raise RobenchError(
+            f"{tree.root}: {int((found.numbers < 0).sum()):,} images have a negative label.",
+            hint="Hidden labels cannot be measured against: get the shards of the validation split.",
+        )
+    # Labels of shards are numbers in text files: nothing to say of that.
+    remarks = tuple(remark for remark in found.remarks if found.classes is not None)
+    return EncodedImages(
+        TreeSource(tree, paths), found.numbers, found.classes, files=paths, geometry=geometry, workers=workers,
+        remarks=(*remarks, *omitted(strange, str(tree.root))),
+    )  # fmt: skip
+
+
 def _is_shard(path: Path) -> bool:
-    """Whether the archive begins with a sample: a picture or label without a class folder around it."""
+    """Whether the archive begins with a sample: an image or label without a class folder around it."""
     import tarfile
 
     try:
@@ -59,17 +100,30 @@ def _is_shard(path: Path) -> bool:
             first = [member.name for _, member in zip(range(8), archive, strict=False)]
     except (tarfile.TarError, OSError):
         return False
-    return any(name.endswith((".cls", ".json")) for name in first)
+    return any(name.endswith(_LABEL_ENDINGS) for name in first)
 
 
-def _label(tree: TarTree, folder: str, name: str, members: set[str]) -> int:
+def _label(tree: TarTree, folder: str, name: str, members: set[str]) -> Any:
+    """Return an image's label as it stands beside it: text or a number."""
     key = name.split(".", 1)[0]
     try:
         if f"{key}.cls" in members:
-            return int(tree.fetch(join(folder, f"{key}.cls")))
-        if f"{key}.json" in members:
-            record = json.loads(tree.fetch(join(folder, f"{key}.json")))
-            return int(next(record[k] for k in _JSON_KEYS if k in record))
-    except (ValueError, StopIteration, OSError) as error:
+            return _number_or_name(tree.fetch(join(folder, f"{key}.cls")).decode().strip())
+        if f"{key}.json" not in members:
+            raise RobenchError(
+                f"{tree.root}: {name} has no label.", hint=f"Expected {key}.cls or {key}.json beside it."
+            )
+        record = parse_document(tree.fetch(join(folder, f"{key}.json")), f"{key}.json", "label of an image in the file")
+    except (ValueError, OSError) as error:
         raise RobenchError(f"{tree.root}: the label of {name} cannot be read: {error}.", hint="Check it.") from error
-    raise RobenchError(f"{tree.root}: {name} has no label.", hint=f"Expected {key}.cls or {key}.json beside it.")
+    found = [key_ for key_ in _JSON_KEYS if key_ in record]
+    if len(found) > 1:  # {"label": 3, "class": "cat"}: the number is the label
+        found = [key_ for key_ in found if isinstance(record[key_], int)] or found
+    if len(found) == 1:
+        return record[found[0]]
+    said = f"several of the keys {', '.join(found)}" if found else f"none of the keys {', '.join(_JSON_KEYS)}"
+    raise RobenchError(f"{tree.root}: the label of {name} has {said}.", hint="Write the class under one of them.")
+
+
+def _number_or_name(text: str) -> str | int:
+    return int(text) if text.isascii() and text.lstrip("-").isdecimal() else text

@@ -184,7 +184,7 @@ def _clean_beside(suite: Suite, folder: Path, labels: npt.NDArray[np.int64], opt
     from robench.data.cifar import find_layout
 
     wished = options.clean
-    places = [Path(wished)] if wished else [p for p in (folder, folder.parent) if find_layout(p)]
+    places = [Path(wished)] if wished else [p for p in (folder, folder.parent) if find_layout(p, suite.dataset)]
     if not places:
         return None
     clean = open_images(places[0], split="test", dataset=suite.dataset, workers=options.workers)

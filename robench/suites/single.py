@@ -199,10 +199,8 @@ def _numbered(
             f"{tree.root}/{below}: folder {max(folders, key=int)} is beyond class {len(wnids) - 1}.",
             hint="Numbered folders are zero-based class numbers.",
         )
-    images = load_folders(tree, None, below=below, split="", geometry=geometry, workers=options.workers)
-    assert images.labels is not None  # class folders always give labels
-    numbers = np.array(sorted(map(int, folders)), np.int64)
-    images.labels, images.classes = numbers[images.labels], wnids
+    images = load_folders(tree, None, below=below, split="", first=0, geometry=geometry, workers=options.workers)
+    images.classes = wnids
     return images
 
 

@@ -91,13 +91,14 @@ class _Crops(Dataset[Any]):
     def __getitem__(self, number: int) -> torch.Tensor:
         from PIL import Image
 
+        from robench.data.formats import CorruptImageError, read_rgb
+
         random = np.random.default_rng((self._seed, self._epoch, number))
         path = self._files[number]
         try:
-            with Image.open(path) as opened:
-                picture = opened.convert("RGB")
-        except OSError as error:
-            raise RobenchError(f"Cannot decode {path}: {error}.", hint="Restore or delete the file.") from error
+            picture = Image.fromarray(read_rgb(path))
+        except CorruptImageError as error:
+            raise RobenchError(error.message, hint="Restore or delete the file.") from error
         box = crop_box(picture.width, picture.height, self._area, random)
         side = (self._size, self._size)
         cropped = picture.resize(side, Image.Resampling.BILINEAR, box=box)

@@ -1,4 +1,4 @@
-"""Real pictures for the readers' tests: two photographs and the digits."""
+"""Real images for the readers' tests: two photographs and the digits."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def photos() -> list[np.ndarray]:
     ]
 
 
-def to_jpeg(picture: np.ndarray, quality: int = 90) -> bytes:
-    """Return a picture as JPEG bytes."""
+def to_jpeg(image: np.ndarray, quality: int = 90) -> bytes:
+    """Return an image as JPEG bytes."""
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=quality)
+    Image.fromarray(image).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
 
 

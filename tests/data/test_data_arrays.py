@@ -17,7 +17,7 @@ from robench.errors import RobenchError
 
 
 def write_cifar10(folder: Path, images: np.ndarray, labels: np.ndarray) -> None:
-    """Write pictures in the layout of cifar-10-batches-py, the training set in five batches."""
+    """Write images in the layout of cifar-10-batches-py, the training set in five batches."""
     folder.mkdir(parents=True)
 
     def batch(name: str, rows: np.ndarray) -> None:
@@ -80,7 +80,7 @@ def test_rows_come_in_the_order_asked_for_and_as_copies() -> None:
     assert data.read(np.arange(4)).any()
 
 
-def test_the_checksum_follows_pictures_and_labels() -> None:
+def test_the_checksum_follows_images_and_labels() -> None:
     data = digits.load("test")
     same = ArrayImages(data.array.copy(), data.labels.copy())
     assert same.checksum() == data.checksum()
@@ -109,9 +109,9 @@ def test_floats_objects_and_missing_files_are_refused(tmp_path: Path) -> None:
         map_npy(tmp_path / "gone.npy")
 
 
-def test_labels_that_do_not_fit_the_pictures_are_refused(tmp_path: Path) -> None:
+def test_labels_that_do_not_fit_the_images_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "images.npy", np.zeros((5, 32, 32, 3), np.uint8))
     np.save(tmp_path / "labels.npy", np.arange(4))
     assert find_pair(tmp_path) is not None
-    with pytest.raises(RobenchError, match="5 pictures but labels of shape"):
+    with pytest.raises(RobenchError, match="5 images but labels of shape"):
         open_images(tmp_path)

@@ -23,16 +23,16 @@ def test_the_splits_part_all_scans_and_never_change() -> None:
         assert np.abs(share - 0.1).max() < 0.005
 
 
-def test_the_pictures_are_the_scans_enlarged() -> None:
+def test_the_images_are_the_scans_enlarged() -> None:
     test = digits.load("test")
-    pictures = test.read(np.arange(len(test)))
-    assert pictures.shape == (599, 32, 32, 3)
-    assert pictures.dtype == np.uint8
-    assert (pictures[..., 0] == pictures[..., 2]).all()
+    images = test.read(np.arange(len(test)))
+    assert images.shape == (599, 32, 32, 3)
+    assert images.dtype == np.uint8
+    assert (images[..., 0] == images[..., 2]).all()
     scans = torch.from_numpy(load_digits().images[test.indices] * (255 / 16)).float()[:, None]
     large = torch.nn.functional.interpolate(scans, size=(32, 32), mode="bicubic", antialias=True)
     expected = large[:, 0].clamp(0, 255).round().numpy()
-    assert np.abs(pictures[..., 0] - expected).max() <= 1
+    assert np.abs(images[..., 0] - expected).max() <= 1
 
 
 def test_an_unknown_split_is_refused() -> None:

@@ -121,7 +121,7 @@ def test_a_file_that_cannot_be_found_is_one_picture_lost_and_no_crash(tmp_path: 
 def test_a_strange_folder_among_wordnet_ids_is_named(tmp_path: Path) -> None:
     root = write_classes(tmp_path / "blurry_images", [np.full((256, 256, 3), i, np.uint8) for i in range(4)])
     (root / "n01440764 copy").mkdir()
-    with pytest.raises(RobenchError, match="1 of 5 folders are no WordNet id of the suite: n01440764 copy"):
+    with pytest.raises(RobenchError, match="1 of 5 folders are not WordNet ids of the suite: n01440764 copy"):
         suites.open_suite("real-blurry", root)
 
 

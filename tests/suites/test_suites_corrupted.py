@@ -229,7 +229,7 @@ def test_a_missing_severity_picture_or_condition_is_refused(imagenet_c: Path) ->
 def test_a_strange_class_folder_is_refused(imagenet_c: Path) -> None:
     (imagenet_c / "fog" / "1" / "n99999999").mkdir()
     opened = suites.open_suite("imagenet-c", imagenet_c, ONLY)
-    with pytest.raises(RobenchError, match="no WordNet id of the suite: n99999999"):
+    with pytest.raises(RobenchError, match="not WordNet ids of the suite: n99999999"):
         pictures(opened, Cell("fog", 1))
 
 

@@ -20,14 +20,14 @@ MODES = {"bilinear": transforms.InterpolationMode.BILINEAR, "bicubic": transform
 
 
 def reference(data: bytes, resize: int, crop: int, interpolation: str) -> np.ndarray:
-    """The usual pipeline: Pillow's decoder and torchvision's transforms on Pillow pictures."""
+    """The usual pipeline: Pillow's decoder and torchvision's transforms on Pillow images."""
     usual = transforms.Compose([transforms.Resize(resize, MODES[interpolation]), transforms.CenterCrop(crop)])
     return np.asarray(usual(Image.open(io.BytesIO(data)).convert("RGB")))
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize(("resize", "crop"), [(256, 224), (73, 64), (400, 384)])
-def test_pictures_are_bit_equal_to_torchvision_on_pillow(
+def test_images_are_bit_equal_to_torchvision_on_pillow(
     jpegs: list[bytes], resize: int, crop: int, interpolation: str
 ) -> None:
     for data in jpegs:
@@ -45,13 +45,13 @@ def test_pictures_are_bit_equal_to_torchvision_on_pillow(
 def test_any_resize_is_bit_equal_to_pillows_two_passes(
     old: tuple[int, int], new: tuple[int, int], interpolation: str, seed: int
 ) -> None:
-    picture = np.random.default_rng(seed).integers(0, 256, (*old, 3), np.uint8)
+    image = np.random.default_rng(seed).integers(0, 256, (*old, 3), np.uint8)
     filter_ = Image.Resampling[interpolation.upper()]
-    usual = Image.fromarray(picture).resize((new[1], old[0]), filter_).resize(new[::-1], filter_)  # columns first
-    whole = resize_box(picture, new, (0, 0, *new), interpolation)
+    usual = Image.fromarray(image).resize((new[1], old[0]), filter_).resize(new[::-1], filter_)  # columns first
+    whole = resize_box(image, new, (0, 0, *new), interpolation)
     assert np.array_equal(whole, np.asarray(usual))
     top, left = new[0] // 3, new[1] // 2
-    part = resize_box(picture, new, (top, left, new[0] - top, new[1] - left), interpolation)
+    part = resize_box(image, new, (top, left, new[0] - top, new[1] - left), interpolation)
     assert np.array_equal(part, whole[top:, left:])
 
 
@@ -62,8 +62,8 @@ def test_decoding_alone_is_bit_equal_to_pillow(jpegs: list[bytes]) -> None:
 
 @pytest.mark.parametrize("interpolation", ["nearest", "lanczos"])
 def test_other_filters_are_pillows_own(jpegs: list[bytes], interpolation: str) -> None:
-    picture = Image.open(io.BytesIO(jpegs[0]))
-    small = picture.resize((40, 30), Image.Resampling[interpolation.upper()])
+    image = Image.open(io.BytesIO(jpegs[0]))
+    small = image.resize((40, 30), Image.Resampling[interpolation.upper()])
     assert np.array_equal(decode(jpegs[0], Geometry((30, 40), None, interpolation), "x"), np.asarray(small))
 
 
@@ -83,13 +83,13 @@ def test_pngs_are_read(photos: list[np.ndarray], mode: str) -> None:
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b[:200], lambda b: b"", lambda b: b"hello"])
-def test_a_damaged_picture_is_named(jpegs: list[bytes], damage: object) -> None:
+def test_a_damaged_image_is_named(jpegs: list[bytes], damage: object) -> None:
     with pytest.raises(CorruptImageError, match=r"^n01440764/bad\.JPEG cannot be decoded") as caught:
         decode(damage(jpegs[0]), Geometry(256, 224), "n01440764/bad.JPEG")
     assert "0x" not in str(caught.value)
     assert "--skip-corrupt" in str(caught.value)
 
 
-def test_a_crop_larger_than_the_picture_is_refused(jpegs: list[bytes]) -> None:
+def test_a_crop_larger_than_the_image_is_refused(jpegs: list[bytes]) -> None:
     with pytest.raises(RobenchError, match="A crop of 999 pixels does not fit"):
         decode(jpegs[0], Geometry(None, 999), "x")

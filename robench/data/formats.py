@@ -1,0 +1,159 @@
+"""Image files of the kinds that are read, opened so that a file can neither run a program nor fill the memory."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from robench.errors import RobenchError
+from robench.files import require_regular
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+ENDINGS = (
+    ".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff",
+)  # fmt: skip
+"""Endings of the files that are taken for images, in lower case."""
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM", "TIFF")
+"""What Pillow may take a file for. Left to itself it hands PostScript to Ghostscript, which is a programming language.
+"""
+
+MAX_PIXELS = 89_478_485
+"""Pixels of the largest image that is decoded: 256 MiB as RGB, where Pillow begins to warn."""
+
+MAX_BYTES = 256 << 20
+"""Bytes of the largest image file that is read."""
+
+JPEG_MAGIC = b"\xff\xd8"
+_START_OF_FRAME = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
+_STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
+_NAMELESS = re.compile(r"<_io\.BytesIO object at \w+>")
+_SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
+
+
+class CorruptImageError(RobenchError):
+    """An image that cannot be decoded; ``file`` is its name."""
+
+    def __init__(self, file: str, reason: object) -> None:
+        text = _NAMELESS.sub("the file", str(reason)).rstrip(".") or type(reason).__name__
+        super().__init__(
+            f"{file} cannot be decoded: {text}.",
+            hint="Get the file again, or omit such images with --skip-corrupt (they are counted).",
+        )
+        self.file = file
+
+
+def open_image(source: bytes | Path, file: str | None = None) -> Image.Image:
+    """Open an image file of one of :data:`FORMATS` whose header is within :data:`MAX_PIXELS`; nothing is decoded yet.
+
+    Args:
+        source: the file's bytes, or its path.
+        file: what errors call it; None: the path.
+
+    Raises:
+        CorruptImageError: not a regular file, not an image of these formats, or too large.
+    """
+    from PIL import Image
+
+    file = file or (str(source) if isinstance(source, Path) else "the image")
+    try:
+        if isinstance(source, Path):
+            check_length(require_regular(source).st_size)
+        image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+        check_pixels(image.height, image.width)
+    except Exception as error:  # decoders raise anything from SyntaxError to struct.error on damaged files
+        reason: object = error.strerror if isinstance(error, OSError) and error.strerror else error
+        if isinstance(error, Image.UnidentifiedImageError):
+            reason = "it is not an image of a known format (" + ", ".join(FORMATS) + ")"
+        raise CorruptImageError(file, reason) from error
+    return image
+
+
+def to_rgb(image: Image.Image, file: str) -> npt.NDArray[np.uint8]:
+    """Decode an opened image to uint8 (H, W, 3), RGB; transparency is ignored, and of several frames the first counts.
+
+    Grey levels of 16 bits are scaled to 8 (times 255 / 65,535, rounded). Pillow would cut them off at 255.
+
+    Raises:
+        CorruptImageError: truncated or damaged, or of a type without a known range (32-bit integers, floats).
+    """
+    try:
+        if image.mode in _SIXTEEN_BITS or (image.mode == "I" and image.format in ("PNG", "PPM")):
+            return _from_sixteen_bits(np.asarray(image))
+        if image.mode in ("I", "F"):
+            kind = "32-bit integers" if image.mode == "I" else "floating-point numbers"
+            raise ValueError(f"its values are {kind}, whose range is not known; convert it to 8 bits")
+        return np.asarray(image.convert("RGB"))
+    except Exception as error:  # as above
+        raise CorruptImageError(file, error) from error
+
+
+def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
+    """Return an image file as uint8 (H, W, 3), RGB.
+
+    Raises:
+        CorruptImageError: as :func:`open_image` and :func:`to_rgb`.
+    """
+    with open_image(path) as image:
+        return to_rgb(image, str(path))
+
+
+def image_size(data: bytes, file: str) -> tuple[int, int]:
+    """Return (height, width) of an image file from its header.
+
+    Raises:
+        CorruptImageError: the bytes are not an image.
+    """
+    if data[:2] == JPEG_MAGIC and (size := jpeg_size(data)) is not None:
+        return size
+    with open_image(data, file) as image:
+        return image.height, image.width
+
+
+def jpeg_size(data: bytes) -> tuple[int, int] | None:
+    r"""Return (height, width) from a JPEG's first frame header; None where there is none.
+
+    >>> jpeg_size(b"\xff\xd8\xff\xc0\x00\x11\x08\x00\x20\x00\x30" + bytes(9))
+    (32, 48)
+    """
+    at = 2
+    while at + 9 <= len(data):
+        if data[at] != 0xFF:
+            return None
+        marker = data[at + 1]
+        if marker in _START_OF_FRAME:
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            return height, width
+        if marker == 0xFF:  # fill bytes may stand before a marker
+            at += 1
+        elif marker in _STANDALONE:
+            at += 2
+        else:
+            at += 2 + max(2, struct.unpack_from(">H", data, at + 2)[0])
+    return None
+
+
+def check_pixels(height: int, width: int) -> None:
+    """Raise a ValueError for an image of more than :data:`MAX_PIXELS`."""
+    if height * width > MAX_PIXELS:
+        raise ValueError(f"it has {width:,} x {height:,} pixels; at most {MAX_PIXELS / 1e6:.0f} million are decoded")
+
+
+def check_length(size: int) -> None:
+    """Raise a ValueError for a file of more than :data:`MAX_BYTES`."""
+    if size > MAX_BYTES:
+        raise ValueError(f"it has {size:,} bytes; image files of at most {MAX_BYTES:,} are read")
+
+
+def _from_sixteen_bits(grey: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
+    """Return grey values 0..65,535 as three equal channels of bytes."""
+    byte = ((grey.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8)
+    return np.repeat(byte[..., None], 3, axis=2)
