@@ -24,11 +24,11 @@ import torch
 from PIL import Image, ImageOps
 
 from robench.processes import World
-from robench.training import augment
-from robench.training.augmix import ChainLaw, augmix
-from robench.training.loop import Trainer
-from robench.training.method import Batch
-from robench.training.recipe import DataPart
+from robench.training.engine.batch import Batch
+from robench.training.engine.loop import Trainer
+from robench.training.ops import augment
+from robench.training.ops.chains import ChainDistribution, augmix
+from robench.training.recipes.schema import DataPart
 
 SEVERITY, WIDTH = 3, 3
 PART = DataPart(dataset="benchmark", size=32, flip=True, pad=4)
@@ -140,7 +140,7 @@ def make_batch(pictures: np.ndarray, device: str) -> Batch:
 
 def batched(batch: Batch, mixed: bool) -> Callable[[], torch.Tensor]:
     """Return our augmentation of the batch, random numbers included."""
-    law = ChainLaw(WIDTH, -1, SEVERITY)
+    law = ChainDistribution(WIDTH, -1, SEVERITY)
 
     def run() -> torch.Tensor:
         stream = batch.stream("benchmark")

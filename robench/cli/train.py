@@ -12,7 +12,7 @@ import typer
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
-    from robench.training.recipe import Recipe
+    from robench.training.recipes.schema import Recipe
 
 HELP = """\
 Train a model by a recipe: one loop, data, schedule and budget for every method.
@@ -81,8 +81,9 @@ def _train_one(
     fresh: bool,
     quiet: bool,
 ) -> int:
-    from robench.training import needed, recipes
-    from robench.training.loop import train as run
+    from robench.training import recipes
+    from robench.training.engine import needed
+    from robench.training.engine.loop import train as run
 
     folder = out if out is not None else Path("runs") / recipe.name
     folders = {}

@@ -48,7 +48,7 @@ def test_the_extra_to_install_is_whole(capsys: pytest.CaptureFixture[str]) -> No
     [
         (
             ["train", "--recipe", "standard-digits", "--out", "a b", "--fresh"],
-            "robench.training.loop.train",
+            "robench.training.engine.loop.train",
             "To go on: robench train --recipe standard-digits --out 'a b'\n",
         ),
         (["fourier", "-m", "reference:digits/standard"], "robench.evaluation.fourier.fourier_map", "To go on: robench"),

@@ -8,8 +8,9 @@ import torch
 
 from robench.data import digits
 from robench.models import architectures
-from robench.training.method import Batch, Network
-from robench.training.recipe import DataPart
+from robench.training.engine.batch import Batch
+from robench.training.engine.network import Network
+from robench.training.recipes.schema import DataPart
 
 PART = DataPart(dataset="digits", size=32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), flip=False, pad=3)
 

@@ -13,11 +13,12 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from robench.errors import RobenchError
-from robench.training import distort_cae, distort_edsr
-from robench.training.cae import CAE
-from robench.training.deepaugment import DeepAugmentViews, Distorter, load_network, write_set
-from robench.training.edsr import EDSR
-from robench.training.method import Batch
+from robench.training.engine.batch import Batch
+from robench.training.methods.deepaugment import DeepAugment
+from robench.training.networks import distort_cae, distort_edsr
+from robench.training.networks.cae import CAE
+from robench.training.networks.distorter import Distorter, load_network, write_set
+from robench.training.networks.edsr import EDSR
 
 
 def _edsr() -> EDSR:
@@ -166,7 +167,8 @@ def _plain(batch: Batch, epoch: int = 0) -> Batch:
 
 @pytest.mark.parametrize("once", [False, True])
 def test_views_take_clean_and_distorted_images_by_lot(tmp_path: Path, batch: Batch, once: bool) -> None:
-    views = DeepAugmentViews(["edsr-digits", "cae-digits"], once, _folders(tmp_path))
+    views = DeepAugment(["edsr-digits", "cae-digits"], once)
+    views.locate(_folders(tmp_path))
     views.begin(batch.images, seed=1)
     same, kinds = 0, []
     for epoch in range(5):
@@ -181,13 +183,15 @@ def test_views_take_clean_and_distorted_images_by_lot(tmp_path: Path, batch: Bat
 
 
 def test_pictures_made_once_belong_to_their_images(tmp_path: Path, batch: Batch) -> None:
-    views = DeepAugmentViews(["edsr-digits", "cae-digits"], True, _folders(tmp_path))
+    views = DeepAugment(["edsr-digits", "cae-digits"], True)
+    views.locate(_folders(tmp_path))
     views.begin(batch.images, seed=1)
     whole = views.view(_plain(batch))
     part = torch.tensor([31, 4, 17])
     few = replace(_plain(batch), images=batch.images[part], labels=batch.labels[part], index=batch.index[part])
     assert torch.equal(views.view(few), whole[part])
-    again = DeepAugmentViews(["edsr-digits", "cae-digits"], True, views.folders)
+    again = DeepAugment(["edsr-digits", "cae-digits"], True)
+    again.locate(views.folders)
     again.begin(batch.images, seed=1)
     assert torch.equal(again.view(_plain(batch)), whole)
     with pytest.raises(RobenchError, match="in memory"):

@@ -13,8 +13,8 @@ from PIL import Image
 from robench.data import digits
 from robench.errors import RobenchError
 from robench.training import recipes
-from robench.training.disk import all_pictures, class_folders, crop_box, open_disk
-from robench.training.loop import train
+from robench.training.engine.disk import all_pictures, class_folders, crop_box, open_disk
+from robench.training.engine.loop import train
 
 CPU = torch.device("cpu")
 

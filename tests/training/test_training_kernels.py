@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image, ImageEnhance, ImageOps
 
-from robench.training import augment, kernels_cpu, kernels_torch
-from robench.training import operations as op
+from robench.training.ops import augment, kernels_cpu, kernels_torch
+from robench.training.ops import operations as op
 
 BILINEAR = Image.Resampling.BILINEAR
 

@@ -17,19 +17,23 @@ from safetensors.torch import load_file
 
 from robench.errors import RobenchError
 from robench.processes import World
-from robench.training import recipes, schedule
-from robench.training.ccat import CCAT
-from robench.training.loop import Trainer, train
-from robench.training.method import Batch, Network, Step, create
-from robench.training.recipe import OptimiserPart
-from robench.training.source import held_out
+from robench.training import recipes
+from robench.training.engine import schedule
+from robench.training.engine.batch import Batch
+from robench.training.engine.loop import Trainer, train
+from robench.training.engine.network import Network
+from robench.training.engine.source import held_out
+from robench.training.methods import create
+from robench.training.methods.base import Step
+from robench.training.methods.ccat import CCAT
+from robench.training.recipes.schema import OptimiserPart
 
 TINY = ["data.limit=100", "batch_size=25", "epochs=3", "weights=float32"]
 
 KILLED = """
 import os, signal, sys, torch
 from robench.training import recipes
-from robench.training.loop import train
+from robench.training.engine.loop import train
 torch.set_num_threads(1)
 recipe = recipes.load(sys.argv[1], sys.argv[3].split())
 def kill(done):
@@ -165,7 +169,7 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
 
 
 def test_a_step_with_fewer_images_than_processes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("robench.training.distributed.share_weights", lambda module, world: None)
+    monkeypatch.setattr("robench.training.engine.distribution.share_weights", lambda module, world: None)
     world = World(rank=1, size=2)
     device = torch.device("cpu")
     settings = ["data.limit=51", "batch_size=25"]
@@ -180,14 +184,14 @@ def test_gradients_of_two_processes_are_those_of_the_whole_batch(tmp_path: Path)
             """
             import sys, torch
             from robench.processes import joined
-            from robench.training import distributed
+            from robench.training.engine import distribution
             with joined("cpu") as world:
                 torch.manual_seed(world.rank)
                 module = torch.nn.Linear(4, 3)
-                distributed.share_weights(module, world)
+                distribution.share_weights(module, world)
                 x = torch.arange(24.0).view(6, 4)[world.rank::world.size] / 24
                 module(x).square().mean().backward()
-                distributed.average_gradients(module, world)
+                distribution.average_gradients(module, world)
                 parts = [module.weight.data, module.bias.data, module.weight.grad, module.bias.grad]
                 if world.first:
                     torch.save(parts, sys.argv[1])

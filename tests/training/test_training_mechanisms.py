@@ -18,17 +18,20 @@ from scipy import stats
 from robench.corruptions.random import Stream
 from robench.errors import RobenchError
 from robench.models.architectures import DualBatchNorm
-from robench.training import augment, autolabel, sampling
-from robench.training.adversarial import random_start
-from robench.training.attacks import pgd
-from robench.training.augmax import AugMax, mix_chains, worst_mixture
-from robench.training.augmix import AugMix, ChainLaw, augmix
-from robench.training.ccat import ccat_targets
-from robench.training.consistency import jensen_shannon
-from robench.training.labels import BucketLabels, Calibration, calibration, spread, spread_two
-from robench.training.method import Batch, Network, create
-from robench.training.noise2net import draw_shape, noise2net, noised_half
-from robench.training.weak_augment import WeakAugment, blended_probabilities
+from robench.training.engine.batch import Batch
+from robench.training.engine.network import Network
+from robench.training.methods import autolabel, create
+from robench.training.methods.augmax import AugMax, mix_chains, worst_mixture
+from robench.training.methods.augmix import AugMix
+from robench.training.methods.ccat import ccat_targets
+from robench.training.methods.noise2net import noised_half
+from robench.training.methods.weak_augment import WeakAugment, blended_probabilities
+from robench.training.networks.noise2net import draw_shape, noise2net
+from robench.training.ops import augment, sampling
+from robench.training.ops.attacks import pgd, random_start
+from robench.training.ops.chains import ChainDistribution, augmix
+from robench.training.ops.labels import BucketLabels, Calibration, calibration, spread, spread_two
+from robench.training.ops.losses import jensen_shannon
 
 Make = Callable[..., Network]
 
@@ -76,23 +79,23 @@ def test_gamma_beta_and_dirichlet_laws(alpha: float) -> None:
 
 def test_chains_follow_their_law() -> None:
     stream = Stream(1, "chains", index=torch.arange(6000))
-    ops, values = ChainLaw().draw(stream, 32)
+    ops, values = ChainDistribution().draw(stream, 32)
     depth = (ops >= 0).sum(dim=2)
     assert torch.allclose(torch.bincount(depth.flatten())[1:] / depth.numel(), torch.tensor(1 / 3), atol=0.01)
     share = torch.bincount(ops[ops >= 0]).float() / (ops >= 0).sum()
     assert len(share) == 9
     assert torch.allclose(share, torch.tensor(1 / 9), atol=0.006)
     assert values.shape == (6000, 3, 3)
-    assert set(ChainLaw(depth=2, all_ops=True).draw(stream, 32)[0].flatten().tolist()) == set(range(13))
+    assert set(ChainDistribution(depth=2, all_ops=True).draw(stream, 32)[0].flatten().tolist()) == set(range(13))
 
 
 def test_what_an_image_becomes_does_not_depend_on_its_neighbours(batch: Batch) -> None:
     images = batch.view()
-    together = augmix(images, batch.stream("a"), ChainLaw())
+    together = augmix(images, batch.stream("a"), ChainDistribution())
     part = slice(7, 9)
     few = replace(batch, images=batch.images[part], labels=batch.labels[part], index=batch.index[part])
     assert torch.equal(few.view(), images[part])
-    assert torch.equal(augmix(few.view(), few.stream("a"), ChainLaw()), together[part])
+    assert torch.equal(augmix(few.view(), few.stream("a"), ChainDistribution()), together[part])
     later = replace(batch, epoch=1)
     assert not torch.equal(later.view(), images)
 
@@ -120,7 +123,7 @@ def test_augmix_loss_is_cross_entropy_of_clean_plus_consistency(batch: Batch, ma
 
 def _attack(net: Network, batch: Batch, **options: object) -> tuple[torch.Tensor, torch.Tensor]:
     clean = batch.view()
-    ops, values = ChainLaw(severity=8).draw(batch.stream("augmax"), 32)
+    ops, values = ChainDistribution(severity=8).draw(batch.stream("augmax"), 32)
     chains = augment.chains(clean, ops, values).float() / 255
     pixels = clean.float() / 255
     m, q = torch.full((len(clean),), 0.3), torch.zeros(len(clean), 3)
@@ -201,7 +204,7 @@ def test_augmax_ablations_are_harder_than_augmix(batch: Batch, make_network: Mak
     method = AugMax(hard=hard, severity=8.0, steps=4, pgd_steps=4)
     clean = batch.view()
     found = method.hard_view(net, batch, clean)
-    easy = augmix(clean, batch.stream("easy"), method.law)
+    easy = augmix(clean, batch.stream("easy"), method.chains)
     with net.frozen(), torch.no_grad():
         hard_loss = torch.nn.functional.cross_entropy(net(found, "auxiliary"), batch.labels)
         easy_loss = torch.nn.functional.cross_entropy(net(easy, "auxiliary"), batch.labels)
@@ -350,7 +353,7 @@ def test_autolabel_looks_at_held_out_images_in_pieces(
     whole, _ = method.held_out_probabilities(net, batch, 1)
     sizes: list[int] = []
     net.module.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
-    monkeypatch.setattr(autolabel, "_CHUNK", 15)
+    monkeypatch.setattr(autolabel, "CHUNK", 15)
     pieces, labels = method.held_out_probabilities(net, batch, 1)
     assert max(sizes) == 15
     assert torch.equal(labels, batch.labels)
@@ -383,8 +386,8 @@ def test_main_and_auxiliary_statistics_stay_apart(batch: Batch, make_network: Ma
 def test_shared_affine_parameters_stay_one_while_statistics_part(
     batch: Batch, make_network: Make, tmp_path: Path
 ) -> None:
-    from robench.training.artefacts import round_weights
-    from robench.training.schedule import MovingAverage
+    from robench.training.engine.artefacts import round_weights
+    from robench.training.engine.schedule import MovingAverage
 
     net = make_network("splitbn-shared")
     optimiser = torch.optim.SGD(net.module.parameters(), lr=0.1)

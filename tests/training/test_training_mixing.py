@@ -13,15 +13,16 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from robench.corruptions.random import Stream
-from robench.training import augment, sampling
-from robench.training.autoaugment import OVERLAPPING, AutoAugment, policy
-from robench.training.cutmix import CutMix
-from robench.training.cutout import cutout
-from robench.training.method import Batch, Network
-from robench.training.mixup import Mixup, partners, shares
-from robench.training.noise import Noise
-from robench.training.patch import Patch
-from robench.training.randaugment import randaugment
+from robench.training.engine.batch import Batch
+from robench.training.engine.network import Network
+from robench.training.methods.autoaugment import OVERLAPPING, AutoAugment, policy
+from robench.training.methods.cutmix import CutMix
+from robench.training.methods.cutout import cutout
+from robench.training.methods.mixup import Mixup, partners, shares
+from robench.training.methods.noise import Noise
+from robench.training.methods.patch import Patch
+from robench.training.methods.randaugment import randaugment
+from robench.training.ops import augment, sampling
 
 Make = Callable[..., Network]
 
@@ -131,7 +132,7 @@ def test_policies_are_torchvisions() -> None:
         assert len(policy(name)) == len(theirs) == 25
         for ours, pair in zip(policy(name), theirs, strict=True):
             for (number, chance, level), (word, probability, magnitude) in zip(ours, pair, strict=True):
-                from robench.training.operations import NAMES
+                from robench.training.ops.operations import NAMES
 
                 spelt = NAMES[number].replace("_", "")
                 assert words.get(spelt, spelt).lower() == word.lower()

@@ -8,7 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from robench.training import needed, recipes
+from robench.training import recipes
+from robench.training.engine import needed
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 

@@ -12,8 +12,9 @@ from _pytest.mark import ParameterSet
 
 from robench.data import digits
 from robench.models import load_model, reference
-from robench.training import needed, recipes
-from robench.training.loop import train
+from robench.training import recipes
+from robench.training.engine import needed
+from robench.training.engine.loop import train
 from robench.training.methods import METHODS
 
 SHORT = ["data.limit=320", "batch_size=20", "epochs=4", "optimiser.lr=0.05"]

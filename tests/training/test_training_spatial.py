@@ -11,9 +11,10 @@ import torch
 from scipy.ndimage import map_coordinates
 
 from robench.models import load_model
-from robench.training.augmax import AugMax
-from robench.training.method import Batch, Network
-from robench.training.spatial import roughness, spatial_attack, warp
+from robench.training.engine.batch import Batch
+from robench.training.engine.network import Network
+from robench.training.methods.augmax import AugMax
+from robench.training.ops.stadv import roughness, spatial_attack, warp
 
 Make = Callable[..., Network]
 

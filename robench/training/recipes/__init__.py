@@ -1,26 +1,29 @@
-"""The recipes that come with robench: YAML files beside this one, and any YAML file of the user's.
+"""The recipes that come with robench, one file per method with a table of its variants; and those of others.
 
-A recipe may say ``extends: NAME`` (or a list of names) and then holds only what differs; files whose names
-begin with an underscore are such shared parts and cannot be trained by themselves.
+A recipe of one's own is a YAML file with the fields of ``schema.Recipe``; with ``extends: NAME`` it holds only what
+differs. Installed packages add recipes through the entry-point group ``robench.recipes``: a mapping of fields, or
+the path of a YAML file.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robench.errors import RobenchError, did_you_mean
+from robench.errors import RobenchError
+from robench.registry import Registry
+from robench.training.recipes import tables
 
 if TYPE_CHECKING:
-    from robench.training.recipe import Recipe
+    from robench.training.recipes.schema import Recipe
 
-_FOLDER = Path(__file__).parent
+RECIPES: Registry[Mapping[str, Any] | Path] = Registry("recipe", tables.tables(), group="robench.recipes")
 
 
 def names(data: str | None = None) -> list[str]:
     """Return the names of the recipes, sorted; with ``data`` (such as ``digits``) only those for that data."""
-    known = sorted(path.stem for path in _FOLDER.glob("*.yaml") if not path.name.startswith("_"))
-    return [name for name in known if data is None or data in name.split("-")]
+    return [name for name in sorted(RECIPES) if data is None or data in name.split("-")]
 
 
 def short(name: str, data: str) -> str:
@@ -39,34 +42,30 @@ def load(name: str, assignments: list[str] | None = None) -> Recipe:
     Raises:
         RobenchError: no such recipe, or it does not fit the schema.
     """
-    from robench.training.recipe import override, validate
+    from robench.training.recipes.schema import override, validate
 
-    document = override(read(name), assignments or [])
-    document.setdefault("name", Path(name).stem)
-    return validate(document, name)
+    fields = override(read(name), assignments or [])
+    fields.setdefault("name", Path(name).stem)
+    return validate(fields, name)
 
 
 def read(name: str) -> dict[str, Any]:
-    """Return the merged YAML document of a recipe, not yet checked."""
-    import yaml
-
-    path = Path(name) if name.endswith((".yaml", ".yml")) else _FOLDER / f"{name}.yaml"
-    if not path.is_file():
-        raise RobenchError(f"No recipe '{name}'.", hint=did_you_mean(name, names()))
-    document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    if not isinstance(document, dict):
-        raise RobenchError(f"Recipe {path} is not a mapping of fields.")
-    bases = document.pop("extends", [])
-    merged: dict[str, Any] = {}
-    for base in [bases] if isinstance(bases, str) else bases:
-        merged = _merge(merged, read(base))
-    return _merge(merged, document)
+    """Return the merged fields of a recipe, not yet checked."""
+    return tables.fill(document(name))
 
 
-def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        if isinstance(value, dict) and isinstance(merged.get(key), dict):
-            value = _merge(merged[key], value)
-        merged[key] = value
-    return merged
+def document(name: str) -> dict[str, Any]:
+    """Return the merged fields of a recipe, its ``words`` not yet filled in.
+
+    Raises:
+        RobenchError: no such recipe or file.
+    """
+    if name.endswith((".yaml", ".yml")):
+        if not Path(name).is_file():
+            raise RobenchError(f"No recipe file {name}.", hint="`robench train --list` names the built-in recipes.")
+        return tables.flatten(tables.parse(Path(name)))
+    if name in tables.tables():
+        return tables.built_in(name)
+    found = RECIPES.get(name)
+    fields = tables.parse(found) if isinstance(found, Path) else dict(found)
+    return tables.flatten(fields)

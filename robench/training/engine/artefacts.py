@@ -1,0 +1,87 @@
+"""The folder that a finished run leaves: weights, card, resolved recipe."""
+
+from __future__ import annotations
+
+import io
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from robench.errors import RobenchError
+from robench.files import atomic_write
+from robench.training.recipes.schema import Recipe
+
+
+def round_weights(module: nn.Module, kind: str) -> dict[str, torch.Tensor]:
+    """Round the module's weights to the type they are saved in, in place, and return them in that type.
+
+    Buffers of running statistics are rounded as well; integer buffers stay.
+    """
+    dtype = getattr(torch, kind)
+    rounded = {}
+    with torch.no_grad():
+        for name, value in module.state_dict().items():
+            if value.is_floating_point():
+                saved = value.to(dtype)
+                value.copy_(saved)
+            else:
+                saved = value
+            rounded[name] = saved.cpu().contiguous().clone()  # the file format knows no shared memory
+    return rounded
+
+
+def write(out: Path, recipe: Recipe, weights: dict[str, torch.Tensor], card: dict[str, Any]) -> None:
+    """Write ``weights.safetensors``, ``recipe.yaml`` and ``card.yaml`` (last, so that a card means a whole run)."""
+    from safetensors.torch import save
+
+    with atomic_write(out / "weights.safetensors") as file:
+        file.write(save(weights))
+    _write_yaml(out / "recipe.yaml", recipe.model_dump(mode="json"))
+    _write_yaml(out / "card.yaml", card)
+
+
+def check_same(out: Path, recipe: Recipe) -> None:
+    """Check that the finished run in ``out`` is of this recipe; a field that it did not know has its default.
+
+    Raises:
+        RobenchError: it is of another recipe, or of other settings.
+    """
+    import yaml
+
+    path = out / "recipe.yaml"
+    finished: Recipe | None = None
+    with suppress(OSError, ValueError, yaml.YAMLError):
+        finished = Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    if finished != recipe:
+        raise RobenchError(
+            f"{out} holds a finished run with other settings.",
+            hint="Give another --out folder, or --fresh to start again there.",
+        )
+
+
+def make_card(recipe: Recipe, command: str, trained_with: dict[str, Any]) -> dict[str, Any]:
+    """Return the card of a trained model: what it is, how to load it, and how to make it again."""
+    return {
+        "name": recipe.name,
+        "architecture": recipe.architecture,
+        "norm": recipe.norm,
+        "num_classes": recipe.num_classes,
+        "dataset": recipe.data.dataset,
+        "mean": list(recipe.data.mean),
+        "std": list(recipe.data.std),
+        "recipe": recipe.name,
+        "command": command,
+        "trained_with": trained_with,
+    }
+
+
+def _write_yaml(path: Path, document: dict[str, Any]) -> None:
+    import yaml
+
+    text = io.StringIO()
+    yaml.safe_dump(document, text, sort_keys=False, allow_unicode=True, width=100)
+    with atomic_write(path) as file:
+        file.write(text.getvalue().encode())

@@ -1,0 +1,160 @@
+"""Training pictures read from class folders, for sets that do not fit in memory: random resized crops by workers.
+
+The crop of a picture depends on the seed, the epoch and the picture's number, like everything else drawn for it.
+Decoding and cropping are Pillow's; all further augmentation happens in batches on the device.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from robench.errors import RobenchError
+
+if TYPE_CHECKING:
+    from robench.training.recipes.schema import DataPart
+
+_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
+_ATTEMPTS = 10
+
+
+def class_folders(root: Path) -> tuple[list[Path], list[int], list[str]]:
+    """Return the pictures below ``root/CLASS/``, their labels (classes in sorted order) and the class names.
+
+    Raises:
+        RobenchError: no class folders with pictures.
+    """
+    names = sorted(entry.name for entry in root.iterdir() if entry.is_dir()) if root.is_dir() else []
+    files: list[Path] = []
+    labels: list[int] = []
+    for label, name in enumerate(names):
+        found = sorted(path for path in (root / name).rglob("*") if path.suffix.lower() in _ENDINGS)
+        files += found
+        labels += [label] * len(found)
+    if not files:
+        raise RobenchError(
+            f"No class folders with pictures in {root}.",
+            hint="Expected DIR/train/CLASS/NAME.JPEG; --data DIR",
+        )
+    return files, labels, names
+
+
+def all_pictures(root: Path) -> tuple[list[Path], list[int]]:
+    """Return the pictures at any depth below ``root`` and -1 for each: for what learns without labels.
+
+    Raises:
+        RobenchError: no pictures.
+    """
+    files = sorted(path for path in root.rglob("*") if path.suffix.lower() in _ENDINGS)
+    if not files:
+        raise RobenchError(f"No pictures in {root}.", hint=f"Expected files {', '.join(_ENDINGS)} at any depth.")
+    return files, [-1] * len(files)
+
+
+def crop_box(
+    width: int, height: int, area: tuple[float, float], random: np.random.Generator
+) -> tuple[int, int, int, int]:
+    """Return (left, upper, right, lower) of a random resized crop: area share and aspect 3/4 to 4/3, log-uniform.
+
+    After ten attempts that do not fit, the largest centre crop of an allowed aspect.
+    """
+    for _ in range(_ATTEMPTS):
+        target = width * height * random.uniform(*area)
+        aspect = np.exp(random.uniform(np.log(3 / 4), np.log(4 / 3)))
+        w, h = round((target * aspect) ** 0.5), round((target / aspect) ** 0.5)
+        if 0 < w <= width and 0 < h <= height:
+            left, upper = int(random.integers(0, width - w + 1)), int(random.integers(0, height - h + 1))
+            return left, upper, left + w, upper + h
+    w, h = min(width, round(height * 4 / 3)), min(height, round(width * 4 / 3))
+    left, upper = (width - w) // 2, (height - h) // 2
+    return left, upper, left + w, upper + h
+
+
+class _Crops(Dataset[Any]):
+    """Pictures cropped by the numbers of one epoch."""
+
+    def __init__(self, files: list[Path], part: DataPart, seed: int, epoch: int) -> None:
+        assert part.resized_crop is not None
+        self._files, self._size, self._area = files, part.size, part.resized_crop
+        self._seed, self._epoch = seed, epoch
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, number: int) -> torch.Tensor:
+        from PIL import Image
+
+        from robench.data.formats import CorruptImageError, read_rgb
+
+        random = np.random.default_rng((self._seed, self._epoch, number))
+        path = self._files[number]
+        try:
+            picture = Image.fromarray(read_rgb(path))
+        except CorruptImageError as error:
+            raise RobenchError(error.message, hint="Restore or delete the file.") from error
+        box = crop_box(picture.width, picture.height, self._area, random)
+        side = (self._size, self._size)
+        cropped = picture.resize(side, Image.Resampling.BILINEAR, box=box)
+        return torch.from_numpy(np.array(cropped)).permute(2, 0, 1)
+
+
+@dataclass
+class DiskSource:
+    """Random resized crops of the pictures in class folders, decoded by worker processes.
+
+    Args:
+        files: pictures.
+        labels: int64 (N,), on the device.
+        part: size and area range of the crops.
+        seed: of the run.
+        device: where the batches go.
+        workers: decoding processes.
+    """
+
+    files: list[Path]
+    labels: torch.Tensor
+    part: DataPart
+    seed: int
+    device: torch.device
+    workers: int = field(default_factory=lambda: min(16, os.cpu_count() or 1))
+
+    def batches(self, orders: list[torch.Tensor], epoch: int) -> Iterator[torch.Tensor]:
+        """Yield uint8 (n, 3, size, size) on the device for every order, in turn."""
+        crops = _Crops(self.files, self.part, self.seed, epoch)
+        loader = DataLoader(
+            crops,
+            batch_sampler=[order.tolist() for order in orders],
+            num_workers=self.workers,
+            pin_memory=self.device.type == "cuda",
+            prefetch_factor=4 if self.workers else None,
+        )
+        for pixels in loader:
+            yield pixels.to(self.device, non_blocking=True)
+
+
+def open_disk(part: DataPart, data: Path, seed: int, device: torch.device, *, labelled: bool = True) -> DiskSource:
+    """Return the training pictures of ``data`` (below its ``train`` folder where it has one).
+
+    Args:
+        part: the recipe's.
+        data: class folders, or with ``labelled=False`` any folder of pictures.
+        seed: of the run.
+        device: where the batches go.
+        labelled: whether labels are needed.
+    """
+    root = data / part.train_split
+    files: list[Path] = []
+    labels: list[int] = []
+    for folder in (root if root.is_dir() else data, *map(Path, part.extra)):
+        more, more_labels = class_folders(folder)[:2] if labelled else all_pictures(folder)
+        files, labels = files + more, labels + more_labels
+    if part.limit is not None:
+        files, labels = files[: part.limit], labels[: part.limit]
+    return DiskSource(files, torch.tensor(labels, device=device), part, seed, device)

@@ -1,0 +1,30 @@
+"""Models that a recipe needs before it can be trained: DeepAugment's image-to-image networks, by recipe name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from robench.training import recipes
+from robench.training.recipes.schema import Recipe
+
+
+def networks(recipe: Recipe) -> list[str]:
+    """Return the recipe names among the recipe's ``networks``; paths of the user's own files are not listed."""
+    named = list(recipe.options.get("networks", []))
+    if recipe.before is not None:
+        named += recipe.before.options.get("networks", [])
+    known = set(recipes.names())
+    return [name for name in named if name in known and not Path(name).exists()]
+
+
+def folder_name(name: str) -> str:
+    """Return the folder that ``robench train --all`` gives a recipe: its name without that of its data."""
+    return recipes.short(name, str(recipes.read(name)["data"]["dataset"]))
+
+
+def find(name: str, beside: Path) -> Path | None:
+    """Return the folder of a trained model: beside the run, or below ``runs``."""
+    for folder in (beside / folder_name(name), beside / name, Path("runs") / name):
+        if (folder / "card.yaml").is_file():
+            return folder
+    return None

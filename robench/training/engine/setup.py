@@ -1,0 +1,174 @@
+"""What a run needs before its first step: the module, and the images on the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from robench.data import open_images
+from robench.errors import RobenchError
+from robench.processes import World
+from robench.training.engine import distribution
+from robench.training.engine.batch import Batch
+from robench.training.engine.disk import DiskSource, open_disk
+from robench.training.engine.network import Network
+from robench.training.engine.source import DeviceSource, Source, held_out, on_device, open_split
+from robench.training.methods.base import Method
+from robench.training.recipes.schema import DataPart, Recipe
+
+_EVALUATION_BATCH = 500
+
+
+@dataclass
+class Material:
+    """The images of a run.
+
+    Args:
+        source: where training batches come from.
+        train_index: numbers of the images to train on.
+        validation: the held-out images, or None.
+        test: the test images, or None.
+    """
+
+    source: Source
+    train_index: torch.Tensor
+    validation: DeviceSource | None
+    test: DeviceSource | None
+
+    def held_out_batch(self, recipe: Recipe, epoch: int) -> Batch | None:
+        """Return all held-out images as one batch, for methods that look at them after an epoch."""
+        if self.validation is None:
+            return None
+        images, labels = self.validation.images, self.validation.labels
+        index = torch.arange(len(labels), device=labels.device)
+        return Batch(images, labels, index, recipe.data, recipe.seed, epoch)
+
+    def accuracies(self, net: Network, route: str | None) -> dict[str, float]:
+        """Return the clean accuracy on the held-out and on the test images, fractions; nothing without labels."""
+        if self.test is None:
+            return {}
+        sets = {"validation_accuracy": self.validation, "test_accuracy": self.test}
+        return {name: accuracy(net, images, route) for name, images in sets.items() if images is not None}
+
+
+@torch.no_grad()
+def accuracy(net: Network, source: DeviceSource, route: str | None) -> float:
+    """Return the share of images classified correctly; the module must be in evaluation mode."""
+    correct = 0
+    for start in range(0, len(source.labels), _EVALUATION_BATCH):
+        part = slice(start, start + _EVALUATION_BATCH)
+        predicted = net(source.images[part], route).argmax(dim=1)
+        correct += int((predicted == source.labels[part]).sum())
+    return round(correct / len(source.labels), 6)
+
+
+def prepare(recipe: Recipe, data: Path | None, device: torch.device) -> Material:
+    """Read the recipe's images.
+
+    Raises:
+        RobenchError: unreadable data, or fewer classes than the labels need.
+    """
+    part = recipe.data
+    source = _training_source(recipe, data, device)
+    if recipe.num_classes and int(source.labels.max()) >= recipe.num_classes:
+        raise RobenchError(
+            f"The data has label {int(source.labels.max())}, the recipe {recipe.num_classes} classes.",
+            hint="Choose the recipe of this data set or set num_classes.",
+        )
+    train_index, validation_index = held_out(len(source.labels), part.validation)
+    validation = None
+    if part.validation_split is not None:
+        validation = on_device(open_split(part, data, part.validation_split), part, device)
+    elif len(validation_index):
+        validation = _taken_out(source, validation_index, part, device)
+    test = None
+    if recipe.num_classes:
+        test = on_device(open_split(part, data, part.test_split), part, device)
+    return Material(source, train_index, validation, test)
+
+
+def _training_source(recipe: Recipe, data: Path | None, device: torch.device) -> DeviceSource | DiskSource:
+    """Return the training images: in memory, or crops of images on disk."""
+    part = recipe.data
+    if part.resized_crop is not None and data is not None:
+        return open_disk(part, data, recipe.seed, device, labelled=bool(recipe.num_classes))
+    source = on_device(open_split(part, data, part.train_split), part, device, part.limit)
+    for folder in part.extra:
+        more = on_device(open_images(folder), part, device)
+        source = DeviceSource(torch.cat([source.images, more.images]), torch.cat([source.labels, more.labels]))
+    return source
+
+
+def _taken_out(
+    source: DeviceSource | DiskSource, index: torch.Tensor, part: DataPart, device: torch.device
+) -> DeviceSource:
+    """Return the held-out images in memory."""
+    where = index.to(device)
+    if isinstance(source, DeviceSource):
+        return DeviceSource(source.images[where], source.labels[where])
+    chunks = list(source.batches(list(index.split(_EVALUATION_BATCH)), 0))
+    return DeviceSource(torch.cat(chunks), source.labels[where])
+
+
+def build_module(recipe: Recipe, method: Method, device: torch.device, world: World) -> nn.Module:
+    """Build the architecture, with the same weights in every process.
+
+    Raises:
+        RobenchError: an unknown architecture, or a normalisation that the method cannot train.
+    """
+    if recipe.norm not in method.NORMS:
+        raise RobenchError(
+            f"Method {recipe.method} needs norm {' or '.join(method.NORMS)}, the recipe has {recipe.norm}.",
+            hint=f"--set norm={method.NORMS[0]}",
+        )
+    held_out_count = recipe.data.validation_split or recipe.data.validation
+    if method.NEEDS_VALIDATION and not held_out_count:
+        raise RobenchError(
+            f"Method {recipe.method} learns from held-out images, and the recipe holds out none.",
+            hint="--set data.validation=1000",
+        )
+    module = method.build()
+    if module is None:
+        from robench.models import networks
+
+        module = networks.build(recipe.architecture, recipe.num_classes, norm=recipe.norm)
+    if recipe.init is not None:
+        load_init(module, recipe.init)
+    if recipe.sync_bn and world.size > 1:
+        module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    module = module.to(device).to(memory_format=torch.channels_last)
+    distribution.share_weights(module, world)
+    return module
+
+
+def load_init(module: nn.Module, origin: str) -> None:
+    """Load weights to start from into the module.
+
+    Args:
+        module: the network; a first layer or head of another shape is left as it is drawn.
+        origin: ``torchvision:NAME.WEIGHTS`` (downloaded), or a ``.safetensors`` file.
+
+    Raises:
+        RobenchError: no such file or weights, or hardly anything in it fits.
+    """
+    if origin.startswith("torchvision:"):
+        from robench.models.published import torchvision_state
+
+        weights = torchvision_state(origin.partition(":")[2])
+    else:
+        from safetensors.torch import load_file
+
+        if not Path(origin).is_file():
+            raise RobenchError(f"No weights at {origin}.", hint="init takes torchvision:NAME or a .safetensors file.")
+        weights = load_file(origin)
+    own = module.state_dict()
+    fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
+    if len(fitting) < len(own) // 2:
+        raise RobenchError(
+            f"Only {len(fitting)} of the network's {len(own)} tensors are in {origin}.",
+            hint="The architecture and the weights to start from must belong together.",
+        )
+    module.load_state_dict(own | fitting)

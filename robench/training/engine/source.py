@@ -1,0 +1,108 @@
+"""Training images: uint8 on the device, taken by index; no loader processes where the set fits in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+
+from robench.errors import RobenchError
+
+if TYPE_CHECKING:
+    from robench.data.base import Images
+    from robench.training.recipes.schema import DataPart
+
+_CHUNK = 4096
+
+
+class Source(Protocol):
+    """Where the batches come from."""
+
+    labels: torch.Tensor
+
+    def batches(self, orders: list[torch.Tensor], epoch: int) -> Iterator[torch.Tensor]:
+        """Yield uint8 (n, 3, H, W) on the device for every tensor of image numbers, in turn."""
+        ...
+
+
+@dataclass
+class DeviceSource:
+    """All images on the device as uint8; a batch is one gather.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        labels: int64 (N,), -1 where unknown.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+
+    def batches(self, orders: list[torch.Tensor], epoch: int) -> Iterator[torch.Tensor]:
+        """See ``Source``."""
+        for order in orders:
+            yield self.images[order.to(self.images.device)]
+
+
+def open_split(part: DataPart, data: Path | None, split: str) -> Images:
+    """Return the images of one split: the embedded digits, or what lies at ``data``.
+
+    Raises:
+        RobenchError: the recipe needs a data folder and none was given, or nothing readable is there.
+    """
+    if part.dataset == "digits" and data is None:
+        from robench.data import digits
+
+        return digits.load(split)
+    if data is None:
+        raise RobenchError(
+            f"This recipe trains on {part.dataset}, which does not come with robench.",
+            hint="Say where it lies: --data DIR (npy, batches, Parquet, tar or class folders).",
+        )
+    from robench.data import open_images
+
+    geometry = None
+    if part.resized_crop is not None:
+        from robench.data.base import Geometry
+
+        geometry = Geometry(resize=round(part.size / 0.875), crop=part.size)
+    return open_images(str(data), split=split, geometry=geometry)
+
+
+def on_device(images: Images, part: DataPart, device: torch.device, limit: int | None = None) -> DeviceSource:
+    """Read all of ``images`` onto the device.
+
+    Raises:
+        RobenchError: the pictures' size is not the recipe's.
+    """
+    count = len(images) if limit is None else min(limit, len(images))
+    parts = []
+    for start in range(0, count, _CHUNK):
+        block = images.read(np.arange(start, min(start + _CHUNK, count)))
+        if block.shape[1:3] != (part.size, part.size):
+            raise RobenchError(
+                f"The recipe trains at {part.size}x{part.size} pixels, the images have "
+                f"{block.shape[2]}x{block.shape[1]}.",
+                hint="Choose the recipe of this data set, or set data.size and the architecture to match.",
+            )
+        pixels = torch.from_numpy(np.ascontiguousarray(block)).to(device)
+        parts.append(pixels.permute(0, 3, 1, 2).contiguous())
+    labels = np.full(count, -1) if images.labels is None else np.asarray(images.labels[:count])
+    return DeviceSource(torch.cat(parts), torch.from_numpy(labels.astype(np.int64)).to(device))
+
+
+def held_out(count: int, validation: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the numbers of the images to train on and of those held out.
+
+    The choice depends on ``count`` alone, so every method and seed holds out the same images.
+
+    Raises:
+        RobenchError: nothing would be left to train on.
+    """
+    if validation >= count:
+        raise RobenchError(f"Cannot hold out {validation} of {count} training images.")
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(20200101))
+    return order[validation:].sort().values, order[:validation].sort().values

@@ -1,0 +1,33 @@
+"""Adversarial training with PGD (Madry et al. 2018)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from robench.training.engine.batch import Batch
+from robench.training.engine.network import Network
+from robench.training.methods.base import Method, Step
+from robench.training.ops.attacks import pgd, random_start
+from robench.training.ops.losses import cross_entropy
+
+
+@dataclass
+class Adversarial(Method):
+    """Cross-entropy on PGD examples.
+
+    Args:
+        epsilon: L-infinity radius in units of [0, 1].
+        steps: of the attack.
+        step_size: in units of [0, 1].
+    """
+
+    epsilon: float = 8 / 255
+    steps: int = 7
+    step_size: float = 2 / 255
+
+    def loss(self, net: Network, batch: Batch) -> Step:
+        pixels = batch.view().float() / 255.0
+        start = random_start(batch)
+        attacked = pgd(net, pixels, batch.labels, self.epsilon, self.steps, self.step_size, start)
+        logits = net(attacked)
+        return Step(cross_entropy(logits, batch.labels), logits, batch.labels)

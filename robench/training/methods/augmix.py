@@ -1,0 +1,69 @@
+"""AugMix: chains of random operations, mixed with the image, and a consistency loss between views.
+
+Hendrycks, Mu, Cubuk, Zoph, Gilmer, Lakshminarayanan: AugMix, ICLR 2020. The published code mixes after
+normalising; the weights sum to one, so mixing in [0, 1] and normalising afterwards is the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from robench.errors import RobenchError
+from robench.training.engine.batch import Batch
+from robench.training.engine.network import Network
+from robench.training.methods.base import OneView, Step
+from robench.training.ops.chains import ChainDistribution, augmix
+from robench.training.ops.losses import cross_entropy, jensen_shannon
+
+
+@dataclass
+class AugMix(OneView):
+    """AugMix with the Jensen-Shannon loss over ``views`` views, or plain cross-entropy on mixed images.
+
+    Args:
+        width, depth, severity, all_ops: see ``ChainDistribution``.
+        alpha: of the Dirichlet and Beta distributions.
+        jsd: use the consistency loss; without it the loss is the cross-entropy of one mixed view.
+        views: 3 (clean and two mixed views; the paper's) or 2 (clean and one).
+        consistency: weight of the Jensen-Shannon loss.
+        fill: grey outside the image: 0 in the published code, 128 in the authors' ImageNet script.
+    """
+
+    width: int = 3
+    depth: int = -1
+    severity: float = 3.0
+    all_ops: bool = False
+    alpha: float = 1.0
+    jsd: bool = True
+    views: int = 3
+    consistency: float = 12.0
+    fill: int = 0
+
+    def __post_init__(self) -> None:
+        if self.views not in (2, 3):
+            raise RobenchError(f"AugMix's views must be 2 or 3, found {self.views}.")
+
+    @property
+    def chains(self) -> ChainDistribution:
+        """How the chains are drawn."""
+        return ChainDistribution(self.width, self.depth, self.severity, self.all_ops)
+
+    def mixed(self, batch: Batch, clean: torch.Tensor, view: int) -> torch.Tensor:
+        """Return one AugMix view of the cropped uint8 images: float32 in [0, 1]."""
+        return augmix(clean, batch.stream(f"augmix-{view}"), self.chains, self.alpha, self.fill)
+
+    def view(self, batch: Batch) -> torch.Tensor:
+        """Return the first AugMix view: float32 in [0, 1]."""
+        return self.mixed(batch, batch.view(), 0)
+
+    def loss(self, net: Network, batch: Batch) -> Step:
+        if not self.jsd:
+            return super().loss(net, batch)
+        clean = batch.view()
+        mixed = [self.mixed(batch, clean, view) for view in range(self.views - 1)]
+        # One forward pass over all views: they share BatchNorm statistics, as in the published code.
+        views = net(torch.cat([clean.float() / 255.0, *mixed])).chunk(self.views)
+        loss = cross_entropy(views[0], batch.labels) + self.consistency * jensen_shannon(views)
+        return Step(loss, views[0], batch.labels)

@@ -1,0 +1,123 @@
+"""What the training loop asks of a method: a loss for every batch, and a few optional hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import torch
+from torch import nn
+
+from robench.errors import RobenchError, did_you_mean
+from robench.training.ops.losses import cross_entropy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from robench.training.engine.batch import Batch
+    from robench.training.engine.network import Network
+
+
+@dataclass
+class Step:
+    """What a method returns for a batch.
+
+    Args:
+        loss: scalar, the mean over the batch.
+        logits: (n, K) of the view whose accuracy is logged, or None where there is nothing to classify.
+        labels: (n,) that go with the logits.
+    """
+
+    loss: torch.Tensor
+    logits: torch.Tensor | None = None
+    labels: torch.Tensor | None = None
+
+
+@dataclass
+class Method:
+    """One way of training. Subclasses are dataclasses: their fields are the recipe's ``options``."""
+
+    NORMS: ClassVar[tuple[str, ...]] = ("bn", "dubn", "dubin", "splitbn", "splitbn-shared")
+    """Normalisations that this method can train."""
+    TEST_ROUTE: ClassVar[str | None] = None
+    """Route through dual normalisation with which the finished model is tested."""
+    NEEDS_VALIDATION: ClassVar[bool] = False
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> Self:
+        """Return the method with the given options.
+
+        Raises:
+            RobenchError: an option is unknown, missing, or of the wrong type.
+        """
+        known = {field.name: field for field in fields(cls) if field.init}
+        for name, value in options.items():
+            if name not in known:
+                raise RobenchError(f"Method {cls.__name__} has no option '{name}'.", hint=did_you_mean(name, known))
+            _check_kind(cls.__name__, name, value, str(known[name].type))
+        for name, field in known.items():
+            if name not in options and field.default is MISSING and field.default_factory is MISSING:
+                raise RobenchError(f"Method {cls.__name__} needs the option '{name}'.")
+        return cls(**options)
+
+    def build(self) -> nn.Module | None:
+        """Return the method's own network, or None where the recipe's architecture is trained."""
+        return None
+
+    def locate(self, folders: Mapping[str, Path]) -> None:
+        """Receive the folders of the models that the options mention by recipe name (DeepAugment's networks)."""
+
+    def begin(self, images: torch.Tensor | None, seed: int) -> None:
+        """See all training images before the first step, uint8 (N, 3, H, W) by number; None: not in memory."""
+
+    def loss(self, net: Network, batch: Batch) -> Step:
+        """Return the loss of one batch. The network is in training mode."""
+        raise NotImplementedError
+
+    def end_epoch(self, net: Network, held_out: Batch | None) -> dict[str, float]:
+        """Look at the held-out images after an epoch (AutoLabel); the returned values are logged."""
+        return {}
+
+    def state(self) -> dict[str, Any]:
+        """Return what must survive a restart besides the weights (tensors and plain values)."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restore what ``state`` returned."""
+
+
+@dataclass
+class OneView(Method):
+    """A method whose loss is the cross-entropy of one augmented view of every image.
+
+    Subclasses define ``view``. Such a method can also come before another one (a recipe's ``before``), which then
+    augments the images that this one made.
+    """
+
+    def view(self, batch: Batch) -> torch.Tensor:
+        """Return the augmented images: uint8, or float32 in [0, 1], (n, 3, size, size)."""
+        raise NotImplementedError
+
+    def shown(self, batch: Batch) -> Batch:
+        """Return the batch with the augmented images in place of its own, rounded to uint8, for another method."""
+        images = self.view(batch)
+        if images.dtype != torch.uint8:
+            images = (images * 255.0).round().to(torch.uint8)
+        return batch.showing(images)
+
+    def loss(self, net: Network, batch: Batch) -> Step:
+        logits = net(self.view(batch))
+        return Step(cross_entropy(logits, batch.labels), logits, batch.labels)
+
+
+_KINDS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
+
+
+def _check_kind(method: str, option: str, value: Any, annotation: str) -> None:
+    kinds = _KINDS.get(annotation)
+    if kinds is None:
+        return
+    wrong = not isinstance(value, kinds) or (isinstance(value, bool) and annotation != "bool")
+    if wrong:
+        raise RobenchError(f"Option '{option}' of {method} must be {annotation}, found {value!r}.")

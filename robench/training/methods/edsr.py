@@ -1,0 +1,39 @@
+"""Self-supervised training of EDSR, one of the two networks that DeepAugment distorts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+from torch.nn import functional
+
+from robench.training.engine.batch import Batch
+from robench.training.engine.network import Network
+from robench.training.methods.base import Method, Step
+from robench.training.networks.edsr import EDSR
+
+
+@dataclass
+class TrainEDSR(Method):
+    """L1 distance between the image and the super-resolution of its downscaled copy.
+
+    Args:
+        blocks, features, scale: of the network.
+    """
+
+    NORMS: ClassVar[tuple[str, ...]] = ("bn",)
+
+    blocks: int = 16
+    features: int = 64
+    scale: int = 4
+
+    def build(self) -> nn.Module:
+        """Return the network that this method trains."""
+        return EDSR(self.blocks, self.features, self.scale)
+
+    def loss(self, net: Network, batch: Batch) -> Step:
+        target = batch.view().float() / 255.0
+        size = (target.shape[-2] // self.scale, target.shape[-1] // self.scale)
+        small = functional.interpolate(target, size, mode="bicubic", antialias=True, align_corners=False)
+        return Step(functional.l1_loss(net.raw(small.clamp(0.0, 1.0)), target))

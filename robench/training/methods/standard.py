@@ -1,0 +1,25 @@
+"""Standard training: cross-entropy on flipped and cropped images (optionally with label smoothing)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from robench.training.engine.batch import Batch
+from robench.training.engine.network import Network
+from robench.training.methods.base import Method, Step
+from robench.training.ops.losses import cross_entropy
+
+
+@dataclass
+class Standard(Method):
+    """Cross-entropy on the flipped and cropped images.
+
+    Args:
+        smoothing: label smoothing of Szegedy et al. 2016, the baseline of AutoLabel; 0: one-hot labels.
+    """
+
+    smoothing: float = 0.0
+
+    def loss(self, net: Network, batch: Batch) -> Step:
+        logits = net(batch.view())
+        return Step(cross_entropy(logits, batch.labels, self.smoothing), logits, batch.labels)

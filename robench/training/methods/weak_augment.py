@@ -1,0 +1,83 @@
+"""Split BatchNorm with weak augmentation ("Weak Augment"): strong images have a BatchNorm of their own.
+
+Every batch is copied: a weakly augmented view through the main BatchNorm, a strongly augmented one through the
+auxiliary; the loss is the mean of both (Algorithm 1 of the paper on separate BatchNorms). The finished model
+predicts from the main BatchNorm, from the auxiliary one, or from their mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from robench.errors import RobenchError
+from robench.training.engine.batch import Batch
+from robench.training.engine.network import Network
+from robench.training.methods.base import Method, Step
+from robench.training.methods.cutout import cutout
+from robench.training.methods.randaugment import randaugment
+from robench.training.ops.chains import ChainDistribution, augmix
+from robench.training.ops.losses import cross_entropy
+
+VIEWS = ("flip-crop", "cutout", "randaugment", "augmix", "gaussian")
+_NOISE = 0
+
+
+@dataclass
+class WeakAugment(Method):
+    """Weak views through the main, strong views through the auxiliary normalisation.
+
+    The norm ``splitbn`` gives each its own affine parameters (the paper's), ``splitbn-shared`` both the same.
+
+    Args:
+        weak: ``cutout`` (the paper's), ``flip-crop``, ``augmix``, ``gaussian``, ``randaugment``.
+        strong: ``randaugment`` (the paper's) or any other of these.
+        cutout: side of the square (16 on CIFAR, 90 at 224 pixels), also after RandAugment.
+        count, magnitude: of RandAugment.
+        std: of the Gaussian noise.
+    """
+
+    NORMS: ClassVar[tuple[str, ...]] = ("splitbn", "splitbn-shared", "dubn", "bn")
+    TEST_ROUTE: ClassVar[str | None] = "main"
+
+    weak: str = "cutout"
+    strong: str = "randaugment"
+    cutout: int = 16
+    count: int = 3
+    magnitude: float = 4.0
+    std: float = 0.2
+
+    def __post_init__(self) -> None:
+        for view in (self.weak, self.strong):
+            if view not in VIEWS:
+                raise RobenchError(f"Weak Augment's views are {', '.join(VIEWS)}; found '{view}'.")
+
+    def loss(self, net: Network, batch: Batch) -> Step:
+        weak = net(self.view(batch, self.weak, "weak"), "main")
+        strong = net(self.view(batch, self.strong, "strong"), "auxiliary")
+        loss = 0.5 * (cross_entropy(weak, batch.labels) + cross_entropy(strong, batch.labels))
+        return Step(loss, weak, batch.labels)
+
+    def view(self, batch: Batch, kind: str, label: str) -> torch.Tensor:
+        """Return a view with its own flips and crops: float32 in [0, 1]."""
+        images = batch.view(label)
+        if kind == "randaugment":
+            images = randaugment(batch, images, self.count, self.magnitude, label=f"{label}-randaugment")
+        if kind in ("cutout", "randaugment"):
+            return cutout(images, batch, self.cutout, f"{label}-cutout")
+        if kind == "augmix":
+            return augmix(images, batch.stream(f"{label}-augmix"), ChainDistribution())
+        pixels = images.float() / 255.0
+        if kind == "gaussian":
+            noise = batch.stream(f"{label}-noise").normal(_NOISE, tuple(pixels.shape[1:]))
+            pixels = (pixels + self.std * noise).clamp(0.0, 1.0)
+        return pixels
+
+
+@torch.no_grad()
+def blended_probabilities(net: Network, pixels: torch.Tensor, share: float) -> torch.Tensor:
+    """Return ``(1 - share) * main + share * auxiliary`` softmax probabilities, (n, K); section 6 of the paper."""
+    main = net(pixels, "main").softmax(dim=1)
+    return main if share == 0.0 else (1.0 - share) * main + share * net(pixels, "auxiliary").softmax(dim=1)

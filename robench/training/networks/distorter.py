@@ -1,0 +1,163 @@
+"""DeepAugment's image-to-image networks with their weights and signals distorted at random (Hendrycks et al. 2021).
+
+A network's weights are distorted anew with probability 0.05 per image.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from robench.errors import RobenchError
+from robench.training.networks import distort_cae, distort_edsr
+from robench.training.networks.cae import CAE
+from robench.training.networks.edsr import EDSR
+
+RENEWAL = 0.05
+
+
+def load_network(path: str | Path) -> EDSR | CAE:
+    """Return an EDSR or CAE from a folder that ``robench train`` wrote, or from a weights file.
+
+    Args:
+        path: folder with ``weights.safetensors``; or a ``.safetensors``, ``.pt`` or ``.state`` file with the
+            published parameter names (read without running code from it).
+
+    Raises:
+        RobenchError: no such file, or neither network's weights.
+    """
+    path = Path(path)
+    file = path / "weights.safetensors" if path.is_dir() else path
+    if not file.is_file():
+        raise RobenchError(
+            f"No network weights at {file}.",
+            hint="Train them: robench train --recipe edsr-digits (or cae-digits), and give their folder.",
+        )
+    if file.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        weights = load_file(file)
+    else:
+        weights = torch.load(file, map_location="cpu", weights_only=True)
+    weights = {name: value.float() for name, value in weights.items() if "_mean." not in name}
+    # Its first weights are drawn and thrown away; PyTorch's own numbers, which a checkpoint keeps, must not move.
+    with torch.random.fork_rng(devices=[]):
+        network = _network_for(weights, file)
+    network.load_state_dict(weights, strict=True)
+    return network.eval()
+
+
+def _network_for(weights: dict[str, torch.Tensor], file: Path) -> EDSR | CAE:
+    if "head.0.weight" in weights:
+        blocks = sum(name.endswith(".body.0.weight") for name in weights)
+        scale = 2 ** sum(name.startswith("tail.0.") and name.endswith("weight") for name in weights)
+        return EDSR(blocks, len(weights["head.0.weight"]), scale)
+    if "e_conv_2.1.weight" in weights:
+        return CAE(len(weights["e_conv_2.1.weight"]), len(weights["e_conv_3.0.weight"]))
+    raise RobenchError(f"{file} holds weights of neither EDSR nor the autoencoder.")
+
+
+class Distorter:
+    """An image-to-image network with distortions that are drawn anew now and then.
+
+    Args:
+        network: with its trained weights.
+    """
+
+    def __init__(self, network: EDSR | CAE) -> None:
+        self.network = network
+        self._weights = {name: value.detach().clone() for name, value in network.named_parameters()}
+
+    def renew(self, random: np.random.Generator) -> None:
+        """Put freshly distorted weights into the network."""
+        if isinstance(self.network, EDSR):
+            blocks = len(self.network.body) - 1
+            weights = distort_edsr.WeightDistortion(self._weights, blocks, random).draw()
+        else:
+            weights = distort_cae.distort_weights(self._weights, random)
+        self.network.load_state_dict(weights, strict=True)
+
+    @torch.no_grad()
+    def __call__(self, pixels: torch.Tensor, random: np.random.Generator) -> torch.Tensor:
+        """Return images through the network with one signal distortion: float in [0, 1], same size."""
+        if isinstance(self.network, CAE):
+            return distort_cae.distorted_forward(self.network, pixels, random)
+        large = distort_edsr.distorted_forward(self.network, pixels, random)
+        return functional.interpolate(large, pixels.shape[-2:], mode="area")
+
+    def run(self, pixels: torch.Tensor, renewals: torch.Tensor, seeds: torch.Tensor) -> torch.Tensor:
+        """Pass images through, with new weights wherever ``renewals`` says so (and for the first one).
+
+        Args:
+            pixels: float (n, 3, H, W) in [0, 1].
+            renewals: bool (n,).
+            seeds: int64 (n,): a run of images between two renewals takes its first one's.
+
+        Returns:
+            float (n, 3, H, W) in [0, 1].
+        """
+        starts = [0, *(np.flatnonzero(renewals.cpu().numpy()[1:]) + 1).tolist(), len(pixels)]
+        seed = seeds.tolist()
+        parts = []
+        for start, stop in itertools.pairwise(starts):
+            random = np.random.default_rng(seed[start])
+            self.renew(random)
+            parts.append(self(pixels[start:stop], random))
+        return torch.cat(parts) if parts else pixels
+
+
+def distorted_groups(
+    distorter: Distorter, images: torch.Tensor, random: np.random.Generator, group: int = 64
+) -> Iterator[torch.Tensor]:
+    """Yield every image once through the distorted network: uint8 (n, 3, H, W), ``group`` images at a time.
+
+    Args:
+        distorter: on the images' device.
+        images: uint8 (N, 3, H, W).
+        random: of the distortions.
+        group: images at a time; fewer where the weights change.
+    """
+    for start in range(0, len(images), group):
+        pixels = images[start : start + group].float() / 255.0
+        renewals = torch.from_numpy(random.random(len(pixels)) < RENEWAL)
+        seeds = torch.from_numpy(random.integers(0, 2**31 - 1, len(pixels)))
+        yield (distorter.run(pixels, renewals, seeds) * 255.0).to(torch.uint8)
+
+
+def write_set(
+    network: EDSR | CAE,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    out: Path,
+    *,
+    seed: int = 1,
+    group: int = 64,
+    after: Callable[[int], None] | None = None,
+) -> None:
+    """Write every image once through the distorted network, as class folders that ``data.extra`` takes.
+
+    Args:
+        network: trained EDSR or CAE, on the images' device.
+        images: uint8 (N, 3, H, W).
+        labels: int64 (N,).
+        out: ``out/LABEL/NUMBER.png`` is written.
+        seed: of the distortions.
+        group: images at a time.
+        after: called with the number of images written.
+    """
+    from PIL import Image
+
+    written = 0
+    for distorted in distorted_groups(Distorter(network), images, np.random.default_rng(seed), group):
+        for picture in distorted.permute(0, 2, 3, 1).cpu().numpy():
+            folder = out / f"{int(labels[written]):05d}"
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(folder / f"{written:08d}.png")
+            written += 1
+        if after is not None:
+            after(written)

@@ -1,0 +1,74 @@
+"""What a recipe trains, as one number: the identity of a trained model, beside its data and seed."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robench import files
+
+if TYPE_CHECKING:
+    from robench.training.recipes.schema import Recipe
+
+VERSION = 1
+"""Incremented whenever a default changes, since defaults are not in the digest."""
+WORDS = ("name", "title", "paper", "notes")
+IDENTITY = ("seed",)
+EXECUTION = ("compile", "checkpoint_steps")
+
+
+def digest(recipe: Recipe) -> str:
+    """Return the SHA-256 of everything in the resolved recipe that changes what is trained, 64 hex digits.
+
+    Not in it: the recipe's name and texts, the seed, the name of the data set (card and result state both beside
+    the digest), and settings that change how the work is done but not its outcome (``compile``,
+    ``checkpoint_steps``). A value that equals its default is not in it either, so that ``width: 3`` written out and
+    left to the default are one recipe, and a new setting does not change the digests of before. Of a path only the
+    last part counts; of a method in a file, the file's bytes.
+    """
+    return files.digest(content(recipe))
+
+
+def content(recipe: Recipe) -> dict[str, Any]:
+    """Return the document of which ``digest`` is the checksum."""
+    document = recipe.model_dump(mode="json", exclude_defaults=True, exclude={*WORDS, *IDENTITY, *EXECUTION})
+    document["data"].pop("dataset", None)
+    if "extra" in document["data"]:
+        document["data"]["extra"] = [Path(folder).name for folder in document["data"]["extra"]]
+    if recipe.init is not None:
+        document["init"] = _last_part(recipe.init)
+    document |= _method(recipe.method, recipe.options)
+    if recipe.before is not None:
+        document["before"] = _method(recipe.before.method, recipe.before.options)
+    return {"version": VERSION} | {name: _plain(value) for name, value in document.items()}
+
+
+def _method(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    from robench.training.methods import METHODS
+
+    known = {field.name: field for field in fields(METHODS.get(name)) if field.init}
+    kept = {}
+    for option, value in options.items():
+        field = known.get(option)
+        default = MISSING if field is None else field.default
+        if field is not None and field.default_factory is not MISSING:
+            default = field.default_factory()
+        if value != default or isinstance(value, bool) != isinstance(default, bool):
+            kept[option] = value
+    if "networks" in kept:
+        kept["networks"] = [_last_part(str(path)) for path in kept["networks"]]
+    return {"method": name, "options": kept}
+
+
+def _last_part(path: str) -> str:
+    return Path(path).name if "/" in path or "\\" in path else path
+
+
+def _plain(value: Any) -> Any:
+    """Return a document whose whole numbers are written one way: 3 and 3.0 are the same setting."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,0 +1,164 @@
+"""What a training run is made of: one document, checked before anything is read or trained."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from robench.errors import RobenchError, did_you_mean
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
+
+
+class DataPart(_Part):
+    """The training images and what every view of them goes through before the method's own augmentation."""
+
+    dataset: str
+    size: int = Field(ge=1)
+    """Side in pixels of the network's input."""
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    flip: bool = True
+    """Mirror every image left to right with probability 1/2."""
+    pad: int = Field(default=4, ge=0)
+    """Random crop of ``size`` from the image padded by this many black pixels; 0: none."""
+    resized_crop: tuple[float, float] | None = None
+    """Area range of a random resized crop (pictures of any size, read from the disk); replaces ``pad``."""
+    train_split: str = "train"
+    test_split: str = "test"
+    validation_split: str | None = None
+    """Split of the data set with the held-out images, where it has one."""
+    validation: int = Field(default=0, ge=0)
+    """Training images held out (the same ones for every method and seed) where it has none."""
+    extra: list[str] = Field(default_factory=list)
+    """More folders of training images (a pre-generated DeepAugment set), concatenated to the first."""
+    limit: int | None = Field(default=None, ge=1)
+    """Only the first so many training images: for a quick try."""
+
+
+class OptimiserPart(_Part):
+    """The update rule and its schedule."""
+
+    name: Literal["sgd", "adam"] = "sgd"
+    lr: float = Field(default=0.1, gt=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: bool = True
+    weight_decay: float = Field(default=5e-4, ge=0)
+    schedule: Literal["cosine", "cosine-epoch", "step", "constant"] = "cosine"
+    """``cosine`` moves every step, ``cosine-epoch`` every epoch, ``step`` divides at ``milestones``."""
+    final_lr: float = Field(default=1e-6, ge=0)
+    milestones: list[float] = Field(default_factory=list)
+    """Epochs at which the learning rate is multiplied by ``gamma``."""
+    gamma: float = 0.1
+    warmup_epochs: float = Field(default=0.0, ge=0)
+    clip_norm: float | None = Field(default=None, gt=0)
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    """Decay of the exponential moving average of the weights that is saved in place of the last ones."""
+
+
+class BeforePart(_Part):
+    """A method whose images the recipe's own method then augments: DeepAugment before AugMix, for example."""
+
+    method: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Recipe(_Part):
+    """One training run in full.
+
+    Every field can be set on the command line: ``--set optimiser.lr=0.05``.
+    """
+
+    name: str
+    title: str
+    paper: str
+    """Paper, and the table row it makes; where code and paper differ, which of them this recipe follows."""
+    notes: str = ""
+    method: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    """The method's own settings; unknown ones are refused."""
+    before: BeforePart | None = None
+    """Another method that comes first."""
+    architecture: str
+    norm: Literal["bn", "dubn", "dubin", "splitbn", "splitbn-shared"] = "bn"
+    num_classes: int = Field(ge=0)
+    data: DataPart
+    optimiser: OptimiserPart = Field(default_factory=OptimiserPart)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(default=128, ge=1)
+    """Images a step over all processes (torchrun splits it)."""
+    drop_last: bool = False
+    seed: int = 1
+    init: str | None = None
+    """Weights to start from: a model spec (``torchvision:resnet50``) or a ``.safetensors`` file."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    weights: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Type in which the weights are saved; the card's accuracies are measured after this rounding."""
+    compile: bool = False
+    sync_bn: bool = False
+    checkpoint_steps: int = Field(default=0, ge=0)
+    """Write a checkpoint every so many steps besides every epoch's end; 0: epochs only."""
+
+
+def validate(document: dict[str, Any], origin: str) -> Recipe:
+    """Return the recipe that ``document`` describes.
+
+    Args:
+        document: the merged YAML.
+        origin: the recipe's name, for error messages.
+
+    Raises:
+        RobenchError: a field is missing, unknown or of the wrong type.
+    """
+    try:
+        return Recipe.model_validate(document)
+    except ValidationError as error:
+        lines = [f"  {'.'.join(str(part) for part in one['loc'])}: {one['msg'].lower()}" for one in error.errors()]
+        raise RobenchError(
+            f"Recipe {origin} does not fit the schema:\n" + "\n".join(lines),
+            hint=f"Compare with `robench train --show {origin}`; robench.training.recipes.schema documents the fields.",
+        ) from error
+
+
+def override(document: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
+    """Return a copy of ``document`` with ``key=value`` assignments applied (``optimiser.lr=0.05``).
+
+    Values are read as YAML, so ``true``, ``0.1`` and ``[60, 80]`` mean what they look like.
+
+    Raises:
+        RobenchError: an assignment without ``=``, or a path that the recipe does not have.
+    """
+    import copy
+
+    import yaml
+
+    document = copy.deepcopy(document)
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals:
+            raise RobenchError(f"'{assignment}' is not KEY=VALUE.", hint="For example --set epochs=5")
+        *parents, last = path.strip().split(".")
+        part = document
+        for name in parents:
+            part = part.setdefault(name, {})
+            if not isinstance(part, dict):
+                raise RobenchError(f"'{path}' goes below '{name}', which has no fields.")
+        known = _fields(parents)
+        if known is not None and last not in known:
+            raise RobenchError(f"Recipes have no field '{path}'.", hint=did_you_mean(last, known))
+        part[last] = yaml.safe_load(text)
+    return document
+
+
+def _fields(parents: list[str]) -> set[str] | None:
+    """Names allowed below ``parents``; None where the method decides."""
+    parts: dict[tuple[str, ...], type[_Part]] = {
+        (): Recipe,
+        ("data",): DataPart,
+        ("optimiser",): OptimiserPart,
+    }
+    part = parts.get(tuple(parents))
+    return None if part is None else set(part.model_fields)

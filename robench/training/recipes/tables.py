@@ -1,0 +1,126 @@
+"""Reads the recipe files: tables of recipes that are put together from named parts.
+
+A file holds ``recipes`` (name -> fields), and may hold ``shared`` fields for all of them and ``parts`` for some. A
+recipe names parts and other recipes under ``extends``. Later fields win: first the shared ones, then what is
+extended, in order, then the recipe's own. ``words`` fill the ``{braces}`` in title, paper and notes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from robench.errors import RobenchError, did_you_mean
+
+Document = dict[str, Any]
+
+FOLDER = Path(__file__).parent
+TEXTS = ("title", "paper", "notes")
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Document:
+    """Return ``below`` with the fields of ``above`` laid over it, field by field in nested mappings."""
+    merged = dict(below)
+    for key, value in above.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            value = merge(merged[key], value)
+        merged[key] = value
+    return merged
+
+
+def parse(path: Path) -> Document:
+    """Return the YAML document of a file.
+
+    Raises:
+        RobenchError: no such file, damaged YAML, or not a mapping.
+    """
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        document = yaml.load(path.read_text(encoding="utf-8"), loader) or {}
+    except OSError as error:
+        raise RobenchError(f"Could not read the recipe {path}: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        first = str(error).splitlines()[0]
+        raise RobenchError(f"{path} is not valid YAML: {first}.", hint="A recipe is a mapping of fields.") from error
+    if not isinstance(document, dict):
+        raise RobenchError(f"Recipe {path} is not a mapping of fields.")
+    return document
+
+
+@cache
+def _parts() -> dict[str, Document]:
+    return parse(FOLDER / "_parts.yaml")
+
+
+@cache
+def tables() -> dict[str, Document]:
+    """Return every built-in recipe's fields by name, with the file's ``shared`` and ``parts`` beside them."""
+    found: dict[str, Document] = {}
+    for path in sorted(FOLDER.glob("*.yaml")):
+        if path.name.startswith("_"):
+            continue
+        table = parse(path)
+        scope = {"shared": table.get("shared", {}), "parts": table.get("parts", {})}
+        found |= {name: {"own": own, **scope} for name, own in table["recipes"].items()}
+    return found
+
+
+def built_in(name: str) -> Document:
+    """Return a built-in recipe's fields, all that it extends merged in; its words are not filled in yet."""
+    entry = tables()[name]
+    return merge(entry["shared"], flatten(entry["own"], entry["parts"]))
+
+
+def flatten(document: Mapping[str, Any], parts: Mapping[str, Document] | None = None) -> Document:
+    """Return a document with everything that it extends merged in.
+
+    Args:
+        document: fields, ``extends`` among them.
+        parts: named parts of the same file, which come before the common ones.
+
+    Raises:
+        RobenchError: it extends something that does not exist.
+    """
+    own = dict(document)
+    bases = own.pop("extends", [])
+    merged: Document = {}
+    for base in [bases] if isinstance(bases, str) else bases:
+        merged = merge(merged, _base(base, parts or {}))
+    return merge(merged, own)
+
+
+def _base(name: str, parts: Mapping[str, Document]) -> Document:
+    if name in parts:
+        return flatten(parts[name], parts)
+    if name in _parts():
+        return flatten(_parts()[name])
+    from robench.training.recipes import RECIPES, document
+
+    if name in RECIPES:
+        return document(name)
+    raise RobenchError(f"No recipe or part '{name}' to extend.", hint=did_you_mean(name, [*parts, *_parts(), *RECIPES]))
+
+
+def fill(document: Mapping[str, Any]) -> Document:
+    """Return the document with its words filled into its texts.
+
+    Raises:
+        RobenchError: a text has a word in braces that the recipe does not define.
+    """
+    filled = dict(document)
+    words = filled.pop("words", {})
+    for field in TEXTS:
+        if isinstance(filled.get(field), str):
+            filled[field] = re.sub(r"\{(\w+)\}", lambda match: _word(match[1], words), filled[field])
+    return filled
+
+
+def _word(name: str, words: Mapping[str, Any]) -> str:
+    if name not in words:
+        raise RobenchError(f"The recipe's text has {{{name}}}, which is not among its words.", hint="words: {...}")
+    return str(words[name])
