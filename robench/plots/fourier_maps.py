@@ -5,7 +5,6 @@ The document is the one that ``robench fourier`` writes; only :func:`read_fourie
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from robench.errors import RobenchError
+from robench.files import read_document
 from robench.plots.common import Array
 from robench.plots.registry import Plot
 from robench.plots.style import PAGE, finish, new_figure, style
@@ -106,7 +106,7 @@ def read_fourier(path: str | Path) -> FourierMap:
     Raises:
         RobenchError: no such file, or not such a document.
     """
-    document = read_document(path, "robench-fourier", "robench fourier")
+    document = of_kind(path, "robench-fourier", "robench fourier")
     try:
         error = np.array(document["error"], float)
         images = None if document.get("images") is None else int(document["images"])
@@ -121,22 +121,16 @@ def read_fourier(path: str | Path) -> FourierMap:
     return found
 
 
-def read_document(path: str | Path, kind: str, verb: str) -> dict[str, Any]:
+def of_kind(path: str | Path, kind: str, command: str) -> dict[str, Any]:
     """Read a JSON document of a kind.
 
     Raises:
         RobenchError: no such file, not JSON, or of another kind.
     """
-    path = Path(path)
-    try:
-        document = json.loads(path.read_text())
-    except OSError as problem:
-        raise RobenchError(f"Cannot read {path}: {problem.strerror}.", hint=f"Make it with `{verb}`.") from problem
-    except ValueError as problem:
-        raise RobenchError(f"{path} is not JSON: {problem}.", hint=f"Make it with `{verb}`.") from problem
-    found = document.get("kind") if isinstance(document, dict) else None
-    if found != kind:
-        raise RobenchError(f"{path} is of kind {found!r}; expected '{kind}'.", hint=f"Make it with `{verb}`.")
+    hint = f"Make it with `{command}`."
+    document: dict[str, Any] = read_document(path, f"{kind} document", hint=hint)
+    if document.get("kind") != kind:
+        raise RobenchError(f"{path} is of kind {document.get('kind')!r}; expected '{kind}'.", hint=hint)
     return document
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from robench.errors import RobenchError
 from robench.plots.common import Array
-from robench.plots.fourier_maps import read_document
+from robench.plots.fourier_maps import of_kind
 from robench.plots.registry import Plot
 from robench.plots.style import COLUMN, axes_or_new, finish, look, new_figure, style
 
@@ -72,7 +72,7 @@ def read_lowpass(path: str | Path) -> LowPassCurve:
     Raises:
         RobenchError: no such file, or not such a document.
     """
-    document = read_document(path, "robench-lowpass", "robench fourier")
+    document = of_kind(path, "robench-lowpass", "robench fourier --lowpass")
     try:
         bandwidths, error = np.array(document["bandwidths"], float), np.array(document["error"], float)
         model = str(document["model"])

@@ -152,12 +152,22 @@ def _summary_differences(suite: Mapping[str, Any], a: Scores, b: Scores) -> dict
     values_a, values_b = summaries(a, a.values), summaries(b, b.values)
     replicates_a, replicates_b = summaries(a, a.replicates), summaries(b, b.replicates)
     return {
-        name: _difference(float(values_a[name] - values_b[name]), replicates_a[name] - replicates_b[name])
+        name: difference_of(float(values_a[name] - values_b[name]), replicates_a[name] - replicates_b[name])
         for name in values_a
     }
 
 
-def _difference(value: float, replicates: Array) -> Difference:
+def difference_of(value: float, replicates: Array) -> Difference:
+    """Return a difference with its 95 % interval; it is significant where the interval excludes zero.
+
+    Args:
+        value: the difference; NaN where it is undefined.
+        replicates: float64 (resamples,) of it, from paired resamples.
+
+    >>> found = difference_of(-0.02, np.linspace(-0.03, -0.01, 100))
+    >>> round(found.low, 3), round(found.high, 3), found.significant
+    (-0.029, -0.011, True)
+    """
     if not np.isfinite(value):
         return Difference(value=None)
     if not np.isfinite(replicates).any():
@@ -178,7 +188,7 @@ def _cell_comparisons(
             name=name,
             a=float(a.values["error"][i]),
             b=float(b.values["error"][i]),
-            difference=_difference(
+            difference=difference_of(
                 float(a.values["error"][i] - b.values["error"][i]),
                 a.replicates["error"][:, i] - b.replicates["error"][:, i],
             ),

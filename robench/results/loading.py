@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from robench.errors import RobenchError
+from robench.files import read_document
 from robench.results.migrations import migrate
 from robench.results.schema import Result
 
@@ -23,12 +23,10 @@ def load(path: str | Path) -> Result:
     file = path / "result.json" if path.is_dir() else path
     if not file.exists():
         raise RobenchError(
-            f"No result at {file}.", hint="Make one with `robench evaluate`, or `robench metrics RUN` from a run."
+            f"No result at {file}.", hint="Write one with `robench evaluate`, or `robench metrics RUN` from a run."
         )
-    try:
-        document = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise RobenchError(f"{file} is not JSON: {error}", hint="Make it again with `robench metrics RUN`.") from error
+    hint = "Write it again with `robench metrics RUN`."
+    document = read_document(file, "result", top=None, hint=hint)
     return parse(document, str(file))
 
 
@@ -46,5 +44,5 @@ def parse(document: Any, name: str = "the document") -> Result:
         problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5]]
         raise RobenchError(
             f"{name} does not fit the schema of results: " + "; ".join(problems) + ".",
-            hint="Make it again with `robench metrics RUN`.",
+            hint="Write it again with `robench metrics RUN`.",
         ) from error

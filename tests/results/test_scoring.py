@@ -187,7 +187,7 @@ def test_documents_that_are_no_results(tmp_path: Path, run: RunFolder) -> None:
     with pytest.raises(RobenchError, match="No result at"):
         load(tmp_path)
     (tmp_path / "result.json").write_text("{")
-    with pytest.raises(RobenchError, match="is not JSON"):
+    with pytest.raises(RobenchError, match="is not valid JSON"):
         load(tmp_path)
     with pytest.raises(RobenchError, match="not a robench result"):
         parse({"kind": "other"})
