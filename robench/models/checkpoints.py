@@ -1,80 +1,108 @@
-"""Reading weights without running code from the file: state dicts in all the wrappings that training codes make."""
+"""Finding the one network of a checkpoint: in all the wrappings that training codes make, and never by guessing.
+
+The rule: the network under a usual name (``state_dict``, ``model``, ``net``...) is taken, with ``ema=True`` the
+averaged one, by its key any other. Where that leaves several, they are named and none is taken. The card says which it
+was and which others are in the file.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import pickle
 import re
-import zipfile
-from collections import OrderedDict
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from robench.errors import RobenchError, first_line
+from robench.errors import RobenchError
+from robench.models.safe_reading import read_checkpoint
 
 State = dict[str, torch.Tensor]
 
 # Where common training codes keep the weights, and the averaged ones.
 _WEIGHTS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params")
-_AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema", "model_ema_state_dict", "teacher")
+_AVERAGED = re.compile(r"(^|_)(ema|swa|avg|averaged?|shadow|teacher)(_|$)")
 # In one row with the others, by their names.
 _AVERAGED_PREFIXES = ("model_ema.", "ema_model.", "ema.", "averaged_model.")
-# What stands beside a network's weights in a Lightning module or an AveragedModel.
-_STRAYS = re.compile(r"n_averaged$|(\w*_)?(criterion|loss|losses|loss_fn|metric|metrics|accuracy)(_\w+)?\.")
-_PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "ema_model.")
+_NO_NETWORK = re.compile(r"optim|sched|loss|criterion|scaler|rng|grad|momentum_buffer|hyper_parameters|args|config|cfg")
+_DEPTH = 5
 
 
-def read_state(path: Path, *, ema: bool = False) -> State:
-    """Return the tensors of a checkpoint by plain names: :func:`read_tensors`, then :func:`strip_prefixes`.
-
-    Raises:
-        RobenchError: as :func:`read_tensors`.
-    """
-    return strip_prefixes(read_tensors(path, ema=ema))
-
-
-def read_tensors(path: Path, *, ema: bool = False) -> State:
-    """Return the tensors of a checkpoint by the names that they have there; wrappings are opened.
-
-    With ``ema`` the averaged weights are taken where there are any.
-
-    Raises:
-        RobenchError: no such file, not a checkpoint, damaged, or one that would have to run code to be read.
-    """
-    if not path.is_file():
-        raise RobenchError(f"No such file: {path}", hint="Check the path of --model.")
-    document = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    return _find_state(document, path, ema=ema)
-
-
-def strip_prefixes(state: Mapping[str, torch.Tensor], wanted: Collection[str] = ()) -> State:
-    """Take off prefixes of DataParallel, torch.compile and Lightning, as long as all names have them.
+@dataclass(frozen=True)
+class Weights:
+    """One network's tensors out of a checkpoint.
 
     Args:
-        state: names and tensors, as the file has them.
-        wanted: names in the architecture, where it is known. Nothing more is taken off once they are all there: a
-            network of somebody's own may keep everything under ``model.`` or ``backbone.`` itself.
+        state: tensors by the names that they have there.
+        key: where they stand in the file, ``state_dict`` or ``callbacks.EMA.ema_state_dict``; empty: at the top.
+        beside: other networks of the file.
+        averaged: whether they are an average over the training.
     """
-    found = dict(state)
-    needed = {name for name in wanted if not name.endswith("num_batches_tracked")}
-    while found:
-        plain = {name: tensor for name, tensor in found.items() if name in needed or not _STRAYS.match(name)}
-        if needed and needed <= set(found):
-            return plain
-        prefix = next((p for p in _PREFIXES if plain and all(name.startswith(p) for name in plain)), None)
-        if prefix is None:
-            break
-        found = {name[len(prefix) :]: tensor for name, tensor in plain.items()}
-    return found
+
+    state: State
+    key: str = ""
+    beside: tuple[str, ...] = ()
+    averaged: bool = False
+
+    def record(self) -> dict[str, Any]:
+        """Return what a model's card says of the choice."""
+        found: dict[str, Any] = {"key": self.key} if self.key else {}
+        if self.beside:
+            found["beside"] = list(self.beside)
+        return found | ({"ema": True} if self.averaged else {})
+
+
+@dataclass(frozen=True)
+class _Network:
+    path: tuple[str, ...]
+    state: State = field(repr=False)
+
+    @property
+    def key(self) -> str:
+        return ".".join(self.path)
+
+    @property
+    def averaged(self) -> bool:
+        return any(_AVERAGED.search(part) for part in self.path)
+
+    @property
+    def usual(self) -> bool:
+        return all(part in _WEIGHTS for part in self.path)
+
+
+def read_weights(path: Path, *, ema: bool = False, key: str | None = None) -> Weights:
+    """Return the one network of a checkpoint.
+
+    Args:
+        path: a ``.pth``, ``.pt``, ``.ckpt`` or ``.safetensors`` file.
+        ema: take the averaged weights.
+        key: which network to take, by the name that it has in the file (``student``, ``state_dict.generator``).
+
+    Raises:
+        RobenchError: as :func:`robench.models.safe_reading.read_checkpoint`; no weights, no such key, or several
+            networks of which none is the usual one.
+    """
+    document = read_checkpoint(path)
+    found = list(_networks(document, (), _is_network)) or list(_networks(document, (), bool))
+    if not found:
+        inside = ", ".join(map(str, list(document)[:6])) if isinstance(document, Mapping) else type(document).__name__
+        raise RobenchError(
+            f"{path} holds no weights that robench finds (found: {inside or 'nothing'}).",
+            hint="Expected a state dict, or one under " + ", ".join(_WEIGHTS[:4]) + ".",
+        )
+    chosen = _by_key(found, key, path) if key is not None else _by_rule(found, ema, path)
+    beside = tuple(one.key for one in found if chosen.path[: len(one.path)] != one.path)
+    return Weights(chosen.state, chosen.key, beside, ema)
 
 
 def weights_hash(architecture: str, state: Mapping[str, torch.Tensor]) -> str:
-    """Return the SHA-256 over architecture, names, types, shapes and bytes: the same in whatever container."""
+    """Return the SHA-256 over architecture, names, types, shapes and bytes: the same in whatever container.
+
+    >>> weights_hash("tiny", {"weight": torch.zeros(2)})[:16]
+    '8a08ea42f2b7b6fa'
+    """
     digest = hashlib.sha256(architecture.encode())
     for name in sorted(state):
         tensor = state[name].detach().cpu().contiguous()
@@ -84,24 +112,6 @@ def weights_hash(architecture: str, state: Mapping[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-def refuse_bomb(path: Path) -> None:
-    """Refuse an archive with a member that would fill the memory when unpacked; PyTorch stores tensors as they are.
-
-    Raises:
-        RobenchError: a member of more than 64 MiB is packed to less than a hundredth.
-    """
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            if member.file_size > 1 << 26 and member.file_size > 100 * member.compress_size:
-                raise RobenchError(
-                    f"{path} holds '{member.filename}', {member.compress_size:,} bytes that unpack to"
-                    f" {member.file_size:,}.",
-                    hint="PyTorch does not write such files. Save the weights again, or have them sent again.",
-                )
-
-
 def file_hash(path: Path) -> str:
     """Return the SHA-256 of a file's bytes."""
     from robench.files import sha256
@@ -109,120 +119,71 @@ def file_hash(path: Path) -> str:
     return sha256(path)
 
 
-@contextmanager
-def tensors_only() -> Iterator[None]:
-    """Let every ``torch.load`` of other libraries within read tensors and nothing that would run code."""
-    names = ("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")
-    before = {name: os.environ.pop(name, None) for name in names}
-    os.environ[names[0]] = "1"
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+def _networks(document: Any, path: tuple[str, ...], accepted: Callable[[State], bool]) -> Iterator[_Network]:
+    """Yield all networks within a document, averaged weights in one row with the others apart."""
+    if not isinstance(document, Mapping) or len(path) > _DEPTH:
+        return
+    tensors = {str(name): value for name, value in document.items() if isinstance(value, torch.Tensor)}
+    if accepted(tensors):
+        yield from _apart(tensors, path)
+        return
+    for name, value in document.items():
+        if isinstance(name, str) and (name in _WEIGHTS or not _NO_NETWORK.search(name.lower())):
+            yield from _networks(value, (*path, name), accepted)
 
 
-def _read_safetensors(path: Path) -> State:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise RobenchError(
-            f"{path} is no safetensors file, or damaged: {error}", hint="Fetch or save it again."
-        ) from error
+def _is_network(tensors: State) -> bool:
+    """Return whether there are weights of layers among tensors, not only statistics, scores or an optimiser's state."""
+    return any(name.endswith("weight") and tensor.ndim >= 2 for name, tensor in tensors.items())
 
 
-def _read_torch(path: Path) -> Any:
-    try:
-        refuse_bomb(path)
-        with torch.serialization.safe_globals(_harmless()):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except RobenchError:
-        raise
-    except pickle.UnpicklingError as error:
-        if path.suffix == ".py":
-            raise RobenchError(
-                f"{path} is a program, no file of weights.",
-                hint=f"Name the function in it that returns the model: python:{path}:FUNCTION.",
-            ) from error
-        # PyTorch's text begins with how to switch its own guard off.
-        named = re.search(r"GLOBAL (\S+)", str(error))
-        raise RobenchError(
-            f"{path} cannot be read without running code from it"
-            f" ({f'it holds {named[1]}' if named else 'it holds more than tensors and plain data'}).",
-            hint="robench never runs code from a checkpoint. Save the weights alone, where you trust the file: "
-            "torch.save(model.state_dict(), 'weights.pth').",
-        ) from error
-    except Exception as error:  # torch raises many kinds for what is no checkpoint
-        raise RobenchError(
-            f"{path} is no PyTorch checkpoint, or damaged: {first_line(error)}",
-            hint="Fetch or save it again; torch.save(model.state_dict(), ...) or safetensors are understood.",
-        ) from error
-
-
-def _harmless() -> list[Any]:
-    """Return classes of plain data that checkpoints hold beside tensors: options, best scores, paths."""
-    import argparse
-
-    import numpy as np
-
-    numbers = [getattr(np.dtypes, name) for name in ("Float64DType", "Float32DType", "Int64DType", "BoolDType")]
-    scalar = np.float64(0).__reduce__()[0]
-    lightning = ("lightning_fabric", "lightning.fabric", "pytorch_lightning")
-    return [
-        argparse.Namespace,
-        (scalar, "numpy.core.multiarray.scalar"),
-        (scalar, "numpy._core.multiarray.scalar"),
-        np.dtype,
-        *numbers,
-        *(
-            (OrderedDict, f"{package}.utilities.{home}.AttributeDict")
-            for package in lightning
-            for home in ("data", "parsing")
-        ),
-    ]
-
-
-def _find_state(document: Any, path: Path, *, ema: bool) -> State:
-    if ema:
-        document = _find_averaged(document, depth=4)
-        if not document:
-            raise RobenchError(f"{path} holds no averaged weights.", hint="Leave --ema away to take its usual ones.")
-    keys = (*_WEIGHTS, *_AVERAGED)
-    for _ in range(3):  # wrappings within wrappings
-        if isinstance(document, Mapping):
-            if document and all(isinstance(value, torch.Tensor) for value in document.values()):
-                state = {str(name): tensor for name, tensor in document.items()}
-                return {n: t for n, t in state.items() if not n.startswith(_AVERAGED_PREFIXES)} or state
-            inner = next((document[key] for key in keys if isinstance(document.get(key), Mapping)), None)
-            if inner is not None:
-                document = inner
-                continue
-            tensors = {str(name): value for name, value in document.items() if isinstance(value, torch.Tensor)}
-            if tensors:
-                return tensors
-        break
-    found = ", ".join(map(str, list(document)[:6])) if isinstance(document, Mapping) else type(document).__name__
-    raise RobenchError(
-        f"{path} holds no weights that robench finds (found: {found or 'nothing'}).",
-        hint="Expected a state dict, or one under " + ", ".join(_WEIGHTS[:4]) + ".",
-    )
-
-
-def _find_averaged(document: Any, depth: int) -> Mapping[str, Any] | None:
-    """Return the averaged weights somewhere in a checkpoint (Lightning keeps a callback's deep inside), or None."""
-    if not isinstance(document, Mapping) or depth == 0:
-        return None
-    inner = next((document[key] for key in _AVERAGED if isinstance(document.get(key), Mapping)), None)
-    if inner is not None:
-        return inner
+def _apart(tensors: State, path: tuple[str, ...]) -> Iterator[_Network]:
+    rest = {name: tensor for name, tensor in tensors.items() if not name.startswith(_AVERAGED_PREFIXES)}
+    if len(rest) == len(tensors) or not rest:
+        yield _Network(path, tensors)
+        return
+    yield _Network(path, rest)
     for prefix in _AVERAGED_PREFIXES:
-        state = {n[len(prefix) :]: t for n, t in document.items() if isinstance(n, str) and n.startswith(prefix)}
+        state = {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
         if state:
-            return state
-    deeper = (_find_averaged(value, depth - 1) for value in document.values())
-    return next((found for found in deeper if found), None)
+            yield _Network((*path, "model_ema"), state)
+
+
+def _by_rule(found: list[_Network], ema: bool, path: Path) -> _Network:
+    wanted = [one for one in found if one.averaged] if ema else [one for one in found if one.usual]
+    if ema and not wanted:
+        raise RobenchError(f"{path} holds no averaged weights.", hint="Omit --ema to take its usual ones.")
+    wanted = wanted or found
+    if all(_equal(one.state, wanted[0].state) for one in wanted):
+        return wanted[0]
+    raise _several(wanted, path)
+
+
+def _equal(one: State, other: State) -> bool:
+    return one is other or (one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one))
+
+
+def _by_key(found: list[_Network], key: str, path: Path) -> _Network:
+    named = [one for one in found if one.key == key] or [one for one in found if one.path and one.path[-1] == key]
+    if len(named) == 1:
+        return named[0]
+    for one in found:  # in one row with others, by their names
+        lead = key.removeprefix(f"{one.key}.") if one.key else key
+        places = [prefix for prefix in ("", "module.", "_orig_mod.", "model.") if _under(one.state, f"{prefix}{lead}.")]
+        if places:
+            return _Network((*one.path, lead), _under(one.state, f"{places[0]}{lead}."))
+    raise _several(named or found, path, f"{path} has no network under '{key}'.")
+
+
+def _under(state: State, prefix: str) -> State:
+    return {name[len(prefix) :]: tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
+def _several(found: list[_Network], path: Path, what: str | None = None) -> RobenchError:
+    keys = [one.key or "(the top)" for one in found]
+    shown = ", ".join(keys[:8]) + (f" and {len(keys) - 8} more" if len(keys) > 8 else "")
+    return RobenchError(
+        what or f"{path} holds {len(keys)} networks: {shown}.",
+        hint=f"Choose one by its name: '{path}?key={keys[-1]}' (in quotes)."
+        + (f" There are: {shown}." if what else ""),
+    )

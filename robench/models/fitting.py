@@ -7,6 +7,8 @@ from torch import nn
 
 from robench.errors import RobenchError
 from robench.models.checkpoints import State
+from robench.models.keymaps import translate
+from robench.models.matching import Match
 
 _CANDIDATES = (
     "wrn-10-1", "wrn-16-4", "wrn-28-2", "wrn-28-10", "wrn-40-2", "resnet-18", "resnet-20", "resnet-32", "resnet-44",
@@ -14,28 +16,32 @@ _CANDIDATES = (
 )  # fmt: skip
 
 
-def fit(module: nn.Module, state: State, architecture: str, source: str) -> None:
+def fit(module: nn.Module, state: State, architecture: str, source: str, *, found: Match | None = None) -> None:
     """Load ``state`` into ``module``.
+
+    Args:
+        module: the network; its weights are replaced.
+        state: names and tensors.
+        architecture, source: what messages call the network and the file.
+        found: how the names came about, where they are not the file's own.
 
     Raises:
         RobenchError: keys, shapes or kinds of numbers differ; the message names some and says what the file looks like.
     """
-    from robench.models.keymaps import translate
-
     wanted = module.state_dict()
     given = {name: tensor for name, tensor in translate(state, wanted).items() if not _is_counter(name, wanted)}
     missing = [n for n in wanted if n not in given and not n.endswith("num_batches_tracked")]
     unexpected = [name for name in given if name not in wanted]
     if missing or unexpected:
-        raise _misfit(state, architecture, source, missing, unexpected)
+        raise _misfit(state, architecture, source, missing, unexpected, found)
     wrong = [n for n, t in given.items() if t.shape != wanted[n].shape]
     if wrong:
         raise _wrong_shapes(state, architecture, source, wrong, given, wanted)
     odd = [n for n, t in given.items() if not _plain(t, wanted[n])]
     if odd:
-        found = {str(given[n].dtype).removeprefix("torch.") for n in odd}
+        kinds = {str(given[n].dtype).removeprefix("torch.") for n in odd}
         raise RobenchError(
-            f"The weights in {source} are {', '.join(sorted(found))} ({_some(odd)}), which {architecture} cannot take.",
+            f"The weights in {source} are {', '.join(sorted(kinds))} ({_some(odd)}), which {architecture} cannot take.",
             hint="Quantised, sparse or complex weights need code that knows them: --model python:FILE.py:FUNCTION",
         )
     module.load_state_dict(given, strict=False)
@@ -44,7 +50,6 @@ def fit(module: nn.Module, state: State, architecture: str, source: str) -> None
 def looks_like(state: State) -> str | None:
     """Return the name of one of our architectures whose weights have these names and shapes, or None."""
     from robench.models.architectures import build
-    from robench.models.keymaps import translate
 
     classes = next((len(t) for name, t in reversed(list(state.items())) if name.endswith("bias")), 10)
     for name in _CANDIDATES:
@@ -70,8 +75,14 @@ def _is_counter(name: str, wanted: dict[str, torch.Tensor]) -> bool:
     return name.endswith("num_batches_tracked") and name not in wanted
 
 
-def _misfit(state: State, architecture: str, source: str, missing: list[str], unexpected: list[str]) -> RobenchError:
+def _misfit(
+    state: State, architecture: str, source: str, missing: list[str], unexpected: list[str], found: Match | None
+) -> RobenchError:
     parts = [f"The weights in {source} do not fit {architecture}."]
+    if found is not None and found.taken_off and found.fitting[0] > 0:
+        off = " and ".join(f"'{prefix}'" for prefix in found.taken_off)
+        parts.append(f"After taking off {off}, {found.fitting[0]} of {found.fitting[1]} names fit.")
+        unexpected = [*unexpected, *found.rest]
     if missing:
         parts.append(f"Missing: {_some(missing)}.")
     if unexpected:
@@ -96,6 +107,10 @@ def _wrong_shapes(
 
 
 def _suggestion(state: State, architecture: str) -> str:
+    if any(name.rpartition(".")[2] == "_flat_param" for name in state):
+        return "They are FSDP's flattened parameters. Save them whole: StateDictType.FULL_STATE_DICT."
+    if any(name.startswith("_blocks.") for name in state) and "tf_efficientnet" not in architecture:
+        return "They look like efficientnet_pytorch's: try --arch timm:tf_efficientnet_b0 (to b8, or _lite0 to _lite4)."
     name = looks_like(state)
     if name is not None and name != architecture:
         return f"They look like {name}: try --arch {name}."

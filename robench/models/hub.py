@@ -18,8 +18,8 @@ from robench.data.base import Geometry, Interpolation
 from robench.data.decode import resize_and_crop
 from robench.errors import RobenchError, first_line
 from robench.models.base import Model, Preprocessing
-from robench.models.checkpoints import tensors_only
 from robench.models.published import classes_of, named, timm_preprocessing
+from robench.models.safe_reading import tensors_only
 
 if TYPE_CHECKING:
     from robench.models.request import Request

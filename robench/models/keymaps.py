@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 
@@ -71,14 +71,29 @@ def translate(state: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tens
     Rules are names alone: shapes are checked by whoever loads the weights.
     """
     needed = {name for name in wanted if not name.endswith("num_batches_tracked")}
-    if needed <= set(state):
-        return dict(state)
-    candidates = [{_rename(name, rules): tensor for name, tensor in state.items()} for rules in _RULES.values()]
-    candidates.append(_dense(state))
-    for renamed in candidates:
-        if needed <= set(renamed) and len(renamed) == len(state):
-            return renamed
-    return dict(state)
+    found = nearest(state, wanted)
+    return found if needed <= set(found) else dict(state)
+
+
+def nearest(state: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> State:
+    """Return ``state`` by the set of rules that gives most of the names of ``wanted``; none where none gives more."""
+    needed = {name for name in wanted if not name.endswith("num_batches_tracked")}
+    best, count = dict(state), len(needed & set(state))
+    for rules in _candidates(state, wanted):
+        if count == len(needed):
+            break
+        renamed = {_rename(name, rules): tensor for name, tensor in state.items()}
+        fitting = len(needed & set(renamed))
+        if fitting > count and len(renamed) == len(state):
+            best, count = renamed, fitting
+    return best
+
+
+def _candidates(state: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> Iterator[tuple[Rule, ...]]:
+    yield from _RULES.values()
+    yield _dense(state)
+    if any(name.startswith("_blocks.") for name in state):
+        yield _efficientnet(wanted)
 
 
 def _rename(name: str, rules: tuple[Rule, ...]) -> str:
@@ -87,16 +102,16 @@ def _rename(name: str, rules: tuple[Rule, ...]) -> str:
     return name
 
 
-def _dense(state: Mapping[str, torch.Tensor]) -> State:
-    """Rename DenseNets: layers and transitions of three blocks stand in one row here."""
+def _dense(state: Mapping[str, torch.Tensor]) -> tuple[Rule, ...]:
+    """Return rules for DenseNets: layers and transitions of three blocks stand in one row here."""
     layers = [
         1 + max((int(m[1]) for n in state if (m := re.match(rf"dense{k}\.(\d+)\.", n))), default=-1) for k in (1, 2, 3)
     ]
     starts = (0, layers[0] + 1, layers[0] + layers[1] + 2)
-    rules: tuple[Rule, ...] = (
-        (r"^dense(\d)\.(\d+)\.", lambda m: f"stages.{starts[int(m[1]) - 1] + int(m[2])}."),
+    return (
+        (r"^dense([123])\.(\d+)\.", lambda m: f"stages.{starts[int(m[1]) - 1] + int(m[2])}."),
         (
-            r"^trans(\d)\.(bn|conv)1\.",
+            r"^trans([12])\.(bn|conv)1\.",
             lambda m: f"stages.{starts[int(m[1])] - 1}.{'norm' if m[2] == 'bn' else 'conv'}.",
         ),
         (r"\.bn(\d)\.", r".norm\1."),
@@ -104,4 +119,37 @@ def _dense(state: Mapping[str, torch.Tensor]) -> State:
         (r"^bn1\.", "norm."),
         (r"^fc\.", "head."),
     )
-    return {_rename(name, rules): tensor for name, tensor in state.items()}
+
+
+def _efficientnet(wanted: Mapping[str, torch.Tensor]) -> tuple[Rule, ...]:
+    """Return rules from efficientnet_pytorch's names to timm's ``tf_efficientnet_*``, which pads images as it does.
+
+    Blocks are counted in one row there, by stages in timm; those without an expansion have one layer less.
+    """
+    blocks = sorted({(int(m[1]), int(m[2])) for name in wanted if (m := re.match(r"blocks\.(\d+)\.(\d+)\.", name))})
+    expanded = {(s, b) for s, b in blocks if f"blocks.{s}.{b}.conv_pwl.weight" in wanted}
+
+    def layer(found: re.Match[str]) -> str:
+        position = int(found[1])
+        if position >= len(blocks):
+            return found[0]
+        names = _EXPANDED if blocks[position] in expanded else _PLAIN
+        stage, block = blocks[position]
+        return f"blocks.{stage}.{block}.{names.get(found[2], found[2])}."
+
+    return (
+        (r"^_blocks\.(\d+)\.(\w+)\.", layer),
+        (r"^_conv_stem\.", "conv_stem."),
+        (r"^_bn0\.", "bn1."),
+        (r"^_conv_head\.", "conv_head."),
+        (r"^_bn1\.", "bn2."),
+        (r"^_fc\.", "classifier."),
+    )
+
+
+_SQUEEZE = {"_se_reduce": "se.conv_reduce", "_se_expand": "se.conv_expand"}
+_PLAIN = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2", **_SQUEEZE}
+_EXPANDED = {
+    "_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2",
+    "_project_conv": "conv_pwl", "_bn2": "bn3", **_SQUEEZE,
+}  # fmt: skip

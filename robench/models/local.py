@@ -15,10 +15,12 @@ from torch import nn
 from robench.errors import RobenchError
 from robench.models import networks, reference
 from robench.models.base import Model, Preprocessing
-from robench.models.checkpoints import State, file_hash, read_state, read_tensors, strip_prefixes, weights_hash
+from robench.models.checkpoints import State, file_hash, read_weights, weights_hash
 from robench.models.fitting import fit, looks_like
 from robench.models.identity import identify
-from robench.models.published import timm_preprocessing
+from robench.models.matching import Match, match, strip_prefixes
+from robench.models.normalisers import FoundNormalisation, find_normalisation
+from robench.models.published import timm_preprocessing, torchvision_preprocessing
 from robench.models.request import count_classes
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def from_folder(path: Path, request: Request) -> Model:
             hint="Give a file of weights, or a folder that `robench train` wrote.",
         )
     card = reference.read_card(path)
-    state = read_state(path / "weights.safetensors")
+    state = read_weights(path / "weights.safetensors").state
     module = networks.build(card["architecture"], card["num_classes"], norm=card.get("norm", "bn"))
     fit(
         module,
@@ -71,24 +73,57 @@ def from_weights(path: Path, request: Request) -> Model:
 
     if path.exists() and is_torchscript(path):
         return _from_torchscript(path, request)
-    tensors = read_tensors(path, ema=request.ema)
+    weights = read_weights(path, ema=request.ema, key=request.key)
     if request.arch is None:
-        return _refuse_without_architecture(path, strip_prefixes(tensors))
+        return _refuse_without_architecture(path, strip_prefixes(weights.state))
     if request.num_classes is None:
-        raise RobenchError(f"How many classes {path} has is not known.", hint="Say so with --num-classes.")
-    module, architecture, preprocessing = build_any(request.arch, request)
-    state = strip_prefixes(tensors, module.state_dict())
-    fit(module, state, architecture, str(path))
-    card = {"architecture": architecture, "file": path.name, "norm": request.norm}
+        raise RobenchError(f"The number of classes of {path} is not known.", hint="Give it: --num-classes.")
+    module, architecture, own = build_any(request.arch, request)
+    found = match(weights.state, module.state_dict())
+    if found.others:
+        names = ", ".join(f"'{prefix.removesuffix('.')}'" for prefix in (*found.taken_off, *found.others))
+        raise RobenchError(
+            f"{path} holds several networks of {architecture}, under {names}.",
+            hint=f"Choose one by its name: '{path}?key={found.others[-1].removesuffix('.')}' (in quotes).",
+        )
+    fit(module, found.state, architecture, str(path), found=found)
+    card = {"architecture": architecture, "file": path.name, "norm": request.norm} | weights.record() | _unused(found)
+    title = path.stem + (f"-{request.key}" if request.key else "")
+    preprocessing = _preprocessing(own, find_normalisation(found.rest), path, architecture, request)
+    made = Model(title, module, request.num_classes, preprocessing, "", card)
     if not architecture.startswith("python:"):
-        found = weights_hash(f"{architecture}/{request.norm}", state)
-        return Model(path.stem, module, request.num_classes, preprocessing, found, card)
+        return replace(made, hash=weights_hash(f"{architecture}/{request.norm}", found.state))
     identity, source = identify(module), source_hash(architecture.removeprefix("python:"), module)
-    found = weights_hash(f"{architecture}/{identity.digest}|{source}", state)
-    return Model(
-        path.stem, module, request.num_classes, preprocessing, found, card | identity.remark(),
-        identity_proven=identity.proven,
-    )  # fmt: skip
+    digest = weights_hash(f"{architecture}/{identity.digest}|{source}", found.state)
+    return replace(made, hash=digest, card=card | identity.remark(), identity_proven=identity.proven)
+
+
+def _unused(found: Match) -> dict[str, Any]:
+    """Return what a card says of tensors of the checkpoint that are no part of the network."""
+    normalisation = find_normalisation(found.rest)
+    known = set(normalisation.names) if normalisation is not None else set()
+    tops = sorted({name.partition(".")[0] for name in found.rest if name not in known})
+    return {"unused": tops[:20]} if tops else {}
+
+
+def _preprocessing(
+    own: Preprocessing, found: FoundNormalisation | None, path: Path, architecture: str, request: Request
+) -> Preprocessing:
+    """Return the preprocessing of weights: the checkpoint's, the architecture's, or what the options say.
+
+    Raises:
+        RobenchError: the architecture is a library's, and nobody says which normalisation it was trained with.
+    """
+    if found is not None:
+        origin = "checkpoint" if own.origin == "default" else f"checkpoint over {own.origin}"
+        return replace(own, mean=found.mean, std=found.std, origin=origin)
+    if own.origin == "default" and request.mean is None and architecture.startswith("torchvision:"):
+        raise RobenchError(
+            f"{path} does not say which normalisation {architecture} was trained with.",
+            hint="Add --norm-preset imagenet (mean=, std= in Python), or --norm-preset none for images in [0, 1]; for"
+            " torchvision's own weights also their name, such as --arch torchvision:resnet50.IMAGENET1K_V1.",
+        )
+    return own
 
 
 def build_any(arch: str, request: Request) -> tuple[nn.Module, str, Preprocessing]:
@@ -106,8 +141,14 @@ def build_any(arch: str, request: Request) -> tuple[nn.Module, str, Preprocessin
         if not isinstance(module, nn.Module):
             raise RobenchError(f"{arch} returned {type(module).__name__}, not an nn.Module.")
         return module, arch, Preprocessing()
+    published = None
+    if arch.startswith("torchvision:") and "." in arch:  # the weights are known, though they come from a file
+        name, published = networks.torchvision_weights(arch.partition(":")[2])
+        arch = f"torchvision:{name}"
     found = networks.find(arch)
     module = networks.build(found.spec, request.num_classes or 0, norm=request.norm).eval()
+    if published is not None:
+        return module, found.spec, torchvision_preprocessing(published)
     return module, found.spec, timm_preprocessing(module) if found.library == "timm" else Preprocessing()
 
 

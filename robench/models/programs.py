@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from robench.errors import RobenchError
-from robench.models.checkpoints import refuse_bomb
 from robench.models.graphs import DTYPES, GraphBuilder, UnsupportedError
+from robench.models.safe_reading import refuse_bomb
 
 _SCHEMA = 8
 _DAMAGED = (

@@ -11,7 +11,8 @@ from robench.data.base import Geometry, Interpolation
 from robench.errors import RobenchError, did_you_mean, first_line
 from robench.models import networks
 from robench.models.base import Model, Preprocessing
-from robench.models.checkpoints import tensors_only, weights_hash
+from robench.models.checkpoints import weights_hash
+from robench.models.safe_reading import tensors_only
 
 if TYPE_CHECKING:
     from robench.models.request import Request
@@ -62,7 +63,7 @@ def from_torchvision(name: str, request: Request) -> Model:
     """
     architecture, weights = networks.torchvision_weights(name)
     module = _torchvision_network(architecture, weights).eval()
-    return named(f"torchvision:{architecture}.{weights.name}", module, 1000, _torchvision_preprocessing(weights))
+    return named(f"torchvision:{architecture}.{weights.name}", module, 1000, torchvision_preprocessing(weights))
 
 
 def torchvision_state(name: str) -> dict[str, torch.Tensor]:
@@ -91,7 +92,8 @@ def _torchvision_network(architecture: str, weights: Any) -> nn.Module:
         ) from error
 
 
-def _torchvision_preprocessing(weights: Any) -> Preprocessing:
+def torchvision_preprocessing(weights: Any) -> Preprocessing:
+    """Return the preprocessing that an entry of torchvision's weights was measured with."""
     transform = weights.transforms()
     interpolation: Interpolation = "bicubic" if "bicubic" in str(transform.interpolation).lower() else "bilinear"
     geometry = Geometry(int(transform.resize_size[0]), int(transform.crop_size[0]), interpolation)

@@ -26,6 +26,7 @@ class Request:
     std: Triple | None = None
     norm: str = "bn"
     ema: bool = False
+    key: str | None = None
     geometry: Geometry | None = None
 
 

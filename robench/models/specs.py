@@ -50,6 +50,7 @@ def load_model(
     std: Triple | None = None,
     norm: str = "bn",
     ema: bool = False,
+    key: str | None = None,
     geometry: Geometry | None = None,
     name: str | None = None,
 ) -> Model:
@@ -62,22 +63,25 @@ def load_model(
         num_classes: classes that the model puts out; needed to build an architecture.
         mean, std: the model's normalisation; they replace what the model brings along.
         norm: normalisation layers of our architectures: bn, dubn, dubin, splitbn or splitbn-shared.
-        ema: prefer a checkpoint's averaged weights.
+        ema: take a checkpoint's averaged weights.
+        key: which of several networks of a checkpoint, or outputs of an ONNX network; also as ``SPEC?key=NAME``.
         geometry: resize and crop; replaces the model's own.
         name: what tables call the model.
 
     Raises:
         RobenchError: nothing there, not readable without running code, or weights that do not fit.
     """
-    from robench.models import branches
+    from robench.models import branches, queries
 
     if num_classes is not None and num_classes < 1:
-        raise RobenchError(f"A model has at least one class; found num_classes {num_classes}.", hint="Leave it away.")
-    spec, branch = branches.split(spec)
-    request = Request(spec, arch, num_classes, mean, std, norm, ema, geometry)
+        raise RobenchError(f"A model has at least one class; found num_classes {num_classes}.", hint="Omit it.")
+    spec, query = queries.split(spec)
+    if key is not None and query.key is not None and key != query.key:
+        raise RobenchError(f"Two keys were given, '{key}' and '{query.key}'.", hint="Use only one of them.")
+    request = Request(spec, arch, num_classes, mean, std, norm, ema, key or query.key, geometry)
     model = _load(request)
-    if branch is not None:
-        model = branches.predict_by(model, branch)
+    if query.branch is not None:
+        model = branches.predict_by(model, query.branch)
     if isinstance(model.module, nn.Module):
         model.module.eval()
     return replace(model, name=name or model.name, preprocessing=resolve(model.preprocessing, request))

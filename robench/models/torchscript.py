@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from robench.errors import RobenchError
-from robench.models.checkpoints import refuse_bomb
+from robench.models.safe_reading import refuse_bomb
 
 # Names of operators that reach out of the program, wherever they stand: tensors have operators as methods, too.
 _REACHING_OUT = re.compile(

@@ -13,7 +13,7 @@ from robench.data import digits
 from robench.errors import RobenchError
 from robench.models import load_model
 from robench.models.architectures import build, routed
-from robench.models.branches import Branch, split
+from robench.models.queries import Branch, Query, split
 
 SPEC = "reference:digits/weak-augment"
 AUGMAX = "reference:digits/augmax"
@@ -99,6 +99,6 @@ def test_one_normalisation_has_no_branches() -> None:
 
 
 def test_specs_without_a_branch_stay_as_they_are() -> None:
-    assert split("a/b?.pt") == ("a/b?.pt", None)
-    assert split("timm:resnet50.a1_in1k") == ("timm:resnet50.a1_in1k", None)
-    assert split("a.pt?lambda=0.25") == ("a.pt", Branch("mean", 0.25))
+    assert split("a/b?.pt") == ("a/b?.pt", Query())
+    assert split("timm:resnet50.a1_in1k") == ("timm:resnet50.a1_in1k", Query())
+    assert split("a.pt?lambda=0.25") == ("a.pt", Query(Branch("mean", 0.25)))

@@ -166,7 +166,8 @@ def test_the_published_imagenet_dubin_checkpoint_loads(tmp_path: Path) -> None:
     ):  # fmt: skip
         assert f"module.{name}" in theirs
     torch.save(theirs, tmp_path / "best_SA.pth")
-    options = {"arch": "torchvision:resnet18", "num_classes": 10, "norm": "dubin"}
+    none = {"mean": (0, 0, 0), "std": (1, 1, 1)}
+    options = {"arch": "torchvision:resnet18", "num_classes": 10, "norm": "dubin"} | none
     model = load_model(str(tmp_path / "best_SA.pth"), **options)  # type: ignore[arg-type]
     with torch.no_grad():
         assert torch.equal(model.module(IMAGES), network(IMAGES))

@@ -1,0 +1,171 @@
+"""Reading checkpoints without running code from them: tensors, and plain data beside them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import zipfile
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from robench.errors import RobenchError, first_line
+
+# Unpacked bytes that an archive may hold whatever its size, and how many times its size it may hold beyond that.
+_SMALL = 1 << 26
+_TIMES = 20
+_TIMES_MEMBER = 100
+# Plain data that training codes keep beside the weights. None of it is needed: it is read as objects that do nothing.
+_PLAIN = """\
+argparse.Namespace types.SimpleNamespace
+pathlib.Path pathlib.PosixPath pathlib.WindowsPath pathlib.PurePath pathlib.PurePosixPath pathlib.PureWindowsPath
+pathlib._local.PosixPath pathlib._local.WindowsPath pathlib._local.PurePosixPath pathlib._local.PureWindowsPath
+datetime.datetime datetime.date datetime.time datetime.timedelta datetime.timezone
+uuid.UUID decimal.Decimal fractions.Fraction random.Random
+builtins.list builtins.dict builtins.int builtins.float builtins.str builtins.bool builtins.tuple builtins.frozenset
+builtins.slice builtins.range
+numpy.ndarray numpy.dtype numpy.random._pickle.__randomstate_ctor numpy.random._pickle.__generator_ctor
+numpy.random._pickle.__bit_generator_ctor numpy.random._mt19937.MT19937 numpy.random._pcg64.PCG64
+numpy.core.multiarray.scalar numpy.core.multiarray._reconstruct numpy.core.numeric._frombuffer
+numpy._core.multiarray.scalar numpy._core.multiarray._reconstruct numpy._core.numeric._frombuffer
+numpy.dtypes.Float64DType numpy.dtypes.Float32DType numpy.dtypes.Int64DType numpy.dtypes.BoolDType
+typing.Any omegaconf.dictconfig.DictConfig omegaconf.listconfig.ListConfig omegaconf.base.ContainerMetadata
+omegaconf.base.Metadata omegaconf.nodes.AnyNode omegaconf.nodes.StringNode omegaconf.nodes.IntegerNode
+omegaconf.nodes.FloatNode omegaconf.nodes.BooleanNode
+mmengine.logging.history_buffer.HistoryBuffer
+"""
+_MAPPINGS = """\
+lightning_fabric.utilities.data.AttributeDict lightning_fabric.utilities.parsing.AttributeDict
+lightning.fabric.utilities.data.AttributeDict lightning.fabric.utilities.parsing.AttributeDict
+pytorch_lightning.utilities.data.AttributeDict pytorch_lightning.utilities.parsing.AttributeDict
+mmengine.config.config.ConfigDict yacs.config.CfgNode easydict.EasyDict addict.addict.Dict
+"""
+
+
+class _Inert:
+    """Stands for an object of plain data; what it is made of is dropped."""
+
+    def __new__(cls, *_: object) -> _Inert:
+        return super().__new__(cls)
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __setstate__(self, _: object) -> None: ...
+
+
+def _mapping(*_: object) -> dict[Any, Any]:
+    return {}
+
+
+def _sequence(*_: object) -> list[Any]:
+    return []
+
+
+def read_checkpoint(path: Path) -> Any:
+    """Return what a checkpoint holds: tensors in mappings and lists; other plain data as objects that do nothing.
+
+    Raises:
+        RobenchError: no such file, not a checkpoint, damaged, or one that would have to run code to be read.
+    """
+    if not path.is_file():
+        raise RobenchError(f"No such file: {path}", hint="Check the path of --model.")
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+
+
+def refuse_bomb(path: Path) -> None:
+    """Refuse an archive that would fill the memory when unpacked; PyTorch stores tensors as they are.
+
+    Raises:
+        RobenchError: its members unpack to more than 64 MiB and more than 20 times the file's size in all.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    hint = "PyTorch does not write such files. Save the weights again, or download them again."
+    for member in members:
+        if member.file_size > _SMALL and member.file_size > _TIMES_MEMBER * member.compress_size:
+            raise RobenchError(
+                f"{path} holds '{member.filename}', {member.compress_size:,} bytes that unpack to"
+                f" {member.file_size:,}.",
+                hint=hint,
+            )
+    total, size = sum(member.file_size for member in members), path.stat().st_size
+    if total > max(_SMALL, _TIMES * size):
+        raise RobenchError(f"{path} has {size:,} bytes, and its members unpack to {total:,}.", hint=hint)
+
+
+@contextmanager
+def tensors_only() -> Iterator[None]:
+    """Let every ``torch.load`` of other libraries within read tensors and nothing that would run code."""
+    names = ("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")
+    before = {name: os.environ.pop(name, None) for name in names}
+    os.environ[names[0]] = "1"
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _read_safetensors(path: Path) -> Any:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise RobenchError(
+            f"{path} is not a safetensors file, or is damaged: {error}", hint="Download or save it again."
+        ) from error
+
+
+def _read_torch(path: Path) -> Any:
+    try:
+        refuse_bomb(path)
+        with torch.serialization.safe_globals(_harmless()):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except RobenchError:
+        raise
+    except pickle.UnpicklingError as error:
+        raise _refuse_code(path, error) from error
+    except MemoryError as error:
+        raise RobenchError(f"{path} does not fit into memory.", hint="Use a machine with more memory.") from error
+    except Exception as error:  # torch raises many kinds for what is not a checkpoint
+        raise RobenchError(
+            f"{path} is not a PyTorch checkpoint, or is damaged: {first_line(error)}",
+            hint="Download or save it again; torch.save(model.state_dict(), ...) and safetensors are understood.",
+        ) from error
+
+
+def _refuse_code(path: Path, error: pickle.UnpicklingError) -> RobenchError:
+    if path.suffix == ".py":
+        return RobenchError(
+            f"{path} is Python source, not a checkpoint.",
+            hint=f"Name the function in it that returns the model: python:{path}:FUNCTION.",
+        )
+    # PyTorch's text begins with how to switch its own guard off.
+    named = re.search(r"GLOBAL (\S+)", str(error))
+    return RobenchError(
+        f"{path} cannot be read without running code from it"
+        f" ({f'it holds {named[1]}' if named else 'it holds more than tensors and plain data'}).",
+        hint="robench never runs code from a checkpoint. Save the weights alone, where you trust the file: "
+        "torch.save(model.state_dict(), 'weights.pth').",
+    )
+
+
+def _harmless() -> list[Any]:
+    """Return what PyTorch's reader may put in place of names of plain data; none of those is imported."""
+    return [
+        *((_Inert, name) for name in _PLAIN.split()),
+        *((OrderedDict, name) for name in _MAPPINGS.split()),
+        (_mapping, "collections.defaultdict"),
+        (_sequence, "collections.deque"),
+    ]
