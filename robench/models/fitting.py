@@ -29,6 +29,8 @@ def fit(module: nn.Module, state: State, architecture: str, source: str, *, foun
         RobenchError: keys, shapes or kinds of numbers differ; the message names some and says what the file looks like.
     """
     wanted = module.state_dict()
+    if _pads_otherwise(state, architecture) and "_conv_stem.weight" not in wanted:
+        raise _misfit(state, architecture, source, [], [name for name in state if name not in wanted], found)
     given = {name: tensor for name, tensor in translate(state, wanted).items() if not _is_counter(name, wanted)}
     missing = [n for n in wanted if n not in given and not n.endswith("num_batches_tracked")]
     unexpected = [name for name in given if name not in wanted]
@@ -71,6 +73,11 @@ def _plain(tensor: torch.Tensor, wanted: torch.Tensor) -> bool:
     return dense and (tensor.is_floating_point() or not wanted.is_floating_point())
 
 
+def _pads_otherwise(state: State, architecture: str) -> bool:
+    """Return whether weights are efficientnet_pytorch's, which pads as TensorFlow does, and the network does not."""
+    return any(name.startswith("_blocks.") for name in state) and "tf_efficientnet" not in architecture
+
+
 def _is_counter(name: str, wanted: dict[str, torch.Tensor]) -> bool:
     return name.endswith("num_batches_tracked") and name not in wanted
 
@@ -109,7 +116,7 @@ def _wrong_shapes(
 def _suggestion(state: State, architecture: str) -> str:
     if any(name.rpartition(".")[2] == "_flat_param" for name in state):
         return "They are FSDP's flattened parameters. Save them whole: StateDictType.FULL_STATE_DICT."
-    if any(name.startswith("_blocks.") for name in state) and "tf_efficientnet" not in architecture:
+    if _pads_otherwise(state, architecture):
         return "They look like efficientnet_pytorch's: try --arch timm:tf_efficientnet_b0 (to b8, or _lite0 to _lite4)."
     name = looks_like(state)
     if name is not None and name != architecture:

@@ -19,6 +19,7 @@ import pytest
 import torch
 from torch import nn
 
+from robench.errors import RobenchError
 from robench.models import load_model
 from robench.models.architectures import build
 
@@ -185,3 +186,49 @@ def test_lightnings_options_are_read_without_lightning(
         torch.save({"state_dict": prefixed("model.", small.state_dict()), "hyper_parameters": options}, path)
     found = load_model(str(path), arch="wrn-10-1", num_classes=10).module.state_dict()  # type: ignore[attr-defined]
     assert torch.equal(found["head.weight"], small.state_dict()["head.weight"])
+
+
+def _efficientnet_name(name: str, flat: dict[str, int], expanded: set[str]) -> str:
+    """Return efficientnet_pytorch's name of one of timm's tensors."""
+    parts = name.split(".")
+    if parts[0] != "blocks":
+        top = {"conv_stem": "_conv_stem", "bn1": "_bn0", "conv_head": "_conv_head", "bn2": "_bn1", "classifier": "_fc"}
+        return ".".join([top[parts[0]], *parts[1:]])
+    block = ".".join(parts[1:3])
+    layers = {"conv_dw": "_depthwise_conv", "conv_reduce": "_se_reduce", "conv_expand": "_se_expand"}
+    if block in expanded:
+        layers |= {"conv_pw": "_expand_conv", "conv_pwl": "_project_conv", "bn1": "_bn0", "bn2": "_bn1", "bn3": "_bn2"}
+    else:
+        layers |= {"conv_pw": "_project_conv", "bn1": "_bn1", "bn2": "_bn2"}
+    return f"_blocks.{flat[block]}.{layers[parts[-2]]}.{parts[-1]}"
+
+
+@pytest.mark.parametrize("arch", ["tf_efficientnet_b0", "tf_efficientnet_lite0"])
+def test_efficientnet_pytorchs_names(tmp_path: Path, arch: str) -> None:
+    import timm
+
+    torch.manual_seed(0)
+    network = timm.create_model(arch, num_classes=5).eval()
+    state = network.state_dict()
+    blocks = list(dict.fromkeys(".".join(name.split(".")[1:3]) for name in state if name.startswith("blocks.")))
+    flat = {block: number for number, block in enumerate(blocks)}
+    expanded = {block for block in blocks if f"blocks.{block}.conv_pwl.weight" in state}
+    theirs = {_efficientnet_name(name, flat, expanded): tensor for name, tensor in state.items()}
+    # Names read off lukemelas/EfficientNet-PyTorch; the published efficientnet-lite0 loads the same way.
+    names = [
+        "_blocks.0._depthwise_conv.weight",
+        "_blocks.15._bn2.running_var",
+        "_blocks.1._expand_conv.weight",
+        "_fc.bias",
+    ]
+    assert set(names) <= set(theirs)
+    assert ("_blocks.0._se_reduce.bias" in theirs) == (arch == "tf_efficientnet_b0")
+    path = tmp_path / "w.pth"
+    torch.save(theirs, path)
+    model = load_model(str(path), arch=f"timm:{arch}", num_classes=5)
+    with torch.no_grad():
+        assert torch.equal(model.module(IMAGES), network(IMAGES))
+    # The same names, but images padded on both sides: other logits.
+    with pytest.raises(RobenchError, match="do not fit") as caught:
+        load_model(str(path), arch=f"timm:{arch.removeprefix('tf_')}", num_classes=5)
+    assert "tf_efficientnet" in str(caught.value.hint)
