@@ -1,0 +1,107 @@
+"""Sampling designs, and standard errors of sampled means against brute force over many draws."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from robench.metrics.sampling import Design, StandardErrors, next_size, standard_errors
+
+Floats = npt.NDArray[np.float64]
+
+
+@pytest.mark.parametrize(("images", "cells"), [(1000, 75), (599, 76), (40, 3), (7, 10), (50, 1), (1, 1)])
+def test_every_cell_draws_every_image_once(images: int, cells: int) -> None:
+    design = Design(images, cells, "data")
+    for place in range(cells):
+        assert sorted(design.order(place)) == list(range(images))
+
+
+def test_images_are_used_about_equally_often_at_every_size() -> None:
+    design = Design(3000, 75, "data")
+    orders = [design.order(place) for place in range(75)]
+    for size in (10, 40, 200, 1000):
+        uses = np.bincount(np.concatenate([order[:size] for order in orders]), minlength=3000)
+        assert uses.max() - uses.min() <= 5, size
+        assert uses.std() < 0.5 + 0.15 * np.sqrt(uses.mean()), size
+
+
+def test_stretches_hold_classes_in_their_proportions() -> None:
+    classes = np.repeat(np.arange(3), [600, 300, 100])
+    design = Design(1000, 10, "data", classes)
+    for place in range(10):
+        held = np.bincount(classes[design.order(place)[:100]], minlength=3)
+        assert np.abs(held - [60, 30, 10]).max() <= 4
+
+
+def test_the_order_depends_on_the_key_alone() -> None:
+    assert np.array_equal(Design(100, 5, "a").order(2), Design(100, 5, "a").order(2))
+    assert not np.array_equal(Design(100, 5, "a").order(2), Design(100, 5, "b").order(2))
+    # a change of the stream would draw other images for runs that are to be extended
+    assert Design(20, 2, "digits").order(1)[:6].tolist() == GOLDEN
+
+
+GOLDEN = [11, 3, 18, 0, 19, 9]
+
+
+def population(images: int, cells: int, seed: int) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Right or wrong answers of cells that are alike on the same image, and more alike within a class."""
+    rng = np.random.default_rng(seed)
+    classes = np.arange(images) % 10
+    hardness = 0.6 * rng.standard_normal((images, 1)) + 0.4 * rng.standard_normal(10)[classes][:, None]
+    latent = hardness + 0.7 * rng.standard_normal((images, cells))
+    return (latent > np.linspace(-1, 1, cells)).astype(float), classes
+
+
+@pytest.mark.parametrize("drawn", [60, 400])
+@pytest.mark.parametrize("stratified", [True, False])
+def test_standard_errors_are_those_of_repeated_samples(drawn: int, stratified: bool) -> None:
+    images, cells, repeats = 2000, 12, 200
+    answers, classes = population(images, cells, seed=3)
+    weights = np.full(cells, 1 / cells)
+    off, full = [], []
+    for repeat in range(repeats):
+        design = Design(images, cells, f"repeat {repeat}", classes if stratified else None)
+        index = [design.order(place)[:drawn] for place in range(cells)]
+        values = [answers[rows, cell] for cell, rows in enumerate(index)]
+        found = standard_errors(
+            values, index, weights, np.full(cells, images),
+            classes=[classes[rows] for rows in index] if stratified else None, share=True,
+        )  # fmt: skip
+        off.append(float(np.mean([value.mean() for value in values]) - answers.mean()))
+        full.append(found.full_run)
+    assert np.std(off) == pytest.approx(np.mean(full), rel=0.15)
+    assert np.mean(np.abs(off) <= 1.96 * np.array(full)) == pytest.approx(0.95, abs=0.04)
+
+
+def test_a_full_run_is_exact_and_leaves_the_error_for_new_images() -> None:
+    answers, _ = population(500, 4, seed=5)
+    index = [np.arange(500)] * 4
+    found = standard_errors(list(answers.T), index, np.full(4, 0.25), np.full(4, 500))
+    assert found.full_run == 0.0
+    per_image = answers.mean(axis=1)
+    assert found.new_images == pytest.approx(per_image.std(ddof=1) / np.sqrt(500), rel=0.01)
+
+
+def test_a_sample_without_a_wrong_answer_is_not_certain() -> None:
+    index = [np.arange(50) + 50 * cell for cell in range(3)]
+    found = standard_errors([np.zeros(50)] * 3, index, np.full(3, 1 / 3), np.full(3, 1000), share=True)
+    assert found.full_run > 0.003
+
+
+def test_a_cell_without_weight_does_not_count() -> None:
+    rng = np.random.default_rng(1)
+    values = [rng.random(40), rng.random(40)]
+    index = [np.arange(40), np.arange(40, 80)]
+    both = standard_errors(values, index, np.array([1.0, 0.0]), np.array([100, 100]))
+    one = standard_errors(values[:1], index[:1], np.array([1.0]), np.array([100]))
+    assert both == one
+
+
+def test_the_next_round_aims_at_the_width_and_no_further_than_four_times() -> None:
+    errors = StandardErrors(new_images=0.02, full_run=0.02, per_image=0.04, pool=0.0)
+    assert next_size(errors, 100, 10_000, 0.04) == 100
+    assert next_size(errors, 100, 10_000, 0.03) == pytest.approx(100 * (0.02 * 1.96 / 0.03) ** 2 * 1.03, abs=2)
+    assert next_size(errors, 100, 10_000, 0.001) == 400
+    assert next_size(errors, 100, 150, 0.001) == 150
