@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from robench.errors import RobenchError
-from robench.evaluation.engine import Measured, Outcome, UnreadableCellError, measure, pending_cells
+from robench.evaluation.engine import Outcome, pending_cells
+from robench.evaluation.forward import Forward
+from robench.evaluation.measuring import Measured, UnreadableCellError, measure
 from robench.evaluation.options import EvaluationOptions
 from robench.evaluation.pieces import Piece, split_cells
 from robench.evaluation.plan import make_record, prepare
+from robench.evaluation.probe import check_model
 from robench.evaluation.progress import Progress, QuietProgress
 from robench.models.base import Model
-from robench.predictions import RunFolder, parquet
+from robench.predictions import RunFolder, Timing, parquet
 from robench.processes import kept_memory
 from robench.suites.base import OpenSuite
 
@@ -62,6 +65,7 @@ def evaluate_on_cluster(
     suite = job.make_suite()
     model = prepare(job.make_model(), job.options, progress.say)
     run = RunFolder.create(out, make_record(model, suite, job.options))
+    check_model(run, Forward(model, job.options), suite)
     cells = pending_cells(run, list(suite.suite.cells), progress)
     pieces = split_cells(suite, cells, job.options.resolved_batch_size(job.options.resolved_device()))
     outcome = Outcome(run)
@@ -69,6 +73,7 @@ def evaluate_on_cluster(
         total = sum(suite.length(cell) for cell in suite.suite.cells)
         progress.start(total, total - sum(piece.images for piece in pieces))
         _Collector(ray, job, pieces, outcome, progress).collect()
+        run.note_timings(outcome.timings)
     return outcome
 
 
@@ -114,7 +119,9 @@ class _Collector:
             return
         self.run.log(answer.line(piece.cell.name, piece.start, piece.stop))
         parquet.write(self.run.part_path(piece.cell.name, piece.start, piece.stop), answer.predictions)
-        self.progress.advance(piece.images, piece.cell.name)
+        name, none = piece.cell.name, Timing(seconds=0.0, images=0)
+        self.outcome.timings[name] = self.outcome.timings.get(name, none) + answer.timing
+        self.progress.advance(piece.images, name)
         self._finish(piece)
 
     def _get(self, reference: Any, piece: Piece) -> Measured | str:
@@ -143,8 +150,6 @@ _loaded: dict[Any, tuple[Any, OpenSuite]] = {}
 
 def _measure_remotely(job: Job, piece: Piece) -> Measured | str:
     """Run in a worker: measure one piece; a reason instead where its images cannot be read."""
-    from robench.evaluation.forward import Forward
-
     key = (job.make_model, job.make_suite, job.options)
     known = str(key)
     if known not in _loaded:

@@ -8,12 +8,14 @@ import numpy as np
 import torch
 
 from robench.errors import RobenchError
-from robench.predictions import Predictions
+from robench.evaluation.fingerprints import fingerprints
+from robench.predictions import CellNotes, OutputCheck, Predictions
 from robench.suites.base import Batch
 
 # Columns are made from at least this many logits at once: for few classes one call per batch would cost more
 # than the arithmetic.
 _CHUNK = 1 << 21
+_SUM_TOLERANCE = 0.01  # of a softmax in bfloat16
 
 
 @dataclass
@@ -39,14 +41,19 @@ class ColumnBuilder:
     _targets: list[np.ndarray] = field(default_factory=list)
     _waiting: int = 0
     _parts: list[dict[str, torch.Tensor]] = field(default_factory=list)
+    _raw: list[torch.Tensor] = field(default_factory=list)
+    _prints: list[torch.Tensor] = field(default_factory=list)
     _index: list[np.ndarray] = field(default_factory=list)
     _frame: list[np.ndarray] = field(default_factory=list)
     _all_targets: list[np.ndarray] = field(default_factory=list)
+    _unreadable: list[str] = field(default_factory=list)
 
     def add(self, logits: torch.Tensor, batch: Batch) -> None:
-        """Take one batch's logits, shape (n, K)."""
+        """Take one batch's raw outputs, shape (n, K)."""
         self._check_shape(logits, len(batch.index))
         logits = logits.float()
+        self._raw.append(_extremes(logits))
+        self._prints.append(fingerprints(batch.images))
         if self.subset is not None:
             logits = logits[:, self.subset.to(logits.device)]
         self._logits.append(logits)
@@ -59,8 +66,12 @@ class ColumnBuilder:
         if self._waiting >= _CHUNK:
             self._reduce()
 
+    def note_unreadable(self, messages: tuple[str, ...]) -> None:
+        """Take the messages of images that could not be read."""
+        self._unreadable.extend(messages)
+
     def finish(self) -> Predictions:
-        """Return the predictions of all batches.
+        """Return the predictions of all batches, with notes of the raw outputs and of what could not be read.
 
         Raises:
             RobenchError: there was no image, or some logits were NaN or infinite.
@@ -75,9 +86,18 @@ class ColumnBuilder:
         return Predictions(
             index=np.concatenate(self._index),
             target=none if self.multilabel else target.astype(np.int32),
+            fingerprint=torch.cat(self._prints).cpu().numpy(),
             frame=np.concatenate(self._frame).astype(np.int32) if self._frame else None,
             targets=target.astype(np.uint8) if self.multilabel else None,
+            notes=CellNotes.of(self._unreadable, self._output_check(len(target))),
             **columns,
+        )
+
+    def _output_check(self, images: int) -> OutputCheck:
+        low, high, off = torch.stack(self._raw).cpu().unbind(1)
+        within = bool(low.min() >= 0.0) and bool(high.max() <= 1.0)
+        return OutputCheck(
+            images=images, in_unit_interval=within, sums_to_one=within and bool(off.max() <= _SUM_TOLERANCE)
         )
 
     def _reduce(self) -> None:
@@ -99,7 +119,7 @@ class ColumnBuilder:
             found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
             raise RobenchError(
                 f"The model must return logits of shape ({images}, classes) for {images} images; it returned {found}.",
-                hint="Wrap it so that it returns one row of logits an image (python:FILE:FUNCTION).",
+                hint="Wrap it so that it returns one row of logits per image (python:FILE:FUNCTION).",
             )
         if logits.shape[1] != self.num_classes:
             raise RobenchError(
@@ -112,7 +132,7 @@ class ColumnBuilder:
         if bad:
             raise RobenchError(
                 f"In cell '{self.cell}' the model's logits are NaN or infinite for {bad} of {len(finite)} images.",
-                hint="Finished cells are kept. Check the weights and the normalisation; with --precision fp16 try bf16"
+                hint="Finished cells are kept. Check the weights and the normalisation; with precision fp16 try bf16"
                 " or fp32.",
             )
 
@@ -126,7 +146,11 @@ def logits_to_columns(logits: torch.Tensor, target: torch.Tensor) -> dict[str, t
 
     Returns:
         Columns of robench.predictions.table by name, plus ``finite`` (bool: no NaN or infinity in the row).
-        Where ``target`` is -1, target_probability, nll and brier are NaN.
+        Where ``target`` is -1, those of the target are NaN, and its rank is -1.
+
+    >>> columns = logits_to_columns(torch.tensor([[2.0, 0.0, 1.0]]), torch.tensor([2]))
+    >>> columns["predicted"].item(), columns["target_rank"].item(), round(columns["confidence"].item(), 4)
+    (0, 1, 0.6652)
     """
     log_p = torch.log_softmax(logits, dim=1)
     p = log_p.exp()
@@ -141,13 +165,48 @@ def logits_to_columns(logits: torch.Tensor, target: torch.Tensor) -> dict[str, t
         "predicted": predicted.int(),
         "confidence": p.gather(1, predicted[:, None])[:, 0].clamp(max=1.0),
         "target_probability": torch.where(labelled, p_target.clamp(max=1.0), nan),
-        "nll": torch.where(labelled, nll, nan),
+        "nll": torch.where(labelled, nll, nan) + 0.0,  # zeros of one sign
         "brier": torch.where(labelled, brier.clamp(min=0.0, max=2.0), nan),
         # p log p is 0 where p is 0, but the product of 0 and -inf is NaN.
         "entropy": -torch.where(p > 0, p * log_p, torch.zeros_like(p)).sum(1).clamp(max=0.0),
         "top5": top5.int(),
+        **_beyond_confidence(logits, target, top5),
         "finite": torch.isfinite(logits).all(1),
     }
+
+
+def _beyond_confidence(logits: torch.Tensor, target: torch.Tensor, top5: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return what float32 probabilities do not hold: margins, energy, the target's place, log(1 - confidence).
+
+    Probabilities are taken relative to the second largest: those of all classes but the first then neither underflow
+    nor drown beside 1, however sure the model is.
+    """
+    largest, first = logits.gather(1, top5[:, :1]), top5[:, :1]
+    second = logits.gather(1, top5[:, 1:2]) if logits.shape[1] > 1 else torch.full_like(largest, float("nan"))
+    labelled, wanted = target >= 0, target.clamp(min=0)[:, None]
+    others = (logits - second).exp_().scatter_(1, first, 0.0)
+    others_sum = others.sum(1)
+    value, classes = logits.gather(1, wanted), torch.arange(logits.shape[1], device=logits.device)
+    before = (logits > value) | ((logits == value) & (classes < wanted))
+    after_sum = others.scatter_(1, wanted, 0.0).masked_fill_(before, 0.0).sum(1)
+
+    wide = torch.float32 if logits.device.type == "mps" else torch.float64  # MPS has no float64
+    top, gap = largest[:, 0].to(wide), (largest - second.nan_to_num(-torch.inf))[:, 0].to(wide)
+    odds = others_sum.to(wide) * torch.exp(-gap)  # of all other classes together against the first
+    tail = (after_sum.to(wide) * torch.exp(-gap) / (1.0 + odds)).clamp(0.0, 1.0)
+    return {
+        "log_complement": (others_sum.to(wide).log() - gap - torch.log1p(odds)).float(),
+        "logsumexp": (top + torch.log1p(odds)).float(),
+        "max_logit": largest[:, 0],
+        "second_logit": second[:, 0],
+        "target_rank": torch.where(labelled, before.sum(1), -1).int(),
+        "target_tail": torch.where(labelled, tail, torch.nan).float(),
+    }
+
+
+def _extremes(outputs: torch.Tensor) -> torch.Tensor:
+    """Return the smallest and largest output, and how far from 1 a row's sum is at most, shape (3,)."""
+    return torch.stack([outputs.min(), outputs.max(), (outputs.sum(1) - 1.0).abs().max()])
 
 
 def _top5(logits: torch.Tensor) -> torch.Tensor:

@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 import torch.distributed as dist
 
 from robench.errors import RobenchError
-from robench.evaluation.engine import Outcome, UnreadableCellError, measure, pending_cells
+from robench.evaluation.engine import Outcome, pending_cells
 from robench.evaluation.forward import Forward
+from robench.evaluation.measuring import UnreadableCellError, measure
 from robench.evaluation.options import EvaluationOptions
 from robench.evaluation.pieces import Piece, share_out, split_cells
 from robench.evaluation.plan import make_record, prepare
+from robench.evaluation.probe import check_model
 from robench.evaluation.progress import Progress, QuietProgress
 from robench.models.base import Model
-from robench.predictions import RunFolder, parquet
+from robench.predictions import RunFolder, Timing, parquet
 from robench.processes import World, joined, keep_to_quota, kept_memory
 from robench.suites.base import Cell, OpenSuite
 
@@ -54,31 +56,47 @@ def evaluate_over_ranks(
         model = prepare(model, options, shown.say if world.first else lambda _: None)
         run = _together(lambda: RunFolder.create(out, make_record(model, suite, options)))
         _check_shared(run, world)
+        forward = Forward(model, options)
+        _together(lambda: check_model(run, forward, suite) if world.first else None)
         cells = pending_cells(run, list(suite.suite.cells), shown)
-        pieces = split_cells(suite, cells, options.resolved_batch_size(options.resolved_device()))
+        pieces = split_cells(suite, cells, options.resolved_batch_size(forward.device))
         dist.barrier()
         share = share_out(pieces, world.size)[world.rank]
-        failures = _gather(_together(lambda: _measure_share(model, suite, run, share, options, shown)))
-        joined_cells = [cell for cell in cells if cell.name not in failures]
+        parts = _gather(_together(lambda: _measure_share(forward, suite, run, share, options, shown)))
+        outcome = Outcome(run)
+        for part in parts:
+            outcome.failures |= part.failures
+            for name, timing in part.timings:
+                outcome.timings[name] = timing + outcome.timings.get(name, Timing(seconds=0.0, images=0))
+        joined_cells = [cell for cell in cells if cell.name not in outcome.failures]
         _together(lambda: _join(run, pieces, joined_cells[world.rank :: world.size]))
-        return Outcome(run, failures, [cell.name for cell in joined_cells]), world.first
+        _together(lambda: run.note_timings(outcome.timings) if world.first else None)
+        outcome.fresh = [cell.name for cell in joined_cells]
+        return outcome, world.first
+
+
+@dataclass
+class _Share:
+    """What became of one process's pieces: cells that could not be read, and why, and how long each piece took."""
+
+    failures: dict[str, str] = field(default_factory=dict)
+    timings: list[tuple[str, Timing]] = field(default_factory=list)
 
 
 def _measure_share(
-    model: Model,
+    forward: Forward,
     suite: OpenSuite,
     run: RunFolder,
     share: list[Piece],
     options: EvaluationOptions,
     progress: Progress,
-) -> dict[str, str]:
-    """Measure this process's pieces into files; return cells that could not be read, and why."""
-    failures: dict[str, str] = {}
+) -> _Share:
+    """Measure this process's pieces into files."""
+    done = _Share()
     left = [piece for piece in share if not parquet.is_whole(_path(run, piece))]
     total, fresh = sum(piece.images for piece in share), sum(piece.images for piece in left)
-    with progress, kept_memory(options.resolved_device()):
+    with progress, kept_memory(forward.device):
         progress.start(total, total - fresh)
-        forward = Forward(model, options)
         batch_size = options.resolved_batch_size(forward.device)
         for cell, start, stop in left:
             if run.is_done(cell.name):  # by another run in the same folder
@@ -87,11 +105,12 @@ def _measure_share(
             try:
                 measured = measure(forward, suite, cell, options, batch_size, progress, start=start, stop=stop)
             except UnreadableCellError as error:
-                failures[cell.name] = str(error)
+                done.failures[cell.name] = str(error)
                 continue
             run.log(measured.line(cell.name, start, stop))
+            done.timings.append((cell.name, measured.timing))
             parquet.write(_path(run, Piece(cell, start, stop)), measured.predictions)
-    return failures
+    return done
 
 
 def _join(run: RunFolder, pieces: list[Piece], cells: list[Cell]) -> None:
@@ -127,11 +146,11 @@ def _path(run: RunFolder, piece: Piece) -> Path:
     return run.part_path(piece.cell.name, piece.start, piece.stop)
 
 
-def _gather(failures: dict[str, str]) -> dict[str, str]:
-    """Return the failures of all processes; waits until every process is through its share."""
-    gathered: list[dict[str, str] | None] = [None] * dist.get_world_size()
-    dist.all_gather_object(gathered, failures)
-    return {cell: why for part in gathered if part for cell, why in part.items()}
+def _gather(share: _Share) -> list[_Share]:
+    """Return the shares of all processes; waits until every process is through its own."""
+    gathered: list[_Share] = [_Share()] * dist.get_world_size()
+    dist.all_gather_object(gathered, share)
+    return gathered
 
 
 def _check_shared(run: RunFolder, world: World) -> None:

@@ -1,36 +1,28 @@
-"""Runs a model over a suite's cells and writes one file of predictions a cell; knows nothing of metrics."""
+"""Runs a model over a suite's cells and writes one file of predictions per cell; knows nothing of metrics."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
 from filelock import BaseFileLock, Timeout
 
 from robench.errors import RobenchError
-from robench.evaluation.batching import LEAST, BatchNoise, batch_noise
-from robench.evaluation.columns import ColumnBuilder
 from robench.evaluation.forward import Forward
+from robench.evaluation.measuring import Measured, UnreadableCellError, measure
 from robench.evaluation.options import EvaluationOptions
 from robench.evaluation.plan import make_record, prepare
-from robench.evaluation.prefetch import prefetch
+from robench.evaluation.probe import check_model
 from robench.evaluation.progress import Progress, QuietProgress
+from robench.files import unwritable
 from robench.models.base import Model
-from robench.predictions import Predictions, RunFolder
+from robench.predictions import RunFolder, Timing
 from robench.processes import keep_to_quota, kept_memory
-from robench.suites.base import Batch, Cell, OpenSuite
+from robench.suites.base import Cell, OpenSuite
 
-_NAMED = 20
-
-
-class UnreadableCellError(Exception):
-    """A cell's images could not be read: the cell fails, the run goes on."""
+_ROUNDS = 3  # over cells that vanish while others are measured
 
 
 @dataclass
@@ -41,11 +33,20 @@ class Outcome:
         run: the run's folder.
         failures: cell name -> why its images could not be read.
         fresh: cells measured now (the others were there already).
+        timings: how long the fresh cells took.
     """
 
     run: RunFolder
     failures: dict[str, str] = field(default_factory=dict)
     fresh: list[str] = field(default_factory=list)
+    timings: dict[str, Timing] = field(default_factory=dict)
+
+    @property
+    def remark(self) -> str | None:
+        """A sentence where nothing was run, as the answer is then of an earlier call; else None."""
+        if self.fresh or self.failures:
+            return None
+        return f"Nothing was run: every cell was measured before and stands in {self.run.path}."
 
 
 def evaluate_suite(
@@ -71,8 +72,9 @@ def evaluate_suite(
         The run and the cells that failed.
 
     Raises:
+        OtherModelError: the folder holds predictions of a model that gives other logits.
         RobenchError: the model does not fit the suite, its logits are not finite, the folder belongs to another
-            run, or it cannot be written to. Finished cells are kept.
+            run, cannot be written to, or loses cells while others are measured. Finished cells are kept.
     """
     options = options or EvaluationOptions()
     progress = progress or QuietProgress()
@@ -86,9 +88,33 @@ def evaluate_suite(
     keep_to_quota()
     with progress, kept_memory(options.resolved_device()):
         progress.start(total, total - left)
-        if pending:
-            _Measuring(Forward(model, options), suite, options, progress, outcome).measure_all(pending)
+        forward = Forward(model, options)
+        check_model(run, forward, suite)
+        try:
+            for _ in range(_ROUNDS):
+                if not pending:
+                    break
+                _Measuring(forward, suite, options, progress, outcome).measure_all(pending)
+                pending = _vanished(run, wanted, outcome, progress)
+        except BaseException:
+            with suppress(RobenchError):  # what ends the run is told, not what it costs here
+                run.note_timings(outcome.timings)
+            raise
+        run.note_timings(outcome.timings)
+    if pending:
+        raise RobenchError(
+            f"{run.cell_path(pending[0].name)} was removed again and again while other cells were measured.",
+            hint="Find out what removes files there, and run the same command again.",
+        )
     return outcome
+
+
+def _vanished(run: RunFolder, wanted: list[Cell], outcome: Outcome, progress: Progress) -> list[Cell]:
+    """Return cells that were finished and whose files are gone."""
+    gone = [cell for cell in wanted if cell.name not in outcome.failures and not run.has(cell.name)]
+    for cell in gone:
+        progress.say(f"{run.cell_path(cell.name)} was removed: measured again.")
+    return gone
 
 
 def pending_cells(run: RunFolder, cells: list[Cell], progress: Progress) -> list[Cell]:
@@ -141,6 +167,8 @@ class _Measuring:
             lock.acquire(timeout=timeout)
         except Timeout:
             return False
+        except OSError as error:
+            raise unwritable(Path(lock.lock_file), error) from error
         handed_over = False
         try:
             if self.run.is_done(cell.name):
@@ -161,7 +189,9 @@ class _Measuring:
             self.outcome.failures[cell.name] = str(error)
             self.progress.say(f"Cell '{cell.name}' failed: {error}")
             return None
-        self.outcome.fresh.append(cell.name)
+        if cell.name not in self.outcome.fresh:
+            self.outcome.fresh.append(cell.name)
+        self.outcome.timings[cell.name] = measured.timing
         return measured
 
     def _measure(self, cell: Cell) -> Measured:
@@ -171,9 +201,8 @@ class _Measuring:
 
     def _write(self, cell: str, measured: Measured, lock: BaseFileLock) -> None:
         try:
-            # The log first: it counts pictures that were left out, and a finished cell is not measured again.
-            self.run.log(measured.line(cell))
             self.run.write(cell, measured.predictions)
+            self.run.log(measured.line(cell))
         finally:
             lock.release()
 
@@ -181,129 +210,3 @@ class _Measuring:
         for future in self._written:
             if future.done():
                 future.result()
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The predictions of a cell, or of some of its images, and how they came about.
-
-    Attributes:
-        predictions: one row an image.
-        batch_size: the one that fitted the device's memory.
-        device: ``cpu``, ``cuda:0``...
-        seconds: from the first batch asked for to the last prediction.
-        unreadable: messages of pictures that were left out (only with ``--skip-corrupt``).
-        noise: what the batch does to the logits, where it was tried on these images.
-    """
-
-    predictions: Predictions
-    batch_size: int
-    device: str
-    seconds: float
-    unreadable: tuple[str, ...]
-    noise: BatchNoise | None = None
-
-    def line(self, cell: str, start: int = 0, stop: int | None = None) -> dict[str, Any]:
-        """Return the line for the run's log; ``start`` and ``stop`` where this is not the whole cell."""
-        line: dict[str, Any] = {
-            "cell": cell,
-            "start": start,
-            **({} if stop is None else {"stop": stop}),
-            "images": len(self.predictions),
-            "seconds": round(self.seconds, 4),
-            "device": self.device,
-            "batch_size": self.batch_size,
-        }
-        if self.noise is not None:
-            line["batch_noise"] = self.noise.line()
-        if self.unreadable:
-            line |= {"unreadable": len(self.unreadable), "unreadable_first": list(self.unreadable[:_NAMED])}
-        return line
-
-
-def measure(
-    forward: Forward,
-    suite: OpenSuite,
-    cell: Cell,
-    options: EvaluationOptions,
-    batch_size: int,
-    progress: Progress,
-    *,
-    start: int = 0,
-    stop: int | None = None,
-) -> Measured:
-    """Measure a cell, or its images start..stop.
-
-    The batch size is halved as often as the device's memory runs out.
-
-    Raises:
-        UnreadableCellError: the images cannot be read.
-        RobenchError: the model does not fit the suite, its logits are not finite, or one image is too much.
-    """
-    began = time.monotonic()
-    noise: BatchNoise | None = None
-    while True:
-        shown, unreadable = 0, tuple[str, ...]()
-        try:
-            builder = _builder(suite, cell, options)
-            batches = _readable(suite, cell, batch_size, forward.device, start, stop)
-            for batch in prefetch(batches, forward.device):
-                unreadable += batch.unreadable
-                if len(batch.index) == 0:
-                    continue
-                logits = forward(batch.images)
-                builder.add(logits, batch)
-                if not forward.noise_tried and len(batch.images) >= LEAST:
-                    noise, forward.noise_tried = batch_noise(forward, batch.images, logits), True
-                shown += (clips := _clips(batch))
-                progress.advance(clips, cell.name)
-            return Measured(builder.finish(), batch_size, forward.device, time.monotonic() - began, unreadable, noise)
-        except torch.OutOfMemoryError as error:
-            progress.advance(-shown, cell.name)
-            batch_size = _back_off(forward.device, batch_size, cell, error)
-            progress.say(f"Out of memory on {forward.device}: going on with batches of {batch_size}.")
-
-
-def _back_off(device: str, batch_size: int, cell: Cell, error: Exception) -> int:
-    if batch_size == 1:
-        raise RobenchError(
-            f"Not enough memory on {device} for a single image in cell '{cell.name}'.",
-            hint="Use another --device, or --precision bf16.",
-        ) from error
-    if device.startswith("cuda"):
-        torch.cuda.empty_cache()
-    return max(1, batch_size // 2)
-
-
-def _builder(suite: OpenSuite, cell: Cell, options: EvaluationOptions) -> ColumnBuilder:
-    from robench.suites import subset_indices
-
-    definition = suite.suite
-    subset = subset_indices(definition.subset) if definition.subset else None
-    kept = len(subset) if subset is not None else definition.num_classes
-    return ColumnBuilder(
-        cell.name,
-        definition.num_classes,
-        subset=None if subset is None else torch.as_tensor(np.asarray(subset)),
-        keep_logits=options.keeps_logits(kept),
-        multilabel=definition.task == "multilabel",
-    )
-
-
-def _readable(
-    suite: OpenSuite, cell: Cell, batch_size: int, device: str, start: int, stop: int | None
-) -> Iterator[Batch]:
-    """Yield a cell's batches; an error while reading is told apart from an error of the model."""
-    batches = suite.batches(cell, batch_size, start=start, stop=stop, device=device)
-    while True:
-        try:
-            batch = next(batches)
-        except StopIteration:
-            return
-        except RobenchError as error:
-            raise UnreadableCellError(str(error)) from error
-        yield batch
-
-
-def _clips(batch: Batch) -> int:
-    return len(batch.index) if batch.frame is None else int((batch.frame == 0).sum())

@@ -23,21 +23,21 @@ class Forward:
         options: device, precision, compile.
 
     Attributes:
-        noise_tried: whether it has been tried what the batch does to the logits; a compiled module is not asked,
-            as it would be compiled anew for a handful of images.
+        device: name of the device that it runs on.
+        precision: number format that the module runs in.
     """
 
     def __init__(self, model: Model, options: EvaluationOptions) -> None:
         self.device = options.resolved_device()
-        self.model = model
+        self.model, self.precision = model, options.precision
         self._autocast = None if options.precision == "fp32" else dtype_of(options.precision)
         module: Any = model.module
         self._channels_last = isinstance(module, torch.nn.Module)
         if isinstance(module, torch.nn.Module):
             # Convolutions of 4-d weights are faster so, on CPUs by about a third.
             module = module.eval().to(self.device).to(memory_format=torch.channels_last)
-        self._compiled = self.noise_tried = options.compile
-        self._module: Any = compile_network(module, self.device) if options.compile else module
+        self._module: Any = module
+        self._compiled: Any = compile_network(module, self.device) if options.compile else None
         mean = torch.tensor(model.preprocessing.mean, device=self.device)
         std = torch.tensor(model.preprocessing.std, device=self.device)
         # (x / 255 - mean) / std as one multiplication and one addition.
@@ -48,8 +48,20 @@ class Forward:
         self._identity = not bool(mean.any()) and bool((std == 1).all())
 
     @torch.inference_mode()
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the logits of uint8 images (n, 3, H, W), float32 of shape (n, K)."""
+    def __call__(self, images: torch.Tensor, *, compiled: bool = True) -> torch.Tensor:
+        """Return the module's outputs for a batch.
+
+        Args:
+            images: uint8, shape (n, 3, H, W), on any device.
+            compiled: run the compiled module where there is one; without, no program is made for another shape.
+
+        Returns:
+            Logits of shape (n, K), in the module's number format; memory of their own.
+
+        Raises:
+            RobenchError: the module fails on these images, or needs another size.
+            torch.OutOfMemoryError: the device's memory does not hold the batch.
+        """
         self._check_size(images)
         x = self._normalise(images)
         cast: Any = (
@@ -58,32 +70,33 @@ class Forward:
             else contextlib.nullcontext()
         )
         with cast:
-            logits = self._run(x)
+            logits = self._run(x, compiled=compiled and self._compiled is not None)
         # A view of the input or memory that the model writes to again (a buffer, a captured graph's output) would
         # hold the next batch's values by the time that it is read.
         return logits.clone() if isinstance(logits, torch.Tensor) else logits
 
-    def _run(self, x: torch.Tensor) -> torch.Tensor:
+    def _run(self, x: torch.Tensor, *, compiled: bool) -> torch.Tensor:
         try:
-            return self._module(x)
+            logits: torch.Tensor = self._compiled(x) if compiled else self._module(x)
+            return logits
         except (RobenchError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # a network says in many ways that images do not fit it
             if "DefaultCPUAllocator" in str(error):
                 raise torch.OutOfMemoryError(str(error)) from error
-            raise self._failure(error, x) from error
+            raise self._failure(error, x, compiled=compiled) from error
 
-    def _failure(self, error: Exception, x: torch.Tensor) -> RobenchError:
-        if self._compiled and isinstance(error, torch._dynamo.exc.TorchDynamoException):
+    def _failure(self, error: Exception, x: torch.Tensor, *, compiled: bool) -> RobenchError:
+        if compiled and isinstance(error, torch._dynamo.exc.TorchDynamoException):
             return RobenchError(
                 f"{self.model.name} cannot be compiled: {first_line(error)}",
-                hint="Leave --compile away; on a CPU it needs a C++ compiler.",
+                hint="Omit --compile; on a CPU it needs a C++ compiler.",
             )
         frame = traceback.extract_tb(error.__traceback__)[-1]
         return RobenchError(
             f"{self.model.name} fails on float32 images of shape {tuple(x.shape)}: {first_line(error)}"
             f" ({frame.filename}:{frame.lineno})",
-            hint="Finished cells are kept. Where the size is wrong, set it with --resize/--crop; a function of your own"
+            hint="Finished cells are kept. Where the size is wrong, set it with --resize/--crop; a custom function"
             " gets normalised float32 images.",
         )
 

@@ -15,9 +15,11 @@ from typing import Any
 
 from robench._version import __version__
 from robench.data.base import Geometry
+from robench.evaluation.forward import Forward
 from robench.evaluation.options import EvaluationOptions
+from robench.evaluation.probe import free_folder, is_run_of
 from robench.models.base import Model
-from robench.predictions import RunRecord
+from robench.predictions import Environment, ModelInfo, RunIdentity, RunRecord, SuiteInfo
 from robench.suites.base import OpenSuite
 
 
@@ -37,16 +39,15 @@ def make_record(model: Model, suite: OpenSuite, options: EvaluationOptions) -> R
     }
     if (scaled := _scaled_by_options(model, suite)) is not None:
         identity["scaled_to"] = scaled
-    info = {
-        "suite": suite_info(suite),
-        "model": model.record(),
-        "environment": environment(options),
-        "command": command_line(),
-        "remarks": list(suite.remarks),
-    }
-    # Tuples become lists, as they will be when read back.
-    identity, info = json.loads(json.dumps([identity, info]))
-    return RunRecord(identity, tuple(cell.name for cell in definition.cells), info)
+    return RunRecord(
+        identity=RunIdentity(**_plain(identity)),
+        cells=tuple(cell.name for cell in definition.cells),
+        suite=suite_info(suite),
+        model=ModelInfo(**_plain(model.record())),
+        environment=environment(options),
+        command=command_line(),
+        remarks=tuple(suite.remarks),
+    )
 
 
 def prepare(model: Model, options: EvaluationOptions, say: Callable[[str], None]) -> Model:
@@ -62,47 +63,72 @@ def prepare(model: Model, options: EvaluationOptions, say: Callable[[str], None]
     return model
 
 
-def default_folder(model: Model, suite: OpenSuite, options: EvaluationOptions, root: Path = Path("runs")) -> Path:
-    """Return ``runs/SUITE/MODEL-HASH``: the same call finds its own run again, another never meets it."""
+def default_folder(
+    model: Model,
+    suite: OpenSuite,
+    options: EvaluationOptions,
+    root: Path = Path("runs"),
+    *,
+    say: Callable[[str], None] = lambda _: None,
+) -> Path:
+    """Return ``runs/SUITE/MODEL-HASH``: the same call finds its own run again, another never meets it.
+
+    Where the folder holds a run of a model that gives other logits, it is ``MODEL-HASH-2``, and so on: two functions
+    may have one hash.
+
+    Args:
+        model: the model.
+        suite: the suite, opened.
+        options: of the evaluation.
+        root: the folder of all runs.
+        say: told where the folder is not the first.
+    """
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", model.name).strip("-.")[:60] or "model"
-    return root / suite.suite.name / f"{name}-{make_record(model, suite, options).hash[:8]}"
+    first = root / suite.suite.name / f"{name}-{make_record(model, suite, options).hash[:8]}"
+    return free_folder(first, lambda folder: is_run_of(folder, Forward(model, options), suite), say)
 
 
-def suite_info(suite: OpenSuite) -> dict[str, Any]:
+def suite_info(suite: OpenSuite) -> SuiteInfo:
     """Return what a result says of the suite."""
     definition = suite.suite
-    return {
-        "name": definition.name,
-        "title": definition.title,
-        "task": definition.task,
-        "version": definition.version,
-        "dataset": definition.dataset,
-        "num_classes": definition.num_classes,
-        "source": suite.source,
-        "normaliser": definition.normaliser,
-        "subset": definition.subset,
-        "summary": list(definition.summary),
-        "cells": [cell.name for cell in definition.cells],
-        "whole": list(suite.whole),
-        "protocol": suite.protocol,
-        "classes": list(suite.classes) if suite.classes is not None and len(suite.classes) <= 200 else None,
-    }
+    return SuiteInfo(
+        name=definition.name,
+        title=definition.title,
+        task=definition.task,
+        version=definition.version,
+        dataset=definition.dataset,
+        num_classes=definition.num_classes,
+        source=suite.source,
+        normaliser=definition.normaliser,
+        subset=definition.subset,
+        summary=definition.summary,
+        cells=tuple(cell.name for cell in definition.cells),
+        whole=tuple(suite.whole),
+        protocol=_plain(suite.protocol),
+        classes=tuple(suite.classes) if suite.classes is not None and len(suite.classes) <= 200 else None,
+    )
 
 
-def environment(options: EvaluationOptions) -> dict[str, Any]:
+def environment(options: EvaluationOptions) -> Environment:
     """Return by which code and on what a run is made."""
     import torch
 
     device = options.resolved_device()
-    return {
-        "robench": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "device": torch.cuda.get_device_name() if device.startswith("cuda") else f"{device} ({platform.machine()})",
-        "precision": options.precision,
-        "batch_size": options.resolved_batch_size(device),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    return Environment(
+        robench=__version__,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        device=torch.cuda.get_device_name() if device.startswith("cuda") else f"{device} ({platform.machine()})",
+        precision=options.precision,
+        batch_size=options.resolved_batch_size(device),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _plain(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document as it will be when read back from JSON: tuples as lists."""
+    plain: dict[str, Any] = json.loads(json.dumps(document))
+    return plain
 
 
 def command_line() -> str | None:

@@ -1,6 +1,20 @@
-"""Per-image predictions: their columns, their files, and the folder of a run."""
+"""Per-image predictions: their columns, their files, the record of a run, and its folder."""
 
-from robench.predictions.run import RunFolder, RunRecord
+from robench.predictions.notes import BatchCheck, CellNotes, OutputCheck
+from robench.predictions.records import Environment, ModelInfo, RunIdentity, RunRecord, SuiteInfo, Timing
+from robench.predictions.run import RunFolder
 from robench.predictions.table import Predictions
 
-__all__ = ["Predictions", "RunFolder", "RunRecord"]
+__all__ = [
+    "BatchCheck",
+    "CellNotes",
+    "Environment",
+    "ModelInfo",
+    "OutputCheck",
+    "Predictions",
+    "RunFolder",
+    "RunIdentity",
+    "RunRecord",
+    "SuiteInfo",
+    "Timing",
+]

@@ -1,4 +1,4 @@
-"""One Parquet file of predictions a cell: written whole, read back checked, the same bytes for the same rows."""
+"""One Parquet file of predictions per cell: written whole, read back checked, the same bytes for the same rows."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from robench.errors import RobenchError
+from robench.errors import RobenchError, first_line
 from robench.files import atomic_write, sha256
+from robench.predictions.notes import CellNotes
 from robench.predictions.table import FORMAT_VERSION, Predictions
 
 _DTYPES: dict[str, type[np.generic]] = {
@@ -21,11 +22,21 @@ _DTYPES: dict[str, type[np.generic]] = {
     "brier": np.float32,
     "entropy": np.float32,
     "top5": np.int32,
+    "log_complement": np.float32,
+    "logsumexp": np.float32,
+    "max_logit": np.float32,
+    "second_logit": np.float32,
+    "target_rank": np.int32,
+    "target_tail": np.float32,
+    "fingerprint": np.int64,
     "frame": np.int32,
     "logits": np.float32,
     "targets": np.uint8,
 }
-_OPTIONAL = {"frame", "logits", "targets"}
+_WIDE = {"top5", "logits", "targets"}
+_ALWAYS = tuple(_DTYPES)[:9]  # the columns of version 1
+_FORMAT, _NOTES = "robench_format", "robench_notes"
+_AGAIN = "Evaluate again: only this cell is measured again."
 
 
 def write(path: Path, predictions: Predictions) -> str:
@@ -33,16 +44,25 @@ def write(path: Path, predictions: Predictions) -> str:
 
     Equal predictions give equal bytes (with one version of pyarrow), so runs can be compared byte for byte.
     The checksum goes into a file beside it, which is written last: a cell is finished when both are there.
+
+    Raises:
+        RobenchError: the folder cannot be written to, or the disk is full.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    arrays = {name: _to_arrow(name, value, pa) for name, value in predictions.columns().items()}
-    table = pa.table(arrays).replace_schema_metadata({"robench_format": str(FORMAT_VERSION)})
+    arrays = {name: _to_arrow(name, value, pa) for name, value in predictions.stored().items()}
+    metadata = {_FORMAT: str(FORMAT_VERSION), _NOTES: (predictions.notes or CellNotes()).text()}
+    table = pa.table(arrays).replace_schema_metadata(metadata)
     with atomic_write(path) as file:
         # Floats of a softmax hardly compress; dictionary pages would only cost time.
         pq.write_table(table, file, compression="zstd", use_dictionary=False, write_page_checksum=True)
-    checksum = sha256(path)
+    try:
+        checksum = sha256(path)
+    except OSError as error:
+        raise RobenchError(
+            f"{path} was removed while it was written.", hint="Run the same command again; other cells are kept."
+        ) from error
     with atomic_write(_sidecar(path)) as file:
         file.write(f"{checksum}  {path.name}\n".encode())
     return checksum
@@ -51,7 +71,7 @@ def write(path: Path, predictions: Predictions) -> str:
 def stored_checksum(path: Path) -> str | None:
     """Return the checksum that was written beside ``path``, or None where there is none."""
     try:
-        return _sidecar(path).read_text().split()[0]
+        return _sidecar(path).read_bytes().decode(errors="replace").split()[0]
     except (OSError, IndexError):
         return None
 
@@ -72,27 +92,40 @@ def remove(path: Path) -> None:
 
 
 def read(path: Path) -> Predictions:
-    """Read one cell's predictions.
+    """Read one cell's predictions, of this version of the table or an earlier one.
 
     Raises:
-        RobenchError: the file is missing, damaged, or not a table of predictions.
+        RobenchError: the file is missing, damaged, of a newer version, or not a table of predictions.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         table = pq.read_table(path, page_checksum_verification=True, partitioning=None)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise RobenchError(
-            f"{path} cannot be read as predictions: {error}", hint="Evaluate again: only this cell is redone."
-        ) from error
-    missing = [name for name in _DTYPES if name not in _OPTIONAL and name not in table.column_names]
+    except Exception as error:  # what damaged bytes make pyarrow raise is not limited to its own errors
+        raise RobenchError(f"{path} cannot be read as predictions: {first_line(error)}", hint=_AGAIN) from error
+    metadata = table.schema.metadata or {}
+    version = _version(metadata.get(_FORMAT.encode(), b"1"), path)
+    missing = [name for name in _ALWAYS if name not in table.column_names]
     if missing:
         raise RobenchError(
             f"{path} lacks the columns {', '.join(missing)}; found {', '.join(table.column_names)}.",
             hint="Is it a file that `robench evaluate` wrote?",
         )
-    return Predictions(**{name: _to_numpy(name, table[name]) for name in table.column_names if name in _DTYPES})
+    notes = CellNotes.parse(metadata.get(_NOTES.encode(), b"{}"), str(path)) if version > 1 else None
+    columns = {name: _to_numpy(name, table[name], path) for name in table.column_names if name in _DTYPES}
+    return Predictions(**columns, notes=notes)
+
+
+def _version(text: bytes, path: Path) -> int:
+    version = int(text) if text.isdigit() and len(text) < 9 else 0
+    if version < 1:
+        raise RobenchError(f"The metadata of {path} is damaged: its version is {text[:20]!r}.", hint=_AGAIN)
+    if version > FORMAT_VERSION:
+        raise RobenchError(
+            f"{path} was written by a newer robench (table {version}; this one reads up to {FORMAT_VERSION}).",
+            hint="Update with `pip install -U robench`.",
+        )
+    return version
 
 
 def _sidecar(path: Path) -> Path:
@@ -106,11 +139,18 @@ def _to_arrow(name: str, value: np.ndarray, pa: Any) -> Any:
     return pa.FixedSizeListArray.from_arrays(pa.array(value.reshape(-1)), value.shape[1])
 
 
-def _to_numpy(name: str, column: Any) -> np.ndarray:
+def _to_numpy(name: str, column: Any, path: Path) -> np.ndarray:
     import pyarrow as pa
 
-    array = column.combine_chunks()
-    if pa.types.is_fixed_size_list(array.type):
-        width = array.type.list_size
-        return array.flatten().to_numpy(zero_copy_only=False).astype(_DTYPES[name], copy=False).reshape(-1, width)
-    return array.to_numpy(zero_copy_only=False).astype(_DTYPES[name], copy=False)
+    array, dtype = column.combine_chunks(), np.dtype(_DTYPES[name])
+    wide = pa.types.is_fixed_size_list(array.type)
+    values = array.flatten() if wide else array
+    number = pa.types.is_integer(values.type) if dtype.kind in "iu" else pa.types.is_floating(values.type)
+    if wide != (name in _WIDE) or not number or values.null_count:
+        raise RobenchError(
+            f"The column {name} of {path} is of type {array.type}; expected {dtype}"
+            f"{' in lists of one length' if name in _WIDE else ''}, without nulls.",
+            hint="Is it a file that `robench evaluate` wrote?",
+        )
+    flat: np.ndarray = values.to_numpy(zero_copy_only=False).astype(dtype, copy=False)
+    return flat.reshape(-1, array.type.list_size) if wide else flat

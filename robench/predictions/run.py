@@ -1,46 +1,31 @@
-"""The folder of a run: what is being measured, one predictions file a cell, and a log of how it went.
+"""The folder of a run: what is being measured, one predictions file per cell, and a log of how it went.
 
 RUN/run.json                 identity and record of the run, written first
-RUN/predictions/CELL.parquet one file a finished cell (``gaussian_noise__3``), with ``.sha256`` beside it
-RUN/log.jsonl                one line a finished cell: seconds, images, device (never read back as truth)
-RUN/result.json              the figures, made from the above alone
+RUN/predictions/CELL.parquet one file per finished cell (``gaussian_noise__3``), with ``.sha256`` beside it
+RUN/probe.json               what the model puts out for a few fixed images, to know it again
+RUN/log.jsonl                one line per finished cell: seconds, images, device; never read back
+RUN/result.json              the values, made from run.json and the predictions alone
 """
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from robench.errors import RobenchError
-from robench.files import digest, unwritable, write_json
+from robench.files import read_document, unwritable, write_json
 from robench.predictions import parquet
-from robench.predictions.table import FORMAT_VERSION, Predictions
+from robench.predictions.records import RunRecord, Timing
+from robench.predictions.resuming import refuse_foreign, taken_up
+from robench.predictions.table import Predictions
 
-
-@dataclass(frozen=True)
-class RunRecord:
-    """What a run measures.
-
-    Args:
-        identity: JSON-able record of everything that changes a prediction (suite protocol, model hash,
-            preprocessing, precision); two runs with equal identities have equal predictions up to float noise.
-        cells: names of the cells to be measured, in the suite's order.
-        info: what is worth knowing beside (model card, options, versions); changes nothing.
-    """
-
-    identity: dict[str, Any]
-    cells: tuple[str, ...]
-    info: dict[str, Any]
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 of the identity."""
-        return digest({"format": FORMAT_VERSION, **self.identity})
+_AGAIN = "Run the same `robench evaluate` again: only this cell is measured again."
 
 
 class RunFolder:
@@ -59,59 +44,53 @@ class RunFolder:
     def create(cls, path: str | os.PathLike[str], record: RunRecord) -> RunFolder:
         """Open ``path`` for this run, making it where it is not there, and take up what is finished.
 
-        More cells may be asked of a run than before (the list grows); another identity is refused.
+        More cells may be asked of a run than before (the list grows); another identity is refused. A run that has all
+        that is asked for needs no permission to write.
 
         Raises:
-            RobenchError: the folder holds a run of another model or protocol, or something else.
+            RobenchError: the folder holds a run of another model or protocol, or something else, or cannot be made.
         """
         path = Path(path)
-        _refuse_foreign(path)
         try:
+            refuse_foreign(path)
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise unwritable(path, error) from error
-        with FileLock(path / ".run.lock"):
-            if (path / "run.json").exists():
-                there = cls.open(path)
-                _refuse_other(path, there.record, record)
-                known = set(record.cells)
-                info = _merged_info(there, record)
-                cells = record.cells + tuple(cell for cell in there.record.cells if cell not in known)
-                record = RunRecord(record.identity, cells, info)
-            write_json(
-                path / "run.json",
-                {
-                    "kind": "robench-run",
-                    "format": FORMAT_VERSION,
-                    "hash": record.hash,
-                    "identity": record.identity,
-                    "cells": list(record.cells),
-                    "info": record.info,
-                },
-            )
+        try:
+            with _locked(path):
+                known = (path / "run.json").exists()
+                there = cls.open(path).record if known else None
+                if there is not None:
+                    record = _with_what_is_there(path, there, record)
+                if record != there:
+                    write_json(path / "run.json", record.document())
+        except RobenchError:
+            found = _finished_without_writing(path, record)
+            if found is None:
+                raise
+            return found
         return cls(path, record)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> RunFolder:
-        """Open a run that is there.
+        """Open a run that is there, of this version or an earlier one.
 
         Raises:
-            RobenchError: no such folder, or it is not a run.
+            RobenchError: no such folder, it is not a run, or its record is damaged.
         """
         path = Path(path)
+        file = path / "run.json"
         try:
-            document = json.loads((path / "run.json").read_text())
-            record = RunRecord(document["identity"], tuple(document["cells"]), document["info"])
-        except (FileNotFoundError, NotADirectoryError) as error:
+            there = file.exists()
+        except OSError:  # a name that is too long, a folder that may not be looked into
+            there = False
+        if not there:
             raise RobenchError(
                 f"{path} is not a run: it holds no run.json.",
                 hint="Give the folder that `robench evaluate` printed at its end.",
-            ) from error
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            raise RobenchError(
-                f"{path / 'run.json'} cannot be read: {error}", hint="Evaluate into a new folder with --out."
-            ) from error
-        return cls(path, record)
+            )
+        document = read_document(file, "record of the run", hint="Evaluate into a new folder with --out.")
+        return cls(path, RunRecord.parse(document, str(file)))
 
     def cell_path(self, cell: str) -> Path:
         """Return the file of a cell."""
@@ -126,16 +105,40 @@ class RunFolder:
         path = self.cell_path(cell)
         return path.exists() and parquet.stored_checksum(path) is not None and not parquet.is_whole(path)
 
+    def has(self, cell: str) -> bool:
+        """Return whether the cell's file and its checksum are there; the bytes are not looked at."""
+        path = self.cell_path(cell)
+        return path.exists() and parquet.stored_checksum(path) is not None
+
     def lock(self, cell: str) -> FileLock:
-        """Return the lock that a process holds while it measures this cell."""
+        """Return the lock that a process holds while it measures this cell.
+
+        Raises:
+            RobenchError: the run's folder is gone or cannot be written to.
+        """
         folder = self.path / ".locks"
-        folder.mkdir(exist_ok=True)
+        try:
+            self._require_folder()
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise unwritable(folder, error) from error
         # The engine takes the lock in one thread and lets go of it in the one that writes.
         return FileLock(folder / (cell.replace("/", "__") + ".lock"), thread_local=False)
 
     def write(self, cell: str, predictions: Predictions) -> str:
-        """Write a finished cell and return its checksum."""
+        """Write a finished cell and return its checksum.
+
+        Raises:
+            RobenchError: the folder is gone or cannot be written to, or the disk is full.
+        """
+        self._require_folder()
         return parquet.write(self.cell_path(cell), predictions)
+
+    def _require_folder(self) -> None:
+        if not (self.path / "run.json").exists():
+            raise RobenchError(
+                f"{self.path} was removed while cells of it were measured.", hint="Run the same command again."
+            )
 
     def part_path(self, cell: str, start: int, stop: int) -> Path:
         """Return the file of a part of a cell, made when several processes split one."""
@@ -177,13 +180,27 @@ class RunFolder:
         if not self.is_done(cell):
             raise RobenchError(
                 f"{path} is damaged: its bytes do not match the checksum beside it.",
-                hint="Run the same `robench evaluate` again: only this cell is redone.",
+                hint=_AGAIN,
             )
         return parquet.read(path)
 
     def done(self) -> list[str]:
         """Return the finished cells in the run's order."""
         return [cell for cell in self.record.cells if self.is_done(cell)]
+
+    def note_timings(self, timings: Mapping[str, Timing]) -> None:
+        """Add to the run's record how long cells took, as it stands on the disk now.
+
+        Raises:
+            RobenchError: the folder is gone or cannot be written to.
+        """
+        if not timings:
+            return
+        self._require_folder()
+        with _locked(self.path):
+            record = self.open(self.path).record
+            self.record = record.model_copy(update={"timings": {**record.timings, **timings}})
+            write_json(self.path / "run.json", self.record.document())
 
     def log(self, line: dict[str, Any]) -> None:
         """Append one line to the log; what a crash left of one stays on a line of its own.
@@ -199,76 +216,36 @@ class RunFolder:
         except OSError as error:
             raise unwritable(path, error) from error
 
-    def read_log(self) -> list[dict[str, Any]]:
-        """Return the log's lines; a line cut short by a crash is left out."""
-        lines = []
-        try:
-            text = (self.path / "log.jsonl").read_text()
-        except OSError:
-            return []
-        for line in text.splitlines():
-            try:
-                lines.append(json.loads(line))
-            except ValueError:
-                continue
-        return lines
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a run's record.
+
+    Raises:
+        RobenchError: the lock cannot be made, as on a read-only disk.
+    """
+    lock = FileLock(path / ".run.lock")
+    try:
+        lock.acquire()
+    except (OSError, NotImplementedError, Timeout) as error:
+        reason = error if isinstance(error, OSError) else OSError(str(error))
+        raise unwritable(path / ".run.lock", reason) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
-def _refuse_foreign(path: Path) -> None:
-    if path.exists() and not path.is_dir():
-        raise RobenchError(f"{path} is a file, not a folder.", hint="Choose another folder with --out.")
-    if path.is_dir() and not (path / "run.json").exists():
-        strangers = [entry.name for entry in path.iterdir() if not entry.name.startswith(".")]
-        if strangers:
-            raise RobenchError(
-                f"{path} holds other things ({', '.join(sorted(strangers)[:3])}) and no run.",
-                hint="Choose an empty or new folder with --out.",
-            )
+def _with_what_is_there(path: Path, there: RunRecord, wanted: RunRecord) -> RunRecord:
+    run = RunFolder(path, there)
+    return taken_up(path, there, wanted, {cell for cell in there.cells if run.has(cell)})
 
 
-def _refuse_other(path: Path, there: RunRecord, wanted: RunRecord) -> None:
-    if there.hash == wanted.hash:
-        return
-    differences = list(_differences(there.identity, wanted.identity))
-    raise RobenchError(
-        f"{path} holds a run of something else; it differs in "
-        + "; ".join(f"{key}: there {_short(old)}, now {_short(new)}" for key, old, new in differences[:4])
-        + ".",
-        hint="Choose another folder with --out, or leave --out away and robench picks one for this model and protocol.",
-    )
-
-
-# Of an environment, what can change figures or how far they are trusted.
-_TELLING = ("robench", "torch", "device")
-
-
-def _merged_info(there: RunFolder, record: RunRecord) -> dict[str, Any]:
-    """Return the info of a run taken up again: on what its cells were measured, not on what it was looked at last."""
-    old, new = there.record.info, record.info
-    if said := dict.fromkeys([*old.get("remarks", []), *new.get("remarks", [])]):
-        new = new | {"remarks": list(said)}  # now perhaps fewer cells were opened
-    finished = {cell for cell in there.record.cells if parquet.stored_checksum(there.cell_path(cell)) is not None}
-    if finished.issuperset(record.cells):
-        return new | {key: old[key] for key in ("environment", "command", "earlier") if key in old}
-    before = [*old.get("earlier", []), *([old["environment"]] if finished and "environment" in old else [])]
-    told = {tuple(new.get("environment", {}).get(key) for key in _TELLING)}
-    earlier = []
-    for environment in before:
-        if (key := tuple(environment.get(name) for name in _TELLING)) not in told:
-            told.add(key)
-            earlier.append(environment)
-    return new | ({"earlier": earlier} if earlier else {})
-
-
-def _differences(old: Any, new: Any, prefix: str = "") -> list[tuple[str, Any, Any]]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        found = []
-        for key in sorted({*old, *new}):
-            found += _differences(old.get(key), new.get(key), f"{prefix}.{key}" if prefix else key)
-        return found
-    return [] if old == new else [(prefix, old, new)]
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else text[:18] + "..."
+def _finished_without_writing(path: Path, record: RunRecord) -> RunFolder | None:
+    """Return the run in a folder that cannot be written to, where it is the same run and lacks nothing."""
+    try:
+        run = RunFolder.open(path)
+        same = _with_what_is_there(path, run.record, record).cells == run.record.cells
+    except RobenchError:
+        return None
+    return run if same and all(run.is_done(cell) for cell in record.cells) else None

@@ -1,0 +1,153 @@
+"""One cell, or some of its images, through the model: from batches to predictions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from robench.errors import RobenchError
+from robench.evaluation.batching import batch_check
+from robench.evaluation.columns import ColumnBuilder
+from robench.evaluation.forward import Forward
+from robench.evaluation.options import EvaluationOptions
+from robench.evaluation.prefetch import prefetch
+from robench.evaluation.progress import Progress
+from robench.predictions import BatchCheck, Predictions, Timing
+from robench.suites.base import Batch, Cell, OpenSuite
+
+
+class UnreadableCellError(Exception):
+    """A cell's images could not be read: the cell fails, the run goes on."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The predictions of a cell, or of some of its images, and how they came about.
+
+    Attributes:
+        predictions: one row per image, with notes of what could not be read and of the raw outputs.
+        batch_size: the one that fitted the device's memory.
+        device: ``cpu``, ``cuda:0``...
+        seconds: from the first batch asked for to the last prediction.
+    """
+
+    predictions: Predictions
+    batch_size: int
+    device: str
+    seconds: float
+
+    @property
+    def timing(self) -> Timing:
+        """Seconds and images, as the run's record keeps them."""
+        return Timing(seconds=round(self.seconds, 4), images=len(self.predictions))
+
+    def line(self, cell: str, start: int = 0, stop: int | None = None) -> dict[str, Any]:
+        """Return the line for the run's log; ``start`` and ``stop`` where this is not the whole cell."""
+        notes = self.predictions.notes
+        return {
+            "cell": cell,
+            "start": start,
+            **({} if stop is None else {"stop": stop}),
+            "images": len(self.predictions),
+            "seconds": round(self.seconds, 4),
+            "device": self.device,
+            "batch_size": self.batch_size,
+            **({"unreadable": notes.unreadable} if notes is not None and notes.unreadable else {}),
+        }
+
+
+def measure(
+    forward: Forward,
+    suite: OpenSuite,
+    cell: Cell,
+    options: EvaluationOptions,
+    batch_size: int,
+    progress: Progress,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+) -> Measured:
+    """Measure a cell, or its images start..stop.
+
+    The batch size is halved as often as the device's memory runs out.
+
+    Raises:
+        UnreadableCellError: the images cannot be read.
+        RobenchError: the model does not fit the suite, its logits are not finite, or one image is too much.
+    """
+    began = time.monotonic()
+    while True:
+        shown, check, tried = 0, None, start > 0  # of a cell in parts, the first part tries what the batch does
+        builder = _builder(suite, cell, options)
+        try:
+            for batch in prefetch(_readable(suite, cell, batch_size, forward.device, start, stop), forward.device):
+                builder.note_unreadable(batch.unreadable)
+                if len(batch.index) == 0:
+                    continue
+                logits = forward(batch.images)
+                builder.add(logits, batch)
+                if not tried:
+                    check, tried = batch_check(forward, batch.images, logits), True
+                shown += (clips := _clips(batch))
+                progress.advance(clips, cell.name)
+            return Measured(_noted(builder.finish(), check), batch_size, forward.device, time.monotonic() - began)
+        except torch.OutOfMemoryError as error:
+            progress.advance(-shown, cell.name)
+            batch_size = _back_off(forward.device, batch_size, cell, error)
+            progress.say(f"Out of memory on {forward.device}: continuing with batches of {batch_size}.")
+
+
+def _noted(predictions: Predictions, check: BatchCheck | None) -> Predictions:
+    if predictions.notes is not None and check is not None:
+        predictions.notes = predictions.notes.model_copy(update={"batch": check})
+    return predictions
+
+
+def _back_off(device: str, batch_size: int, cell: Cell, error: Exception) -> int:
+    if batch_size == 1:
+        raise RobenchError(
+            f"Not enough memory on {device} for a single image in cell '{cell.name}'.",
+            hint="Use another device, or precision bf16.",
+        ) from error
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+    return max(1, batch_size // 2)
+
+
+def _builder(suite: OpenSuite, cell: Cell, options: EvaluationOptions) -> ColumnBuilder:
+    from robench.suites import subset_indices
+
+    definition = suite.suite
+    subset = subset_indices(definition.subset) if definition.subset else None
+    kept = len(subset) if subset is not None else definition.num_classes
+    return ColumnBuilder(
+        cell.name,
+        definition.num_classes,
+        subset=None if subset is None else torch.as_tensor(np.asarray(subset)),
+        keep_logits=options.keeps_logits(kept),
+        multilabel=definition.task == "multilabel",
+    )
+
+
+def _readable(
+    suite: OpenSuite, cell: Cell, batch_size: int, device: str, start: int, stop: int | None
+) -> Iterator[Batch]:
+    """Yield a cell's batches; an error while reading is told apart from an error of the model."""
+    batches = suite.batches(cell, batch_size, start=start, stop=stop, device=device)
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except RobenchError as error:
+            raise UnreadableCellError(str(error)) from error
+        yield batch
+
+
+def _clips(batch: Batch) -> int:
+    return len(batch.index) if batch.frame is None else int((batch.frame == 0).sum())

@@ -1,0 +1,198 @@
+"""A run knows its model again: logits for a few images are kept with it and compared when it is taken up.
+
+A hash cannot prove that a function computes what another did: it may close over a network, read a file, or be a method
+of an object. So the folder of a run keeps what the model made of its first images, and refuses cells, or answers, of a
+model that makes something else of the same images, or of the same model with other images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from robench.errors import RobenchError
+from robench.evaluation.batching import undisturbed
+from robench.evaluation.fingerprints import fingerprints
+from robench.evaluation.forward import Forward
+from robench.files import read_document, write_json
+from robench.predictions import RunFolder
+from robench.suites.base import Cell, OpenSuite
+
+IMAGES = 4
+FILE = "probe.json"
+_CLASSES = 100  # at most, evenly spread over the model's
+# How far logits may lie apart, of the largest: with the same PyTorch on the same kind of device, and with others, whose
+# convolutions may be in TF32.
+_SAME = {"fp32": 1e-3, "bf16": 0.02, "fp16": 0.02}
+_OTHER = {"fp32": 0.02, "bf16": 0.1, "fp16": 0.1}
+
+
+class OtherModelError(RobenchError):
+    """A run's folder holds predictions of another model, or of other images."""
+
+
+class Probe(BaseModel):
+    """What a model made of the first images of a cell.
+
+    Args:
+        cell: the cell's name.
+        images: fingerprints of the images' pixels, as texts: JSON's numbers are too short for some readers.
+        logits: one row per image, of every ``step``-th class; None where the model gives other ones each time.
+        step: distance of the classes that are kept.
+        precision, torch, device: in what and on what it was run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: Literal["robench-probe"] = "robench-probe"
+    cell: str
+    images: tuple[str, ...]
+    logits: tuple[tuple[float, ...], ...] | None
+    step: int
+    precision: str
+    torch: str
+    device: str
+
+
+def check_model(run: RunFolder, forward: Forward, suite: OpenSuite) -> None:
+    """Compare the model with the one that a run was begun with, or note what it puts out where the run is new.
+
+    Nothing is compared with runs of earlier versions, which have no probe, and with models whose outputs for the same
+    images differ from one call to the next.
+
+    Raises:
+        OtherModelError: it is another model, or the images are others.
+        RobenchError: the folder cannot be written to.
+    """
+    if _compare(run.path, forward, suite) or any(run.has(cell) for cell in run.record.cells):
+        return
+    found = take(forward, suite)
+    if found is not None:
+        write_json(run.path / FILE, found.model_dump(mode="json"))
+
+
+def _compare(folder: Path, forward: Forward, suite: OpenSuite) -> bool:
+    """Compare with the probe in a folder; False where it has none."""
+    there = _read(folder / FILE)
+    found = take(forward, suite, there.cell) if there is not None else None
+    if there is None or found is None:
+        return there is not None
+    if found.images != there.images:
+        raise OtherModelError(
+            f"{folder} holds predictions for other images: the first of '{there.cell}' differ in their pixels.",
+            hint="Something that is not in the suite's record changed them. Choose another folder with --out.",
+        )
+    if (distance := apart(there, found)) is not None:
+        raise OtherModelError(
+            f"{folder} holds predictions of another model: for the same {len(found.images)} images its logits differ"
+            f" by up to {100 * distance:.2g} % of the largest.",
+            hint="Choose another folder with --out; one run holds one model.",
+        )
+    return True
+
+
+def is_run_of(folder: Path, forward: Forward, suite: OpenSuite) -> bool:
+    """Return whether a folder's run may be of this model: unless its probe says that it is another."""
+    try:
+        _compare(folder, forward, suite)
+    except OtherModelError:
+        return False
+    return True
+
+
+def take(forward: Forward, suite: OpenSuite, cell: str | None = None) -> Probe | None:
+    """Run the model on the first images of a cell; None where they cannot be read, or it does not take them.
+
+    Args:
+        forward: the forward pass.
+        suite: the suite, opened.
+        cell: the cell's name; None: the clean one where there is one, else the first.
+    """
+    from torch import __version__ as version
+
+    cells = {known.name: known for known in suite.suite.cells}
+    chosen = cells.get(cell or suite.suite.clean or "") or (None if cell else suite.suite.cells[0])
+    if chosen is None:
+        return None
+    try:
+        images = _first_images(suite, chosen, forward.device)
+        with undisturbed(forward):
+            rows = [_logits(forward, images) for _ in range(2)]
+    except (RobenchError, torch.OutOfMemoryError):  # said where the cell is measured
+        return None
+    if images is None or rows[0] is None or rows[1] is None:
+        return None
+    step = -(-rows[0].shape[1] // _CLASSES)
+    kept = [tuple(tuple(float(f"{v:.6g}") for v in row) for row in r[:, ::step].tolist()) for r in rows]
+    cuda = forward.device.startswith("cuda")
+    found = Probe(
+        cell=chosen.name,
+        images=tuple(str(number) for number in fingerprints(images).tolist()),
+        logits=kept[0],
+        step=step,
+        precision=forward.precision,
+        torch=version,
+        device=torch.cuda.get_device_name(forward.device) if cuda else forward.device,
+    )
+    again = found.model_copy(update={"logits": kept[1]})
+    return found if apart(found, again) is None else found.model_copy(update={"logits": None})
+
+
+def apart(one: Probe, other: Probe) -> float | None:
+    """Return how far two models' logits lie apart, relative to the largest; None within what float noise does."""
+    if one.logits is None or other.logits is None:
+        return None
+    a, b = (torch.tensor(probe.logits, dtype=torch.float64) for probe in (one, other))
+    if a.shape != b.shape or one.step != other.step:
+        return 1.0
+    same = (one.torch, one.device) == (other.torch, other.device)
+    allowed = max((_SAME if same else _OTHER).get(probe.precision, 0.1) for probe in (one, other))
+    distance = float((a - b).abs().max() / torch.maximum(a.abs().max(), b.abs().max()).clamp(min=1e-12))
+    return distance if distance > allowed else None
+
+
+def free_folder(folder: Path, fits: Callable[[Path], bool], say: Callable[[str], None] = lambda _: None) -> Path:
+    """Return the folder, or ``FOLDER-2``, ``FOLDER-3``... where it holds a run of another model.
+
+    Args:
+        folder: where the run would be.
+        fits: whether a folder that is there holds this model's run.
+        say: told of a folder that is not the first.
+    """
+    number, candidate = 1, folder
+    while (candidate / "run.json").exists() and not fits(candidate):
+        number += 1
+        candidate = folder.with_name(f"{folder.name}-{number}")
+    if number > 1:
+        say(f"{folder} holds predictions of another model that looks the same by name and code: using {candidate}.")
+    return candidate
+
+
+def _first_images(suite: OpenSuite, cell: Cell, device: str) -> torch.Tensor | None:
+    for batch in suite.batches(cell, IMAGES, start=0, stop=min(IMAGES, suite.length(cell)), device=device):
+        if len(batch.index):
+            return batch.images[:IMAGES]
+    return None
+
+
+def _logits(forward: Forward, images: torch.Tensor | None) -> torch.Tensor | None:
+    if images is None:
+        return None
+    torch.manual_seed(0)
+    found: Any = forward(images, compiled=False)
+    if not isinstance(found, torch.Tensor) or found.ndim != 2 or not bool(torch.isfinite(found).all()):
+        return None
+    return found.float().cpu()
+
+
+def _read(path: Path) -> Probe | None:
+    """Return the probe of a run; None where there is none, or it is damaged: it then proves nothing."""
+    try:
+        return Probe.model_validate(read_document(path, "probe of the run")) if path.exists() else None
+    except (RobenchError, ValidationError):
+        return None
+

@@ -1,0 +1,199 @@
+"""What a run measures, as ``run.json`` keeps it: what makes its predictions, and what is worth knowing of it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from robench.errors import RobenchError
+from robench.files import digest
+from robench.predictions.table import FORMAT_VERSION
+
+KIND = "robench-run"
+
+
+class _Record(BaseModel):
+    # What a later robench adds is passed over, but not in the identity, whose hash it is part of.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class RunIdentity(_Record):
+    """Everything that changes a prediction; runs with equal identities have equal predictions up to float noise.
+
+    Args:
+        protocol: the suite's record of its data: name, version, source, seed, geometry, checksums.
+        model: hash of the model.
+        preprocessing: normalisation and geometry of the model.
+        precision: number format of the forward pass: fp32, bf16 or fp16.
+        logits: whether logits are kept.
+        scaled_to: resize and crop of the user's that change images which have their size already.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    protocol: dict[str, Any]
+    model: str
+    preprocessing: dict[str, Any] = Field(default_factory=dict)
+    precision: str = "fp32"
+    logits: bool = False
+    scaled_to: dict[str, Any] | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON keeps it; a geometry that was not asked for is left out."""
+        return self.model_dump(exclude_unset=True)
+
+
+class SuiteInfo(_Record):
+    """The suite as it was opened.
+
+    Args:
+        name, title, task, version, dataset, num_classes: of the suite's row.
+        source: whether the images are published files or generated from clean ones.
+        normaliser: name of the table of baseline errors, or None.
+        subset: name of the list of classes that logits were cut to, or None.
+        summary: names of the summary rules.
+        cells: cells that were asked for, in the suite's order.
+        whole: cells that make a result one of the whole suite; where nothing is said, ``cells``.
+        protocol: as in :class:`RunIdentity`.
+        classes: class names by label, of at most 200 classes, or None.
+    """
+
+    name: str
+    title: str
+    task: Literal["classification", "perturbation", "multilabel"]
+    version: int
+    dataset: str
+    num_classes: int
+    source: Literal["published", "generated"]
+    protocol: dict[str, Any]
+    cells: tuple[str, ...]
+    whole: tuple[str, ...] = ()
+    summary: tuple[str, ...] = ()
+    normaliser: str | None = None
+    subset: str | None = None
+    classes: tuple[str, ...] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_is_cells(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "whole" not in values:
+            return values | {"whole": values.get("cells", ())}
+        return values
+
+    @property
+    def limit(self) -> int | None:
+        """Images per cell that the run was limited to, or None."""
+        limit = self.protocol.get("limit")
+        return int(limit) if limit is not None else None
+
+
+class ModelInfo(_Record):
+    """The model: its name, the hash of what computes it, its preprocessing, and what its card says."""
+
+    name: str
+    hash: str
+    num_classes: int
+    preprocessing: dict[str, Any] = Field(default_factory=dict)
+    card: dict[str, Any] = Field(default_factory=dict)
+
+
+class Environment(_Record):
+    """By which code and on what a run was made; ``started`` is in UTC."""
+
+    robench: str | None = None
+    python: str | None = None
+    torch: str | None = None
+    device: str | None = None
+    precision: str | None = None
+    batch_size: int | None = None
+    started: str | None = None
+
+    def telling(self) -> tuple[str | None, ...]:
+        """Return what can change predictions, or how far they are trusted."""
+        return self.robench, self.torch, self.device
+
+
+class Timing(_Record):
+    """How long a cell took: seconds from the first batch asked for to the last prediction, and of how many images."""
+
+    seconds: float
+    images: int
+
+    def __add__(self, other: Timing) -> Timing:
+        """Return the timing of two parts of a cell."""
+        return Timing(seconds=round(self.seconds + other.seconds, 4), images=self.images + other.images)
+
+
+class RunRecord(_Record):
+    """What a run measures, and how it came about.
+
+    Args:
+        identity: what makes its predictions.
+        cells: names of the cells to be measured, in the suite's order.
+        suite, model, environment: what a result says of them; change nothing.
+        command: the command as it was typed; None from Python.
+        remarks: what a reader should know of the files that were found.
+        earlier: other environments in which some of its cells were measured, before it was stopped and taken up.
+        timings: by cell; only of those measured in calls that came to their end or were interrupted, not killed.
+        format: version of the tables of predictions that the run was begun with.
+    """
+
+    identity: RunIdentity
+    cells: tuple[str, ...]
+    suite: SuiteInfo
+    model: ModelInfo
+    environment: Environment = Environment()
+    command: str | None = None
+    remarks: tuple[str, ...] = ()
+    earlier: tuple[Environment, ...] = ()
+    timings: dict[str, Timing] = Field(default_factory=dict)
+    format: int = FORMAT_VERSION
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the identity, and of the format it was begun with."""
+        return digest({"format": self.format, **self.identity.document()})
+
+    def document(self) -> dict[str, Any]:
+        """Return the record as ``run.json`` keeps it."""
+        info = self.model_dump(
+            mode="json", include={"suite", "model", "environment", "command", "remarks", "earlier", "timings"}
+        )
+        return {
+            "kind": KIND,
+            "format": self.format,
+            "hash": self.hash,
+            "identity": self.identity.document(),
+            "cells": list(self.cells),
+            "info": info,
+        }
+
+    @classmethod
+    def parse(cls, document: dict[str, Any], name: str) -> RunRecord:
+        """Return the record of a ``run.json``, of this version or an earlier one.
+
+        Args:
+            document: as read from JSON.
+            name: what messages call it.
+
+        Raises:
+            RobenchError: it is not a run record, or of a newer robench; the message names the fields that do not fit.
+        """
+        version = document.get("format")
+        if document.get("kind") != KIND or not isinstance(version, int) or isinstance(version, bool):
+            raise RobenchError(f"{name} is not the record of a run.", hint="Evaluate into a new folder with --out.")
+        if version > FORMAT_VERSION:
+            raise RobenchError(
+                f"{name} was written by a newer robench (format {version}; this one reads up to {FORMAT_VERSION}).",
+                hint="Update with `pip install -U robench`.",
+            )
+        info = document.get("info")
+        fields = {key: document[key] for key in ("identity", "cells", "format") if key in document}
+        try:
+            return cls.model_validate({**(info if isinstance(info, dict) else {}), **fields})
+        except ValidationError as error:
+            problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:3]]
+            raise RobenchError(
+                f"{name} is damaged: {'; '.join(problems)}.", hint="Evaluate into a new folder with --out."
+            ) from error

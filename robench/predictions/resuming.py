@@ -1,0 +1,89 @@
+"""A run taken up again: whether a folder may be used, what of its record stays, and what differs if it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from pathlib import Path
+from typing import Any
+
+from robench.errors import RobenchError
+from robench.predictions.records import Environment, RunRecord
+
+
+def refuse_foreign(path: Path) -> None:
+    """Refuse a path that holds something else than a run.
+
+    Raises:
+        RobenchError: it is a file, or a folder of other things.
+    """
+    if path.exists() and not path.is_dir():
+        raise RobenchError(f"{path} is a file, not a folder.", hint="Choose another folder with --out.")
+    if path.is_dir() and not (path / "run.json").exists():
+        strangers = [entry.name for entry in path.iterdir() if not entry.name.startswith(".")]
+        if strangers:
+            raise RobenchError(
+                f"{path} is not empty and is not a run folder (found {', '.join(sorted(strangers)[:3])}).",
+                hint="Choose an empty or new folder with --out.",
+            )
+
+
+def taken_up(path: Path, there: RunRecord, wanted: RunRecord, finished: Set[str]) -> RunRecord:
+    """Return the record of a run that is there and now gets more cells, or the same ones again.
+
+    The environment is that in which its cells were measured, not in which it was looked at last. A run keeps the
+    format that it was begun with.
+
+    Args:
+        path: the run's folder.
+        there: the record that it holds.
+        wanted: the record of what is to be measured.
+        finished: names of the cells that are finished.
+
+    Raises:
+        RobenchError: the run is of another model or protocol.
+    """
+    _refuse_other(path, there, wanted)
+    known = set(wanted.cells)
+    cells = wanted.cells + tuple(cell for cell in there.cells if cell not in known)
+    # What was said of the files stays said: now perhaps fewer cells were opened.
+    remarks = tuple(dict.fromkeys([*there.remarks, *wanted.remarks]))
+    changed = {"cells": cells, "remarks": remarks, "timings": there.timings, "format": there.format}
+    if finished >= known:
+        changed |= {"environment": there.environment, "command": there.command, "earlier": there.earlier}
+    else:
+        changed["earlier"] = _earlier(there, wanted.environment, anything=bool(finished))
+    return wanted.model_copy(update=changed)
+
+
+def _earlier(there: RunRecord, now: Environment, *, anything: bool) -> tuple[Environment, ...]:
+    """Return the environments of before that differ from the present one; the last one counts if it left anything."""
+    found: dict[Any, Environment] = {}
+    for environment in (*there.earlier, *([there.environment] if anything else [])):
+        if environment.telling() != now.telling():
+            found.setdefault(environment.telling(), environment)
+    return tuple(found.values())
+
+
+def _refuse_other(path: Path, there: RunRecord, wanted: RunRecord) -> None:
+    old, new = there.identity.document(), wanted.identity.document()
+    if differences := list(_differences(old, new)):
+        raise RobenchError(
+            f"{path} holds another run; it differs in "
+            + "; ".join(f"{key}: there {_short(old)}, now {_short(new)}" for key, old, new in differences[:4])
+            + ".",
+            hint="Choose another folder with --out; without --out robench picks one for this model and protocol.",
+        )
+
+
+def _differences(old: Any, new: Any, prefix: str = "") -> list[tuple[str, Any, Any]]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for key in sorted({*old, *new}):
+            found += _differences(old.get(key), new.get(key), f"{prefix}.{key}" if prefix else key)
+        return found
+    return [] if old == new else [(prefix, old, new)]
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else text[:18] + "..."
