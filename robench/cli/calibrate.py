@@ -76,7 +76,7 @@ def calibrate(
     after = _figures(scaled, fit_on, resamples, seed)
     document = {
         "kind": "robench-calibration",
-        "model": folder.record.info["model"]["name"],
+        "model": folder.record.model.name,
         "method": method,
         "temperature": scaling.temperature if method == "temperature" else None,
         "scale": scaling.scale.reshape(-1).tolist(),
@@ -111,10 +111,10 @@ def _fit_folder(run: Path, fit_run: Path | None) -> Any:
             hint="Leave --fit-run away to split the run's images, or give a run on held-out images.",
         )
     other = RunFolder.open(fit_run)
-    models = [folder.record.info["model"] for folder in (own, other)]
-    if models[0]["hash"] != models[1]["hash"]:
+    models = [folder.record.model for folder in (own, other)]
+    if models[0].hash != models[1].hash:
         raise RobenchError(
-            f"{fit_run} is a run of another model ({models[1]['name']}) than {run} ({models[0]['name']}).",
+            f"{fit_run} is a run of another model ({models[1].name}) than {run} ({models[0].name}).",
             hint="A calibration holds for the model it was fitted on; evaluate this model on held-out images.",
         )
     return other
@@ -149,7 +149,7 @@ def _notes(fitted: dict[str, Any]) -> list[str]:
 
 def _same_images(folder: Any, fitted: Any) -> bool:
     """Return whether two runs are on the same data, whatever their --limit: their indices then mean the same images."""
-    protocols = [run.record.identity["protocol"] for run in (folder, fitted)]
+    protocols = [run.record.identity.protocol for run in (folder, fitted)]
     there, here = ({key: value for key, value in protocol.items() if key != "limit"} for protocol in protocols)
     return bool(there == here)
 

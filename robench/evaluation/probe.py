@@ -121,10 +121,10 @@ def take(forward: Forward, suite: OpenSuite, cell: str | None = None) -> Probe |
     try:
         images = _first_images(suite, chosen, forward.device)
         with undisturbed(forward):
-            rows = [_logits(forward, images) for _ in range(2)]
+            rows = [row for _ in range(2) if (row := _logits(forward, images)) is not None]
     except (RobenchError, torch.OutOfMemoryError):  # said where the cell is measured
         return None
-    if images is None or rows[0] is None or rows[1] is None:
+    if images is None or len(rows) < 2:
         return None
     step = -(-rows[0].shape[1] // _CLASSES)
     kept = [tuple(tuple(float(f"{v:.6g}") for v in row) for row in r[:, ::step].tolist()) for r in rows]
@@ -195,4 +195,3 @@ def _read(path: Path) -> Probe | None:
         return Probe.model_validate(read_document(path, "probe of the run")) if path.exists() else None
     except (RobenchError, ValidationError):
         return None
-

@@ -78,9 +78,7 @@ class CellNotes(_Note):
         cls, unreadable: Sequence[str], outputs: OutputCheck | None = None, batch: BatchCheck | None = None
     ) -> CellNotes:
         """Return notes with all messages of unreadable images given."""
-        return cls(
-            unreadable=len(unreadable), unreadable_first=tuple(unreadable[:NAMED]), outputs=outputs, batch=batch
-        )
+        return cls(unreadable=len(unreadable), unreadable_first=tuple(unreadable[:NAMED]), outputs=outputs, batch=batch)
 
     def joined(self, other: CellNotes) -> CellNotes:
         """Return the notes of a cell from those of two parts that follow one another."""

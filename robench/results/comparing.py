@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from robench.catalogue import headlines, row
 from robench.errors import RobenchError
 from robench.metrics.statistics import centred_interval
-from robench.predictions import Predictions, RunFolder
+from robench.predictions import Predictions, RunFolder, SuiteInfo
 from robench.results.protocols import protocol_of_run
 from robench.results.schema import StatisticsRecord
 from robench.results.scoring import Scores, default_metrics, score_cells
@@ -79,9 +79,9 @@ def compare_runs(
     _refuse_unlike(a, b)
     pairs = _paired_predictions(a, b)
     statistics = StatisticsRecord(resamples=resamples, seed=seed)
-    suite = a.record.info["suite"]
+    suite = a.record.suite
     variants = any(pair[0].frame is not None for pair in pairs.values())
-    metrics = tuple(metrics) if metrics is not None else default_metrics(suite["task"], variants=variants)
+    metrics = tuple(metrics) if metrics is not None else default_metrics(suite.task, variants=variants)
     scores_a = score_cells({name: pair[0] for name, pair in pairs.items()}, metrics, statistics)
     scores_b = score_cells({name: pair[1] for name, pair in pairs.items()}, metrics, statistics)
     names = _names(a, b)
@@ -90,7 +90,7 @@ def compare_runs(
     return Comparison(
         a=names[0],
         b=names[1],
-        suite=suite["name"],
+        suite=suite.name,
         images=max(len(pair[0]) for pair in pairs.values()),
         resamples=resamples,
         differences=differences,
@@ -100,7 +100,7 @@ def compare_runs(
 
 
 def _refuse_unlike(a: RunFolder, b: RunFolder) -> None:
-    there, here = a.record.identity["protocol"], b.record.identity["protocol"]
+    there, here = a.record.identity.protocol, b.record.identity.protocol
     if there != here:
         keys = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]
         raise RobenchError(
@@ -129,8 +129,7 @@ def _paired_predictions(a: RunFolder, b: RunFolder) -> dict[str, tuple[Predictio
 def _partly(a: RunFolder, b: RunFolder, pairs: Mapping[str, Any]) -> list[str]:
     """Say that means are over the cells of both, where one has others too."""
     counts = [len(run.done()) for run in (a, b)]
-    suite = a.record.info["suite"]
-    if counts == [len(pairs)] * 2 or set(suite.get("whole", suite["cells"])) <= set(pairs):
+    if counts == [len(pairs)] * 2 or set(a.record.suite.whole) <= set(pairs):
         return []
     return [
         f"Only the {len(pairs)} cells that both have are compared (of {counts[0]} and {counts[1]}): every mean here is "
@@ -139,11 +138,11 @@ def _partly(a: RunFolder, b: RunFolder, pairs: Mapping[str, Any]) -> list[str]:
 
 
 def _names(a: RunFolder, b: RunFolder) -> tuple[str, str]:
-    first, second = a.record.info["model"]["name"], b.record.info["model"]["name"]
+    first, second = a.record.model.name, b.record.model.name
     return (first, second) if first != second else (f"{first} ({a.path.name})", f"{second} ({b.path.name})")
 
 
-def _summary_differences(suite: Mapping[str, Any], a: Scores, b: Scores) -> dict[str, Difference]:
+def _summary_differences(suite: SuiteInfo, a: Scores, b: Scores) -> dict[str, Difference]:
     protocol = protocol_of_run(suite)
 
     def summaries(scores: Scores, metrics: Mapping[str, Array]) -> dict[str, Array]:

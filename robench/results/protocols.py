@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 from robench.errors import RobenchError
+from robench.predictions import SuiteInfo
 from robench.results.schema import Result
 from robench.suites.base import Cell, Suite
 
 
-def protocol_of_run(record: Mapping[str, Any]) -> Suite:
+def protocol_of_run(record: SuiteInfo) -> Suite:
     """Return the suite that a run measured, with the summary rules and the normaliser that the run recorded.
 
     Args:
@@ -19,8 +19,8 @@ def protocol_of_run(record: Mapping[str, Any]) -> Suite:
 
     A suite that is not known here (of a package that is not installed) averages all conditions that were measured.
     """
-    known = _known(record["name"]) or _unknown(record["name"], record["dataset"], record["num_classes"])
-    return replace(known, task=record["task"], summary=tuple(record["summary"]), normaliser=record["normaliser"])
+    known = _known(record.name) or _unknown(record.name, record.dataset, record.num_classes)
+    return replace(known, task=record.task, summary=record.summary, normaliser=record.normaliser)
 
 
 def protocol_of(result: Result) -> Suite:

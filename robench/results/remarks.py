@@ -2,65 +2,69 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
+from robench.predictions import CellNotes, RunRecord, SuiteInfo
 from robench.results.schema import CellResult
 
-_NOISE = 0.05  # of the largest logit: float noise moves logits by 1e-6 of it in float32, by about 0.01 in bfloat16
 _CHANCE_FACTOR = 0.8
-_CONFIDENCE = ("error", "overconfidence_gap")
 _RMS_IMAGES = 200  # below, the published error has no bin but the one that it leaves out
 
 
-def remarks(
-    suite: Mapping[str, Any], cells: Sequence[CellResult], log: Mapping[str, list[dict[str, Any]]]
-) -> list[str]:
-    """Return sentences: what was left out or is missing, has too few images, or looks like a model wrongly loaded.
+def remarks(suite: SuiteInfo, cells: Sequence[CellResult], notes: Mapping[str, CellNotes | None]) -> list[str]:
+    """Return sentences: what was omitted or is missing, has too few images, or looks like a model loaded wrongly.
 
     Args:
         suite: the run's record of its suite.
         cells: those of the result.
-        log: cell -> lines of the run's log.
+        notes: by cell, those of its predictions; None: of an earlier version, which had none.
     """
-    measured = {cell.name for cell in cells}
+    known = {name: note for name, note in notes.items() if note is not None}
     return [
-        *_left_out(log),
-        *_part(suite, measured),
+        *_omitted(known),
+        *_uncounted(suite, notes),
+        *_part(suite, {cell.name for cell in cells}),
         *_few_images(cells),
         *_near_chance(suite, cells),
-        *_probabilities(suite, cells),
-        *_batch_dependent(log),
+        *_probabilities(suite, known),
+        *_batch_dependent(known),
     ]
 
 
-def other_environments(info: Mapping[str, Any]) -> Iterator[str]:
+def counts_unreadable(suite: SuiteInfo, notes: Mapping[str, CellNotes | None]) -> bool:
+    """Return whether it is known how many images could not be read: earlier versions had the number in a log alone."""
+    return not suite.protocol.get("skip_corrupt") or None not in notes.values()
+
+
+def other_environments(record: RunRecord) -> Iterator[str]:
     """Yield a sentence where a run was stopped and taken up by other code or on another device."""
-    earlier = [
-        f"robench {found.get('robench')}, torch {found.get('torch')}, {found.get('device')}"
-        for found in info.get("earlier", [])
-    ]
+    earlier = [f"robench {found.robench}, torch {found.torch}, {found.device}" for found in record.earlier]
     if earlier:
         yield f"The record names what measured last; some cells were measured earlier with {'; '.join(earlier)}."
 
 
-def _left_out(log: Mapping[str, list[dict[str, Any]]]) -> Iterator[str]:
-    for cell, lines in log.items():
-        count = sum(line.get("unreadable", 0) for line in lines)
-        if count:
-            first = next(line["unreadable_first"][0] for line in lines if line.get("unreadable"))
-            noun = "picture" if count == 1 else "pictures"
-            yield f"{cell}: {count:,} {noun} could not be read and were left out; the first: {first}"
+def _omitted(notes: Mapping[str, CellNotes]) -> Iterator[str]:
+    for cell, found in notes.items():
+        if count := found.unreadable:
+            noun = "image" if count == 1 else "images"
+            first = f"; the first: {found.unreadable_first[0]}" if found.unreadable_first else ""
+            yield f"{cell}: {count:,} {noun} could not be read and {'was' if count == 1 else 'were'} omitted{first}"
 
 
-def _part(suite: Mapping[str, Any], measured: set[str]) -> Iterator[str]:
-    whole = suite.get("whole", suite["cells"])
-    limit = suite["protocol"].get("limit")
-    if limit is not None or not set(whole) <= measured:
+def _uncounted(suite: SuiteInfo, notes: Mapping[str, CellNotes | None]) -> Iterator[str]:
+    if not counts_unreadable(suite, notes):
         yield (
-            f"Only a part of {suite['name']}: {sum(name in measured for name in whole)} of {len(whole)} cells"
-            f"{f', at most {limit:,} images of each' if limit is not None else ''}. Means over it are not the suite's."
+            "Unreadable images were omitted (--skip-corrupt) by an earlier version of robench, which did not keep their"
+            " number with the predictions: it is not known how many there were."
+        )
+
+
+def _part(suite: SuiteInfo, measured: set[str]) -> Iterator[str]:
+    if suite.limit is not None or not set(suite.whole) <= measured:
+        yield (
+            f"Only a part of {suite.name}: {sum(name in measured for name in suite.whole)} of {len(suite.whole)} cells"
+            f"{f', at most {suite.limit:,} images of each' if suite.limit is not None else ''}."
+            " Means over it are not the suite's."
         )
 
 
@@ -72,9 +76,9 @@ def _few_images(cells: Sequence[CellResult]) -> Iterator[str]:
         )
 
 
-def _near_chance(suite: Mapping[str, Any], cells: Sequence[CellResult]) -> Iterator[str]:
+def _near_chance(suite: SuiteInfo, cells: Sequence[CellResult]) -> Iterator[str]:
     errors = [cell.metrics["error"].value for cell in cells if cell.name == "clean" and "error" in cell.metrics]
-    classes = suite.get("num_classes") or 0
+    classes = suite.num_classes
     if classes < 2 or not errors or errors[0] is None:
         return
     chance = 1.0 - 1.0 / classes
@@ -86,31 +90,31 @@ def _near_chance(suite: Mapping[str, Any], cells: Sequence[CellResult]) -> Itera
         )
 
 
-def _probabilities(suite: Mapping[str, Any], cells: Sequence[CellResult]) -> Iterator[str]:
-    """Yield a sentence where the model seems to put out probabilities: softmax leaves little of their differences."""
-    most = math.e / (math.e + (suite.get("num_classes") or 1) - 1)  # for a row of one 1 and zeros
-    right, sure = {}, []
-    for cell in cells:
-        error, gap = (cell.metrics[name].value if name in cell.metrics else None for name in _CONFIDENCE)
-        if error is not None and gap is not None:
-            right[cell.name] = 1.0 - error
-            sure.append(gap + 1.0 - error)
-    best = max(right, key=right.__getitem__, default="")
-    if sure and max(sure) <= most + 1e-4 and right[best] > most + 0.1:
-        yield (
-            f"The mean confidence is {100 * max(sure):.3g} % at most, though {100 * right[best]:.3g} % of {best} are "
-            "right: the model seems to put out probabilities, and they were taken for logits. The errors hold; "
-            "calibration, Brier scores and likelihoods do not. Let it return logits, or the probabilities' logarithm."
-        )
+def _probabilities(suite: SuiteInfo, notes: Mapping[str, CellNotes]) -> Iterator[str]:
+    """Yield a sentence where what the model puts out cannot be logits: a softmax of it leaves little of it."""
+    checks = [found.outputs for found in notes.values() if found.outputs is not None]
+    if suite.task != "classification" or not checks or not all(check.in_unit_interval for check in checks):
+        return
+    rows = sum(check.images for check in checks)
+    if all(check.sums_to_one for check in checks):
+        found = f"All {rows:,} rows of the model's outputs are probabilities: in [0, 1], with a sum of 1."
+    else:
+        found = f"All outputs of the model lie in [0, 1], in {rows:,} rows: it seems to end in a sigmoid."
+    yield (
+        f"{found} They were taken for logits. The errors hold; calibration, Brier scores and likelihoods do not. Let it"
+        " return logits, or the logarithm of its probabilities."
+    )
 
 
-def _batch_dependent(log: Mapping[str, list[dict[str, Any]]]) -> Iterator[str]:
-    tried = [line["batch_noise"] for lines in log.values() for line in lines if line.get("batch_noise")]
-    worst = max(tried, key=lambda noise: noise["difference"] / max(noise["largest"], 1e-12), default=None)
-    if worst is not None and worst["difference"] > _NOISE * worst["largest"]:
-        yield (
-            f"The model's answers depend on what shares a batch, or on chance: {worst['images']} images run without "
-            f"the other {worst['batch'] - worst['images']} of their batch had logits up to {worst['difference']:.3g} "
-            f"apart, of up to {worst['largest']:.3g}, and {worst['changed']} another class. The figures hold for "
-            f"batches of {worst['batch']} in this order; statistics of the batch, adaptation or drawn numbers do this."
-        )
+def _batch_dependent(notes: Mapping[str, CellNotes]) -> Iterator[str]:
+    tried = [found.batch for found in notes.values() if found.batch is not None]
+    worst = max(tried, key=lambda check: check.difference, default=None)
+    if worst is None or worst.difference == 0.0:
+        return
+    others = f"without the other {worst.batch - worst.images} of their batch"
+    alone = f"{worst.images} images run {others}" if worst.batch > 1 else "an image run with another beside it"
+    yield (
+        f"The model's outputs depend on what shares a batch, or on chance: {alone} had logits up to"
+        f" {100 * worst.difference:.3g} % of the largest apart, and {worst.changed} another class. The results hold for"
+        f" batches of {worst.batch} in this order; batch statistics, adaptation or random numbers do this."
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,16 @@ from robench.files import write_json
 from robench.metrics.cells import compute
 from robench.metrics.statistics import bootstrap_cells, centred_interval, exact_interval
 from robench.predictions import Predictions, RunFolder
+from robench.predictions import RunRecord as StoredRecord
 from robench.predictions.parquet import stored_checksum
 from robench.results.protocols import protocol_of_run
 from robench.results.reliability import reliability_by_level
-from robench.results.remarks import other_environments, remarks
+from robench.results.remarks import counts_unreadable, other_environments, remarks
 from robench.results.schema import CellResult, ModelRecord, Result, RunRecord, StatisticsRecord, SuiteRecord, Value
 from robench.results.summaries import CellArrays, summarise
 from robench.suites.base import Cell, Suite
 
 Array = npt.NDArray[np.float64]
-Log = dict[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,9 @@ def score_run(
     predictions = {cell: run.read(cell) for cell in run.done()}
     if not predictions:
         raise RobenchError(f"{run.path} has no finished cell.", hint="Run the same `robench evaluate` again.")
-    info = run.record.info
     statistics = StatisticsRecord(resamples=resamples, seed=seed)
     variants = any(cell.frame is not None for cell in predictions.values())
-    names = tuple(metrics) if metrics is not None else default_metrics(info["suite"]["task"], variants=variants)
+    names = tuple(metrics) if metrics is not None else default_metrics(run.record.suite.task, variants=variants)
     scores = score_cells(predictions, names, statistics)
     return build_result(run, predictions, scores, statistics, failures or {})
 
@@ -98,14 +97,14 @@ def current_result(run: RunFolder, resamples: int) -> Result | None:
         return None
     checksums = {cell.name: cell.predictions_sha256 for cell in result.cells}
     stored = {name: stored_checksum(run.cell_path(name)) for name in run.record.cells}
-    task = run.record.info["suite"]["task"]
+    task = run.record.suite.task
     usual = [set(default_metrics(task, variants=variants)) for variants in (False, True)]
     same = (
         bool(result.cells)
         and set(result.cells[0].metrics) in usual
         and result.run.identity == run.record.hash
         and result.statistics == StatisticsRecord(resamples=resamples)
-        and set(run.record.info.get("remarks", ())) <= set(result.notes)
+        and set(run.record.remarks) <= set(result.notes)
     )
     whole = checksums == {name: checksum for name, checksum in stored.items() if checksum is not None}
     return result if same and whole and result.run.robench == __version__ else None
@@ -139,23 +138,20 @@ def build_result(
     failures: Mapping[str, str],
 ) -> Result:
     """Put the figures of a run, its model, suite and machine into one document."""
-    info = run.record.info
-    suite = info["suite"]
-    limited = suite["protocol"].get("limit") is not None
-    complete = not limited and set(suite.get("whole", suite["cells"])) <= set(predictions)
-    log = _log(run)
-    cells = [_cell(run, scores, i, predictions, log) for i in range(len(scores.cells))]
+    record, suite = run.record, run.record.suite
+    notes = {name: cell.notes for name, cell in predictions.items()}
+    complete = suite.limit is None and set(suite.whole) <= set(predictions) and counts_unreadable(suite, notes)
+    cells = [_cell(run, scores, i, predictions) for i in range(len(scores.cells))]
     protocol = protocol_of_run(suite)
     return Result(
         status="complete" if set(run.record.cells) <= set(predictions) else "partial",
         suite=SuiteRecord(
-            **{key: suite[key] for key in ("name", "title", "version", "dataset", "num_classes", "source")},
-            normaliser=suite["normaliser"],
+            **suite.model_dump(include={"name", "title", "version", "dataset", "num_classes", "source", "normaliser"}),
             complete=complete,
-            protocol=suite["protocol"],
+            protocol=suite.protocol,
         ),
-        model=ModelRecord(**info["model"]),
-        run=_run_record(run, log),
+        model=ModelRecord(**record.model.model_dump()),
+        run=_run_record(record, predictions),
         statistics=statistics,
         summary=_summary_figures(protocol, scores),
         conditions=_grouped(protocol, scores, by_severity=False),
@@ -163,7 +159,7 @@ def build_result(
         reliability=reliability_by_level(predictions, protocol) if "error" in scores.values else {},
         cells=cells,
         failures=[f"{cell}: {why}" for cell, why in failures.items()],
-        notes=[*info.get("remarks", []), *remarks(suite, cells, log), *other_environments(info)],
+        notes=[*record.remarks, *remarks(suite, cells, notes), *other_environments(record)],
     )
 
 
@@ -230,7 +226,7 @@ def _grouped(suite: Suite, scores: Scores, *, by_severity: bool) -> dict[str, di
     }
 
 
-def _cell(run: RunFolder, scores: Scores, i: int, predictions: Mapping[str, Predictions], log: Log) -> CellResult:
+def _cell(run: RunFolder, scores: Scores, i: int, predictions: Mapping[str, Predictions]) -> CellResult:
     cell = scores.cells[i]
     rows = predictions[cell.name]
     images = len(rows) if rows.frame is None else int((rows.frame == 0).sum())
@@ -239,7 +235,7 @@ def _cell(run: RunFolder, scores: Scores, i: int, predictions: Mapping[str, Pred
         condition=cell.condition,
         severity=cell.severity,
         images=images,
-        failed=sum(line.get("unreadable", 0) for line in log.get(cell.name, ())),
+        failed=rows.notes.unreadable if rows.notes is not None else 0,
         predictions_sha256=stored_checksum(run.cell_path(cell.name)),
         metrics={
             name: figure(
@@ -250,37 +246,16 @@ def _cell(run: RunFolder, scores: Scores, i: int, predictions: Mapping[str, Pred
     )
 
 
-def _log(run: RunFolder) -> Log:
-    """Return the log's lines by cell: one, or one for each part of it; of what was measured twice, the last."""
-    cells: Log = {}
-    for line in run.read_log():
-        if "cell" in line:
-            before = cells.get(line["cell"], [])
-            cells[line["cell"]] = [other for other in before if not _overlap(other, line)] + [line]
-    return cells
-
-
-def _overlap(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Return whether two lines of a cell are of some of the same images; one without ``stop`` is of the whole cell."""
-    if ("stop" in one) != ("stop" in other):
-        return True
-    start, first = one.get("start", 0), other.get("start", 0)
-    if "stop" not in one:  # older logs say no stop of a part either
-        return bool(start == first)
-    return bool(start < other["stop"] and first < one["stop"])
-
-
-def _run_record(run: RunFolder, log: Log) -> RunRecord:
-    lines = [line for parts in log.values() for line in parts]
-    seconds = sum(line.get("seconds", 0.0) for line in lines)
-    images = sum(line.get("images", 0) for line in lines)
-    environment = run.record.info.get("environment", {})
+def _run_record(record: StoredRecord, cells: Collection[str]) -> RunRecord:
+    timings = [timing for name, timing in record.timings.items() if name in cells]
+    seconds = sum(timing.seconds for timing in timings)
+    environment = record.environment.model_dump()
     return RunRecord(
-        **({"robench": __version__} | environment),
-        seconds=round(seconds, 3) if lines else None,
-        images_per_second=round(images / seconds, 1) if seconds else None,
-        command=run.record.info.get("command"),
-        identity=run.record.hash,
+        **environment | {"robench": environment["robench"] or __version__},
+        seconds=round(seconds, 3) if timings else None,
+        images_per_second=round(sum(timing.images for timing in timings) / seconds, 1) if seconds else None,
+        command=record.command,
+        identity=record.hash,
     )
 
 

@@ -282,13 +282,14 @@ def _against_predictions(result: Result, folder: Path) -> Iterator[str]:
 
 def _against_run(result: Result, run: RunFolder) -> Iterator[str]:
     """The predictions say nothing of whose they are and of how many images there were to measure: the run does."""
-    info = run.record.info
+    there = {"suite": run.record.suite.model_dump(mode="json"), "model": run.record.model.model_dump(mode="json")}
     stated = {"suite": result.suite.model_dump(), "model": result.model.model_dump()}
     for record, fields in stated.items():
-        yield from _differing(record, fields, {name: info[record][name] for name in fields if name in info[record]})
+        known = there[record]
+        yield from _differing(record, fields, {name: known[name] for name in fields if name in known})
     if result.run.identity != run.record.hash:
         yield f"run.identity is {result.run.identity}, but the run beside is {run.record.hash}"
-    precision = run.record.identity.get("precision", result.run.precision)
+    precision = run.record.identity.precision
     if result.run.precision != precision:
         yield f"run.precision is {result.run.precision}, but the run beside was measured in {precision}"
 
