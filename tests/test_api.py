@@ -56,7 +56,7 @@ def test_probabilities_instead_of_logits_are_said(tmp_path: Path) -> None:
             function, "digits-c", out=tmp_path / name, open_options=FEW, resamples=0, quiet=True, num_classes=10,
             mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), name=name,
         )  # fmt: skip
-        assert any("seems to put out probabilities" in note for note in result.notes) == said
+        assert any("outputs are probabilities" in note for note in result.notes) == said
 
 
 def test_every_reference_model_that_comes_along_can_be_loaded() -> None:

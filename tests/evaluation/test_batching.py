@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from small_suite import CELLS, SmallSuite, run_bytes, small_model
+from small_suite import CELLS, SmallSuite, small_model
 
 from robench.evaluation import EvaluationOptions, evaluate_suite
-from robench.evaluation.batching import BatchNoise, batch_noise
-from robench.evaluation.engine import measure
+from robench.evaluation.batching import batch_check
 from robench.evaluation.forward import Forward
+from robench.evaluation.measuring import measure
+from robench.evaluation.plan import suite_info
 from robench.evaluation.progress import QuietProgress
 from robench.models.base import Model, Preprocessing
-from robench.predictions import RunFolder
+from robench.predictions import BatchCheck, CellNotes, OutputCheck, Predictions
+from robench.results import score_run
 from robench.results.remarks import remarks
 
 CPU = EvaluationOptions(device="cpu", batch_size=50)
-SUITE: dict[str, Any] = {"name": "small-c", "cells": [cell.name for cell in CELLS], "protocol": {}}
+INFO = suite_info(SmallSuite())
 
 
 def centred(x: torch.Tensor) -> torch.Tensor:
@@ -40,36 +43,50 @@ def of_50_at_most(x: torch.Tensor) -> torch.Tensor:
     return x.flatten(1)[:, :10]
 
 
-def noise_of(module: Any, images: int = 50) -> BatchNoise | None:
+def check_of(module: Any, images: int = 50) -> BatchCheck | None:
     forward = Forward(Model("probe", module, 10, Preprocessing(), hash="probe"), CPU)
     shown = next(SmallSuite().batches(CELLS[0], images)).images
-    return batch_noise(forward, shown, forward(shown))
+    return batch_check(forward, shown, forward(shown))
 
 
-def noted(noise: BatchNoise) -> list[str]:
-    return remarks(SUITE, [], {"clean": [{"batch_noise": noise.line()}]})[1:]  # the first: only a part
+def noted(check: BatchCheck) -> list[str]:
+    found = remarks(INFO, [], {"clean": CellNotes(batch=check), "fog/1": CellNotes(batch=BatchCheck(images=4))})
+    return [sentence for sentence in found if "shares a batch" in sentence]
 
 
-def test_a_networks_logits_move_by_float_noise_and_nothing_is_said() -> None:
-    noise = noise_of(small_model().module)
-    assert noise is not None
-    assert (noise.images, noise.batch, noise.changed) == (4, 50, 0)
-    assert noise.difference < 1e-4 * noise.largest
-    assert noted(noise) == []
+def in_training() -> torch.nn.Module:
+    """Return a network whose batch normalisation goes on in training mode, whatever is asked of it."""
+
+    class Stuck(torch.nn.BatchNorm2d):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.batch_norm(x, None, None, training=True)
+
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), Stuck(4), torch.nn.Flatten(), torch.nn.Linear(144, 10))
 
 
-@pytest.mark.parametrize("module", [centred, drawing])
-def test_answers_that_depend_on_the_batch_or_on_chance_are_said(module: Any) -> None:
-    noise = noise_of(module)
-    assert noise is not None
-    assert noise.difference > 0.1
-    (sentence,) = noted(noise)
-    assert "depend on what shares a batch, or on chance: 4 images run without the other 46" in sentence
+@pytest.mark.parametrize("images", [1, 2, 3, 7, 50])
+def test_a_networks_logits_move_by_float_noise_and_nothing_is_said(images: int) -> None:
+    check = check_of(small_model().module, images)
+    assert check == BatchCheck(images=min(4, max(1, images // 2)))
+    assert noted(check) == []
+
+
+@pytest.mark.parametrize("images", [1, 2, 3, 7, 50])
+@pytest.mark.parametrize("module", [centred, drawing, in_training()])
+def test_outputs_that_depend_on_the_batch_or_on_chance_are_said(module: Any, images: int) -> None:
+    check = check_of(module, images)
+    assert check is not None
+    assert check.difference > 0.01
+    assert (check.images, check.batch) == (min(4, max(1, images // 2)), images)
+    (sentence,) = noted(check)
+    assert "depend on what shares a batch, or on chance" in sentence
+    if images == 50:
+        assert "4 images run without the other 46 of their batch" in sentence
 
 
 def test_it_is_left_out_where_it_cannot_be_tried() -> None:
-    assert noise_of(small_model().module, images=7) is None
-    assert noise_of(of_50_at_most) is None
+    assert check_of(of_50_at_most) is None
 
 
 def test_random_numbers_go_on_as_if_nothing_had_been_tried() -> None:
@@ -78,7 +95,7 @@ def test_random_numbers_go_on_as_if_nothing_had_been_tried() -> None:
     images = next(SmallSuite().batches(CELLS[0], 20)).images
     first = forward(images)
     after = torch.get_rng_state()
-    assert batch_noise(forward, images, first) is not None
+    assert batch_check(forward, images, first) is not None
     assert torch.equal(torch.get_rng_state(), after)
 
 
@@ -103,27 +120,44 @@ def test_a_model_that_adapts_does_not_adapt_to_the_trial() -> None:
     images = next(SmallSuite().batches(CELLS[0], 20)).images
     first = forward(images)
     mean = module.mean.clone()
-    assert batch_noise(forward, images, first) is not None
+    assert batch_check(forward, images, first) is not None
     assert torch.equal(module.mean, mean)
     assert int(module.seen) == 20
 
 
 def test_a_scripted_module_is_tried_too() -> None:
-    scripted = torch.jit.trace(small_model().module, torch.zeros(1, 3, 8, 8))
-    noise = noise_of(scripted)
-    assert noise is not None
-    assert noise.changed == 0
+    assert check_of(torch.jit.trace(small_model().module, torch.zeros(1, 3, 8, 8))) == BatchCheck(images=4)
 
 
-def test_a_first_cell_of_few_images_does_not_end_the_trial() -> None:
+def test_every_cell_is_tried_and_keeps_it_with_its_predictions(tmp_path: Path) -> None:
+    run = evaluate_suite(small_model(), SmallSuite(images=6), tmp_path / "r", CPU).run
+    notes = {cell.name: run.read(cell.name).notes for cell in CELLS}
+    assert all(found is not None and found.batch == BatchCheck(images=3) for found in notes.values())
+    assert all(found is not None and found.outputs == OutputCheck(images=6) for found in notes.values())
+
+
+def test_of_a_cell_in_parts_the_first_is_tried(tmp_path: Path) -> None:
     forward = Forward(small_model(), CPU)
-    assert measure(forward, SmallSuite(images=7), CELLS[0], CPU, 50, QuietProgress()).noise is None
-    assert measure(forward, SmallSuite(), CELLS[0], CPU, 50, QuietProgress()).noise is not None
-    assert measure(forward, SmallSuite(), CELLS[0], CPU, 50, QuietProgress()).noise is None  # once is enough
+    first = measure(forward, SmallSuite(), CELLS[0], CPU, 50, QuietProgress(), start=0, stop=50).predictions
+    second = measure(forward, SmallSuite(), CELLS[0], CPU, 50, QuietProgress(), start=50, stop=120).predictions
+    whole = measure(forward, SmallSuite(), CELLS[0], CPU, 50, QuietProgress()).predictions
+    assert second.notes is not None
+    assert second.notes.batch is None
+    assert Predictions.concatenate([first, second]).notes == whole.notes
 
 
-def test_a_run_tries_it_once_and_keeps_it_in_its_log(tmp_path: Path) -> None:
-    evaluate_suite(small_model(), SmallSuite(), tmp_path / "r", CPU)
-    lines = list(RunFolder.open(tmp_path / "r").read_log())
-    assert [line["cell"] for line in lines if "batch_noise" in line] == [CELLS[0].name]
-    assert len(run_bytes(tmp_path / "r")) == 2 * len(CELLS)
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (torch.nn.Softmax(dim=1), "All 1,920 rows of the model's outputs are probabilities"),
+        (torch.nn.Sigmoid(), "it seems to end in a sigmoid"),
+        (torch.nn.Identity(), None),
+        (torch.nn.LogSoftmax(dim=1), None),
+    ],
+)
+def test_outputs_that_are_no_logits_are_said(tmp_path: Path, end: torch.nn.Module, said: str | None) -> None:
+    model = small_model()
+    model = replace(model, module=torch.nn.Sequential(model.module, end))
+    notes = score_run(evaluate_suite(model, SmallSuite(), tmp_path / "r", CPU).run, resamples=0).notes
+    about = [sentence for sentence in notes if "taken for logits" in sentence]
+    assert (said in about[0]) if said else about == []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax, logsumexp, softmax
 from scipy.stats import entropy
 
 from robench.errors import RobenchError
@@ -58,6 +60,110 @@ def test_no_target_gives_nan_and_saturated_logits_stay_in_range() -> None:
     assert torch.isnan(found["brier"][0])
     assert found["confidence"].tolist() == [1.0, 0.5]
     assert found["entropy"][0] == 0.0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    n=st.integers(1, 20),
+    classes=st.integers(1, 30),
+    scale=st.sampled_from([0.1, 1.0, 30.0, 1000.0]),
+    ties=st.booleans(),
+    seed=st.integers(0, 999),
+)
+def test_what_does_not_saturate_agrees_with_brute_force_in_float64(
+    n: int, classes: int, scale: float, ties: bool, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    logits = (rng.standard_normal((n, classes)) * scale).astype(np.float32)
+    logits = np.round(logits) if ties else logits
+    target = rng.integers(-1, classes, n)
+    found = {k: v.numpy() for k, v in logits_to_columns(torch.from_numpy(logits), torch.from_numpy(target)).items()}
+    for i, row in enumerate(logits.astype(np.float64)):
+        order = sorted(range(classes), key=lambda c: (-row[c], c))
+        log_p = [row[c] - logsumexp(row) for c in range(classes)]
+        assert found["max_logit"][i] == row[order[0]]
+        assert found["logsumexp"][i] == pytest.approx(logsumexp(row), rel=1e-6, abs=1e-6)
+        if classes == 1:
+            assert np.isnan(found["second_logit"][i])
+            assert found["log_complement"][i] == -np.inf
+        else:
+            assert found["second_logit"][i] == row[order[1]]
+            complement = logsumexp([log_p[c] for c in order[1:]])
+            assert found["log_complement"][i] == pytest.approx(complement, rel=1e-6, abs=1e-6)
+        rank = order.index(target[i]) if target[i] >= 0 else -1
+        assert found["target_rank"][i] == rank
+        if target[i] >= 0:
+            after = order[rank + 1 :]
+            tail = np.exp(logsumexp([log_p[c] for c in after])) if after else 0.0
+            assert found["target_tail"][i] == pytest.approx(tail, rel=1e-5, abs=1e-30)
+        else:
+            assert np.isnan(found["target_tail"][i])
+
+
+def test_confidences_that_float32_ties_at_1_stay_apart() -> None:
+    logits = torch.tensor([[gap, 0.0, 0.0] for gap in (18.0, 25.0, 30.0, 36.0)])
+    builder = ColumnBuilder("c", 3)
+    builder.add(logits, make_batch(4, np.array([0, 0, 0, 1])))
+    found = builder.finish()
+    assert found.confidence.tolist() == [1.0] * 4
+    fine = found.columns()["confidence"]
+    assert fine.dtype == np.float64
+    assert len(set(fine.tolist())) == 4
+    np.testing.assert_allclose(1 - fine[:2], 2 * np.exp([-18.0, -25.0]), rtol=1e-4)
+    np.testing.assert_allclose(found.log_complement, np.log(2) - np.array([18.0, 25.0, 30.0, 36.0]), rtol=1e-6)
+    assert found.second_probability is not None
+    np.testing.assert_allclose(found.second_probability, np.exp([-18.0, -25.0, -30.0, -36.0]), rtol=1e-4)
+    assert found.target_cumulative is not None
+    np.testing.assert_allclose(
+        found.target_cumulative, 1 - np.exp([-18.0, -25.0, -30.0, -36.0]) * [2, 2, 2, 1], rtol=0, atol=1e-14
+    )
+
+
+def test_scores_of_conformal_sets_follow_from_the_table() -> None:
+    """Against adaptive prediction sets by their definition: sort, sum up to the target."""
+    rng = np.random.default_rng(0)
+    logits = rng.standard_normal((200, 12)).astype(np.float32) * 3
+    target = rng.integers(0, 12, 200)
+    builder = ColumnBuilder("c", 12)
+    builder.add(torch.from_numpy(logits), make_batch(200, target))
+    found = builder.finish()
+    p = softmax(logits.astype(np.float64), axis=1)
+    order = np.argsort(-p, axis=1)
+    place = np.argmax(order == target[:, None], axis=1)
+    cumulative = np.take_along_axis(np.cumsum(np.take_along_axis(p, order, 1), 1), place[:, None], 1)[:, 0]
+    np.testing.assert_array_equal(found.target_rank, place)
+    np.testing.assert_allclose(found.target_cumulative, cumulative, rtol=1e-6)
+    np.testing.assert_allclose(found.fine_confidence, p.max(1), rtol=1e-6)
+
+
+def test_zeros_of_the_log_likelihood_have_one_sign() -> None:
+    found = logits_to_columns(torch.tensor([[200.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1]))
+    assert found["nll"][0] == 0.0
+    assert not torch.signbit(found["nll"]).any()
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (lambda x: x, (False, False)),
+        (lambda x: torch.softmax(x, 1), (True, True)),
+        (lambda x: torch.softmax(x, 1).bfloat16().float(), (True, True)),
+        (torch.sigmoid, (True, False)),
+        (lambda x: torch.log_softmax(x, 1), (False, False)),
+        (lambda x: torch.softmax(x, 1) * 2 - 1, (False, False)),
+    ],
+)
+@pytest.mark.parametrize("classes", [2, 10, 1000])
+def test_raw_outputs_that_are_probabilities_are_noted(function: Any, expected: tuple[bool, bool], classes: int) -> None:
+    outputs = function(torch.randn(30, classes, generator=torch.Generator().manual_seed(1)) * 2)
+    builder = ColumnBuilder("c", classes, subset=torch.arange(2))
+    for piece in outputs.split(7):
+        builder.add(piece, make_batch(len(piece), np.zeros(len(piece), int)))
+    notes = builder.finish().notes
+    assert notes is not None
+    assert notes.outputs is not None
+    assert (notes.outputs.in_unit_interval, notes.outputs.sums_to_one) == expected
+    assert notes.outputs.images == 30
 
 
 def test_batches_do_not_matter() -> None:

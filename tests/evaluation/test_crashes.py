@@ -7,10 +7,12 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
 
+import filelock
 import pytest
 from small_suite import CELLS, SmallSuite, measure_slowly, run_bytes, small_model
 
@@ -18,7 +20,8 @@ from robench import files
 from robench.errors import RobenchError
 from robench.evaluation import EvaluationOptions, evaluate_suite
 from robench.evaluation.progress import QuietProgress
-from robench.predictions import Predictions, RunFolder
+from robench.predictions import RunFolder
+from robench.results import score_run
 
 KILLS = 30
 CPU = EvaluationOptions(device="cpu")
@@ -128,20 +131,66 @@ def test_a_read_only_folder_is_said(tmp_path: Path) -> None:
 def test_the_log_says_how_long_each_cell_took(tmp_path: Path) -> None:
     began = time.monotonic()
     run = evaluate_suite(small_model(), SmallSuite(), tmp_path / "r", CPU).run
-    log = run.read_log()
+    log = [json.loads(line) for line in (run.path / "log.jsonl").read_text().splitlines()]
     assert [line["cell"] for line in log] == [cell.name for cell in CELLS]
     assert sum(line["seconds"] for line in log) <= time.monotonic() - began
 
 
-def test_a_cell_is_in_the_log_before_it_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else the count of pictures left out would be lost in a crash between the two: finished cells are not redone."""
-    seen = []
-    write = RunFolder.write
+def test_a_run_without_its_log_has_the_same_result(tmp_path: Path) -> None:
+    """The log tells how it went; counts, messages, checks and speed stand with the predictions and in the record."""
+    suite = SmallSuite(lost=(3, 70))
+    run = evaluate_suite(small_model(), suite, tmp_path / "r", EvaluationOptions("cpu", batch_size=50)).run
+    result = score_run(run, resamples=20)
+    assert [cell.failed for cell in result.cells] == [2] * len(CELLS)
+    assert "clean: 2 images could not be read and were omitted; the first: clean/3.png" in "\n".join(result.notes)
+    assert result.run.seconds
+    for content in (b"", b"null\n[1]\n\xff\xfe", None):
+        (run.path / "log.jsonl").unlink(missing_ok=True)
+        if content is not None:
+            (run.path / "log.jsonl").write_bytes(content)
+        assert score_run(RunFolder.open(run.path), resamples=20) == result
 
-    def watched(run: RunFolder, cell: str, predictions: Predictions) -> str:
-        seen.append([line["cell"] for line in run.read_log()][-1:] == [cell])
-        return write(run, cell, predictions)
 
-    monkeypatch.setattr(RunFolder, "write", watched)
-    evaluate_suite(small_model(), SmallSuite(), tmp_path / "r", EvaluationOptions("cpu"))
-    assert seen == [True] * len(CELLS)
+class _RemovesCell(QuietProgress):
+    """Removes a finished cell while others are measured."""
+
+    def __init__(self, run: Path, times: int) -> None:
+        self.path, self.left = run / "predictions" / "clean.parquet", times
+
+    def advance(self, images: int, cell: str) -> None:
+        if self.left and self.path.exists():
+            self.path.unlink()
+            self.left -= 1
+
+
+def test_a_cell_that_is_removed_while_others_are_measured_is_measured_again(tmp_path: Path) -> None:
+    outcome = evaluate_suite(small_model(), SmallSuite(), tmp_path / "r", CPU, progress=_RemovesCell(tmp_path / "r", 1))
+    assert outcome.run.done() == [cell.name for cell in CELLS] == outcome.fresh
+    evaluate_suite(small_model(), SmallSuite(), tmp_path / "calm", CPU)
+    assert run_bytes(tmp_path / "r") == run_bytes(tmp_path / "calm")
+
+
+def test_a_folder_that_is_removed_while_it_is_measured_is_said(tmp_path: Path) -> None:
+    class Removes(QuietProgress):
+        def advance(self, images: int, cell: str) -> None:
+            shutil.rmtree(tmp_path / "r", ignore_errors=True)
+
+    with pytest.raises(RobenchError, match=r"was removed while cells of it were measured|Cannot write"):
+        evaluate_suite(small_model(), SmallSuite(), tmp_path / "r", CPU, progress=Removes())
+    assert not (tmp_path / "r" / "run.json").exists()
+
+
+def test_a_finished_run_on_a_read_only_disk_is_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluate_suite(small_model(), SmallSuite(), tmp_path / "r", CPU)
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", refused)
+    monkeypatch.setattr(files.tempfile, "mkstemp", refused)
+    outcome = evaluate_suite(small_model(), SmallSuite(), tmp_path / "r", CPU)
+    assert outcome.fresh == []
+    assert outcome.remark is not None
+    assert outcome.remark.startswith("Nothing was run")
+    with pytest.raises(RobenchError, match="Read-only file system"):
+        evaluate_suite(small_model(), SmallSuite(), tmp_path / "other", CPU)

@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
+import filelock
 import numpy as np
 import pytest
+from example_run import make_predictions, make_record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robench.errors import RobenchError
-from robench.predictions import Predictions, RunFolder, RunRecord, parquet
+from robench.predictions import Predictions, RunFolder, Timing, parquet
 
-RECORD = RunRecord({"model": "a", "protocol": {"suite": "s", "seed": 0}}, ("clean", "fog/1"), {"note": "x"})
-
-
-def make_predictions(n: int = 7, classes: int = 3, seed: int = 0, *, extras: bool = False) -> Predictions:
-    rng = np.random.default_rng(seed)
-    return Predictions(
-        index=np.arange(n),
-        target=rng.integers(0, classes, n).astype(np.int32),
-        predicted=rng.integers(0, classes, n).astype(np.int32),
-        confidence=rng.random(n, dtype=np.float32),
-        target_probability=rng.random(n, dtype=np.float32),
-        nll=rng.random(n, dtype=np.float32),
-        brier=rng.random(n, dtype=np.float32),
-        entropy=rng.random(n, dtype=np.float32),
-        top5=rng.integers(0, classes, (n, 5)).astype(np.int32),
-        frame=np.zeros(n, np.int32) if extras else None,
-        logits=rng.random((n, classes), dtype=np.float32) if extras else None,
-        targets=rng.integers(0, 2, (n, classes)).astype(np.uint8) if extras else None,
-    )
+RECORD = make_record()
 
 
 def assert_equal(a: Predictions, b: Predictions) -> None:
-    assert a.columns().keys() == b.columns().keys()
-    for name, column in a.columns().items():
-        np.testing.assert_array_equal(column, b.columns()[name], strict=True)
+    assert a.stored().keys() == b.stored().keys()
+    for name, column in a.stored().items():
+        np.testing.assert_array_equal(column, b.stored()[name], strict=True)
+    assert a.notes == b.notes
 
 
 @settings(max_examples=15, deadline=None)
@@ -77,18 +65,28 @@ def test_a_damaged_file_is_found(tmp_path: Path, damage: str) -> None:
         run.read("clean")
 
 
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"", b"\n\n", b"0" * 64, "ä".encode("latin-1")])
+def test_a_damaged_checksum_is_a_damaged_cell(tmp_path: Path, content: bytes) -> None:
+    run = RunFolder.create(tmp_path / "r", RECORD)
+    run.write("clean", make_predictions())
+    run.cell_path("clean").with_name("clean.parquet.sha256").write_bytes(content)
+    assert not run.is_done("clean")
+    assert RunFolder.create(tmp_path / "r", RECORD).done() == []
+    with pytest.raises(RobenchError, match=r"damaged.*\n.*only this cell is measured again"):
+        run.read("clean")
+
+
 def test_a_folder_is_taken_up_again(tmp_path: Path) -> None:
     RunFolder.create(tmp_path / "r", RECORD).write("fog/1", make_predictions())
     assert RunFolder.create(tmp_path / "r", RECORD).done() == ["fog/1"]
-    more = RunRecord(RECORD.identity, ("snow/1",), {})
+    more = make_record(("snow/1",))
     assert set(RunFolder.create(tmp_path / "r", more).record.cells) == {"clean", "fog/1", "snow/1"}
 
 
 def test_another_run_is_refused_and_the_difference_named(tmp_path: Path) -> None:
     RunFolder.create(tmp_path / "r", RECORD)
-    other = RunRecord({"model": "a", "protocol": {"suite": "s", "seed": 1}}, RECORD.cells, {})
     with pytest.raises(RobenchError, match=r"protocol\.seed: there 0, now 1"):
-        RunFolder.create(tmp_path / "r", other)
+        RunFolder.create(tmp_path / "r", make_record(seed=1))
 
 
 def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
@@ -99,31 +97,14 @@ def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
         RunFolder.create(tmp_path / "thesis.tex", RECORD)
 
 
-def test_opening_what_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(RobenchError, match="is not a run"):
-        RunFolder.open(tmp_path)
-    (tmp_path / "run.json").write_text('{"identity": 3')
-    with pytest.raises(RobenchError, match="cannot be read"):
-        RunFolder.open(tmp_path)
-
-
-def test_a_log_line_cut_by_a_crash_is_left_out(tmp_path: Path) -> None:
+def test_a_torn_line_of_the_log_does_not_spoil_the_next(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path / "r", RECORD)
-    run.log({"cell": "clean", "seconds": 1.0})
+    run.log({"cell": "clean"})
     with open(run.path / "log.jsonl", "a") as file:
         file.write('{"cell": "fo')
-    assert run.read_log() == [{"cell": "clean", "seconds": 1.0}]
-
-
-def test_a_foreign_parquet_file_is_refused(tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from robench.predictions import parquet
-
-    pq.write_table(pa.table({"a": [1]}), tmp_path / "x.parquet")
-    with pytest.raises(RobenchError, match="lacks the columns index"):
-        parquet.read(tmp_path / "x.parquet")
+    run.log({"cell": "fog/1"})
+    lines = (run.path / "log.jsonl").read_text().splitlines()
+    assert lines == ['{"cell": "clean"}', '{"cell": "fo', '{"cell": "fog/1"}']
 
 
 def test_parts_that_another_process_has_joined_are_not_missed(tmp_path: Path) -> None:
@@ -135,3 +116,80 @@ def test_parts_that_another_process_has_joined_are_not_missed(tmp_path: Path) ->
     parquet.write(run.part_path("clean", 0, 3), make_predictions(3))
     assert run.join_parts("clean", bounds) == checksum
     assert not list((run.path / "parts").glob("*.parquet*"))
+
+
+def test_a_folder_removed_midway_is_said_and_not_made_again(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "r", RECORD)
+    shutil.rmtree(run.path)
+    for what in (
+        lambda: run.lock("clean"),
+        lambda: run.write("clean", make_predictions()),
+        lambda: run.note_timings({"clean": Timing(seconds=1.0, images=7)}),
+    ):
+        with pytest.raises(RobenchError, match=r"r was removed while cells of it were measured"):
+            what()
+    with pytest.raises(RobenchError, match="Cannot write"):
+        run.log({})
+    assert not run.path.exists()
+
+
+def test_a_file_removed_while_it_is_written_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunFolder.create(tmp_path / "r", RECORD)
+
+    def removed(path: Path) -> str:
+        path.unlink()
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(parquet, "sha256", removed)
+    with pytest.raises(RobenchError, match="was removed while it was written"):
+        run.write("clean", make_predictions())
+
+
+def _no_locks(*_: Any, **__: Any) -> None:
+    raise OSError(30, "Read-only file system")
+
+
+def test_a_finished_run_on_a_read_only_disk_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunFolder.create(tmp_path / "r", RECORD)
+    for cell in RECORD.cells:
+        run.write(cell, make_predictions())
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    monkeypatch.setattr(filelock.FileLock, "acquire", _no_locks)
+    opened = RunFolder.create(tmp_path / "r", RECORD)
+    assert opened.done() == list(RECORD.cells)
+    assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
+    with pytest.raises(RobenchError, match=r"Cannot write .*Read-only file system"):
+        RunFolder.create(tmp_path / "r", make_record(("clean", "fog/1", "snow/1")))
+    with pytest.raises(RobenchError, match=r"Cannot write .*Read-only file system"):
+        RunFolder.create(tmp_path / "new", RECORD)
+
+
+def test_an_unfinished_run_on_a_read_only_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    RunFolder.create(tmp_path / "r", RECORD).write("clean", make_predictions())
+    monkeypatch.setattr(filelock.FileLock, "acquire", _no_locks)
+    with pytest.raises(RobenchError, match=r"Cannot write .*Read-only file system"):
+        RunFolder.create(tmp_path / "r", RECORD)
+
+
+def test_a_lock_that_is_a_folder_is_said(tmp_path: Path) -> None:
+    (tmp_path / "r" / ".run.lock").mkdir(parents=True)
+    with pytest.raises(RobenchError, match=r"Cannot write .*\.run\.lock"):
+        RunFolder.create(tmp_path / "r", RECORD)
+
+
+def test_a_run_that_is_taken_up_unchanged_is_not_written_to(tmp_path: Path) -> None:
+    RunFolder.create(tmp_path / "r", RECORD)
+    file = tmp_path / "r" / "run.json"
+    before = file.stat()
+    RunFolder.create(tmp_path / "r", RECORD)
+    assert (file.stat().st_mtime_ns, file.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+
+
+def test_timings_are_added_to_what_the_record_says_now(tmp_path: Path) -> None:
+    a, b = (RunFolder.create(tmp_path / "r", RECORD) for _ in range(2))
+    a.note_timings({"clean": Timing(seconds=1.5, images=7)})
+    b.note_timings({"fog/1": Timing(seconds=2.0, images=7)})
+    timings = RunFolder.open(tmp_path / "r").record.timings
+    assert {name: timing.seconds for name, timing in timings.items()} == {"clean": 1.5, "fog/1": 2.0}
+    assert RunFolder.create(tmp_path / "r", RECORD).record.timings == timings
+    assert "timings" in json.loads((tmp_path / "r" / "run.json").read_text())["info"]

@@ -16,7 +16,16 @@ from robench.corruptions.perturbations import PERTURBATIONS
 from robench.corruptions.severities import BENCHMARK, EXTRA
 from robench.errors import RobenchError
 from robench.metrics.perturbation import ALEXNET_FLIP_PROBABILITY
-from robench.predictions import Predictions, RunFolder, RunRecord
+from robench.predictions import (
+    Environment,
+    ModelInfo,
+    Predictions,
+    RunFolder,
+    RunIdentity,
+    RunRecord,
+    SuiteInfo,
+    Timing,
+)
 from robench.results import load, save, score_run, scoring
 from robench.results.comparing import compare_runs
 from robench.results.loading import parse
@@ -52,21 +61,23 @@ def make_columns(strength: float, seed: int, images: int = IMAGES) -> Prediction
 
 
 def make_run(path: Path, *, better: float = 0.0, cells: tuple[str, ...] = CELLS, model: str = "m") -> RunFolder:
-    suite = {
-        "name": "digits-c", "title": "t", "task": "classification", "version": 1, "dataset": "digits",
-        "num_classes": 10, "source": "generated", "normaliser": None, "subset": None,
-        "summary": ["clean", "corruption"], "cells": list(CELLS), "protocol": {"suite": "digits-c", "seed": 0},
-    }  # fmt: skip
-    info = {
-        "suite": suite,
-        "model": {"name": model, "hash": model, "num_classes": 10, "preprocessing": {}, "card": {}},
-        "environment": {"torch": "x"},
-    }
-    run = RunFolder.create(path, RunRecord({"model": model, "protocol": suite["protocol"]}, CELLS, info))
+    protocol = {"suite": "digits-c", "seed": 0}
+    suite = SuiteInfo(
+        name="digits-c", title="t", task="classification", version=1, dataset="digits", num_classes=10,
+        source="generated", summary=("clean", "corruption"), cells=CELLS, protocol=protocol,
+    )  # fmt: skip
+    record = RunRecord(
+        identity=RunIdentity(model=model, protocol=protocol),
+        cells=CELLS,
+        suite=suite,
+        model=ModelInfo(name=model, hash=model, num_classes=10),
+        environment=Environment(torch="x"),
+    )
+    run = RunFolder.create(path, record)
     for i, name in enumerate(cells):
         severity = Cell.parse(name).severity or 0
         run.write(name, make_columns(3.5 - 0.5 * severity + better, seed=i))
-        run.log({"cell": name, "images": IMAGES, "seconds": 0.5})
+    run.note_timings({name: Timing(seconds=0.5, images=IMAGES) for name in cells})
     return run
 
 
@@ -223,7 +234,7 @@ def test_a_paired_difference_is_sharper_than_two_intervals(tmp_path: Path, run: 
 
 def test_runs_of_other_protocols_are_not_compared(tmp_path: Path, run: RunFolder) -> None:
     other = make_run(tmp_path / "o")
-    other.record.identity["protocol"]["seed"] = 7
+    other.record.identity.protocol["seed"] = 7
     with pytest.raises(RobenchError, match="not of the same protocol; they differ in seed"):
         compare_runs(run, other)
 
@@ -302,24 +313,19 @@ def test_some_of_the_conditions_are_not_the_whole_suite(tmp_path: Path) -> None:
     assert score_run(run, resamples=10).suite.complete
 
 
-def test_pictures_left_out_are_counted_once_however_a_cell_was_measured(tmp_path: Path) -> None:
-    from robench.results.scoring import _log
-
-    run = RunFolder.create(tmp_path / "r", RunRecord({}, ("clean",), {}))
-    parts = [{"cell": "clean", "start": start, "stop": start + 50, "unreadable": 1} for start in (0, 50)]
-    whole = {"cell": "clean", "start": 0, "unreadable": 2}
-    other = {"cell": "clean", "start": 40, "stop": 120, "unreadable": 2}
-    for line in parts:
-        run.log(line)
-    assert _log(run) == {"clean": parts}
-    run.log(parts[0])
-    assert sorted(line["start"] for line in _log(run)["clean"]) == [0, 50]
-    run.log(other)
-    assert _log(run) == {"clean": [other]}
-    with open(run.path / "log.jsonl", "a") as file:
-        file.write('{"cell": "cl')  # cut short by a crash
-    run.log(whole)
-    assert _log(run) == {"clean": [whole]}
+def test_what_an_earlier_version_did_not_count_is_not_taken_for_nothing(
+    tmp_path: Path, run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Version 1 kept the number of unreadable images in its log alone: without it, no run is known to be whole."""
+    assert score_run(run, resamples=0).suite.complete
+    part = make_run(tmp_path / "r")
+    part.record.suite.protocol["skip_corrupt"] = True
+    assert score_run(part, resamples=0).suite.complete
+    read = RunFolder.read
+    monkeypatch.setattr(RunFolder, "read", lambda run, cell: replace(read(run, cell), notes=None))
+    result = score_run(part, resamples=0)
+    assert not result.suite.complete
+    assert any("it is not known how many there were" in sentence for sentence in result.notes)
 
 
 def test_no_interval_goes_beyond_what_a_figure_can_be() -> None:
