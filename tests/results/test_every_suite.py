@@ -11,7 +11,7 @@ import torch
 from robench.catalogue import headlines, row
 from robench.corruptions.perturbations import frame_count
 from robench.evaluation.columns import ColumnBuilder
-from robench.predictions import RunFolder, RunRecord
+from robench.predictions import ModelInfo, RunFolder, RunIdentity, RunRecord, SuiteInfo
 from robench.results import score_run
 from robench.results.comparing import compare_runs
 from robench.suites import get, names, subset_indices
@@ -45,7 +45,9 @@ def fill(run: RunFolder, suite: Suite, cell: Cell, seed: int) -> None:
         logits[np.arange(len(index)), target] += 2
     frame = np.tile(np.arange(frames), IMAGES) if frames > 1 else None
     builder = ColumnBuilder(cell.name, classes, multilabel=suite.task == "multilabel")
-    builder.add(torch.from_numpy(logits), Batch(torch.zeros(len(index)), index, target, frame))
+    builder.add(
+        torch.from_numpy(logits), Batch(torch.zeros(len(index), 3, 1, 1, dtype=torch.uint8), index, target, frame)
+    )
     run.write(cell.name, builder.finish())
 
 
@@ -53,25 +55,17 @@ def fill(run: RunFolder, suite: Suite, cell: Cell, seed: int) -> None:
 def test_a_suite_is_scored_with_its_headline(name: str, tmp_path: Path) -> None:
     suite = get(name)
     cells = suite.cells
-    info = {
-        "suite": {
-            "name": name,
-            "title": suite.title,
-            "task": suite.task,
-            "version": suite.version,
-            "dataset": suite.dataset,
-            "num_classes": suite.num_classes,
-            "source": suite.sources[0],
-            "normaliser": suite.normaliser,
-            "subset": suite.subset,
-            "summary": list(suite.summary),
-            "cells": [cell.name for cell in cells],
-            "protocol": {"suite": name},
-        },
-        "model": {"name": "m", "hash": "m", "num_classes": 10, "preprocessing": {}, "card": {}},
-        "environment": {},
-    }
-    record = RunRecord({"protocol": {"suite": name}}, tuple(cell.name for cell in cells), info)
+    named = tuple(cell.name for cell in cells)
+    record = RunRecord(
+        identity=RunIdentity(protocol={"suite": name}, model="m"),
+        cells=named,
+        suite=SuiteInfo(
+            name=name, title=suite.title, task=suite.task, version=suite.version, dataset=suite.dataset,
+            num_classes=suite.num_classes, source=suite.sources[0], normaliser=suite.normaliser, subset=suite.subset,
+            summary=suite.summary, cells=named, protocol={"suite": name},
+        ),
+        model=ModelInfo(name="m", hash="m", num_classes=10),
+    )  # fmt: skip
     run = RunFolder.create(tmp_path / "r", record)
     for seed, cell in enumerate(cells):
         fill(run, suite, cell, seed)

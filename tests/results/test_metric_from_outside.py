@@ -65,8 +65,9 @@ def expected(run: str) -> dict[str, float]:
     folder, found = RunFolder.open(run), {}
     for cell in folder.done():
         rows = folder.read(cell)
-        order = np.argsort(rows.confidence, kind="stable")
-        sums = np.cumsum(rows.confidence[order].astype(float)) - np.cumsum(rows.correct[order])
+        confidence = rows.fine_confidence
+        order = np.argsort(confidence, kind="stable")
+        sums = np.cumsum(confidence[order]) - np.cumsum(rows.correct[order])
         found[cell] = np.abs(sums).max() / len(order)
     return found
 
