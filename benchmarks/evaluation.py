@@ -51,8 +51,7 @@ from robench.models.base import Model, Preprocessing
 from robench.models.folding import fold_module
 from robench.models.presets import PRESETS
 from robench.processes import kept_memory
-from robench.suites import open_suite
-from robench.suites.base import OpenOptions, OpenSuite
+from robench.suites import OpenOptions, OpenSuite, open_suite
 
 PER_SEVERITY = 10_000
 CIFAR_IMAGES, CIFAR_BATCH = 1024, 64

@@ -24,8 +24,9 @@ from PIL import Image
 from robench.data.base import Geometry
 from robench.data.decode import decode
 from robench.data.folders import load_folders
-from robench.suites import Cell, OpenOptions, get
-from robench.suites.opened import OpenedSuite, view_of
+from robench.suites import Cell, get
+from robench.suites.opened import Found, OpenSuite
+from robench.suites.reading import view_of
 
 ROUNDS = 5
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -108,7 +109,7 @@ def end_to_end(folder: Path, threads: int) -> dict[str, float]:
     @torch.inference_mode()
     def ours() -> None:
         suite = get("clean")
-        opened = OpenedSuite(suite, "published", lambda _: view_of(images), {}, OpenOptions())
+        opened = OpenSuite.of(Found(suite, suite.cells, "published", lambda _: view_of(images), {}))
         for batch in opened.batches(Cell("clean"), 64):
             x = batch.images.to(torch.float32, memory_format=torch.channels_last)
             model(torch.addcmul(shift, x, scale))
@@ -154,7 +155,7 @@ def arrays(count: int = 10_000) -> dict[str, float]:
         np.save(path, np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), np.uint8))
         images = ArrayImages(map_npy(path), np.zeros(count, np.int64))
         suite = get("clean")
-        opened = OpenedSuite(suite, "published", lambda _: view_of(images), {}, OpenOptions())
+        opened = OpenSuite.of(Found(suite, suite.cells, "published", lambda _: view_of(images), {}))
 
         def read() -> None:
             for _ in opened.batches(Cell("clean"), 256):

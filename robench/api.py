@@ -13,8 +13,7 @@ from robench.models.base import Model
 from robench.processes import launched_by_torchrun
 from robench.results import Result, save, score_run
 from robench.results.scoring import current_result
-from robench.suites import fit_to_model, open_suite
-from robench.suites.base import OpenOptions, OpenSuite
+from robench.suites import OpenOptions, OpenSuite, fit_to_model, open_suite
 
 if TYPE_CHECKING:
     import torch

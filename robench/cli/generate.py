@@ -55,7 +55,7 @@ def generate(
         difficulty=difficulty,
     )
     with make_progress(suite, quiet=quiet) as progress:
-        progress.start(task.pictures, 0)
+        progress.start(task.images, 0)
         made = write(task, progress.advance)
     if not quiet:
         noun = "condition" if len(made) == 1 else "conditions"

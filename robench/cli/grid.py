@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from robench.evaluation import EvaluationOptions
     from robench.models.base import Model
     from robench.results.schema import Result
-    from robench.suites.base import OpenOptions, OpenSuite
+    from robench.suites import OpenOptions, OpenSuite
 
 _MODEL_KEYS = ("model", "arch", "num_classes", "mean", "std", "norm_preset", "norm", "ema", "ensemble", "name")
 _TIMED_BATCHES = 2

@@ -111,20 +111,14 @@ def _geometry(suite: Suite) -> str:
 
 
 def _cost(suite: Suite) -> str:
-    """Return the forward passes of a whole run on the published numbers of pictures."""
-    from robench.suites.sizes import PICTURES
-
-    if suite.task == "perturbation":
-        from robench.corruptions.perturbations import frame_count
-
-        size = 224 if suite.dataset == "imagenet" else 32
-        frames = sum(frame_count(cell.condition, size) for cell in suite.cells)
-        return f"{frames * PICTURES[suite.dataset]:,} forward passes"
-    pictures = PICTURES.get(suite.name, PICTURES.get(suite.dataset))
-    if pictures is None:
-        return "as many forward passes as there are pictures"
-    passes = pictures * len(suite.cells) * (10 if suite.name == "cifar10-sta" else 1)
-    return f"{passes:,} forward passes for all cells" if len(suite.cells) > 1 else f"{passes:,} forward passes"
+    """Return the forward passes of a whole run on the published numbers of images."""
+    passes = 0
+    for cell in suite.cells:
+        images = suite.published_images(cell.condition)
+        if images is None:
+            return "as many forward passes as there are images"
+        passes += images * suite.frame_count(cell.condition)
+    return f"{passes:,} forward passes" + (" for all cells" if len(suite.cells) > 1 else "")
 
 
 def _how_to_get(suite: Suite) -> str:

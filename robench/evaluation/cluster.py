@@ -25,7 +25,7 @@ from robench.evaluation.progress import Progress, QuietProgress
 from robench.models.base import Model
 from robench.predictions import RunFolder, Timing, parquet
 from robench.processes import kept_memory
-from robench.suites.base import OpenSuite
+from robench.suites.opened import OpenSuite
 
 RETRIES = 5
 

@@ -27,7 +27,8 @@ from robench.evaluation.progress import Progress, QuietProgress
 from robench.models.base import Model
 from robench.predictions import RunFolder, Timing, parquet
 from robench.processes import World, joined, keep_to_quota, kept_memory
-from robench.suites.base import Cell, OpenSuite
+from robench.suites.base import Cell
+from robench.suites.opened import OpenSuite
 
 T = TypeVar("T")
 

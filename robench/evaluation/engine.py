@@ -20,7 +20,8 @@ from robench.files import unwritable
 from robench.models.base import Model
 from robench.predictions import RunFolder, Timing
 from robench.processes import keep_to_quota, kept_memory
-from robench.suites.base import Cell, OpenSuite
+from robench.suites.base import Cell
+from robench.suites.opened import OpenSuite
 
 _ROUNDS = 3  # over cells that vanish while others are measured
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from robench.suites.base import Cell, OpenSuite
+from robench.suites.base import Cell
+from robench.suites.opened import OpenSuite
 
 PIECE_IMAGES = 5000
 

@@ -20,7 +20,7 @@ from robench.evaluation.options import EvaluationOptions
 from robench.evaluation.probe import free_folder, is_run_of
 from robench.models.base import Model
 from robench.predictions import Environment, ModelInfo, RunIdentity, RunRecord, SuiteInfo
-from robench.suites.base import OpenSuite
+from robench.suites.opened import OpenSuite
 
 
 def make_record(model: Model, suite: OpenSuite, options: EvaluationOptions) -> RunRecord:

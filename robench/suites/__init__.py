@@ -1,8 +1,14 @@
-"""Suites: named protocols, and the images behind them. Listing them imports neither torch nor a reader."""
+"""Suites: named protocols, and the images behind them. Listing them imports neither torch nor a reader.
+
+A package adds a suite with an entry point of the group ``robench.suites`` that names a :class:`Suite`; a script does so
+with :func:`register`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -12,11 +18,13 @@ import numpy.typing as npt
 
 from robench.data.base import Geometry
 from robench.errors import RobenchError, did_you_mean
-from robench.suites.base import Batch, Cell, OpenOptions, OpenSuite, Suite
+from robench.suites.base import Batch, Cell, OpenOptions, Suite
+from robench.suites.opened import Found, OpenSuite
 
 __all__ = [
     "Batch",
     "Cell",
+    "Found",
     "OpenOptions",
     "OpenSuite",
     "Suite",
@@ -24,12 +32,19 @@ __all__ = [
     "get",
     "names",
     "open_suite",
+    "register",
     "subset_indices",
 ]
 
+Opener = Callable[[Suite, Path | None, OpenOptions], Found]
+
 
 def names() -> list[str]:
-    """Return the names of all suites, in the order they are listed to users."""
+    """Return the names of all suites, in the order they are listed to users.
+
+    >>> names()[:3]
+    ['digits-c', 'digits-p', 'cifar10-c']
+    """
     from robench.suites.definitions import SUITES
 
     return list(SUITES)
@@ -39,11 +54,32 @@ def get(name: str) -> Suite:
     """Return a suite's protocol.
 
     Raises:
-        RobenchError: no such suite; the message suggests the nearest names.
+        RobenchError: no such suite (the message suggests the nearest names), or a package's entry is not one.
+
+    >>> suite = get("cifar10-c")
+    >>> len(suite.cells), suite.benchmark[:2], suite.published_images("fog")
+    (96, ('gaussian_noise', 'shot_noise'), 10000)
     """
     from robench.suites.definitions import SUITES
 
-    return SUITES.get(name)
+    suite = SUITES.get(name)
+    if not isinstance(suite, Suite) or suite.name != name:
+        raise RobenchError(
+            f"The entry point '{name}' is not a suite of this name: {suite!r:.80}.",
+            hint="It must name a robench.suites.Suite; update or uninstall the package that provides it.",
+        )
+    return suite
+
+
+def register(suite: Suite) -> None:
+    """Add a suite for as long as the process runs.
+
+    Raises:
+        RobenchError: another suite has its name.
+    """
+    from robench.suites.definitions import SUITES
+
+    SUITES.register(suite.name, suite)
 
 
 def open_suite(name: str, data: str | Path | None = None, options: OpenOptions | None = None) -> OpenSuite:
@@ -60,26 +96,28 @@ def open_suite(name: str, data: str | Path | None = None, options: OpenOptions |
 
     Raises:
         RobenchError: no such suite, nothing usable at ``data``, or files that differ from the published layout.
+
+    >>> opened = open_suite("digits-c", options=OpenOptions(conditions=("contrast",), severities=(5,), limit=4))
+    >>> [cell.name for cell in opened.suite.cells], opened.source
+    (['clean', 'contrast/5'], 'generated')
+    >>> batch = next(opened.batches(Cell("contrast", 5), batch_size=2))
+    >>> tuple(batch.images.shape), batch.index.shape
+    ((2, 3, 32, 32), (2,))
     """
-    from robench.suites.origin import note_origin
-    from robench.suites.sizes import size_remarks
+    from robench.suites.origin import find_mark
 
     suite = get(name)
-    module, _, function = suite.opener.partition(":")
-    opener = getattr(import_module(module), function)
     path = _downloaded(name) if data is None else Path(data).expanduser()
     options = options or OpenOptions()
-    opened = opener(suite, path, options)
-    note_origin(opened, path)
-    opened.remarks += size_remarks(opened)
-    opened.reopen = lambda changed: open_suite(name, data, changed)
-    return cast(OpenSuite, opened)
+    found = _opener(suite)(suite, path, options)
+    mark = find_mark(path, name) if found.source == "published" else None
+    return OpenSuite.of(found, options, mark=mark, reopen=partial(open_suite, name, data))
 
 
 def fit_to_model(opened: OpenSuite, geometry: Geometry | None) -> OpenSuite:
     """Return the suite with a model's own resize and crop, unless the user chose others when it was opened.
 
-    Photographs get the model's geometry instead of the protocol's; pictures that have their size already (arrays,
+    Photographs get the model's geometry instead of the protocol's; images that have their size already (arrays,
     ImageNet-C) are at most scaled to the model's size, and never cropped.
 
     Args:
@@ -91,21 +129,40 @@ def fit_to_model(opened: OpenSuite, geometry: Geometry | None) -> OpenSuite:
     return opened.with_options(replace(opened.options, geometry=geometry))
 
 
-def _downloaded(name: str) -> Path | None:
-    """Return where ``robench data download`` put the set of this name, or None."""
-    from robench.data.catalogue import catalogue, installed
-
-    return installed(name) if name in catalogue() else None
-
-
 def subset_indices(name: str) -> npt.NDArray[np.int64]:
-    """Return the class indices that a suite cuts the logits to, rising; targets count within them.
+    """Return the class indices that a suite cuts the logits to; targets count within them.
+
+    Returns:
+        int64 of shape (classes,), rising.
 
     Raises:
         RobenchError: no such list.
+
+    >>> subset_indices("imagenet-r")[:4].tolist()
+    [1, 2, 4, 6]
     """
     from robench.suites.subsets import SUBSETS
 
     if name not in SUBSETS:
         raise RobenchError(f"Unknown class subset '{name}'.", hint=did_you_mean(name, SUBSETS))
     return np.array(SUBSETS[name], np.int64)
+
+
+def _opener(suite: Suite) -> Opener:
+    module, _, function = suite.opener.partition(":")
+    try:
+        return cast(Opener, getattr(import_module(module), function))
+    except (ImportError, AttributeError, ValueError) as error:
+        if suite.opener.startswith("robench."):
+            raise
+        raise RobenchError(
+            f"Could not load the opener of {suite.name}, '{suite.opener}': {error}",
+            hint="A suite's opener is 'module:function'; update or uninstall the package that provides it.",
+        ) from error
+
+
+def _downloaded(name: str) -> Path | None:
+    """Return where ``robench data download`` put the set of this name, or None."""
+    from robench.data.catalogue import catalogue, installed
+
+    return installed(name) if name in catalogue() else None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -206,43 +205,3 @@ class Batch:
     target: npt.NDArray[np.int64]
     frame: npt.NDArray[np.int64] | None = None
     unreadable: tuple[str, ...] = ()
-
-
-class OpenSuite(Protocol):
-    """A suite with its images found: what ``robench.suites.open_suite`` returns.
-
-    Attributes:
-        suite: the protocol; its cells are those that are measured.
-        source: whether the images are published files or generated from clean ones.
-        protocol: JSON-able record of everything about the data that changes numbers: suite name and version,
-            source, seed, geometry, checksums, options such as frost textures. Equal records, equal images.
-        options: what the user chose.
-        classes: class names by label, or None.
-        remarks: what a reader should know of the files found: fewer images than published, cells left out.
-    """
-
-    suite: Suite
-    source: Source
-    protocol: dict[str, Any]
-    options: OpenOptions
-    classes: Sequence[str] | None
-    remarks: Sequence[str]
-
-    @property
-    def whole(self) -> Sequence[str]:
-        """Names of the cells that make a result one of the whole suite."""
-        ...
-
-    def with_options(self, options: OpenOptions) -> OpenSuite:
-        """Open the same files with other options."""
-        ...
-
-    def length(self, cell: Cell) -> int:
-        """Return how many images (sequences: clips) the cell has."""
-        ...
-
-    def batches(
-        self, cell: Cell, batch_size: int, *, start: int = 0, stop: int | None = None, device: str = "cpu"
-    ) -> Iterator[Batch]:
-        """Yield the images (sequences: clips, all frames of a clip in a row) start..stop of a cell in order."""
-        ...

@@ -1,4 +1,4 @@
-"""Refusals that several suites share: labels of another set, pictures of another size, a folder of several sets."""
+"""Refusals that several suites share: labels of another set, images of another size, a folder of several sets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def check_labels(labels: npt.NDArray[Any] | None, classes: int, where: str) -> N
     if labels is None or len(labels) == 0:
         return
     low, high = int(labels.min()), int(labels.max())
-    # Ten pictures a class and none of the upper half of the classes: no set of this suite, and no sample of one.
+    # Ten images per class and none of the upper half of the classes: no set of this suite, and no sample of one.
     foreign = len(labels) >= _ENOUGH * classes and high < classes // 2
     if low < 0 or high >= classes or foreign:
         raise RobenchError(
@@ -53,17 +53,25 @@ def check_clean(suite: Suite, clean: Images, where: str) -> None:
     check_labels(clean.labels, suite.num_classes, where)
 
 
-def check_side(shape: Sequence[int], where: str, side: int = 32) -> None:
-    """Refuse arrays whose pictures are not ``side`` x ``side``; ``shape`` ends with height, width, channels.
+def check_side(shape: Sequence[int], where: str, side: int | None) -> None:
+    """Refuse arrays whose images are not ``side`` x ``side``; ``shape`` ends with height, width, channels.
 
     Raises:
         RobenchError: another size.
     """
-    if tuple(shape[-3:-1]) != (side, side):
+    if side is not None and tuple(shape[-3:-1]) != (side, side):
         raise RobenchError(
-            f"{where}: expected pictures of {side} x {side} pixels; found an array of shape {tuple(shape)}.",
+            f"{where}: expected images of {side} x {side} pixels; found an array of shape {tuple(shape)}.",
             hint="The file is of another set; fetch it again.",
         )
+
+
+def wrong_side(where: str, found: Sequence[int], side: int) -> RobenchError:
+    """Return the refusal of images (height, width) of another size than the suite's."""
+    return RobenchError(
+        f"{where}: expected images of {side} x {side} pixels; found {' x '.join(map(str, found))}.",
+        hint="Give the set at its own size: on scaled or cropped copies the results are not this suite's.",
+    )
 
 
 def only_one(places: Sequence[Path], data: Path) -> Path | None:

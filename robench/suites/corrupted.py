@@ -1,10 +1,9 @@
-"""The -C suites on 32x32 pictures: published arrays, or corruptions generated from the clean set."""
+"""The -C suites on 32x32 images: published arrays, or corruptions generated from the clean set."""
 
 from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,25 +17,22 @@ from robench.errors import RobenchError
 from robench.processes import cores
 from robench.suites.base import Cell, OpenOptions, Suite
 from robench.suites.checks import check_clean, check_labels, check_side, only_one
-from robench.suites.opened import OpenedSuite, Transform, View, choose_cells, view_of
+from robench.suites.opened import Found, choose_cells, without_held_out
+from robench.suites.protocols import SEVERITIES
+from robench.suites.reading import Transform, View, view_of
 
 if TYPE_CHECKING:
     import torch
 
-SEVERITIES = 5
+BLOCKS = len(SEVERITIES)
 
 
-def open_digits(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedSuite:
+def open_digits(suite: Suite, data: Path | None, options: OpenOptions) -> Found:
     """Open digits-c: the embedded test split, corrupted on the fly."""
-    if data is not None and str(data) != "digits":
-        raise RobenchError(
-            f"{suite.name} has its data embedded and takes none; found {data}.",
-            hint="Leave --data out, or choose the suite of your data ('robench suites list').",
-        )
-    return open_generated(suite, open_images("digits"), options)
+    return open_generated(suite, embedded(suite, data), options)
 
 
-def open_cifar(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedSuite:
+def open_cifar(suite: Suite, data: Path | None, options: OpenOptions) -> Found:
     """Open CIFAR-10-C or CIFAR-100-C: published ``.npy`` files, or the clean test set to corrupt.
 
     Raises:
@@ -69,19 +65,31 @@ def find_published(suite: Suite, data: Path) -> Path | None:
     return only_one([f for f in found if (f / "labels.npy").is_file()] or found, data)
 
 
-def open_generated(suite: Suite, clean: Images, options: OpenOptions) -> OpenedSuite:
-    """Open a -C suite whose pictures are made from clean ones as they are read."""
+def embedded(suite: Suite, data: Path | None) -> Images:
+    """Return the embedded digits, the data of a suite that takes none.
+
+    Raises:
+        RobenchError: data was given all the same.
+    """
+    if data is not None and str(data) != "digits":
+        raise RobenchError(
+            f"{suite.name} has its data embedded and takes none; found {data}.",
+            hint="Omit the data, or choose the suite of your data ('robench suites list').",
+        )
+    return open_images("digits")
+
+
+def open_generated(suite: Suite, clean: Images, options: OpenOptions) -> Found:
+    """Open a -C suite whose images are made from clean ones as they are read."""
     if clean.labels is None:
         raise RobenchError("The clean set has no labels.", hint="Give a labelled test set.")
-    cells = choose_cells(suite, options)
-    if options.conditions is None:  # held-out corruptions are made only where asked for
-        cells = tuple(cell for cell in cells if cell.condition not in held_out())
+    cells = without_held_out(suite, choose_cells(suite, options), options)
 
     def view(cell: Cell) -> View:
-        return view_of(clean, None if cell.condition == "clean" else corruption(cell, options))
+        return view_of(clean, None if cell.severity is None else corruption(cell, options))
 
     protocol: dict[str, Any] = {"clean": clean.checksum(), **frost_record(options)}
-    return OpenedSuite(replace(suite, cells=cells), "generated", view, protocol, options, clean.classes)
+    return Found(suite, cells, "generated", view, protocol, clean.classes)
 
 
 def corruption(cell: Cell, options: OpenOptions) -> Transform:
@@ -97,14 +105,14 @@ def corruption(cell: Cell, options: OpenOptions) -> Transform:
 
 
 def frost_record(options: OpenOptions) -> dict[str, Any]:
-    """Return which frost pictures are overlaid: ours, with their version, or the user's, with their checksums."""
+    """Return which frost images are overlaid: robench's, with their version, or the user's, with their checksums."""
     from robench.corruptions.frost import describe  # late: it imports torch
 
     return {"frost": describe(options.frost_dir)}
 
 
-def open_published(suite: Suite, folder: Path, options: OpenOptions) -> OpenedSuite:
-    """Open published arrays: one file a corruption, five blocks of rows by rising severity, one label file.
+def open_published(suite: Suite, folder: Path, options: OpenOptions) -> Found:
+    """Open published arrays: one file per corruption, five blocks of rows by rising severity, one label file.
 
     The clean cell is there where the clean test set lies beside the files (or at ``options.clean``); its labels
     are then compared with theirs.
@@ -116,8 +124,8 @@ def open_published(suite: Suite, folder: Path, options: OpenOptions) -> OpenedSu
     check_labels(labels, suite.num_classes, str(folder / "labels.npy"))
     clean = _clean_beside(suite, folder, labels, options)
     cells = _cells_of_files(suite, folder, options, clean is not None)
-    conditions = list(dict.fromkeys(cell.condition for cell in cells if cell.condition != "clean"))
-    files = {condition: _condition_file(folder / f"{condition}.npy", len(labels)) for condition in conditions}
+    conditions = list(dict.fromkeys(cell.condition for cell in cells if cell.severity is not None))
+    files = {name: _condition_file(folder / f"{name}.npy", len(labels), suite.side) for name in conditions}
 
     def view(cell: Cell) -> View:
         if cell.severity is None:
@@ -131,45 +139,47 @@ def open_published(suite: Suite, folder: Path, options: OpenOptions) -> OpenedSu
     if clean is not None:
         protocol["clean"] = clean.checksum()
     classes = clean.classes if clean is not None else None
-    return OpenedSuite(replace(suite, cells=cells), "published", view, protocol, options, classes)
+    return Found(suite, cells, "published", view, protocol, classes)
 
 
 def _block_labels(path: Path) -> npt.NDArray[np.int64]:
     """Return the labels of one severity: the published file repeats them five times."""
     labels = np.asarray(map_npy(path, ndim=1, dtype=None))
-    if labels.dtype.kind not in "iu" or len(labels) % SEVERITIES:
+    if labels.dtype.kind not in "iu" or len(labels) % BLOCKS:
         raise RobenchError(
             f"{path}: expected integers, five equal blocks of labels; found {labels.dtype} of shape {labels.shape}.",
             hint="Fetch labels.npy of the set again; a CIFAR-C set has 5 x 10,000 labels.",
         )
-    blocks = labels.reshape(SEVERITIES, -1).astype(np.int64)
+    blocks = labels.reshape(BLOCKS, -1).astype(np.int64)
     if (blocks != blocks[0]).any():
         raise RobenchError(
             f"{path}: the labels of severity 1 are not repeated for severities 2 to 5.",
             hint="The file is of another set, or its rows were shuffled; fetch it again.",
         )
-    return blocks[0]
+    first: npt.NDArray[np.int64] = blocks[0]
+    return first
 
 
-def _condition_file(path: Path, per_severity: int) -> ArrayImages:
+def _condition_file(path: Path, per_severity: int, side: int | None) -> ArrayImages:
     array = map_npy(path)
-    if len(array) != SEVERITIES * per_severity:
+    if len(array) != BLOCKS * per_severity:
         raise RobenchError(
-            f"{path}: expected {SEVERITIES * per_severity:,} pictures (5 severities of {per_severity:,}, as labels.npy"
+            f"{path}: expected {BLOCKS * per_severity:,} images (5 severities of {per_severity:,}, as labels.npy"
             f" says); found {len(array):,}.",
             hint="The file is incomplete or of another set; fetch it again ('robench data verify').",
         )
-    check_side(array.shape, str(path))
+    check_side(array.shape, str(path), side)
     return ArrayImages(array, name=str(path), source=path)
 
 
 def _cells_of_files(suite: Suite, folder: Path, options: OpenOptions, clean: bool) -> tuple[Cell, ...]:
-    """Return the cells to run: all asked for; without a wish, held-out corruptions only if their files are there."""
-    cells = [cell for cell in choose_cells(suite, options) if cell.condition != "clean" or clean]
+    """Return the cells asked for; unless asked for by name, held-out corruptions only if their files are there."""
+    cells = [cell for cell in choose_cells(suite, options) if cell.severity is not None or clean]
     missing = {c.condition for c in cells if c.severity and not (folder / f"{c.condition}.npy").is_file()}
     if options.conditions is None:
-        missing -= set(held_out())
-        cells = [c for c in cells if c.condition not in held_out() or (folder / f"{c.condition}.npy").is_file()]
+        absent = missing & set(suite.held_out)
+        missing -= absent
+        cells = [cell for cell in cells if cell.condition not in absent]
     if missing:
         present = sorted(p.stem for p in folder.glob("*.npy") if p.stem != "labels")
         raise RobenchError(
@@ -183,8 +193,8 @@ def _clean_beside(suite: Suite, folder: Path, labels: npt.NDArray[np.int64], opt
     """Open the clean test set where there is one, after comparing its labels with the corrupted set's."""
     from robench.data.cifar import find_layout
 
-    wished = options.clean
-    places = [Path(wished)] if wished else [p for p in (folder, folder.parent) if find_layout(p, suite.dataset)]
+    given = options.clean
+    places = [Path(given)] if given else [p for p in (folder, folder.parent) if find_layout(p, suite.dataset)]
     if not places:
         return None
     clean = open_images(places[0], split="test", dataset=suite.dataset, workers=options.workers)
@@ -200,10 +210,3 @@ def _checksums(images: list[ArrayImages], names: list[str]) -> dict[str, str]:
     """Return the SHA-256 of every file; hashing leaves Python's lock, so files are hashed side by side."""
     with ThreadPoolExecutor(cores()) as pool:
         return dict(zip(names, pool.map(ArrayImages.checksum, images), strict=True))
-
-
-def held_out() -> tuple[str, ...]:
-    """Return the four corruptions that the headline figures leave out."""
-    from robench.corruptions.severities import EXTRA
-
-    return tuple(EXTRA)

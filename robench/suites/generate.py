@@ -1,4 +1,4 @@
-"""Writes corrupted test sets to disk in the published layouts, from clean pictures; a stopped run goes on.
+"""Writes corrupted test sets to disk in the published layouts, from clean images; a stopped run goes on.
 
 * CIFAR-C (and digits-c): ``CORRUPTION.npy``, uint8 (5 N, H, W, 3) with severity s in rows (s-1) N to s N - 1, and
   ``labels.npy`` (5 N,), one file for all.
@@ -65,11 +65,11 @@ def prepare(
         out: folder for the files.
         conditions: which corruptions or perturbations; None: the published ones.
         seed: of the randomness.
-        frost: folder with the original frost pictures, or None.
+        frost: folder with the original frost images, or None.
         difficulty: 1, 2 or 3, of the noises of perturbation sequences.
 
     Raises:
-        RobenchError: an unknown suite or condition, unreadable data, another set already there, or too little room.
+        RobenchError: an unknown suite or condition, unreadable data, another set already there, or too little space.
     """
     if suite not in LAYOUTS:
         raise RobenchError(f"No generator for suite '{suite}'.", hint=did_you_mean(suite, LAYOUTS))
@@ -85,7 +85,7 @@ def prepare(
         )
     if Path(source).resolve() == Path(out).resolve():
         raise RobenchError(
-            f"{out} holds the clean pictures; the corrupted ones would lie among them.",
+            f"{out} holds the clean images; the corrupted ones would lie among them.",
             hint="Choose another folder with --out.",
         )
     clean = open_images(source, dataset=layout.dataset, geometry=layout.geometry)
@@ -98,18 +98,18 @@ def prepare(
 
 
 def generate(task: Task, told: files.Told | None = None) -> list[Path]:
-    """Write what is not there yet and return the files or folders, one a condition.
+    """Write what is not there yet and return the files or folders, one per condition.
 
     A file appears whole or not at all, so the same call goes on after any stop. The randomness is that of
-    :func:`robench.corruptions.corrupt`, keyed by the picture's number: on-the-fly suites with this seed show the same
-    pictures.
+    :func:`robench.corruptions.corrupt`, keyed by the image's number: on-the-fly suites with this seed show the same
+    images.
 
     Args:
         task: from :func:`prepare`.
-        told: called with the number of pictures finished and the condition they belong to.
+        told: called with the number of images finished and the condition they belong to.
 
     Raises:
-        RobenchError: a picture cannot be read, or the disk is full.
+        RobenchError: an image cannot be read, or the disk is full.
     """
     write = _WRITERS[task.layout.kind]
     if task.layout.kind == "blocks":
@@ -134,7 +134,7 @@ def _verify_tree(task: Task, name: str) -> None:
     for severity in SEVERITIES:
         for path in files.places(task, f"{name}/{severity}", ".JPEG"):
             if not path.is_file():
-                raise _wrong(path, "a picture", "nothing")
+                raise _wrong(path, "an image", "nothing")
 
 
 def _verify_clips(task: Task, name: str) -> None:
@@ -160,7 +160,7 @@ def _verify_array(task: Task, name: str) -> None:
 
 
 def _claim(task: Task) -> None:
-    """Write down what the folder is made of, or refuse one that is made of something else."""
+    """Record what the folder is made of, or refuse one that is made of something else."""
     from robench.corruptions.frost import describe
 
     record = {
@@ -168,7 +168,7 @@ def _claim(task: Task) -> None:
         "suite": task.suite,
         "clean": task.clean.checksum(),
         "seed": task.seed,
-        # The other pictures are checked as well; one stands for all.
+        # The other images are checked as well; one stands for all.
         "frost": describe(task.frost)["sha256"]["frost1.png"] if task.frost else None,
     }
     path = task.out / MARK
@@ -198,13 +198,13 @@ def _claim(task: Task) -> None:
 
 def _check_room(task: Task) -> None:
     share = _SHARE.get(task.layout.kind, 1.0)
-    needed = int(_SPARE * share * task.pictures * math.prod(task.shape))
+    needed = int(_SPARE * share * task.images * math.prod(task.shape))
     written = sum(path.stat().st_size for path in task.out.rglob("*") if path.is_file())
     free = shutil.disk_usage(task.out).free
     if free + written < needed:
         raise RobenchError(
             f"{task.suite} needs about {needed / 1e9:.1f} GB; {task.out} has {free / 1e9:.1f} GB free.",
-            hint="Make room, choose another --out, or fewer --corruption.",
+            hint="Free some space, choose another --out, or fewer --corruption.",
         )
 
 
@@ -212,5 +212,5 @@ def _wrong(path: Path, expected: str, found: str) -> RobenchError:
     return RobenchError(f"{path}: expected {expected}, found {found}.", hint="Remove it and generate it again.")
 
 
-def _silent(pictures: int, condition: str) -> None:
+def _silent(images: int, condition: str) -> None:
     """Say nothing."""

@@ -65,7 +65,7 @@ def write_sequence(task: Task, name: str, told: Told) -> Path:
 
 
 def write_tree(task: Task, name: str, told: Told) -> Path:
-    """Write ``NAME/SEVERITY/CLASS/PICTURE.JPEG``."""
+    """Write ``NAME/SEVERITY/CLASS/IMAGE.JPEG``."""
     from robench.corruptions import corrupt
 
     with ThreadPoolExecutor(cores()) as pool:
@@ -84,7 +84,7 @@ def write_tree(task: Task, name: str, told: Told) -> Path:
 
 
 def write_clips(task: Task, name: str, told: Told) -> Path:
-    """Write ``NAME/CLASS/PICTURE.mp4``; pictures may differ in size, so each is perturbed by itself."""
+    """Write ``NAME/CLASS/IMAGE.mp4``; images may differ in size, so each is perturbed by itself."""
     from robench.corruptions.sequences import perturb
 
     paths = places(task, task.stored(name), ".mp4")
@@ -104,8 +104,8 @@ def write_clips(task: Task, name: str, told: Told) -> Path:
             waiting = []
             for row in missing[start : start + step]:
                 index = np.array([row], np.int64)
-                picture, level = _tensor(task.clean.read(index)), task.difficulty
-                made = perturb(picture, name, index=index, seed=task.seed, difficulty=level, size=CLIP_SIDE)
+                image, level = _tensor(task.clean.read(index)), task.difficulty
+                made = perturb(image, name, index=index, seed=task.seed, difficulty=level, size=CLIP_SIDE)
                 clip = np.stack([frame[0].permute(1, 2, 0).numpy() for frame in made])
                 waiting.append(pool.submit(finish, paths[row], clip))
             for written in waiting:
@@ -122,17 +122,17 @@ def write_labels(task: Task) -> None:
 
 
 def places(task: Task, folder: str, suffix: str) -> list[Path]:
-    """Return the path of every picture's file, ``FOLDER/CLASS/NAME`` and the suffix; the original names are kept."""
+    """Return the path of every image's file, ``FOLDER/CLASS/NAME`` and the suffix; the original names are kept."""
     clean = task.clean
     if clean.files is None or clean.labels is None or clean.classes is None:
-        raise RobenchError("The clean set must be class folders of picture files.", hint="Give the validation folder.")
+        raise RobenchError("The clean set must be class folders of image files.", hint="Give the validation folder.")
     paths = []
     for file, label in zip(map(Path, clean.files), clean.labels, strict=True):
         paths.append(task.out / folder / (file.parent.name or str(clean.classes[int(label)])) / f"{file.stem}{suffix}")
     if len(set(paths)) < len(paths):
         path, count = Counter(paths).most_common(1)[0]
         raise RobenchError(
-            f"{count} clean pictures would be written to {path}.", hint="Give pictures of one class names of their own."
+            f"{count} clean images would be written to {path}.", hint="Give the images of one class different names."
         )
     return paths
 
@@ -164,11 +164,11 @@ def _tensor(pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
 
 
-def _write_jpeg(path: Path, picture: npt.NDArray[np.uint8]) -> None:
+def _write_jpeg(path: Path, image: npt.NDArray[np.uint8]) -> None:
     from PIL import Image
 
     with atomic_write(path) as file:
-        Image.fromarray(picture).save(file, "JPEG", quality=JPEG_QUALITY, optimize=True)
+        Image.fromarray(image).save(file, "JPEG", quality=JPEG_QUALITY, optimize=True)
 
 
 def _labels(clean: Images) -> npt.NDArray[np.int64]:

@@ -26,7 +26,7 @@ class Layout:
         kind: ``blocks`` (.npy a corruption), ``sequences`` (.npy a perturbation), ``tree`` (JPEG files) or ``clips``
             (mp4 files).
         dataset: whose classes the clean set must have, or None.
-        geometry: what is done to clean pictures first, or None.
+        geometry: what is done to clean images first, or None.
         names: conditions that are made unless others are asked for.
     """
 
@@ -63,7 +63,7 @@ class Task:
     difficulty: int = 1
 
     def stored(self, condition: str) -> str:
-        """Return the name of a condition's file or folder: harder noises of sequences have names of their own."""
+        """Return the name of a condition's file or folder: the harder noises of sequences have other names."""
         return published_name(condition, self.difficulty) if self.sequences else condition
 
     @property
@@ -80,10 +80,10 @@ class Task:
         return self.layout.kind in ("sequences", "clips")
 
     def frames(self, condition: str) -> int:
-        """Return how many pictures are made of one: frames of a sequence, or severities."""
+        """Return how many images are made of one: frames of a sequence, or severities."""
         return frame_count(condition, self.shape[0]) if self.sequences else len(SEVERITIES)
 
     @property
-    def pictures(self) -> int:
-        """How many pictures (frames counted singly) there are in all."""
+    def images(self) -> int:
+        """How many images there are in all; every frame counts."""
         return len(self.clean) * sum(map(self.frames, self.conditions))

@@ -1,35 +1,27 @@
-"""Who made the files of a published layout: their authors, or ``robench data generate``, which leaves a mark."""
+"""Who made the files of a published layout: their authors, or ``robench data generate``, which leaves a mark.
+
+Files of robench's making have the published layout; results on them are still not comparable with those on published
+files, so an open suite says that its images are generated.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from robench.suites.opened import Opened
+from typing import Any
 
 MARK = "generated.json"
 KIND = "robench-generated"
 
 
-def note_origin(opened: Opened, data: Path | None) -> None:
-    """Make a suite say that its images are generated where the mark of ``robench data generate`` lies with its files.
-
-    Such files have the published layout, and figures on them still do not belong beside figures on published ones.
-    """
-    mark = find_mark(data, opened.suite.name) if data is not None and opened.source == "published" else None
-    if mark is None:
-        return
-    opened.source = "generated"
-    opened.protocol |= {"source": "generated", "seed": mark["seed"], "frost": mark["frost"], "made_of": mark["clean"]}
-
-
-def find_mark(data: Path, suite: str) -> dict[str, Any] | None:
+def find_mark(data: Path | None, suite: str) -> dict[str, Any] | None:
     """Return the mark of this suite at ``data``, or else one level up or down: where a set is looked for."""
+    if data is None:
+        return None
     if not data.is_dir():
         data = data.parent
-    for folder in (data, data.parent, *sorted(path for path in data.iterdir() if path.is_dir())):
+    below = sorted(path for path in data.iterdir() if path.is_dir()) if data.is_dir() else []
+    for folder in (data, data.parent, *below):
         try:
             mark = json.loads((folder / MARK).read_text(encoding="utf-8"))
         except (OSError, ValueError):

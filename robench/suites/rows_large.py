@@ -22,7 +22,7 @@ from robench.suites.protocols import (
 USUAL = Geometry(resize=256, crop=224)
 BERKELEY = "https://people.eecs.berkeley.edu/~hendrycks/"
 _MANIFEST = (
-    "Read from a manifest (manifest.csv or .parquet: one row per image, or per garment) beside the images."
+    "Read from a manifest (manifest.csv or .parquet: one row per image, or per garment) next to the images."
     " --definition takes a YAML file that replaces these classes and sets."
 )
 
@@ -60,7 +60,7 @@ def _single(
         paper=paper,
         url=url,
         licence=licence,
-        notes=notes + f" The cell '{clean}' is measured where ImageNet's validation set lies beside the set.",
+        notes=notes + f" The cell '{clean}' is measured where ImageNet's validation set lies next to the set.",
     )
 
 

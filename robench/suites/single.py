@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from robench.data.arrays import ArrayImages
-from robench.data.base import Geometry
-from robench.data.classes import WORDNET_ID, imagenet_names, imagenet_wnids, label_map
+from robench.data.base import Geometry, Images
+from robench.data.classes import WORDNET_ID, imagenet_wnids, label_map
 from robench.data.encoded import EncodedImages
 from robench.data.find import load_pair, open_images
 from robench.data.folders import load_folders
@@ -19,25 +20,12 @@ from robench.data.trees import Tree, join, open_tree
 from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
 from robench.suites.checks import check_labels, check_side
-from robench.suites.opened import OpenedSuite, View, choose_cells, view_of
+from robench.suites.opened import Found, choose_cells
+from robench.suites.reading import View, view_of
 from robench.suites.subsets import SUBSETS
 
-PUBLISHED_SIZES = {
-    "imagenet-r": 30_000,
-    "imagenet-a": 7_500,
-    "imagenet-200": 10_000,
-    "imagenet-sketch": 50_889,
-    "real-blurry": 1_000,
-    "matched-frequency": 10_000,
-    "threshold0.7": 10_000,
-    "top-images": 10_000,
-    "clean": 50_000,
-    "v4": 2_021,
-    "v6": 2_000,
-}
 
-
-def open_cifar10_1(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedSuite:
+def open_cifar10_1(suite: Suite, data: Path | None, options: OpenOptions) -> Found:
     """Open CIFAR-10.1: ``cifar10.1_VERSION_data.npy`` with its labels, at ``data`` or in ``datasets`` below it.
 
     Raises:
@@ -52,14 +40,14 @@ def open_cifar10_1(suite: Suite, data: Path | None, options: OpenOptions) -> Ope
                 labels = place / f"cifar10.1_{cell.condition}_labels.npy"
                 sets[cell] = load_pair(file, labels)
                 check_labels(sets[cell].labels, suite.num_classes, str(labels))
-                check_side(sets[cell].array.shape, str(file))
+                check_side(sets[cell].array.shape, str(file), suite.side)
                 break
     if not sets:
         raise RobenchError(f"{folder} has no cifar10.1_v6_data.npy or cifar10.1_v4_data.npy.", hint="Check --data.")
-    return _open_sets(suite, sets, options, None)
+    return _found(suite, sets, None)
 
 
-def open_imagenet_set(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedSuite:
+def open_imagenet_set(suite: Suite, data: Path | None, options: OpenOptions) -> Found:
     """Open a set of ImageNet's classes, with the matching clean cell where the validation set is there too.
 
     Args:
@@ -76,18 +64,18 @@ def open_imagenet_set(suite: Suite, data: Path | None, options: OpenOptions) -> 
     sets: dict[Cell, EncodedImages] = {}
     for cell in choose_cells(suite, options):
         found = None
-        if cell.condition not in ("clean", "imagenet-200"):
+        if cell.condition != suite.clean:
             found = _find_set(suite, cell, path, wnids, geometry, options)
         elif (place := _clean_place(suite, path, options)) is not None:
             found = _clean_set(place, wnids, geometry, options)
         if found is not None:
             sets[cell] = found
-    if not [cell for cell in sets if cell.condition != "clean"]:
+    if not [cell for cell in sets if cell.condition in suite.benchmark]:
         raise RobenchError(f"{path} has nothing of {suite.name}.", hint=f"See 'robench suites show {suite.name}'.")
-    return _open_sets(suite, sets, options, geometry)
+    return _found(suite, sets, geometry)
 
 
-def _open_sets(suite: Suite, sets: dict[Cell, Any], options: OpenOptions, geometry: Geometry | None) -> OpenedSuite:
+def _found(suite: Suite, sets: Mapping[Cell, Images], geometry: Geometry | None) -> Found:
     protocol: dict[str, Any] = {"checksums": {cell.name: images.checksum() for cell, images in sets.items()}}
     protocol["images"] = {cell.name: len(images) for cell, images in sets.items()}
     if geometry is not None:
@@ -97,12 +85,7 @@ def _open_sets(suite: Suite, sets: dict[Cell, Any], options: OpenOptions, geomet
         return view_of(sets[cell])
 
     classes = next(iter(sets.values())).classes
-    opened = OpenedSuite(replace(suite, cells=tuple(sets)), "published", view, protocol, options, classes)
-    for cell, images in sets.items():
-        expected = PUBLISHED_SIZES.get(cell.condition)
-        if expected is not None and len(images) != expected:
-            opened.remarks.append(f"{cell.name}: {len(images):,} pictures found, {expected:,} are published.")
-    return opened
+    return Found(suite, tuple(sets), "published", view, protocol, classes)
 
 
 def _needed(suite: Suite, data: Path | None) -> Path:
@@ -120,9 +103,9 @@ def _wnids(suite: Suite) -> tuple[str, ...]:
 
 
 def _clean_place(suite: Suite, path: Path, options: OpenOptions) -> Path | None:
-    if wished := options.clean:
-        return Path(wished)
-    if suite.name == "imagenet-200":
+    if options.clean:
+        return Path(options.clean)
+    if suite.clean in suite.benchmark:  # the clean set is the suite
         return path
     beside = [path / "val", path.parent / "val"]
     return next((place for place in beside if place.is_dir()), None)
@@ -132,16 +115,13 @@ def _clean_set(place: Path, wnids: tuple[str, ...], geometry: Geometry, options:
     """Open ImageNet's validation set, cut to some classes."""
     images = open_images(place, split="test", dataset="imagenet", geometry=geometry, workers=options.workers)
     if not isinstance(images, EncodedImages) or images.labels is None:
-        raise RobenchError(f"{place} holds no labelled ImageNet pictures.", hint="Give ImageNet's validation folder.")
-    rank = {wnid: label for label, wnid in enumerate(wnids)}
-    everything = imagenet_wnids()
-    labels = np.array([rank.get(everything[label], -1) for label in images.labels], np.int64)
-    return _cut(images, labels, wnids)
+        raise RobenchError(f"{place} holds no labelled ImageNet images.", hint="Give ImageNet's validation folder.")
+    return _cut(images, _labels_within(images.labels, wnids), wnids)
 
 
 @dataclass
 class _RowsOf:
-    """Some rows of a source of encoded pictures."""
+    """Some rows of a source of encoded images."""
 
     source: Any
     rows: Sequence[int]
@@ -159,8 +139,8 @@ class _RowsOf:
         return bytes(self.source.identity()) + np.asarray(self.rows, np.int64).tobytes()
 
 
-def _cut(images: EncodedImages, labels: Any, classes: tuple[str, ...]) -> EncodedImages:
-    """Keep the pictures whose label is not -1."""
+def _cut(images: EncodedImages, labels: npt.NDArray[np.int64], classes: tuple[str, ...]) -> EncodedImages:
+    """Keep the images whose label is not -1."""
     rows = np.flatnonzero(labels >= 0)
     files = None if images.files is None else [images.files[int(row)] for row in rows]
     source = _RowsOf(images.source, rows.tolist())
@@ -174,19 +154,19 @@ def _find_set(
     if str(path).startswith("hf:") or not (path.is_dir() or path.suffix == ".tar") or list(path.glob("*.parquet")):
         return _other_form(path, wnids, geometry, options)
     tree = open_tree(path)
-    below = _class_level(tree, cell.condition, suite.name == "imagenet-v2")
+    below = _class_level(tree, cell.condition, variants=len(suite.benchmark) > 1)
     if below is None:
         return None
     folders = tree.folders(below)
     if all(name.isdigit() for name in folders):
         return _numbered(tree, below, folders, wnids, geometry, options)
-    if any(WORDNET_ID.fullmatch(name) for name in folders) or suite.name != "real-blurry":
+    if any(WORDNET_ID.fullmatch(name) for name in folders):
         return load_folders(tree, wnids, below=below, split="", geometry=geometry, workers=options.workers)
     images = load_folders(tree, None, below=below, split="", geometry=geometry, workers=options.workers)
-    assert images.labels is not None  # class folders always give both
-    assert images.classes is not None
-    images.labels = label_map(images.classes, imagenet_names(), f"{tree.root}/{below}")[images.labels]
-    images.classes = wnids
+    labels = _by_name(images, wnids, f"{tree.root}/{below}")
+    if (labels < 0).any():
+        return _cut(images, labels, wnids)
+    images.labels, images.classes = labels, wnids
     return images
 
 
@@ -207,18 +187,28 @@ def _numbered(
 def _other_form(path: Path, wnids: tuple[str, ...], geometry: Geometry, options: OpenOptions) -> EncodedImages:
     images = open_images(path, split="test", geometry=geometry, workers=options.workers)
     if not isinstance(images, EncodedImages) or images.labels is None:
-        raise RobenchError(f"{path} holds no labelled picture files.", hint="Give the set's folder.")
+        raise RobenchError(f"{path} holds no labelled image files.", hint="Give the set's folder.")
+    return _cut(images, _by_name(images, wnids, str(path)), wnids)
+
+
+def _by_name(images: EncodedImages, wnids: tuple[str, ...], where: str) -> npt.NDArray[np.int64]:
+    """Return labels within the suite's classes: by ImageNet's names or WordNet ids where the set names its labels."""
+    assert images.labels is not None  # both callers have seen to it
+    everything = images.labels
     if images.classes is not None:
-        everything = label_map(images.classes, imagenet_wnids(), str(path))[images.labels]
-    else:
-        everything = images.labels
+        everything = label_map(images.classes, imagenet_wnids(), where)[everything]
+    return _labels_within(everything, wnids)
+
+
+def _labels_within(labels: npt.NDArray[np.int64], wnids: tuple[str, ...]) -> npt.NDArray[np.int64]:
+    """Return labels of the 1,000 classes as labels within some of them, -1 for the others."""
     rank = {wnid: label for label, wnid in enumerate(wnids)}
-    labels = np.array([rank.get(imagenet_wnids()[label], -1) for label in everything], np.int64)
-    return _cut(images, labels, wnids)
+    everything = imagenet_wnids()
+    return np.array([rank.get(everything[label], -1) for label in labels], np.int64)
 
 
-def _class_level(tree: Tree, condition: str, variants: bool) -> str | None:
-    """Return the folder that holds the class folders of a condition; for V2 the one whose name has the variant."""
+def _class_level(tree: Tree, condition: str, *, variants: bool) -> str | None:
+    """Return the folder that holds the class folders of a condition; of several sets the one that has its name."""
     level = [""]
     for _ in range(3):
         below: list[str] = []

@@ -1,44 +1,31 @@
-"""How many pictures the published sets have, and what is said of copies that have another number."""
+"""What is said of sets that have another number of images than the published ones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
-if TYPE_CHECKING:
-    from robench.suites.clips import OpenedClips
-    from robench.suites.opened import OpenedSuite
-
-PICTURES = {
-    "digits": 599,
-    "cifar10": 10_000,
-    "cifar100": 10_000,
-    "tiny-imagenet": 10_000,
-    "imagenet": 50_000,
-    "imagenet-r": 30_000,
-    "imagenet-200": 10_000,
-    "imagenet-a": 7_500,
-    "imagenet-v2": 10_000,
-    "imagenet-sketch": 50_889,
-    "real-blurry": 1_000,
-    "cifar10.1": 2_000,
-}
-"""Suite, or data set that its cells are made of -> pictures a cell (a -P suite: clips)."""
+from robench.suites.base import Cell, Source, Suite
 
 
-def size_remarks(opened: OpenedSuite | OpenedClips) -> Iterator[str]:
-    """Yield a sentence where the cells of a -C or -P suite have another number of pictures than the published ones.
+def size_remarks(suite: Suite, source: Source, total: Callable[[Cell], int]) -> Iterator[str]:
+    """Yield a sentence for the cells that have another number of images than the published ones.
 
-    The other suites' cells differ in size, and are looked at where they are found.
+    Args:
+        suite: the protocol, with the cells that were found.
+        source: whether the images are published files or generated.
+        total: gives a cell's number of images.
     """
-    suite, limit = opened.suite, opened.options.limit
-    cells = [cell for cell in suite.cells if cell.severity is not None or suite.task == "perturbation"]
-    expected = PICTURES.get(suite.dataset)
-    if not cells or expected is None:
-        return
-    found = opened.length(cells[0])
-    if found in (expected, limit):  # a sample says nothing of what it was drawn from
-        return
-    noun = "clips" if suite.task == "perturbation" else "pictures"
-    whole = "are published" if opened.source == "published" else f"can be made of {suite.dataset}'s test set"
-    yield f"{found:,} {noun} a cell were found, {expected:,} {whole}. Figures on other pictures are not the suite's."
+    unlike: dict[tuple[int, int], list[str]] = {}
+    for cell in suite.cells:
+        expected = suite.published_images(cell.condition)
+        if expected is not None and (found := total(cell)) != expected:
+            unlike.setdefault((found, expected), []).append(cell.name)
+    noun = "clips" if suite.task == "perturbation" else "images"
+    whole = "are published" if source == "published" else f"can be made of {suite.dataset}'s test set"
+    for (found, expected), cells in unlike.items():
+        where = f"{cells[0]}: " if len(cells) == 1 else ""
+        each = "" if len(cells) == 1 else " per cell"
+        yield (
+            f"{where}{found:,} {noun}{each} found, {expected:,} {whole}."
+            " Results on other images are not comparable with the suite's."
+        )

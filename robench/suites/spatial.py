@@ -1,9 +1,8 @@
-"""CIFAR10-STA: ten random rotations and translations of every picture, of which the worst counts."""
+"""CIFAR10-STA: ten random rotations and translations of every image, of which the worst counts."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +13,8 @@ from robench.data.find import open_images
 from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
 from robench.suites.checks import check_clean
-from robench.suites.clips import Clips, OpenedClips
-from robench.suites.opened import choose_cells
+from robench.suites.opened import Found, choose_cells
+from robench.suites.reading import View, view_of
 
 if TYPE_CHECKING:
     import torch
@@ -25,34 +24,45 @@ DEGREES = 30.0
 PIXELS = 3
 
 
-def open_sta(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedClips:
-    """Open CIFAR10-STA from the clean test set; the ten attempts at a picture come as frames 0..9 of one clip."""
+def open_sta(suite: Suite, data: Path | None, options: OpenOptions) -> Found:
+    """Open CIFAR10-STA from the clean test set; the ten attempts at an image come as frames 0..9 of one clip.
+
+    Raises:
+        RobenchError: no data, no labels, or a set of other classes.
+    """
     if data is None:
         raise RobenchError(f"{suite.name} needs the clean test set.", hint="Give --data DIR with CIFAR-10.")
     images = open_images(data, dataset=suite.dataset, workers=options.workers)
     if images.labels is None:
         raise RobenchError(f"{data} has no labels.", hint="Give a labelled test set.")
     check_clean(suite, images, str(data))
-    labels = images.labels
 
-    def clips(_: Cell) -> Clips:
-        def read(numbers: npt.NDArray[np.int64], device: str) -> torch.Tensor:
-            import torch
+    def attempts(pixels: torch.Tensor, index: npt.NDArray[np.int64]) -> torch.Tensor:
+        import torch
 
-            pixels = torch.from_numpy(images.read(numbers)).permute(0, 3, 1, 2).to(device)
-            angle, shift = draw(numbers, options.seed, device)
-            made = [rotate_and_shift(pixels, angle[:, k], shift[:, k]) for k in range(ATTEMPTS)]
-            return torch.stack(made, dim=1)
+        angle, shift = draw(index, options.seed, str(pixels.device))
+        return torch.stack([rotate_and_shift(pixels, angle[:, k], shift[:, k]) for k in range(ATTEMPTS)], dim=1)
 
-        return Clips(len(images), ATTEMPTS, labels, read)
+    def view(_: Cell) -> View:
+        return view_of(images, attempts, frames=ATTEMPTS)
 
-    suite = replace(suite, cells=choose_cells(suite, options))
     protocol = {"clean": images.checksum(), "attempts": ATTEMPTS, "degrees": DEGREES, "pixels": PIXELS}
-    return OpenedClips(suite, "generated", clips, protocol, options, images.classes)
+    protocol["difficulty"] = 1  # in the record of every suite of clips
+    return Found(suite, choose_cells(suite, options), "generated", view, protocol, images.classes)
 
 
 def draw(index: npt.NDArray[np.int64], seed: int, device: str = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw the attempts: angles in degrees, float32 (n, 10), and shifts in whole pixels, int64 (n, 10, 2: x, y)."""
+    """Draw the attempts at some images.
+
+    Args:
+        index: int64 (n,), the images' indices in the clean set.
+        seed: of the whole test set.
+        device: where the draws are wanted.
+
+    Returns:
+        Angles in degrees, float32 (n, 10) within [-30, 30], and shifts in whole pixels, int64 (n, 10, 2: x, y)
+        within [-3, 3].
+    """
     import torch
 
     from robench.corruptions.random import Stream
@@ -70,6 +80,9 @@ def rotate_and_shift(pixels: torch.Tensor, angle: torch.Tensor, shift: torch.Ten
         pixels: uint8 (n, C, H, W).
         angle: float (n,), degrees clockwise on the screen.
         shift: int64 (n, 2), pixels to the right and down.
+
+    Returns:
+        uint8 (n, C, H, W), on the same device.
     """
     import torch
 

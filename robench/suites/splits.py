@@ -23,7 +23,8 @@ from robench.data.trees import FolderTree, TreeSource
 from robench.errors import RobenchError, did_you_mean
 from robench.files import digest
 from robench.suites.base import Cell, OpenOptions, Suite
-from robench.suites.opened import OpenedSuite, View, choose_cells
+from robench.suites.opened import Found, choose_cells
+from robench.suites.reading import View, view_of
 
 # StrictInt: YAML reads an unquoted yes or no as a truth value, which would become 1 or 0 and match nothing.
 Value = str | StrictInt | list[str | StrictInt]
@@ -38,7 +39,7 @@ class SplitDefinition(BaseModel):
         ood: set name -> the attributes it alters.
         where_iid: further conditions of the IID set alone.
         first_label: number of the first class, where the manifest numbers them.
-        multilabel: whether a picture may have several rows, and its target is a set of classes.
+        multilabel: whether an image may have several rows, and its target is a set of classes.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -59,7 +60,7 @@ class SplitDefinition(BaseModel):
 
 
 def load_definition(name: str | Path) -> SplitDefinition:
-    """Read a definition: ``svsf``, ``dfr``, or a YAML file of your own.
+    """Read a definition: ``svsf``, ``dfr``, or a YAML file.
 
     Raises:
         RobenchError: no such file, or not a definition.
@@ -71,7 +72,7 @@ def load_definition(name: str | Path) -> SplitDefinition:
         return SplitDefinition(**yaml.safe_load(path.read_text()))
     except (OSError, yaml.YAMLError, ValidationError, TypeError) as error:
         raise RobenchError(
-            f"{path} is no split definition: {_in_short(error)}.",
+            f"{path} is not a split definition: {_in_short(error)}.",
             hint="It has 'classes' (a list), 'iid' (attribute: value) and 'ood' (set: {attribute: value}); see those"
             " that 'robench suites show svsf' prints.",
         ) from error
@@ -83,7 +84,7 @@ def _in_short(error: Exception) -> str:
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
-def open_split_suite(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedSuite:
+def open_split_suite(suite: Suite, data: Path | None, options: OpenOptions) -> Found:
     """Open a metadata-split suite from its manifest; file paths in it are relative to the manifest's folder.
 
     Args:
@@ -92,75 +93,85 @@ def open_split_suite(suite: Suite, data: Path | None, options: OpenOptions) -> O
         options: ``definition`` is a YAML file that replaces the suite's definition.
 
     Raises:
-        RobenchError: no manifest, columns or values missing, a label that is no class, or an empty set.
+        RobenchError: no manifest, columns or values missing, a label that is not a class, or an empty set.
     """
     if data is None:
         raise RobenchError(f"{suite.name} needs a manifest.", hint="Give --data with manifest.csv.")
-    wished = options.definition
-    definition = load_definition(Path(wished) if wished else suite.name)
-    suite = replace(
-        suite,
-        cells=tuple(Cell(name) for name in definition.rules()),
-        num_classes=len(definition.classes),
-        task="multilabel" if definition.multilabel else "classification",
-    )
-    suite = replace(suite, cells=choose_cells(suite, options))
+    given = options.definition
+    definition = load_definition(Path(given) if given else suite.name)
+    remarks: tuple[str, ...] = ()
+    if given:
+        suite = _defined(suite, definition, f"a custom metadata split, defined in {Path(given).name}")
+        remarks = (f"Classes and sets are those of {given}: results are not comparable with {suite.name}'s.",)
+    cells = choose_cells(suite, options)
     path = find_manifest(data)
     rows = read_manifest(path, ["file", "label", *definition.attributes()])
     labels = _labels(rows["label"], definition, path)
-    sets = {cell: _take(rows, labels, definition, cell.condition, path, options, suite) for cell in suite.cells}
+    geometry = options.geometry or suite.geometry
+    sets: dict[Cell, View] = {}
+    checksums: dict[str, str] = {}
+    for cell in cells:
+        chosen, targets = _members(rows, labels, definition, cell.condition, path)
+        source = TreeSource(FolderTree(path.parent), list(chosen))
+        images = EncodedImages(
+            source, targets, definition.classes, files=list(chosen), geometry=geometry, workers=options.workers
+        )
+        checksums[cell.name] = images.checksum()
+        sets[cell] = replace(view_of(images), index=_positions(rows["file"], chosen))
     protocol: dict[str, Any] = {
         "definition": digest(definition.model_dump()),
-        "sets": {cell.name: view.images.checksum() for cell, view in sets.items()},
-        "images": {cell.name: len(view.rows) for cell, view in sets.items()},
-        "geometry": (options.geometry or suite.geometry).record(),
+        "sets": checksums,
+        "images": {cell.name: len(view) for cell, view in sets.items()},
+        "geometry": geometry.record(),
     }
-    if wished:
-        suite = replace(suite, title=f"a metadata split of its own, defined in {Path(wished).name}")
-    opened = OpenedSuite(suite, "published", lambda cell: sets[cell], protocol, options, definition.classes)
-    if wished:
-        opened.remarks.append(f"Classes and sets are those of {wished}, not {suite.name}'s: its figures are another's.")
-    return opened
+    return Found(suite, cells, "published", sets.__getitem__, protocol, definition.classes, remarks=remarks)
 
 
-def _take(
+def _defined(suite: Suite, definition: SplitDefinition, title: str) -> Suite:
+    """Return the protocol of a definition in place of the suite's."""
+    return replace(
+        suite,
+        title=title,
+        cells=tuple(Cell(name) for name in definition.rules()),
+        benchmark=tuple(definition.ood),
+        groups=(),
+        images=None,
+        images_of=(),
+        num_classes=len(definition.classes),
+        task="multilabel" if definition.multilabel else "classification",
+    )
+
+
+def _members(
     rows: dict[str, list[str]],
     labels: npt.NDArray[np.int64],
     definition: SplitDefinition,
     name: str,
     path: Path,
-    options: OpenOptions,
-    suite: Suite,
-) -> View:
-    """Return the pictures and targets of one set."""
+) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """Return the files of one set, and their targets: int64 (n,), or 0/1 of (n, K) for several labels per image."""
     chosen = passing(rows, definition.rules()[name])
     if len(chosen) == 0:
         raise RobenchError(
             f"{path}: no row belongs to '{name}' ({definition.rules()[name]}).",
-            hint="Check the attribute values, or leave the set out with --corruption.",
+            hint="Check the attribute values, or omit the set with --corruption.",
         )
     paths = list(dict.fromkeys(rows["file"][row] for row in chosen))
-    rank = {file: i for i, file in enumerate(paths)}
-    if definition.multilabel:
-        target = np.zeros((len(paths), len(definition.classes)), np.int64)
-        for row in chosen:
-            target[rank[rows["file"][row]], labels[row]] = 1
-    else:
+    if not definition.multilabel:
         if len(paths) != len(chosen):
-            raise RobenchError(f"{path}: '{name}' has the same file twice.", hint="One row a picture, please.")
-        target = labels[chosen]
-    source = TreeSource(FolderTree(path.parent), paths)
-    images = EncodedImages(
-        source,
-        np.ascontiguousarray(target),
-        definition.classes,
-        files=paths,
-        geometry=options.geometry or suite.geometry,
-        workers=options.workers,
-    )
-    order = {file: i for i, file in enumerate(dict.fromkeys(rows["file"]))}
-    index = np.array([order[file] for file in paths], np.int64)
-    return View(images, np.arange(len(paths), dtype=np.int64), index, target)
+            raise RobenchError(f"{path}: '{name}' lists a file twice.", hint="List each file only once.")
+        return paths, np.ascontiguousarray(labels[chosen])
+    rank = {file: i for i, file in enumerate(paths)}
+    target = np.zeros((len(paths), len(definition.classes)), np.int64)
+    for row in chosen:
+        target[rank[rows["file"][row]], labels[row]] = 1
+    return paths, target
+
+
+def _positions(files: Sequence[str], chosen: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return each chosen file's position among all files of the manifest."""
+    order = {file: i for i, file in enumerate(dict.fromkeys(files))}
+    return np.array([order[file] for file in chosen], np.int64)
 
 
 def passing(rows: Mapping[str, Sequence[str]], rule: Mapping[str, Value]) -> npt.NDArray[np.int64]:
@@ -178,6 +189,6 @@ def _labels(texts: list[str], definition: SplitDefinition, path: Path) -> npt.ND
     for row, text in enumerate(texts):
         if text.lower() not in rank:
             raise RobenchError(
-                f"{path}, row {row + 1}: '{text}' is no class.", hint=did_you_mean(text, definition.classes)
+                f"{path}, row {row + 1}: '{text}' is not a class.", hint=did_you_mean(text, definition.classes)
             )
     return np.array([rank[text.lower()] for text in texts], np.int64)

@@ -2,7 +2,7 @@
 
 Source: the 200-class lists of ImageNet-R (Hendrycks et al., The Many Faces of Robustness, 2021) and ImageNet-A
 (Hendrycks et al., Natural Adversarial Examples, 2021). A model's 1,000 logits are cut to these before the argmax
-and the softmax; ImageNet-200, the clean set beside ImageNet-R, has the same list.
+and the softmax; ImageNet-200, the clean counterpart of ImageNet-R, has the same list.
 """
 
 from __future__ import annotations

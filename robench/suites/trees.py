@@ -1,4 +1,4 @@
-"""The -C suites kept as picture files: ``CONDITION/SEVERITY/WNID/NAME.JPEG`` in folders or packed tars."""
+"""The -C suites kept as image files: ``CONDITION/SEVERITY/WNID/NAME.JPEG`` in folders or packed tars."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from robench.data.folders import class_folders, load_folders
 from robench.data.trees import FolderTree, TarTree, Tree, child, join, open_tree
 from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
-from robench.suites.corrupted import corruption, frost_record, held_out
-from robench.suites.opened import OpenedSuite, Transform, View, choose_cells, view_of
+from robench.suites.corrupted import corruption, frost_record
+from robench.suites.opened import Found, choose_cells, without_held_out
+from robench.suites.reading import Transform, View, view_of
 
 if TYPE_CHECKING:
     import torch
@@ -31,26 +32,26 @@ _SAMPLED_PER_CELL = 4
 _UNPACK = "Unpack the set again."
 
 
-def open_imagenet_c(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedSuite:
+def open_imagenet_c(suite: Suite, data: Path | None, options: OpenOptions) -> Found:
     """Open ImageNet-C or ImageNet-C-bar: published folders or tars, or made from ImageNet's validation folder.
 
     Raises:
-        RobenchError: neither is at ``data``, or a severity, class or picture is missing or too many.
+        RobenchError: neither is at ``data``, or a severity, class or image is missing or too many.
     """
     return _open(suite, data, options, SOURCE_GEOMETRY, "imagenet")
 
 
-def open_tiny_imagenet_c(suite: Suite, data: Path | None, options: OpenOptions) -> OpenedSuite:
+def open_tiny_imagenet_c(suite: Suite, data: Path | None, options: OpenOptions) -> Found:
     """Open Tiny-ImageNet-C: published folders or tar, or made from Tiny ImageNet's validation folders."""
     return _open(suite, data, options, Geometry(), None)
 
 
 def _open(
     suite: Suite, data: Path | None, options: OpenOptions, clean_geometry: Geometry, dataset: str | None
-) -> OpenedSuite:
+) -> Found:
     if data is None:
         raise RobenchError(
-            f"{suite.name} needs data: the published files, or the clean pictures to make it from.",
+            f"{suite.name} needs data: the published files, or the clean images to make it from.",
             hint="Give --data DIR; 'robench data list' says how to get the published files.",
         )
     conditions = tuple(dict.fromkeys(cell.condition for cell in suite.cells if cell.severity))
@@ -68,8 +69,8 @@ def _open(
 def open_conditions(data: Path, conditions: Sequence[str]) -> tuple[Tree, dict[str, str]]:
     """Open a set's folder or archives, and return them with condition -> its folder (none: they hold another set).
 
-    Archives are looked into even where folders lie beside them, such as the clean ``val``: else the published set
-    would be passed over, and made anew from those clean pictures.
+    Archives are looked into even where folders lie beside them, such as the clean ``val``: otherwise the published
+    set would be ignored, and generated from those clean images.
     """
     tree = open_tree(data)
     places = find_conditions(tree, conditions)
@@ -99,9 +100,9 @@ def find_conditions(tree: Tree, conditions: Sequence[str]) -> dict[str, str]:
 
 
 class _Published:
-    """Opens a published tree.
+    """Finds the images of a published tree.
 
-    All cells hold the same pictures under the same names; the first cell's listing is the reference that every
+    All cells hold the same images under the same names; the first cell's listing is the reference that every
     other cell is compared with when it is read.
     """
 
@@ -115,30 +116,36 @@ class _Published:
         dataset: str | None,
     ) -> None:
         self.suite, self.tree, self.places, self.options = suite, tree, places, options
+        self.own_classes = dataset is None
         self.clean = self._find_clean(clean_geometry, dataset)
         self.cells = self._choose()
-        corrupted = [cell for cell in self.cells if cell.severity is not None]
-        self.paths = {cell: self._severity(cell) for cell in corrupted}
-        self.classes = tuple(imagenet_wnids()) if dataset == "imagenet" else self._own_classes(corrupted)
-        self.reference = self._listing(corrupted[0])
+        corrupted = tuple(cell for cell in self.cells if cell.severity is not None)
+        self.first = corrupted[0] if corrupted else Cell(next(iter(places)), 1)
+        self.paths = {cell: self._severity(cell) for cell in corrupted or (self.first,)}
+        self.classes = self._find_classes() if self.own_classes else tuple(imagenet_wnids())
+        self.reference = self._listing(self.first)
         if self.clean is not None and not self._matches(self.clean):
-            self.clean, self.cells = None, tuple(corrupted)
+            self.clean, self.cells = None, corrupted
+        if not self.cells:
+            raise RobenchError(f"{tree.root} has no clean images beside it.", hint="Say where they are.")
 
-    def open(self) -> OpenedSuite:
+    def open(self) -> Found:
         protocol: dict[str, Any] = {"images": len(self.reference), "files": self._fingerprints()}
         if self.clean is not None:
             protocol["clean"] = self.clean.checksum()
         # Labels count the classes that are there: a model of more classes would be asked for the wrong ones.
-        suite = replace(self.suite, cells=self.cells, num_classes=len(self.classes))
-        return OpenedSuite(suite, "published", self._view, protocol, self.options, self.classes, self._count)
+        suite = replace(self.suite, num_classes=len(self.classes))
+        return Found(suite, self.cells, "published", self._view, protocol, self.classes, self._count)
 
     def _count(self, cell: Cell) -> int:
-        """Return a cell's number of pictures without listing its thousand folders: all cells have the same."""
+        """Return a cell's number of images without listing its thousand folders: all cells have the same."""
         return len(self.clean if cell.severity is None and self.clean is not None else self.reference)
 
     def _view(self, cell: Cell) -> View:
         if cell.severity is None and self.clean is not None:
             return view_of(self.clean)
+        if cell == self.first:
+            return view_of(self.reference)
         images = self._listing(cell)
         self._compare(cell, images)
         return view_of(images)
@@ -146,7 +153,7 @@ class _Published:
     def _listing(self, cell: Cell) -> EncodedImages:
         path = self.paths[cell]
         wanted = set(self.classes)
-        tree = _OnlyClasses(self.tree, path, wanted) if self.suite.dataset == "tiny-imagenet" else self.tree
+        tree = _OnlyClasses(self.tree, path, wanted) if self.own_classes else self.tree
         return load_folders(tree, self.classes, below=path, split="", workers=self.options.workers)
 
     def _compare(self, cell: Cell, images: EncodedImages) -> None:
@@ -154,9 +161,8 @@ class _Published:
         if here == there:
             return
         missing, strange = sorted(there - here), sorted(here - there)
-        first = next(iter(self.paths))
         raise RobenchError(
-            f"{self.tree.root}/{self.paths[cell]} holds other pictures than {first.name}: {len(missing)} missing"
+            f"{self.tree.root}/{self.paths[cell]} holds other images than {self.first.name}: {len(missing)} missing"
             f" ({missing[:1]}), {len(strange)} too many ({strange[:1]}).",
             hint="Unpack the set again; every severity has the same file names.",
         )
@@ -165,8 +171,9 @@ class _Published:
         cells = [c for c in choose_cells(self.suite, self.options) if c.severity or self.clean is not None]
         missing = {cell.condition for cell in cells if cell.severity and cell.condition not in self.places}
         if self.options.conditions is None:
-            missing -= set(held_out())
-            cells = [c for c in cells if c.condition not in held_out() or c.condition in self.places]
+            absent = missing & set(self.suite.held_out)
+            missing -= absent
+            cells = [cell for cell in cells if cell.condition not in absent]
         if missing:
             raise RobenchError(
                 f"{self.tree.root} lacks {len(missing)} of the conditions: {', '.join(sorted(missing))}.",
@@ -184,13 +191,13 @@ class _Published:
             )
         return path
 
-    def _own_classes(self, cells: list[Cell]) -> tuple[str, ...]:
+    def _find_classes(self) -> tuple[str, ...]:
         """Return the class folders of the cell with the fewest: Tiny's published frost folder has all 1,000.
 
         Raises:
             RobenchError: a cell other than frost's has more, which would shift the labels of the others.
         """
-        listed = {self.paths[cell]: class_folders(self.tree, self.paths[cell]) for cell in cells}
+        listed = {path: class_folders(self.tree, path) for path in self.paths.values()}
         for place in self.places.values():  # conditions that were not asked for tell the classes of frost too
             if (path := child(self.tree, place, "1")) is not None:
                 listed.setdefault(path, class_folders(self.tree, path))
@@ -209,10 +216,10 @@ class _Published:
         return tuple(fewest)
 
     def _find_clean(self, geometry: Geometry, dataset: str | None) -> EncodedImages | None:
-        wished = self.options.clean
-        places = [Path(wished)] if wished else []
+        given = self.options.clean
+        places = [Path(given)] if given else []
         root = self.tree.archives[0].parent if isinstance(self.tree, TarTree) else self.tree.root
-        if not wished and (root / "val").is_dir():
+        if not given and (root / "val").is_dir():
             places = [root / "val"]
         if not places:
             return None
@@ -220,20 +227,20 @@ class _Published:
         return found if isinstance(found, EncodedImages) else None
 
     def _matches(self, clean: EncodedImages) -> bool:
-        """Whether the clean set has the same pictures; Tiny's published set has no clean counterpart."""
-        if self.suite.dataset != "imagenet":
+        """Whether the clean set has the same images; Tiny's published set has no clean counterpart."""
+        if self.own_classes:
             return bool(self.options.clean)
         here, there = set(clean.files or ()), set(self.reference.files or ())
         if here != there and self.options.clean:
             raise RobenchError(
-                f"The clean set has {len(here)} pictures, {len(here & there)} of them under the names of the corrupted"
+                f"The clean set has {len(here)} images, {len(here & there)} of them under the names of the corrupted"
                 f" set's {len(there)}.",
                 hint="Give the validation folder that the set was made from.",
             )
         return here == there
 
     def _fingerprints(self) -> dict[str, str]:
-        """Return, for every cell, a SHA-256 over a few of its pictures; the names are hashed once."""
+        """Return, for every cell, a SHA-256 over a few of its images; the names are hashed once."""
         names = self.reference.files or ()
         labels = self.reference.labels
         digest = hashlib.sha256("\0".join(names).encode() + (labels.tobytes() if labels is not None else b""))
@@ -276,16 +283,14 @@ class _OnlyClasses:
         return self._tree.fetch(path)
 
 
-def _open_generated(suite: Suite, clean: Any, options: OpenOptions) -> OpenedSuite:
-    """Open a -C suite made from clean pictures: corrupted, then stored as JPEG of quality 85 as the published one."""
-    cells = choose_cells(suite, options)
-    if options.conditions is None:
-        cells = tuple(cell for cell in cells if cell.condition not in held_out())
+def _open_generated(suite: Suite, clean: Any, options: OpenOptions) -> Found:
+    """Open a -C suite made from clean images: corrupted, then stored as JPEG of quality 85 as the published one."""
+    cells = without_held_out(suite, choose_cells(suite, options), options)
 
     def view(cell: Cell) -> View:
-        return view_of(clean, None if cell.condition == "clean" else stored_as_jpeg(corruption(cell, options)))
+        return view_of(clean, None if cell.severity is None else stored_as_jpeg(corruption(cell, options)))
 
-    suite = replace(suite, cells=cells, num_classes=len(clean.classes))
+    suite = replace(suite, num_classes=len(clean.classes))
     protocol = {
         "clean": clean.checksum(),
         "images": len(clean),
@@ -293,11 +298,11 @@ def _open_generated(suite: Suite, clean: Any, options: OpenOptions) -> OpenedSui
         "jpeg_quality": JPEG_QUALITY,
         **frost_record(options),
     }
-    return OpenedSuite(suite, "generated", view, protocol, options, clean.classes)
+    return Found(suite, cells, "generated", view, protocol, clean.classes)
 
 
 def stored_as_jpeg(transform: Transform) -> Transform:
-    """Add the JPEG of quality 85 in which the published pictures are kept; it changes scores by points."""
+    """Add the JPEG of quality 85 in which the published images are kept; it changes scores by points."""
 
     def both(pixels: torch.Tensor, index: npt.NDArray[np.int64]) -> torch.Tensor:
         from robench.corruptions.jpeg import roundtrip

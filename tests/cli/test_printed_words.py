@@ -93,7 +93,7 @@ def test_what_a_reader_must_know_survives_another_scoring(capsys: pytest.Capture
     command = ["evaluate", "-m", "python:mine.py:make", "-s", "cifar10-c", "--data", "pictures", "--device", "cpu"]
     said = printed(capsys, *command, "--corruption", "contrast", "--severity", "1", "--resamples", "20", "-o", "run")
     notes = [line for line in said.splitlines() if line.startswith("note:")]
-    assert any("30 pictures a cell were found, 10,000 can be made of cifar10's test set" in note for note in notes)
+    assert any("30 images per cell found, 10,000 can be made of cifar10's test set" in note for note in notes)
     assert any("near chance" in note for note in notes)
     again = printed(capsys, "metrics", "run", "--resamples", "20")
     assert [line for line in again.splitlines() if line.startswith("note:")] == notes

@@ -75,8 +75,8 @@ def test_a_stopped_run_goes_on(tmp_path: Path, photos: Path) -> None:
     class StopError(Exception):
         pass
 
-    def stop(pictures: int, condition: str) -> None:
-        if condition == "fog" and pictures:
+    def stop(images: int, condition: str) -> None:
+        if condition == "fog" and images:
             raise StopError
 
     task = prepare("tiny-imagenet-c", photos, tmp_path / "t", conditions=("contrast", "fog"))
@@ -120,8 +120,8 @@ def test_stopped_clips_go_on_and_damaged_ones_are_found(tmp_path: Path, photos: 
         extra.unlink()
     task = prepare("imagenet-p", photos, tmp_path / "p", conditions=("brightness",))
     told: list[int] = []
-    generate(task, lambda pictures, condition: told.append(pictures))
-    assert sum(told) == task.pictures == 3 * 31
+    generate(task, lambda images, condition: told.append(images))
+    assert sum(told) == task.images == 3 * 31
     clips = sorted((tmp_path / "p" / "brightness").glob("*/*.mp4"))
     before, kept = [decode_clip(clip.read_bytes(), 31, clip.name) for clip in clips], clips[0].stat().st_mtime_ns
     clips[1].unlink()
@@ -172,7 +172,7 @@ def test_folders_that_hold_something_else_are_refused(tmp_path: Path, photos: Pa
         with pytest.raises(RobenchError, match=f"holds {name}, which robench did not write"):
             prepare("digits-c", "digits", tmp_path / name, conditions=("fog", "snow"))
         assert [path.name for path in (tmp_path / name).iterdir()] == [name]
-    with pytest.raises(RobenchError, match="holds the clean pictures"):
+    with pytest.raises(RobenchError, match="holds the clean images"):
         prepare("imagenet-c", photos, photos, conditions=("fog",))
     for content in ("{", "3"):
         (tmp_path / "generated.json").write_text(content)
@@ -189,7 +189,7 @@ def test_a_folder_without_the_original_frost_is_refused_at_once(tmp_path: Path) 
 def test_pictures_of_one_name_do_not_replace_one_another(tmp_path: Path, photos: Path) -> None:
     first = next(photos.rglob("*.JPEG"))
     Image.open(first).save(first.with_suffix(".png"))
-    with pytest.raises(RobenchError, match="2 clean pictures would be written to"):
+    with pytest.raises(RobenchError, match="2 clean images would be written to"):
         generate(prepare("imagenet-c", photos, tmp_path / "out", conditions=("brightness",)))
 
 

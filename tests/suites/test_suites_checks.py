@@ -60,7 +60,7 @@ def test_of_several_sets_in_a_folder_none_is_guessed(cifar_c: Path) -> None:
 
 def test_arrays_of_another_picture_size_are_refused(cifar_c: Path) -> None:
     np.save(cifar_c / "fog.npy", np.load(cifar_c / "fog.npy").repeat(2, 1).repeat(2, 2))
-    with pytest.raises(RobenchError, match="expected pictures of 32 x 32"):
+    with pytest.raises(RobenchError, match="expected images of 32 x 32"):
         suites.open_suite("cifar10-c", cifar_c)
 
 

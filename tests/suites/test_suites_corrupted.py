@@ -105,7 +105,7 @@ def spoil_float(folder: Path) -> str:
 
 def spoil_rows(folder: Path) -> str:
     np.save(folder / "fog.npy", np.load(folder / "fog.npy")[:80])
-    return r"fog\.npy: expected 100 pictures .* found 80"
+    return r"fog\.npy: expected 100 images .* found 80"
 
 
 def spoil_missing(folder: Path) -> str:
@@ -217,7 +217,7 @@ def test_a_missing_severity_picture_or_condition_is_refused(imagenet_c: Path) ->
     (imagenet_c / "fog" / "2" / WNIDS[0] / file_name(4)).unlink()
     opened = suites.open_suite("imagenet-c", imagenet_c, ONLY)
     assert len(pictures(opened, Cell("fog", 1))) == 8
-    with pytest.raises(RobenchError, match=r"holds other pictures than .*: 1 missing"):
+    with pytest.raises(RobenchError, match=r"holds other images than .*: 1 missing"):
         pictures(opened, Cell("fog", 2))
     shutil.rmtree(imagenet_c / "fog" / "2")
     with pytest.raises(RobenchError, match="has no folder 2; found 1, 3, 4, 5"):

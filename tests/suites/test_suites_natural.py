@@ -47,7 +47,7 @@ def test_subsets_count_labels_within_their_200_classes(name: str, tmp_path: Path
     assert [int(suites.subset_indices(name)[t]) for t in target] == [i for i in indices for _ in range(2)]
     assert len(opened.classes) == 200
     assert opened.suite.cells == (Cell(name),)
-    assert "8 pictures found" in opened.remarks[0]
+    assert "8 images found" in opened.remarks[0]
     assert opened.protocol["geometry"] == {"resize": 256, "crop": 224, "interpolation": "bilinear"}
 
 
@@ -174,7 +174,7 @@ def test_a_split_of_ones_own_is_a_few_lines_of_yaml(tmp_path: Path, photos: list
     (tmp_path / "own.yaml").write_text(text)
     opened = suites.open_suite("svsf", tmp_path, OpenOptions(definition=str(tmp_path / "own.yaml")))
     assert "own.yaml" in opened.suite.title
-    assert "not svsf's" in opened.remarks[0]
+    assert "not comparable with svsf's" in opened.remarks[0]
     assert {cell.name: opened.length(cell) for cell in opened.suite.cells} == {"iid": 7, "old": 1}
 
 
@@ -183,7 +183,7 @@ def spoil_column(text: str) -> tuple[str, str]:
 
 
 def spoil_label(text: str) -> tuple[str, str]:
-    return text.replace("auto shop", "auto shopp"), "row 1: 'auto shopp' is no class"
+    return text.replace("auto shop", "auto shopp"), "row 1: 'auto shopp' is not a class"
 
 
 def spoil_value(text: str) -> tuple[str, str]:

@@ -15,12 +15,11 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import affine
 
 from robench import suites
-from robench.corruptions.perturbations import CIFAR_P
+from robench.corruptions.perturbations import CIFAR_P, frame_count
 from robench.corruptions.severities import BENCHMARK
 from robench.data import digits
 from robench.errors import RobenchError
 from robench.suites import Cell, OpenOptions, OpenSuite
-from robench.suites.perturbed import CIFAR_FRAMES
 from robench.suites.spatial import draw, rotate_and_shift
 
 
@@ -38,7 +37,7 @@ def cifar_p(tmp_path: Path) -> Path:
     """A small CIFAR-10-P: five clips of each perturbation, every frame a little darker."""
     pictures = digits.load("test").array[:5]
     for name in CIFAR_P:
-        frames = [(pictures * (1 - t / 100)).astype(np.uint8) for t in range(CIFAR_FRAMES.get(name, 31))]
+        frames = [(pictures * (1 - t / 100)).astype(np.uint8) for t in range(frame_count(name, 32))]
         np.save(tmp_path / f"{name}.npy", np.stack(frames, axis=1))
     return tmp_path
 
@@ -130,7 +129,7 @@ def test_a_clip_with_missing_frames_is_named_or_counted(imagenet_p: Path, square
 
 def test_a_strange_folder_among_the_clips_is_refused(imagenet_p: Path) -> None:
     (imagenet_p / "brightness" / "cats").mkdir()
-    with pytest.raises(RobenchError, match="cats is no WordNet id"):
+    with pytest.raises(RobenchError, match="cats is not a WordNet id"):
         suites.open_suite("imagenet-p", imagenet_p, SOME)
 
 

@@ -1,0 +1,255 @@
+"""How the cells of an open suite are read: views of images, brought to a device batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from robench.data.arrays import ArrayImages
+from robench.data.base import Geometry, Images
+from robench.data.decode import CorruptImageError, resize_and_crop
+from robench.errors import RobenchError
+from robench.suites.base import Batch, Cell, OpenOptions, Suite
+from robench.suites.checks import wrong_side
+from robench.suites.opened import sample
+
+if TYPE_CHECKING:
+    import torch
+
+Rows = npt.NDArray[np.int64]
+Transform = Callable[["torch.Tensor", Rows], "torch.Tensor"]
+
+# Arrays up to this size are put on a GPU whole, once per cell, instead of batch by batch.
+_RESIDENT_BYTES = 1 << 29
+
+
+class Loader(Protocol):
+    """What a view reads from: :class:`robench.data.base.Images`, or the same for clips."""
+
+    def read(self, indices: Rows) -> npt.NDArray[np.uint8]:
+        """Return images as uint8 (n, H, W, 3), or clips as uint8 (n, frames, H, W, 3)."""
+        ...
+
+
+@dataclass(frozen=True)
+class View:
+    """The images (or clips) of one cell.
+
+    Args:
+        images: where they are.
+        rows: int64 (n,): their rows in ``images``.
+        index: int64 (n,): their indices in the clean set.
+        target: int64 (n,) or (n, K), as in :class:`robench.suites.base.Batch`.
+        transform: turns uint8 (n, 3, H, W) and the indices into the cell's images (n, 3, H, W), or into its clips
+            (n, frames, 3, H, W); None: what was read are these.
+        frames: images per clip, or None where an image stands alone.
+        one_by_one: whether images are read and transformed one at a time, because they may differ in size until then.
+    """
+
+    images: Loader
+    rows: Rows
+    index: Rows
+    target: Rows
+    transform: Transform | None = None
+    frames: int | None = None
+    one_by_one: bool = False
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def part(self, chosen: Rows) -> View:
+        """Return the view of some of its images."""
+        return replace(self, rows=self.rows[chosen], index=self.index[chosen], target=self.target[chosen])
+
+
+def view_of(
+    images: Images, transform: Transform | None = None, *, frames: int | None = None, one_by_one: bool = False
+) -> View:
+    """Return the view of a whole set, -1 where it has no labels; the arguments are those of :class:`View`."""
+    rows = np.arange(len(images), dtype=np.int64)
+    target = images.labels if images.labels is not None else np.full(len(images), -1, np.int64)
+    return View(images, rows, rows, target, transform, frames, one_by_one)
+
+
+def clips_of(clips: Loader, frames: int, target: Rows) -> View:
+    """Return the view of stored clips, of ``frames`` each; ``target`` has a label for every clip, or -1."""
+    rows = np.arange(len(target), dtype=np.int64)
+    return View(clips, rows, rows, target, frames=frames)
+
+
+class Reader:
+    """Reads the cells of one open suite; keeps the last view, and an array on the device where it fits.
+
+    Args:
+        suite: the protocol, with the cells that are measured.
+        view: gives a cell's images.
+        options: as given by the user.
+        count: a cell's number of images, where it is known without the view.
+    """
+
+    def __init__(
+        self,
+        suite: Suite,
+        view: Callable[[Cell], View],
+        options: OpenOptions,
+        *,
+        count: Callable[[Cell], int] | None = None,
+    ) -> None:
+        self._suite, self._make, self._options, self._count = suite, view, options, count
+        self.scaled_to = final_geometry(suite, options)
+        self._last: tuple[Cell, View] | None = None
+        self._resident: tuple[tuple[int, str], torch.Tensor] | None = None
+
+    def total(self, cell: Cell) -> int:
+        """Return how many images the cell has, whatever the limit."""
+        return self._count(cell) if self._count is not None else len(self._view(cell))
+
+    def length(self, cell: Cell) -> int:
+        """Return how many images of the cell are measured."""
+        total, limit = self.total(cell), self._options.limit
+        return total if limit is None else min(total, limit)
+
+    def check_size(self) -> None:
+        """Look at one image of the clean cell and one of another, where the suite's images have one size.
+
+        Raises:
+            RobenchError: it has another size.
+        """
+        if self._suite.side is None:
+            return
+        first = {cell.condition == self._suite.clean: cell for cell in reversed(self._suite.cells)}
+        for cell in first.values():
+            view = self._view(cell)
+            if view.one_by_one or len(view) == 0 or (view.frames is not None and view.transform is None):
+                continue
+            try:
+                shape = view.images.read(view.rows[:1]).shape
+            except CorruptImageError:  # told when the cell is read
+                continue
+            self._refuse_size(cell, shape[1:3])
+
+    def batches(self, cell: Cell, batch_size: int, *, start: int, stop: int | None, device: str) -> Iterator[Batch]:
+        """Yield the images start..stop of a cell in order; see :meth:`robench.suites.opened.OpenSuite.batches`."""
+        whole = self._view(cell)
+        view = whole.part(sample(len(whole), self._options.limit)[start:stop])
+        step = batch_size if view.frames is None else max(1, batch_size // view.frames)
+        for first in range(0, len(view), step):
+            part = view.part(np.arange(first, min(first + step, len(view)), dtype=np.int64))
+            pixels, part, unreadable = self._readable(part, device)
+            if len(part):
+                self._refuse_size(cell, tuple(pixels.shape[-2:]))
+            yield self._batch(pixels, part, unreadable)
+
+    def _batch(self, pixels: torch.Tensor, part: View, unreadable: tuple[str, ...]) -> Batch:
+        if part.frames is None:
+            return Batch(fit_to(pixels, self.scaled_to), part.index, part.target, unreadable=unreadable)
+        return Batch(
+            fit_to(pixels.flatten(0, 1), self.scaled_to),
+            np.repeat(part.index, part.frames),
+            np.repeat(part.target, part.frames),
+            np.tile(np.arange(part.frames, dtype=np.int64), len(part)),
+            unreadable,
+        )
+
+    def _view(self, cell: Cell) -> View:
+        if self._last is None or self._last[0] != cell:
+            self._last = (cell, self._make(cell))
+        return self._last[1]
+
+    def _refuse_size(self, cell: Cell, found: tuple[int, ...]) -> None:
+        side = self._suite.side
+        if side is not None and found != (side, side):
+            raise wrong_side(f"{self._suite.name}, cell '{cell.name}'", found, side)
+
+    def _readable(self, part: View, device: str) -> tuple[torch.Tensor, View, tuple[str, ...]]:
+        """Return the images, the part without those that cannot be read, and a message for each of these."""
+        import torch
+
+        try:
+            return self._made(part, device), part, ()
+        except CorruptImageError:
+            if not self._options.skip_corrupt:
+                raise
+        good, made, unreadable = [], [], []
+        for position in range(len(part)):
+            try:
+                made.append(self._made(part.part(np.array([position])), device))
+            except CorruptImageError as error:
+                unreadable.append(error.message)
+            else:
+                good.append(position)
+        if len({one.shape for one in made}) > 1:
+            raise RobenchError(
+                f"Images differ in size: {' and '.join(sorted({str(tuple(one.shape[-2:])) for one in made})[:2])}.",
+                hint="Set a resize and a crop: one batch needs one size.",
+            )
+        nothing = torch.empty((0, 3, 1, 1) if part.frames is None else (0, part.frames, 3, 1, 1), dtype=torch.uint8)
+        return torch.cat(made) if made else nothing, part.part(np.array(good, np.int64)), tuple(unreadable)
+
+    def _made(self, part: View, device: str) -> torch.Tensor:
+        """Return images as uint8 (n, 3, H, W), or clips (n, frames, 3, H, W), in channels_last memory if untouched."""
+        import torch
+
+        if part.one_by_one and len(part) > 1:
+            singles = [part.part(np.array([position])) for position in range(len(part))]
+            return torch.cat([self._made(single, device) for single in singles])
+        pixels = self._loaded(part, device)
+        return pixels if part.transform is None else part.transform(pixels, part.index)
+
+    def _loaded(self, part: View, device: str) -> torch.Tensor:
+        import torch
+
+        images = part.images
+        if device != "cpu" and isinstance(images, ArrayImages) and images.array.nbytes <= _RESIDENT_BYTES:
+            whole = self._on_device(images, device)
+            return whole[torch.from_numpy(part.rows).to(device)].permute(0, 3, 1, 2)
+        batch = torch.from_numpy(images.read(part.rows))
+        if device.startswith("cuda"):
+            batch = batch.pin_memory()  # else the copy would wait for the device
+        return batch.movedim(-1, -3).to(device, non_blocking=True)
+
+    def _on_device(self, images: ArrayImages, device: str) -> torch.Tensor:
+        import torch
+
+        key = (id(images.array), device)
+        if self._resident is None or self._resident[0] != key:
+            self._resident = (key, torch.from_numpy(np.ascontiguousarray(images.array)).to(device))
+        return self._resident[1]
+
+
+def final_geometry(suite: Suite, options: OpenOptions) -> Geometry | None:
+    """Return what is done to images that have their size already (arrays, ImageNet-C): nothing, or one resize.
+
+    A model's own geometry is meant for photographs of any size. Images that were cropped when the set was made
+    are never cropped again; where the model needs another size they are scaled to it.
+    """
+    if options.geometry is None or suite.geometry != Geometry():
+        return None
+    side = options.geometry.crop or options.geometry.resize
+    if side is None:
+        return None
+    exact = side if isinstance(side, tuple) else (side, side)
+    return Geometry(resize=exact, interpolation=options.geometry.interpolation)
+
+
+def fit_to(pixels: torch.Tensor, geometry: Geometry | None) -> torch.Tensor:
+    """Scale images to the geometry's exact size, with Pillow's filters.
+
+    Args:
+        pixels: uint8 (n, 3, H, W), on any device.
+        geometry: an exact size, or None: they stay as they are.
+
+    Returns:
+        uint8 (n, 3, height, width), on the same device.
+    """
+    import torch
+
+    if geometry is None or len(pixels) == 0 or tuple(pixels.shape[2:]) == geometry.resize:
+        return pixels
+    images = pixels.permute(0, 2, 3, 1).cpu().numpy()
+    scaled = np.stack([resize_and_crop(image, geometry) for image in images])
+    return torch.from_numpy(scaled).permute(0, 3, 1, 2).to(pixels.device)
