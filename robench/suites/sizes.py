@@ -8,7 +8,7 @@ from robench.suites.base import Cell, Source, Suite
 
 
 def size_remarks(suite: Suite, source: Source, total: Callable[[Cell], int]) -> Iterator[str]:
-    """Yield a sentence for the cells that have another number of images than the published ones.
+    """Yield what is to be said of cells that have another number of images than the published ones.
 
     Args:
         suite: the protocol, with the cells that were found.
@@ -20,12 +20,12 @@ def size_remarks(suite: Suite, source: Source, total: Callable[[Cell], int]) -> 
         expected = suite.published_images(cell.condition)
         if expected is not None and (found := total(cell)) != expected:
             unlike.setdefault((found, expected), []).append(cell.name)
-    noun = "clips" if suite.task == "perturbation" else "images"
+    noun = "clip" if suite.task == "perturbation" else "image"
     whole = "are published" if source == "published" else f"can be made of {suite.dataset}'s test set"
+    parts = []
     for (found, expected), cells in unlike.items():
         where = f"{cells[0]}: " if len(cells) == 1 else ""
         each = "" if len(cells) == 1 else " per cell"
-        yield (
-            f"{where}{found:,} {noun}{each} found, {expected:,} {whole}."
-            " Results on other images are not comparable with the suite's."
-        )
+        parts.append(f"{where}{found:,} {noun}{'' if found == 1 else 's'}{each} found, {expected:,} {whole}")
+    if parts:
+        yield f"{'; '.join(parts)}. Results on other images are not comparable with the suite's."
