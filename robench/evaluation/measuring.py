@@ -18,7 +18,8 @@ from robench.evaluation.options import EvaluationOptions
 from robench.evaluation.prefetch import prefetch
 from robench.evaluation.progress import Progress
 from robench.predictions import BatchCheck, Predictions, Timing
-from robench.suites.base import Batch, Cell, OpenSuite
+from robench.suites.base import Batch, Cell
+from robench.suites.opened import OpenSuite
 
 
 class UnreadableCellError(Exception):

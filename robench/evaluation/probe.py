@@ -20,7 +20,8 @@ from robench.evaluation.fingerprints import fingerprints
 from robench.evaluation.forward import Forward
 from robench.files import read_document, write_json
 from robench.predictions import RunFolder
-from robench.suites.base import Cell, OpenSuite
+from robench.suites.base import Cell
+from robench.suites.opened import OpenSuite
 
 IMAGES = 4
 FILE = "probe.json"
