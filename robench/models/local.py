@@ -200,7 +200,7 @@ def call_function(target: str) -> Any:
     if not where:
         raise RobenchError(f"python:{target} names no function.", hint="Write python:FILE.py:FUNCTION.")
     try:
-        found = getattr(_import(where), function)
+        found = getattr(import_code(where), function)
     except AttributeError as error:
         raise RobenchError(f"{where} has no function '{function}'.", hint="Write python:FILE.py:FUNCTION.") from error
     try:
@@ -213,7 +213,12 @@ def call_function(target: str) -> Any:
         ) from error
 
 
-def _import(where: str) -> Any:
+def import_code(where: str) -> Any:
+    """Return the module of a file (``FILE.py``) or of a dotted name, imported.
+
+    Raises:
+        RobenchError: no such file or module, or it fails when imported.
+    """
     path = Path(where)
     if path.suffix != ".py":
         try:

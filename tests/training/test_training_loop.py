@@ -23,7 +23,6 @@ from robench.training.engine.batch import Batch
 from robench.training.engine.loop import Trainer, train
 from robench.training.engine.network import Network
 from robench.training.engine.source import held_out
-from robench.training.methods import create
 from robench.training.methods.base import Step
 from robench.training.methods.ccat import CCAT
 from robench.training.recipes.schema import OptimiserPart
@@ -249,75 +248,6 @@ def test_held_out_images_do_not_depend_on_anything_but_the_count() -> None:
     assert torch.equal(held_out(1000, 100)[1], validation)
     with pytest.raises(RobenchError):
         held_out(10, 10)
-
-
-def test_all_recipes_are_complete() -> None:
-    names = recipes.names()
-    assert len(names) > 100
-    for name in names:
-        recipe = recipes.load(name)
-        create(recipe.method, recipe.options)
-        assert recipe.norm in create(recipe.method, recipe.options).NORMS
-        assert recipe.paper
-        assert recipe.title
-        assert recipe.name == name
-    augmix = recipes.load("augmix-cifar10-wrn40-2")
-    assert (augmix.epochs, augmix.batch_size, augmix.optimiser.weight_decay) == (100, 128, 5e-4)
-    assert recipes.load("mixup-cifar100-wrn40-2").optimiser.weight_decay == 1e-4
-    assert recipes.load("augmax-cifar100-resnet18-paper").options["consistency"] == 1.0
-
-
-def test_every_recipe_names_a_network_that_can_be_built() -> None:
-    from robench.models import architectures, networks
-
-    with torch.device("meta"):
-        for name in recipes.names():
-            recipe = recipes.load(name)
-            if recipe.num_classes:
-                module = networks.build(recipe.architecture, recipe.num_classes, norm=recipe.norm)
-                dual = [part for part in module.modules() if isinstance(part, architectures.DualBatchNorm)]
-                assert bool(dual) == (recipe.norm != "bn"), name
-    resnet = networks.build("resnet18", 5, norm="dubin")
-    instance = [path for path, part in resnet.named_modules() if isinstance(part, architectures.DuBIN)]
-    assert instance == [f"layer{stage}.{block}.bn1" for stage in (1, 2, 3) for block in (0, 1)]
-    with architectures.routed(resnet, "auxiliary"):
-        assert resnet(torch.zeros(2, 3, 64, 64)).shape == (2, 5)
-    with pytest.raises(RobenchError, match="Unknown architecture"):
-        networks.build("resnett", 5)
-
-
-def test_overrides_and_mistakes(tmp_path: Path) -> None:
-    recipe = recipes.load("augmix-digits", ["optimiser.lr=0.3", "options.jsd=false", "data.extra=[a, b]"])
-    assert (recipe.optimiser.lr, recipe.options["jsd"], recipe.data.extra) == (0.3, False, ["a", "b"])
-    for wrong, message in (
-        ("epochz=3", "epochs"),
-        ("optimiser.rate=1", "no field"),
-        ("epochs", "KEY=VALUE"),
-        ("epochs=many", "integer"),
-        ("epochs=0", "epochs: input should be greater"),
-        ("batch_size=0", "batch_size: input should be greater"),
-        ("data.limit=0", "limit: input should be greater"),
-        ("optimiser.lr=.nan", "lr: input should be a finite number"),
-        ("optimiser.ema=1.5", "ema: input should be less"),
-    ):
-        with pytest.raises(RobenchError, match=message):
-            recipes.load("augmix-digits", [wrong])
-    with pytest.raises(RobenchError, match="Did you mean"):
-        recipes.load("augmix-digit")
-    own = tmp_path / "mine.yaml"
-    own.write_text("extends: augmix-digits\nepochs: 2\ntitle: mine\n")
-    assert (recipes.load(str(own)).epochs, recipes.load(str(own)).name) == (2, "mine")
-    with pytest.raises(RobenchError, match="dubin"):
-        train(recipes.load("augmax-digits", ["norm=splitbn", *TINY]), None, tmp_path / "x", quiet=True)
-    for option, message in (("width=0", "width"), ("depth=0", "depth"), ("alpha=0", "alpha")):
-        with pytest.raises(RobenchError, match=message):
-            train(recipes.load("augmix-digits", [f"options.{option}", *TINY]), None, tmp_path / option, quiet=True)
-    with pytest.raises(RobenchError, match="Unknown device 'gpu'"):
-        train(recipes.load("standard-digits", TINY), None, tmp_path / "x", quiet=True, device="gpu")
-    with pytest.raises(RobenchError, match="--data"):
-        train(recipes.load("standard-cifar10-wrn40-2"), None, tmp_path / "y", quiet=True)
-    with pytest.raises(RobenchError, match="classes"):
-        train(recipes.load("standard-digits", ["num_classes=5"]), None, tmp_path / "z", quiet=True)
 
 
 def test_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

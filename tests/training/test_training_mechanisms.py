@@ -404,10 +404,10 @@ def test_shared_affine_parameters_stay_one_while_statistics_part(
         assert not torch.equal(part.main.running_mean, part.auxiliary.running_mean)
     apart = [part for part in make_network("splitbn").module.modules() if isinstance(part, DualBatchNorm)]
     assert all(part.main.weight is not part.auxiliary.weight for part in apart)
-    for values in (round_weights(net.module, "float32"), average.values):
+    for values in (round_weights(net.module, "fp32"), average.values):
         for name in [name for name in values if name.endswith("main.weight")]:
             assert torch.equal(values[name], values[name.replace("main", "auxiliary")])
-    save_file(round_weights(net.module, "float32"), tmp_path / "weights.safetensors")
+    save_file(round_weights(net.module, "fp32"), tmp_path / "weights.safetensors")
 
 
 # Options

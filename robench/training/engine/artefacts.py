@@ -12,15 +12,16 @@ from torch import nn
 
 from robench.errors import RobenchError
 from robench.files import atomic_write
+from robench.processes import Precision, dtype_of
 from robench.training.recipes.schema import Recipe
 
 
-def round_weights(module: nn.Module, kind: str) -> dict[str, torch.Tensor]:
+def round_weights(module: nn.Module, kind: Precision) -> dict[str, torch.Tensor]:
     """Round the module's weights to the type they are saved in, in place, and return them in that type.
 
     Buffers of running statistics are rounded as well; integer buffers stay.
     """
-    dtype = getattr(torch, kind)
+    dtype = dtype_of(kind)
     rounded = {}
     with torch.no_grad():
         for name, value in module.state_dict().items():
@@ -73,6 +74,7 @@ def make_card(recipe: Recipe, command: str, trained_with: dict[str, Any]) -> dic
         "mean": list(recipe.data.mean),
         "std": list(recipe.data.std),
         "recipe": recipe.name,
+        "recipe_digest": recipe.digest,
         "command": command,
         "trained_with": trained_with,
     }

@@ -129,7 +129,7 @@ class Trainer:
 
     def _network(self) -> Network:
         part = self.recipe.data
-        autocast = torch.bfloat16 if self.recipe.precision == "bfloat16" else None
+        autocast = torch.bfloat16 if self.recipe.precision == "bf16" else None
         module = torch.compile(self.module) if self.recipe.compile else self.module
         assert isinstance(module, nn.Module)
         return Network(module, part.mean, part.std, self.device, autocast)
@@ -226,7 +226,7 @@ class Trainer:
             raise RobenchError(
                 f"The loss is not finite after {done} updates of {self.recipe.name}; "
                 f"the last good checkpoint is kept in {self.out / checkpoints.FILE}.",
-                hint="Lower optimiser.lr, set optimiser.clip_norm=1, or use precision=float32.",
+                hint="Lower optimiser.lr, set optimiser.clip_norm=1, or use precision=fp32.",
             )
 
     def _note(self) -> str:

@@ -46,13 +46,36 @@ METHODS: Registry[type[Method]] = Registry(
 )
 
 
+def find(name: str) -> type[Method]:
+    """Return the class of a method: built in, of an installed package, or ``python:FILE.py:CLASS``.
+
+    Raises:
+        RobenchError: no such method, or the file's class is not one.
+    """
+    if not name.startswith("python:"):
+        return METHODS.get(name)
+    from robench.models.local import import_code
+    from robench.training.methods.base import Method
+
+    where, _, attribute = name.removeprefix("python:").rpartition(":")
+    if not where:
+        raise RobenchError(f"'{name}' names no class.", hint="Write method=python:FILE.py:CLASS.")
+    found = getattr(import_code(where), attribute, None)
+    if not (isinstance(found, type) and issubclass(found, Method)):
+        raise RobenchError(
+            f"{where} has no training method '{attribute}'.",
+            hint="A method is a dataclass derived from robench.training.Method with a loss(net, batch).",
+        )
+    return found
+
+
 def create(name: str, options: Mapping[str, Any]) -> Method:
     """Return the method ``name`` with its options.
 
     Raises:
         RobenchError: no such method, or the options do not fit it.
     """
-    return METHODS.get(name).from_options(options)
+    return find(name).from_options(options)
 
 
 def of(recipe: Recipe) -> tuple[OneView | None, Method]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robench.errors import RobenchError
+from robench.files import read_document
 from robench.registry import Registry
 from robench.training.recipes import tables
 
@@ -61,11 +61,9 @@ def document(name: str) -> dict[str, Any]:
         RobenchError: no such recipe or file.
     """
     if name.endswith((".yaml", ".yml")):
-        if not Path(name).is_file():
-            raise RobenchError(f"No recipe file {name}.", hint="`robench train --list` names the built-in recipes.")
-        return tables.flatten(tables.parse(Path(name)))
+        return tables.flatten(read_document(name, "recipe", hint="`robench train --list` names the built-in recipes."))
     if name in tables.tables():
         return tables.built_in(name)
     found = RECIPES.get(name)
-    fields = tables.parse(found) if isinstance(found, Path) else dict(found)
+    fields = read_document(found, "recipe") if isinstance(found, Path) else dict(found)
     return tables.flatten(fields)

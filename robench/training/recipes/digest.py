@@ -25,7 +25,7 @@ def digest(recipe: Recipe) -> str:
     the digest), and settings that change how the work is done but not its outcome (``compile``,
     ``checkpoint_steps``). A value that equals its default is not in it either, so that ``width: 3`` written out and
     left to the default are one recipe, and a new setting does not change the digests of before. Of a path only the
-    last part counts; of a method in a file, the file's bytes.
+    last part counts; of a network given by its recipe, that recipe's digest; of a method in a file, the file's bytes.
     """
     return files.digest(content(recipe))
 
@@ -45,9 +45,9 @@ def content(recipe: Recipe) -> dict[str, Any]:
 
 
 def _method(name: str, options: dict[str, Any]) -> dict[str, Any]:
-    from robench.training.methods import METHODS
+    from robench.training.methods import find
 
-    known = {field.name: field for field in fields(METHODS.get(name)) if field.init}
+    known = {field.name: field for field in fields(find(name)) if field.init}
     kept = {}
     for option, value in options.items():
         field = known.get(option)
@@ -57,8 +57,23 @@ def _method(name: str, options: dict[str, Any]) -> dict[str, Any]:
         if value != default or isinstance(value, bool) != isinstance(default, bool):
             kept[option] = value
     if "networks" in kept:
-        kept["networks"] = [_last_part(str(path)) for path in kept["networks"]]
-    return {"method": name, "options": kept}
+        kept["networks"] = [_network(str(network)) for network in kept["networks"]]
+    return {"method": _named_by_content(name), "options": kept}
+
+
+def _named_by_content(method: str) -> str:
+    """Return the method's name; of a method in a file, the checksum of the file in place of its path."""
+    where, _, attribute = method.removeprefix("python:").rpartition(":")
+    if method.startswith("python:") and where.endswith(".py"):
+        return f"python:{files.sha256(where)}:{attribute}"
+    return method
+
+
+def _network(network: str) -> str:
+    """Return the digest of the recipe that trains a network, or the last part of the path of the user's own."""
+    from robench.training import recipes
+
+    return recipes.load(network).digest if network in recipes.RECIPES else _last_part(network)
 
 
 def _last_part(path: str) -> str:

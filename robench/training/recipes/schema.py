@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from robench.errors import RobenchError, did_you_mean
+from robench.processes import Precision, as_precision
 
 
 class _Part(BaseModel):
@@ -94,13 +95,29 @@ class Recipe(_Part):
     seed: int = 1
     init: str | None = None
     """Weights to start from: a model spec (``torchvision:resnet50``) or a ``.safetensors`` file."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    weights: Literal["float32", "float16", "bfloat16"] = "float32"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of the forward and backward passes; the weights and their updates are float32."""
+    weights: Precision = "fp32"
     """Type in which the weights are saved; the card's accuracies are measured after this rounding."""
     compile: bool = False
     sync_bn: bool = False
     checkpoint_steps: int = Field(default=0, ge=0)
     """Write a checkpoint every so many steps besides every epoch's end; 0: epochs only."""
+
+    @field_validator("precision", "weights", mode="before")
+    @classmethod
+    def _one_spelling(cls, value: Any) -> Any:
+        try:
+            return as_precision(str(value))
+        except RobenchError as error:
+            raise ValueError(str(error)) from error
+
+    @property
+    def digest(self) -> str:
+        """What is trained, as one number; see ``recipes.digest``."""
+        from robench.training.recipes.digest import digest
+
+        return digest(self)
 
 
 def validate(document: dict[str, Any], origin: str) -> Recipe:
@@ -143,7 +160,9 @@ def override(document: dict[str, Any], assignments: list[str]) -> dict[str, Any]
         *parents, last = path.strip().split(".")
         part = document
         for name in parents:
-            part = part.setdefault(name, {})
+            if part.get(name) is None:
+                part[name] = {}
+            part = part[name]
             if not isinstance(part, dict):
                 raise RobenchError(f"'{path}' goes below '{name}', which has no fields.")
         known = _fields(parents)
@@ -159,6 +178,7 @@ def _fields(parents: list[str]) -> set[str] | None:
         (): Recipe,
         ("data",): DataPart,
         ("optimiser",): OptimiserPart,
+        ("before",): BeforePart,
     }
     part = parts.get(tuple(parents))
     return None if part is None else set(part.model_fields)

@@ -31,30 +31,18 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Document:
     return merged
 
 
-def parse(path: Path) -> Document:
-    """Return the YAML document of a file.
-
-    Raises:
-        RobenchError: no such file, damaged YAML, or not a mapping.
-    """
+def _parse(path: Path) -> Document:
+    """Return the document of a built-in file; libyaml reads them all in the time that PyYAML takes for one."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        document = yaml.load(path.read_text(encoding="utf-8"), loader) or {}
-    except OSError as error:
-        raise RobenchError(f"Could not read the recipe {path}: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        first = str(error).splitlines()[0]
-        raise RobenchError(f"{path} is not valid YAML: {first}.", hint="A recipe is a mapping of fields.") from error
-    if not isinstance(document, dict):
-        raise RobenchError(f"Recipe {path} is not a mapping of fields.")
+    document: Document = yaml.load(path.read_text(encoding="utf-8"), loader)
     return document
 
 
 @cache
 def _parts() -> dict[str, Document]:
-    return parse(FOLDER / "_parts.yaml")
+    return _parse(FOLDER / "_parts.yaml")
 
 
 @cache
@@ -64,7 +52,7 @@ def tables() -> dict[str, Document]:
     for path in sorted(FOLDER.glob("*.yaml")):
         if path.name.startswith("_"):
             continue
-        table = parse(path)
+        table = _parse(path)
         scope = {"shared": table.get("shared", {}), "parts": table.get("parts", {})}
         found |= {name: {"own": own, **scope} for name, own in table["recipes"].items()}
     return found
