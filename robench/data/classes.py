@@ -60,15 +60,7 @@ def label_map(names: Sequence[str], wanted: Sequence[str], where: str) -> npt.ND
     Raises:
         RobenchError: a name that matches no class or several, or two names that match the same one.
     """
-    known: dict[str, set[int]] = {}
-    for label, one in enumerate(wanted):
-        for key in _keys(one):
-            known.setdefault(key, set()).add(label)
-    if tuple(wanted) == imagenet_wnids_if_asked(wanted):
-        for label, one in enumerate(imagenet_names()):
-            for key in _keys(one):
-                known.setdefault(key, set()).add(label)
-    mapped = [_match(name, known) for name in names]
+    mapped, known = _matched(names, wanted)
     if _in_order(names, mapped, known, len(wanted)):
         return np.arange(len(names), dtype=np.int64)
     if all(name.isdecimal() and int(name) < len(wanted) for name in names):
@@ -89,6 +81,30 @@ def label_map(names: Sequence[str], wanted: Sequence[str], where: str) -> npt.ND
             hint="Give every class a name of its own.",
         )
     return np.array(found, np.int64)
+
+
+def matched_labels(names: Sequence[str], wanted: Sequence[str]) -> list[int | None]:
+    """Return for every name the label of the class that it fits, compared as in :func:`label_map`.
+
+    None stands for a name that fits no class, or several.
+
+    >>> matched_labels(["Sports car", "dog", "yak"], ["dog", "sports_car"])
+    [1, 0, None]
+    """
+    mapped, known = _matched(names, wanted)
+    return list(range(len(names))) if _in_order(names, mapped, known, len(wanted)) else mapped
+
+
+def _matched(names: Sequence[str], wanted: Sequence[str]) -> tuple[list[int | None], dict[str, set[int]]]:
+    known: dict[str, set[int]] = {}
+    for label, one in enumerate(wanted):
+        for key in _keys(one):
+            known.setdefault(key, set()).add(label)
+    if tuple(wanted) == imagenet_wnids_if_asked(wanted):
+        for label, one in enumerate(imagenet_names()):
+            for key in _keys(one):
+                known.setdefault(key, set()).add(label)
+    return [_match(name, known) for name in names], known
 
 
 def imagenet_wnids_if_asked(wanted: Sequence[str]) -> tuple[str, ...] | None:

@@ -10,6 +10,7 @@ from torch import nn
 
 from robench.errors import RobenchError
 from robench.models.base import Model, Preprocessing
+from robench.models.classes import in_order_of
 
 HOW = ("mean-prob", "mean-logit")
 
@@ -58,6 +59,10 @@ def ensemble(models: Sequence[Model], *, how: str = "mean-prob", name: str | Non
     classes = {model.num_classes for model in models}
     if len(classes) != 1:
         raise RobenchError(f"The models put out {sorted(classes)} classes; an ensemble needs one number.")
+    names = models[0].classes
+    if names is not None:
+        models = [in_order_of(model, names, len(names)) for model in models]
+        names = names if all(model.classes is not None for model in models) else None
     geometries = {model.preprocessing.geometry for model in models}
     if len(geometries) != 1:
         raise RobenchError("The models want images of different sizes.", hint="Set one with --resize and --crop.")
@@ -67,4 +72,4 @@ def ensemble(models: Sequence[Model], *, how: str = "mean-prob", name: str | Non
     card = {"ensemble": how, "members": [model.record() for model in models]}
     proven = all(model.identity_proven for model in models)
     module = Ensemble(models, how)
-    return Model(title, module, classes.pop(), preprocessing, digest, card, identity_proven=proven)
+    return Model(title, module, classes.pop(), preprocessing, digest, card, names, identity_proven=proven)

@@ -18,7 +18,7 @@ from robench.data.base import Geometry, Interpolation
 from robench.data.decode import resize_and_crop
 from robench.errors import RobenchError, first_line
 from robench.models.base import Model, Preprocessing
-from robench.models.published import classes_of, named, timm_preprocessing
+from robench.models.published import classes_of, named, timm_classes, timm_preprocessing
 from robench.models.safe_reading import tensors_only
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def _by_timm(spec: str, name: str, hint: str) -> Model:
             module = timm.create_model(spec, pretrained=True).eval()
     except Exception as error:  # hub, network and file errors of many kinds
         raise RobenchError(f"hf:{name} could not be loaded: {first_line(error)}", hint=hint) from error
-    return named(f"hf:{name}", module, classes_of(module), timm_preprocessing(module))
+    model = named(f"hf:{name}", module, classes_of(module), timm_preprocessing(module))
+    return replace(model, classes=timm_classes(module))
 
 
 def _refuse_code(folder: Path, config: dict[str, Any]) -> None:
@@ -111,7 +112,16 @@ def _by_transformers(folder: Path) -> Model:
     preprocessing = _preprocessing(processor, folder)
     _refuse_otherwise(folder, processor, preprocessing)
     model = named(f"hf:{folder.name}", _Logits(network), classes, preprocessing)
-    return replace(model, card=model.card | {"architecture": type(network).__name__})
+    card = model.card | {"architecture": type(network).__name__}
+    return replace(model, card=card, classes=_names(network.config, classes))
+
+
+def _names(config: Any, classes: int) -> tuple[str, ...] | None:
+    """Return the class names of a configuration; ``LABEL_0`` and so on are none."""
+    names = {int(label): str(name) for label, name in (getattr(config, "id2label", None) or {}).items()}
+    if set(names) != set(range(classes)) or all(name == f"LABEL_{label}" for label, name in names.items()):
+        return None
+    return tuple(names[label] for label in range(classes))
 
 
 def _refuse_drawn(folder: Path, missing: Iterable[str]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from robench.data.classes import class_list
 from robench.errors import RobenchError
 from robench.models import networks, reference
 from robench.models.base import Model, Preprocessing
@@ -53,13 +54,15 @@ def from_folder(path: Path, request: Request) -> Model:
         str(path),
     )
     preprocessing = Preprocessing(tuple(card["mean"]), tuple(card["std"]), origin="card")
+    names = card.get("classes") or class_list(card.get("dataset"))
     return Model(
         card["name"],
         module,
         card["num_classes"],
         preprocessing,
         weights_hash(card["architecture"], state),
-        {key: value for key, value in card.items() if key not in ("mean", "std")},
+        {key: value for key, value in card.items() if key not in ("mean", "std", "classes")},
+        tuple(names) if names is not None and len(names) == card["num_classes"] else None,
     )
 
 

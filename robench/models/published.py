@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +14,7 @@ from robench.errors import RobenchError, did_you_mean, first_line
 from robench.models import networks
 from robench.models.base import Model, Preprocessing
 from robench.models.checkpoints import weights_hash
+from robench.models.presets import PRESETS
 from robench.models.safe_reading import tensors_only
 
 if TYPE_CHECKING:
@@ -34,9 +37,11 @@ def from_timm(name: str, request: Request) -> Model:
     except Exception as error:  # hub and network errors of many kinds
         raise RobenchError(
             f"The weights of timm:{name} could not be fetched: {first_line(error)}",
-            hint=f"Fetch them where there is a network, and give the file: --model FILE.safetensors --arch timm:{name}",
+            hint=f"Download them elsewhere, and give the file: --model FILE.safetensors --arch timm:{name}"
+            " (which brings mean, std, resize and crop).",
         ) from error
-    return named(f"timm:{name}", module, classes_of(module), timm_preprocessing(module))
+    model = named(f"timm:{name}", module, classes_of(module), timm_preprocessing(module))
+    return replace(model, classes=timm_classes(module))
 
 
 def timm_preprocessing(module: Any) -> Preprocessing:
@@ -63,7 +68,8 @@ def from_torchvision(name: str, request: Request) -> Model:
     """
     architecture, weights = networks.torchvision_weights(name)
     module = _torchvision_network(architecture, weights).eval()
-    return named(f"torchvision:{architecture}.{weights.name}", module, 1000, torchvision_preprocessing(weights))
+    model = named(f"torchvision:{architecture}.{weights.name}", module, 1000, torchvision_preprocessing(weights))
+    return replace(model, classes=tuple(weights.meta["categories"]))
 
 
 def torchvision_state(name: str) -> dict[str, torch.Tensor]:
@@ -88,8 +94,21 @@ def _torchvision_network(architecture: str, weights: Any) -> nn.Module:
     except Exception as error:  # network errors, and what is left of a broken fetch
         raise RobenchError(
             f"The weights of torchvision:{architecture}.{weights.name} could not be fetched: {first_line(error)}",
-            hint=f"Fetch {weights.url} and give the file: --model FILE.pth --arch torchvision:{architecture}",
+            hint=f"Download {weights.url} and give the file: --model FILE.pth --arch torchvision:{architecture}"
+            f" {_flags(torchvision_preprocessing(weights))}",
         ) from error
+
+
+def _flags(preprocessing: Preprocessing) -> str:
+    """Return the options that say a preprocessing."""
+    pair, geometry = (preprocessing.mean, preprocessing.std), preprocessing.geometry
+    names = [name for name, values in PRESETS.items() if values == pair]
+    numbers = [",".join(map(str, values)) for values in pair]
+    flags = f"--norm-preset {names[0]}" if names else f"--mean {numbers[0]} --std {numbers[1]}"
+    if geometry is not None:
+        flags += f" --resize {geometry.resize} --crop {geometry.crop}"
+        flags += f" --interpolation {geometry.interpolation}" if geometry.interpolation != "bilinear" else ""
+    return flags
 
 
 def torchvision_preprocessing(weights: Any) -> Preprocessing:
@@ -104,6 +123,18 @@ def named(name: str, module: nn.Module, classes: int, preprocessing: Preprocessi
     """Return a model whose hash is that of its weights."""
     found = weights_hash(name.partition(":")[0] + type(module).__name__, module.state_dict())
     return Model(name, module, classes, preprocessing, found, {"spec": name, "architecture": type(module).__name__})
+
+
+def timm_classes(module: Any) -> tuple[str, ...] | None:
+    """Return the names of a timm model's classes: those of its configuration, or ImageNet's WordNet ids, or None."""
+    from timm.data import ImageNetInfo, infer_imagenet_subset
+
+    config: dict[str, Any] = getattr(module, "pretrained_cfg", None) or {}
+    names = config.get("label_names")
+    if names is None and re.search(r"in(1|12|21|22)k", str(config.get("tag") or "")):
+        subset = infer_imagenet_subset(module)
+        names = ImageNetInfo(subset).label_names() if subset is not None else None
+    return tuple(map(str, names)) if names is not None and len(names) == classes_of(module) else None
 
 
 def classes_of(module: Any) -> int:

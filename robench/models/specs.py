@@ -71,7 +71,7 @@ def load_model(
     Raises:
         RobenchError: nothing there, not readable without running code, or weights that do not fit.
     """
-    from robench.models import branches, queries
+    from robench.models import branches, classes, queries
 
     if num_classes is not None and num_classes < 1:
         raise RobenchError(f"A model has at least one class; found num_classes {num_classes}.", hint="Omit it.")
@@ -82,6 +82,8 @@ def load_model(
     model = _load(request)
     if query.branch is not None:
         model = branches.predict_by(model, query.branch)
+    if query.outputs is not None:
+        model = classes.keep(model, *query.outputs)
     if isinstance(model.module, nn.Module):
         model.module.eval()
     return replace(model, name=name or model.name, preprocessing=resolve(model.preprocessing, request))

@@ -13,6 +13,7 @@ import torch
 from robench.data.base import Geometry
 from robench.errors import RobenchError
 from robench.models import load_model
+from robench.models.classes import in_order_of
 
 IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
@@ -200,3 +201,22 @@ def test_a_transformers_snapshot_that_cannot_be_measured_says_why(
     with pytest.raises(RobenchError, match="cannot be loaded by transformers"):
         load_model(f"hf:{folder}")
     assert not (tmp_path / "ran").exists()
+
+
+def test_class_names_of_a_snapshot(vit: tuple[Path, torch.nn.Module], timm_snapshot: tuple[Path, Any]) -> None:
+    folder, _ = vit
+    assert load_model(f"hf:{folder}").classes is None  # LABEL_0 to LABEL_5 are no names
+    config = json.loads((folder / "config.json").read_text())
+    names = ["ant", "bee", "cat", "dog", "elk", "fox"]
+    labels = {str(label): name for label, name in enumerate(names)}
+    (folder / "config.json").write_text(json.dumps(config | {"id2label": labels}))
+    model = load_model(f"hf:{folder}")
+    assert model.classes == tuple(names)
+    swapped = ("bee", "ant", *names[2:])
+    ordered = in_order_of(model, swapped, 6)
+    with torch.no_grad():
+        torch.testing.assert_close(ordered.module(IMAGES), model.module(IMAGES)[:, [1, 0, 2, 3, 4, 5]])
+    place = timm_snapshot[0] / "config.json"
+    config = json.loads(place.read_text())
+    place.write_text(json.dumps(config | {"label_names": ["a", "b", "c", "d", "e", "f", "g"]}))
+    assert load_model(f"hf:{timm_snapshot[0]}").classes == tuple("abcdefg")

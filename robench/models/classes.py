@@ -1,0 +1,231 @@
+"""The order of a model's logits against that of the data's classes: compared by name where both are known."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from robench.data.classes import WORDNET_ID, imagenet_names, imagenet_wnids, matched_labels
+from robench.errors import RobenchError
+from robench.models.base import Model
+
+# Names that say no more than a position.
+_NUMBER = re.compile(r"(?:LABEL_|class[_ ]?)?(\d{1,9})", re.IGNORECASE)
+_BACKGROUND = 1001
+# Heads of ImageNet-21k: Google's, the Winter 2021 release, and their cleaned-up parts.
+_IMAGENET_21K = (10450, 11221, 11821, 21841, 21842, 21843)
+_SHOWN = 5
+
+
+def align(model_classes: Sequence[str], data_classes: Sequence[str]) -> tuple[int, ...] | None:
+    """Return which logit belongs to each class of the data, or None where they are in order.
+
+    Names are compared without case, punctuation and spaces, by synonyms (``tench, Tinca tinca``) and by WordNet id.
+    Lists that share no name say nothing of the order, nor do numbers compared with names. Of lists of one length,
+    names that are in one of them only may stand for one class if all others are in place, or if it is only one.
+
+    Args:
+        model_classes: names of the model's classes, in the order of its logits.
+        data_classes: names of the data's classes, by label.
+
+    Returns:
+        Positions of logits, one per class of the data, or None.
+
+    Raises:
+        RobenchError: classes of the data that the model lacks, or an order that the names leave open.
+
+    >>> align(["dog", "cat", "ox"], ["Cat", "Dog", "Ox"])
+    (1, 0, 2)
+    >>> align(["background", "cat", "dog"], ["cat", "dog"])
+    (1, 2)
+    """
+    found = _positions(model_classes, data_classes)
+    missing = [label for label in range(len(data_classes)) if label not in found]
+    if len(model_classes) != len(data_classes):
+        if missing:
+            raise _lacking(model_classes, data_classes, missing)
+        return tuple(found[label] for label in range(len(data_classes)))
+    if all(label == position for label, position in found.items()):
+        return None  # all that can be told is in place
+    if len(missing) > 1:
+        names = ", ".join(f"'{data_classes[label]}'" for label in missing[:_SHOWN])
+        raise RobenchError(
+            f"The model's classes are in another order than the data's, and {len(missing)} of {len(data_classes)} names"
+            f" are unknown to it: {names}.",
+            hint="Rename the data's classes to the model's, or reorder the logits yourself: python:FILE.py:FUNCTION.",
+        )
+    left = set(range(len(model_classes))) - set(found.values())
+    return tuple(found[label] if label in found else next(iter(left)) for label in range(len(data_classes)))
+
+
+def in_order_of(model: Model, data_classes: Sequence[str] | None, num_classes: int) -> Model:
+    """Return the model with its logits in the order of the data's classes; itself where they are already.
+
+    A reordered model has its own hash, and its card says that it was reordered.
+
+    Args:
+        model: a model; its ``classes`` may be unknown.
+        data_classes: names of the data's classes by label; None: unknown. Another number than ``num_classes`` says
+            nothing of the logits and counts as unknown.
+        num_classes: logits that the data needs.
+
+    Raises:
+        RobenchError: as :func:`align`, or another number of logits where names are unknown.
+    """
+    if model.classes is not None and data_classes is not None and len(data_classes) == num_classes:
+        order = align(model.classes, data_classes)
+        return model if order is None else select(model, order, tuple(data_classes), "by name")
+    if model.num_classes != num_classes:
+        raise RobenchError(
+            f"{model.name} has {model.num_classes:,} classes; the data needs {num_classes:,}, and the names of the"
+            f" {'data' if model.classes is not None else 'model'}'s classes are unknown.",
+            hint=_hint(model.num_classes, num_classes),
+        )
+    return model
+
+
+def select(model: Model, order: tuple[int, ...], classes: tuple[str, ...] | None, how: str) -> Model:
+    """Return the model with some of its logits, in this order.
+
+    Raises:
+        RobenchError: it has no such logit.
+    """
+    if max(order) >= model.num_classes:
+        raise RobenchError(
+            f"{model.name} has {model.num_classes} logits; there is no logit {max(order)}.", hint="Counted from 0."
+        )
+    moved = sum(position != label for label, position in enumerate(order))
+    card = model.card | {"class_order": f"{how}: {len(order)} of {model.num_classes} logits, {moved} moved"}
+    digest = hashlib.sha256(f"{model.hash}|{','.join(map(str, order))}".encode()).hexdigest()
+    wrapper = Reordered if isinstance(model.module, nn.Module) else _ReorderedFunction
+    return replace(
+        model, module=wrapper(model.module, order), num_classes=len(order), hash=digest, card=card, classes=classes
+    )
+
+
+def keep(model: Model, first: int, end: int) -> Model:
+    """Return the model with the logits from ``first`` to before ``end``, counted from 0.
+
+    Raises:
+        RobenchError: it has no such logit.
+    """
+    names = model.classes[first:end] if model.classes is not None else None
+    return select(model, tuple(range(first, end)), names, f"outputs {first}:{end}")
+
+
+class Reordered(nn.Module):
+    """A network whose logits come out in another order.
+
+    Args:
+        network: gives logits (n, K).
+        order: positions of the logits to give.
+    """
+
+    order: torch.Tensor
+
+    def __init__(self, network: Callable[[torch.Tensor], torch.Tensor], order: tuple[int, ...]) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("order", torch.tensor(order), persistent=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return logits (n, len(order))."""
+        return self.network(images)[:, self.order]
+
+
+@dataclass(frozen=True)
+class _ReorderedFunction:
+    """The same for a plain function, which gets its images as they come."""
+
+    function: Callable[[torch.Tensor], torch.Tensor]
+    order: tuple[int, ...]
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        logits = self.function(images)
+        return logits[:, torch.tensor(self.order, device=logits.device)]
+
+
+def _positions(model_classes: Sequence[str], data_classes: Sequence[str]) -> dict[int, int]:
+    """Return the model's position of every class of the data that can be told."""
+    numbers = [_numbers(names) for names in (model_classes, data_classes)]
+    if any(found is not None for found in numbers):
+        ours, theirs = numbers
+        if ours is None or theirs is None:
+            return {}
+        places = {number: position for position, number in enumerate(ours)}
+        return {label: places[number] for label, number in enumerate(theirs) if number in places}
+    labels = matched_labels(_in_words(model_classes, data_classes), data_classes)
+    found: dict[int, list[int]] = {}
+    for position, label in enumerate(labels):
+        if label is not None:
+            found.setdefault(label, []).append(position)
+    told = {label: positions[0] for label, positions in found.items() if len(positions) == 1}
+    return told | _shared_in_place(model_classes, data_classes, told)
+
+
+def _shared_in_place(model_classes: Sequence[str], data_classes: Sequence[str], told: dict[int, int]) -> dict[int, int]:
+    """Return the labels whose name two classes share (ImageNet has two cranes), where their position tells them apart.
+
+    It does where both lists have the name in one place, counted from where the others begin.
+    """
+    starts = {position - label for label, position in told.items()}
+    if len(model_classes) != len(data_classes) and len(starts) != 1:
+        return {}
+    start = starts.pop() if len(starts) == 1 else 0
+    ours, theirs, used = _english(model_classes), _english(data_classes), set(told.values())
+    return {
+        label: label + start
+        for label in range(len(theirs))
+        if label not in told
+        and label + start not in used
+        and 0 <= label + start < len(ours)
+        and matched_labels([ours[label + start]], [theirs[label]]) == [0]
+    }
+
+
+def _english(names: Sequence[str]) -> Sequence[str]:
+    if not WORDNET_ID.fullmatch(names[0]):
+        return names
+    words = dict(zip(imagenet_wnids(), imagenet_names(), strict=True))
+    return [words.get(name, name) for name in names]
+
+
+def _numbers(names: Sequence[str]) -> list[int] | None:
+    """Return the numbers that names are, None where some are more."""
+    found = [_NUMBER.fullmatch(name) for name in names]
+    return [int(one[1]) for one in found if one is not None] if all(found) else None
+
+
+def _in_words(model_classes: Sequence[str], data_classes: Sequence[str]) -> list[str]:
+    """Return the model's WordNet ids as English names where the data has English names."""
+    if not WORDNET_ID.fullmatch(model_classes[0]) or any(WORDNET_ID.fullmatch(name) for name in data_classes):
+        return list(model_classes)
+    return list(_english(model_classes))
+
+
+def _lacking(model_classes: Sequence[str], data_classes: Sequence[str], missing: list[int]) -> RobenchError:
+    names = ", ".join(f"'{data_classes[label]}'" for label in missing[:_SHOWN])
+    return RobenchError(
+        f"The model has {len(model_classes):,} classes and the data {len(data_classes):,}, of which the model lacks"
+        f" {len(missing):,}: {names}{', ...' if len(missing) > _SHOWN else ''}.",
+        hint=_hint(len(model_classes), len(data_classes)),
+    )
+
+
+def _hint(found: int, needed: int) -> str:
+    if found == _BACKGROUND and needed == _BACKGROUND - 1:
+        return "TensorFlow's networks have a background class first: '?outputs=1:1001' after the spec drops it."
+    if found in _IMAGENET_21K:
+        return (
+            "It has ImageNet-21k's classes. Choose weights that were fine-tuned on ImageNet-1k, or pick the logits in a"
+            " function: python:FILE.py:FUNCTION."
+        )
+    return (
+        "Choose data of the model's classes, keep some logits ('?outputs=FIRST:END' after the spec), or pick them in a"
+        " function: python:FILE.py:FUNCTION."
+    )
