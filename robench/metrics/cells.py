@@ -5,11 +5,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import cast
 
+import numpy as np
+
 from robench.catalogue import metric
 from robench.errors import RobenchError
 from robench.metrics.weighted import AnyKernel, Columns, correct
 
-__all__ = ["compute", "correct", "kernel"]
+__all__ = ["compute", "correct", "defined", "kernel"]
 
 
 def kernel(name: str) -> AnyKernel:
@@ -29,8 +31,14 @@ def kernel(name: str) -> AnyKernel:
         ) from error
 
 
+def defined(name: str, columns: Columns) -> bool:
+    """Return whether a cell has as many images as a metric needs, by its row in the catalogue."""
+    least = metric(name).minimum_images
+    return least <= 1 or next(len(column) for column in columns.values() if np.ndim(column) > 0) >= least
+
+
 def compute(name: str, columns: Columns) -> float:
-    """Return a metric of a cell's columns; NaN where it is undefined.
+    """Return a metric of a cell's columns; NaN where it is undefined, as with too few images.
 
     Args:
         name: of the metric.
@@ -44,4 +52,6 @@ def compute(name: str, columns: Columns) -> float:
     0.5
     """
     found = kernel(name)
+    if not defined(name, columns):
+        return float("nan")
     return float(found(columns)) if callable(found) else float(found.value(columns))

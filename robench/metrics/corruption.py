@@ -59,12 +59,14 @@ class Baseline:
         mean: mean error over the severities by corruption, fractions.
         clean: clean error, or None where it was not published.
         source: where the numbers stand.
+        dataset: the clean data set whose corrupted images they are of; None: not known.
     """
 
     name: str
     mean: Mapping[str, float]
     clean: float | None
     source: str
+    dataset: str | None = None
 
 
 BASELINES = {
@@ -73,8 +75,11 @@ BASELINES = {
         {name: float(np.mean(row)) for name, row in ALEXNET.items()} | ALEXNET_EXTRA,
         ALEXNET_CLEAN,
         "hendrycks/robustness issue 10; facebookresearch/augmentation-corruption",
+        "imagenet",
     ),
-    "tiny-imagenet-resnet18": Baseline("tiny-imagenet-resnet18", TINY_RESNET18, None, "VITA-Group/AugMax"),
+    "tiny-imagenet-resnet18": Baseline(
+        "tiny-imagenet-resnet18", TINY_RESNET18, None, "VITA-Group/AugMax", "tiny-imagenet"
+    ),
 }
 
 

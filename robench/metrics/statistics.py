@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.metrics.arrays import floats
-from robench.metrics.cells import kernel
+from robench.metrics.cells import defined, kernel
 from robench.metrics.resampling import Draws, replicates
 from robench.metrics.weighted import Array, Columns
 
@@ -27,7 +27,7 @@ def bootstrap_cells(
         seed: of the draws; the same seed and images give the same draws, so runs can be compared pairwise.
 
     Returns:
-        Metric -> float64 (resamples, cells); NaN for cells of fewer than two images.
+        Metric -> float64 (resamples, cells); NaN for cells of fewer than two images, or than the metric needs.
     """
     images = np.unique(np.concatenate([np.asarray(cell["index"]) for cell in cells])) if cells else np.empty(0, int)
     kernels = {name: kernel(name) for name in metrics}
@@ -39,7 +39,8 @@ def bootstrap_cells(
         draws = Draws(draw_weights(rng, min(chunk, resamples - start), len(images)), images)
         for i in several:
             for name, values in replicates(cells[i], kernels, draws).items():
-                found[name][start : start + len(values), i] = values
+                if defined(name, cells[i]):
+                    found[name][start : start + len(values), i] = values
     return found
 
 

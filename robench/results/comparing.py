@@ -15,7 +15,7 @@ from robench.metrics.statistics import centred_interval
 from robench.predictions import Predictions, RunFolder, SuiteInfo
 from robench.results.protocols import protocol_of_run
 from robench.results.schema import StatisticsRecord
-from robench.results.scoring import Scores, default_metrics, score_cells
+from robench.results.scoring import Scores, default_metrics, score_cells, why_undefined
 from robench.results.summaries import CellArrays, summarise
 
 Array = npt.NDArray[np.float64]
@@ -29,7 +29,8 @@ class Difference(BaseModel):
     value: float | None
     low: float | None = None
     high: float | None = None
-    significant: bool = Field(default=False, description="the 95 % interval leaves out zero")
+    significant: bool = Field(default=False, description="the 95 % interval excludes zero")
+    note: str | None = Field(default=None, description="why there is no value")
 
 
 class CellComparison(BaseModel):
@@ -151,24 +152,25 @@ def _summary_differences(suite: SuiteInfo, a: Scores, b: Scores) -> dict[str, Di
     values_a, values_b = summaries(a, a.values), summaries(b, b.values)
     replicates_a, replicates_b = summaries(a, a.replicates), summaries(b, b.replicates)
     return {
-        name: difference_of(float(values_a[name] - values_b[name]), replicates_a[name] - replicates_b[name])
+        name: difference_of(float(values_a[name] - values_b[name]), replicates_a[name] - replicates_b[name], name)
         for name in values_a
     }
 
 
-def difference_of(value: float, replicates: Array) -> Difference:
+def difference_of(value: float, replicates: Array, name: str = "") -> Difference:
     """Return a difference with its 95 % interval; it is significant where the interval excludes zero.
 
     Args:
         value: the difference; NaN where it is undefined.
         replicates: float64 (resamples,) of it, from paired resamples.
+        name: of the figure, which says why it may be undefined.
 
     >>> found = difference_of(-0.02, np.linspace(-0.03, -0.01, 100))
     >>> round(found.low, 3), round(found.high, 3), found.significant
     (-0.029, -0.011, True)
     """
     if not np.isfinite(value):
-        return Difference(value=None)
+        return Difference(value=None, note=why_undefined(name))
     if not np.isfinite(replicates).any():
         return Difference(value=value)
     low, high = centred_interval(value, replicates)
@@ -212,10 +214,12 @@ def _sentences(names: tuple[str, str], differences: Mapping[str, Difference], ce
 
 
 def _sentence(names: tuple[str, str], name: str, difference: Difference) -> str:
-    """Say one difference; "" where it has no interval."""
-    if difference.value is None or difference.low is None or difference.high is None:
-        return ""
+    """Say one difference, or why there is none; "" where it has no interval."""
     about = row(name)
+    if difference.value is None:
+        return f"{about.title}: {difference.note}."
+    if difference.low is None or difference.high is None:
+        return ""
     unit = f" {about.difference_unit}".rstrip()
     if difference.significant:
         low, high = sorted((abs(difference.low), abs(difference.high)))

@@ -52,11 +52,12 @@ def normalised_figures(
         error and the baseline's is below its error under every corruption, ``relative_mce``; ratios and fractions.
 
     Raises:
-        RobenchError: no such baseline or corruption, or the two differ in severities.
+        RobenchError: no such baseline or corruption, a baseline of another data set, or one of other severities.
     """
     folder = RunFolder.open(run)
     severities = _severities(folder)
     table, theirs = _baseline(baseline)
+    _refuse_other_data(folder, table)
     chosen = _chosen(corruptions, severities, table, theirs, Path(run))
     names = [f"{name}/{severity}" for name in chosen for severity in sorted(severities[name])]
     # A corruption that the baseline finds no harder than clean images has nothing to divide a rise by.
@@ -121,7 +122,21 @@ def _baseline(given: str | Path) -> tuple[Baseline, dict[str, set[int]] | None]:
         for name, found in severities.items()
     }
     clean = error("clean") if "clean" in folder.done() else None
-    return Baseline(str(given), means, clean, f"run {given}"), severities
+    dataset = str(folder.record.info["suite"]["dataset"])
+    return Baseline(str(given), means, clean, f"run {given}", dataset), severities
+
+
+def _refuse_other_data(folder: RunFolder, table: Baseline) -> None:
+    """Refuse errors on one data set divided by errors on another, which look like a figure and mean nothing."""
+    suite = folder.record.info["suite"]
+    if table.dataset == suite["dataset"]:
+        return
+    fitting = [name for name, one in BASELINES.items() if one.dataset == suite["dataset"]]
+    raise RobenchError(
+        f"The baseline {table.name} is of {table.dataset}, but {folder.path} is a run on {suite['dataset']} "
+        f"({suite['name']}).",
+        hint=f"Use the run of a reference model on {suite['name']}{', or ' + fitting[0] if fitting else ''}.",
+    )
 
 
 def _chosen(
@@ -152,6 +167,6 @@ def _chosen(
         if table.mean[name] <= 0:
             raise RobenchError(
                 f"The baseline {table.name} makes no error on '{name}', so nothing can be divided by it.",
-                hint="Leave it out with --corruption, or take another baseline.",
+                hint="Omit it with --corruption, or use another baseline.",
             )
     return chosen

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from robench.catalogue import metric
 from robench.predictions import CellNotes, RunRecord, SuiteInfo
 from robench.results.schema import CellResult
 
 _CHANCE_FACTOR = 0.8
-_RMS_IMAGES = 200  # below, the published error has no bin but the one that it leaves out
 
 
 def remarks(suite: SuiteInfo, cells: Sequence[CellResult], notes: Mapping[str, CellNotes | None]) -> list[str]:
@@ -69,10 +69,11 @@ def _part(suite: SuiteInfo, measured: set[str]) -> Iterator[str]:
 
 
 def _few_images(cells: Sequence[CellResult]) -> Iterator[str]:
-    if any(cell.images < _RMS_IMAGES and "rms_calibration_error" in cell.metrics for cell in cells):
+    least = metric("rms_calibration_error").minimum_images
+    if any(cell.images < least and "rms_calibration_error" in cell.metrics for cell in cells):
         yield (
-            f"Cells of fewer than {_RMS_IMAGES} images have no RMS calibration error by the published code, which bins "
-            "by 100 and leaves the last bin out: 0 says nothing there. rms_calibration_error_all_bins sums every bin."
+            f"rms_calibration_error is undefined with fewer than {least} images per cell, as the published code sums "
+            "bins of 100 without the last; use rms_calibration_error_all_bins."
         )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robench._version import __version__
-from robench.catalogue import METRICS, defaults, row
+from robench.catalogue import METRICS, defaults, metric_of, row
 from robench.errors import RobenchError
 from robench.files import write_json
 from robench.metrics.cells import compute
@@ -180,7 +180,7 @@ def figure(value: float, replicates: Array, name: str = "", *, images: int | Non
         images: for a share of images or a mean of such shares: of how many, the fewest of its cells.
     """
     if not np.isfinite(value):
-        return Value(value=None, note="undefined for this data")
+        return Value(value=None, note=why_undefined(name))
     if not np.isfinite(replicates).any():
         return Value(value=float(value), note="no interval: too few images")
     exact = images is not None and value in (0.0, 1.0)
@@ -189,6 +189,18 @@ def figure(value: float, replicates: Array, name: str = "", *, images: int | Non
     else:
         low, high = centred_interval(value, replicates, row(name).range[1] if name else np.inf)
     return Value(value=float(value), low=low, high=high)
+
+
+def why_undefined(name: str) -> str:
+    """Return why a figure may have no value.
+
+    >>> why_undefined("mean_rms_calibration_error"), why_undefined("mean_aurc")
+    ('undefined with fewer than 200 images per cell', 'undefined for this data')
+    """
+    of = metric_of(name)
+    if of is not None and of.minimum_images > 1:
+        return f"undefined with fewer than {of.minimum_images} images per cell"
+    return "undefined for this data"
 
 
 def _summary_figures(suite: Suite, scores: Scores) -> dict[str, Value]:

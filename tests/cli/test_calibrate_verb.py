@@ -162,3 +162,16 @@ def test_mistakes(
 def test_the_mean_under_shift_is_of_the_cells_that_a_result_averages() -> None:
     assert _shifted(["clean", "fog/1", "spatter/1", "snow/5"], "clean") == [1, 3]
     assert _shifted(["imagenet-200", "imagenet-r"], "imagenet-200") == [1]
+
+
+def test_an_error_of_too_few_images_is_null_before_and_after(
+    run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Half of 399 images are measured on: fewer than the published RMS calibration error needs."""
+    part = evaluate(tmp_path / "part", "--logits", "yes", "--limit", "399")
+    found = document(capsys, part, "-o", str(tmp_path / "t.json"), "--resamples", "20")
+    for side in ("before", "after"):
+        for figures in found[side].values():
+            assert figures["rms_calibration_error"]["value"] is None
+            assert "fewer than 200 images" in figures["rms_calibration_error"]["note"]
+            assert figures["rms_calibration_error_all_bins"]["value"] > 0

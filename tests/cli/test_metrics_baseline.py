@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from robench.cli.main import main
+from robench.errors import RobenchError
 from robench.metrics.corruption import BASELINES, Baseline
 from robench.predictions import RunFolder
 from robench.results.normalising import _chosen, normalised_figures
@@ -59,21 +61,46 @@ def test_against_another_run_is_a_plain_ratio_of_sums(runs: dict[str, str], caps
     assert itself["mce"]["value"] == pytest.approx(1)
 
 
-def test_a_published_table_and_a_subset(runs: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+def of_dataset(run: str, out: Path, suite: str, dataset: str) -> str:
+    """Return a copy of a run whose record says that it is of another suite."""
+    shutil.copytree(run, out)
+    record = json.loads((out / "run.json").read_text())
+    record["info"]["suite"] |= {"name": suite, "dataset": dataset}
+    (out / "run.json").write_text(json.dumps(record))
+    return str(out)
+
+
+def test_a_published_table_and_a_subset(
+    runs: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     ours = errors(runs["run"])
-    found = against(capsys, runs["run"], "--baseline", "tiny-imagenet-resnet18", "--corruption", "fog")
+    tiny = of_dataset(runs["run"], tmp_path / "tiny", "tiny-imagenet-c", "tiny-imagenet")
+    found = against(capsys, tiny, "--baseline", "tiny-imagenet-resnet18", "--corruption", "fog")
     expected = np.mean([ours[f"fog/{s}"] for s in range(1, 6)]) / BASELINES["tiny-imagenet-resnet18"].mean["fog"]
     assert found["mce"]["value"] == found["ce_fog"]["value"] == pytest.approx(expected)
     assert "relative_mce" not in found
-    assert main(["metrics", runs["run"], "--baseline", "alexnet", "--resamples", "0"]) == 0
+    imagenet = of_dataset(runs["run"], tmp_path / "imagenet", "imagenet-c", "imagenet")
+    assert main(["metrics", imagenet, "--baseline", "alexnet", "--resamples", "0"]) == 0
     assert "relative mCE, %" in capsys.readouterr().out
+
+
+def test_a_baseline_of_another_data_set_is_refused(runs: dict[str, str], tmp_path: Path) -> None:
+    """AlexNet's errors are ImageNet-C's: divided by them, errors on other images look like an mCE and are none."""
+    with pytest.raises(RobenchError, match=r"alexnet is of imagenet, but .* is a run on digits \(digits-c\)"):
+        normalised_figures(runs["run"], "alexnet", resamples=0)
+    cifar = of_dataset(runs["run"], tmp_path / "cifar", "cifar10-c", "cifar10")
+    with pytest.raises(RobenchError, match=r"of digits, but .* is a run on cifar10 \(cifar10-c\)"):
+        normalised_figures(cifar, runs["other"], resamples=0)
+    tiny = of_dataset(runs["run"], tmp_path / "tiny", "tiny-imagenet-c", "tiny-imagenet")
+    with pytest.raises(RobenchError, match="or tiny-imagenet-resnet18"):
+        normalised_figures(tiny, "alexnet", resamples=0)
 
 
 def test_no_relative_error_where_the_baseline_has_no_rise(
     runs: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A rise below 0 would turn the sign: the more our error rose, the better its ratio would look."""
-    harder = Baseline("harder", {"contrast": 0.5, "fog": 0.2}, 0.3, "made up")
+    harder = Baseline("harder", {"contrast": 0.5, "fog": 0.2}, 0.3, "made up", "digits")
     monkeypatch.setitem(BASELINES, "harder", harder)
     assert "relative_mce" not in normalised_figures(runs["run"], "harder", resamples=0)
     assert "relative_mce" in normalised_figures(runs["run"], "harder", corruptions=["contrast"], resamples=0)
@@ -94,8 +121,8 @@ def test_held_out_corruptions_count_only_where_they_are_named() -> None:
         (["{run}", "--baseline", "alexnett"], "alexnet"),
         (["{run}", "--baseline", "{empty}"], "not a run"),
         (["{run}", "--baseline", "{part}"], "[1, 2, 3, 4, 5] of 'fog', the baseline [5]"),
-        (["{part}", "--baseline", "alexnet"], "same severities"),
-        (["{run}", "--baseline", "alexnet", "--corruption", "snow"], "Both have: fog, contrast"),
+        (["{part}", "--baseline", "{other}"], "same severities"),
+        (["{run}", "--baseline", "{other}", "--corruption", "snow"], "Both have: fog, contrast"),
         (["{run}", "--corruption", "snow"], "--baseline"),
         (["{run}", "--baseline", "alexnet", "--metric", "ece"], "does not go together with --metric"),
         (["{run}", "--seed", "-1"], "--seed"),

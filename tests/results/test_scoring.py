@@ -60,7 +60,9 @@ def make_columns(strength: float, seed: int, images: int = IMAGES) -> Prediction
     )
 
 
-def make_run(path: Path, *, better: float = 0.0, cells: tuple[str, ...] = CELLS, model: str = "m") -> RunFolder:
+def make_run(
+    path: Path, *, better: float = 0.0, cells: tuple[str, ...] = CELLS, model: str = "m", images: int = IMAGES
+) -> RunFolder:
     protocol = {"suite": "digits-c", "seed": 0}
     suite = SuiteInfo(
         name="digits-c", title="t", task="classification", version=1, dataset="digits", num_classes=10,
@@ -76,8 +78,8 @@ def make_run(path: Path, *, better: float = 0.0, cells: tuple[str, ...] = CELLS,
     run = RunFolder.create(path, record)
     for i, name in enumerate(cells):
         severity = Cell.parse(name).severity or 0
-        run.write(name, make_columns(3.5 - 0.5 * severity + better, seed=i))
-    run.note_timings({name: Timing(seconds=0.5, images=IMAGES) for name in cells})
+        run.write(name, make_columns(3.5 - 0.5 * severity + better, seed=i, images=images))
+    run.note_timings({name: Timing(seconds=0.5, images=images) for name in cells})
     return run
 
 
@@ -336,3 +338,27 @@ def test_no_interval_goes_beyond_what_a_figure_can_be() -> None:
         assert (scoring.figure(0.995, replicates, name).high or 0) > 1.0
     assert (scoring.figure(0.995, replicates, "mean_brier").high or 0) > 1.0  # of 0 to 2
     assert scoring.figure(1.995, replicates + 1, "mean_brier").high == 2.0
+
+
+@pytest.mark.parametrize("images", [20, 100, 150, 199])
+def test_a_calibration_error_of_too_few_images_is_null_with_its_reason(images: int, tmp_path: Path) -> None:
+    """The published code bins by 100 and leaves the last bin out: of 100 to 199 images it says 0.00, of whatever."""
+    why = "undefined with fewer than 200 images per cell"
+    run, other = (make_run(tmp_path / name, model=name, better=i, images=images) for i, name in enumerate("ab"))
+    result = score_run(run, resamples=20)
+    for values in (result.summary, result.conditions["fog"], result.severities["5"], result.cells[0].metrics):
+        value = values.get("rms_calibration_error") or values["mean_rms_calibration_error"]
+        assert (value.value, value.low, value.high, value.note) == (None, None, None, why)
+    assert result.summary["mean_rms_calibration_error_all_bins"].value is not None or images < 100
+    assert any("undefined with fewer than 200 images per cell" in note for note in result.notes)
+    comparison = compare_runs(run, other, resamples=20)
+    difference = comparison.differences["mean_rms_calibration_error"]
+    assert (difference.value, difference.low, difference.significant, difference.note) == (None, None, False, why)
+    assert f"RMS calibration error under corruption: {why}." in comparison.sentences
+
+
+def test_two_hundred_images_have_one_bin(tmp_path: Path) -> None:
+    found = score_run(make_run(tmp_path / "r", images=200), resamples=20).summary["clean_rms_calibration_error"]
+    assert found.value is not None
+    assert found.value > 0
+    assert found.note is None
