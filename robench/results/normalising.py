@@ -122,20 +122,19 @@ def _baseline(given: str | Path) -> tuple[Baseline, dict[str, set[int]] | None]:
         for name, found in severities.items()
     }
     clean = error("clean") if "clean" in folder.done() else None
-    dataset = str(folder.record.info["suite"]["dataset"])
-    return Baseline(str(given), means, clean, f"run {given}", dataset), severities
+    return Baseline(str(given), means, clean, f"run {given}", folder.record.suite.dataset), severities
 
 
 def _refuse_other_data(folder: RunFolder, table: Baseline) -> None:
     """Refuse errors on one data set divided by errors on another, which look like a figure and mean nothing."""
-    suite = folder.record.info["suite"]
-    if table.dataset == suite["dataset"]:
+    suite = folder.record.suite
+    if table.dataset == suite.dataset:
         return
-    fitting = [name for name, one in BASELINES.items() if one.dataset == suite["dataset"]]
+    fitting = [name for name, one in BASELINES.items() if one.dataset == suite.dataset]
     raise RobenchError(
-        f"The baseline {table.name} is of {table.dataset}, but {folder.path} is a run on {suite['dataset']} "
-        f"({suite['name']}).",
-        hint=f"Use the run of a reference model on {suite['name']}{', or ' + fitting[0] if fitting else ''}.",
+        f"The baseline {table.name} is of {table.dataset}, but {folder.path} is a run on {suite.dataset} "
+        f"({suite.name}).",
+        hint=f"Use the run of a reference model on {suite.name}{', or ' + fitting[0] if fitting else ''}.",
     )
 
 
