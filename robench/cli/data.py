@@ -71,6 +71,9 @@ def info(name: str = typer.Argument(..., help="A set of `robench data list`."), 
 def download(
     names: list[str] = typer.Argument(..., help="Sets of `robench data list`."),
     root: Path | None = ROOT,
+    mirror: list[str] | None = typer.Option(
+        None, help="Web address that holds SET/FILE, asked before the set's own host. Default: ROBENCH_MIRROR."
+    ),
     retries: int = typer.Option(8, min=0, help="How often a broken download is taken up again."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
 ) -> None:
@@ -80,7 +83,9 @@ def download(
 
     for entry in [find_entry(name) for name in names]:
         with _Progress(quiet) as progress:
-            folder = install(entry, root, report=progress.file, retries=retries)
+            folder = install(
+                entry, root, mirror=mirror or (), report=progress.file, notify=progress.note, retries=retries
+            )
         if not quiet:
             print(f"{entry.name} is at {folder}")
 
@@ -156,6 +161,15 @@ class _Progress:
             task = self._bars.add_task(name, total=None)
             return lambda done, total: self._bars.update(task, completed=done, total=total)
         return _lines(name)
+
+    def note(self, text: str) -> None:
+        """Say why there is a pause or another host."""
+        import sys
+
+        if self._bars is not None:
+            self._bars.console.print(text, markup=False, highlight=False)
+        elif not self._quiet:
+            print(text, file=sys.stderr)
 
 
 def _lines(name: str) -> Report:

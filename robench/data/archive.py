@@ -95,25 +95,32 @@ def _unpack_one(archive: Path, folder: Path, limit: int) -> Iterator[str]:
                     hint="It is not what it says it is; nothing was unpacked.",
                 )
             if path.exists():
-                raise RobenchError(f"{archive} holds {member.name} twice.", hint="It is damaged; fetch it again.")
+                raise RobenchError(f"{archive} holds {member.name} twice.", hint="It is damaged; get it again.")
             path.parent.mkdir(parents=True, exist_ok=True)
             checksum, size = _write(member, path)
             yield f"{checksum}\t{size}\t{path.relative_to(folder).as_posix()}"
     except _DAMAGE as error:
-        raise RobenchError(f"{archive} is damaged: {error}.", hint="Delete it and fetch it again.") from error
+        raise RobenchError(f"{archive} is damaged: {error}.", hint="Delete it and get it again.") from error
 
 
 def safe_parts(name: str, archive: Path) -> tuple[str, ...]:
     """Return the parts of a member's path, all of them inside the folder.
 
     Raises:
-        RobenchError: an absolute path, a drive, ``..``, or an empty name.
+        RobenchError: an absolute path, a drive, ``..``, an empty name, control characters, or not UTF-8.
     """
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise RobenchError(
+            f"{archive} holds '{name}', a name that is not UTF-8.", hint="It is damaged, or packed by an old program."
+        ) from error
     path = PurePosixPath(name.replace("\\", "/"))
     parts = tuple(part for part in path.parts if part != ".")
-    if path.is_absolute() or ".." in parts or not parts or ":" in parts[0] or "\0" in name:
+    if path.is_absolute() or ".." in parts or not parts or ":" in parts[0] or not name.isprintable():
         raise RobenchError(
-            f"{archive} holds '{name}', which leads outside the folder.", hint="Do not trust it; fetch it elsewhere."
+            f"{archive} holds '{name}', which cannot be a file in the folder.",
+            hint="Do not trust it; get it elsewhere.",
         )
     return parts
 
@@ -159,7 +166,7 @@ def _zip_members(archive: Path) -> Iterator[_Member]:
 
 
 def _not_a_file(archive: Path, name: str) -> RobenchError:
-    return RobenchError(f"{archive} holds '{name}', a link or device.", hint="Data sets have none; fetch it elsewhere.")
+    return RobenchError(f"{archive} holds '{name}', a link or device.", hint="Data sets have none; get it elsewhere.")
 
 
 def _write(member: _Member, path: Path) -> tuple[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -16,13 +17,21 @@ LISTING = ".robench-files.tsv.gz"
 
 
 class RemoteFile(BaseModel):
-    """One file of a set: address, bytes (checked only if exact; None: not known), MD5 where one is published."""
+    """One file of a set.
+
+    Attributes:
+        url: its address at the source.
+        mirrors: addresses of the same file at other hosts, asked in this order where the source fails.
+        size: bytes, checked only if ``exact``; None: not known.
+        md5: where one is published.
+    """
 
     model_config = ConfigDict(extra="forbid")
     url: str
     size: int | None = None
     exact: bool = False
     md5: str | None = None
+    mirrors: list[str] = []
 
     @property
     def name(self) -> str:
@@ -76,6 +85,15 @@ def data_root() -> Path:
     from platformdirs import user_data_path
 
     return user_data_path("robench") / "data"
+
+
+def mirrors(given: Sequence[str] = ()) -> list[str]:
+    """Return the mirrors that the user wishes to be asked first: those given, else ``ROBENCH_MIRROR`` (commas between).
+
+    A mirror is a web address below which files lie as ``SET/FILE``, such as ``cifar10-c/CIFAR-10-C.tar``.
+    """
+    wished = list(given) or os.environ.get("ROBENCH_MIRROR", "").split(",")
+    return [one.strip().rstrip("/") for one in wished if one.strip()]
 
 
 def installed(name: str, root: Path | None = None) -> Path | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from robench.data.arrays import ArrayImages, load_labels, map_npy
 from robench.data.base import Geometry, Images
+from robench.data.classes import WORDNET_ID, class_list, label_map
 from robench.data.encoded import EncodedImages
 from robench.data.folders import NoClassFoldersError, load_folders
 from robench.errors import RobenchError
@@ -19,6 +22,28 @@ _FORMS = (
     "Expected one folder per class, Parquet files, WebDataset shards, images.npy with labels.npy, a folder saved by"
     " datasets, cifar-10-batches-py, cifar-100-python or tiny-imagenet-200."
 )
+
+
+@dataclass(frozen=True)
+class Request:
+    """What :func:`open_images` was asked for; ``classes`` are those of the data set, where they are known."""
+
+    path: str | Path
+    split: str
+    dataset: str | None
+    classes: Sequence[str] | None
+    geometry: Geometry | None
+    workers: int | None
+
+    @property
+    def place(self) -> Path:
+        """The path, of something that is there."""
+        return existing(self.path)
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """How encoded images are brought to one size."""
+        return {"geometry": self.geometry, "workers": self.workers}
 
 
 def open_images(
@@ -35,58 +60,108 @@ def open_images(
         path: a folder or file in one of these forms, found out in this order: ``digits`` (the embedded digits);
             ``hf:OWNER/NAME`` (the Hugging Face hub); ``cifar-10-batches-py`` / ``cifar-100-python`` (or the archive,
             or a folder that holds one); ``tiny-imagenet-200``; a folder saved by ``datasets``; Parquet files in the
-            hub's layout; a pair ``NAME_data.npy`` + ``NAME_labels.npy`` or ``images.npy`` + ``labels.npy``;
+            hub's layouts; a pair ``NAME_data.npy`` + ``NAME_labels.npy`` or ``images.npy`` + ``labels.npy``;
             WebDataset shards; one folder per class, on the disk or in a tar.
-        split: which part, where the form has parts: ``train``, ``validation`` or ``test``.
+        split: which part, where the form has parts: ``train``, ``validation`` or ``test`` (which is the validation
+            part where there is no test part). Another part is never taken instead.
         dataset: the data set whose classes the labels are brought to by name or WordNet id (``imagenet``,
             ``cifar10``...); None: labels stay as the files have them.
         geometry: resize and crop for images of differing sizes.
         workers: decoding threads.
 
-    Raises:
-        RobenchError: no such path, nothing known there, or label names that match no class of ``dataset``.
-    """
-    from robench.data.classes import class_list
+    Returns:
+        The images; their ``remarks`` say what was chosen, left out or converted.
 
+    Raises:
+        RobenchError: no such path, nothing known there, several sets, only another split, or label names that match
+            no class of ``dataset``.
+    """
     classes = class_list(dataset)
-    images = _open(path, split, dataset, classes, geometry, workers)
+    request = Request(path, split, dataset, classes, geometry, workers)
+    images = next(found for read in READERS.values() if (found := read(request)) is not None)
     return images if classes is None else with_classes(images, classes, str(path))
 
 
-def _open(
-    path: str | Path,
-    split: str,
-    dataset: str | None,
-    classes: Sequence[str] | None,
-    geometry: Geometry | None,
-    workers: int | None,
-) -> AnyImages:
-    from robench.data import cifar, digits, hub, parquet, tiny, webdataset
+def _digits(request: Request) -> AnyImages | None:
+    from robench.data import digits
 
-    if str(path) == "digits":
-        return digits.load(split)
-    if str(path).startswith(hub.PREFIX):
-        return hub.load_hub(str(path), split, geometry=geometry, workers=workers)
-    path = existing(path)
-    if cifar.find_layout(path, dataset):
-        return cifar.load_cifar(path, split, dataset)
-    if root := tiny.find_tiny(path):
-        return tiny.load_tiny(root, split, geometry=geometry, workers=workers)
-    if hub.is_saved(path):
-        return hub.load_saved(path, split, geometry=geometry, workers=workers)
-    if parquet.find_parquet(path, split):
-        return parquet.load_parquet(path, split, geometry=geometry, workers=workers)
-    if pair := find_pair(path):
-        return load_pair(*pair)
-    if shards := webdataset.find_shards(path, split):
-        return webdataset.load_shards(shards, geometry=geometry, workers=workers)
+    return digits.load(request.split) if str(request.path) == "digits" else None
+
+
+def _hub(request: Request) -> AnyImages | None:
+    from robench.data import hub
+
+    name = str(request.path)
+    return hub.load_hub(name, request.split, **request.how) if name.startswith(hub.PREFIX) else None
+
+
+def _cifar(request: Request) -> AnyImages | None:
+    from robench.data import cifar
+
+    found = cifar.find_layout(request.place, request.dataset)
+    return cifar.load_cifar(request.place, request.split, request.dataset) if found else None
+
+
+def _tiny(request: Request) -> AnyImages | None:
+    from robench.data import tiny
+
+    root = tiny.find_tiny(request.place)
+    return tiny.load_tiny(root, request.split, **request.how) if root else None
+
+
+def _saved(request: Request) -> AnyImages | None:
+    from robench.data import hub
+
+    return hub.load_saved(request.place, request.split, **request.how) if hub.is_saved(request.place) else None
+
+
+def _parquet(request: Request) -> AnyImages | None:
+    from robench.data import parquet
+
+    found = parquet.find_parquet(request.place, request.split)
+    return parquet.load_parquet(request.place, request.split, **request.how) if found else None
+
+
+def _pair(request: Request) -> AnyImages | None:
+    pair = find_pair(request.place)
+    return load_pair(*pair) if pair else None
+
+
+def _shards(request: Request) -> AnyImages | None:
+    from robench.data import webdataset
+
+    shards = webdataset.find_shards(request.place, request.split)
+    return webdataset.load_shards(shards, **request.how) if shards else None
+
+
+def _folders(request: Request) -> AnyImages:
+    """Read class folders, the last form that is tried, or say what is there instead."""
+    from robench.data import parquet
+
+    path, classes = request.place, request.classes
+    # Folders of other data sets go by names that are matched afterwards.
+    named = classes if classes is not None and WORDNET_ID.fullmatch(classes[0]) else None
     try:
-        return load_folders(path, _folder_classes(path, classes), split=split, geometry=geometry, workers=workers)
+        return load_folders(path, named, split=request.split, **request.how)
     except NoClassFoldersError as error:
-        parquet.refuse_other_files(path, split)
+        parquet.refuse_other_files(path, request.split)
         if path.is_dir() and not any(child.is_dir() for child in path.iterdir()):
             raise RobenchError(f"{path} does not hold images in a known form.", hint=_FORMS) from error
         raise RobenchError(error.message, hint=_FORMS) from error
+
+
+READERS: dict[str, Callable[[Request], AnyImages | None]] = {
+    "digits": _digits,
+    "hub": _hub,
+    "cifar": _cifar,
+    "tiny": _tiny,
+    "saved": _saved,
+    "parquet": _parquet,
+    "pair": _pair,
+    "shards": _shards,
+    "folders": _folders,
+}
+"""Every form in the order in which it is tried; a reader returns None where the place is not of its form."""
 
 
 def existing(path: str | Path) -> Path:
@@ -102,14 +177,7 @@ def existing(path: str | Path) -> Path:
     except (OSError, ValueError):  # too long, or with a zero byte
         pass
     shown = str(path) if len(str(path)) <= _LONGEST_SHOWN else f"{str(path)[:_LONGEST_SHOWN]}..."
-    raise RobenchError(f"{shown!s} does not exist.", hint="Check the path, or get the set with 'robench data list'.")
-
-
-def _folder_classes(path: Path, classes: Sequence[str] | None) -> Sequence[str] | None:
-    """Return the classes that folders are named after, or None where they may go by other names."""
-    from robench.data.classes import WORDNET_ID
-
-    return classes if classes is not None and WORDNET_ID.fullmatch(classes[0]) else None
+    raise RobenchError(f"{shown} does not exist.", hint="Check the path, or get the set with 'robench data list'.")
 
 
 def with_classes(images: AnyImages, classes: Sequence[str], where: str) -> AnyImages:
@@ -118,8 +186,6 @@ def with_classes(images: AnyImages, classes: Sequence[str], where: str) -> AnyIm
     Raises:
         RobenchError: names that match no class, or label numbers beyond the classes.
     """
-    from robench.data.classes import label_map
-
     labels = images.labels
     if labels is None:
         return images

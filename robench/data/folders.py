@@ -52,7 +52,7 @@ def load_folders(
             images, numbers that leave it open which class they mean, or duplicates.
     """
     tree = open_tree(path) if isinstance(path, Path) else path
-    below, remarks = _enter_split(tree, below, split)
+    below = _enter_split(tree, below, split)
     where = f"{tree.root}/{below}".rstrip("/")
     folders = tree.folders(below)
     if not folders:
@@ -74,7 +74,7 @@ def load_folders(
         files=[path_[len(below) :].lstrip("/") for path_ in paths],
         geometry=geometry,
         workers=workers,
-        remarks=(*remarks, *numbering, *_left_out(tree, below, images, where)),
+        remarks=(*numbering, *_left_out(tree, below, images, where)),
     )
 
 
@@ -83,13 +83,12 @@ def class_folders(tree: Tree, below: str) -> list[str]:
     return [name for name in tree.folders(below) if WORDNET_ID.fullmatch(name)]
 
 
-def _enter_split(tree: Tree, below: str, split: str) -> tuple[str, tuple[str, ...]]:
+def _enter_split(tree: Tree, below: str, split: str) -> str:
     """Go down through folders that only wrap (``set/set``), and into the split's own folder.
 
     A folder with another split's name wraps nothing: its images are not those that were asked for.
     """
     wanted = _SPLITS.get(split, (split,))
-    remarks: tuple[str, ...] = ()
     entered = False
     for _ in range(3):
         folders = tree.folders(below)
@@ -97,8 +96,6 @@ def _enter_split(tree: Tree, below: str, split: str) -> tuple[str, tuple[str, ..
         others = [] if entered else [name for name in folders if name in _SPLIT_NAMES]
         if there:
             inner, entered = there[0], True
-            if len(there) > 1:
-                remarks = (f"{join(str(tree.root), below)} has {' and '.join(there)}; '{inner}' was read.",)
         elif others and not any(images_in(tree, join(below, name)) for name in folders):
             raise RobenchError(
                 f"{join(str(tree.root), below)} holds the split {', '.join(others)}; '{split}' is not there.",
@@ -110,7 +107,7 @@ def _enter_split(tree: Tree, below: str, split: str) -> tuple[str, tuple[str, ..
         else:
             break
         below = join(below, inner)
-    return below, remarks
+    return below
 
 
 def _labels_of(

@@ -36,6 +36,7 @@ JPEG_MAGIC = b"\xff\xd8"
 _START_OF_FRAME = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _NAMELESS = re.compile(r"<_io\.BytesIO object at \w+>")
+_COUNT = re.compile(r"\d+")
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -70,10 +71,7 @@ def open_image(source: bytes | Path, file: str | None = None) -> Image.Image:
         image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
         check_pixels(image.height, image.width)
     except Exception as error:  # decoders raise anything from SyntaxError to struct.error on damaged files
-        reason: object = error.strerror if isinstance(error, OSError) and error.strerror else error
-        if isinstance(error, Image.UnidentifiedImageError):
-            reason = "it is not an image of a known format (" + ", ".join(FORMATS) + ")"
-        raise CorruptImageError(file, reason) from error
+        raise CorruptImageError(file, _reason(error)) from error
     return image
 
 
@@ -151,6 +149,16 @@ def check_length(size: int) -> None:
     """Raise a ValueError for a file of more than :data:`MAX_BYTES`."""
     if size > MAX_BYTES:
         raise ValueError(f"it has {size:,} bytes; image files of at most {MAX_BYTES:,} are read")
+
+
+def _reason(error: Exception) -> object:
+    from PIL import Image
+
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "it is not an image of a known format (" + ", ".join(FORMATS) + ")"
+    if isinstance(error, Image.DecompressionBombError) and (found := _COUNT.search(str(error))):
+        return f"it has {int(found[0]):,} pixels; at most {MAX_PIXELS / 1e6:.0f} million are decoded"
+    return error.strerror if isinstance(error, OSError) and error.strerror else error
 
 
 def _from_sixteen_bits(grey: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:

@@ -14,11 +14,12 @@ from robench.data.base import Geometry
 from robench.data.encoded import EncodedImages
 from robench.data.labels import read_labels
 from robench.data.parquet import SPLIT_ALIASES
-from robench.data.tables import LABEL_COLUMNS, choose_columns, gather, images_of_table
+from robench.data.tables import LABEL_COLUMNS, TableSource, choose_columns, gather, images_of_table
 from robench.errors import RobenchError
 from robench.files import read_document
 
 PREFIX = "hf:"
+_IDENTITY_ROWS = 1000  # whose lengths are taken at a time
 
 
 def is_saved(path: Path) -> bool:
@@ -100,11 +101,14 @@ class RowsSource:
         return Path(value["path"]).read_bytes()
 
     def identity(self) -> bytes:
-        """Return the data set's own fingerprint, or the lengths of all images."""
-        fingerprint = getattr(self._rows, "_fingerprint", None)
-        if fingerprint is not None:
-            return str(fingerprint).encode()
-        return np.array([len(self.fetch(i)) for i in range(len(self))], np.int64).tobytes()
+        """Return the lengths of all images."""
+        if not hasattr(self._rows, "with_format"):  # rows of a stream
+            return np.array([len(self.fetch(i)) for i in range(len(self))], np.int64).tobytes()
+        lengths = [
+            TableSource(batch[self._column], self._name, Path()).identity()
+            for batch in self._rows.with_format("arrow").iter(_IDENTITY_ROWS)
+        ]
+        return b"".join(lengths)
 
 
 def load_hub(

@@ -5,20 +5,24 @@ from __future__ import annotations
 import gzip
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from robench.data.archive import unpack
-from robench.data.catalogue import LISTING, Entry, data_root, installed
-from robench.data.download import Report, download, file_md5, require_space
+from robench.data.catalogue import LISTING, Entry, data_root, installed, mirrors
+from robench.data.download import Notify, Report, download, file_md5
 from robench.errors import RobenchError
+from robench.files import require_space
 
 
 def install(
     entry: Entry,
     root: Path | None = None,
     *,
+    mirror: Sequence[str] = (),
     report: Callable[[str], Report] | None = None,
+    notify: Notify | None = None,
     wait: float = 1.0,
     retries: int = 8,
 ) -> Path:
@@ -29,36 +33,41 @@ def install(
     Args:
         entry: the set.
         root: folder of all sets; None: :func:`robench.data.catalogue.data_root`.
+        mirror: hosts that are asked before the set's own; see :func:`robench.data.catalogue.mirrors`.
         report: gives, for a file's name, the function that is told its progress.
+        notify: told, in a sentence, why there is a pause or another host.
         wait: seconds before a retry.
         retries: how often a broken download is taken up again.
 
     Raises:
         RobenchError: no space, a download that fails, wrong bytes, or an archive that is not to be trusted.
     """
-    from filelock import FileLock
-
     root = root or data_root()
     folder = root / entry.name
-    incoming = root / f".{entry.name}.downloads"
+    if installed(entry.name, root):
+        return folder
     _make(root)
-    with FileLock(str(root / f".{entry.name}.lock")):
+    with _locked(root, entry.name, notify):
         if installed(entry.name, root):
             return folder
         if folder.exists():
             raise RobenchError(f"{folder} exists, but was not put there by robench.", hint="Move it away first.")
+        for left in root.glob(f".{entry.name}.*.part"):  # of a process that was killed; the lock is ours
+            shutil.rmtree(left, ignore_errors=True)
+        incoming = root / f".{entry.name}.downloads"
         have = sum(file.stat().st_size for file in incoming.glob("*")) if incoming.is_dir() else 0
         unpacked = 0 if entry.packed else entry.size
         require_space(root, max(0, entry.size - have) + unpacked)
         archives = [
             download(
-                file.url,
+                [*(f"{one}/{entry.name}/{file.name}" for one in mirrors(mirror)), file.url, *file.mirrors],
                 incoming / file.name,
                 md5=file.md5,
                 size=file.size if file.exact else None,
                 wait=wait,
                 retries=retries,
                 report=report(file.name) if report is not None else None,
+                notify=notify,
             )
             for file in entry.files
         ]
@@ -68,6 +77,30 @@ def install(
             unpack(archives, folder)
             shutil.rmtree(incoming)
     return folder
+
+
+@contextmanager
+def _locked(root: Path, name: str, notify: Notify | None) -> Iterator[None]:
+    """Hold the set's lock; one process downloads, others wait for it."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(str(root / f".{name}.lock"))
+    try:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if notify is not None:
+                notify(f"Another process is downloading {name}; waiting for it.")
+            lock.acquire()
+    except OSError as error:
+        raise RobenchError(
+            f"Cannot lock {lock.lock_file}: {error.strerror or error}.",
+            hint="Remove it, or choose another folder with ROBENCH_DATA or --root.",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _make(root: Path) -> None:

@@ -16,9 +16,9 @@ TABLE = "val_annotations.txt"
 
 
 def find_tiny(path: Path) -> Path | None:
-    """Return the folder with ``wnids.txt`` and ``val``: ``path`` or ``tiny-imagenet-200`` in it; else None."""
+    """Return the folder with ``wnids.txt`` and ``val`` or ``train``: ``path`` or the folder in it, or None."""
     for place in (path, path / "tiny-imagenet-200"):
-        if (place / "wnids.txt").is_file() and (place / "val" / TABLE).is_file():
+        if (place / "wnids.txt").is_file() and ((place / "val" / TABLE).is_file() or (place / "train").is_dir()):
             return place
     return None
 
@@ -34,6 +34,11 @@ def load_tiny(
     wnids = tuple(sorted(_read(root / "wnids.txt").split()))
     if split == "train":
         return _train(root, wnids, geometry, workers)
+    if not (root / "val" / TABLE).is_file():
+        raise RobenchError(
+            f"{root} holds the split train; '{split}' is not there ({root / 'val' / TABLE} is missing).",
+            hint="Unpack the whole set.",
+        )
     rank = {wnid: label for label, wnid in enumerate(wnids)}
     rows = [line.split("\t") for line in _read(root / "val" / TABLE).splitlines() if line]
     for row in rows:

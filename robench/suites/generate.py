@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from robench.data import open_images
 from robench.data.decode import CorruptImageError
 from robench.data.video import check_clip
 from robench.errors import RobenchError, did_you_mean
-from robench.files import write_json
+from robench.files import remove_leftovers, require_space, write_json
 from robench.processes import cores
 from robench.suites import generate_files as files
 from robench.suites import get
@@ -199,13 +198,13 @@ def _claim(task: Task) -> None:
 def _check_room(task: Task) -> None:
     share = _SHARE.get(task.layout.kind, 1.0)
     needed = int(_SPARE * share * task.images * math.prod(task.shape))
-    written = sum(path.stat().st_size for path in task.out.rglob("*") if path.is_file())
-    free = shutil.disk_usage(task.out).free
-    if free + written < needed:
-        raise RobenchError(
-            f"{task.suite} needs about {needed / 1e9:.1f} GB; {task.out} has {free / 1e9:.1f} GB free.",
-            hint="Free some space, choose another --out, or fewer --corruption.",
-        )
+    written = 0
+    for path in (task.out, *task.out.rglob("*")):
+        if path.is_dir():
+            remove_leftovers(path)  # of a run that was killed
+        elif not path.name.endswith(".part"):
+            written += path.stat().st_size
+    require_space(task.out, needed - written)
 
 
 def _wrong(path: Path, expected: str, found: str) -> RobenchError:

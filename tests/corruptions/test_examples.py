@@ -11,7 +11,7 @@ import pytest
 import robench.corruptions
 import robench.data
 
-MODULES = ["robench.files", "robench.errors", "robench.registry"] + [
+MODULES = ["robench.files", "robench.documents", "robench.errors", "robench.registry"] + [
     one.name
     for room in (robench.corruptions, robench.data)
     for one in pkgutil.walk_packages(room.__path__, f"{room.__name__}.")

@@ -1,0 +1,276 @@
+"""What holds for every reader: one answer for one set, no silent choice, names compared, one message per cause."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from reader_forms import FORMS, GIVEN, LABELS, NAMES, Made, pixels, png, some
+
+from robench.data import Geometry, open_images
+from robench.data.find import READERS
+from robench.errors import RobenchError
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    datasets.disable_progress_bars()
+
+
+def made(form: str, tmp_path: Path, **changed: Any) -> str:
+    return str(FORMS[form].build(tmp_path / "set", Made(**changed)))
+
+
+def found(images: Any) -> dict[int, int]:
+    """Return which of our images (by number) has which label, without regard to order and to what was filled in."""
+    stack, labels = images.read(np.arange(len(images))), images.labels
+    ours = pixels()
+    return {
+        i: int(labels[row])
+        for row in range(len(stack))
+        for i in range(len(ours))
+        if np.array_equal(stack[row], ours[i])
+    }
+
+
+RIGHT = dict(enumerate(LABELS))
+
+
+def test_every_reader_has_a_form() -> None:
+    assert {form.reader for form in FORMS.values()} == set(READERS)
+
+
+@pytest.mark.parametrize("form", GIVEN)
+def test_all_forms_give_the_same_images_and_labels_without_a_remark(form: str, tmp_path: Path) -> None:
+    images = open_images(made(form, tmp_path))
+    assert found(images) == RIGHT
+    assert images.remarks == ()
+    assert images.raw_size(0) == (32, 32)
+    assert images.checksum() == open_images(made(form, tmp_path / "again")).checksum()
+
+
+# Kind 2: a silent choice among several
+
+
+@pytest.mark.parametrize("form", some(splits=True))
+def test_another_split_is_never_taken_for_the_test_split(form: str, tmp_path: Path) -> None:
+    place = made(form, tmp_path, split="train")
+    assert found(open_images(place, split="train")) == RIGHT
+    with pytest.raises(RobenchError, match=r"(?s)train|test_batch") as caught:
+        open_images(place)
+    assert "test" in str(caught.value)
+
+
+@pytest.mark.parametrize("form", [*some(encoded=True, values=False), "shards"])
+def test_files_that_are_not_read_are_counted_by_their_ending(form: str, tmp_path: Path) -> None:
+    from reader_forms import folders, packed, shards, tiny
+
+    def build(root: Path, split: str, ending: str) -> None:
+        files = Made(files=[b"x"] * 3, labels=(1, 1, 2), split=split, ending=ending)
+        if form == "shards":
+            import tarfile
+
+            with tarfile.open(next(root.glob("*.tar")), "a") as archive:
+                for i in range(3):
+                    archive.addfile(tarfile.TarInfo(f"x{i}.heic"))
+        elif form == "tiny":
+            for i in range(3):
+                (root / "tiny-imagenet-200" / "val" / "images" / f"x{i}.png").write_bytes(b"")
+        else:
+            (packed if form == "tar" else folders)(root, files)
+
+    place = made(form, tmp_path)
+    assert {folders, packed, shards, tiny} >= {FORMS[form].build}
+    build(tmp_path / "set", "test", "heic")
+    images = open_images(place)
+    assert found(images) == RIGHT
+    (remark,) = images.remarks
+    assert "3 " in remark
+    assert "not read" in remark
+    assert ".heic: 3" in remark or form == "tiny"
+
+
+@pytest.mark.parametrize("form", some(encoded=True))
+@pytest.mark.parametrize("ending", ["gif", "jfif", "pgm", "TIFF"])
+def test_every_known_ending_is_read(form: str, ending: str, tmp_path: Path) -> None:
+    kind = {"gif": "GIF", "jfif": "JPEG", "pgm": "PPM", "TIFF": "TIFF"}[ending]
+    files = []
+    for image in pixels()[..., 1]:
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, kind)
+        files.append(buffer.getvalue())
+    images = open_images(made(form, tmp_path, files=files, ending=ending))
+    assert len(images) == (4 if form not in ("folders", "tar") else 14)
+    assert images.remarks == ()
+    assert images.read(np.arange(len(images))).shape[1:] == (32, 32, 3)
+
+
+# Kind 3: class names of files and data set
+
+
+@pytest.mark.parametrize("form", some(named=True))
+def test_permuted_class_names_are_brought_to_the_data_sets_order(form: str, tmp_path: Path) -> None:
+    names = (*NAMES[5:], *NAMES[:5])
+    place = made(form, tmp_path, names=names, labels=[names.index(NAMES[label]) for label in LABELS])
+    assert found(open_images(place, dataset="cifar10")) == RIGHT
+    images = open_images(place, dataset="cifar10")
+    assert tuple(images.classes or ()) == NAMES
+    # Class folders have no order of their own.
+    assert bool(images.remarks) == (form not in ("folders", "tar"))
+
+
+@pytest.mark.parametrize("form", some(named=True))
+def test_class_names_of_another_data_set_are_refused(form: str, tmp_path: Path) -> None:
+    place = made(form, tmp_path, names=("apple", *NAMES[1:]))
+    with pytest.raises(RobenchError, match=r"(?s)1 of 10 label names.*'apple'"):
+        open_images(place, dataset="cifar10")
+
+
+@pytest.mark.parametrize("form", some(values=True))
+def test_labels_that_are_names_are_matched_by_name(form: str, tmp_path: Path) -> None:
+    place = made(form, tmp_path, labels=[NAMES[label] for label in LABELS])
+    assert found(open_images(place, dataset="cifar10")) == RIGHT
+    assert any("names" in remark for remark in open_images(place).remarks)
+
+
+# Kind 5: what is checked in one reader is checked in all
+
+
+def bomb(side: int) -> bytes:
+    """A PNG of few bytes that announces side x side pixels."""
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    chunks = (b"IHDR" + header, b"IDAT" + zlib.compress(bytes(9)), b"IEND")
+    framed = [struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
+
+
+def jpeg_bomb() -> bytes:
+    frame = b"\xff\xc0\x00\x11\x08" + struct.pack(">HH", 30_000, 30_000) + b"\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01"
+    return b"\xff\xd8" + frame + b"\xff\xd9"
+
+
+PROGRAM = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\n(pwned) (w) file closefile showpage\n"
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("form", some(encoded=True))
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (bomb(30_000), "900,000,000 pixels; at most 89 million"),
+        (bomb(10_000), "10,000 x 10,000 pixels; at most 89 million"),
+        (jpeg_bomb(), "30,000 x 30,000 pixels; at most 89 million"),
+        (PROGRAM, "not an image of a known format"),
+        (b"", "not an image of a known format"),
+        (png(pixels()[0])[:60], "cannot be decoded"),
+    ],
+    ids=["PNG bomb", "smaller PNG bomb", "JPEG bomb", "program", "empty", "truncated"],
+)
+def test_a_hostile_image_is_named_and_the_others_are_read(form: str, data: bytes, said: str, tmp_path: Path) -> None:
+    files = Made().files
+    images = open_images(made(form, tmp_path, files=[*files[:3], data]))
+    bad = []
+    for position in range(len(images)):
+        try:
+            images.read(np.array([position]))
+        except RobenchError as error:
+            bad.append(str(error))
+    assert len(bad) == 1
+    assert said in bad[0]
+    assert "--skip-corrupt" in bad[0]
+    assert "label" not in bad[0].split(" cannot be decoded")[1]
+
+
+def grey(kind: str, depth: str) -> bytes:
+    """An image of 16-bit grey levels 0 to 65,535, or of floats or 32-bit integers."""
+    levels = np.linspace(0, 65_535, 32 * 32).reshape(32, 32)
+    buffer = io.BytesIO()
+    Image.fromarray(levels.astype(depth)).save(buffer, kind)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("form", some(encoded=True))
+@pytest.mark.parametrize(("kind", "depth"), [("PNG", "uint16"), ("TIFF", "uint16"), ("PPM", "uint16")])
+def test_grey_images_of_16_bits_are_scaled(form: str, kind: str, depth: str, tmp_path: Path) -> None:
+    images = open_images(made(form, tmp_path, files=[grey(kind, depth)] * 4))
+    row = len(images) - 1 if form not in ("folders", "tar") else int(np.flatnonzero(images.labels == 3)[0])
+    read = images.read(np.array([row]))[0]
+    expected = np.rint(np.floor(np.linspace(0, 65_535, 32 * 32)) / 257).reshape(32, 32)
+    np.testing.assert_array_equal(read, np.repeat(expected[..., None], 3, axis=2).astype(np.uint8))
+
+
+@pytest.mark.parametrize("form", some(encoded=True))
+@pytest.mark.parametrize(("depth", "said"), [("float32", "floating-point"), ("int32", "32-bit integers")])
+def test_images_without_a_known_range_are_refused(form: str, depth: str, said: str, tmp_path: Path) -> None:
+    images = open_images(made(form, tmp_path, files=[grey("TIFF", depth)] * 4))
+    row = len(images) - 1 if form not in ("folders", "tar") else int(np.flatnonzero(images.labels == 3)[0])
+    with pytest.raises(RobenchError, match=said):
+        images.read(np.array([row]))
+
+
+@pytest.mark.parametrize("form", some(encoded=True))
+def test_differing_sizes_are_told_with_both_files_and_geometry_helps(form: str, tmp_path: Path) -> None:
+    files = [*Made().files[:3], png(np.zeros((20, 30, 3), np.uint8))]
+    place = made(form, tmp_path, files=files)
+    images = open_images(place)
+    with pytest.raises(RobenchError, match=r"(?s)one batch needs one size.*--resize and --crop"):
+        images.read(np.arange(len(images)))
+    assert sorted({images.raw_size(i) for i in range(len(images))}) == [(20, 30), (32, 32)]
+    shaped = open_images(place, geometry=Geometry(16, 16))
+    assert shaped.read(np.arange(len(images))).shape[1:] == (16, 16, 3)
+    assert sorted({shaped.raw_size(i) for i in range(len(images))}) == [(20, 30), (32, 32)]
+
+
+# Kind 7: one message per cause
+
+WRONG_LABELS: dict[str, tuple[Callable[[], list[Any]], str]] = {
+    "fractions": (lambda: [0.5, 1.0, 2.0, 3.0], r"not whole numbers, such as 0\.5"),
+    "soft": (lambda: [[0.5, 0.5]] * 4, "besides 0 and 1"),
+    "several": (lambda: [[1, 1, 0]] * 4, "row 0 holds 2 ones"),
+    "beyond": (lambda: [0, 1, 2, 10], "10"),
+    "negative": (lambda: [0, 1, 2, -1], "no label|missing or negative|negative label"),
+}
+MISLEADING = ("values 0..255", "--skip-corrupt", "float images", "--resize", "get it again", "Get the file again")
+
+
+@pytest.mark.parametrize("form", some(values=True))
+@pytest.mark.parametrize("wrong", WRONG_LABELS)
+def test_wrong_labels_are_told_as_labels(form: str, wrong: str, tmp_path: Path) -> None:
+    values, said = WRONG_LABELS[wrong]
+    place = made(form, tmp_path, labels=values())
+    with pytest.raises(RobenchError, match=said) as caught:
+        open_images(place, dataset="cifar10")
+    assert "label" in str(caught.value).lower()
+    assert not [text for text in MISLEADING if text in str(caught.value)]
+
+
+RIGHT_LABELS: dict[str, Callable[[], list[Any]]] = {
+    "one column": lambda: [[label] for label in LABELS],
+    "one-hot": lambda: [[int(label == k) for k in range(10)] for label in LABELS],
+    "digits": lambda: [str(label) for label in LABELS],
+    "whole floats": lambda: [float(label) for label in LABELS],
+}
+
+
+@pytest.mark.parametrize("form", some(values=True))
+@pytest.mark.parametrize("kind", RIGHT_LABELS)
+def test_labels_in_other_forms_are_read(form: str, kind: str, tmp_path: Path) -> None:
+    images = open_images(made(form, tmp_path, labels=RIGHT_LABELS[kind]()), dataset="cifar10")
+    assert found(images) == RIGHT
+
+
+@pytest.mark.parametrize("form", some(values=True))
+def test_truth_values_are_two_classes(form: str, tmp_path: Path) -> None:
+    images = open_images(made(form, tmp_path, labels=[True, False, False, True]))
+    assert found(images) == {0: 1, 1: 0, 2: 0, 3: 1}
+    assert form == "shards" or "false and true" in images.remarks[0]
