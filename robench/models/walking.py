@@ -7,6 +7,7 @@ import enum
 import functools
 import hashlib
 import logging
+import os
 import sys
 import types
 from collections.abc import Iterable, Mapping
@@ -278,7 +279,7 @@ class Walk:
         kind = type(value)
         self._say("instance")
         self._walk(kind)
-        if isinstance(value, logging.Logger):
+        if isinstance(value, logging.Logger) or value is os.environ:  # what reads it is unproven as it is
             return
         if any(is_native(base) for base in kind.__mro__[:-1]):
             self._reduced(value)

@@ -102,7 +102,7 @@ def test_any_callable_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:
         "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3072, 10))\n"
     )
     assert main(["evaluate", "-m", "python:mine.py:make", "-s", "digits-c", *QUICK]) == 0
-    assert "mean corruption error" in capsys.readouterr().out
+    assert "mean error" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tmp_path: Path) -> None:
     )
     signal.signal(signal.SIGINT, usual)
     assert process.stdout is not None
-    for _ in range(5):  # beyond the first cell
+    for _ in range(12):  # beyond the first cell
         process.stdout.readline()
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
