@@ -27,4 +27,12 @@ def open_clean(suite: Suite, data: Path | None, options: OpenOptions) -> Found:
     check_labels(images.labels, classes, str(data or "digits"))
     suite = replace(suite, dataset=str(data or "digits").rsplit("/", 1)[-1], num_classes=classes)
     protocol = {"checksum": images.checksum(), "split": split}
-    return Found(suite, suite.cells, "published", lambda _: view_of(images), protocol, images.classes)
+    return Found(
+        suite,
+        suite.cells,
+        "published",
+        lambda _: view_of(images),
+        protocol,
+        images.classes,
+        remarks=tuple(images.remarks),
+    )

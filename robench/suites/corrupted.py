@@ -89,7 +89,7 @@ def open_generated(suite: Suite, clean: Images, options: OpenOptions) -> Found:
         return view_of(clean, None if cell.severity is None else corruption(cell, options))
 
     protocol: dict[str, Any] = {"clean": clean.checksum(), **frost_record(options)}
-    return Found(suite, cells, "generated", view, protocol, clean.classes)
+    return Found(suite, cells, "generated", view, protocol, clean.classes, remarks=tuple(clean.remarks))
 
 
 def corruption(cell: Cell, options: OpenOptions) -> Transform:

@@ -191,7 +191,7 @@ def _open_generated(suite: Suite, clean: Images, options: OpenOptions, *, croppe
         return view_of(clean, transform(cell.condition), frames=frames, one_by_one=cropped)
 
     protocol = {"clean": clean.checksum(), "difficulty": level}
-    return Found(suite, cells, "generated", view, protocol, clean.classes)
+    return Found(suite, cells, "generated", view, protocol, clean.classes, remarks=tuple(clean.remarks))
 
 
 def _list_clips(tree: Tree, path: str) -> tuple[list[str], npt.NDArray[np.int64]]:

@@ -85,7 +85,8 @@ def _found(suite: Suite, sets: Mapping[Cell, Images], geometry: Geometry | None)
         return view_of(sets[cell])
 
     classes = next(iter(sets.values())).classes
-    return Found(suite, tuple(sets), "published", view, protocol, classes)
+    remarks = tuple(dict.fromkeys(remark for images in sets.values() for remark in images.remarks))
+    return Found(suite, tuple(sets), "published", view, protocol, classes, remarks=remarks)
 
 
 def _needed(suite: Suite, data: Path | None) -> Path:
@@ -144,7 +145,10 @@ def _cut(images: EncodedImages, labels: npt.NDArray[np.int64], classes: tuple[st
     rows = np.flatnonzero(labels >= 0)
     files = None if images.files is None else [images.files[int(row)] for row in rows]
     source = _RowsOf(images.source, rows.tolist())
-    return EncodedImages(source, labels[rows], classes, files=files, geometry=images.geometry, workers=images.workers)
+    return EncodedImages(
+        source, labels[rows], classes, files=files, geometry=images.geometry, workers=images.workers,
+        remarks=images.remarks,
+    )  # fmt: skip
 
 
 def _find_set(

@@ -135,7 +135,8 @@ class _Published:
             protocol["clean"] = self.clean.checksum()
         # Labels count the classes that are there: a model of more classes would be asked for the wrong ones.
         suite = replace(self.suite, num_classes=len(self.classes))
-        return Found(suite, self.cells, "published", self._view, protocol, self.classes, self._count)
+        remarks = tuple(self.reference.remarks)
+        return Found(suite, self.cells, "published", self._view, protocol, self.classes, self._count, remarks=remarks)
 
     def _count(self, cell: Cell) -> int:
         """Return a cell's number of images without listing its thousand folders: all cells have the same."""
@@ -298,7 +299,7 @@ def _open_generated(suite: Suite, clean: Any, options: OpenOptions) -> Found:
         "jpeg_quality": JPEG_QUALITY,
         **frost_record(options),
     }
-    return Found(suite, cells, "generated", view, protocol, clean.classes)
+    return Found(suite, cells, "generated", view, protocol, clean.classes, remarks=tuple(clean.remarks))
 
 
 def stored_as_jpeg(transform: Transform) -> Transform:

@@ -115,6 +115,15 @@ def test_every_known_ending_is_read(form: str, ending: str, tmp_path: Path) -> N
     assert images.read(np.arange(len(images))).shape[1:] == (32, 32, 3)
 
 
+@pytest.mark.parametrize("suite", ["clean", "cifar10-c"])
+def test_a_suite_says_what_its_reader_left_out(suite: str, tmp_path: Path) -> None:
+    from robench import suites
+
+    place = Path(made("folders", tmp_path))
+    (place / "test" / "cat" / "x.heic").write_bytes(b"")
+    assert any(".heic: 1" in remark for remark in suites.open_suite(suite, place).remarks)
+
+
 # Kind 3: class names of files and data set
 
 
