@@ -13,7 +13,7 @@ import numpy.typing as npt
 from robench._version import __version__
 from robench.catalogue import METRICS, defaults, metric_of, row
 from robench.errors import RobenchError
-from robench.files import write_json
+from robench.files import read_document, write_json
 from robench.metrics.cells import compute
 from robench.metrics.statistics import bootstrap_cells, centred_interval, exact_interval
 from robench.predictions import Predictions, RunFolder
@@ -22,7 +22,16 @@ from robench.predictions.parquet import stored_checksum
 from robench.results.protocols import protocol_of_run
 from robench.results.reliability import reliability_by_level
 from robench.results.remarks import counts_unreadable, other_environments, remarks
-from robench.results.schema import CellResult, ModelRecord, Result, RunRecord, StatisticsRecord, SuiteRecord, Value
+from robench.results.schema import (
+    SCHEMA_VERSION,
+    CellResult,
+    ModelRecord,
+    Result,
+    RunRecord,
+    StatisticsRecord,
+    SuiteRecord,
+    Value,
+)
 from robench.results.summaries import CellArrays, summarise
 from robench.suites.base import Cell, Suite
 
@@ -86,13 +95,16 @@ def current_result(run: RunFolder, resamples: int) -> Result | None:
 
     It is the same when it was made by this version, with as many resamples, from exactly these predictions.
     """
-    from robench.results.loading import load
+    from robench.results.loading import parse
 
     path = run.path / "result.json"
     if not path.exists():
         return None
     try:
-        result = load(path)
+        document = read_document(path, "result")
+        if document.get("schema_version") != SCHEMA_VERSION:  # it can be read, but was scored by other rules
+            return None
+        result = parse(document, str(path))
     except RobenchError:
         return None
     checksums = {cell.name: cell.predictions_sha256 for cell in result.cells}

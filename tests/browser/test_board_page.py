@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from robench.tables.site import build_site
+from robench.tables.boards import make_boards
+from robench.tables.site import build_site, measured_results
 
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")
 CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
@@ -125,6 +126,26 @@ def test_compares_two_models(browser: Any, page: Path) -> None:
     assert shown.is_displayed()
     assert all(name in shown.text for name in names(browser)[:2])
     assert len(browser.find_elements("css selector", "#compare svg polyline")) == 2
+
+
+def test_only_what_stands_apart_is_bold(browser: Any, page: Path) -> None:
+    """Published values have no intervals; of measured ones the best is bold where its interval overlaps no other."""
+    open_board(browser, page, "cifar10-c-published-10000")
+    for box in browser.find_elements("css selector", "#board tbody input")[:2]:
+        browser.execute_script("arguments[0].click()", box)
+    assert browser.find_elements("css selector", "#compare strong") == []
+    measured = next(board.id for board in make_boards(measured_results(), living=False) if board.title == "digits-c")
+    open_board(browser, page, measured)
+    boxes = browser.find_elements("css selector", "#board tbody input")
+    for box in (boxes[0], boxes[-1]):
+        browser.execute_script("arguments[0].click()", box)
+    first, last = (
+        browser.find_elements("css selector", f"#compare tbody tr:first-child td:nth-child({i}) *") for i in (2, 3)
+    )
+    assert [cell.tag_name for cell in first] == ["strong", "span"]
+    assert [cell.tag_name for cell in last] == ["span"]
+    printed = browser.find_element("css selector", "#board tbody td:nth-child(5)").text.split("\n")
+    assert [cell.text for cell in first] == printed
 
 
 def test_fits_a_phone(browser: Any, page: Path) -> None:

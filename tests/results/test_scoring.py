@@ -279,6 +279,10 @@ def test_a_stored_result_is_taken_up_only_while_it_is_current(tmp_path: Path) ->
     save(result, run.path / "result.json")
     assert current_result(run, 20) == result
     assert current_result(run, 30) is None
+    document = json.loads((run.path / "result.json").read_text())
+    (run.path / "result.json").write_text(json.dumps(document | {"schema_version": 1}))
+    assert current_result(run, 20) is None  # it can be read, but was scored by other rules
+    save(result, run.path / "result.json")
     run.write("fog/3", make_columns(0.0, seed=99))
     assert current_result(run, 20) is None
     (run.path / "result.json").write_text("{")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from robench.results.schema import CellResult, ModelRecord, Result, RunRecord, StatisticsRecord, SuiteRecord, Value
+from robench.tables.board_readme import readme_text
 from robench.tables.boards import Board, make_boards
 from robench.tables.site import build_site
 
@@ -97,6 +99,42 @@ def test_other_metrics_than_boards_have_make_no_board() -> None:
     undefined = result()
     undefined.summary["mean_error"] = Value(value=None, note="undefined for this data")
     assert boards(result(summary={"mean_aurc": 0.1}), undefined) == []
+
+
+def page_data(folder: Path) -> dict[str, Any]:
+    """Return what the page's script reads."""
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    _, _, data = text.partition('<script type="application/json" id="data">')
+    found: dict[str, Any] = json.loads(data.partition("</script>")[0])
+    return found
+
+
+def test_the_page_prints_what_is_stored_rounded_once(tmp_path: Path) -> None:
+    """0.030049... was 3.0050 in the page's data, and 3.01 or 3.00 in the browser, as it came."""
+    given = result(summary={"mean_error": 0.0300499999, "clean_error": 0.2})
+    given.summary["mean_error"].high = 0.03125
+    given.conditions = {"fog": {"error": Value(value=0.0300499999)}}
+    build_site(tmp_path, {Path("0"): given})
+    board = next(board for board in page_data(tmp_path)["boards"] if board["title"] == "digits-c")
+    (row,) = board["rows"]
+    assert row["figures"]["mean_error"] == [3.005, 2.005, 3.125, "3.00", "2.00 to 3.12"]
+    assert row["conditions"] == {"fog": "3.00"}
+    page = (tmp_path / row["page"]).read_text()
+    assert '<td class="n">3.00</td><td class="n">2.00 to 3.12</td>' in page
+
+
+def test_page_and_readme_print_the_same_numbers(tmp_path: Path) -> None:
+    build_site(tmp_path)
+    readme = readme_text()
+    printed = 0
+    for board in page_data(tmp_path)["boards"]:
+        for row in board["rows"][:25]:
+            for name in board["columns"]:
+                if name in row["figures"]:
+                    text, interval = row["figures"][name][3:]
+                    assert f"| {text} ({interval}) |" in readme if interval else f"| {text} |" in readme
+                    printed += 1
+    assert printed > 300
 
 
 @pytest.mark.parametrize(
