@@ -12,6 +12,7 @@ from robench.errors import RobenchError, first_line
 from robench.evaluation.compiling import compile_network
 from robench.evaluation.options import EvaluationOptions
 from robench.models.base import Model
+from robench.models.outputs import logits_of
 from robench.processes import dtype_of
 
 
@@ -77,8 +78,7 @@ class Forward:
 
     def _run(self, x: torch.Tensor, *, compiled: bool) -> torch.Tensor:
         try:
-            logits: torch.Tensor = self._compiled(x) if compiled else self._module(x)
-            return logits
+            return logits_of(self._compiled(x) if compiled else self._module(x), self.model.num_classes)
         except (RobenchError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # a network says in many ways that images do not fit it

@@ -31,6 +31,7 @@ from robench.evaluation.progress import Progress, QuietProgress
 from robench.files import digest, write_json
 from robench.models.base import Model
 from robench.models.folding import fold_module
+from robench.models.outputs import logits_of
 from robench.processes import Precision, dtype_of, keep_to_quota, kept_memory
 
 _SAVE_EVERY = 10.0
@@ -182,7 +183,7 @@ class Classifier:
         count = len(x)
         if count < self._fixed:  # one shape, one compilation
             x = torch.cat([x, x.new_zeros(self._fixed - count, *x.shape[1:])])
-        logits = self._logits(x)
+        logits = logits_of(self._logits(x), self._classes)
         if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != (len(x), self._classes):
             found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
             raise RobenchError(

@@ -13,6 +13,7 @@ from torch import nn
 from robench.data.classes import WORDNET_ID, imagenet_names, imagenet_wnids, matched_labels
 from robench.errors import RobenchError
 from robench.models.base import Model
+from robench.models.outputs import logits_of
 
 # Names that say no more than a position.
 _NUMBER = re.compile(r"(?:LABEL_|class[_ ]?)?(\d{1,9})", re.IGNORECASE)
@@ -104,7 +105,12 @@ def select(model: Model, order: tuple[int, ...], classes: tuple[str, ...] | None
     digest = hashlib.sha256(f"{model.hash}|{','.join(map(str, order))}".encode()).hexdigest()
     wrapper = Reordered if isinstance(model.module, nn.Module) else _ReorderedFunction
     return replace(
-        model, module=wrapper(model.module, order), num_classes=len(order), hash=digest, card=card, classes=classes
+        model,
+        module=wrapper(model.module, order, model.num_classes),
+        num_classes=len(order),
+        hash=digest,
+        card=card,
+        classes=classes,
     )
 
 
@@ -124,18 +130,19 @@ class Reordered(nn.Module):
     Args:
         network: gives logits (n, K).
         order: positions of the logits to give.
+        outputs: logits that the network gives, K.
     """
 
     order: torch.Tensor
 
-    def __init__(self, network: Callable[[torch.Tensor], torch.Tensor], order: tuple[int, ...]) -> None:
+    def __init__(self, network: Callable[[torch.Tensor], torch.Tensor], order: tuple[int, ...], outputs: int) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.outputs = network, outputs
         self.register_buffer("order", torch.tensor(order), persistent=False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits (n, len(order))."""
-        return self.network(images)[:, self.order]
+        return logits_of(self.network(images), self.outputs)[:, self.order]
 
 
 @dataclass(frozen=True)
@@ -144,9 +151,10 @@ class _ReorderedFunction:
 
     function: Callable[[torch.Tensor], torch.Tensor]
     order: tuple[int, ...]
+    outputs: int
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        logits = self.function(images)
+        logits = logits_of(self.function(images), self.outputs)
         return logits[:, torch.tensor(self.order, device=logits.device)]
 
 

@@ -11,6 +11,7 @@ from torch import nn
 from robench.errors import RobenchError
 from robench.models.base import Model, Preprocessing
 from robench.models.classes import in_order_of
+from robench.models.outputs import logits_of
 
 HOW = ("mean-prob", "mean-logit")
 
@@ -23,12 +24,12 @@ class _Member(nn.Module):
 
     def __init__(self, model: Model) -> None:
         super().__init__()
-        self.function = model.module
+        self.function, self.classes = model.module, model.num_classes
         self.register_buffer("mean", torch.tensor(model.preprocessing.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(model.preprocessing.std).view(1, 3, 1, 1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.function((images - self.mean) / self.std)
+        return logits_of(self.function((images - self.mean) / self.std), self.classes)
 
 
 class Ensemble(nn.Module):

@@ -9,14 +9,19 @@ import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from robench.errors import RobenchError
+from robench.models.base import Model, Preprocessing
+from robench.models.checkpoints import file_hash
 from robench.models.graphs import DTYPES, GraphBuilder, UnsupportedError
 from robench.models.safe_reading import refuse_bomb
+
+if TYPE_CHECKING:
+    from robench.models.request import Request
 
 _SCHEMA = 8
 _DAMAGED = (
@@ -70,6 +75,23 @@ def in_batches(
             part = part[torch.arange(least, device=part.device).clamp_(max=count - 1)]
         found.append(function(part)[:count])
     return torch.cat(found)
+
+
+def from_export(path: Path, request: Request) -> Model:
+    """Load a ``torch.export`` program.
+
+    Raises:
+        RobenchError: as :func:`read_program`, or a number of classes that nobody says.
+    """
+    if not path.is_file():
+        raise RobenchError(f"No such file: {path}", hint="Check the path of --model.")
+    program = read_program(path)
+    classes, shape = program.num_classes or request.num_classes, program.shape
+    if classes is None:
+        raise RobenchError(f"The number of classes of {path} is not known.", hint="Give it: --num-classes.")
+    size = (shape[2], shape[3]) if len(shape) == 4 and shape[2] and shape[3] else None
+    card = {"format": "torch.export", "file": path.name}
+    return Model(path.stem, program, classes, Preprocessing(input_size=size), file_hash(path), card)
 
 
 def read_program(path: Path) -> Program:

@@ -96,7 +96,7 @@ def forms() -> dict[str, str]:
 
 
 def _load(request: Request) -> Model:
-    from robench.models import exported, local
+    from robench.models import local
 
     scheme, colon, rest = request.spec.partition(":")
     if colon and scheme in SOURCES:
@@ -105,9 +105,13 @@ def _load(request: Request) -> Model:
     if path.is_dir():
         return local.from_folder(path, request)
     if path.suffix == ".onnx":
-        return exported.from_onnx(path, request)
+        from robench.models.onnx import from_onnx
+
+        return from_onnx(path, request)
     if path.suffix == ".pt2":
-        return exported.from_export(path, request)
+        from robench.models.programs import from_export
+
+        return from_export(path, request)
     if not path.exists() and colon and len(scheme) > 1 and "/" not in scheme and "\\" not in scheme:
         raise RobenchError(
             f"Unknown kind of model '{scheme}:'.", hint="Known: a path, " + ", ".join(f"{s}:" for s in SOURCES) + "."

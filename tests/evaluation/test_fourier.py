@@ -229,7 +229,7 @@ def test_bad_input_is_refused() -> None:
 @pytest.mark.parametrize(
     ("module", "said"),
     [
-        (lambda x: (x.flatten(1),), "returned tuple"),
+        (lambda x: (x.flatten(1), x.flatten(1)), "returned tuple of several"),
         (lambda x: x.flatten(), "shape"),
         (lambda x: x.flatten(1)[:, :4] * float("nan"), "NaN or infinite"),
         (torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(1, 2)), "fails on float32 images of shape"),

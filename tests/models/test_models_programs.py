@@ -191,7 +191,7 @@ def test_onnx_networks_that_cannot_be_measured_say_why(tmp_path: Path) -> None:
     with pytest.raises(RobenchError, match=r"takes x \(tensor\(int64\)\); expected float images"):
         load_model(str(tmp_path / "w.onnx"))
     (tmp_path / "w.onnx").write_bytes(b"nothing")
-    with pytest.raises(RobenchError, match=r"w\.onnx is no ONNX network"):
+    with pytest.raises(RobenchError, match=r"w\.onnx is not an ONNX network"):
         load_model(str(tmp_path / "w.onnx"))
 
 
@@ -246,5 +246,5 @@ def test_onnx_reads_no_file_outside_its_folder(tmp_path: Path) -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     (inside / "w.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(RobenchError, match=r"w\.onnx is no ONNX network that onnxruntime loads"):
+    with pytest.raises(RobenchError, match=r"w\.onnx is not an ONNX network that onnxruntime loads"):
         load_model(str(inside / "w.onnx"))

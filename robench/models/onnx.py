@@ -1,0 +1,199 @@
+"""ONNX networks, run by onnxruntime: which input and output they have, in which layout, and what their hash covers."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from robench.errors import RobenchError, first_line
+from robench.models.base import Model, Preprocessing
+from robench.models.checkpoints import file_hash
+from robench.models.outputs import logits_of
+from robench.models.programs import in_batches
+
+if TYPE_CHECKING:
+    from robench.models.request import Request
+
+# How an ONNX file says that a tensor's bytes are in a file beside it: an entry of key "location", then its value.
+_LOCATION = re.compile(rb"\x0a\x08location\x12")
+_FLOATS = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "tensor(double)": torch.float64}
+_TYPES = _FLOATS | {"tensor(uint8)": torch.uint8}
+_NAME = "logits"
+
+
+@dataclass(frozen=True)
+class _Images:
+    """A network's input.
+
+    Args:
+        name: of the input.
+        dtype: float images are normalised; uint8 ones are pixels from 0 to 255, which the network normalises itself.
+        shape: as the file has it, None where it may vary.
+        channels_last: whether it is (n, H, W, 3).
+    """
+
+    name: str
+    dtype: torch.dtype
+    shape: tuple[int | None, ...]
+    channels_last: bool
+
+    @property
+    def side(self) -> tuple[int, int] | None:
+        """Height and width that it needs, None where they may vary."""
+        if len(self.shape) != 4:
+            return None
+        height, width = self.shape[1:3] if self.channels_last else self.shape[2:]
+        return (height, width) if height and width else None
+
+    def prepare(self, images: torch.Tensor) -> Any:
+        """Return float images (n, 3, H, W) as an array that the network takes."""
+        if self.channels_last:
+            images = images.permute(0, 2, 3, 1)
+        if self.dtype == torch.uint8:
+            images = (images * 255.0).round_().clamp_(0, 255)
+        return images.to(self.dtype).contiguous().cpu().numpy()
+
+
+def from_onnx(path: Path, request: Request) -> Model:
+    """Load an ONNX network, run by onnxruntime.
+
+    Only the CPU and CUDA providers are used: others would load engines (compiled code) that a file names.
+
+    Raises:
+        RobenchError: not a network of images, several outputs of which none is known to be the logits, or a
+            normalisation for a network that takes pixels.
+    """
+    session = _open(path)
+    images = _images(session, path)
+    pixels = images.dtype == torch.uint8
+    if pixels and request.mean not in (None, (0.0, 0.0, 0.0)):
+        raise RobenchError(
+            f"{path} takes pixels from 0 to 255 (uint8), which are never normalised.",
+            hint="Omit mean and std (--mean, --std, --norm-preset).",
+        )
+    output, others = _output(session, path, request.key)
+    classes = _classes(output.shape) or request.num_classes
+    if classes is None:
+        raise RobenchError(f"The number of classes of {path} is not known.", hint="Give it: --num-classes.")
+    card: dict[str, Any] = {"format": "ONNX", "file": path.name}
+    if others:
+        card |= {"key": output.name, "beside": others}
+    if images.channels_last:
+        card["layout"] = "NHWC"
+    return Model(
+        path.stem + (f"-{request.key}" if request.key else ""),
+        _runner(session, images, output.name, classes),
+        classes,
+        Preprocessing(input_size=images.side, origin="file" if pixels else "default"),
+        _hash(path, output.name if others else ""),
+        card,
+    )
+
+
+def _open(path: Path) -> Any:
+    if not path.is_file():
+        raise RobenchError(f"No such file: {path}", hint="Check the path of --model.")
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise RobenchError("ONNX networks need onnxruntime.", hint="pip install 'robench[onnx]'") from error
+    known = [p for p in onnxruntime.get_available_providers() if p in ("CUDAExecutionProvider", "CPUExecutionProvider")]
+    try:
+        return onnxruntime.InferenceSession(str(path), providers=known)
+    except Exception as error:  # onnxruntime's own kinds
+        raise RobenchError(
+            f"{path} is not an ONNX network that onnxruntime loads: {first_line(error)}", hint="Export it again."
+        ) from error
+
+
+def _images(session: Any, path: Path) -> _Images:
+    entries = session.get_inputs()
+    if len(entries) != 1 or entries[0].type not in _TYPES:
+        found = ", ".join(f"{entry.name} ({entry.type})" for entry in entries) or "nothing"
+        raise RobenchError(
+            f"{path} takes {found}; expected float images (or uint8 ones).",
+            hint="Export the classifier alone, from normalised images to logits.",
+        )
+    entry = entries[0]
+    shape = tuple(side if isinstance(side, int) else None for side in entry.shape)
+    channels_last = len(shape) == 4 and shape[3] == 3 and shape[1] != 3
+    if len(shape) == 4 and not channels_last and shape[1] not in (3, None):
+        raise RobenchError(
+            f"{path} takes images of shape {tuple(entry.shape)}; expected 3 channels, (n, 3, H, W) or (n, H, W, 3).",
+            hint="Export a classifier of colour images.",
+        )
+    return _Images(entry.name, _TYPES[entry.type], shape, channels_last)
+
+
+def _output(session: Any, path: Path, key: str | None) -> tuple[Any, list[str]]:
+    """Return the output of logits and the names of the others.
+
+    The rule: the one that ``key`` names, else the one called logits, else the only one of floating-point numbers.
+    """
+    outputs = session.get_outputs()
+    names = [output.name for output in outputs]
+    if key is not None and key not in names:
+        raise RobenchError(f"{path} has no output '{key}'.", hint=f"There are: {', '.join(names)}.")
+    floats = [output for output in outputs if output.type in _FLOATS]
+    called = [output for output in floats if output.name.lower().rpartition("/")[2] == _NAME]
+    wanted = [output for output in outputs if output.name == key] if key is not None else called or floats
+    if len(wanted) != 1 or wanted[0].type not in _FLOATS:
+        shown = ", ".join(f"{output.name} ({output.type}, {tuple(output.shape)})" for output in outputs[:6])
+        raise RobenchError(
+            f"{path} gives {shown or 'nothing'}; expected one output of logits.",
+            hint=f"Choose one by its name: '{path}?key={names[-1]}' (in quotes)."
+            if len(floats) > 1
+            else "Export the classifier with its logits, before any argmax.",
+        )
+    return wanted[0], [name for name in names if name != wanted[0].name]
+
+
+def _classes(shape: list[Any]) -> int | None:
+    """Return K where an output of shape (n, K), (n, K, 1, 1) or (K,) says it."""
+    sides = list(shape)
+    while len(sides) > 2 and sides[-1] == 1:
+        sides.pop()
+    return sides[-1] if sides and isinstance(sides[-1], int) else None
+
+
+def _runner(session: Any, images: _Images, output: str, classes: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    batch = images.shape[0] if images.shape else None
+
+    def once(part: torch.Tensor) -> torch.Tensor:
+        (logits,) = session.run([output], {images.name: images.prepare(part)})
+        return logits_of(torch.from_numpy(logits).to(part.device), classes)
+
+    return lambda part: in_batches(once, part, batch or 1, batch)
+
+
+def _hash(path: Path, output: str) -> str:
+    """Return the SHA-256 of the file's bytes, and of those beside it that hold its weights (``w.onnx.data``).
+
+    PyTorch's exporter puts large tensors there: of two trainings of one architecture, ``w.onnx`` may be the same.
+    """
+    beside = [path.parent / name for name in _external(path)]
+    parts = [file_hash(path), *(f"{file.name}|{file_hash(file)}" for file in beside if file.is_file())]
+    parts += [f"output {output}"] if output else []
+    return parts[0] if len(parts) == 1 else hashlib.sha256("|".join(parts).encode()).hexdigest()
+
+
+def _external(path: Path) -> list[str]:
+    """Return the names of the files that hold tensors of an ONNX network, sorted."""
+    names = set()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for found in _LOCATION.finditer(data):
+            start, length, shift = found.end(), 0, 0
+            while start < len(data) and shift < 28:  # a number in groups of seven bits, the last without the high one
+                length |= (data[start] & 0x7F) << shift
+                start, shift = start + 1, shift + 7
+                if data[start - 1] < 0x80:
+                    break
+            names.add(data[start : start + length].decode(errors="replace"))
+    return sorted(names)

@@ -1,0 +1,72 @@
+"""The logits among what a model returns: tuples, mappings and records of several outputs, and trailing axes of 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from robench.errors import RobenchError
+
+_NAME = "logits"
+
+
+def logits_of(output: Any, num_classes: int) -> torch.Tensor:
+    """Return the logits, (n, K), among what a model returned.
+
+    The rule: a tensor stands for itself, without trailing axes of length 1 ((n, K, 1, 1) becomes (n, K)). Of several
+    outputs the one called ``logits`` is taken, else the only one of K columns, else the only one.
+
+    Args:
+        output: a tensor or array, or a mapping, tuple, list, dataclass or other record of them.
+        num_classes: K.
+
+    Raises:
+        RobenchError: no output, or several of which none is known to be the logits; the message names them.
+
+    >>> logits_of({"features": torch.zeros(2, 512), "logits": torch.zeros(2, 10)}, 10).shape
+    torch.Size([2, 10])
+    >>> logits_of((torch.zeros(2, 10, 1, 1), torch.zeros(2, 512)), 10).shape
+    torch.Size([2, 10])
+    """
+    if isinstance(output, torch.Tensor):
+        return _flat(output)
+    if isinstance(output, np.ndarray):
+        return _flat(torch.from_numpy(output))
+    named = output.get(_NAME) if isinstance(output, Mapping) else getattr(output, _NAME, None)
+    if isinstance(named, (torch.Tensor, np.ndarray)):
+        return logits_of(named, num_classes)
+    found = [(name, logits_of(value, num_classes)) for name, value in _parts(output)]
+    fitting = [value for _, value in found if value.ndim == 2 and value.shape[1] == num_classes]
+    if len(fitting) == 1:
+        return fitting[0]
+    if len(found) == 1 and not fitting:
+        return found[0][1]
+    shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in found[:6])
+    raise RobenchError(
+        f"The model must return logits of shape (images, {num_classes}); it returned {type(output).__name__}"
+        f"{f' of several outputs: {shapes}' if found else ''}.",
+        hint="Return the logits alone, or call them 'logits' among several outputs (python:FILE:FUNCTION).",
+    )
+
+
+def _flat(values: torch.Tensor) -> torch.Tensor:
+    while values.ndim > 2 and values.shape[-1] == 1:
+        values = values.squeeze(-1)
+    return values
+
+
+def _parts(output: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the tensors of a record by name or position."""
+    if isinstance(output, Mapping):
+        parts: list[tuple[str, Any]] = [(str(name), value) for name, value in output.items()]
+    elif isinstance(output, (tuple, list)):
+        parts = [(str(position), value) for position, value in enumerate(output)]
+    elif is_dataclass(output) and not isinstance(output, type):
+        parts = [(one.name, getattr(output, one.name)) for one in fields(output)]
+    else:
+        parts = list(getattr(output, "__dict__", {}).items())
+    yield from ((name, value) for name, value in parts if isinstance(value, (torch.Tensor, np.ndarray)))
