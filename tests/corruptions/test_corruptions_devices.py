@@ -13,8 +13,7 @@ from robench.corruptions import ALL, _device, corrupt, perturb
 from robench.corruptions.perturbations import ALL_PERTURBATIONS
 
 WITHIN_ONE = 0.999
-NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-HERE = ["tensors on the CPU", pytest.param("cuda", marks=NO_GPU)]
+HERE = ["tensors on the CPU", pytest.param("cuda", marks=pytest.mark.gpu)]
 
 
 def agree(one: torch.Tensor, other: torch.Tensor) -> None:

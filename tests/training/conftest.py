@@ -16,7 +16,7 @@ PART = DataPart(dataset="digits", size=32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> None:
+def _one_thread(compiled_loops: None) -> None:
     """Networks this small gain nothing from a second thread, and wait for it where the machine is busy."""
     torch.set_num_threads(1)
 

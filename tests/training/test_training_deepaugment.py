@@ -13,7 +13,10 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from robench.errors import RobenchError
+from robench.training import methods, recipes
 from robench.training.engine.batch import Batch
+from robench.training.engine.network import Network
+from robench.training.methods.cutout import Cutout
 from robench.training.methods.deepaugment import DeepAugment
 from robench.training.networks import distort_cae, distort_edsr
 from robench.training.networks.cae import CAE
@@ -205,3 +208,25 @@ def test_written_set_is_class_folders(tmp_path: Path, batch: Batch) -> None:
     for file in files:
         assert int(file.parent.name) == int(batch.labels[int(file.stem)])
         assert Image.open(file).size == (32, 32)
+
+
+def test_what_deepaugment_makes_is_what_augmix_trains_on(
+    tmp_path: Path, batch: Batch, make_network: Callable[..., Network]
+) -> None:
+    recipe = recipes.load("deepaugment-augmix-digits")
+    first, then = methods.of(recipe)
+    assert first is not None
+    first.locate(_folders(tmp_path))
+    made = first.view(batch)
+    assert made.dtype == torch.uint8
+    step = then.loss(make_network(), first.shown(batch))
+    plain = then.loss(make_network(), batch.showing(made))
+    assert step.loss.item() == plain.loss.item() != then.loss(make_network(), batch).loss.item()
+
+
+def test_a_view_of_floats_is_rounded_for_the_next_method(batch: Batch) -> None:
+    shown = Cutout(8).shown(batch)
+    assert shown.images.dtype == torch.uint8
+    assert torch.equal(shown.view(), shown.images)  # neither flipped nor cropped again
+    expected = (Cutout(8).view(batch) * 255).round()
+    assert torch.equal(shown.images.float(), expected)

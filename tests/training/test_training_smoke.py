@@ -1,4 +1,4 @@
-"""Every smoke recipe, shortened: the model beats chance and its own first epoch by a wide margin."""
+"""Trainings: every smoke recipe, shortened (slow), and a few steps of one recipe per mechanism."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from _pytest.mark import ParameterSet
 
 from robench.data import digits
 from robench.models import load_model, reference
@@ -24,17 +23,17 @@ LONGER = (
     "autoaugment", "autolabel-mixup", "ccat", "deepaugment", "noise2net", "patch-uniform", "randaugment", "adversarial"
 )  # fmt: skip
 FEWER_STEPS = ("adversarial", "autolabel-adversarial", "ccat", "augmax", "augmax-dubn", "deepaugment-augmax", "advmax")
-# One of each kind runs always. The rest takes minutes together: `pytest -m slow`.
-QUICK = ("standard", "augmix", "augmax", "mixup", "weak-augment", "autolabel-augmix")
-
-
-def _parameters() -> list[ParameterSet]:
-    found = []
-    for name in recipes.names("digits"):
-        if name not in NETWORKS:
-            quick = recipes.short(name, "digits") in QUICK
-            found.append(pytest.param(name, marks=() if quick else pytest.mark.slow))
-    return found
+QUICK = {
+    "standard": [],
+    "mixup": [],
+    "augmix": [],
+    "augmax": ["options.steps=2"],
+    "weak-augment": [],
+    "adversarial": ["options.steps=2"],
+    "noise2net": [],
+    "autolabel-augmix": ["options.buckets=1", "data.validation_split=null", "data.validation=10"],
+}
+"""One recipe per mechanism: one view, mixed labels, consistency, dual norms, split norms, attacks, moving labels."""
 
 
 def _settings(name: str) -> list[str]:
@@ -68,7 +67,16 @@ def test_every_method_has_a_smoke_recipe() -> None:
     assert {recipes.load(name).method for name in recipes.names("digits")} == set(METHODS)
 
 
-@pytest.mark.parametrize("name", _parameters())
+@pytest.mark.parametrize("name", QUICK)
+def test_a_few_steps_lower_the_loss(name: str, tmp_path: Path) -> None:
+    short = ["data.limit=40", "batch_size=10", "epochs=5", "optimiser.lr=0.05", *QUICK[name]]
+    train(recipes.load(f"{name}-digits", short), None, tmp_path, quiet=True)
+    losses = [float(row["loss"]) for row in _rows(tmp_path)]
+    assert min(losses[1:]) < losses[0] - 0.03
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in recipes.names("digits") if name not in NETWORKS])
 def test_smoke_recipe_learns(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     recipe = recipes.load(name, _settings(name))
     folders = request.getfixturevalue("networks") if needed.networks(recipe) else {}
@@ -99,6 +107,7 @@ def test_the_model_that_comes_along_is_as_good_as_its_card_says(name: str) -> No
     assert float(rows[-1]["train_accuracy"]) > float(rows[0]["train_accuracy"]) + 0.15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_learn_to_reproduce(name: str, networks: dict[str, Path]) -> None:
     rows = _rows(networks[name])
@@ -114,7 +123,8 @@ def test_artefacts_are_complete_and_small(tmp_path: Path) -> None:
     train(recipe, None, tmp_path, quiet=True, command="robench train --recipe standard-digits")
     card = yaml.safe_load((tmp_path / "card.yaml").read_text())
     assert list(card) == [
-        "name", "architecture", "norm", "num_classes", "dataset", "mean", "std", "recipe", "command", "trained_with",
+        "name", "architecture", "norm", "num_classes", "dataset", "mean", "std", "recipe", "recipe_digest",
+        "command", "trained_with",
     ]  # fmt: skip
     assert {"seed", "epochs", "seconds", "robench", "torch", "validation_accuracy", "test_accuracy"} <= set(
         card["trained_with"]
