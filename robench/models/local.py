@@ -16,6 +16,7 @@ from robench.data.classes import class_list
 from robench.errors import RobenchError
 from robench.models import networks, reference
 from robench.models.base import Model, Preprocessing
+from robench.models.cards import check_card, read_card
 from robench.models.checkpoints import State, file_hash, read_weights, weights_hash
 from robench.models.fitting import fit, looks_like
 from robench.models.identity import identify
@@ -44,25 +45,24 @@ def from_folder(path: Path, request: Request) -> Model:
             f"{path} is a folder without card.yaml.",
             hint="Give a file of weights, or a folder that `robench train` wrote.",
         )
-    card = reference.read_card(path)
+    document = read_card(path)
+    card = check_card(document, str(path / "card.yaml"))
     state = read_weights(path / "weights.safetensors").state
-    module = networks.build(card["architecture"], card["num_classes"], norm=card.get("norm", "bn"))
-    fit(
-        module,
-        {n: t.float() if t.is_floating_point() else t for n, t in state.items()},
-        card["architecture"],
-        str(path),
-    )
-    preprocessing = Preprocessing(tuple(card["mean"]), tuple(card["std"]), origin="card")
-    names = card.get("classes") or class_list(card.get("dataset"))
+    try:
+        module = networks.build(card.architecture, card.num_classes, norm=card.norm)
+    except RobenchError as error:
+        raise RobenchError(f"{path / 'card.yaml'}: {error.message}", hint=error.hint) from error
+    whole = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    fit(module, whole, card.architecture, str(path))
+    names = card.classes or class_list(card.dataset)
     return Model(
-        card["name"],
+        card.name,
         module,
-        card["num_classes"],
-        preprocessing,
-        weights_hash(card["architecture"], state),
-        {key: value for key, value in card.items() if key not in ("mean", "std", "classes")},
-        tuple(names) if names is not None and len(names) == card["num_classes"] else None,
+        card.num_classes,
+        Preprocessing(card.mean, card.std, origin="card"),
+        weights_hash(card.architecture, state),
+        {key: value for key, value in document.items() if key not in ("mean", "std", "classes")},
+        tuple(names) if names is not None and len(names) == card.num_classes else None,
     )
 
 
