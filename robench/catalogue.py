@@ -113,6 +113,8 @@ class Metric(Row):
             image (worst of k).
         suites, datasets: names that it is defined for; None: all.
         minimum_images: with fewer images in a cell it is undefined (null with a note).
+        headline_images: with fewer images in a cell it is no headline figure: shown under its name, not put first.
+        over_cells: how cells are averaged: ``mean``, or ``root mean square`` of values with their signs.
         default: whether a result carries it without being asked.
         detail: whether it stands in results and plots only, not in tables of summary figures.
     """
@@ -125,6 +127,8 @@ class Metric(Row):
     suites: tuple[str, ...] | None = None
     datasets: tuple[str, ...] | None = None
     minimum_images: int = 1
+    headline_images: int = 1
+    over_cells: Literal["mean", "root mean square"] = "mean"
     default: bool = False
     detail: bool = False
 
@@ -156,8 +160,14 @@ _METRICS = (
     Metric("top5_error", "top-5 error", family="error", share=True, needs=("top5", "target"), source="ILSVRC"),
     Metric(
         "rms_calibration_error", "RMS calibration error", needs=_SURE, family="calibration", default=True,
-        minimum_images=200, source="hendrycks/imagenet-r, calib_err (as published)",
+        minimum_images=200, headline_images=5000, source="hendrycks/imagenet-r, calib_err (as published)",
         notes="bins of 100 images; the published code leaves the last, most confident bin out of the sum",
+    ),
+    Metric(
+        "rms_calibration_error_debiased", "RMS calibration error, debiased", needs=_SURE, family="calibration",
+        default=True, range=(-1.0, 1.0), minimum_images=200, over_cells="root mean square",
+        source="all of 15 equal-count bins, U-statistic within bins (Broecker 2012)",
+        notes="below 0 where no miscalibration can be told from chance",
     ),
     Metric(
         "rms_calibration_error_all_bins", "RMS calibration error, all bins", needs=_SURE, family="calibration",
@@ -165,11 +175,15 @@ _METRICS = (
     ),
     Metric("ece", "expected calibration error", short="ECE", needs=_SURE, family="calibration", default=True,
            source="Guo et al. 2017, 15 equal-width bins"),
+    Metric("ece_debiased", "expected calibration error, debiased", short="ECE, debiased", needs=_SURE,
+           family="calibration", default=True, range=(-1.0, 1.0), minimum_images=200,
+           source="Guo et al. 2017, 15 equal-width bins, corrected for its bias",
+           notes="below 0 where no miscalibration can be told from chance"),
     Metric("max_calibration_error", "maximum calibration error", needs=_SURE, family="calibration",
            source="Guo et al. 2017, 15 equal-width bins", notes="called MCE there; mCE is the mean corruption error"),
     Metric("adaptive_ece", "adaptive calibration error", short="adaptive ECE", needs=_SURE, family="calibration",
            source="Nixon et al. 2019, 15 equal-count bins"),
-    Metric("debiased_ece", "debiased calibration error", short="debiased ECE", needs=_SURE, family="calibration",
+    Metric("debiased_ece", "debiased l2 calibration error", short="debiased l2 ECE", needs=_SURE, family="calibration",
            source="Kumar et al. 2019, 15 equal-count bins, l2"),
     Metric("sweep_ece", "sweep calibration error", short="sweep ECE", needs=_SURE, family="calibration",
            source="Roelofs et al. 2022, equal mass"),
@@ -258,8 +272,10 @@ _ORDER = (
     "mce", "mean_error", "mean_error_19", "mfr", "mfp", "mt5d", "mean_ood_error", "mean_ood_weighted_pr_auc",
     "worst_case_error", "error", "weighted_pr_auc", "clean_error", "iid_error", "matching_error", "gap_error",
     "iid_weighted_pr_auc", "gap_weighted_pr_auc", "average_case_error", "relative_mce", "robust_accuracy",
-    "mean_rms_calibration_error", "mean_ood_rms_calibration_error", "rms_calibration_error",
-    "clean_rms_calibration_error", "mean_ece", "mean_ood_ece", "ece", "clean_ece",
+    "mean_rms_calibration_error_debiased", "mean_ood_rms_calibration_error_debiased", "rms_calibration_error_debiased",
+    "clean_rms_calibration_error_debiased", "mean_rms_calibration_error", "mean_ood_rms_calibration_error",
+    "rms_calibration_error", "clean_rms_calibration_error",
+    "mean_ece_debiased", "mean_ood_ece_debiased", "ece_debiased", "clean_ece_debiased", "mean_ece", "mean_ood_ece", "ece", "clean_ece",
     "mean_brier", "mean_ood_brier", "brier", "clean_brier", "mean_nll", "mean_ood_nll", "nll",
 )  # fmt: skip
 

@@ -180,7 +180,7 @@ def _figures(cells: dict[str, dict[str, Any]], fit_on: str, resamples: int, seed
     import numpy as np
 
     from robench.catalogue import row
-    from robench.metrics.cells import compute
+    from robench.metrics.cells import compute, mean_over_cells
     from robench.metrics.statistics import bootstrap_cells
     from robench.results.scoring import figure
 
@@ -193,11 +193,13 @@ def _figures(cells: dict[str, dict[str, Any]], fit_on: str, resamples: int, seed
     groups = {name: [i] for i, name in enumerate(names)} | ({SHIFTED: shifted} if shifted else {})
 
     def of_group(metric: str, positions: list[int]) -> dict[str, Any]:
-        value = float(values[metric][positions].mean())
+        value = float(mean_over_cells(metric, values[metric][positions]))
         if metric not in replicates:
             return {"value": value, "note": "no interval: too many logits to resample"}
         images = min(len(cells[names[i]]["target"]) for i in positions) if row(metric).share else None
-        found = figure(value, replicates[metric][:, positions].mean(axis=1), metric, images=images).model_dump()
+        found = figure(
+            value, mean_over_cells(metric, replicates[metric][:, positions]), metric, images=images
+        ).model_dump()
         return {key: value for key, value in found.items() if key == "value" or value is not None}
 
     return {group: {m: of_group(m, positions) for m in metrics} for group, positions in groups.items()}

@@ -254,6 +254,19 @@ def _area(weights: Any, rows: Any, order: Any, last: Any, target: Any, positives
 
 
 @compiled(parallel=True)
+def binned_sums(weights: Any, rows: Any, index: Any, values: Any, bins: int) -> Any:
+    """Return sums of weighted values (rows, k) within bins, (resamples, bins, k)."""
+    resamples, n, k = weights.shape[0], rows.shape[0], values.shape[1]
+    found = np.zeros((resamples, bins, k))
+    for b in prange(resamples):
+        for i in range(n):
+            w = np.float64(weights[b, rows[i]])
+            for j in range(k):
+                found[b, index[i], j] += w * values[i, j]
+    return found
+
+
+@compiled(parallel=True)
 def rms_each(weights: Any, rows: Any, gap: Any, last: Any, size: int) -> Any:
     found = np.full((weights.shape[0], 2), np.nan)
     for b in prange(weights.shape[0]):

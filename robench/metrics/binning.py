@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.metrics.arrays import positive
-from robench.metrics.weighted import Array, Rows
+from robench.metrics.weighted import Array, Binned, Rows
 
 BINS = 15  # the usual number of bins
 BIN_SIZE = 100  # the usual number of images per bin of the RMS calibration error
@@ -29,6 +29,11 @@ def bin_index(confidence: Array, bins: int) -> npt.NDArray[np.int64]:
     """
     bins = positive(bins, "bins", BINS)
     return np.minimum((np.asarray(confidence, np.float64) * bins).astype(np.int64), bins - 1)
+
+
+def equal_width(confidence: Array, gap: Array, bins: int) -> Binned:
+    """Return gaps and ones, (n, 2), in bins of equal width."""
+    return Binned(np.stack([gap, np.ones(len(gap))], axis=1), bin_index(confidence, bins), bins)
 
 
 def class_gaps(p: Array, target: npt.NDArray[Any], bins: int) -> tuple[Rows, tuple[Any, ...]]:

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from robench.metrics import kernels
 from robench.metrics.arrays import positive, probability_rows, top_label
-from robench.metrics.binning import BIN_SIZE, BINS, bin_index, class_gaps, rising
-from robench.metrics.weighted import Binned, Loop, Rows
+from robench.metrics.binning import BIN_SIZE, BINS, class_gaps, equal_width, rising
+from robench.metrics.weighted import Loop, Rows
 
 
 def rms_calibration_error(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bin_size: int = 100) -> float:
@@ -120,8 +120,7 @@ def ece(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) ->
     0.3
     """
     found, hit = top_label(confidence, correct)
-    gaps = Binned(found - hit, bin_index(found, bins), bins)
-    return kernels.ECE.of_sums([gaps.total(), np.float64(len(found))])
+    return kernels.ECE.of_sums([equal_width(found, found - hit, bins).total()])
 
 
 def overconfidence_gap(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
@@ -158,9 +157,7 @@ def maximum_calibration_error(confidence: npt.ArrayLike, correct: npt.ArrayLike,
     0.6
     """
     found, hit = top_label(confidence, correct)
-    index = bin_index(found, bins)
-    gaps, counts = Binned(found - hit, index, bins).total(), np.bincount(index, minlength=bins)
-    return kernels.MAX_CALIBRATION_ERROR.of_sums([gaps, counts])
+    return kernels.MAX_CALIBRATION_ERROR.of_sums([equal_width(found, found - hit, bins).total()])
 
 
 def adaptive_ece(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) -> float:

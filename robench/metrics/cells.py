@@ -6,12 +6,14 @@ from importlib import import_module
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 
 from robench.catalogue import metric
 from robench.errors import RobenchError
-from robench.metrics.weighted import AnyKernel, Columns, correct
+from robench.metrics.debiased import signed_root
+from robench.metrics.weighted import AnyKernel, Array, Columns, correct
 
-__all__ = ["compute", "correct", "defined", "kernel"]
+__all__ = ["compute", "correct", "defined", "kernel", "mean_over_cells"]
 
 
 def kernel(name: str) -> AnyKernel:
@@ -55,3 +57,24 @@ def compute(name: str, columns: Columns) -> float:
     if not defined(name, columns):
         return float("nan")
     return float(found(columns)) if callable(found) else float(found.value(columns))
+
+
+def mean_over_cells(name: str, values: npt.ArrayLike) -> Array:
+    """Return the mean over cells, the last axis, of a metric's values or replicates.
+
+    For most metrics it is the plain mean. Where the catalogue's row says ``root mean square`` (debiased RMS errors,
+    whose squares are unbiased), it is the root of the mean of the squares, both with their signs.
+
+    Args:
+        name: of the metric.
+        values: (..., cells).
+
+    >>> float(mean_over_cells("error", [0.25, 0.75]))
+    0.5
+    >>> round(float(mean_over_cells("rms_calibration_error_debiased", [0.5, -0.1])), 4)
+    0.3464
+    """
+    found = np.asarray(values, np.float64)
+    if metric(name).over_cells == "mean":
+        return np.asarray(found.mean(axis=-1))
+    return signed_root((found * np.abs(found)).mean(axis=-1))

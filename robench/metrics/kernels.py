@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from robench.metrics import perturbation
-from robench.metrics.binning import BIN_SIZE, BINS, bin_index, class_gaps, last_of_tie, rising
+from robench.metrics import debiased, perturbation
+from robench.metrics.binning import BIN_SIZE, BINS, class_gaps, equal_width, last_of_tie, rising
 from robench.metrics.scores import softmax
 from robench.metrics.weighted import Array, Binned, Column, Columns, Loop, Ordered, Rows, Sums, correct
 
@@ -58,13 +58,14 @@ def mean_of_clips(values: Callable[[Columns], npt.ArrayLike]) -> Sums:
     )
 
 
-def total_gap(gaps: Array, images: Array) -> Array:
-    """Return the expected calibration error of sums of gaps (..., bins) and numbers of images (...)."""
-    return np.asarray(np.abs(gaps).sum(axis=-1) / images)
+def total_gap(sums: Array) -> Array:
+    """Return the expected calibration error of sums of gaps and of images within bins, (..., bins, 2)."""
+    return np.asarray(np.abs(sums[..., 0]).sum(axis=-1) / sums[..., 1].sum(axis=-1))
 
 
-def largest_gap(gaps: Array, counts: Array) -> Array:
-    """Return the maximum calibration error of sums of gaps and numbers of images, (..., bins) each."""
+def largest_gap(sums: Array) -> Array:
+    """Return the maximum calibration error of sums of gaps and of images within bins, (..., bins, 2)."""
+    gaps, counts = sums[..., 0], sums[..., 1]
     largest = np.where(counts > 0, np.abs(gaps) / counts, -1.0).max(axis=-1)
     return np.where(largest < 0, np.nan, largest)
 
@@ -78,15 +79,8 @@ def _gap(columns: Columns) -> Column:
     return Column(gap(columns))
 
 
-def equal_width_gaps(columns: Columns) -> Binned:
-    """Return gaps in 15 bins of equal width."""
-    return Binned(gap(columns), bin_index(confidence(columns), BINS), BINS)
-
-
-def equal_width_counts(columns: Columns) -> Binned:
-    """Return images in 15 bins of equal width."""
-    index = bin_index(confidence(columns), BINS)
-    return Binned(np.ones(len(index)), index, BINS)
+def _equal_width(columns: Columns) -> Binned:
+    return equal_width(confidence(columns), gap(columns), BINS)
 
 
 def _unsure_and_wrong(columns: Columns) -> Column:
@@ -176,10 +170,12 @@ BRIER_TOP_LABEL = mean_of(lambda columns: gap(columns) ** 2)
 NLL = mean_of(lambda columns: columns["nll"])
 ENTROPY = mean_of(lambda columns: columns["entropy"])
 OVERCONFIDENCE_GAP = Sums((_gap, _count), ratio)
-ECE = Sums((equal_width_gaps, _count), total_gap)
-MAX_CALIBRATION_ERROR = Sums((equal_width_gaps, equal_width_counts), largest_gap)
+ECE = Sums((_equal_width,), total_gap)
+MAX_CALIBRATION_ERROR = Sums((_equal_width,), largest_gap)
 RMS_CALIBRATION_ERROR = Ordered(_RMS_LOOP, 0)
 RMS_CALIBRATION_ERROR_ALL_BINS = Ordered(_RMS_LOOP, 1)
+RMS_CALIBRATION_ERROR_DEBIASED = debiased.RMS_DEBIASED
+ECE_DEBIASED = debiased.ECE_DEBIASED
 ADAPTIVE_ECE = Ordered(Loop("adaptive", _with(_rising_gaps, BINS)))
 DEBIASED_ECE = Ordered(Loop("debiased_l2", _with(_rising_hits, BINS)))
 SWEEP_ECE = Ordered(Loop("sweep", _rising_hits))

@@ -30,20 +30,20 @@ class Draws:
         """The weights as float64."""
         return self.weights.astype(np.float64)
 
-    def sums(self, features: list[Column | Binned], rows: Rows) -> list[Array]:
-        """Return the sums over the drawn rows of features of these rows, by one matrix product.
+    def sums(self, columns: list[Column], rows: Rows) -> list[Array]:
+        """Return the sums over the drawn rows of columns of these rows, (resamples,) each, by one matrix product."""
+        spread = np.empty((len(self.images), len(columns)))
+        for i, column in enumerate(columns):
+            spread[:, i] = np.bincount(rows, weights=column.values, minlength=len(self.images))
+        return list((self.floats @ spread).T)
 
-        Returns:
-            (resamples,) of a column, (resamples, bins) of a binned one.
-        """
-        ends = np.cumsum([feature.width for feature in features])
-        spread = np.zeros((len(self.images), int(ends[-1])))
-        for feature, end in zip(features, ends, strict=True):
-            feature.spread(spread[:, end - feature.width : end], rows)
-        parts = np.split(self.floats @ spread, ends[:-1], axis=1)
-        return [
-            part if isinstance(feature, Binned) else part[:, 0] for part, feature in zip(parts, features, strict=True)
-        ]
+    def binned_sums(self, feature: Binned, rows: Rows) -> Array:
+        """Return the sums over the drawn rows within bins, (resamples, bins, k)."""
+        from robench.metrics import _loops
+
+        index = feature.index.astype(np.min_scalar_type(feature.bins - 1))
+        found: Array = _loops.binned_sums(self.weights, rows, index, feature.values, feature.bins)
+        return found
 
 
 def replicates(cell: Columns, kernels: Mapping[str, AnyKernel], draws: Draws) -> dict[str, Array]:
@@ -80,11 +80,14 @@ def _summed(features: set[Feature], cell: Columns, rows: Rows, clips: Rows, draw
     """Return each feature's sums over resamples, and with weights of one."""
     computed = {feature: feature(cell) for feature in features}
     found: Summed = {}
+    for feature, binned in computed.items():
+        if isinstance(binned, Binned):
+            found[feature] = (draws.binned_sums(binned, rows), binned.total())
     for by_clip, where in ((True, clips), (False, rows)):
-        some = [feature for feature in features if computed[feature].clips is by_clip]
+        some = {f: column for f, column in computed.items() if isinstance(column, Column) and column.clips is by_clip}
         if some:
-            drawn = draws.sums([computed[feature] for feature in some], where)
-            found |= {f: (sums, computed[f].total()) for f, sums in zip(some, drawn, strict=True)}
+            drawn = draws.sums(list(some.values()), where)
+            found |= {f: (sums, some[f].total()) for f, sums in zip(some, drawn, strict=True)}
     return found
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from robench.errors import RobenchError
 from robench.metrics import kernels
 from robench.metrics.arrays import class_rows, positive
-from robench.metrics.binning import bin_index
+from robench.metrics.binning import equal_width
 
 _SUMS = ("correct", "confidence", "nll", "brier", "brier_top_label")
 _BLOCK = 1 << 16
@@ -65,8 +65,7 @@ class StreamingMetrics:
         """Forget every batch."""
         self.images = 0
         self.sums = np.zeros(len(_SUMS))
-        self.counts = np.zeros(self.bins, np.int64)
-        self.gaps = np.zeros(self.bins)
+        self.bin_sums = np.zeros((self.bins, 2))  # gaps, images
 
     def update(self, values: Any, target: Any) -> None:
         """Take a batch: (n, K) probabilities or logits and (n,) targets; nothing is taken if it raises.
@@ -82,11 +81,9 @@ class StreamingMetrics:
 
     def _add(self, found: dict[str, npt.NDArray[np.float64]]) -> None:
         gap = found["confidence"] - found["correct"]
-        index = bin_index(found["confidence"], self.bins)
         self.images += len(gap)
         self.sums += [*(found[name].sum() for name in _SUMS[:4]), (gap * gap).sum()]
-        self.counts += np.bincount(index, minlength=self.bins)
-        self.gaps += np.bincount(index, weights=gap, minlength=self.bins)
+        self.bin_sums += equal_width(found["confidence"], gap, self.bins).total()
 
     def merge(self, other: StreamingMetrics) -> None:
         """Add what another one has seen, for instance in another process.
@@ -100,8 +97,7 @@ class StreamingMetrics:
             )
         self.images += other.images
         self.sums = self.sums + other.sums
-        self.counts = self.counts + other.counts
-        self.gaps = self.gaps + other.gaps
+        self.bin_sums = self.bin_sums + other.bin_sums
 
     def compute(self) -> dict[str, float]:
         """Return figures by name, as in :data:`robench.catalogue.METRICS`, and ``accuracy``; NaN without images."""
@@ -111,8 +107,8 @@ class StreamingMetrics:
         return {
             "accuracy": accuracy,
             "error": 1.0 - accuracy,
-            "ece": kernels.ECE.of_sums([self.gaps, images]),
-            "max_calibration_error": kernels.MAX_CALIBRATION_ERROR.of_sums([self.gaps, self.counts]),
+            "ece": kernels.ECE.of_sums([self.bin_sums]),
+            "max_calibration_error": kernels.MAX_CALIBRATION_ERROR.of_sums([self.bin_sums]),
             "overconfidence_gap": kernels.OVERCONFIDENCE_GAP.of_sums([confidence - correct, images]),
             "nll": kernels.NLL.of_sums([nll, images]),
             "brier": kernels.BRIER.of_sums([brier, images]),

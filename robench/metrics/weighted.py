@@ -30,41 +30,23 @@ class Column:
     values: Array
     clips: bool = False
 
-    @property
-    def width(self) -> int:
-        """The number of sums."""
-        return 1
-
     def total(self) -> Array:
         """Return the sum over images of weight one, float64 ()."""
         return np.asarray(self.values.sum())
 
-    def spread(self, out: Array, rows: Rows) -> None:
-        """Write the values into ``out`` (images, 1), at the images of their rows."""
-        out[:, 0] = np.bincount(rows, weights=self.values, minlength=len(out))
-
 
 @dataclass(frozen=True)
 class Binned:
-    """A value per row, (n,) float64, summed within bins: ``index`` (n,) in 0..bins-1."""
+    """Values per row, (n, k) float64, summed within bins: ``index`` (n,) in 0..bins-1 says which."""
 
     values: Array
     index: npt.NDArray[np.integer[Any]]
     bins: int
-    clips: bool = False
-
-    @property
-    def width(self) -> int:
-        """The number of sums."""
-        return self.bins
 
     def total(self) -> Array:
-        """Return the sums over images of weight one, float64 (bins,)."""
-        return np.asarray(np.bincount(self.index, weights=self.values, minlength=self.bins), np.float64)
-
-    def spread(self, out: Array, rows: Rows) -> None:
-        """Add the values to ``out`` (images, bins), zeros before, at the images of their rows."""
-        np.add.at(out, (rows, self.index), self.values)
+        """Return the sums over images of weight one, float64 (bins, k)."""
+        sums = [np.bincount(self.index, weights=column, minlength=self.bins) for column in self.values.T]
+        return np.stack(sums, axis=1).astype(np.float64)
 
 
 Feature = Callable[[Columns], Column | Binned]
@@ -87,7 +69,7 @@ class Sums:
 
     Args:
         features: what is summed; features shared by metrics are computed and summed once.
-        final: from the sums, each (...) or (..., bins), to the metric, (...).
+        final: from the sums, each (...) or (..., bins, k), to the metric, (...).
         population: from the resamples' sums and the sums of weights one to the sums that replicates are computed from,
             where resamples are to be drawn from another population than the images as they are; see
             :mod:`robench.metrics.debiased`.

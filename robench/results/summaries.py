@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.catalogue import means_of
+from robench.metrics.cells import mean_over_cells
 from robench.registry import Registry
 from robench.results.protocols import averaged, clean_condition
 from robench.suites.base import Cell, Suite
@@ -53,11 +54,11 @@ class CellArrays:
         return averaged(self.suite, self.cells)
 
     def mean(self, metric: str, positions: list[int]) -> Array:
-        """Return the mean of a metric over some cells, NaN where there are none."""
+        """Return the mean of a metric over some cells (see ``over_cells`` in its row), NaN where there are none."""
         values = self.metrics[metric]
         if not positions:
             return np.full(values.shape[:-1], np.nan)
-        return np.asarray(values[..., positions].mean(axis=-1))
+        return mean_over_cells(metric, values[..., positions])
 
 
 Rule = Callable[[CellArrays], dict[str, Array]]

@@ -15,6 +15,7 @@ from torchmetrics.functional.classification import binary_calibration_error
 
 from robench.errors import RobenchError
 from robench.metrics import calibration, reliability, scores, selective
+from robench.metrics.binning import bin_index
 
 FUNCTIONS = [
     calibration.rms_calibration_error,
@@ -118,8 +119,8 @@ def test_uniform_bins_equal_torchmetrics_off_the_edges(norm: str, function: obje
 
 
 def test_a_bin_holds_its_lower_edge_and_the_last_one_also_one() -> None:
-    assert list(calibration.bin_index(np.array([0.0, 0.5, 0.9999, 1.0]), 2)) == [0, 1, 1, 1]
-    assert list(calibration.bin_index(np.arange(16) / 15, 15)) == [*range(15), 14]
+    assert list(bin_index(np.array([0.0, 0.5, 0.9999, 1.0]), 2)) == [0, 1, 1, 1]
+    assert list(bin_index(np.arange(16) / 15, 15)) == [*range(15), 14]
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if len(CASES[name][0]) >= 100])
