@@ -272,10 +272,10 @@ _ORDER = (
     "mce", "mean_error", "mean_error_19", "mfr", "mfp", "mt5d", "mean_ood_error", "mean_ood_weighted_pr_auc",
     "worst_case_error", "error", "weighted_pr_auc", "clean_error", "iid_error", "matching_error", "gap_error",
     "iid_weighted_pr_auc", "gap_weighted_pr_auc", "average_case_error", "relative_mce", "robust_accuracy",
-    "mean_rms_calibration_error_debiased", "mean_ood_rms_calibration_error_debiased", "rms_calibration_error_debiased",
-    "clean_rms_calibration_error_debiased", "mean_rms_calibration_error", "mean_ood_rms_calibration_error",
-    "rms_calibration_error", "clean_rms_calibration_error",
-    "mean_ece_debiased", "mean_ood_ece_debiased", "ece_debiased", "clean_ece_debiased", "mean_ece", "mean_ood_ece", "ece", "clean_ece",
+    "mean_rms_calibration_error_debiased", "mean_ood_rms_calibration_error_debiased",
+    "rms_calibration_error_debiased", "clean_rms_calibration_error_debiased", "mean_rms_calibration_error",
+    "mean_ood_rms_calibration_error", "rms_calibration_error", "clean_rms_calibration_error", "mean_ece_debiased",
+    "mean_ood_ece_debiased", "ece_debiased", "clean_ece_debiased", "mean_ece", "mean_ood_ece", "ece", "clean_ece",
     "mean_brier", "mean_ood_brier", "brier", "clean_brier", "mean_nll", "mean_ood_nll", "nll",
 )  # fmt: skip
 

@@ -32,7 +32,7 @@ from robench.metrics.binning import BINS, bin_index
 from robench.metrics.weighted import Array, Binned, Columns, Sums, correct
 
 LEAST = 40  # images of a bin of the debiased ECE
-NEAR, FAR = 1.1, 1.8  # standard errors
+NEAR, FAR = 1.2, 2.0  # standard errors
 
 
 def ece_debiased(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) -> float:

@@ -1,0 +1,189 @@
+"""How often intervals of calibration errors hold the true value, for single models and for differences of two.
+
+    python benchmarks/calibration_coverage.py [--runs RUN_A RUN_B | --population FILE.npz] [--samples 500]
+
+The images of a population are drawn with replacement, so the population's own value is the truth, known exactly. It is
+that of two finished runs of one suite, of an .npz file with ``confidence`` and ``correct`` (2 models, cells, images),
+or, without either, a made one whose calibration curves are those fitted to an EfficientNet-Lite0 on corrupted
+photographs (``made_population``). Cells are measured on the same images (as suites are run) or on images of their
+own (as a sampled suite is). Each sample is bootstrapped as results are, both models with the same draws; printed are
+the bias of the mean over cells, its standard deviation over samples, the mean width of its interval and the share of
+intervals that hold the truth.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from robench.metrics.cells import compute, kernel, mean_over_cells
+from robench.metrics.debiased import equal_count_index
+from robench.metrics.resampling import Draws, replicates
+from robench.metrics.statistics import centred_interval, draw_weights
+
+METRICS = ("error", "ece", "ece_debiased", "rms_calibration_error", "rms_calibration_error_all_bins",
+           "rms_calibration_error_debiased")  # fmt: skip
+# Intercept and slope of the logit of being right over the logit of the confidence, and mean and standard deviation
+# of the latter: an EfficientNet-Lite0 on 200 ImageNet photographs, clean and under seven corruptions.
+CURVES = ((1.37, 1.10, 1.63, 1.56), (0.61, 1.09, 0.33, 1.75), (0.17, 0.92, -0.21, 1.80), (0.80, 1.14, 0.20, 1.66),
+          (0.09, 0.95, -0.60, 1.53), (0.14, 1.07, 0.00, 1.96), (0.16, 0.89, -0.10, 1.81),
+          (0.96, 1.26, 1.07, 1.82))  # fmt: skip
+
+
+class Population(NamedTuple):
+    """Two models' confidences and right answers, (2, cells, images) each."""
+
+    confidence: np.ndarray
+    correct: np.ndarray
+
+
+def made_population(images: int = 20_000, cells: int = 12, seed: int = 0) -> Population:
+    """Return a population with the fitted curves; the second model is more confident, by 0.3 of a logit.
+
+    An image that is hard in one cell is hard in the others and for both models: whether an image is right hangs on a
+    normal variable of which the image has half of the variance, the cell 0.3 and the model 0.2.
+    """
+    rng = np.random.default_rng(seed)
+    hard, sure = rng.normal(size=(2, images))
+    confidence, correct = np.empty((2, cells, images)), np.empty((2, cells, images), bool)
+    for cell in range(cells):
+        intercept, slope, mean, spread = CURVES[cell % len(CURVES)]
+        logit = mean - 0.3 * (cell // len(CURVES)) + spread * np.sqrt(0.5) * (sure + rng.normal(size=images))
+        shared = np.sqrt(0.5) * hard + np.sqrt(0.3) * rng.normal(size=images)
+        for model, extra in enumerate((0.0, 0.3)):
+            uniform = _normal_cdf(shared + np.sqrt(0.2) * rng.normal(size=images))
+            confidence[model, cell] = 1.0 / (1.0 + np.exp(-logit - extra))
+            correct[model, cell] = uniform < 1.0 / (1.0 + np.exp(-intercept - slope * logit))
+    return Population(confidence, correct)
+
+
+def _normal_cdf(z: np.ndarray) -> np.ndarray:
+    from scipy.special import ndtr
+
+    return np.asarray(ndtr(z))
+
+
+def stored_population(path: Path) -> Population:
+    """Return the population in an .npz file."""
+    with np.load(path) as found:
+        return Population(found["confidence"].astype(np.float64), found["correct"].astype(bool))
+
+
+def population_of_runs(runs: Sequence[Path]) -> Population:
+    """Return the predictions of two finished runs of one suite, of the images and cells that both have."""
+    from robench.predictions import RunFolder
+
+    folders = [RunFolder.open(path) for path in runs]
+    names = [name for name in folders[0].done() if name in set(folders[1].done())]
+    cells = [[folder.read(name) for name in names] for folder in folders]
+    return Population(
+        np.array([[np.asarray(cell.confidence, np.float64) for cell in model] for model in cells]),
+        np.array([[cell.correct for cell in model] for model in cells]),
+    )
+
+
+def columns(population: Population, model: int, cell: int, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Return a cell's columns of some images, each an image of its own."""
+    correct = population.correct[model, cell, rows]
+    return {"index": np.arange(len(rows)), "confidence": population.confidence[model, cell, rows],
+            "predicted": correct.astype(np.int8), "target": np.ones(len(rows), np.int8)}  # fmt: skip
+
+
+def truths(population: Population) -> dict[str, np.ndarray]:
+    """Return each metric's mean over cells of the population, (2,): that of endlessly many draws from it."""
+    models, cells, images = population.confidence.shape
+    everything = np.arange(images)
+    found = {}
+    for name in METRICS:
+        of = "ece" if name == "ece_debiased" else name
+        values = np.empty((models, cells))
+        for model in range(models):
+            for cell in range(cells):
+                one = columns(population, model, cell, everything)
+                values[model, cell] = _rms(one) if name.endswith("error_debiased") else compute(of, one)
+        found[name] = mean_over_cells(name, values)
+    return found
+
+
+def _rms(cell: dict[str, np.ndarray]) -> float:
+    """Return the plain root mean square gap in 15 bins of equal counts."""
+    index, gap = equal_count_index(cell["confidence"], 15), cell["confidence"] - (cell["predicted"] == cell["target"])
+    sums, counts = np.bincount(index, weights=gap), np.bincount(index)
+    return float(np.sqrt((sums**2 / counts).sum() / len(gap)))
+
+
+Means = dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+def sample(population: Population, size: int, shared: bool, resamples: int, rng: np.random.Generator) -> Means:
+    """Return means over cells of one sample, (2,), and their replicates, (resamples, 2), by metric."""
+    models, cells, images = population.confidence.shape
+    kernels = {name: kernel(name) for name in METRICS}
+    values = {name: np.empty((models, cells)) for name in METRICS}
+    drawn = {name: np.empty((resamples, models, cells)) for name in METRICS}
+    rows, draws = rng.integers(0, images, size), Draws(draw_weights(rng, resamples, size), np.arange(size))
+    for cell in range(cells):
+        if not shared and cell:
+            rows, draws = rng.integers(0, images, size), Draws(draw_weights(rng, resamples, size), np.arange(size))
+        for model in range(models):
+            one = columns(population, model, cell, rows)
+            found = replicates(one, kernels, draws)
+            for name in METRICS:
+                values[name][model, cell], drawn[name][:, model, cell] = compute(name, one), found[name]
+    return {name: (mean_over_cells(name, values[name]), mean_over_cells(name, drawn[name])) for name in METRICS}
+
+
+def table(population: Population, size: int, shared: bool, samples: int, resamples: int, seed: int) -> list[str]:
+    """Return a row per metric: of the first model's value, and of the first minus the second."""
+    rng, true = np.random.default_rng(seed), truths(population)
+    kept: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
+    for _ in range(samples):
+        for name, (value, drawn) in sample(population, size, shared, resamples, rng).items():
+            for what, weights in (("value", np.array([1.0, 0.0])), ("difference", np.array([1.0, -1.0]))):
+                one = float(value @ weights)
+                kept.setdefault((name, what), []).append((one, *centred_interval(one, drawn @ weights)))
+    rows = []
+    for (name, what), found in kept.items():
+        one, low, high = np.array(found).T
+        truth = float(true[name] @ ([1.0, 0.0] if what == "value" else [1.0, -1.0]))
+        covered = ((low <= truth) & (truth <= high)).mean()
+        cells = f"{100 * truth:.2f} | {100 * (one.mean() - truth):+.2f} | {100 * one.std():.2f}"
+        rows.append(f"| {size:,} | {name} | {what} | {cells} | {100 * (high - low).mean():.2f} | {100 * covered:.1f} |")
+    return rows
+
+
+def main() -> None:
+    """Measure and print Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, nargs=2)
+    parser.add_argument("--population", type=Path)
+    parser.add_argument("--cells", type=int, default=12, help="the first so many cells, evenly spaced")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[200, 1000, 5000])
+    parser.add_argument("--designs", nargs="+", default=["same", "own"], choices=["same", "own"])
+    parser.add_argument("--samples", type=int, default=500)
+    parser.add_argument("--resamples", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    if given.runs:
+        population = population_of_runs(given.runs)
+    else:
+        population = stored_population(given.population) if given.population else made_population(cells=given.cells)
+    chosen = np.linspace(0, population.confidence.shape[1] - 1, given.cells).round().astype(int)
+    population = Population(*(part[:, np.unique(chosen)] for part in population))
+    _, cells, images = population.confidence.shape
+    print(f"{images:,} images, {cells} cells, {given.samples} samples, {given.resamples} resamples; % and points.")
+    for design in given.designs:
+        print(f"\n{'The same images in every cell' if design == 'same' else 'Images of its own in each cell'}:\n")
+        print("| images per cell | metric | of | truth | bias | deviation | width | coverage, % |")
+        print("| ---: | --- | --- | ---: | ---: | ---: | ---: | ---: |")
+        for size in given.sizes:
+            rows = table(population, size, design == "same", given.samples, given.resamples, given.seed)
+            print("\n".join(rows), flush=True)
+
+
+if __name__ == "__main__":
+    main()
