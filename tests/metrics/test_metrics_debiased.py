@@ -1,0 +1,143 @@
+"""Debiased calibration errors beside brute force, and by simulation: little bias, intervals that hold the truth."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+from robench.metrics import debiased
+from robench.metrics.calibration import ece
+from robench.metrics.cells import compute, mean_over_cells
+from robench.metrics.statistics import bootstrap_cells, centred_interval
+
+NAMES = ("ece_debiased", "rms_calibration_error_debiased")
+
+
+def _draw(n: int, rng: np.random.Generator, shift: float = 0.08) -> tuple[np.ndarray, np.ndarray]:
+    """Confidences spread over (0, 1) that are too high by ``shift`` in the middle and right at the ends."""
+    confidence = rng.beta(2, 1.3, n)
+    return confidence, rng.random(n) < confidence - 4 * shift * confidence * (1 - confidence)
+
+
+def _cell(confidence: np.ndarray, correct: np.ndarray) -> dict[str, np.ndarray]:
+    n = len(correct)
+    return {"index": np.arange(n), "confidence": confidence, "predicted": correct.astype(int), "target": np.ones(n)}
+
+
+def _truth(shift: float = 0.08) -> tuple[float, float]:
+    confidence, _ = _draw(2_000_000, np.random.default_rng(9))
+    gap = 4 * shift * confidence * (1 - confidence)
+    index = np.minimum((confidence * 15).astype(int), 14)
+    l1 = np.abs(np.bincount(index, weights=gap)).sum() / len(gap)
+    parts = np.array_split(gap[np.argsort(confidence)], 15)
+    return float(l1), float(np.sqrt(np.mean([part.mean() ** 2 for part in parts])))
+
+
+def test_the_mean_square_is_that_of_all_pairs_of_different_images() -> None:
+    confidence, correct = _draw(47, np.random.default_rng(0))
+    gap = confidence - correct
+    total = 0.0
+    edges = np.linspace(0, 47, 16).astype(int)
+    order = np.argsort(confidence)
+    for start, stop in zip(edges, edges[1:], strict=False):
+        part = gap[order[start:stop]]
+        products = [part[i] * part[j] for i, j in permutations(range(len(part)), 2)]
+        total += len(part) * np.mean(products)
+    found = debiased.rms_calibration_error_debiased(confidence, correct)
+    assert found * abs(found) == pytest.approx(total / 47)
+
+
+def test_a_constant_confidence_is_one_bin() -> None:
+    confidence, correct = np.full(1000, 0.9), np.arange(1000) % 5 != 0
+    assert debiased.ece_debiased(confidence, correct) == pytest.approx(0.1)
+    variance = np.var(confidence - correct, ddof=1) / 1000
+    assert debiased.rms_calibration_error_debiased(confidence, correct) == pytest.approx(np.sqrt(0.01 - variance))
+
+
+@pytest.mark.parametrize(("gap", "moved"), [(0.5, -1), (1.1, -1), (1.3, 1), (1.9, 1), (2.1, 0), (9.0, 0)])
+def test_a_gap_is_moved_by_its_standard_error(gap: float, moved: int) -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=400)
+    noise = (noise - noise.mean()) / noise.std(ddof=1)
+    values = 0.02 * noise + gap * 0.02 / np.sqrt(400)
+    sums = np.array([[values.sum(), (values**2).sum(), 400.0]])
+    assert debiased.ECE_DEBIASED.of_sums([sums]) == pytest.approx((gap + moved) * 0.001)
+
+
+def test_bins_of_few_images_are_joined_from_below() -> None:
+    confidence = np.concatenate([np.full(n, (k + 0.5) / 15) for k, n in ((0, 10), (1, 29), (2, 5), (6, 40), (9, 39))])
+    index = debiased.joined_bins(confidence, 15)
+    assert [set(index[confidence == value].tolist()) for value in np.unique(confidence)] == [{0}, {0}, {0}, {1}, {1}]
+    assert set(debiased.joined_bins(confidence[:20], 15)) == {0}
+
+
+def test_equal_counts_are_cut_behind_images_of_equal_confidence() -> None:
+    confidence = np.array([0.1, 0.2, 0.2, 0.2, 0.3, 0.9])
+    assert debiased.equal_count_index(confidence, 3).tolist() == [0, 0, 0, 0, 1, 1]
+    assert debiased.equal_count_index(np.empty(0), 3).tolist() == []
+
+
+def test_with_many_images_it_is_the_ece() -> None:
+    confidence, correct = _draw(400_000, np.random.default_rng(1))
+    assert debiased.ece_debiased(confidence, correct) == pytest.approx(ece(confidence, correct), abs=3e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_image_is_nan_and_few_are_not_refused(name: str) -> None:
+    confidence, correct = _draw(30, np.random.default_rng(2))
+    assert np.isnan(compute(name, _cell(confidence[:0], correct[:0])))
+    for n in (1, 2, 30):
+        assert np.isfinite(compute(name, _cell(confidence[:n], correct[:n])))
+
+
+@pytest.mark.parametrize("size", [200, 1000])
+def test_the_bias_is_a_fraction_of_the_plain_estimators(size: int) -> None:
+    rng, (l1, l2) = np.random.default_rng(3), _truth()
+    found = []
+    for _ in range(300):
+        confidence, correct = _draw(size, rng)
+        plain, less = ece(confidence, correct), debiased.ece_debiased(confidence, correct)
+        found.append((plain, less, debiased.rms_calibration_error_debiased(confidence, correct)))
+    plain, less, rms = np.array(found).T
+    assert abs(less.mean() - l1) < 0.4 * (plain.mean() - l1)
+    square = (rms * np.abs(rms)).mean()
+    assert square == pytest.approx(l2**2, abs=3 * (rms * np.abs(rms)).std() / np.sqrt(300))
+
+
+def test_a_perfect_model_has_a_mean_square_around_zero() -> None:
+    rng = np.random.default_rng(4)
+    found = np.array([debiased.rms_calibration_error_debiased(*_draw(300, rng, shift=0.0)) for _ in range(200)])
+    assert (found < 0).mean() == pytest.approx(0.5, abs=0.12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_intervals_of_means_over_cells_hold_the_truth(name: str) -> None:
+    """80 samples of 12 cells of 400 images each: the plain ECE's intervals hold it never, these nearly always."""
+    rng, truth = np.random.default_rng(5), _truth()[NAMES.index(name)]
+    held = []
+    for seed in range(80):
+        cells = [_cell(*_draw(400, rng)) for _ in range(12)]
+        cells = [cell | {"index": cell["index"] + 400 * k} for k, cell in enumerate(cells)]  # images of their own
+        drawn = mean_over_cells(name, bootstrap_cells(cells, (name,), resamples=200, seed=seed)[name])
+        low, high = centred_interval(float(mean_over_cells(name, [compute(name, cell) for cell in cells])), drawn)
+        held.append(low <= truth <= high)
+    assert np.mean(held) >= 0.87  # 95 % but for chance (two standard deviations: 5 points) and 200 resamples
+
+
+def test_replicates_lie_around_the_value_and_not_around_the_plain_error() -> None:
+    cell = _cell(*_draw(400, np.random.default_rng(6), shift=0.2))
+    for name in NAMES:
+        value, drawn = compute(name, cell), bootstrap_cells([cell], (name,), resamples=500)[name][:, 0]
+        if name.startswith("rms"):
+            value, drawn = value * abs(value), drawn * np.abs(drawn)
+        assert drawn.mean() == pytest.approx(value, abs=0.4 * drawn.std())
+
+
+def test_rms_errors_are_averaged_by_their_squares() -> None:
+    values = np.array([[0.3, -0.1, 0.2], [-0.3, 0.1, 0.0]])
+    squares = np.array([0.09 - 0.01 + 0.04, -0.09 + 0.01]) / 3
+    expected = np.sign(squares) * np.sqrt(np.abs(squares))
+    np.testing.assert_allclose(mean_over_cells("rms_calibration_error_debiased", values), expected)
+    np.testing.assert_allclose(mean_over_cells("ece", values), values.mean(axis=1))
