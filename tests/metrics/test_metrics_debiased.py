@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from collections.abc import Callable
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def test_the_mean_square_is_that_of_all_pairs_of_different_images() -> None:
     total = 0.0
     edges = np.linspace(0, 47, 16).astype(int)
     order = np.argsort(confidence)
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         part = gap[order[start:stop]]
         products = [part[i] * part[j] for i, j in permutations(range(len(part)), 2)]
         total += len(part) * np.mean(products)
@@ -84,12 +85,19 @@ def test_with_many_images_it_is_the_ece() -> None:
     assert debiased.ece_debiased(confidence, correct) == pytest.approx(ece(confidence, correct), abs=3e-4)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_no_image_is_nan_and_few_are_not_refused(name: str) -> None:
+@pytest.mark.parametrize("function", [debiased.ece_debiased, debiased.rms_calibration_error_debiased])
+def test_no_image_is_nan_and_few_are_not_refused(function: Callable[..., float]) -> None:
     confidence, correct = _draw(30, np.random.default_rng(2))
-    assert np.isnan(compute(name, _cell(confidence[:0], correct[:0])))
+    assert np.isnan(function(confidence[:0], correct[:0]))
     for n in (1, 2, 30):
-        assert np.isfinite(compute(name, _cell(confidence[:n], correct[:n])))
+        assert np.isfinite(function(confidence[:n], correct[:n]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_results_have_them_from_as_many_images_as_were_shown_to_do(name: str) -> None:
+    confidence, correct = _draw(200, np.random.default_rng(2))
+    assert np.isfinite(compute(name, _cell(confidence, correct)))
+    assert np.isnan(compute(name, _cell(confidence[:199], correct[:199])))
 
 
 @pytest.mark.parametrize("size", [200, 1000])
