@@ -13,7 +13,7 @@ from PIL import Image
 from robench.data import digits
 from robench.errors import RobenchError
 from robench.training import recipes
-from robench.training.engine.disk import all_pictures, class_folders, crop_box, open_disk
+from robench.training.engine.disk import all_images, class_folders, crop_box, open_disk
 from robench.training.engine.loop import train
 
 CPU = torch.device("cpu")
@@ -36,8 +36,8 @@ def test_labels_are_the_classes_in_sorted_order(pictures: Path) -> None:
     assert len(files) == 12
     for file, label in zip(files, labels, strict=True):
         assert names[label] in file.parts
-    assert set(all_pictures(pictures)[0]) == set(files)
-    assert all_pictures(pictures)[1] == [-1] * 12
+    assert set(all_images(pictures)[0]) == set(files)
+    assert all_images(pictures)[1] == [-1] * 12
 
 
 def test_crops_depend_on_seed_epoch_and_number_alone(pictures: Path) -> None:
@@ -82,5 +82,5 @@ def test_what_needs_labels_refuses_a_flat_folder(pictures: Path, tmp_path: Path)
         (flat / file.name).write_bytes(file.read_bytes())
     with pytest.raises(RobenchError, match="No class folders"):
         train(recipes.load("standard-imagenet-resnet50"), flat, tmp_path / "out", quiet=True)
-    with pytest.raises(RobenchError, match="No pictures"):
-        all_pictures(tmp_path / "train" / "nothing")
+    with pytest.raises(RobenchError, match="No images"):
+        all_images(tmp_path / "train" / "nothing")

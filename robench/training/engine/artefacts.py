@@ -1,4 +1,4 @@
-"""The folder that a finished run leaves: weights, card, resolved recipe."""
+"""The folder of a finished run: weights, card, resolved recipe."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def round_weights(module: nn.Module, kind: Precision) -> dict[str, torch.Tensor]
                 value.copy_(saved)
             else:
                 saved = value
-            rounded[name] = saved.cpu().contiguous().clone()  # the file format knows no shared memory
+            rounded[name] = saved.cpu().contiguous().clone()  # the file format has no shared memory
     return rounded
 
 
 def write(out: Path, recipe: Recipe, weights: dict[str, torch.Tensor], card: dict[str, Any]) -> None:
-    """Write ``weights.safetensors``, ``recipe.yaml`` and ``card.yaml`` (last, so that a card means a whole run)."""
+    """Write ``weights.safetensors``, ``recipe.yaml`` and ``card.yaml`` (last: a card marks a finished run)."""
     from safetensors.torch import save
 
     with atomic_write(out / "weights.safetensors") as file:
@@ -45,7 +45,7 @@ def write(out: Path, recipe: Recipe, weights: dict[str, torch.Tensor], card: dic
 
 
 def check_same(out: Path, recipe: Recipe) -> None:
-    """Check that the finished run in ``out`` is of this recipe; a field that it did not know has its default.
+    """Check that the finished run in ``out`` is of this recipe; fields that are new since then have their defaults.
 
     Raises:
         RobenchError: it is of another recipe, or of other settings.
@@ -64,7 +64,7 @@ def check_same(out: Path, recipe: Recipe) -> None:
 
 
 def make_card(recipe: Recipe, command: str, trained_with: dict[str, Any]) -> dict[str, Any]:
-    """Return the card of a trained model: what it is, how to load it, and how to make it again."""
+    """Return the card of a trained model: what it is, how to load it, and how to train it again."""
     return {
         "name": recipe.name,
         "architecture": recipe.architecture,

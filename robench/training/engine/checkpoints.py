@@ -1,4 +1,4 @@
-"""A checkpoint holds all that a run needs to go on as if it had never stopped."""
+"""Checkpoints: everything that a run needs to resume as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def load(path: Path, recipe: str) -> dict[str, Any] | None:
         document: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
         raise RobenchError(
-            f"The checkpoint {path} cannot be read: {str(error).splitlines()[0]}.",
+            f"Could not read the checkpoint {path}: {str(error).splitlines()[0]}.",
             hint="Delete it to train from the beginning.",
         ) from error
     if document.get("recipe") != recipe:

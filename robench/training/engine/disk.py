@@ -1,6 +1,6 @@
-"""Training pictures read from class folders, for sets that do not fit in memory: random resized crops by workers.
+"""Training images read from class folders, for sets that do not fit in memory: random resized crops by workers.
 
-The crop of a picture depends on the seed, the epoch and the picture's number, like everything else drawn for it.
+The crop of an image depends on the seed, the epoch and the image's number, like everything else drawn for it.
 Decoding and cropping are Pillow's; all further augmentation happens in batches on the device.
 """
 
@@ -26,10 +26,10 @@ _ATTEMPTS = 10
 
 
 def class_folders(root: Path) -> tuple[list[Path], list[int], list[str]]:
-    """Return the pictures below ``root/CLASS/``, their labels (classes in sorted order) and the class names.
+    """Return the images below ``root/CLASS/``, their labels (classes in sorted order) and the class names.
 
     Raises:
-        RobenchError: no class folders with pictures.
+        RobenchError: no class folders with images.
     """
     names = sorted(entry.name for entry in root.iterdir() if entry.is_dir()) if root.is_dir() else []
     files: list[Path] = []
@@ -40,21 +40,21 @@ def class_folders(root: Path) -> tuple[list[Path], list[int], list[str]]:
         labels += [label] * len(found)
     if not files:
         raise RobenchError(
-            f"No class folders with pictures in {root}.",
+            f"No class folders with images in {root}.",
             hint="Expected DIR/train/CLASS/NAME.JPEG; --data DIR",
         )
     return files, labels, names
 
 
-def all_pictures(root: Path) -> tuple[list[Path], list[int]]:
-    """Return the pictures at any depth below ``root`` and -1 for each: for what learns without labels.
+def all_images(root: Path) -> tuple[list[Path], list[int]]:
+    """Return the images at any depth below ``root``, and -1 for each, for training without labels.
 
     Raises:
-        RobenchError: no pictures.
+        RobenchError: no images.
     """
     files = sorted(path for path in root.rglob("*") if path.suffix.lower() in _ENDINGS)
     if not files:
-        raise RobenchError(f"No pictures in {root}.", hint=f"Expected files {', '.join(_ENDINGS)} at any depth.")
+        raise RobenchError(f"No images in {root}.", hint=f"Expected files {', '.join(_ENDINGS)} at any depth.")
     return files, [-1] * len(files)
 
 
@@ -63,7 +63,7 @@ def crop_box(
 ) -> tuple[int, int, int, int]:
     """Return (left, upper, right, lower) of a random resized crop: area share and aspect 3/4 to 4/3, log-uniform.
 
-    After ten attempts that do not fit, the largest centre crop of an allowed aspect.
+    If ten attempts do not fit: the largest centre crop of an allowed aspect.
     """
     for _ in range(_ATTEMPTS):
         target = width * height * random.uniform(*area)
@@ -78,7 +78,7 @@ def crop_box(
 
 
 class _Crops(Dataset[Any]):
-    """Pictures cropped by the numbers of one epoch."""
+    """Images cropped with the random numbers of one epoch."""
 
     def __init__(self, files: list[Path], part: DataPart, seed: int, epoch: int) -> None:
         assert part.resized_crop is not None
@@ -96,21 +96,21 @@ class _Crops(Dataset[Any]):
         random = np.random.default_rng((self._seed, self._epoch, number))
         path = self._files[number]
         try:
-            picture = Image.fromarray(read_rgb(path))
+            image = Image.fromarray(read_rgb(path))
         except CorruptImageError as error:
             raise RobenchError(error.message, hint="Restore or delete the file.") from error
-        box = crop_box(picture.width, picture.height, self._area, random)
+        box = crop_box(image.width, image.height, self._area, random)
         side = (self._size, self._size)
-        cropped = picture.resize(side, Image.Resampling.BILINEAR, box=box)
+        cropped = image.resize(side, Image.Resampling.BILINEAR, box=box)
         return torch.from_numpy(np.array(cropped)).permute(2, 0, 1)
 
 
 @dataclass
 class DiskSource:
-    """Random resized crops of the pictures in class folders, decoded by worker processes.
+    """Random resized crops of the images in class folders, decoded by worker processes.
 
     Args:
-        files: pictures.
+        files: of the images.
         labels: int64 (N,), on the device.
         part: size and area range of the crops.
         seed: of the run.
@@ -140,11 +140,11 @@ class DiskSource:
 
 
 def open_disk(part: DataPart, data: Path, seed: int, device: torch.device, *, labelled: bool = True) -> DiskSource:
-    """Return the training pictures of ``data`` (below its ``train`` folder where it has one).
+    """Return the training images of ``data`` (of its ``train`` folder where it has one).
 
     Args:
         part: the recipe's.
-        data: class folders, or with ``labelled=False`` any folder of pictures.
+        data: class folders, or with ``labelled=False`` any folder of images.
         seed: of the run.
         device: where the batches go.
         labelled: whether labels are needed.
@@ -153,7 +153,7 @@ def open_disk(part: DataPart, data: Path, seed: int, device: torch.device, *, la
     files: list[Path] = []
     labels: list[int] = []
     for folder in (root if root.is_dir() else data, *map(Path, part.extra)):
-        more, more_labels = class_folders(folder)[:2] if labelled else all_pictures(folder)
+        more, more_labels = class_folders(folder)[:2] if labelled else all_images(folder)
         files, labels = files + more, labels + more_labels
     if part.limit is not None:
         files, labels = files[: part.limit], labels[: part.limit]

@@ -1,4 +1,4 @@
-"""What a run tells: a CSV row an epoch, TensorBoard where it is installed, progress with the time left."""
+"""What a run reports: a CSV row per epoch, TensorBoard where it is installed, progress with the time left."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from robench.files import atomic_write
 
 
 class Log:
-    """Rows of figures, one an epoch, kept in ``log.csv`` and, where installed, in TensorBoard.
+    """One row of values per epoch, in ``log.csv`` and, where installed, in TensorBoard.
 
-    The rows are part of the checkpoint, and the file is written anew with it: after a restart the log has
-    neither a gap nor a row twice.
+    The rows are part of the checkpoint, and the file is rewritten with it: after a restart the log has
+    neither a gap nor a duplicate row.
     """
 
     def __init__(self, folder: Path, rows: list[dict[str, Any]], writing: bool) -> None:
@@ -26,7 +26,7 @@ class Log:
         self._board = _tensorboard(folder) if writing else None
 
     def add(self, row: dict[str, Any]) -> None:
-        """Append one epoch's figures and write them."""
+        """Append one epoch's values and write them."""
         self.rows.append(row)
         if not self._writing:
             return
@@ -52,7 +52,7 @@ def _tensorboard(folder: Path) -> Any:
 
 
 class Progress:
-    """Rate and time left: one line that renews itself on a terminal, a plain line every few seconds elsewhere."""
+    """Rate and time left: one line that is updated on a terminal, a plain line every few seconds elsewhere."""
 
     def __init__(self, title: str, steps: int, done: int, quiet: bool) -> None:
         self._title, self._steps, self._first, self._quiet = title, steps, done, quiet

@@ -1,4 +1,4 @@
-"""The one training loop: every method is a loss over a batch, and everything else is the same for all."""
+"""The one training loop: a method is a loss over a batch, and everything else is shared."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def train(
 ) -> Path:
     """Train one recipe and write weights, card, resolved recipe and log to ``out``.
 
-    A run that was stopped (even by SIGKILL) goes on from its last checkpoint and ends with the same weights as
-    if it had not been. A finished run is not trained again unless ``fresh``.
+    An interrupted run (even by SIGKILL) resumes from its last checkpoint and ends with the same weights as an
+    uninterrupted one. A finished run is not trained again unless ``fresh``.
 
     Args:
         recipe: from ``recipes.load``.
         data: folder or file of the training data; None for the embedded digits.
         out: the run's folder.
         device: ``cpu``, ``cuda``, ``cuda:1``; None takes a GPU where there is one.
-        fresh: forget what is in ``out``.
+        fresh: discard what is in ``out``.
         quiet: no progress.
         command: the command line that repeats this, for the card.
         folders: folders of the models that the recipe mentions by name (``needed.networks``).
@@ -66,7 +66,7 @@ def train(
     """
     out = Path(out)
     if fresh:
-        for name in (checkpoints.FILE, "card.yaml"):  # else the old card would say that the new run is finished
+        for name in (checkpoints.FILE, "card.yaml"):  # otherwise the old card would mark the new run as finished
             (out / name).unlink(missing_ok=True)
     elif (out / "card.yaml").is_file() and not (out / checkpoints.FILE).is_file():
         artefacts.check_same(out, recipe)
@@ -90,7 +90,7 @@ def train(
 
 
 class Trainer:
-    """One run: its material, its state, and the steps that move it."""
+    """One run: its data, its state, and its steps."""
 
     def __init__(
         self,
@@ -117,14 +117,14 @@ class Trainer:
         self._restore()
 
     def _check_shares(self) -> None:
-        """Check that every process has an image in every step: the mean loss of none is not a number."""
+        """Check that every process has an image in every step: the mean loss over none is NaN."""
         count, batch = len(self.material.train_index), self.recipe.batch_size
         last = count - (self.steps_per_epoch - 1) * batch
         fewest = min(batch, last)
         if fewest < self.world.size:
             raise RobenchError(
                 f"A step of {fewest} images cannot be split over {self.world.size} processes.",
-                hint="--set drop_last=true leaves an epoch's incomplete last step out; or choose another batch_size.",
+                hint="Choose another batch_size, or omit an epoch's incomplete last step: --set drop_last=true",
             )
 
     def _network(self) -> Network:
@@ -144,12 +144,12 @@ class Trainer:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Updates an epoch."""
+        """Updates per epoch."""
         count, batch = len(self.material.train_index), self.recipe.batch_size
         return max(1, count // batch if self.recipe.drop_last else -(-count // batch))
 
     def run(self, after_step: Callable[[int], None] | None = None) -> None:
-        """Train from where the run stands to its end."""
+        """Train from the current state to the end."""
         source = self.material.source
         for method in self._methods():
             method.begin(source.images if isinstance(source, DeviceSource) else None, self.recipe.seed)
@@ -209,7 +209,7 @@ class Trainer:
             n = len(batch.labels)
             self.tally[0] += step.loss.detach().double() * n
             if step.logits is not None and step.labels is not None:
-                # A method may give logits of a part of the batch only; that part stands for all of it.
+                # A method may return logits for part of the batch only; that part then represents all of it.
                 right = (step.logits.argmax(dim=1) == step.labels).sum()
                 self.tally[1] += right * (n / max(1, len(step.labels)))
             self.tally[2] += n
@@ -217,7 +217,7 @@ class Trainer:
             self._check_finite(number + 1)
 
     def _check_finite(self, done: int, *, weights: bool = False) -> None:
-        """Stop on a loss that is not finite; with ``weights`` also where the last update broke the module."""
+        """Stop on a loss that is not finite; with ``weights`` also after an update that broke the weights."""
         finite = torch.isfinite(self.tally[0])
         if weights:
             values = [value for value in self.module.state_dict().values() if value.is_floating_point()]
@@ -244,13 +244,13 @@ class Trainer:
         done = (self.epoch + 1) * self.steps_per_epoch
         self._check_finite(done, weights=True)
         distribution.average_buffers(self.module, self.world)
-        figures = self.method.end_epoch(self.net, self.material.held_out_batch(self.recipe, self.epoch))
+        values = self.method.end_epoch(self.net, self.material.held_out_batch(self.recipe, self.epoch))
         loss, correct, count = distribution.total(self.tally.clone(), self.world).tolist()
         row: dict[str, Any] = {"epoch": self.epoch + 1, "seconds": round(self.seconds, 3), "loss": loss / count}
         if self.recipe.num_classes:
             row["train_accuracy"] = correct / count
         row["lr"] = self.optimiser.param_groups[0]["lr"]
-        self.log.add(row | figures)
+        self.log.add(row | values)
         self.epoch, self.step_in_epoch = self.epoch + 1, 0
         self.tally.zero_()
         self._save()

@@ -9,7 +9,7 @@ from robench.training.recipes.schema import Recipe
 
 
 def networks(recipe: Recipe) -> list[str]:
-    """Return the recipe names among the recipe's ``networks``; paths of the user's own files are not listed."""
+    """Return the recipe names among the recipe's ``networks``; paths are not listed."""
     named = list(recipe.options.get("networks", []))
     if recipe.before is not None:
         named += recipe.before.options.get("networks", [])
@@ -22,9 +22,9 @@ def folder_name(name: str) -> str:
     return recipes.short(name, str(recipes.read(name)["data"]["dataset"]))
 
 
-def find(name: str, beside: Path) -> Path | None:
-    """Return the folder of a trained model: beside the run, or below ``runs``."""
-    for folder in (beside / folder_name(name), beside / name, Path("runs") / name):
+def find(name: str, parent: Path) -> Path | None:
+    """Return the folder of a trained model next to the run (in ``parent``) or in ``runs``; None: not trained yet."""
+    for folder in (parent / folder_name(name), parent / name, Path("runs") / name):
         if (folder / "card.yaml").is_file():
             return folder
     return None

@@ -1,4 +1,4 @@
-"""What a run needs before its first step: the module, and the images on the device."""
+"""What a run needs before its first step: the network, and the images on the device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training images: uint8 on the device, taken by index; no loader processes where the set fits in memory."""
+"""Training images: uint8 on the device, taken by index, without loader processes where the set fits in memory."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class DeviceSource:
 
 
 def open_split(part: DataPart, data: Path | None, split: str) -> Images:
-    """Return the images of one split: the embedded digits, or what lies at ``data``.
+    """Return the images of one split: the embedded digits, or the data at ``data``.
 
     Raises:
         RobenchError: the recipe needs a data folder and none was given, or nothing readable is there.
@@ -60,7 +60,7 @@ def open_split(part: DataPart, data: Path | None, split: str) -> Images:
     if data is None:
         raise RobenchError(
             f"This recipe trains on {part.dataset}, which does not come with robench.",
-            hint="Say where it lies: --data DIR (npy, batches, Parquet, tar or class folders).",
+            hint="Give its folder: --data DIR (npy, batches, Parquet, tar or class folders).",
         )
     from robench.data import open_images
 
@@ -76,7 +76,7 @@ def on_device(images: Images, part: DataPart, device: torch.device, limit: int |
     """Read all of ``images`` onto the device.
 
     Raises:
-        RobenchError: the pictures' size is not the recipe's.
+        RobenchError: the images' size is not the recipe's.
     """
     count = len(images) if limit is None else min(limit, len(images))
     parts = []

@@ -1,8 +1,8 @@
-"""AugMax: the mixing weights of AugMix learnt adversarially; AdvMix, AdvMax and AugMix+PGD beside it.
+"""AugMax: the mixing weights of AugMix learnt adversarially; and its ablations AdvMix, AdvMax, AugMix+PGD.
 
 Wang, Xiao, Kossaifi, Yu, Anandkumar, Wang: AugMax, NeurIPS 2021. Paper and published code (VITA-Group/AugMax)
-differ in two places, both options: the early stop an image (``early_stop``), and whether the AugMax view has a
-cross-entropy of its own (``loss_form``).
+differ in two places, both options: whether images stop early one by one (``early_stop``), and whether the AugMax
+view has its own cross-entropy (``loss_form``).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def worst_mixture(
     early_stop: str,
     route: str | None,
 ) -> torch.Tensor:
-    """Return AugMax images: m and q moved by sign-gradient ascent on the cross-entropy (Algorithm 1).
+    """Return AugMax images: m and q after sign-gradient ascent on the cross-entropy (Algorithm 1).
 
     Args:
         net: attacked in evaluation mode with frozen weights.
@@ -65,7 +65,7 @@ def worst_mixture(
         steps: n of the paper, the most steps.
         step_size: of m and q.
         patience: k of the paper: misclassifications after which an image stops.
-        early_stop: ``paper``: an image stops by itself, after one step at the earliest; ``code``: images move on
+        early_stop: ``paper``: every image stops by itself, after one step at the earliest; ``code``: images move on
             until all have been misclassified ``patience`` times; ``none``.
         route: through dual normalisation.
 
@@ -102,7 +102,7 @@ class AugMax(Method):
     AugMix, clean, through the main one (separate batch statistics), as in the published code.
 
     Args:
-        hard: what takes the adversarial view: ``augmax``; ``advmix`` (worst of several magnitudes, mixed at
+        hard: the adversarial view: ``augmax``; ``advmix`` (worst of several magnitudes, mixed at
             random); ``advmax`` (both, then the spatial attack of ``spatial_steps``); ``augmix+pgd`` (AugMix, then
             PGD on the pixels).
         width, depth, severity: of the chains, as for AugMix.
@@ -113,7 +113,7 @@ class AugMax(Method):
         worst_of: sets of magnitudes tried by AdvMix and AdvMax.
         epsilon, pgd_steps, pgd_step_size: of ``augmix+pgd``.
         spatial_steps, spatial_largest, spatial_smoothness: of the attack stAdv at the end of ``advmax``; 0 steps:
-            none. The paper (appendix B) names the attack but not its settings; these are ours.
+            none. The paper (appendix B) names the attack but not its settings; these are robench's.
     """
 
     NORMS: ClassVar[tuple[str, ...]] = ("dubin", "dubn", "bn")
@@ -145,7 +145,7 @@ class AugMax(Method):
             ("loss_form", self.loss_form, ("paper", "code")),
         ):
             if value not in known:
-                raise RobenchError(f"AugMax's option {name} is one of {', '.join(known)}, found '{value}'.")
+                raise RobenchError(f"AugMax's option {name} must be one of {', '.join(known)}, found '{value}'.")
 
     @property
     def chains(self) -> ChainDistribution:

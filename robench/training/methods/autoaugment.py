@@ -1,7 +1,7 @@
-"""AutoAugment's searched policies (Cubuk et al. 2019), with and without the operations that the tests contain.
+"""AutoAugment's searched policies (Cubuk et al. 2019), with or without what resembles the test corruptions.
 
-AutoAugment* of the AugMix paper leaves out contrast, color, brightness, sharpness and Cutout, since ImageNet-C
-has their like; an operation left out is skipped, and the other one of its pair stays. Warps here are bilinear
+AutoAugment* of the AugMix paper omits contrast, color, brightness, sharpness and Cutout, which resemble corruptions
+of ImageNet-C; an omitted operation is skipped, and the other one of its pair stays. Warps here are bilinear
 with black outside, like AugMix's.
 """
 
@@ -82,7 +82,7 @@ class AutoAugment(OneView):
 
     Args:
         policy: ``cifar10`` or ``imagenet``.
-        starred: leave out the operations that overlap with the corruptions (AutoAugment*).
+        starred: omit the operations that overlap with the corruptions (AutoAugment*).
         cutout: side of a Cutout square afterwards (16 in the original on CIFAR; none in AutoAugment*).
     """
 

@@ -26,10 +26,10 @@ CHUNK = 500
 
 @dataclass
 class AutoLabel(Method):
-    """The part that all three share: buckets, their update after each epoch, its log.
+    """What all three forms share: the buckets, their update after each epoch, and its log.
 
-    The paper's text that we have gives neither N nor alpha nor the size of the held-out set (its appendix is
-    missing); these are settings here.
+    The available text gives neither N nor alpha nor the size of the held-out set (its appendix is missing); they are
+    settings here.
 
     Args:
         buckets: N, distance buckets (for AugMix a depth).

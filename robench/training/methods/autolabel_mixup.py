@@ -21,7 +21,7 @@ class AutoLabelMixup(AutoLabel):
     """AutoLabel for mixup: buckets by the minor image's share.
 
     Args:
-        alpha: of mixup's Beta distribution (1 in the paper); one share an image.
+        alpha: of mixup's Beta distribution (1 in the paper); one share per image.
     """
 
     alpha: float = 1.0

@@ -42,7 +42,7 @@ class CutMix(Method):
             mask, mixed = mask[:1].expand_as(mask), mixed[:1].expand_as(mixed)
         mask = mask & mixed.view(-1, 1, 1, 1)
         partner = partners(batch, "cutmix")
-        # The box may be cut off at the border, so the labels follow the area that was kept.
+        # The box may be clipped at the border, so the labels follow the area that was kept.
         kept = 1.0 - mask.float().mean(dim=(1, 2, 3))
         logits = net(torch.where(mask, pixels[partner], pixels))
         loss = paired_cross_entropy(logits, batch.labels, partner, kept)

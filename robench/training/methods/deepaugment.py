@@ -1,4 +1,4 @@
-"""DeepAugment: images seen through image-to-image networks whose weights and signals are distorted at random.
+"""DeepAugment: images passed through image-to-image networks whose weights and signals are distorted at random.
 
 Hendrycks et al. 2021 ("The Many Faces of Robustness"). The published code makes a set once (``write_set``) and trains
 on clean, EDSR and CAE images together; this method does it on the fly: every image is one of the three, fresh each

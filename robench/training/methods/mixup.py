@@ -45,5 +45,5 @@ class Mixup(Method):
         weight = share.view(-1, 1, 1, 1)
         logits = net(weight * pixels + (1.0 - weight) * pixels[partner])
         loss = paired_cross_entropy(logits, batch.labels, partner, share)
-        # The logged accuracy is that of the image that prevails.
+        # The logged accuracy is that of the image with the larger share.
         return Step(loss, logits, torch.where(share >= 0.5, batch.labels, batch.labels[partner]))

@@ -1,4 +1,4 @@
-"""Noise2Net: half of every batch is seen through random networks (Hendrycks et al. 2021).
+"""Noise2Net: half of every batch passes through random networks (Hendrycks et al. 2021).
 
 As in ``train_noise2net.py`` of hendrycks/imagenet-r, the first half of the batch, on normalised pixels.
 """
@@ -29,7 +29,7 @@ def noised_half(net: Network, batch: Batch, pixels: torch.Tensor, low: float, hi
 
 @dataclass
 class Noise2Net(Method):
-    """Cross-entropy with half of the batch seen through random networks.
+    """Cross-entropy with half of the batch passed through random networks.
 
     Args:
         low, high: range of epsilon.

@@ -32,7 +32,7 @@ def randaugment(
         batch: gives the random numbers.
         images: uint8 (n, 3, S, S).
         count, magnitude: N and M of the paper.
-        starred: leave out the operations that overlap with the corruptions.
+        starred: omit the operations that overlap with the corruptions.
         label: of the random stream.
     """
     known = [number for number in _OPERATIONS if not (starred and number in OVERLAPPING)]
@@ -52,9 +52,9 @@ class RandAugment(OneView):
     """RandAugment with Cutout.
 
     Args:
-        count: N, operations an image.
+        count: N, operations per image.
         magnitude: M, in tenths of AutoAugment's ranges (values above 10 act as 10).
-        starred: leave out the operations that overlap with the corruptions.
+        starred: omit the operations that overlap with the corruptions.
         cutout: side of the Cutout square afterwards, part of RandAugment on CIFAR; 0: none.
     """
 

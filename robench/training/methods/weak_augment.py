@@ -1,6 +1,6 @@
-"""Split BatchNorm with weak augmentation ("Weak Augment"): strong images have a BatchNorm of their own.
+"""Split BatchNorm with weak augmentation ("Weak Augment"): strong views have their own BatchNorm.
 
-Every batch is copied: a weakly augmented view through the main BatchNorm, a strongly augmented one through the
+Every batch has two views: a weakly augmented one through the main BatchNorm, a strongly augmented one through the
 auxiliary; the loss is the mean of both (Algorithm 1 of the paper on separate BatchNorms). The finished model
 predicts from the main BatchNorm, from the auxiliary one, or from their mean.
 """

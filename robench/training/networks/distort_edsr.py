@@ -1,8 +1,8 @@
 """DeepAugment's random distortions of EDSR: its weights, and the signal within it.
 
-The list is that of ``EDSR_distort_imagenet.py`` in hendrycks/imagenet-r, with two of its defects kept because they
-made the published pictures: a channel "swap" copies one channel over the other, and when blocks are skipped only
-the last one that is not skipped acts. Block numbers are for 16 blocks; a shorter network takes them modulo.
+The list is that of ``EDSR_distort_imagenet.py`` in hendrycks/imagenet-r, with two of its defects kept because the
+published images were made with them: a channel "swap" copies one channel over the other, and when blocks are skipped
+only the last one that is not skipped acts. Block numbers are for 16 blocks; a shorter network takes them modulo.
 """
 
 from __future__ import annotations

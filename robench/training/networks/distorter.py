@@ -45,7 +45,8 @@ def load_network(path: str | Path) -> EDSR | CAE:
     else:
         weights = torch.load(file, map_location="cpu", weights_only=True)
     weights = {name: value.float() for name, value in weights.items() if "_mean." not in name}
-    # Its first weights are drawn and thrown away; PyTorch's own numbers, which a checkpoint keeps, must not move.
+    # Its first weights are random and replaced at once; PyTorch's global generator, whose state a checkpoint keeps,
+    # must not advance.
     with torch.random.fork_rng(devices=[]):
         network = _network_for(weights, file)
     network.load_state_dict(weights, strict=True)
@@ -59,11 +60,11 @@ def _network_for(weights: dict[str, torch.Tensor], file: Path) -> EDSR | CAE:
         return EDSR(blocks, len(weights["head.0.weight"]), scale)
     if "e_conv_2.1.weight" in weights:
         return CAE(len(weights["e_conv_2.1.weight"]), len(weights["e_conv_3.0.weight"]))
-    raise RobenchError(f"{file} holds weights of neither EDSR nor the autoencoder.")
+    raise RobenchError(f"{file} contains neither EDSR nor autoencoder weights.")
 
 
 class Distorter:
-    """An image-to-image network with distortions that are drawn anew now and then.
+    """An image-to-image network whose distortions are redrawn from time to time.
 
     Args:
         network: with its trained weights.
@@ -74,7 +75,7 @@ class Distorter:
         self._weights = {name: value.detach().clone() for name, value in network.named_parameters()}
 
     def renew(self, random: np.random.Generator) -> None:
-        """Put freshly distorted weights into the network."""
+        """Distort the trained weights anew."""
         if isinstance(self.network, EDSR):
             blocks = len(self.network.body) - 1
             weights = distort_edsr.WeightDistortion(self._weights, blocks, random).draw()
@@ -154,10 +155,10 @@ def write_set(
 
     written = 0
     for distorted in distorted_groups(Distorter(network), images, np.random.default_rng(seed), group):
-        for picture in distorted.permute(0, 2, 3, 1).cpu().numpy():
+        for image in distorted.permute(0, 2, 3, 1).cpu().numpy():
             folder = out / f"{int(labels[written]):05d}"
             folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture).save(folder / f"{written:08d}.png")
+            Image.fromarray(image).save(folder / f"{written:08d}.png")
             written += 1
         if after is not None:
             after(written)

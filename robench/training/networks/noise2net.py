@@ -45,13 +45,13 @@ def noise2net(inputs: torch.Tensor, batch: Batch, shape: Shape, low: float, high
     """Return the images after their own random networks.
 
     All images go through one grouped convolution each layer: the batch is folded into the channels, so every
-    image meets its own filters, and normalisation over a channel is over that image alone.
+    image has its own filters, and normalisation over a channel is over that image alone.
 
     Args:
         inputs: normalised float (n, 3, H, W).
         batch: gives the random numbers (of its first n images).
         shape: see ``draw_shape``.
-        low, high: epsilon is drawn from U(low, high) once a step, the same for all blocks.
+        low, high: epsilon is drawn from U(low, high) once per step, the same for all blocks.
 
     Returns:
         float (n, 3, H, W), not clamped.

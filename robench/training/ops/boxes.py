@@ -1,4 +1,4 @@
-"""Boxes placed at random, one an image: what Cutout, CutMix and the Patch methods share."""
+"""Boxes placed at random, one per image, for Cutout, CutMix and the Patch methods."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ROW, _COLUMN = 900, 901
 
 
 def boxes(stream: Stream, height: int, width: int, side: int | torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Return a mask that is true within a square around a uniformly drawn pixel, cut off at the borders.
+    """Return a mask that is true within a square around a uniformly drawn pixel, clipped at the borders.
 
     Args:
         stream: the images' random numbers (uses draws 900 and 901).

@@ -79,7 +79,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 def _in_parts(count: int, work: Callable[[int, int], Any]) -> None:
-    """Call ``work(start, stop)`` on equal parts, one a torch thread."""
+    """Call ``work(start, stop)`` on equal parts, one per torch thread."""
     import torch
 
     threads = min(torch.get_num_threads(), max(1, count // 16))

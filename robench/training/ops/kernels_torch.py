@@ -1,7 +1,7 @@
 """The same augmentation as ``kernels_cpu`` in batched tensor operations, for an accelerator.
 
 The images of a step are sorted by what their operation is (table, warp, blend), so that each kind runs once
-over its own images; how many there are of each is read back once a call. Warps are in float64, as Pillow's.
+over its own images; the number of each kind is read back once per call. Warps are in float64, as Pillow's.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _autocontrast_tables(histogram: torch.Tensor, level: torch.Tensor) -> torch.
     low = present.int().argmax(dim=2, keepdim=True)
     high = 255 - present.flip(2).int().argmax(dim=2, keepdim=True)
     span = (high - low).clamp(min=1).double()
-    # A true division: "255.0 / span" would multiply by the reciprocal, and round otherwise than Pillow.
+    # A true division: "255.0 / span" would multiply by the reciprocal, and round differently from Pillow.
     scale = torch.full_like(span, 255.0) / span
     table = (level * scale + -low * scale).trunc().clamp(0, 255).long()
     return torch.where(high > low, table, level)

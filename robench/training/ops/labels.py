@@ -1,4 +1,4 @@
-"""AutoLabel's labels: one for every distance bucket, moved by the calibration of augmented held-out images.
+"""AutoLabel's labels: one per distance bucket, updated from the calibration of augmented held-out images.
 
 "What are effective labels for augmented data? Improving robustness with AutoLabel", equations 1 and 2.
 """
@@ -15,7 +15,7 @@ _BINS = 15
 
 @dataclass(frozen=True)
 class Calibration:
-    """How a classifier stands on one set of images: accuracy, mean confidence, expected calibration error."""
+    """A classifier on one set of images: accuracy, mean confidence, expected calibration error."""
 
     accuracy: float
     confidence: float
@@ -43,7 +43,7 @@ def calibration(probabilities: torch.Tensor, labels: torch.Tensor, bins: int = _
 
 
 class BucketLabels:
-    """The label of the true class, one number a bucket; 1 at first.
+    """The label of the true class, one number per bucket; 1 at first.
 
     Args:
         buckets: how many.
@@ -88,11 +88,11 @@ def spread(labels: torch.Tensor, value: torch.Tensor, classes: int) -> torch.Ten
 def spread_two(
     major: torch.Tensor, minor: torch.Tensor, minor_share: torch.Tensor, value: torch.Tensor, classes: int
 ) -> torch.Tensor:
-    """Return mixup's targets: ``value`` on the class that prevails, a part on the other, the rest shared.
+    """Return mixup's targets: ``value`` on the majority class, a part on the other, the rest shared.
 
-    The minor class gets ``min(1 - value, value * g / (1 - g))`` where g in [0, 1/2] is its share of the image; what
-    then remains goes to the other K - 2 classes. The formula is garbled in the paper's text; this reading keeps the
-    ratio of the two classes. Where both images are of one class, it gets both parts.
+    The minor class gets ``min(1 - value, value * g / (1 - g))`` where g in [0, 1/2] is its share of the image, which
+    keeps the ratio of the two classes; what then remains goes to the other K - 2 classes (section 4.3 of the paper).
+    Where both images are of one class, it gets both parts.
 
     Args:
         major, minor: int64 (n,).

@@ -1,4 +1,4 @@
-"""Random laws made from the counter-based stream: gamma, beta, Dirichlet, per image."""
+"""Random distributions drawn from the counter-based stream, per image: gamma, beta, Dirichlet."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ROUNDS = 8
 def gamma(stream: Stream, draw: int, alpha: float, shape: tuple[int, ...]) -> torch.Tensor:
     """Return Gamma(alpha, 1) numbers, float32 (N, *shape).
 
-    Exponential for alpha = 1; else by the method of Marsaglia and Tsang (2000) with eight proposals a number
+    Exponential for alpha = 1; else by the method of Marsaglia and Tsang (2000) with eight proposals per number
     (each is accepted with probability above 0.95, so that one in 10^11 falls back to the mode).
 
     Args:
@@ -28,7 +28,7 @@ def gamma(stream: Stream, draw: int, alpha: float, shape: tuple[int, ...]) -> to
         shape: per image.
     """
     if not alpha > 0:
-        raise RobenchError(f"The alpha of a gamma, beta or Dirichlet law is above 0, found {alpha}.")
+        raise RobenchError(f"The alpha of a gamma, beta or Dirichlet distribution must be above 0, found {alpha}.")
     if alpha == 1.0:
         return -torch.log1p(-stream.uniform(draw, shape))
     boosted = alpha if alpha >= 1.0 else alpha + 1.0

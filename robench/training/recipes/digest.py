@@ -1,4 +1,4 @@
-"""What a recipe trains, as one number: the identity of a trained model, beside its data and seed."""
+"""What a recipe trains, as one checksum: with data and seed, the identity of a trained model."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ EXECUTION = ("compile", "checkpoint_steps")
 def digest(recipe: Recipe) -> str:
     """Return the SHA-256 of everything in the resolved recipe that changes what is trained, 64 hex digits.
 
-    Not in it: the recipe's name and texts, the seed, the name of the data set (card and result state both beside
-    the digest), and settings that change how the work is done but not its outcome (``compile``,
+    Not in it: the recipe's name and texts, the seed, the name of the data set (card and result state both
+    next to the digest), and settings that change how the work is done but not its outcome (``compile``,
     ``checkpoint_steps``). A value that equals its default is not in it either, so that ``width: 3`` written out and
     left to the default are one recipe, and a new setting does not change the digests of before. Of a path only the
     last part counts; of a network given by its recipe, that recipe's digest; of a method in a file, the file's bytes.
@@ -70,7 +70,7 @@ def _named_by_content(method: str) -> str:
 
 
 def _network(network: str) -> str:
-    """Return the digest of the recipe that trains a network, or the last part of the path of the user's own."""
+    """Return the digest of the recipe that trains a network, or the last part of a custom path."""
     from robench.training import recipes
 
     return recipes.load(network).digest if network in recipes.RECIPES else _last_part(network)

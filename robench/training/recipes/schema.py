@@ -27,7 +27,7 @@ class DataPart(_Part):
     pad: int = Field(default=4, ge=0)
     """Random crop of ``size`` from the image padded by this many black pixels; 0: none."""
     resized_crop: tuple[float, float] | None = None
-    """Area range of a random resized crop (pictures of any size, read from the disk); replaces ``pad``."""
+    """Area range of a random resized crop (images of any size, read from disk); replaces ``pad``."""
     train_split: str = "train"
     test_split: str = "test"
     validation_split: str | None = None
@@ -37,7 +37,7 @@ class DataPart(_Part):
     extra: list[str] = Field(default_factory=list)
     """More folders of training images (a pre-generated DeepAugment set), concatenated to the first."""
     limit: int | None = Field(default=None, ge=1)
-    """Only the first so many training images: for a quick try."""
+    """Use only the first so many training images, for a quick try."""
 
 
 class OptimiserPart(_Part):
@@ -90,7 +90,7 @@ class Recipe(_Part):
     optimiser: OptimiserPart = Field(default_factory=OptimiserPart)
     epochs: int = Field(ge=1)
     batch_size: int = Field(default=128, ge=1)
-    """Images a step over all processes (torchrun splits it)."""
+    """Images per step over all processes (torchrun splits it)."""
     drop_last: bool = False
     seed: int = 1
     init: str | None = None
@@ -102,7 +102,7 @@ class Recipe(_Part):
     compile: bool = False
     sync_bn: bool = False
     checkpoint_steps: int = Field(default=0, ge=0)
-    """Write a checkpoint every so many steps besides every epoch's end; 0: epochs only."""
+    """Also write a checkpoint every so many steps; 0: at the end of every epoch only."""
 
     @field_validator("precision", "weights", mode="before")
     @classmethod
@@ -114,7 +114,7 @@ class Recipe(_Part):
 
     @property
     def digest(self) -> str:
-        """What is trained, as one number; see ``recipes.digest``."""
+        """What is trained, as one checksum; see ``recipes.digest``."""
         from robench.training.recipes.digest import digest
 
         return digest(self)
@@ -164,7 +164,7 @@ def override(document: dict[str, Any], assignments: list[str]) -> dict[str, Any]
                 part[name] = {}
             part = part[name]
             if not isinstance(part, dict):
-                raise RobenchError(f"'{path}' goes below '{name}', which has no fields.")
+                raise RobenchError(f"'{path}': '{name}' has no fields.")
         known = _fields(parents)
         if known is not None and last not in known:
             raise RobenchError(f"Recipes have no field '{path}'.", hint=did_you_mean(last, known))

@@ -47,7 +47,7 @@ def _parts() -> dict[str, Document]:
 
 @cache
 def tables() -> dict[str, Document]:
-    """Return every built-in recipe's fields by name, with the file's ``shared`` and ``parts`` beside them."""
+    """Return every built-in recipe's fields by name, together with the file's ``shared`` and ``parts``."""
     found: dict[str, Document] = {}
     for path in sorted(FOLDER.glob("*.yaml")):
         if path.name.startswith("_"):
