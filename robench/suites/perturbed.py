@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.corruptions.perturbations import DIFFICULTIES, published_name
-from robench.data.arrays import map_npy
+from robench.data.arrays import map_npy, read_rows
 from robench.data.base import Geometry, Images
 from robench.data.classes import imagenet_wnids
 from robench.data.decode import CorruptImageError
@@ -129,7 +129,8 @@ def _open_arrays(suite: Suite, folder: Path, names: dict[str, Cell], present: li
 
     def view(cell: Cell) -> View:
         array = arrays[cell]
-        return clips_of(_Stored(array), array.shape[1], np.full(len(array), -1, np.int64))
+        file = folder / f"{published_name(cell.condition, difficulty(options))}.npy"
+        return clips_of(_Stored(array, file), array.shape[1], np.full(len(array), -1, np.int64))
 
     def fingerprint(name: str) -> str:
         with open(folder / f"{name}.npy", "rb") as file:
@@ -142,13 +143,13 @@ def _open_arrays(suite: Suite, folder: Path, names: dict[str, Cell], present: li
 
 
 class _Stored:
-    """Clips in one array (N, frames, H, W, 3)."""
+    """Clips in one mapped array (N, frames, H, W, 3)."""
 
-    def __init__(self, array: npt.NDArray[np.uint8]) -> None:
-        self._array = array
+    def __init__(self, array: npt.NDArray[np.uint8], file: Path) -> None:
+        self._array, self._file = array, file
 
     def read(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-        return np.array(self._array[indices])
+        return read_rows(self._array, indices, self._file)
 
 
 def _clip_array(suite: Suite, path: Path, condition: str) -> npt.NDArray[Any]:

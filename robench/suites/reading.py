@@ -207,10 +207,25 @@ class Reader:
         if device != "cpu" and isinstance(images, ArrayImages) and images.array.nbytes <= _RESIDENT_BYTES:
             whole = self._on_device(images, device)
             return whole[torch.from_numpy(part.rows).to(device)].permute(0, 3, 1, 2)
-        batch = torch.from_numpy(images.read(part.rows))
+        batch = torch.from_numpy(self._read(part))
         if device.startswith("cuda"):
             batch = batch.pin_memory()  # else the copy would wait for the device
         return batch.movedim(-1, -3).to(device, non_blocking=True)
+
+    def _read(self, part: View) -> npt.NDArray[np.uint8]:
+        """Read images; where they differ in size and the suite's have one, name the first that has another."""
+        try:
+            return part.images.read(part.rows)
+        except CorruptImageError:
+            raise
+        except RobenchError:
+            if self._suite.side is None or part.one_by_one or len(part) == 1:
+                raise
+            for row in part.rows:
+                found = part.images.read(np.array([row])).shape[-3:-1]
+                if found != (self._suite.side, self._suite.side):
+                    raise wrong_side(f"{self._suite.name}, image {row}", found, self._suite.side) from None
+            raise
 
     def _on_device(self, images: ArrayImages, device: str) -> torch.Tensor:
         import torch

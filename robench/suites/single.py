@@ -16,6 +16,7 @@ from robench.data.classes import WORDNET_ID, imagenet_wnids, label_map
 from robench.data.encoded import EncodedImages
 from robench.data.find import load_pair, open_images
 from robench.data.folders import load_folders
+from robench.data.parquet import find_parquet
 from robench.data.trees import Tree, join, open_tree
 from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
@@ -23,6 +24,8 @@ from robench.suites.checks import check_labels, check_side
 from robench.suites.opened import Found, choose_cells
 from robench.suites.reading import View, view_of
 from robench.suites.subsets import SUBSETS
+
+_SPLITS = ("val", "train")  # ImageNet's own, where they lie beside a set
 
 
 def open_cifar10_1(suite: Suite, data: Path | None, options: OpenOptions) -> Found:
@@ -146,16 +149,21 @@ def _cut(images: EncodedImages, labels: npt.NDArray[np.int64], classes: tuple[st
     files = None if images.files is None else [images.files[int(row)] for row in rows]
     source = _RowsOf(images.source, rows.tolist())
     return EncodedImages(
-        source, labels[rows], classes, files=files, geometry=images.geometry, workers=images.workers,
+        source,
+        labels[rows],
+        classes,
+        files=files,
+        geometry=images.geometry,
+        workers=images.workers,
         remarks=images.remarks,
-    )  # fmt: skip
+    )
 
 
 def _find_set(
     suite: Suite, cell: Cell, path: Path, wnids: tuple[str, ...], geometry: Geometry, options: OpenOptions
 ) -> EncodedImages | None:
     """Open the set of one cell: class folders wherever they are below ``path``, else any other known form."""
-    if str(path).startswith("hf:") or not (path.is_dir() or path.suffix == ".tar") or list(path.glob("*.parquet")):
+    if str(path).startswith("hf:") or not (path.is_dir() or path.suffix == ".tar") or find_parquet(path, "test"):
         return _other_form(path, wnids, geometry, options)
     tree = open_tree(path)
     below = _class_level(tree, cell.condition, variants=len(suite.benchmark) > 1)
@@ -225,7 +233,7 @@ def _class_level(tree: Tree, condition: str, *, variants: bool) -> str | None:
             ):
                 found.append(path)
             elif not looks:
-                below += [join(path, name) for name in folders[:50] if name != "val"]
+                below += [join(path, name) for name in folders[:50] if name not in _SPLITS]
         if found:
             return found[0] if variants or len(found) == 1 else _named(tree, found, condition)
         level = below

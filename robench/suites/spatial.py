@@ -48,8 +48,8 @@ def open_sta(suite: Suite, data: Path | None, options: OpenOptions) -> Found:
 
     protocol = {"clean": images.checksum(), "attempts": ATTEMPTS, "degrees": DEGREES, "pixels": PIXELS}
     protocol["difficulty"] = 1  # in the record of every suite of clips
-    remarks = tuple(images.remarks)
-    return Found(suite, choose_cells(suite, options), "generated", view, protocol, images.classes, remarks=remarks)
+    cells = choose_cells(suite, options)
+    return Found(suite, cells, "generated", view, protocol, images.classes, remarks=tuple(images.remarks))
 
 
 def draw(index: npt.NDArray[np.int64], seed: int, device: str = "cpu") -> tuple[torch.Tensor, torch.Tensor]:

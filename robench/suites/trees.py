@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from robench.data.base import Geometry
+from robench.data.base import Geometry, Images
 from robench.data.classes import imagenet_wnids
 from robench.data.encoded import EncodedImages
 from robench.data.find import open_images
@@ -19,6 +19,7 @@ from robench.data.folders import class_folders, load_folders
 from robench.data.trees import FolderTree, TarTree, Tree, child, join, open_tree
 from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
+from robench.suites.checks import check_labels
 from robench.suites.corrupted import corruption, frost_record
 from robench.suites.opened import Found, choose_cells, without_held_out
 from robench.suites.reading import Transform, View, view_of
@@ -135,8 +136,8 @@ class _Published:
             protocol["clean"] = self.clean.checksum()
         # Labels count the classes that are there: a model of more classes would be asked for the wrong ones.
         suite = replace(self.suite, num_classes=len(self.classes))
-        remarks = tuple(self.reference.remarks)
-        return Found(suite, self.cells, "published", self._view, protocol, self.classes, self._count, remarks=remarks)
+        remarks = (*(self.clean.remarks if self.clean is not None else ()), *self.reference.remarks)
+        return Found(suite, self.cells, "published", self._view, protocol, self.classes, self._count, remarks)
 
     def _count(self, cell: Cell) -> int:
         """Return a cell's number of images without listing its thousand folders: all cells have the same."""
@@ -225,7 +226,9 @@ class _Published:
         if not places:
             return None
         found = open_images(places[0], split="test", dataset=dataset, geometry=geometry, workers=self.options.workers)
-        return found if isinstance(found, EncodedImages) else None
+        if not isinstance(found, EncodedImages):
+            raise RobenchError(f"{places[0]} holds arrays; image files were expected.", hint="Give image files.")
+        return found
 
     def _matches(self, clean: EncodedImages) -> bool:
         """Whether the clean set has the same images; Tiny's published set has no clean counterpart."""
@@ -284,18 +287,28 @@ class _OnlyClasses:
         return self._tree.fetch(path)
 
 
-def _open_generated(suite: Suite, clean: Any, options: OpenOptions) -> Found:
-    """Open a -C suite made from clean images: corrupted, then stored as JPEG of quality 85 as the published one."""
+def _open_generated(suite: Suite, clean: Images, options: OpenOptions) -> Found:
+    """Open a -C suite made from clean images: corrupted, then stored as JPEG of quality 85 as the published one.
+
+    Raises:
+        RobenchError: the clean images have no labels, or labels beyond the suite's classes.
+    """
+    if clean.labels is None:
+        raise RobenchError("The clean set has no labels.", hint="Give a labelled validation set.")
+    if clean.classes is None:
+        check_labels(clean.labels, suite.num_classes, "The clean set")
+    geometry = clean.geometry if isinstance(clean, EncodedImages) else Geometry()
     cells = without_held_out(suite, choose_cells(suite, options), options)
 
     def view(cell: Cell) -> View:
         return view_of(clean, None if cell.severity is None else stored_as_jpeg(corruption(cell, options)))
 
-    suite = replace(suite, num_classes=len(clean.classes))
+    if clean.classes is not None:
+        suite = replace(suite, num_classes=len(clean.classes))
     protocol = {
         "clean": clean.checksum(),
         "images": len(clean),
-        "source_geometry": clean.geometry.record(),
+        "source_geometry": geometry.record(),
         "jpeg_quality": JPEG_QUALITY,
         **frost_record(options),
     }

@@ -262,7 +262,7 @@ def test_pictures_left_out_are_counted_in_the_result_also_after_a_stop(imagenet_
         )
         counts = {cell.name: (cell.images, cell.failed) for cell in result.cells}
         assert counts == {"fog/3": (8, 0), "fog/4": (7, 1), "snow/3": (8, 0), "snow/4": (8, 0)}
-        (note,) = [note for note in result.notes if note.startswith("fog/4: 1 picture ")]
+        (note,) = [note for note in result.notes if note.startswith("fog/4: 1 image ")]
         assert file_name(1) in note
 
 
