@@ -1,24 +1,73 @@
-"""robench: how an image classifier behaves when the world shifts, and whether it knows.
+"""robench: robustness and calibration of image classifiers, by the published protocols.
 
-Nothing heavy is imported here; ``robench.evaluate`` and the rooms load on first use.
+Nothing heavy is imported here; functions and rooms load on first use.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from robench._version import __version__
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
-    from robench.api import evaluate
+    from robench.api import calibrate, compare, evaluate, fourier, gallery, grid, plan, quickstart, report, train
+    from robench.results import load
 
-__all__ = ["RobenchError", "__version__", "evaluate"]
+_FUNCTIONS = {
+    "calibrate": "robench.api",
+    "compare": "robench.api",
+    "evaluate": "robench.api",
+    "fourier": "robench.api",
+    "gallery": "robench.api",
+    "grid": "robench.api",
+    "load": "robench.results",
+    "plan": "robench.api",
+    "quickstart": "robench.api",
+    "report": "robench.api",
+    "train": "robench.api",
+}
+_ROOMS = (
+    "api",
+    "catalogue",
+    "corruptions",
+    "data",
+    "evaluation",
+    "metrics",
+    "models",
+    "plots",
+    "predictions",
+    "results",
+    "suites",
+    "tables",
+    "training",
+)
+
+__all__ = [
+    "RobenchError",
+    "__version__",
+    "calibrate",
+    "compare",
+    "evaluate",
+    "fourier",
+    "gallery",
+    "grid",
+    "load",
+    "plan",
+    "quickstart",
+    "report",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "evaluate":
-        from robench.api import evaluate
-
-        return evaluate
+    if name in _FUNCTIONS:
+        return getattr(import_module(_FUNCTIONS[name]), name)
+    if name in _ROOMS:
+        return import_module(f"robench.{name}")
     raise AttributeError(f"module 'robench' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_ROOMS])

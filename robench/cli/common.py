@@ -1,4 +1,4 @@
-"""What several commands share: parsing of options, and tables on the terminal."""
+"""What several commands share: tables on the terminal, and JSON."""
 
 from __future__ import annotations
 
@@ -6,63 +6,12 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from robench.errors import RobenchError
-
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from robench.results.schema import Result
-
-
-class InterruptedWorkError(Exception):
-    """Ctrl-C during long work, with what is kept and how to go on; the command line leaves with 130.
-
-    Not a KeyboardInterrupt, which the command line's library would swallow with its message.
-    """
-
-
-def parse_floats(text: str | None, option: str) -> tuple[float, float, float] | None:
-    """Parse ``0.49,0.48,0.45``; one number stands for all.
-
-    Raises:
-        RobenchError: not numbers, or the wrong count.
-    """
-    if text is None:
-        return None
-    try:
-        values = tuple(float(part) for part in text.replace(" ", "").split(","))
-    except ValueError:
-        values = ()
-    if len(values) == 1:
-        values *= 3
-    if len(values) != 3:
-        raise RobenchError(
-            f"{option} takes 3 numbers with commas between them; found '{text}'.",
-            hint=f"For example {option} 0.4914,0.4822,0.4465",
-        )
-    # Written so that NaN is refused too.
-    if not all(abs(value) <= 1 and (value > 0 or option != "--std") for value in values):
-        what = "above 0 and at most 1" if option == "--std" else "of images in [0, 1]"
-        raise RobenchError(
-            f"{option} takes numbers {what}; found '{text}'.",
-            hint="Divide by 255 what is meant for pixels up to 255.",
-        )
-    return values[0], values[1], values[2]
-
-
-def split_names(text: str | None) -> tuple[str, ...] | None:
-    """Parse ``a,b,c``."""
-    return tuple(part.strip() for part in text.split(",") if part.strip()) if text else None
-
-
-def one_of(option: str, value: str, known: tuple[str, ...]) -> None:
-    """Refuse a value of an option that is not one of the known ones.
-
-    Raises:
-        RobenchError: it is not.
-    """
-    if value not in known:
-        raise RobenchError(f"{option} is one of {', '.join(known)}; found '{value}'.")
 
 
 def print_json(document: Any) -> None:
@@ -72,14 +21,19 @@ def print_json(document: Any) -> None:
 
 
 def console(**options: Any) -> Console:
-    """Return a console that prints names as they are: ``net[v2]`` is no markup, ``a:fire:b`` no picture."""
+    """Return a console that prints names as they are: ``net[v2]`` is not markup, ``a:fire:b`` not an emoji."""
     from rich.console import Console
 
     return Console(markup=False, emoji=False, **options)
 
 
-def print_summary(results: list[Result], differences: dict[str, str] | None = None) -> None:
-    """Print the headline figures of results as a table, with the paired difference where given, and their notes."""
+def plain_width() -> int | None:
+    """Return the width for tables whose rows must stay on one line in a pipe; None on a terminal: its own."""
+    return None if sys.stdout.isatty() else 260
+
+
+def print_summary(results: Sequence[Result], differences: dict[str, str] | None = None) -> None:
+    """Print the headline values of results as a table, with the paired difference where given, and their notes."""
     from rich import box
     from rich.console import Console
     from rich.markup import escape
@@ -101,6 +55,11 @@ def print_summary(results: list[Result], differences: dict[str, str] | None = No
         extra = [_two_lines(differences.get(name, ABSENT))] if differences else []
         table.add_row(row(name).head, *cells, *extra)
     Console(emoji=False).print(table)
+    print_notes(results)
+
+
+def print_notes(results: Sequence[Result]) -> None:
+    """Print every note once, with the models that it is about where it is not about all."""
     notes: dict[str, list[str]] = {}
     for result in results:
         for note in result.notes:
@@ -111,7 +70,7 @@ def print_summary(results: list[Result], differences: dict[str, str] | None = No
 
 
 def _two_lines(text: str) -> str:
-    """Put a figure's interval on a line of its own, so that three columns fit an ordinary terminal."""
+    """Put a value's interval on a line of its own, so that three columns fit an ordinary terminal."""
     value, _, rest = text.partition(" (")
     interval, _, star = rest.partition(")")
     return f"{value}{star}\n[dim]{interval}[/dim]" if interval else value

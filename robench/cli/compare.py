@@ -1,49 +1,44 @@
-"""``robench compare``: which differences between two runs are significant."""
+"""``robench compare``: which differences between two runs are statistically significant."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from robench.cli import options as o
 
 if TYPE_CHECKING:
     from robench.results.comparing import Comparison
 
 HELP = """\
-Compare two runs on the same images: paired differences with 95 % intervals, and McNemar's test in every cell.
+Paired differences with 95% confidence intervals, and McNemar's test in every cell, with Holm's correction.
 
-**Examples**
+Examples:
 
     robench compare runs/digits-c/augmix-1a2b3c4d runs/digits-c/standard-5e6f7a8b
-
-    robench compare A B --cells --json
+    robench compare A B --cells
+    robench compare A B --json
 """
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command("compare", help=HELP)(compare)
-
-
 def compare(
-    a: Path = typer.Argument(..., help="Folder of a run."),
-    b: Path = typer.Argument(..., help="Folder of another run of the same suite."),
-    cells: bool = typer.Option(False, help="Also print every cell."),
-    resamples: int = typer.Option(1000, min=100, help="Bootstrap resamples."),
-    seed: int = typer.Option(0, min=0, help="Seed of the bootstrap."),
-    json_: bool = typer.Option(False, "--json", help="Print as JSON."),
+    a: Annotated[str, typer.Argument(metavar="A", help="Folder of a run.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Folder of another run of the same suite.")],
+    cells: Annotated[bool, typer.Option("--cells", help="Also print every cell.", rich_help_panel=o.OUTPUT)] = False,
+    json_: o.Json = False,
+    resamples: o.Resamples = 1000,
+    seed: o.BootstrapSeed = 0,
 ) -> int:
     """Compare and print; see HELP."""
+    from robench import api
     from robench.cli.common import print_json
-    from robench.predictions import RunFolder
-    from robench.results.comparing import compare_runs
 
-    comparison = compare_runs(RunFolder.open(a), RunFolder.open(b), resamples=resamples, seed=seed)
+    comparison = api.compare(a, b, resamples=resamples, seed=seed)
     if json_:
         print_json(comparison.model_dump(mode="json"))
-        return 0
-    _print(comparison, cells)
+    else:
+        _print(comparison, cells=cells)
     return 0
 
 
@@ -63,7 +58,7 @@ def differences_text(comparison: Comparison) -> dict[str, str]:
     return shown
 
 
-def _print(comparison: Comparison, cells: bool) -> None:
+def _print(comparison: Comparison, *, cells: bool) -> None:
     from rich import box
     from rich.table import Table
 

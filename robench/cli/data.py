@@ -1,86 +1,123 @@
-"""``robench data``: list, download, verify and describe data sets."""
+"""``robench data``: list, download, check, describe and generate data sets."""
 
 from __future__ import annotations
 
 import time
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from robench.cli import options as o
+from robench.cli.app import group
+from robench.cli.generate import HELP as GENERATE
+from robench.cli.generate import generate
+from robench.cli.help import Command
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
     from robench.data.catalogue import Entry
     from robench.data.download import Report
 
-ROOT = typer.Option(None, "--root", help="Folder of all sets; else ROBENCH_DATA, else the system's data folder.")
+HELP = """\
+Examples:
+
+    robench data list
+    robench data download cifar10-c
+    robench data verify cifar10-c --data CIFAR-10-C
+    robench data generate --suite cifar10-c --source cifar-10-batches-py \\
+        --out CIFAR-10-C
+"""
+Root = Annotated[
+    Path | None,
+    typer.Option(
+        "--root",
+        metavar="FOLDER",
+        help="Folder of all sets (default: ROBENCH_DATA, else the system's data folder).",
+    ),
+]
+SetName = Annotated[str, typer.Argument(metavar="SET", help="A set of `robench data list`.")]
+app = group()
+app.command("generate", cls=Command, help=GENERATE)(generate)
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb with its commands."""
-    data = typer.Typer(
-        help="Data sets: which are known, get them, check them.\n\n"
-        "    robench data list\n\n    robench data download cifar10-c\n\n    robench data verify cifar10-c",
-        no_args_is_help=True,
-    )
-    data.command("list")(list_sets)
-    data.command("info")(info)
-    data.command("download")(download)
-    data.command("verify")(verify)
-    data.command("manifest-dfr")(manifest_dfr)
-    if find_spec("robench.cli.generate") is not None:
-        from importlib import import_module
-
-        import_module("robench.cli.generate").register(data)
-    app.add_typer(data, name="data")
-
-
-def list_sets(root: Path | None = ROOT) -> None:
-    """List the known sets, their size and licence, and which are there. E.g. `robench data list`."""
+@app.command("list", cls=Command)
+def list_sets(root: Root = None, json_: o.Json = False) -> None:
+    """List the known sets, their size and licence, and which are installed."""
     from rich.table import Table
 
-    from robench.cli.common import console
+    from robench.cli.common import console, plain_width, print_json
     from robench.data.catalogue import catalogue, data_root, installed
 
+    entries = catalogue().values()
+    if json_:
+        print_json([_record(entry, root) for entry in entries])
+        return
     table = Table(box=None)
     for head in ("set", "size", "licence", "there", "what it is"):
         table.add_column(head, overflow="fold", no_wrap=head == "set")  # a name cut short cannot be typed
-    for entry in catalogue().values():
+    for entry in entries:
         there = "yes" if installed(entry.name, root) else "-"
         table.add_row(entry.name, _size(entry), entry.licence, there, entry.title)
-    console().print(table)
+    console(width=plain_width()).print(table)
     print(f"Folder: {root or data_root()}")
 
 
-def info(name: str = typer.Argument(..., help="A set of `robench data list`."), root: Path | None = ROOT) -> None:
-    """Say where a set comes from, its files and checksums. E.g. `robench data info cifar10-c`."""
+def _record(entry: Entry, root: Path | None) -> dict[str, Any]:
+    """Return a set as a JSON-able document."""
+    from robench.data.catalogue import installed
+
+    folder = installed(entry.name, root)
+    return {
+        "set": entry.name,
+        "title": entry.title,
+        "bytes": entry.size or None,
+        "licence": entry.licence,
+        "source": entry.source,
+        "folder": str(folder) if folder else None,
+    }
+
+
+@app.command(cls=Command)
+def info(name: SetName, root: Root = None, json_: o.Json = False) -> None:
+    """Show where a set comes from, its files and checksums. E.g. `robench data info cifar10-c`."""
+    from robench.cli.common import print_json
     from robench.data.catalogue import data_root, find_entry, installed
 
     entry = find_entry(name)
+    if json_:
+        print_json(_record(entry, root) | {"files": [{"url": file.url, "md5": file.md5} for file in entry.files]})
+        return
     lines = [("set", entry.name), ("what it is", entry.title), ("licence", entry.licence), ("source", entry.source)]
     lines += [("size", _size(entry)), ("folder", str((root or data_root()) / entry.name))]
-    lines += [("there", "yes" if installed(name, root) else "no")]
+    lines += [("installed", "yes" if installed(name, root) else "no")]
     for file in entry.files:
         lines.append(("file", f"{file.url}\n{'':12}MD5 {file.md5 or 'not published'}"))
     for key, value in lines:
         print(f"{key:12}{value}")
 
 
+@app.command(cls=Command)
 def download(
-    names: list[str] = typer.Argument(..., help="Sets of `robench data list`."),
-    root: Path | None = ROOT,
-    mirror: list[str] | None = typer.Option(
-        None, help="Web address that holds SET/FILE, asked before the set's own host. Default: ROBENCH_MIRROR."
-    ),
-    retries: int = typer.Option(8, min=0, help="How often a broken download is taken up again."),
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
+    names: Annotated[list[str], typer.Argument(metavar="SET...", help="Sets of `robench data list`.")],
+    root: Root = None,
+    mirror: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL",
+            help="Web address that holds SET/FILE, asked before the set's own host (repeatable; default: "
+            "ROBENCH_MIRROR).",
+        ),
+    ] = None,
+    retries: Annotated[int, typer.Option(metavar="N", help="How often a broken download is resumed.")] = 8,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=o.OUTPUT)] = False,
 ) -> None:
-    """Download sets, check and unpack them; a broken download goes on. E.g. `robench data download cifar10-c`."""
+    """Download, check and unpack sets; a broken download resumes. E.g. `robench data download cifar10-c`."""
+    from robench.api.words import whole
     from robench.data.catalogue import find_entry
     from robench.data.install import install
 
+    whole("retries", retries, least=0, most=1000)
     for entry in [find_entry(name) for name in names]:
         with _Progress(quiet) as progress:
             folder = install(
@@ -90,33 +127,47 @@ def download(
             print(f"{entry.name} is at {folder}")
 
 
+@app.command(cls=Command)
 def verify(
-    name: str = typer.Argument(..., help="A set of `robench data list`."),
-    data: Path | None = typer.Option(None, "--data", help="Your own copy; else the downloaded one."),
-    root: Path | None = ROOT,
+    name: SetName,
+    data: Annotated[
+        str | None, typer.Option("--data", metavar="PATH", help="Your own copy (default: the downloaded one).")
+    ] = None,
+    root: Root = None,
+    json_: o.Json = False,
 ) -> int:
     """Check every file of a set and name those that are wrong. E.g. `robench data verify cifar10-c --data DIR`."""
+    from robench.api.words import place
+    from robench.cli.common import print_json
     from robench.data.catalogue import find_entry, installed
     from robench.data.install import verify as problems_of
 
     entry = find_entry(name)
-    folder = data or installed(name, root)
+    folder = installed(name, root) if data is None else place("data", data)
     if folder is None:
-        raise RobenchError(f"{name} is not there.", hint=f"Give --data DIR, or run `robench data download {name}`.")
+        raise RobenchError(f"{name} is not installed.", hint=f"Set `data`, or run `robench data download {name}`.")
+    if not folder.exists():
+        raise RobenchError(f"No such file or folder: {folder}", hint="Check `data`.")
     problems = list(problems_of(folder, entry))
+    if json_:
+        print_json({"set": name, "folder": str(folder), "problems": [str(problem) for problem in problems]})
+        return 1 if problems else 0
     for problem in problems:
         print(problem)
-    print(f"{folder}: {len(problems)} problem(s)." if problems else f"{folder}: every file is as it must be.")
-    if problems:
-        raise typer.Exit(1)
-    return 0
+    print(f"{folder}: {len(problems)} problem(s)." if problems else f"{folder}: every file is correct.")
+    return 1 if problems else 0
 
 
+@app.command("manifest-dfr", cls=Command)
 def manifest_dfr(
-    root: Path = typer.Argument(..., help="DeepFashion2's folder, with train and validation in it."),
-    out: Path | None = typer.Option(None, "--out", "-o", help="Where to write it; else ROOT/manifest.csv."),
+    root: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="DeepFashion2's folder, with train and validation in it.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to write it (default: in the folder).")
+    ] = None,
 ) -> None:
-    """Make DeepFashion Remixed's manifest from DeepFashion2's annotations. E.g. `robench data manifest-dfr DIR`."""
+    """Write DeepFashion Remixed's manifest from DeepFashion2's annotations. E.g. `robench data manifest-dfr DIR`."""
     from robench.data.deepfashion2 import write_manifest
 
     print(write_manifest(root, out))

@@ -1,260 +1,234 @@
-"""``robench evaluate``: one model (or an ensemble) on one suite, by its published protocol."""
+"""``robench evaluate``: one model (or an ensemble) on one suite, or many models on many suites."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from robench.errors import RobenchError
+from robench.cli import options as o
 
 if TYPE_CHECKING:
-    from robench.results.schema import Result
+    from robench.api.evaluate import Evaluated
 
 HELP = """\
-Measure a model on a suite; stop at any moment and run it again to go on.
+Interrupted runs resume when you repeat the command.
 
-**Examples**
+Examples:
 
     robench evaluate --model reference:digits/augmix --suite digits-c
+    robench evaluate --model wrn.pth --arch wrn-40-2 --norm-preset half \\
+        --suite cifar10-c --data CIFAR-10-C
+    robench evaluate --model timm:resnet50.a1_in1k --suite imagenet-c \\
+        --data ImageNet-C --device cuda --precision bf16
+    robench evaluate --model python:mymodel.py:make --suite cifar10-c \\
+        --data cifar-10-batches-py
+    robench evaluate --models models.yaml --suite cifar10-c,cifar10-p \\
+        --data cifar-10-batches-py --dry-run
+    torchrun --nproc-per-node 8 -m robench evaluate --model big.pt2 \\
+        --suite imagenet-c --data ImageNet-C
 
-    robench evaluate --model wrn.pth --arch wrn-40-2 --norm-preset half --suite cifar10-c --data CIFAR-10-C
-
-    robench evaluate --model timm:resnet50.a1_in1k --suite imagenet-c --data ImageNet-C --device cuda --precision bf16
-
-    robench evaluate --model python:mymodel.py:make --suite cifar10-c --data cifar-10-batches-py
-
-    robench evaluate --models models.yaml --suite cifar10-c,cifar10-p --data cifar-10-batches-py --dry-run
-
-    torchrun --nproc-per-node 8 -m robench evaluate --model big.pt2 --suite imagenet-c --data ImageNet-C
-
-The run goes to runs/SUITE/MODEL-HASH (or --out): one Parquet file of predictions a cell, and result.json.
-`robench suites list` names the suites, `robench models list` the architectures.
+The run goes to runs/SUITE/MODEL-HASH (or --out): one Parquet file of predictions per cell, and result.json. \
+`robench suites list` lists the suites, `robench models list` the architectures.
 """
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command("evaluate", help=HELP)(evaluate)
-
-
 def evaluate(
-    model: list[str] = typer.Option(
-        [], "--model", "-m", help="Path, timm:NAME, torchvision:NAME, hf:ID, reference:NAME, python:FILE:FUNCTION."
-    ),
-    suite: str = typer.Option(..., "--suite", "-s", help="What to measure; see `robench suites list`."),
-    data: list[str] = typer.Option(
-        [], help="The suite's files, or the clean images it is generated from; SUITE=PATH where there are several."
-    ),
-    out: Path | None = typer.Option(None, "--out", "-o", help="Folder of the run."),
-    arch: str | None = typer.Option(None, help="Architecture of a state dict: ours, a timm or torchvision name."),
-    num_classes: int | None = typer.Option(None, min=1, help="Classes the model puts out; else the suite's."),
-    mean: str | None = typer.Option(None, help="Normalisation, e.g. 0.4914,0.4822,0.4465 (images in [0, 1])."),
-    std: str | None = typer.Option(None, help="Normalisation, e.g. 0.2470,0.2435,0.2616."),
-    norm_preset: str | None = typer.Option(None, help="cifar10, cifar100, imagenet, half or none."),
-    norm: str = typer.Option("bn", help="Of our architectures: bn, dubn, dubin, splitbn or splitbn-shared."),
-    ema: bool = typer.Option(False, help="Prefer the averaged (EMA) weights of a checkpoint."),
-    ensemble: str = typer.Option("mean-prob", help="How several --model are joined: mean-prob or mean-logit."),
-    name: str | None = typer.Option(None, help="What tables call the model."),
-    device: str = typer.Option("auto", help="auto, cpu, cuda, cuda:1, mps."),
-    precision: str = typer.Option("fp32", help="fp32, bf16 or fp16."),
-    batch_size: int | None = typer.Option(
-        None, min=1, help="Images at a time; halved when memory runs out. Moves logits by float noise only."
-    ),
-    compile_: bool = typer.Option(False, "--compile", help="Use torch.compile."),
-    fold: bool = typer.Option(False, "--fold", help="Fold batch norms into convolutions: faster, same to float noise."),
-    workers: int | None = typer.Option(
-        None, min=1, help="Threads that decode pictures (default: one per core this process may use)."
-    ),
-    logits: str = typer.Option("auto", help="Keep logits: yes, no, or auto (up to 32 classes)."),
-    corruption: str | None = typer.Option(None, help="Only these conditions, e.g. fog,snow."),
-    severity: str | None = typer.Option(None, help="Only these severities, e.g. 3,5."),
-    limit: int | None = typer.Option(
-        None, min=1, help="Only a sample of each cell's images, the same for every model (marked incomplete)."
-    ),
-    seed: int = typer.Option(0, help="Seed of generated corruptions."),
-    split: str | None = typer.Option(None, help="Split of the data, where it has several (default: test)."),
-    clean: Path | None = typer.Option(None, help="The matching clean images, where --data holds only corrupted ones."),
-    difficulty: int | None = typer.Option(None, min=1, max=3, help="Difficulty of perturbation sequences."),
-    definition: Path | None = typer.Option(None, help="YAML definition of a metadata split of your own."),
-    frost: Path | None = typer.Option(None, help="Folder with the original frost pictures."),
-    resize: int | None = typer.Option(None, min=1, help="Resize the shorter side to this."),
-    crop: int | None = typer.Option(None, min=1, help="Centre crop to this."),
-    interpolation: str | None = typer.Option(None, help="bilinear, bicubic, nearest or lanczos."),
-    skip_corrupt: bool = typer.Option(False, help="Leave out pictures that cannot be read, and count them."),
-    resamples: int = typer.Option(1000, min=0, help="Bootstrap resamples of the intervals."),
-    models: Path | None = typer.Option(None, help="YAML list of models, measured one after another."),
-    dry_run: bool = typer.Option(False, help="Only say what would be measured."),
-    cluster: str | None = typer.Option(None, help="Spread the work over a Ray cluster: auto or an address."),
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress, no table."),
-    json_: bool = typer.Option(False, "--json", help="Print the result as JSON."),
+    *,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="SPEC",
+            help="Path, timm:NAME, torchvision:NAME, hf:ID, reference:NAME or python:FILE.py:FUNCTION. "
+            "Several --model are joined into one ensemble.",
+            rich_help_panel=o.MODEL,
+        ),
+    ] = None,
+    models: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="YAML list of models, each evaluated on its own; one per line: `- PATH`, or "
+            "`- {model: PATH, arch: NAME, norm_preset: half}`.",
+            rich_help_panel=o.MODEL,
+        ),
+    ] = None,
+    arch: o.Arch = None,
+    num_classes: o.NumClasses = None,
+    norm: o.Norm = None,
+    name: o.Name = None,
+    suite: Annotated[
+        str,
+        typer.Option(
+            "--suite",
+            "-s",
+            metavar="NAME",
+            help="What to measure (`robench suites list`); several as A,B.",
+            rich_help_panel=o.DATA,
+        ),
+    ],
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH",
+            help="The suite's files, or the clean images it is generated from; SUITE=PATH for one of several suites.",
+            rich_help_panel=o.DATA,
+        ),
+    ] = None,
+    norm_preset: o.NormPreset = None,
+    mean: o.Mean = None,
+    std: o.Std = None,
+    resize: o.Resize = None,
+    crop: o.Crop = None,
+    interpolation: o.Interpolation = None,
+    corruption: o.Corruption = None,
+    severity: o.Severity = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Only N images per cell, the same for every model; the result is marked partial.",
+            rich_help_panel=o.AMOUNT,
+        ),
+    ] = None,
+    device: o.Device = None,
+    precision: o.Precision = None,
+    batch_size: o.BatchSize = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Threads that decode images (default: one per core).", rich_help_panel=o.RUN),
+    ] = None,
+    compile_: o.Compile = False,
+    fold: o.Fold = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Spread the work over a Ray cluster: auto or HOST:PORT.", rich_help_panel=o.RUN
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be measured.", rich_help_panel=o.RUN)
+    ] = False,
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", metavar="FOLDER", help="Folder of the run.", rich_help_panel=o.OUTPUT)
+    ] = None,
+    json_: o.Json = False,
+    quiet: o.Quiet = False,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Seed of generated corruptions.", rich_help_panel=o.ADVANCED)
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Split of a clean set (default: test).", rich_help_panel=o.ADVANCED),
+    ] = None,
+    clean: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="The matching clean images, where --data has only corrupted ones.",
+            rich_help_panel=o.ADVANCED,
+        ),
+    ] = None,
+    difficulty: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Difficulty of perturbation sequences: 1 to 3.", rich_help_panel=o.ADVANCED),
+    ] = None,
+    definition: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="YAML file defining a custom metadata split.", rich_help_panel=o.ADVANCED),
+    ] = None,
+    frost: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="The original frost images.", rich_help_panel=o.ADVANCED),
+    ] = None,
+    skip_corrupt: Annotated[
+        bool,
+        typer.Option(
+            "--skip-corrupt",
+            help="Leave out image files that cannot be read, and count them.",
+            rich_help_panel=o.ADVANCED,
+        ),
+    ] = False,
+    logits: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHEN",
+            help="Keep logits: yes, no or auto, up to 32 classes (default: auto).",
+            rich_help_panel=o.ADVANCED,
+        ),
+    ] = None,
+    resamples: o.Resamples = 1000,
+    ema: o.Ema = False,
+    ensemble: o.Ensemble = None,
 ) -> int:
     """Measure and print; see HELP."""
-    given = dict(locals())
-    from robench.cli.refusals import refuse_contradictions, refuse_unheeded
+    from robench.api import plan
+    from robench.api.evaluate import run_one
+    from robench.api.options import EvaluateWords
+    from robench.api.packing import pack
+    from robench.api.suites import places_by_suite
+    from robench.api.words import both_given
+    from robench.cli.grid import run_grid, show_plan
 
-    refuse_contradictions(given)
-    refuse_unheeded(given)
-    options = _engine_options(given)
-    opening = _open_options(given)
+    words = EvaluateWords(
+        arch=arch,
+        num_classes=num_classes,
+        mean=mean,
+        std=std,
+        norm_preset=norm_preset,
+        norm=norm,
+        ema=ema or None,
+        ensemble=ensemble,
+        name=name,
+        corruption=corruption,
+        severity=severity,
+        limit=limit,
+        seed=seed,
+        split=split,
+        clean=clean,
+        difficulty=difficulty,
+        definition=definition,
+        frost=frost,
+        resize=resize,
+        crop=crop,
+        interpolation=interpolation,
+        skip_corrupt=skip_corrupt or None,
+        workers=workers,
+        device=device,
+        precision=precision,
+        batch_size=batch_size,
+        compile=compile_ or None,
+        fold=fold or None,
+        logits=logits,
+        resamples=resamples,
+        quiet=quiet or json_,
+    )
     if models is not None or "," in suite:
-        return _grid(given, options, opening)
-    from robench.cli.grid import data_by_suite
-    from robench.suites import open_suite
-
-    place = data_by_suite(data, [suite]).get(suite)
-    if cluster is not None and not dry_run:
-        from robench.cli.clustered import evaluate_clustered
-
-        result, folder = evaluate_clustered(given, place, options, opening)
-    else:
-        opened = open_suite(suite, place, opening)
-        loaded = load_models(given, opened.suite.num_classes)
-        if dry_run:
-            return _say_plan(loaded, opened, options, given)
-        result, folder = _evaluate_one(loaded, opened, given, options)
-    _print(result, folder, quiet=quiet, as_json=json_)
-    return 1 if result.failures else 0
-
-
-def _evaluate_one(loaded: Any, opened: Any, given: dict[str, Any], options: Any) -> tuple[Result, Path]:
-    """Return the result of one run and the run's folder."""
-    from robench.api import evaluate as run_evaluation
-    from robench.evaluation import default_folder
-    from robench.suites import fit_to_model
-
-    opened = fit_to_model(opened, loaded.preprocessing.geometry)
-    folder = given["out"] or default_folder(loaded, opened, options)
-    try:
-        result = run_evaluation(
-            loaded,
-            opened,
-            out=folder,
-            options=options,
-            resamples=given["resamples"],
-            quiet=given["quiet"] or given["json_"],
-        )
-        return result, folder
-    except KeyboardInterrupt:
-        raise stopped() from None
-
-
-def stopped() -> Exception:
-    """Return what Ctrl-C is answered with."""
-    from robench.cli.common import InterruptedWorkError
-    from robench.evaluation.plan import command_line
-
-    again = command_line() or "the same command"
-    return InterruptedWorkError(f"Stopped; finished cells are kept. To go on: {again}")
-
-
-def _engine_options(given: dict[str, Any]) -> Any:
-    from robench.cli.common import one_of
-    from robench.evaluation.options import EvaluationOptions
-
-    one_of("--precision", given["precision"], ("fp32", "bf16", "fp16"))
-    one_of("--logits", given["logits"], ("auto", "yes", "no"))
-    one_of("--ensemble", given["ensemble"], ("mean-prob", "mean-logit"))
-    return EvaluationOptions(
-        device=given["device"],
-        precision=given["precision"],
-        batch_size=given["batch_size"],
-        logits={"auto": None, "yes": True, "no": False}[given["logits"]],
-        compile=given["compile_"],
-        fold=given["fold"],
-    )
-
-
-def _open_options(given: dict[str, Any]) -> Any:
-    from robench.cli.common import one_of, split_names
-    from robench.data.base import Geometry
-    from robench.suites.base import OpenOptions
-
-    geometry = None
-    if given["resize"] or given["crop"] or given["interpolation"]:
-        geometry = Geometry(given["resize"], given["crop"], given["interpolation"] or "bilinear")
-    if given["interpolation"]:
-        one_of("--interpolation", given["interpolation"], ("nearest", "bilinear", "bicubic", "lanczos"))
-    severities = split_names(given["severity"])
-    if severities and not all(part.isdigit() and 1 <= int(part) <= 5 for part in severities):
-        raise RobenchError(f"--severity takes numbers from 1 to 5; found '{given['severity']}'.", hint="E.g. 3,5")
-    return OpenOptions(
-        geometry=geometry,
-        seed=given["seed"],
-        limit=given["limit"],
-        conditions=split_names(given["corruption"]),
-        severities=tuple(int(part) for part in severities) if severities else None,
-        frost_dir=str(given["frost"]) if given["frost"] else None,
-        skip_corrupt=given["skip_corrupt"],
-        workers=given["workers"],
-        split=given["split"],
-        clean=str(given["clean"]) if given["clean"] is not None else None,
-        difficulty=given["difficulty"],
-        definition=str(given["definition"]) if given["definition"] is not None else None,
-    )
-
-
-def load_models(given: dict[str, Any], suite_classes: int) -> Any:
-    """Load the model that the options name (several: an ensemble)."""
-    from robench.cli.common import parse_floats
-    from robench.models import ensemble, load_model, preset
-
-    if not given["model"]:
-        raise RobenchError("No model given.", hint="Add --model PATH (or timm:NAME, reference:digits/augmix, ...).")
-    mean, std = parse_floats(given["mean"], "--mean"), parse_floats(given["std"], "--std")
-    if (mean is None) != (std is None):
-        alone, lacking = ("--mean", "--std") if std is None else ("--std", "--mean")
-        raise RobenchError(
-            f"{alone} was given without {lacking}: half a normalisation gives figures of no model.",
-            hint=f"Add {lacking}, or say --norm-preset.",
-        )
-    if given["norm_preset"]:
-        mean, std = preset(given["norm_preset"])
-    classes = given["num_classes"] or suite_classes
-    loaded = [
-        load_model(
-            spec, arch=given["arch"], num_classes=classes, mean=mean, std=std, norm=given["norm"], ema=given["ema"]
-        )
-        for spec in given["model"]
-    ]
-    model = loaded[0] if len(loaded) == 1 else ensemble(loaded, how=given["ensemble"])
-    return replace(model, name=given["name"]) if given["name"] else model
-
-
-def _say_plan(model: Any, opened: Any, options: Any, given: dict[str, Any]) -> int:
-    from robench.cli.common import print_json
-    from robench.evaluation import default_folder
-    from robench.suites import fit_to_model
-
-    opened = fit_to_model(opened, model.preprocessing.geometry)
-    images = sum(opened.length(cell) for cell in opened.suite.cells)
-    cells = len(opened.suite.cells)
-    folder = given["out"] or default_folder(model, opened, options)
-    if given["json_"]:
-        plan = {"model": model.name, "suite": opened.suite.name, "source": opened.source}
-        print_json(plan | {"cells": cells, "images": images, "folder": str(folder)})
+        both_given([("models", models, "model", model), ("models or several suites", True, "cluster", cluster)])
+        listed = models if models is not None else [model or []]
+        return run_grid(listed, suite, data, out, words, dry_run=dry_run, quiet=quiet, as_json=json_)
+    place = places_by_suite(data, [suite]).get(suite)
+    if dry_run:
+        show_plan(plan(model or [], suite, data=place, out=out, **words), as_json=json_)
         return 0
-    print(f"{model.name} on {opened.suite.name} ({opened.source}): {cells} cells, {images:,} images")
-    print(f"into {folder}")
-    return 0
+    found = run_one(model or [], suite, pack(words), data=place, out=out, cluster=cluster)
+    if found is None:  # under torchrun, another process speaks
+        return 0
+    _show(found, quiet=quiet, as_json=json_)
+    return 1 if found.result.failures else 0
 
 
-def _grid(given: dict[str, Any], options: Any, opening: Any) -> int:
-    from robench.cli.grid import run_grid
-
-    return run_grid(given, options, opening)
-
-
-def _print(result: Result, folder: Path, *, quiet: bool, as_json: bool) -> None:
+def _show(found: Evaluated, *, quiet: bool, as_json: bool) -> None:
     from robench.cli.common import print_json, print_summary
 
     if as_json:
-        print_json(result.model_dump(mode="json"))
+        print_json(found.result.model_dump(mode="json"))
         return
     if not quiet:
-        print_summary([result])
-        print(f"run: {folder}")
-    for failure in result.failures:
+        print_summary([found.result])
+        print(f"run: {found.folder}" + ("" if found.fresh else " (finished before: nothing was measured now)"))
+    for failure in found.result.failures:
         typer.echo(f"failed: {failure}", err=True)

@@ -3,61 +3,73 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from robench.cli import options as o
+from robench.cli.app import group
+from robench.cli.help import Command
 
-def register(app: typer.Typer) -> None:
-    """Add the verb to the application."""
-    board = typer.Typer(help="Check submissions, build the leaderboard's page, list its boards.", no_args_is_help=True)
-    board.command("check")(check)
-    board.command("build")(build)
-    board.command("list")(list_boards)
-    board.command("readme")(readme)
-    app.add_typer(board, name="leaderboard")
+if TYPE_CHECKING:
+    from robench.tables.boards import Board
+
+HELP = """\
+Examples:
+
+    robench leaderboard list
+    robench leaderboard check runs/digits-c/augmix-4eaddc90
+    robench leaderboard build --results runs/ --out page/
+"""
+app = group()
 
 
+@app.command(cls=Command)
 def check(
-    path: Annotated[Path, typer.Argument(help="A result, a run folder, or a folder of results.")],
-) -> None:
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A result, a run folder, or a folder of results.")],
+    json_: o.Json = False,
+) -> int:
     """Check results: schema, protocol, cells, checksums, and that every summary follows from its cells.
 
-    Where a run's predictions lie beside its result, the cells are recomputed from them too.
+    Where a run's predictions are stored with its result, the cells are recomputed from them too.
 
     Examples:
 
         robench leaderboard check runs/digits-c/augmix-4eaddc90
-
         robench leaderboard check leaderboards/measured
     """
+    from robench.cli.common import print_json
     from robench.tables.measured import find_results
     from robench.tables.submission import check_submission, has_predictions
 
-    refused = 0
-    for file in find_results(path):
-        problems = check_submission(file)
-        refused += bool(problems)
+    found = {file: check_submission(file) for file in find_results(path)}
+    if json_:
+        print_json({str(file): problems for file, problems in found.items()})
+        return 1 if any(found.values()) else 0
+    for file, problems in found.items():
         depth = "cells recomputed from predictions" if has_predictions(file) else "summaries recomputed from cells"
         print(f"{file}: {'refused' if problems else 'accepted'} ({depth})")
         for problem in problems[:20]:
             print(f"  {problem}")
         if len(problems) > 20:
             print(f"  and {len(problems) - 20} more")
-    if refused:
-        raise typer.Exit(1)
+    return 1 if any(found.values()) else 0
 
 
+@app.command(cls=Command)
 def build(
-    out: Annotated[Path, typer.Option(help="Folder of the page.")] = Path("leaderboard-page"),
-    results: Annotated[Path | None, typer.Option(help="Measured results; default: leaderboards/measured.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder of the page.")] = Path(
+        "leaderboard-page"
+    ),
+    results: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Measured results (default: those that come with robench).")
+    ] = None,
 ) -> None:
     """Build the page: one folder that opens from disk or from any web host.
 
     Examples:
 
         robench leaderboard build
-
         robench leaderboard build --results runs/ --out page/
     """
     from robench.tables.measured import find_results
@@ -66,22 +78,38 @@ def build(
     print(build_site(out, None if results is None else find_results(results)))
 
 
-def list_boards() -> None:
-    """List the boards: suite, protocol, number of models, and the best model."""
+@app.command("list", cls=Command)
+def list_boards(json_: o.Json = False) -> None:
+    """List the boards: suite, protocol, number of models, and the best one."""
+    from robench.cli.common import print_json
     from robench.results.labels import show
     from robench.tables.boards import make_boards, title
     from robench.tables.site import measured_results
 
-    for board in make_boards(measured_results()):
+    boards = make_boards(measured_results())
+    if json_:
+        print_json([_record(board) for board in boards])
+        return
+    for board in boards:
         best = board.rows[0]
         value = show(best.figures[board.key], board.key)
         print(f"{board.id:<40} {len(board.rows):>5} models  best: {best.name}, {title(board.key)} {value}")
 
 
+def _record(board: Board) -> dict[str, object]:
+    """Return a board and its best model as a JSON-able document."""
+    best = board.rows[0]
+    value = best.figures[board.key].value
+    return {"board": board.id, "models": len(board.rows), "best": best.name, "by": board.key, "value": value}
+
+
+@app.command(cls=Command)
 def readme(
-    out: Annotated[Path | None, typer.Option(help="File to write; default: print.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="File to write (default: print it).")
+    ] = None,
 ) -> None:
-    """Write the boards and the papers' tables as Markdown, as ``leaderboards/README.md`` shows them.
+    """Write the boards and the papers' tables as Markdown, as leaderboards/README.md shows them.
 
     Example:
 

@@ -1,8 +1,9 @@
-"""The command line: one file a verb; a user's mistake becomes one message, never a traceback."""
+"""The command line: one file per command; a user's mistake becomes one message, never a traceback."""
 
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import shlex
 import sys
@@ -13,59 +14,42 @@ from typing import Any
 import typer
 
 from robench._version import __version__
-from robench.cli.common import InterruptedWorkError
+from robench.cli.app import COMMANDS, Root, build
+from robench.cli.streams import drop_output, guard_streams
 from robench.errors import RobenchError
 from robench.processes import launched_by_torchrun
 
-VERBS = (
-    "quickstart",
-    "evaluate",
-    "metrics",
-    "compare",
-    "calibrate",
-    "fourier",
-    "table",
-    "plot",
-    "report",
-    "leaderboard",
-    "train",
-    "data",
-    "suites",
-    "models",
-)
-
-GOES_ON = ("train", "fourier", "data")  # evaluate and quickstart say more, themselves
+RESUMING = ("evaluate", "quickstart", "train", "fourier", "data")  # an interrupted one resumes when it is repeated
 
 EPILOG = """\
-Begin with `robench quickstart`: it needs no data and no GPU.
+Start with `robench quickstart`: it needs no data and no GPU.
 
-`robench VERB --help` shows what a verb does, with examples.
+`robench COMMAND --help` shows what a command does, with examples.
 """
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 def build_app() -> typer.Typer:
-    """Return the application with every verb."""
+    """Return the application; its commands are built when they are asked for."""
     app = typer.Typer(
         name="robench",
+        cls=Root,
         help="Robustness and calibration of image classifiers, by the published protocols.",
         epilog=EPILOG,
         no_args_is_help=True,
         add_completion=True,
-        rich_markup_mode="markdown",
+        rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for verb in VERBS:
-        if find_spec(f"robench.cli.{verb}") is not None:
-            import_module(f"robench.cli.{verb}").register(app)
     return app
 
 
 def run() -> None:
     """Run the command line and leave with 0 (done), 1 (failed), 2 (usage) or 130 (interrupted)."""
+    guard_streams()
     code = main(sys.argv[1:])
     if code == 0 and _one_of_several():
         _leave_at_once()
@@ -97,23 +81,48 @@ def main(arguments: list[str]) -> int:
         code = build_app()(arguments, standalone_mode=False, prog_name="robench")
         if code == INTERRUPTED:  # what the library makes of Ctrl-C, without a word
             _complain(_stopped(arguments))
+        sys.stdout.flush()
         return int(code or 0)
     except RobenchError as error:
-        _complain(str(error))
+        from robench.cli.words import in_options
+
+        _complain(in_options(str(error), lambda name: _parameters(arguments, name)))
         return USAGE
-    except InterruptedWorkError as stop:
-        _complain(str(stop))
-        return INTERRUPTED
-    except KeyboardInterrupt:
-        _complain("Stopped.")
-        return INTERRUPTED
     except typer.Exit as leave:
         return leave.exit_code
-    except typer.Abort:
-        _complain("Stopped.")
+    except (KeyboardInterrupt, typer.Abort):
+        _complain(_stopped(arguments))
         return INTERRUPTED
+    except OSError as error:
+        return _system_error(error)
     except Exception as error:
         return _usage_error(error)
+
+
+def _parameters(arguments: list[str], name: str | None) -> list[Any]:
+    """Return the parameters of a command; of the one that ``arguments`` run for None."""
+    words = [name] if name is not None else arguments[:2]
+    if not words or words[0] not in COMMANDS:
+        return []
+    command = build(words[0])
+    part = getattr(command, "commands", {}).get(words[1] if len(words) > 1 else "")
+    return list((part or command).params)
+
+
+# What is wrong with a path that somebody typed; anything else failed on the way.
+_MISTAKES = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EACCES, errno.EINVAL, errno.ELOOP)
+
+
+def _system_error(error: OSError) -> int:
+    """Say what the operating system refused, of which file."""
+    if isinstance(error, BrokenPipeError):  # the reader has seen enough, as `head` has
+        drop_output()
+        return DONE
+    if error.filename is None:
+        drop_output()
+    where = f" {str(error.filename)[:200]!r}" if error.filename is not None else ""
+    _complain(f"The system refuses{where}: {error.strerror or error}.\nCheck the path, its permissions and free space.")
+    return USAGE if error.filename is not None and error.errno in _MISTAKES else FAILED
 
 
 def _usage_error(error: Exception) -> int:
@@ -132,13 +141,14 @@ def _click_exceptions() -> list[Any]:
 
 
 def _stopped(arguments: list[str]) -> str:
-    """Return what Ctrl-C is answered with: how to go on, of verbs that keep what they have finished."""
-    if not set(arguments[:1]) & set(GOES_ON):
+    """Return the message shown on Ctrl-C: how to resume, for commands that keep what they have finished."""
+    if not set(arguments[:1]) & set(RESUMING):
         return "Stopped."
     again = shlex.join(["robench", *(word for word in arguments if word != "--fresh")])  # that would begin again
     if _one_of_several():
         again = "the same torchrun command, without --fresh"
-    return f"Stopped; what is finished is kept. To go on: {again}"
+    what = "finished cells are kept" if arguments[0] in ("evaluate", "quickstart") else "what is finished is kept"
+    return f"Stopped; {what}. To resume: {again}"
 
 
 def _complain(text: str) -> None:

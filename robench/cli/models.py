@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-HELP = """\
-Architectures, reference models, and the forms of a model spec.
+from robench.cli import options as o
+from robench.cli.app import group
+from robench.cli.help import Command
 
-**Examples**
+HELP = """\
+Examples:
 
     robench models list
-
     robench models show reference:digits/augmix
-
     robench models show wrn-40-2
 """
+app = group()
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    models = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode="markdown")
-    models.command("list")(list_models)
-    models.command("show")(show)
-    app.add_typer(models, name="models")
-
-
-def list_models(
-    json_: bool = typer.Option(False, "--json", help="Print as JSON."),
-) -> int:
-    """List the forms of a spec, our architectures, and the models that come with robench."""
+@app.command("list", cls=Command)
+def list_models(json_: o.Json = False) -> int:
+    """List the forms of a model spec, the built-in architectures, and the reference models."""
     from robench.cli.common import print_json
     from robench.models import reference
     from robench.models.architectures import descriptions
@@ -46,27 +40,36 @@ def list_models(
     return 0
 
 
+@app.command(cls=Command)
 def show(
-    name: str = typer.Argument(..., help="A model spec, or one of our architectures."),
-    num_classes: int = typer.Option(10, min=1, help="Classes to build an architecture for."),
+    name: Annotated[str, typer.Argument(metavar="SPEC", help="A model spec, or a built-in architecture.")],
+    num_classes: Annotated[int, typer.Option(metavar="N", help="Classes to build an architecture for.")] = 10,
+    json_: o.Json = False,
 ) -> int:
     """Show what is known of a model: architecture, parameters, preprocessing, card."""
     from torch import nn
 
+    from robench.api.words import whole
+    from robench.cli.common import print_json
     from robench.models import load_model
     from robench.models.architectures import build, descriptions, known
 
+    whole("num_classes", num_classes, least=1, most=10**6)
     if known(name):
         network = build(name, num_classes)
         count = sum(parameter.numel() for parameter in network.parameters())
-        _table(name, {"what": descriptions().get(name, "of a family"), "parameters": f"{count:,}"})
-        return 0
-    model = load_model(name, num_classes=num_classes)
-    rows = {"name": model.name, "classes": str(model.num_classes), "hash": model.hash}
-    if isinstance(model.module, nn.Module) and (own := list(model.module.parameters())):  # a program's are constants
-        rows["parameters"] = f"{sum(parameter.numel() for parameter in own):,}"
-    rows |= {key: str(value) for key, value in model.preprocessing.record().items()}
-    _table(name, rows | {key: str(value) for key, value in model.card.items()})
+        found: dict[str, object] = {"what": descriptions().get(name, "of a family"), "parameters": count}
+        title = name
+    else:
+        model = load_model(name, num_classes=num_classes)
+        found, title = {"name": model.name, "classes": model.num_classes, "hash": model.hash}, model.name
+        if isinstance(model.module, nn.Module) and (own := list(model.module.parameters())):
+            found["parameters"] = sum(parameter.numel() for parameter in own)  # a program's are constants
+        found |= model.preprocessing.record() | model.card
+    if json_:
+        print_json(found)
+    else:
+        _table(title, {key: f"{one:,}" if key == "parameters" else str(one) for key, one in found.items()})
     return 0
 
 

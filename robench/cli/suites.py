@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from robench.cli import options as o
+from robench.cli.app import group
+from robench.cli.help import Command
 
 if TYPE_CHECKING:
     from robench.suites.base import Suite
 
+HELP = """\
+Examples:
 
-def register(app: typer.Typer) -> None:
-    """Add the verb with its commands."""
-    suites = typer.Typer(
-        help="Suites: what can be measured.\n\n    robench suites list\n\n    robench suites show imagenet-c",
-        no_args_is_help=True,
-    )
-    suites.command("list")(list_suites)
-    suites.command("show")(show)
-    app.add_typer(suites, name="suites")
+    robench suites list
+    robench suites show imagenet-c
+"""
+app = group()
 
 
-def list_suites(json_: bool = typer.Option(False, "--json", help="Print as JSON.")) -> None:
-    """List all suites. E.g. `robench suites list`."""
+@app.command("list", cls=Command)
+def list_suites(json_: o.Json = False) -> None:
+    """List all suites."""
+    from robench.cli.common import print_json
     from robench.suites import get, names
 
     if json_:
-        print(json.dumps([_record(get(name)) for name in names()], indent=2))
+        print_json([_record(get(name)) for name in names()])
         return
     from rich.table import Table
 
-    from robench.cli.common import console
+    from robench.cli.common import console, plain_width
 
     table = Table(box=None)
     for head in ("suite", "cells", "classes", "images", "what it measures"):
@@ -40,19 +42,21 @@ def list_suites(json_: bool = typer.Option(False, "--json", help="Print as JSON.
         suite = get(name)
         classes = str(suite.num_classes) if suite.num_classes else "any"
         table.add_row(name, str(len(suite.cells)), classes, " or ".join(suite.sources), suite.title)
-    console().print(table)
+    console(width=plain_width()).print(table)
 
 
+@app.command(cls=Command)
 def show(
-    name: str = typer.Argument(..., help="A suite of `robench suites list`."),
-    json_: bool = typer.Option(False, "--json", help="Print as JSON."),
+    name: Annotated[str, typer.Argument(metavar="SUITE", help="A suite of `robench suites list`.")],
+    json_: o.Json = False,
 ) -> None:
-    """Say what a suite measures, on what, and how to get it. E.g. `robench suites show imagenet-c`."""
+    """Show what a suite measures, on what, and how to get it. E.g. `robench suites show imagenet-c`."""
+    from robench.cli.common import print_json
     from robench.suites import get
 
     suite = get(name)
     if json_:
-        print(json.dumps(_record(suite), indent=2))
+        print_json(_record(suite))
         return
     for key, value in _lines(suite):
         if value:
@@ -105,19 +109,20 @@ def _either(value: object) -> str:
 def _geometry(suite: Suite) -> str:
     geometry = suite.geometry
     if geometry.resize is None:
-        return "pictures are taken at their size" if suite.name != "clean" else "--resize, --crop where sizes differ"
+        return (
+            "images keep their size" if suite.side or suite.name != "clean" else "--resize, --crop where sizes differ"
+        )
     sides = f"resized to {geometry.resize}" + (f", centre crop {geometry.crop}" if geometry.crop else "")
     return f"{sides}, {geometry.interpolation}; the model's own replaces it"
 
 
 def _cost(suite: Suite) -> str:
-    """Return the forward passes of a whole run on the published numbers of images."""
-    passes = 0
-    for cell in suite.cells:
-        images = suite.published_images(cell.condition)
-        if images is None:
-            return "as many forward passes as there are images"
-        passes += images * suite.frame_count(cell.condition)
+    """Return the forward passes of a whole run on the published number of images."""
+    counts = [suite.published_images(cell.condition) for cell in suite.cells]
+    if None in counts:
+        return "as many forward passes as there are images"
+    frames = [suite.frame_count(cell.condition) for cell in suite.cells]
+    passes = sum((images or 0) * each for images, each in zip(counts, frames, strict=True))
     return f"{passes:,} forward passes" + (" for all cells" if len(suite.cells) > 1 else "")
 
 
@@ -130,7 +135,7 @@ def _how_to_get(suite: Suite) -> str:
         return f"robench data download {suite.name}"
     generated = f"robench data download {suite.dataset}" if suite.dataset in catalogue() else ""
     if "generated" in suite.sources and generated:
-        return f"{generated} (made from it)"
+        return f"{generated} (generated from it)"
     return "give --data DIR" if suite.name in ("clean", "svsf", "dfr") else "see the source; then --data DIR"
 
 

@@ -2,161 +2,117 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from robench.errors import RobenchError
+from robench.cli import options as o
 
 if TYPE_CHECKING:
-    from robench.training.recipes.schema import Recipe
+    from robench.api import Trained
 
 HELP = """\
-Train a model by a recipe: one loop, data, schedule and budget for every method.
+The output folder holds weights.safetensors, card.yaml, recipe.yaml (resolved) and log.csv. An interrupted training \
+resumes when you repeat the command. Under `torchrun` the batch is split over the processes.
 
-Leaves weights.safetensors, card.yaml, recipe.yaml (resolved) and log.csv in the output folder. A run that was
-stopped goes on where it was when the same command is given again. Under `torchrun` the batch is split over the
-processes.
-
-**Examples**
+Examples:
 
     robench train --list
-
     robench train --recipe augmix-digits
-
     robench train --recipe augmix-cifar10-wrn40-2 --data DIR --out runs/augmix
-
-    robench train --recipe augmix-cifar10-wrn40-2 --data DIR --set epochs=20 --set precision=bfloat16
-
+    robench train --recipe augmix-cifar10-wrn40-2 --data DIR --set epochs=20
     robench train --all digits --out runs/digits
-
-    torchrun --nproc-per-node 8 -m robench train --recipe augmix-imagenet-resnet50-code --data DIR
+    torchrun --nproc-per-node 8 -m robench train \\
+        --recipe augmix-imagenet-resnet50-code --data DIR
 """
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command("train", help=HELP)(train)
-
-
 def train(
-    recipe: str | None = typer.Option(None, "--recipe", "-r", help="A recipe's name, or a YAML file."),
-    data: Path | None = typer.Option(None, "--data", help="Folder or file of the training data."),
-    out: Path | None = typer.Option(None, "--out", "-o", help="Output folder; default runs/RECIPE."),
-    settings: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Override a field (repeatable)."),
-    everything: str | None = typer.Option(None, "--all", metavar="DATA", help="Every recipe for DATA (digits)."),
-    device: str | None = typer.Option(None, "--device", help="cpu, cuda, cuda:1; default: a GPU where there is one."),
-    fresh: bool = typer.Option(False, "--fresh", help="Start again instead of going on."),
-    list_: bool = typer.Option(False, "--list", help="List the recipes, their paper and table row."),
-    show: str | None = typer.Option(None, "--show", metavar="RECIPE", help="Print a recipe in full."),
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", "-r", metavar="NAME", help="A recipe's name, or a YAML file.")
+    ] = None,
+    everything: Annotated[
+        str | None, typer.Option("--all", metavar="DATA", help="Every recipe for this data set (digits).")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", metavar="PATH", help="Folder or file of the training data.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a field (repeatable).")
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the recipes, their paper and table row.")] = False,
+    show: Annotated[str | None, typer.Option("--show", metavar="NAME", help="Print a recipe in full.")] = None,
+    device: o.Device = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="fp32 or bf16 (default: the recipe's).", rich_help_panel=o.RUN),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start again instead of resuming.", rich_help_panel=o.RUN)
+    ] = False,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out", "-o", metavar="FOLDER", help="Output folder (default: runs/RECIPE).", rich_help_panel=o.OUTPUT
+        ),
+    ] = None,
+    json_: Annotated[
+        bool, typer.Option("--json", help="With --list: print as JSON.", rich_help_panel=o.OUTPUT)
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=o.OUTPUT)] = False,
 ) -> int:
     """Train; see HELP."""
+    from robench import api
+
     if list_:
-        return _list()
+        return _list(as_json=json_)
     if show is not None:
-        return _show(show, settings)
-    if recipe is not None and everything is not None:
-        raise RobenchError("--recipe and --all do not go together.", hint="Leave one of them away.")
-    if recipe is None and everything is None:
-        raise RobenchError("Say what to train.", hint="--recipe NAME or --all digits; --list names the recipes.")
-    if everything is not None:
-        return _train_all(everything, data, out, settings, device, fresh, quiet)
-    assert recipe is not None
-    from robench.training import recipes
-
-    return _train_one(recipes.load(recipe, settings), recipe, data, out, settings, device, fresh, quiet)
-
-
-def _train_one(
-    recipe: Recipe,
-    name: str,
-    data: Path | None,
-    out: Path | None,
-    settings: list[str],
-    device: str | None,
-    fresh: bool,
-    quiet: bool,
-) -> int:
-    from robench.training import recipes
-    from robench.training.engine import needed
-    from robench.training.engine.loop import train as run
-
-    folder = out if out is not None else Path("runs") / recipe.name
-    folders = {}
-    for network in needed.networks(recipe):
-        found = needed.find(network, folder.parent)
-        if found is None:
-            found = folder.parent / needed.folder_name(network)
-            _train_one(recipes.load(network), network, data, found, [], device, False, quiet)
-        folders[network] = found
-    command = command_line(name, data, settings)
-    run(recipe, data, folder, device=device, fresh=fresh, quiet=quiet, command=command, folders=folders)
-    if not quiet:
-        print(f"{recipe.name}: {folder / 'weights.safetensors'}{_accuracy(folder)}")
+        return _show(show, settings or [])
+    api.train(
+        recipe,
+        all=everything,
+        data=data,
+        out=out,
+        set=settings or [],
+        device=device,
+        precision=precision,
+        fresh=fresh,
+        quiet=quiet,
+        finished=None if quiet else _print,
+    )
     return 0
 
 
-def command_line(recipe: str, data: Path | None, settings: list[str]) -> str:
-    """Return the command that repeats a run, for its card; a data folder appears as DATA."""
-    words = ["robench", "train", "--recipe", recipe]
-    words += ["--data", "DATA"] if data is not None else []
-    for setting in settings:
-        words += ["--set", setting]
-    return shlex.join(words)
+def _print(trained: Trained) -> None:
+    accuracy = "" if trained.accuracy is None else f", clean test accuracy {trained.accuracy:.2%}"
+    print(f"{trained.recipe}: {trained.folder / 'weights.safetensors'}{accuracy}, {trained.seconds:.0f} s")
 
 
-def _train_all(
-    data_name: str,
-    data: Path | None,
-    out: Path | None,
-    settings: list[str],
-    device: str | None,
-    fresh: bool,
-    quiet: bool,
-) -> int:
-    from robench.training import recipes
-
-    names = recipes.names(data_name)
-    if not names:
-        raise RobenchError(f"No recipe is for '{data_name}'.", hint="`robench train --list` names them.")
-    folder = out if out is not None else Path("runs") / data_name
-    for name in recipes.in_order(names):
-        recipe = recipes.load(name, settings)
-        _train_one(recipe, name, data, folder / recipes.short(name, data_name), settings, device, fresh, quiet)
-    return 0
-
-
-def _accuracy(folder: Path) -> str:
-    import yaml
-
-    card = yaml.safe_load((folder / "card.yaml").read_text(encoding="utf-8"))
-    trained = card["trained_with"]
-    accuracy = trained.get("test_accuracy")
-    text = "" if accuracy is None else f", clean test accuracy {accuracy:.2%}"
-    return f"{text}, {trained['seconds']:.0f} s"
-
-
-def _list() -> int:
+def _list(*, as_json: bool) -> int:
     from rich import box
     from rich.table import Table
 
-    from robench.cli.common import console
+    from robench.cli.common import console, plain_width, print_json
     from robench.training import recipes
 
+    rows = {name: recipes.read(name) for name in recipes.names()}
+    if as_json:
+        print_json(
+            {
+                name: {key: one.get(key) for key in ("title", "method", "architecture", "norm", "paper")}
+                | {"data": one["data"]["dataset"]}
+                for name, one in rows.items()
+            }
+        )
+        return 0
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("recipe", no_wrap=True)
     for column in ("method", "network", "paper and row"):
         table.add_column(column)
-    for name in recipes.names():
-        document = recipes.read(name)
+    for name, document in rows.items():
         network = f"{document['architecture']} {document.get('norm', '')}".strip()
         table.add_row(name, document["title"], network, document["paper"])
-    # Where nobody looks at a terminal, a row stays a line, for grep.
-    console(width=None if sys.stdout.isatty() else 260).print(table)
+    console(width=plain_width()).print(table)
     return 0
 
 

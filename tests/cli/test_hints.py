@@ -6,17 +6,15 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
-
-import click
-from typer.main import get_command
+from typing import Any
 
 import robench
-from robench.cli.main import build_app
+from robench.cli.app import COMMANDS, build
 
-OTHERS = {"--force-reinstall", "--head", "--help", "--nproc-per-node"}  # of pip, ray, all, torchrun
+OTHERS = {"--force-reinstall", "--head", "--help", "--nproc-per-node", "--version"}  # of pip, ray, all, torchrun
 
 
-def options(command: click.Command) -> Iterator[str]:
+def options(command: Any) -> Iterator[str]:
     for parameter in command.params:
         yield from (*parameter.opts, *parameter.secondary_opts)
     for part in getattr(command, "commands", {}).values():
@@ -24,7 +22,7 @@ def options(command: click.Command) -> Iterator[str]:
 
 
 def test_options_in_texts_exist() -> None:
-    known = OTHERS | set(options(get_command(build_app())))
+    known = OTHERS.union(*(options(build(name)) for name in COMMANDS))
     wrong = []
     for path in sorted(Path(robench.__file__).parent.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -124,7 +124,7 @@ def test_held_out_corruptions_count_only_where_they_are_named() -> None:
         (["{part}", "--baseline", "{other}"], "same severities"),
         (["{run}", "--baseline", "{other}", "--corruption", "snow"], "Both have: fog, contrast"),
         (["{run}", "--corruption", "snow"], "--baseline"),
-        (["{run}", "--baseline", "alexnet", "--metric", "ece"], "does not go together with --metric"),
+        (["{run}", "--baseline", "alexnet", "--metric", "ece"], "--baseline and --metric cannot be combined"),
         (["{run}", "--seed", "-1"], "--seed"),
         (["{run}/result.json"], "result.json is not a run"),
     ],

@@ -32,7 +32,7 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
-def test_names_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_are_not_markup(capsys: pytest.CaptureFixture[str]) -> None:
     name = "net[bold]v2[/x]:fire:"
     assert name in printed(capsys, *QUICK, "--name", name, "--out", "a")
     assert name in printed(capsys, "metrics", "a", "--metric", "error", "--resamples", "20")
@@ -49,18 +49,22 @@ def test_the_extra_to_install_is_whole(capsys: pytest.CaptureFixture[str]) -> No
         (
             ["train", "--recipe", "standard-digits", "--out", "a b", "--fresh"],
             "robench.training.engine.loop.train",
-            "To go on: robench train --recipe standard-digits --out 'a b'\n",
+            "To resume: robench train --recipe standard-digits --out 'a b'\n",
         ),
-        (["fourier", "-m", "reference:digits/standard"], "robench.evaluation.fourier.fourier_map", "To go on: robench"),
+        (
+            ["fourier", "-m", "reference:digits/standard"],
+            "robench.evaluation.fourier.fourier_map",
+            "To resume: robench",
+        ),
         (
             ["data", "generate", "-s", "digits-c", "--source", "digits", "-o", "x"],
             "robench.suites.generate.generate",
-            "To go on: robench data generate",
+            "To resume: robench data generate",
         ),
-        (["metrics", "a"], "robench.results.score_run", "robench: Stopped.\n"),
+        (["metrics", "."], "robench.results.score_run", "robench: Stopped.\n"),
     ],
 )
-def test_ctrl_c_is_answered_by_every_verb(
+def test_ctrl_c_is_answered_by_every_command(
     arguments: list[str],
     work: str,
     expected: str,
@@ -155,7 +159,7 @@ def test_a_split_says_what_its_manifest_must_hold(capsys: pytest.CaptureFixture[
     ("arguments", "expected"),
     [
         (["models", "show", "wrn-10-1", "--num-classes", "-1"], "--num-classes"),
-        (["train", "--recipe", "standard-digits", "--all", "digits"], "do not go together"),
+        (["train", "--recipe", "standard-digits", "--all", "digits"], "cannot be combined"),
         (["train", "--recipe", "standard-digits", "--set", "epochs=1", "--out", __file__], "Cannot write"),
         (["table", "augmix/1", "--recipe", "nonsense"], "MODEL=RECIPE"),
         (["compare", "a", "b", "--seed", "-1"], "--seed"),

@@ -1,4 +1,4 @@
-"""The verbs `data` and `suites`: what they print, and what they answer to mistakes."""
+"""The commands `data` and `suites`: what they print, and what they answer to mistakes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from robench import suites
-from robench.cli.main import build_app
+from robench.cli.main import build_app, main
 from robench.data.catalogue import catalogue
 from robench.errors import RobenchError
 
@@ -55,13 +55,13 @@ def test_sets_are_listed_with_where_they_go(tmp_path: Path) -> None:
     assert "56bf5dcef84df0e2308c6dcbcbbd8499" in shown.stdout
 
 
-def test_verify_names_every_wrong_file_and_fails(tmp_path: Path) -> None:
+def test_verify_names_every_wrong_file_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.save(tmp_path / "fog.npy", np.zeros(3))
-    checked = run("data", "verify", "cifar10-c", "--data", str(tmp_path))
-    assert checked.exit_code == 1
-    assert "fog.npy: wrong checksum" in checked.stdout
-    assert "snow.npy: missing" in checked.stdout
-    assert "20 problem(s)" in checked.stdout
+    assert main(["data", "verify", "cifar10-c", "--data", str(tmp_path)]) == 1
+    said = capsys.readouterr().out
+    assert "fog.npy: wrong checksum" in said
+    assert "snow.npy: missing" in said
+    assert "20 problem(s)" in said
 
 
 def test_verify_of_what_is_not_there_says_how_to_get_it(tmp_path: Path) -> None:

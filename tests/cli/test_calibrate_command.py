@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
+from robench.api.refitting import shifted_cells, shown_metrics
 from robench.catalogue import METRICS
-from robench.cli.calibrate import _shifted, shown_metrics
 from robench.cli.main import main
 from robench.metrics.cells import compute
 from robench.metrics.scores import softmax
 from robench.metrics.statistics import bootstrap_cells, centred_interval
 from robench.predictions import RunFolder
+from robench.suites import get
 
 MODEL = "reference:digits/standard"
 PART = ["--corruption", "contrast", "--severity", "1,5", "--device", "cpu", "--workers", "1", "--resamples", "0", "-q"]
@@ -114,7 +115,7 @@ def test_vector_scaling_and_a_run_to_fit_on(
     assert found["before"]["clean"]["error"]["value"] == pytest.approx(wrong[rest].mean())
     assert main(["calibrate", *command]) == 0
     said = capsys.readouterr().out
-    assert "Fitted on 300 images of 'clean'; the figures are of 299 others a cell." in said
+    assert "Fitted on 300 images of 'clean'; evaluated on 299 others per cell." in said
     assert "vector scaling" in said
     assert "maximum calibration error" in said
     assert "v.json" in said
@@ -124,7 +125,7 @@ def test_a_fit_that_means_nothing_is_said(runs: dict[str, str], capsys: pytest.C
     columns = RunFolder.open(runs["part"]).read("clean").columns()
     assert (columns["predicted"] == columns["target"])[columns["index"] % 2 == 0].all()
     assert main(["calibrate", runs["part"], "--resamples", "0"]) == 0
-    assert "note: Every image of the fit is right" in capsys.readouterr().out
+    assert "note: Every image of the fit is classified correctly" in capsys.readouterr().out
     (note,) = document(capsys, runs["run"], "--fit-on", "contrast/5", "--resamples", "0")["notes"]
     assert "no better than chance" in note
     assert document(capsys, runs["run"], "--resamples", "0")["notes"] == []
@@ -139,7 +140,7 @@ def test_without_a_path_the_document_lies_in_the_run(runs: dict[str, str], capsy
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["{run}", "--method", "platt"], "temperature or vector"),
+        (["{run}", "--method", "platt"], "temperature, vector"),
         (["{run}", "--fit-on", "iid"], "It has: clean, contrast/1, contrast/5"),
         (["{run}", "--fit-run", "{run}"], "both sides"),
         (["{run}", "--fit-run", "{other}"], "another model"),
@@ -160,8 +161,8 @@ def test_mistakes(
 
 
 def test_the_mean_under_shift_is_of_the_cells_that_a_result_averages() -> None:
-    assert _shifted(["clean", "fog/1", "spatter/1", "snow/5"], "clean") == [1, 3]
-    assert _shifted(["imagenet-200", "imagenet-r"], "imagenet-200") == [1]
+    assert shifted_cells(get("cifar10-c"), ["clean", "fog/1", "spatter/1", "snow/5"], "clean") == [1, 3]
+    assert shifted_cells(get("imagenet-r"), ["imagenet-200", "imagenet-r"], "imagenet-200") == [1]
 
 
 def test_an_error_of_too_few_images_is_null_before_and_after(

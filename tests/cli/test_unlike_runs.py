@@ -1,4 +1,4 @@
-"""Reports of unlike runs, and names with square brackets."""
+"""Runs that differ in their images, and names that look like markup."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_runs_on_other_images_are_reported_without_a_comparison(tmp_path: Path) 
     assert "limit: their means" in text
 
 
-def test_square_brackets_in_names_are_no_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_square_brackets_in_names_are_not_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Sweeps name their files so: wrn[seed=1].pth."""
     runs = []
     for i in range(2):

@@ -1,4 +1,4 @@
-"""The grid behind ``robench plot corruptions-gallery``: our own corruptions of one picture."""
+"""The images behind ``robench plot corruptions-gallery``: robench's corruptions of one image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from robench.cli.picture import corrupted_grid
+from robench.api.gallery import corrupted_images
 from robench.corruptions import corrupt
 from robench.corruptions.severities import BENCHMARK, EXTRA
 from robench.data import digits
@@ -17,7 +17,7 @@ from robench.errors import RobenchError
 
 
 def test_the_grid_is_what_corrupt_makes_of_the_digit() -> None:
-    grid = corrupted_grid(None, index=3, seed=7)
+    grid = corrupted_images(None, index=3, seed=7)
     assert list(grid) == ["clean", *BENCHMARK, *EXTRA]
     clean = digits.load("test").read(np.array([3]))
     assert np.array_equal(grid["clean"], clean)
@@ -28,18 +28,18 @@ def test_the_grid_is_what_corrupt_makes_of_the_digit() -> None:
         assert np.array_equal(grid[name][3], expected)
 
 
-def test_a_picture_is_resized_and_its_centre_cropped(tmp_path: Path) -> None:
+def test_an_image_is_resized_and_its_centre_cropped(tmp_path: Path) -> None:
     pixels = np.zeros((40, 80, 3), np.uint8)
     pixels[:, 20:60] = 255  # the centre
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    grid = corrupted_grid(tmp_path / "a.png", size=40)
+    grid = corrupted_images(tmp_path / "a.png", size=40)
     assert grid["clean"].shape == (1, 40, 40, 3)
     assert grid["clean"].min() == 255
 
 
-def test_what_is_no_picture_and_no_digit_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_text("no picture")
+def test_what_is_neither_an_image_nor_a_digit_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("not an image")
     with pytest.raises(RobenchError, match="cannot be decoded"):
-        corrupted_grid(tmp_path / "a.png")
+        corrupted_images(tmp_path / "a.png")
     with pytest.raises(RobenchError, match="599 digits"):
-        corrupted_grid(None, index=599)
+        corrupted_images(None, index=599)

@@ -125,16 +125,19 @@ def test_any_callable_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:
         (["-m", "{checkpoint}", "-s", "digits-c", "--mean", "0.5"], "--mean was given without --std"),
         (["-m", "{checkpoint}", "-s", "digits-c", "--std", "0.5"], "--std was given without --mean"),
         (["-m", "{checkpoint}", "-s", "digits-c", "--std", "63,62,67"], "Divide by 255"),
-        (["-m", "{checkpoint}", "-s", "digits-c", "--norm-preset", "half", "--mean", "0.5"], "do not go together"),
-        (["-m", "{checkpoint}", "-s", "digits-c", "--models", "models.yaml"], "--models and --model do not go"),
-        (["-m", "{checkpoint}", "-s", "digits-c,digits-p", "--cluster", "auto"], "--cluster do not go together"),
+        (["-m", "{checkpoint}", "-s", "digits-c", "--norm-preset", "half", "--mean", "0.5"], "cannot be combined"),
+        (
+            ["-m", "{checkpoint}", "-s", "digits-c", "--models", "models.yaml"],
+            "--models and --model cannot be combined",
+        ),
+        (["-m", "{checkpoint}", "-s", "digits-c,digits-p", "--cluster", "auto"], "--cluster cannot be combined"),
         (["-m", "{checkpoint}", "-s", "digits-c", "--crop", "-3"], "--crop"),
         (["-m", "{checkpoint}", "-s", "digits-c", "--num-classes", "0"], "--num-classes"),
         (["-m", "{checkpoint}", "-s", "digits-c", "--ensemble", "sum"], "mean-logit"),
-        (["-m", "{checkpoint}", "-s", "digits-c", "--split", "train"], "--split says nothing to digits-c"),
-        (["-m", "{checkpoint}", "-s", "digits-c", "--difficulty", "2"], "suites of sequences"),
-        (["-m", "{checkpoint}", "-s", "digits-c,clean", "--definition", "mine.yaml"], "for svsf and dfr"),
-        (["-m", "{checkpoint}", "-s", "digits-c", "--clean", "gone"], "--clean says nothing to digits-c"),
+        (["-m", "{checkpoint}", "-s", "digits-c", "--split", "train"], "--split has no effect on digits-c"),
+        (["-m", "{checkpoint}", "-s", "digits-c", "--difficulty", "2"], "only to digits-p, cifar10-p"),
+        (["-m", "{checkpoint}", "-s", "digits-c,clean", "--definition", "mine.yaml"], "only to svsf, dfr"),
+        (["-m", "{checkpoint}", "-s", "digits-c", "--clean", "gone"], "--clean has no effect on digits-c"),
         (["-m", "{program}", "-s", "digits-c"], "python:{program}:FUNCTION"),
         (["-m", "reference:digits/augmix", "-s", "digits-c", "--out", "{program}/run"], "Cannot write {program}/run"),
         (["-m", "{checkpoint}", "-s", "digits-c", "--interpolation", "cubic"], "bicubic"),
@@ -177,7 +180,7 @@ def test_a_model_that_puts_out_nan(capsys: pytest.CaptureFixture[str]) -> None:
     assert "40 of 40" in said
 
 
-def test_unknown_options_and_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_options_and_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert "No such option" in complain(capsys, "evaluate", "--modell", "x")
     assert "No such command" in complain(capsys, "evalute")
 

@@ -9,10 +9,10 @@ import torch
 
 import robench
 from robench.models import load_model
-from robench.suites.base import OpenOptions
+from robench.suites.base import OpenOptions as SuiteOptions
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-FEW = OpenOptions(limit=60, conditions=("contrast",), severities=(1, 5))
+FEW = SuiteOptions(limit=60, conditions=("contrast",), severities=(1, 5))
 
 
 def test_a_module_is_measured_and_taken_up(tmp_path: Path) -> None:
@@ -20,7 +20,7 @@ def test_a_module_is_measured_and_taken_up(tmp_path: Path) -> None:
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3072, 10))
     half = (0.5, 0.5, 0.5)
     result = robench.evaluate(
-        module, "digits-c", out=tmp_path / "r", open_options=FEW, resamples=50, quiet=True, mean=half, std=half
+        module, "digits-c", out=tmp_path / "r", suite_options=FEW, resamples=50, quiet=True, mean=half, std=half
     )
     assert [cell.name for cell in result.cells] == ["clean", "contrast/1", "contrast/5"]
     assert all(cell.images == 60 for cell in result.cells)
@@ -29,7 +29,7 @@ def test_a_module_is_measured_and_taken_up(tmp_path: Path) -> None:
     assert "a part of digits-c: 3 of 76 cells, at most 60 images" in said
     assert "fewer than 200 images" in said
     again = robench.evaluate(
-        module, "digits-c", out=tmp_path / "r", open_options=FEW, resamples=50, quiet=True, mean=half, std=half
+        module, "digits-c", out=tmp_path / "r", suite_options=FEW, resamples=50, quiet=True, mean=half, std=half
     )
     assert again == result
 
@@ -38,10 +38,10 @@ def test_a_clean_error_near_chance_is_said_with_its_likely_cause(tmp_path: Path)
     def constant(images: torch.Tensor) -> torch.Tensor:
         return torch.zeros(len(images), 10)
 
-    result = robench.evaluate(constant, "digits-c", out=tmp_path / "r", open_options=FEW, resamples=0, quiet=True)
+    result = robench.evaluate(constant, "digits-c", out=tmp_path / "r", suite_options=FEW, resamples=0, quiet=True)
     assert any("near chance" in note and "normalisation" in note for note in result.notes)
     good = robench.evaluate(
-        "reference:digits/augmix", "digits-c", out=tmp_path / "g", open_options=FEW, resamples=0, quiet=True
+        "reference:digits/augmix", "digits-c", out=tmp_path / "g", suite_options=FEW, resamples=0, quiet=True
     )
     assert not any("near chance" in note for note in good.notes)
 
@@ -53,7 +53,7 @@ def test_probabilities_instead_of_logits_are_said(tmp_path: Path) -> None:
         ("logarithms", lambda x: network(x).log_softmax(1), False),
     ):
         result = robench.evaluate(
-            function, "digits-c", out=tmp_path / name, open_options=FEW, resamples=0, quiet=True, num_classes=10,
+            function, "digits-c", out=tmp_path / name, suite_options=FEW, resamples=0, quiet=True, num_classes=10,
             mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), name=name,
         )  # fmt: skip
         assert any("outputs are probabilities" in note for note in result.notes) == said
@@ -76,15 +76,15 @@ def test_unusual_models_are_refused_with_the_next_step(tmp_path: Path) -> None:
             lambda x: x.mean(),
             "digits-c",
             out=tmp_path / "a",
-            open_options=FEW,
+            suite_options=FEW,
             quiet=True,  # type: ignore[arg-type]
         )
     with pytest.raises(robench.RobenchError, match="puts out 3 classes"):
-        robench.evaluate(lambda x: x.mean((2, 3)), "digits-c", out=tmp_path / "b", open_options=FEW, quiet=True)
+        robench.evaluate(lambda x: x.mean((2, 3)), "digits-c", out=tmp_path / "b", suite_options=FEW, quiet=True)
 
 
 def test_half_a_normalisation_is_refused() -> None:
-    with pytest.raises(robench.RobenchError, match="mean was given alone"):
+    with pytest.raises(robench.RobenchError, match="`mean` was given without `std`"):
         robench.evaluate(torch.nn.Flatten(), "digits-c", mean=(0.5, 0.5, 0.5), num_classes=192, quiet=True)
 
 
@@ -111,7 +111,7 @@ def test_suites_of_several_frames_an_image(tmp_path: Path, suite: str) -> None:
         suite,
         data=data,
         out=tmp_path / "r",
-        open_options=OpenOptions(limit=12),
+        suite_options=SuiteOptions(limit=12),
         resamples=20,
         quiet=True,
     )

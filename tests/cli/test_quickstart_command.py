@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from robench.cli import quickstart
 from robench.cli.main import main
 
 
@@ -15,13 +14,12 @@ def test_quickstart_makes_its_report_and_takes_it_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # The small sequences suite would have other figures; one corruption of digits-c keeps the test short.
-    from robench import api
-    from robench.suites import open_suite
+    from robench import suites
     from robench.suites.base import OpenOptions
 
-    few = OpenOptions(limit=120, conditions=("contrast",))
-    monkeypatch.setattr(api, "open_suite", lambda name, data, options: open_suite(name, data, few))
-    monkeypatch.setattr(quickstart.os, "cpu_count", lambda: 1)
+    few, open_suite = OpenOptions(limit=120, conditions=("contrast",)), suites.open_suite
+    monkeypatch.setattr(suites, "open_suite", lambda name, data, options: open_suite(name, data, few))
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
     assert main(["quickstart", "--out", str(tmp_path / "q")]) == 0
     said = capsys.readouterr().out
     for words in ("mean error under corruption", "statistically significant", "report.html", "robench compare"):

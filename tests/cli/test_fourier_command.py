@@ -47,7 +47,7 @@ def error_by_hand(perturb: Callable[[np.ndarray], np.ndarray]) -> float:
 
 
 def test_a_map_is_that_of_the_model_on_digits_and_leaves_no_state(capsys: pytest.CaptureFixture[str]) -> None:
-    found = measured("--norm", "6", "--window", "3", "--no-signs")
+    found = measured("--strength", "6", "--window", "3", "--no-signs")
     said = capsys.readouterr()
     assert said.out.strip() == "map.json"
     assert f"{IMAGES} images: error {100 * found['clean_error']:.2f} % clean" in said.err
@@ -64,7 +64,7 @@ def test_a_map_is_that_of_the_model_on_digits_and_leaves_no_state(capsys: pytest
 
 
 def test_a_map_can_be_drawn_and_bfloat16_is_recorded(capsys: pytest.CaptureFixture[str]) -> None:
-    found = measured("--window", "1", "--bf16", "--batch-size", "7")
+    found = measured("--window", "1", "--precision", "bf16", "--batch-size", "7")
     assert (found["options"]["precision"], found["options"]["batch_size"]) == ("bf16", 7)
     assert main(["plot", "fourier", "map.json", "-o", "map.png"]) == 0
     assert Path("map.png").stat().st_size > 1000
@@ -122,7 +122,7 @@ def test_a_low_pass_curve_is_that_of_the_model(capsys: pytest.CaptureFixture[str
     ("arguments", "expected"),
     [
         (["-m", "reference:digits/standrd"], "standard"),
-        (["-m", "reference:digits/standard", "--norm", "0"], "above 0"),
+        (["-m", "reference:digits/standard", "--strength", "0"], "above 0"),
         (["-m", "reference:digits/standard", "--lowpass", "4,x"], "whole numbers"),
         (["-m", "reference:digits/standard", "--lowpass", "0"], "whole numbers"),
         (["-m", "reference:digits/standard", "--limit", "0"], "limit"),
@@ -158,18 +158,21 @@ def test_photographs_are_resized_and_cropped_as_asked(tmp_path: Path, capsys: py
     found = measured(*data, "--resize", "36", "--crop", "32")
     assert found["images"] == 2
     assert main(["fourier", *MODEL, *data, "--interpolation", "cubic"]) == 2
-    assert "--interpolation is one of" in capsys.readouterr().err
+    assert "--interpolation must be one of" in capsys.readouterr().err
 
 
 def test_photographs_get_the_models_own_geometry(tmp_path: Path) -> None:
-    from robench.cli.fourier import _images, _open
+    from robench.api.fourier import _material
+    from robench.api.options import ModelOptions
+    from robench.api.packing import Sizes
     from robench.data.base import Geometry
     from robench.models.base import Model, Preprocessing
+    from robench.suites import OpenOptions, open_suite
 
     model = Model("m", torch.nn.Flatten(), 10, Preprocessing(geometry=Geometry(resize=36, crop=32)), "h")
-    data = photographs(tmp_path / "photographs")
-    assert _images(_open(data, None, None, None, None), model)[0].shape == (2, 3, 32, 32)
-    assert _images(_open(data, None, 30, 24, None), model)[0].shape == (2, 3, 24, 24)
+    opened = open_suite("clean", photographs(tmp_path / "photographs"), OpenOptions())
+    for sizes, side in ((Sizes(), 32), (Sizes(30, 24), 24)):
+        assert _material(model, ModelOptions(), opened, sizes)[1].shape == (2, 3, side, side)
 
 
 def test_a_model_of_other_classes_than_its_data_and_a_folder_for_a_document(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,71 @@
+"""The library under every command: one function per file, with typed options and all checks.
+
+``robench.evaluate``, ``compare``, ``calibrate``... are these. Importing them is quick: each function imports what it
+needs when it is called.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from robench.api.calibrate import Calibration, calibrate
+from robench.api.compare import compare
+from robench.api.evaluate import evaluate, plan
+from robench.api.fourier import Sensitivity, fourier
+from robench.api.gallery import gallery
+from robench.api.generate import Generated, generate
+from robench.api.grid import GridModel, Job, grid
+from robench.api.metrics import metrics
+from robench.api.options import ModelOptions, ReportOptions
+from robench.api.quickstart import Quickstart, quickstart
+from robench.api.report import report
+from robench.api.table import table
+from robench.api.train import Trained, train
+
+if TYPE_CHECKING:
+    from robench.api.options import EngineOptions, SuiteOptions
+    from robench.api.planning import Plan
+
+__all__ = [
+    "Calibration",
+    "EngineOptions",
+    "Generated",
+    "GridModel",
+    "Job",
+    "ModelOptions",
+    "Plan",
+    "Quickstart",
+    "ReportOptions",
+    "Sensitivity",
+    "SuiteOptions",
+    "Trained",
+    "calibrate",
+    "compare",
+    "evaluate",
+    "fourier",
+    "gallery",
+    "generate",
+    "grid",
+    "metrics",
+    "plan",
+    "quickstart",
+    "report",
+    "table",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("SuiteOptions", "EngineOptions"):
+        from robench.api import options
+
+        return getattr(options, name)
+    if name == "Plan":
+        from robench.api.planning import Plan
+
+        return Plan
+    raise AttributeError(f"module 'robench.api' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,89 @@
+"""``robench.evaluate(..., cluster="auto")``: the same evaluation, its pieces handed to the workers of a Ray cluster."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robench.api.evaluate import Evaluated, scored
+from robench.api.models import as_model
+from robench.api.suites import fitted, open_one
+from robench.errors import RobenchError
+
+if TYPE_CHECKING:
+    from robench.api.options import ModelLike, ModelOptions, Place
+    from robench.api.packing import Given
+    from robench.data.base import Geometry
+    from robench.evaluation import Progress
+    from robench.models.base import Model
+    from robench.suites.base import OpenSuite
+
+
+def evaluate_clustered(
+    model: ModelLike | Sequence[ModelLike],
+    suite: str | OpenSuite,
+    given: Given,
+    *,
+    data: Place | None,
+    out: Path | None,
+    address: str,
+    progress: Progress | None = None,
+) -> Evaluated:
+    """Measure one model on one suite on the cluster and score the run here.
+
+    Raises:
+        RobenchError: as :func:`robench.evaluate`, a model or suite that workers cannot make from its name, or no
+            cluster at ``address``.
+    """
+    from robench.evaluation import default_folder, make_progress
+    from robench.evaluation.cluster import Job, evaluate_on_cluster
+
+    _check_address(address)
+    if not isinstance(suite, str):
+        raise RobenchError("`cluster` needs the name of a suite, not an open one.", hint="Give its name and `data`.")
+    specs = tuple(_absolute(spec) for spec in _specs(model))
+    there = None if data is None else _absolute(str(data))
+    opened = open_one(suite, there, given)
+    make_model = partial(_load, specs, given.model, opened.suite.num_classes)
+    loaded = make_model()
+    make_suite = partial(_open_fitted, suite, there, given, loaded.preprocessing.geometry)
+    opened = fitted(opened, loaded.preprocessing.geometry, given.sizes)
+    shown = progress or make_progress(f"{loaded.name} on {opened.suite.name}", quiet=given.report.quiet)
+    folder = out or default_folder(loaded, opened, given.engine)
+    job = Job(make_model, make_suite, given.engine)
+    outcome = evaluate_on_cluster(job, folder, address=address, progress=shown)
+    return scored(outcome, opened.suite.name, given.report)
+
+
+def _load(specs: tuple[str, ...], options: ModelOptions, classes: int) -> Model:
+    return as_model(specs, options, classes)
+
+
+def _open_fitted(suite: str, data: str | None, given: Given, geometry: Geometry | None) -> OpenSuite:
+    return fitted(open_one(suite, data, given), geometry, given.sizes)
+
+
+def _specs(model: ModelLike | Sequence[ModelLike]) -> list[str]:
+    parts = [model] if isinstance(model, (str, Path)) or callable(model) or hasattr(model, "module") else list(model)
+    if not all(isinstance(part, (str, Path)) for part in parts):
+        raise RobenchError(
+            "`cluster` needs a model that its workers can load: a path, timm:NAME, python:FILE.py:FUNCTION...",
+            hint="Put your model into a function of a file and give python:FILE.py:FUNCTION.",
+        )
+    return [str(part) for part in parts]
+
+
+def _check_address(address: str) -> None:
+    if address not in ("auto", "local") and not re.fullmatch(r"(ray://)?[A-Za-z0-9_.\-\[\]:]+:\d{1,5}", address):
+        raise RobenchError(
+            f"`cluster` must be auto, local, HOST:PORT or ray://HOST:PORT; found '{address}'.",
+            hint="Start a cluster with `ray start --head`; it prints its address.",
+        )
+
+
+def _absolute(spec: str) -> str:
+    """Return a path that exists here in full, for workers that run in another folder; other specs as they are."""
+    return str(Path(spec).resolve()) if Path(spec).exists() else spec

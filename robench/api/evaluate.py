@@ -1,0 +1,186 @@
+"""``robench.evaluate(model, suite) -> Result``, and what it would do: ``robench.plan(model, suite) -> Plan``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+from robench.api.options import EvaluateWords, ModelOptions, Place, ReportOptions
+from robench.api.words import place, spelled_out
+from robench.errors import RobenchError
+
+if TYPE_CHECKING:
+    from robench.api.options import EngineOptions, ModelLike, SuiteOptions
+    from robench.api.packing import Given
+    from robench.api.planning import Plan
+    from robench.evaluation import Outcome, Progress
+    from robench.models.base import Model
+    from robench.results import Result
+    from robench.suites.base import OpenSuite
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """How one evaluation ended.
+
+    Args:
+        result: its result.
+        folder: the run's folder.
+        fresh: names of the cells that were measured now; the others were in the folder already.
+    """
+
+    result: Result
+    folder: Path
+    fresh: tuple[str, ...]
+
+
+@spelled_out(EvaluateWords)
+def evaluate(
+    model: ModelLike | Sequence[ModelLike],
+    suite: str | OpenSuite,
+    *,
+    data: Place | None = None,
+    out: Place | None = None,
+    cluster: str | None = None,
+    progress: Progress | None = None,
+    model_options: ModelOptions | None = None,
+    suite_options: SuiteOptions | None = None,
+    engine_options: EngineOptions | None = None,
+    report_options: ReportOptions | None = None,
+    **words: Unpack[EvaluateWords],
+) -> Result | None:
+    """Measure a model on a suite and return its result; cells that are finished are not measured again.
+
+    Args:
+        model: a spec (path, ``timm:NAME``, ``reference:NAME``...), an ``nn.Module``, any callable from normalised
+            float32 images (n, 3, H, W) to logits (n, K), a loaded model, or several of these as one ensemble.
+        suite: a suite's name, or an open suite.
+        data: the suite's files, or the clean images it is generated from; None: the default data folder.
+        out: the run's folder; None: ``runs/SUITE/MODEL-HASH``.
+        cluster: spread the work over this Ray cluster (``auto``, or an address); the model must be a spec.
+        progress: shows progress; None: a bar on a terminal, else plain lines.
+        model_options, suite_options, engine_options, report_options: options as frozen objects.
+        words: the same options as flat keywords: ``limit=500``, ``device="cpu"``, ``corruption="fog"``; see
+            :class:`robench.api.options.ModelWords`, ``SuiteWords``, ``EngineWords`` and ``ReportWords``.
+
+    Returns:
+        The result, also written to ``out/result.json``. Under ``torchrun`` the first process returns it, the others
+        return None.
+
+    Raises:
+        RobenchError: bad input, or an option that contradicts another or would have no effect; the message says what
+            to do. Finished cells are kept.
+
+    >>> import tempfile, robench
+    >>> with tempfile.TemporaryDirectory() as out:
+    ...     result = robench.evaluate("reference:digits/standard", "digits-c", corruption="fog", severity=5, limit=50,
+    ...                               device="cpu", resamples=0, quiet=True, out=out)
+    >>> [cell.name for cell in result.cells], result.cells[0].images
+    (['clean', 'fog/5'], 50)
+    """
+    from robench.api.packing import pack
+
+    given = pack(words, model_options, suite_options, engine_options, report_options)
+    found = run_one(model, suite, given, data=data, out=out, cluster=cluster, progress=progress)
+    return None if found is None else found.result
+
+
+@spelled_out(EvaluateWords)
+def plan(
+    model: ModelLike | Sequence[ModelLike],
+    suite: str | OpenSuite,
+    *,
+    data: Place | None = None,
+    out: Place | None = None,
+    model_options: ModelOptions | None = None,
+    suite_options: SuiteOptions | None = None,
+    engine_options: EngineOptions | None = None,
+    **words: Unpack[EvaluateWords],
+) -> Plan:
+    """Say what :func:`evaluate` would measure with the same arguments, and about how long it would take.
+
+    Returns:
+        The plan: cells, images, images left, folder and estimated seconds (a few batches are timed).
+
+    Raises:
+        RobenchError: as :func:`evaluate`.
+    """
+    from robench.api.packing import pack
+    from robench.api.planning import plan_one
+
+    given = pack(words, model_options, suite_options, engine_options)
+    loaded, opened = loaded_and_opened(model, suite, data, given)
+    return plan_one(loaded, opened, given.engine, None if out is None else place("out", out))
+
+
+def run_one(
+    model: ModelLike | Sequence[ModelLike],
+    suite: str | OpenSuite,
+    given: Given,
+    *,
+    data: Place | None = None,
+    out: Place | None = None,
+    cluster: str | None = None,
+    progress: Progress | None = None,
+) -> Evaluated | None:
+    """Evaluate with packed options; see :func:`evaluate`. Returns None in processes that do not speak for all."""
+    folder = None if out is None else place("out", out)
+    if cluster is not None:
+        from robench.api.clustered import evaluate_clustered
+
+        return evaluate_clustered(model, suite, given, data=data, out=folder, address=cluster, progress=progress)
+    loaded, opened = loaded_and_opened(model, suite, data, given)
+    return measure(loaded, opened, given, folder, progress)
+
+
+def loaded_and_opened(
+    model: ModelLike | Sequence[ModelLike], suite: str | OpenSuite, data: Place | None, given: Given
+) -> tuple[Model, OpenSuite]:
+    """Return the model, and the suite with its images sized for it."""
+    from robench.api.models import as_model
+    from robench.api.suites import fitted, open_one
+
+    opened = open_one(suite, data, given)
+    loaded = as_model(model, given.model, opened.suite.num_classes)
+    return loaded, fitted(opened, loaded.preprocessing.geometry, given.sizes)
+
+
+def measure(
+    model: Model, suite: OpenSuite, given: Given, out: Path | None = None, progress: Progress | None = None
+) -> Evaluated | None:
+    """Measure a loaded model on an open suite, alone or with the other processes of ``torchrun``."""
+    from robench.evaluation import default_folder, evaluate_suite, make_progress
+    from robench.evaluation.distributed import evaluate_over_ranks
+    from robench.processes import launched_by_torchrun
+
+    folder = out or default_folder(model, suite, given.engine)
+    shown = progress or make_progress(f"{model.name} on {suite.suite.name}", quiet=given.report.quiet)
+    if launched_by_torchrun():
+        outcome, first = evaluate_over_ranks(model, suite, folder, given.engine, progress=shown)
+        if not first:
+            return None
+    else:
+        outcome = evaluate_suite(model, suite, folder, given.engine, progress=shown)
+    return scored(outcome, suite.suite.name, given.report)
+
+
+def scored(outcome: Outcome, suite: str, report: ReportOptions) -> Evaluated:
+    """Return the result of a finished evaluation, the stored one where nothing has changed.
+
+    Raises:
+        RobenchError: no cell could be measured.
+    """
+    from robench.results import save, score_run
+    from robench.results.scoring import current_result
+
+    run, fresh = outcome.run, tuple(outcome.fresh)
+    if not run.done():
+        reasons = "; ".join(sorted(set(outcome.failures.values()))[:3])
+        raise RobenchError(f"No cell of {suite} could be measured: {reasons}", hint="Check `data`.")
+    if not fresh and not outcome.failures and (known := current_result(run, report.resamples)):
+        return Evaluated(known, run.path, fresh)
+    result = score_run(run, resamples=report.resamples, failures=outcome.failures)
+    save(result, run.path / "result.json")
+    return Evaluated(result, run.path, fresh)

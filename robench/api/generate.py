@@ -1,0 +1,81 @@
+"""``robench.api.generate(suite, source, out)``: corrupted test sets on disk, in the published layouts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robench.api.options import Names, Place
+from robench.api.words import names, place, spelled_out, whole
+
+if TYPE_CHECKING:
+    from robench.evaluation import Progress
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What was written.
+
+    Args:
+        suite: the suite's name.
+        folder: where it is.
+        files: the files or folders, one per corruption or perturbation.
+        images: clean images that each was generated from.
+    """
+
+    suite: str
+    folder: Path
+    files: tuple[Path, ...]
+    images: int
+
+
+@spelled_out()
+def generate(
+    suite: str,
+    source: Place,
+    out: Place,
+    *,
+    corruption: Names | None = None,
+    seed: int = 0,
+    difficulty: int | None = None,
+    frost: Place | None = None,
+    quiet: bool = False,
+    progress: Progress | None = None,
+) -> Generated:
+    """Write a corrupted test set and verify it; what is there already is not written again.
+
+    Args:
+        suite: ``cifar10-c``, ``imagenet-p``...
+        source: the clean test set: a folder, a file, or ``digits``.
+        out: folder for the files.
+        corruption: only these, ``"fog,snow"`` or a sequence; None: the published ones.
+        seed: of the randomness.
+        difficulty: of the noises of perturbation sequences, 1 to 3; None: 1.
+        frost: folder with the original frost images.
+        quiet: show no progress.
+        progress: shows progress; None: a bar on a terminal, else plain lines.
+
+    Raises:
+        RobenchError: an unknown suite or condition, unreadable data, another set already there, or too little room.
+    """
+    from robench.evaluation import make_progress
+    from robench.suites.generate import generate as write
+    from robench.suites.generate import prepare
+
+    whole("seed", seed, least=0, most=2**31)
+    if difficulty is not None:
+        whole("difficulty", difficulty, least=1, most=3)
+    task = prepare(
+        suite,
+        str(place("source", source)),
+        place("out", out),
+        conditions=None if corruption is None else names("corruption", corruption),
+        seed=seed,
+        frost=None if frost is None else str(place("frost", frost)),
+        difficulty=difficulty or 1,
+    )
+    with progress or make_progress(suite, quiet=quiet) as shown:
+        shown.start(task.images, 0)
+        made = write(task, shown.advance)
+    return Generated(suite, task.out, tuple(made), len(task.clean))

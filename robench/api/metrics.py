@@ -1,0 +1,94 @@
+"""``robench.api.metrics(run)``: results of a run from its stored predictions, without the model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, overload
+
+from robench.api.options import Names, Place
+from robench.api.words import names, place, spelled_out, whole
+from robench.errors import RobenchError
+
+if TYPE_CHECKING:
+    from robench.results.schema import Result, Value
+
+
+@overload
+def metrics(
+    run: Place,
+    *,
+    metric: Names | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    baseline: None = None,
+    corruption: None = None,
+) -> Result: ...
+
+
+@overload
+def metrics(
+    run: Place, *, resamples: int = 1000, seed: int = 0, baseline: Place, corruption: Names | None = None
+) -> dict[str, Value]: ...
+
+
+@overload
+def metrics(
+    run: Place,
+    *,
+    metric: Names | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    baseline: Place | None = None,
+    corruption: Names | None = None,
+) -> Result | dict[str, Value]: ...
+
+
+@spelled_out()
+def metrics(
+    run: Place,
+    *,
+    metric: Names | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    baseline: Place | None = None,
+    corruption: Names | None = None,
+) -> Result | dict[str, Value]:
+    """Score a run again, with other metrics, or against a baseline.
+
+    Args:
+        run: the run's folder.
+        metric: names of metrics, ``"adaptive_ece,aurc"`` or a sequence; None: the suite's own, and the result is
+            written to ``run/result.json``.
+        resamples: bootstrap resamples of the intervals.
+        seed: of the bootstrap.
+        baseline: another run of the same suite, or a published table (``alexnet``, ``tiny-imagenet-resnet18``):
+            corruption errors, mCE and relative mCE against it.
+        corruption: with ``baseline``, the corruptions; None: those of the benchmark.
+
+    Returns:
+        The result; with ``baseline``, the normalised values by name.
+
+    Raises:
+        RobenchError: not a run, an unknown metric or baseline, or options that exclude each other.
+    """
+    from robench.results import save, score_run
+    from robench.results.normalising import normalised_figures
+
+    folder = place("run", run)
+    whole("resamples", resamples, least=0, most=100_000)
+    whole("seed", seed, least=0, most=2**32 - 1)
+    chosen = None if corruption is None else names("corruption", corruption)
+    if baseline is not None:
+        if metric is not None:
+            raise RobenchError(
+                "`baseline` and `metric` cannot be combined: a baseline normalises errors only.",
+                hint="Use only one of them.",
+            )
+        against = place("baseline", baseline)
+        return normalised_figures(folder, str(against), corruptions=chosen, resamples=resamples, seed=seed)
+    if chosen is not None:
+        raise RobenchError("`corruption` has no effect without `baseline`.", hint="Add `baseline`.")
+    wanted = None if metric is None else names("metric", metric)
+    result = score_run(folder, metrics=wanted, resamples=resamples, seed=seed)
+    if wanted is None:
+        save(result, folder / "result.json")
+    return result

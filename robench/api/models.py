@@ -1,0 +1,119 @@
+"""From what a user calls a model to a :class:`robench.models.Model`; options that it would not heed are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robench.api.options import ModelOptions
+from robench.errors import RobenchError
+
+if TYPE_CHECKING:
+    from robench.api.options import ModelLike
+    from robench.models.base import Model
+    from robench.models.presets import Triple
+
+_OF_WEIGHTS = ("arch", "norm", "ema")
+
+
+def as_model(given: ModelLike | Sequence[ModelLike], options: ModelOptions, suite_classes: int | None) -> Model:
+    """Return one model, or the ensemble of several.
+
+    Args:
+        given: a loaded model, a spec (path, ``timm:NAME``...), an ``nn.Module`` or another callable from normalised
+            float32 images (n, 3, H, W) to logits (n, K), or a sequence of these.
+        options: how it is loaded.
+        suite_classes: number of classes where neither the model nor the options say it.
+
+    Raises:
+        RobenchError: it cannot be loaded, or would not heed an option.
+    """
+    from robench.models import ensemble
+    from robench.models.base import Model
+
+    if isinstance(given, (str, Path, Model)) or callable(given):
+        parts: list[ModelLike] = [given]
+    else:
+        parts = list(given)
+    if not parts:
+        raise RobenchError("No model given.", hint="Set `model`, for example `model='reference:digits/augmix'`.")
+    if options.ensemble is not None and len(parts) == 1:
+        raise RobenchError(
+            "`ensemble` has no effect on a single model.", hint="Give several models, or omit `ensemble`."
+        )
+    loaded = [_load(part, options, suite_classes) for part in parts]
+    if len(loaded) == 1:
+        return _named(loaded[0], options.name)
+    return _named(ensemble(loaded, how=options.ensemble or "mean-prob"), options.name)
+
+
+def _load(given: ModelLike, options: ModelOptions, suite_classes: int | None) -> Model:
+    from robench.models import load_model, wrap
+    from robench.models.base import Model
+
+    if isinstance(given, Model):
+        _refuse(options, [one.name for one in fields(options)], "a model that is already loaded", heeds=_JOINED)
+        return given
+    mean, std = _normalisation(options)
+    if isinstance(given, (str, Path)):
+        spec = str(given)
+        if not _is_weights(spec):
+            _refuse(options, _OF_WEIGHTS, f"'{spec}', which brings its architecture")
+        model = load_model(
+            spec,
+            arch=options.arch,
+            num_classes=options.num_classes or suite_classes,
+            mean=mean,
+            std=std,
+            norm=options.norm or "bn",
+            ema=options.ema,
+        )
+    else:
+        _refuse(options, _OF_WEIGHTS, "a module or function, which brings its architecture")
+        model = wrap(given, num_classes=options.num_classes or suite_classes, mean=mean, std=std, name=options.name)
+    if options.num_classes not in (None, model.num_classes):
+        raise RobenchError(
+            f"{model.name} puts out {model.num_classes} classes; `num_classes` says {options.num_classes}.",
+            hint="Omit `num_classes`.",
+        )
+    return model
+
+
+_JOINED = ("name", "ensemble")
+
+
+def _refuse(options: ModelOptions, names: Sequence[str], whose: str, heeds: Sequence[str] = ()) -> None:
+    """Refuse those of the named options that differ from their defaults."""
+    usual = ModelOptions()
+    for name in names:
+        if name not in heeds and getattr(options, name) != getattr(usual, name):
+            raise RobenchError(f"`{name}` has no effect on {whose}.", hint=f"Omit `{name}`.")
+
+
+def _is_weights(spec: str) -> bool:
+    """Return whether a spec names a file of weights, which needs an architecture."""
+    from robench.models.torchscript import is_torchscript
+
+    path = Path(spec).expanduser()
+    if not path.exists():
+        return ":" not in spec and path.suffix not in (".onnx", ".pt2")
+    return path.is_file() and path.suffix not in (".onnx", ".pt2") and not is_torchscript(path)
+
+
+def _normalisation(options: ModelOptions) -> tuple[Triple | None, Triple | None]:
+    from robench.models import preset
+
+    return preset(options.norm_preset) if options.norm_preset is not None else (options.mean, options.std)
+
+
+def _named(model: Model, name: str | None) -> Model:
+    return model if name is None else replace(model, name=name)
+
+
+def title_of(model: ModelLike) -> str:
+    """Return what a model is called before it is loaded."""
+    if isinstance(model, (str, Path)):
+        return str(model)
+    return str(getattr(model, "name", None) or getattr(model, "__name__", None) or type(model).__name__)

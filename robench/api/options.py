@@ -1,0 +1,159 @@
+"""What the library's functions can be told: flat keywords in the command line's words, or frozen options.
+
+``robench.evaluate(model, "cifar10-c", limit=500, device="cpu")`` and
+``robench.evaluate(model, "cifar10-c", suite_options=SuiteOptions(limit=500), engine_options=...)`` are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+if TYPE_CHECKING:
+    from robench.evaluation.options import EvaluationOptions as EngineOptions
+    from robench.models.base import Model
+    from robench.suites.base import OpenOptions as SuiteOptions
+
+    ModelLike = Model | str | Path | Callable[..., Any]
+
+__all__ = [
+    "EngineOptions",
+    "EngineWords",
+    "EvaluateWords",
+    "ModelOptions",
+    "ModelWords",
+    "ReportOptions",
+    "ReportWords",
+    "SuiteOptions",
+    "SuiteWords",
+]
+
+Triple = tuple[float, float, float]
+Numbers = float | Sequence[float] | str
+Names = str | Sequence[str]
+Place = str | Path
+Places = Place | Mapping[str, Place] | Sequence[str]
+
+NORMS = ("bn", "dubn", "dubin", "splitbn", "splitbn-shared")
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
+ENSEMBLES = ("mean-prob", "mean-logit")
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """How a model is loaded.
+
+    Args:
+        arch: architecture of a file of weights: a built-in one, a timm or torchvision name, or
+            ``python:FILE.py:FUNCTION``.
+        num_classes: number of classes that the model puts out; None: the suite's.
+        mean, std: normalisation per channel, of images in [0, 1]; None: the model's own.
+        norm_preset: a normalisation by name: ``cifar10``, ``cifar100``, ``imagenet``, ``half`` or ``none``.
+        norm: batch-norm variant of the architecture: ``bn``, ``dubn``, ``dubin``, ``splitbn`` or ``splitbn-shared``.
+        ema: load a checkpoint's averaged (EMA) weights.
+        ensemble: how several models are joined: ``mean-prob`` (the default) or ``mean-logit``.
+        name: display name in tables and plots.
+    """
+
+    arch: str | None = None
+    num_classes: int | None = None
+    mean: Triple | None = None
+    std: Triple | None = None
+    norm_preset: str | None = None
+    norm: str | None = None
+    ema: bool = False
+    ensemble: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """How a result is computed and shown.
+
+    Args:
+        resamples: bootstrap resamples of the intervals.
+        quiet: show no progress.
+    """
+
+    resamples: int = 1000
+    quiet: bool = False
+
+
+class ModelWords(TypedDict, total=False):
+    """Keywords for :class:`ModelOptions`; None is the default of each."""
+
+    arch: str | None
+    num_classes: int | None
+    mean: Numbers | None
+    std: Numbers | None
+    norm_preset: str | None
+    norm: str | None
+    ema: bool | None
+    ensemble: str | None
+    name: str | None
+
+
+class SizeWords(TypedDict, total=False):
+    """Keywords for the size of images; each replaces that part of the model's own geometry."""
+
+    resize: int | None
+    crop: int | None
+    interpolation: str | None
+
+
+class SuiteWords(SizeWords, total=False):
+    """Keywords for :class:`SuiteOptions`: which images of a suite are measured, and how they are prepared.
+
+    ``corruption`` and ``severity`` choose cells (``"fog,snow"`` or a list); ``limit`` is the number of images per
+    cell, drawn the same for every model; ``split``, ``clean``, ``difficulty``, ``definition`` and ``frost`` are for
+    the suites that take them.
+    """
+
+    corruption: Names | None
+    severity: int | str | Sequence[int] | None
+    limit: int | None
+    seed: int | None
+    split: str | None
+    clean: Place | None
+    difficulty: int | None
+    definition: Place | None
+    frost: Place | None
+    skip_corrupt: bool | None
+    workers: int | None
+
+
+class EngineWords(TypedDict, total=False):
+    """Keywords for :class:`EngineOptions`: where and how the model runs."""
+
+    device: str | None
+    precision: str | None
+    batch_size: int | None
+    compile: bool | None
+    fold: bool | None
+    logits: bool | str | None
+
+
+class ReportWords(TypedDict, total=False):
+    """Keywords for :class:`ReportOptions`."""
+
+    resamples: int | None
+    quiet: bool | None
+
+
+class EvaluateWords(ModelWords, SuiteWords, EngineWords, ReportWords, total=False):
+    """All keywords of :func:`robench.evaluate` and :func:`robench.grid`."""
+
+
+def __getattr__(name: str) -> Any:
+    """Return the options that belong to the rooms below, which import NumPy or PyTorch."""
+    if name == "SuiteOptions":
+        from robench.suites.base import OpenOptions
+
+        return OpenOptions
+    if name == "EngineOptions":
+        from robench.evaluation.options import EvaluationOptions
+
+        return EvaluationOptions
+    raise AttributeError(f"module 'robench.api.options' has no attribute '{name}'")

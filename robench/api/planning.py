@@ -1,0 +1,83 @@
+"""What an evaluation would measure, where it would keep it, and about how long it would take."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from robench.evaluation import EvaluationOptions
+    from robench.models.base import Model
+    from robench.suites.base import OpenSuite
+
+_TIMED_BATCHES = 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One model on one suite before it is measured.
+
+    Args:
+        model, suite: their names.
+        source: whether the suite's images are ``published`` or ``generated``.
+        cells: number of cells.
+        images: images of all cells (clips, for suites of sequences).
+        images_left: images of the cells that are not finished in ``folder``.
+        seconds: estimated time for them; None: not known.
+        folder: the run's folder.
+        preprocessing: the model's normalisation and geometry, as a result records it.
+    """
+
+    model: str
+    suite: str
+    source: str
+    cells: int
+    images: int
+    images_left: int
+    seconds: float | None
+    folder: Path
+    preprocessing: dict[str, Any]
+
+
+def plan_one(model: Model, suite: OpenSuite, options: EvaluationOptions, out: Path | None = None) -> Plan:
+    """Return what is left to be measured of a loaded model on an open suite."""
+    from robench.evaluation import default_folder
+    from robench.predictions import RunFolder
+
+    cells = suite.suite.cells
+    folder = out or default_folder(model, suite, options)
+    done = set(RunFolder.open(folder).done()) if (folder / "run.json").exists() else set()
+    left = sum(suite.length(cell) for cell in cells if cell.name not in done)
+    return Plan(
+        model=model.name,
+        suite=suite.suite.name,
+        source=suite.source,
+        cells=len(cells),
+        images=sum(suite.length(cell) for cell in cells),
+        images_left=left,
+        seconds=left * seconds_per_image(model, suite, options) if left else 0.0,
+        folder=folder,
+        preprocessing=model.preprocessing.record(),
+    )
+
+
+def seconds_per_image(model: Model, suite: OpenSuite, options: EvaluationOptions) -> float:
+    """Time a few batches, after one to warm up, on the suite's last cell (a corrupted one where there are any)."""
+    from robench.evaluation.forward import Forward
+    from robench.evaluation.plan import prepare
+
+    forward = Forward(prepare(model, options, say=lambda _: None), options)
+    size = min(options.resolved_batch_size(forward.device), 64)
+    cell = suite.suite.cells[-1]
+    times, images = [], []
+    batches = suite.batches(cell, size, device=forward.device)
+    for batch in islice(batches, 1 + _TIMED_BATCHES):
+        began = time.monotonic()
+        forward(batch.images).float().cpu()
+        times.append(time.monotonic() - began)
+        images.append(len(batch.index))
+    chosen = slice(1, None) if len(times) > 1 else slice(0, None)
+    return sum(times[chosen]) / max(1, sum(images[chosen]))

@@ -1,0 +1,128 @@
+"""``robench.report(runs)``: one page of one or several runs, to open, send or print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robench.api.options import Place
+from robench.api.words import place, spelled_out
+from robench.errors import RobenchError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from robench.results.comparing import Comparison
+    from robench.results.schema import Result
+
+Plot = tuple[str, str, bytes]
+SUFFIXES = (".html", ".htm", ".md")
+
+
+@spelled_out()
+def report(
+    runs: Place | Result | Sequence[Place | Result], *, out: Place = "report.html", compare: bool = True
+) -> Path:
+    """Write a report: results with intervals, plots, protocol, and what to run next.
+
+    Args:
+        runs: run folders, ``result.json`` files or results, of one suite.
+        out: the page: ``.html``, which holds everything and needs no network, or ``.md`` for Markdown with the plots
+            as SVG files beside it.
+        compare: compare two runs on the same images, where their predictions are there.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        RobenchError: no result, results of several protocols, or another kind of page.
+    """
+    from robench.files import atomic_write
+    from robench.results.loading import load
+    from robench.results.schema import Result
+    from robench.tables.report import render_html, render_markdown
+
+    page = place("out", out)
+    if page.suffix not in SUFFIXES:
+        raise RobenchError(
+            f"A report cannot be written as '{page.name}'.", hint="Set `out` to a name that ends in .html or .md."
+        )
+    given = [runs] if isinstance(runs, (str, Path, Result)) else list(runs)
+    results = [one if isinstance(one, Result) else load(place("runs", one)) for one in given]
+    comparison = _comparison([one for one in given if not isinstance(one, Result)]) if compare else None
+    plots = plots_for(results)
+    if page.suffix == ".md":
+        text = render_markdown(results, _beside(page, plots), comparison)
+    else:
+        text = render_html(results, plots, comparison)
+    with atomic_write(page) as file:
+        file.write(text.encode())
+    return page
+
+
+def plots_for(results: Sequence[Result]) -> dict[str, Plot]:
+    """Draw the plots that these results have something for: key -> (title, caption, SVG bytes)."""
+    from robench import plots
+
+    drawn: dict[str, Plot] = {}
+    for key, draw, title, caption in _wanted(results):
+        try:
+            drawn[key] = (title, caption, plots.to_bytes(draw(), "svg"))
+        except RobenchError:  # this kind of suite has no such values
+            continue
+    return drawn
+
+
+def _wanted(results: Sequence[Result]) -> list[tuple[str, Callable[[], Figure], str, str]]:
+    """Return key, drawing, title and caption of every plot that a report may hold; a phone shows each in full."""
+    from robench import plots
+
+    bands = "The bands are 95 % intervals over images."
+    diagram = (
+        "On the dashed line confidence equals accuracy (perfect calibration); below it the model is overconfident. "
+        "Larger marks stand for more images, the steps underneath show how many."
+    )
+    return [
+        ("severity-error", lambda: plots.severity(results, ("error",)), "Error against severity",
+         f"Lower and flatter is more robust. {bands}"),
+        ("severity-calibration", lambda: plots.severity(results, ("rms_calibration_error",)),
+         "Calibration error against severity",
+         f"The gap between confidence and accuracy. A model that recognises hard images stays low and flat. {bands}"),
+        ("reliability-clean", lambda: plots.reliability(results, ("clean",)), "Reliability on clean images", diagram),
+        ("reliability-severity-5", lambda: plots.reliability(results, ("severity/5",)), "Reliability at severity 5",
+         diagram),
+        ("corruptions", lambda: plots.corruptions(results), "Error under each condition",
+         "One mark per model; left is better, and the line through it is the 95 % interval. Models whose lines are "
+         "far apart differ in that condition."),
+        ("severity-brier", lambda: plots.severity(results, ("brier",)), "Brier score against severity",
+         f"Errors and misplaced confidence in one number: 0 is perfect. {bands}"),
+        ("flips", lambda: plots.flips(results), "Flips along each perturbation",
+         "How often the prediction changes between frames that hardly differ; left is more stable."),
+    ]  # fmt: skip
+
+
+def _comparison(runs: Sequence[Place]) -> Comparison | None:
+    """Return the paired comparison of two run folders, or None where there are no two with predictions."""
+    from robench.predictions import RunFolder
+    from robench.results.comparing import compare_runs
+
+    if len(runs) != 2 or not all(Path(run).is_dir() for run in runs):
+        return None
+    try:  # a folder with a result.json alone can be reported, not compared; nor can runs on other images
+        return compare_runs(*[RunFolder.open(run) for run in runs])
+    except RobenchError:
+        return None
+
+
+def _beside(page: Path, plots: dict[str, Plot]) -> dict[str, tuple[str, str, str]]:
+    """Write the plots into a folder named after the report, and return their addresses from it."""
+    from robench.files import atomic_write
+
+    addresses = {}
+    for key, (title, caption, content) in plots.items():
+        path = page.parent / f"{page.stem}-plots" / f"{key}.svg"
+        with atomic_write(path) as file:
+            file.write(content)
+        addresses[key] = (title, caption, f"{path.parent.name}/{path.name}")
+    return addresses

@@ -1,0 +1,190 @@
+"""From keywords as users write them to values, each refused in the same words wherever it is given.
+
+A message names an option as `` `limit` ``, `` `limit=500` `` or `` `robench.evaluate(limit=500)` ``. Python users
+read it as it stands; the command line shows ``--limit``, ``--limit 500`` and ``robench evaluate --limit 500``.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from robench.errors import RobenchError, did_you_mean
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class UnknownKeywordError(RobenchError, TypeError):
+    """A keyword that the function does not have."""
+
+
+def spelled_out(words: type | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a function's signature name the keywords of its ``**words``, and refuse others with the nearest name.
+
+    Args:
+        words: the TypedDict behind ``**words``; None: the function has none.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        own = inspect.signature(function)
+        kept = [one for one in own.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+        named = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+            for name, kind in (_annotations(words) if words is not None else {}).items()
+        ]
+        whole = own.replace(parameters=[*kept, *named])
+
+        @functools.wraps(function)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            for name in kwargs:
+                if name not in whole.parameters:
+                    raise UnknownKeywordError(
+                        f"{function.__name__}() has no keyword '{name}'.", hint=did_you_mean(name, whole.parameters)
+                    )
+            return function(*args, **kwargs)
+
+        checked.__signature__ = whole  # type: ignore[attr-defined]
+        return checked
+
+    return decorate
+
+
+def _annotations(words: type) -> dict[str, Any]:
+    return {name: getattr(kind, "__forward_arg__", kind) for name, kind in words.__annotations__.items()}
+
+
+def one_of(name: str, value: object, known: Sequence[str]) -> str:
+    """Return a value that is one of the known ones.
+
+    Raises:
+        RobenchError: it is not; the message suggests the nearest one.
+    """
+    if not isinstance(value, str) or value not in known:
+        near = did_you_mean(str(value), known)
+        raise RobenchError(
+            f"`{name}` must be one of {', '.join(known)}; found '{value}'.",
+            hint=near if near.startswith("Did") else None,
+        )
+    return value
+
+
+def whole(name: str, value: object, *, least: int, most: int = 2**63 - 1) -> int:
+    """Return a whole number from ``least`` to ``most``.
+
+    Raises:
+        RobenchError: it is not one.
+    """
+    try:
+        number = value.__index__()  # type: ignore[attr-defined]
+    except (AttributeError, TypeError):
+        number = None
+    if number is None or isinstance(value, bool) or not least <= number <= most:
+        bounds = f"of at least {least}" if most >= 2**31 - 1 else f"from {least} to {most}"
+        raise RobenchError(f"`{name}` must be a whole number {bounds}; found {value!r}.", hint=_whole_hint(name, least))
+    return int(number)
+
+
+def _whole_hint(name: str, least: int) -> str:
+    return f"For example `{name}={max(least, 1)}`."
+
+
+def triple(name: str, value: object) -> tuple[float, float, float]:
+    """Return three numbers of a normalisation: from ``"0.49,0.48,0.45"``, a sequence, or one number for all three.
+
+    Raises:
+        RobenchError: not numbers, another count, or not of images in [0, 1].
+    """
+    parts: Iterable[Any] = value.replace(" ", "").split(",") if isinstance(value, str) else _listed(value)
+    try:
+        values = tuple(float(part) for part in parts)
+    except (TypeError, ValueError):
+        values = ()
+    if len(values) == 1:
+        values *= 3
+    if len(values) != 3:
+        raise RobenchError(
+            f"`{name}` takes 3 numbers, one per channel; found {value!r}.",
+            hint=f"For example `{name}=(0.4914, 0.4822, 0.4465)`.",
+        )
+    # Written so that NaN is refused too.
+    if not all(abs(one) <= 1 and (one > 0 or name != "std") for one in values):
+        bounds = "above 0 and at most 1" if name == "std" else "for images in [0, 1]"
+        raise RobenchError(
+            f"`{name}` takes numbers {bounds}; found {value!r}.",
+            hint="Divide by 255 what is meant for pixels up to 255.",
+        )
+    return values[0], values[1], values[2]
+
+
+def _listed(value: object) -> Iterable[Any]:
+    return value if isinstance(value, Iterable) else (value,)
+
+
+def names(name: str, value: object) -> tuple[str, ...]:
+    """Return several names: from ``"fog,snow"`` or a sequence.
+
+    Raises:
+        RobenchError: no name among them, or something that is not a string.
+    """
+    parts: Iterable[object] = value.split(",") if isinstance(value, str) else _listed(value)
+    found = []
+    for part in parts:
+        if not isinstance(part, str):
+            raise RobenchError(f"`{name}` takes names; found {value!r}.", hint=f'For example `{name}="fog,snow"`.')
+        found += [part.strip()] if part.strip() else []
+    if not found:
+        raise RobenchError(f"`{name}` names nothing; found {value!r}.", hint=f"Omit `{name}` to take all of them.")
+    return tuple(found)
+
+
+def severities(name: str, value: object) -> tuple[int, ...]:
+    """Return severities from 1 to 5: from ``"3,5"``, a number or a sequence of numbers.
+
+    Raises:
+        RobenchError: others.
+    """
+    parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else list(_listed(value))
+    found = [int(part) if isinstance(part, (int, str)) and str(part).isdigit() else 0 for part in parts]
+    if not found or not all(1 <= one <= 5 for one in found):
+        raise RobenchError(f"`{name}` takes numbers from 1 to 5; found {value!r}.", hint=f'For example `{name}="3,5"`.')
+    return tuple(found)
+
+
+def place(name: str, value: object) -> Path:
+    """Return a path.
+
+    Raises:
+        RobenchError: an empty one, one that no file system takes, or something else.
+    """
+    if not isinstance(value, (str, os.PathLike)):
+        raise RobenchError(f"`{name}` takes a path; found {value!r}.", hint="Give a string or a pathlib.Path.")
+    text = os.fspath(value)
+    if not isinstance(text, str) or not text.strip() or "\0" in text:
+        raise RobenchError(f"`{name}` is not a path: {text!r}.", hint=f"Omit `{name}`, or name a file or folder.")
+    if max((len(os.fsencode(part)) for part in Path(text).parts), default=0) > 255 or len(os.fsencode(text)) > 4095:
+        raise RobenchError(f"`{name}` is too long for a path: '{text[:40]}...'.", hint="Give a shorter path.")
+    return Path(text)
+
+
+def both_given(pairs: Iterable[tuple[str, object, str, object]]) -> None:
+    """Refuse options of which one would be ignored.
+
+    Args:
+        pairs: name and value of one option, name and value of the other.
+
+    Raises:
+        RobenchError: both options of a pair are given.
+    """
+    for first, one, second, other in pairs:
+        if one and other:
+            raise RobenchError(f"`{first}` and `{second}` cannot be combined.", hint="Use only one of them.")
+
+
+def given(words: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords that are not None."""
+    return {name: value for name, value in words.items() if value is not None}

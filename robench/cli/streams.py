@@ -1,0 +1,51 @@
+"""Standard streams that may be closed or full: work goes on, and only results that are lost are an error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from typing import Any, TextIO
+
+
+class Tolerant:
+    """Standard error that drops what cannot be written: progress must not end a run.
+
+    Args:
+        stream: where the text goes.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, or drop the text."""
+        with suppress(OSError, ValueError):
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, where that can be done."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def guard_streams() -> None:
+    """Give the process streams for those that are closed, and let standard error drop what cannot be written."""
+    if sys.stdout is None:
+        sys.stdout = _nowhere()
+    sys.stderr = Tolerant(sys.stderr if sys.stderr is not None else _nowhere())  # type: ignore[assignment]
+
+
+def drop_output() -> None:
+    """Send what else is printed nowhere, so that leaving does not fail on it again."""
+    with suppress(OSError, ValueError):
+        sys.stdout.close()
+    sys.stdout = _nowhere()
+
+
+def _nowhere() -> TextIO:
+    return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
