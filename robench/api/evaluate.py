@@ -151,18 +151,20 @@ def measure(
     model: Model, suite: OpenSuite, given: Given, out: Path | None = None, progress: Progress | None = None
 ) -> Evaluated | None:
     """Measure a loaded model on an open suite, alone or with the other processes of ``torchrun``."""
+    from robench.api.ranks import agreed, together
     from robench.evaluation import default_folder, evaluate_suite, make_progress
     from robench.evaluation.distributed import evaluate_over_ranks
-    from robench.processes import launched_by_torchrun
 
-    folder = out or default_folder(model, suite, given.engine)
     shown = progress or make_progress(f"{model.name} on {suite.suite.name}", quiet=given.report.quiet)
-    if launched_by_torchrun():
-        outcome, first = evaluate_over_ranks(model, suite, folder, given.engine, progress=shown)
-        if not first:
-            return None
-    else:
-        outcome = evaluate_suite(model, suite, folder, given.engine, progress=shown)
+    with together(given.engine.device) as world:
+        model = agreed(model, world)
+        folder = out or default_folder(model, suite, given.engine)
+        if world is None:
+            outcome = evaluate_suite(model, suite, folder, given.engine, progress=shown)
+        else:
+            outcome, first = evaluate_over_ranks(model, suite, folder, given.engine, progress=shown)
+            if not first:
+                return None
     return scored(outcome, suite.suite.name, given.report)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from robench.api.packing import Given
     from robench.api.planning import Plan
     from robench.models.base import Model
+    from robench.processes import World
     from robench.results import Result
     from robench.suites.base import OpenSuite
 
@@ -191,16 +191,11 @@ def run_grid(
     planned: Callable[[tuple[Job, ...]], None] | None,
 ) -> tuple[Job, ...] | None:
     """Plan and measure models on open suites; see :func:`grid`."""
-    from robench.evaluation.distributed import share_problems
-    from robench.processes import joined, launched_by_torchrun
+    from robench.api.ranks import together
 
-    with joined(options.engine.device) if launched_by_torchrun() else nullcontext() as world:
-        entries = [_planned(row, suite, options, out) for suite in suites for row in rows]
-        if world is not None:
-            problems = share_problems([entry.job.problem for entry in entries])
-            entries = [
-                replace(one, job=replace(one.job, problem=why)) for one, why in zip(entries, problems, strict=True)
-            ]
+    with together(options.engine.device) as world:
+        entries = _shared([_loaded(row, suite, options) for suite in suites for row in rows], world)
+        entries = _shared([_planned(entry, options, out, world) for entry in entries], world)
         speaks = world is None or world.first
         if planned is not None and speaks:
             planned(tuple(entry.job for entry in entries))
@@ -216,23 +211,50 @@ class _Entry:
     suite: OpenSuite
     model: Model | None = None
 
+    def failing(self, problem: object) -> _Entry:
+        """Return the entry with what is wrong with it."""
+        return replace(self, job=replace(self.job, problem=str(problem)))
 
-def _planned(row: GridModel, suite: OpenSuite, options: Given, out: Path | None) -> _Entry:
-    """Load a job's model and see what is left to do; a problem is noted, not raised."""
+
+def _shared(entries: list[_Entry], world: World | None) -> list[_Entry]:
+    """Return entries with what is wrong with them in any process: all go on with the same jobs."""
+    if world is None:
+        return entries
+    from robench.evaluation.distributed import share_problems
+
+    problems = share_problems([entry.job.problem for entry in entries])
+    return [one if why is None else one.failing(why) for one, why in zip(entries, problems, strict=True)]
+
+
+def _loaded(row: GridModel, suite: OpenSuite, options: Given) -> _Entry:
+    """Load a job's model; a problem is noted, not raised."""
     from robench.api.models import as_model
-    from robench.api.planning import plan_one
     from robench.api.suites import fitted
-    from robench.evaluation import default_folder
 
-    name = suite.suite.name
+    entry = _Entry(Job(row.title, suite.suite.name), suite)
     try:
         model = as_model(row.model, row.options, suite.suite.num_classes)
         suite = fitted(suite, model.preprocessing.geometry, options.sizes)
-        folder = default_folder(model, suite, options.engine)
-        plan = plan_one(model, suite, options.engine, out / name / folder.name if out else folder)
     except RobenchError as error:
-        return _Entry(Job(row.title, name, problem=str(error)), suite)
-    return _Entry(Job(model.name, name, plan, folder=plan.folder), suite, model)
+        return entry.failing(error)
+    return _Entry(Job(model.name, suite.suite.name), suite, model)
+
+
+def _planned(entry: _Entry, options: Given, out: Path | None, world: World | None) -> _Entry:
+    """See what is left to do of a job; a problem is noted, not raised."""
+    from robench.api.planning import plan_one
+    from robench.api.ranks import agreed
+    from robench.evaluation import default_folder
+
+    if entry.model is None or entry.job.problem is not None:
+        return entry
+    try:
+        model = agreed(entry.model, world)
+        folder = default_folder(model, entry.suite, options.engine)
+        plan = plan_one(model, entry.suite, options.engine, out / entry.job.suite / folder.name if out else folder)
+    except RobenchError as error:
+        return entry.failing(error)
+    return replace(entry, job=replace(entry.job, plan=plan, folder=plan.folder), model=model)
 
 
 def _measured(entry: _Entry, options: Given) -> Job:
