@@ -125,7 +125,7 @@ def calibrate(
         cells = {name: without(columns, held_out["index"], fitted.path) for name, columns in cells.items()}
     scaled = {name: scaled_columns(columns, scaling) for name, columns in cells.items()}
     found = Calibration(
-        model=folder.record.info["model"]["name"],
+        model=folder.record.model.name,
         method=method,
         temperature=scaling.temperature if method == "temperature" else None,
         scale=scaling.scale.reshape(-1).tolist(),

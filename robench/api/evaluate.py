@@ -151,14 +151,14 @@ def measure(
     model: Model, suite: OpenSuite, given: Given, out: Path | None = None, progress: Progress | None = None
 ) -> Evaluated | None:
     """Measure a loaded model on an open suite, alone or with the other processes of ``torchrun``."""
-    from robench.api.ranks import agreed, together
+    from robench.api.ranks import agreed, of_first, together
     from robench.evaluation import default_folder, evaluate_suite, make_progress
     from robench.evaluation.distributed import evaluate_over_ranks
 
     shown = progress or make_progress(f"{model.name} on {suite.suite.name}", quiet=given.report.quiet)
     with together(given.engine.device) as world:
         model = agreed(model, world)
-        folder = out or default_folder(model, suite, given.engine)
+        folder = out or of_first(default_folder(model, suite, given.engine, say=shown.say), world)
         if world is None:
             outcome = evaluate_suite(model, suite, folder, given.engine, progress=shown)
         else:

@@ -243,15 +243,15 @@ def _loaded(row: GridModel, suite: OpenSuite, options: Given) -> _Entry:
 def _planned(entry: _Entry, options: Given, out: Path | None, world: World | None) -> _Entry:
     """See what is left to do of a job; a problem is noted, not raised."""
     from robench.api.planning import plan_one
-    from robench.api.ranks import agreed
+    from robench.api.ranks import agreed, of_first
     from robench.evaluation import default_folder
 
     if entry.model is None or entry.job.problem is not None:
         return entry
     try:
         model = agreed(entry.model, world)
-        folder = default_folder(model, entry.suite, options.engine)
-        plan = plan_one(model, entry.suite, options.engine, out / entry.job.suite / folder.name if out else folder)
+        folder = of_first(default_folder(model, entry.suite, options.engine, out or Path("runs")), world)
+        plan = plan_one(model, entry.suite, options.engine, folder)
     except RobenchError as error:
         return entry.failing(error)
     return replace(entry, job=replace(entry.job, plan=plan, folder=plan.folder), model=model)

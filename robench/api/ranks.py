@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from robench.models.base import Model
     from robench.processes import World
 
@@ -18,6 +20,17 @@ def together(device: str) -> AbstractContextManager[World | None]:
     from robench.processes import joined, launched_by_torchrun
 
     return joined(device) if launched_by_torchrun() else nullcontext()
+
+
+def of_first(folder: Path, world: World | None) -> Path:
+    """Return the folder that the first process has chosen."""
+    if world is None:
+        return folder
+    from torch import distributed
+
+    chosen = [folder]
+    distributed.broadcast_object_list(chosen, src=0)
+    return chosen[0]
 
 
 def agreed(model: Model, world: World | None) -> Model:

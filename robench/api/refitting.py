@@ -44,10 +44,10 @@ def fit_folder(own: RunFolder, path: Path) -> RunFolder:
             hint="Omit `fit_run` to split the run's images, or give a run on held-out images.",
         )
     other = RunFolder.open(path)
-    models = [folder.record.info["model"] for folder in (own, other)]
-    if models[0]["hash"] != models[1]["hash"]:
+    models = [folder.record.model for folder in (own, other)]
+    if models[0].hash != models[1].hash:
         raise RobenchError(
-            f"{path} is a run of another model ({models[1]['name']}) than {own.path} ({models[0]['name']}).",
+            f"{path} is a run of another model ({models[1].name}) than {own.path} ({models[0].name}).",
             hint="A calibration holds for the model it was fitted on; evaluate this model on held-out images.",
         )
     return other
@@ -96,7 +96,7 @@ def notes_of(fitted: Columns) -> list[str]:
 
 def same_images(folder: RunFolder, fitted: RunFolder) -> bool:
     """Return whether two runs are on the same data, whatever their limit: their indices then mean the same images."""
-    protocols = [run.record.identity["protocol"] for run in (folder, fitted)]
+    protocols = [run.record.identity.protocol for run in (folder, fitted)]
     there, here = ({key: value for key, value in protocol.items() if key != "limit"} for protocol in protocols)
     return bool(there == here)
 
@@ -131,7 +131,7 @@ def figures_of(
     reads = resamples * sum(columns["logits"].size for columns in cells.values())
     resampled = [m for m in metrics if m != "classwise_ece" or reads <= _MOST_READS]
     replicates = bootstrap_cells(list(cells.values()), resampled, resamples=resamples, seed=seed)
-    shifted = shifted_cells(protocol_of_run(run.record.info["suite"]), names, fit_on)
+    shifted = shifted_cells(protocol_of_run(run.record.suite), names, fit_on)
     groups = {name: [i] for i, name in enumerate(names)} | ({SHIFTED: shifted} if shifted else {})
 
     def of_group(metric: str, positions: list[int]) -> Value:
