@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from robench.data.base import Geometry
     from robench.evaluation import Progress
     from robench.models.base import Model
-    from robench.suites.base import OpenSuite
+    from robench.suites import OpenSuite
 
 
 def evaluate_clustered(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from robench.evaluation import Outcome, Progress
     from robench.models.base import Model
     from robench.results import Result
-    from robench.suites.base import OpenSuite
+    from robench.suites import OpenSuite
 
 
 @dataclass(frozen=True)

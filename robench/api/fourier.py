@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from robench.evaluation import Progress
     from robench.evaluation.fourier import FourierOptions
     from robench.models.base import Model
-    from robench.suites.base import OpenSuite
+    from robench.suites import OpenSuite
 
 
 class FourierWords(ModelWords, SizeWords, total=False):
@@ -174,8 +174,7 @@ def _options(
 
 
 def _open(data: Place | None, limit: int | None, interpolation: Interpolation | None) -> OpenSuite:
-    from robench.suites import open_suite
-    from robench.suites.base import OpenOptions
+    from robench.suites import OpenOptions, open_suite
 
     kept = None if limit is None else w.whole("limit", limit, least=1, most=2**31)
     options = OpenOptions(limit=kept, interpolation=interpolation)

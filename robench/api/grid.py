@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from robench.models.base import Model
     from robench.processes import World
     from robench.results import Result
-    from robench.suites.base import OpenSuite
+    from robench.suites import OpenSuite
 
 _KEYS = ("model", *ModelWords.__annotations__)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 if TYPE_CHECKING:
     from robench.evaluation.options import EvaluationOptions as EngineOptions
     from robench.models.base import Model
-    from robench.suites.base import OpenOptions as SuiteOptions
+    from robench.suites import OpenOptions as SuiteOptions
 
     ModelLike = Model | str | Path | Callable[..., Any]
 
@@ -149,7 +149,7 @@ class EvaluateWords(ModelWords, SuiteWords, EngineWords, ReportWords, total=Fals
 def __getattr__(name: str) -> Any:
     """Return the options that belong to the rooms below, which import NumPy or PyTorch."""
     if name == "SuiteOptions":
-        from robench.suites.base import OpenOptions
+        from robench.suites import OpenOptions
 
         return OpenOptions
     if name == "EngineOptions":

@@ -26,7 +26,7 @@ from robench.processes import PRECISIONS, check_device
 if TYPE_CHECKING:
     from robench.data.base import Geometry, Interpolation
     from robench.evaluation.options import EvaluationOptions
-    from robench.suites.base import OpenOptions
+    from robench.suites import OpenOptions
 
 T = TypeVar("T")
 
@@ -163,7 +163,7 @@ def suite_of(words: SuiteWords, options: OpenOptions | None = None) -> OpenOptio
     Raises:
         RobenchError: a value that is impossible.
     """
-    from robench.suites.base import OpenOptions
+    from robench.suites import OpenOptions
 
     found: dict[str, Any] = {}
     told = w.given(words)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from robench.evaluation import EvaluationOptions
     from robench.models.base import Model
-    from robench.suites.base import OpenSuite
+    from robench.suites import OpenSuite
 
 _TIMED_BATCHES = 2
 

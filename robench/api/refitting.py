@@ -16,7 +16,7 @@ from robench.predictions import RunFolder
 from robench.results.protocols import averaged, protocol_of_run
 from robench.results.schema import Value
 from robench.results.scoring import figure
-from robench.suites.base import Cell, Suite
+from robench.suites import Cell, Suite
 
 Columns = dict[str, Any]
 

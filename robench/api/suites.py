@@ -15,7 +15,7 @@ from robench.errors import RobenchError
 if TYPE_CHECKING:
     from robench.api.packing import Given
     from robench.data.base import Geometry
-    from robench.suites.base import OpenOptions, OpenSuite
+    from robench.suites import OpenOptions, OpenSuite
 
 
 def suite_names(suites: str | Sequence[str]) -> tuple[str, ...]:
