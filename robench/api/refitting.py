@@ -10,7 +10,7 @@ import numpy as np
 
 from robench.catalogue import METRICS, row
 from robench.errors import RobenchError
-from robench.metrics.cells import compute
+from robench.metrics.cells import compute, mean_over_cells
 from robench.metrics.statistics import bootstrap_cells
 from robench.predictions import RunFolder
 from robench.results.protocols import averaged, protocol_of_run
@@ -135,10 +135,10 @@ def figures_of(
     groups = {name: [i] for i, name in enumerate(names)} | ({SHIFTED: shifted} if shifted else {})
 
     def of_group(metric: str, positions: list[int]) -> Value:
-        value = float(values[metric][positions].mean())
+        value = float(mean_over_cells(metric, values[metric][positions]))
         if metric not in replicates:
             return Value(value=value, note="no interval: too many logits to resample")
         images = min(len(cells[names[i]]["target"]) for i in positions) if row(metric).share else None
-        return figure(value, replicates[metric][:, positions].mean(axis=1), metric, images=images)
+        return figure(value, mean_over_cells(metric, replicates[metric][:, positions]), metric, images=images)
 
     return {group: {m: of_group(m, positions) for m in metrics} for group, positions in groups.items()}
