@@ -106,7 +106,9 @@ def _open(path: Path) -> Any:
         raise RobenchError("ONNX networks need onnxruntime.", hint="pip install 'robench[onnx]'") from error
     known = [p for p in onnxruntime.get_available_providers() if p in ("CUDAExecutionProvider", "CPUExecutionProvider")]
     try:
-        return onnxruntime.InferenceSession(str(path), providers=known)
+        quiet = onnxruntime.SessionOptions()
+        quiet.log_severity_level = 4  # what matters is raised
+        return onnxruntime.InferenceSession(str(path), quiet, providers=known, enable_fallback=0)
     except Exception as error:  # onnxruntime's own kinds
         raise RobenchError(
             f"{path} is not an ONNX network that onnxruntime loads: {first_line(error)}", hint="Export it again."

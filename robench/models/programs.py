@@ -6,7 +6,9 @@ import io
 import json
 import pickle
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 _SCHEMA = 8
 _DAMAGED = (
     zipfile.BadZipFile, OSError, EOFError, KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError,
-    NotImplementedError,
+    NotImplementedError, MemoryError, zlib.error, struct.error,
 )  # fmt: skip
 
 
@@ -117,7 +119,7 @@ def read_program(path: Path) -> Program:
     except _DAMAGED as error:
         lines = str(error).strip().splitlines()
         raise RobenchError(
-            f"{path} is no torch.export program that robench can read"
+            f"{path} is not a torch.export program that robench can read"
             f" ({type(error).__name__}: {lines[0][:160] if lines else ''}).",
             hint="Save it again with torch.export.save of PyTorch 2.9 or later.",
         ) from error

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
 
 import torch
@@ -18,6 +20,10 @@ import torch
 from robench.errors import RobenchError
 from robench.models.safe_reading import refuse_bomb
 
+_DAMAGED = (
+    zipfile.BadZipFile, RuntimeError, ValueError, OSError, EOFError, KeyError, NotImplementedError, MemoryError,
+    zlib.error, struct.error,
+)  # fmt: skip
 # Names of operators that reach out of the program, wherever they stand: tensors have operators as methods, too.
 _REACHING_OUT = re.compile(
     r"\b(save|load|from_file|read_file|write_file|rpc_\w+|PythonOp|IgnoredPythonOp|fork|awaitable)\b"
@@ -33,10 +39,15 @@ _JOINED = re.compile(r"[\"']\s*[\"']")
 
 def is_torchscript(path: Path) -> bool:
     """Return whether a file is an archive with the parts that TorchScript has."""
-    if path.suffix == ".safetensors" or not zipfile.is_zipfile(path):
+    if path.suffix == ".safetensors":
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("constants.pkl") for name in archive.namelist())
+    try:
+        if not zipfile.is_zipfile(path):
+            return False
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("constants.pkl") for name in archive.namelist())
+    except _DAMAGED:  # whoever reads it as a checkpoint says so
+        return False
 
 
 def load_torchscript(path: Path) -> torch.jit.ScriptModule:
@@ -50,10 +61,11 @@ def load_torchscript(path: Path) -> torch.jit.ScriptModule:
         checked = _checked_copy(path)
         with warnings.catch_warnings(action="ignore", category=FutureWarning):
             return torch.jit.load(checked, map_location="cpu")
-    except (zipfile.BadZipFile, RuntimeError, ValueError, OSError, EOFError, KeyError) as error:
+    except _DAMAGED as error:
         lines = str(error).strip().splitlines()
+        reason = lines[-1][:200] if lines else type(error).__name__
         raise RobenchError(
-            f"{path} is a TorchScript file that cannot be loaded: {lines[-1][:200] if lines else type(error).__name__}",
+            f"{path} is a TorchScript file that could not be loaded: {reason}",
             hint="Save it again, or export the model with torch.export.save.",
         ) from error
 
@@ -93,6 +105,6 @@ def _check_source(path: Path, member: str, data: bytes) -> None:
 def _refuse(path: Path, what: str) -> RobenchError:
     return RobenchError(
         f"{path} {what}: robench runs nothing but arithmetic on tensors from a file.",
-        hint="Export the model with torch.export.save, or, where you trust the file, call torch.jit.load in a function"
-        " of your own: --model python:FILE.py:FUNCTION",
+        hint="Export the model with torch.export.save, or, where you trust the file, call torch.jit.load in a custom"
+        " function: --model python:FILE.py:FUNCTION",
     )

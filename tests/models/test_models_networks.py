@@ -202,3 +202,22 @@ def test_a_model_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
         model.name = "another"  # type: ignore[misc]
     assert ArchitectureName("timm", "a").spec == "timm:a"
+
+
+def test_the_hint_after_a_failed_download_carries_the_preprocessing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("torch.hub.download_url_to_file", fail)
+    for spec, flags in (
+        ("resnet50", "--arch torchvision:resnet50 --norm-preset imagenet --resize 232 --crop 224"),
+        ("resnet50.IMAGENET1K_V1", "--arch torchvision:resnet50 --norm-preset imagenet --resize 256 --crop 224"),
+        ("swin_t", "--norm-preset imagenet --resize 232 --crop 224 --interpolation bicubic"),
+    ):
+        with pytest.raises(RobenchError, match="could not be fetched: OSError: no network") as caught:
+            load_model(f"torchvision:{spec}")
+        assert str(caught.value.hint).endswith(flags)
+        assert "https://download.pytorch.org" in str(caught.value.hint)
