@@ -139,11 +139,11 @@ def test_programs_that_cannot_be_measured_say_why(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"<html>", b"PK\x03\x04 truncated"])
 def test_what_is_no_program_is_said(tmp_path: Path, network: nn.Module, content: bytes) -> None:
     (tmp_path / "w.pt2").write_bytes(content)
-    with pytest.raises(RobenchError, match=r"w\.pt2 is no torch\.export program"):
+    with pytest.raises(RobenchError, match=r"w\.pt2 is not a torch\.export program"):
         load_model(str(tmp_path / "w.pt2"))
     whole = export(network, tmp_path / "whole.pt2", None).read_bytes()
     (tmp_path / "w.pt2").write_bytes(whole[:-2000])
-    with pytest.raises(RobenchError, match=r"w\.pt2 is no torch\.export program"):
+    with pytest.raises(RobenchError, match=r"w\.pt2 is not a torch\.export program"):
         load_model(str(tmp_path / "w.pt2"))
 
 
