@@ -302,6 +302,8 @@ class Trainer:
         trained_with = {
             "seed": self.recipe.seed,
             "epochs": self.recipe.epochs,
+            "images": len(self.material.train_index),
+            "passes": round(self.method.passes, 2),
             "seconds": round(self.seconds, 1),
             "robench": robench.__version__,
             "torch": str(torch.__version__),

@@ -25,6 +25,11 @@ class Adversarial(Method):
     steps: int = 7
     step_size: float = 2 / 255
 
+    @property
+    def passes(self) -> float:
+        """See ``Method.passes``."""
+        return 1.0 + self.steps
+
     def loss(self, net: Network, batch: Batch) -> Step:
         pixels = batch.view().float() / 255.0
         start = random_start(batch)

@@ -148,6 +148,13 @@ class AugMax(Method):
                 raise RobenchError(f"AugMax's option {name} must be one of {', '.join(known)}, found '{value}'.")
 
     @property
+    def passes(self) -> float:
+        """See ``Method.passes``."""
+        attack = {"augmix+pgd": self.pgd_steps, "advmix": 0, "advmax": self.steps + self.spatial_steps}
+        tried = self.worst_of / 3 if self.hard in ("advmix", "advmax") else 0.0
+        return 3.0 + tried + attack.get(self.hard, self.steps)
+
+    @property
     def chains(self) -> ChainDistribution:
         """How the chains are drawn."""
         return ChainDistribution(self.width, self.depth, self.severity)

@@ -46,6 +46,11 @@ class AugMix(OneView):
             raise RobenchError(f"AugMix's views must be 2 or 3, found {self.views}.")
 
     @property
+    def passes(self) -> float:
+        """See ``Method.passes``."""
+        return float(self.views) if self.jsd else 1.0
+
+    @property
     def chains(self) -> ChainDistribution:
         """How the chains are drawn."""
         return ChainDistribution(self.width, self.depth, self.severity, self.all_ops)

@@ -29,6 +29,11 @@ class AutoLabelAdversarial(AutoLabel):
     steps: int = 7
     step_fraction: float = 0.25
 
+    @property
+    def passes(self) -> float:
+        """See ``Method.passes``."""
+        return 1.0 + self.steps
+
     def attacked(self, net: Network, batch: Batch, pixels: torch.Tensor, radius: torch.Tensor) -> torch.Tensor:
         """Return PGD examples within every image's own radius (n,)."""
         epsilon = radius.view(-1, 1, 1, 1)

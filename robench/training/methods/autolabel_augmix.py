@@ -33,6 +33,11 @@ class AutoLabelAugMix(AutoLabel):
     depths: int = 3
 
     @property
+    def passes(self) -> float:
+        """See ``Method.passes``."""
+        return 2.0 if self.clean or self.consistency else 1.0
+
+    @property
     def count(self) -> int:
         """``depths * buckets``: bucket ``(d, n)`` is number ``(d - 1) * buckets + n - 1``."""
         return self.depths * self.buckets

@@ -61,6 +61,15 @@ class Method:
                 raise RobenchError(f"Method {cls.__name__} needs the option '{name}'.")
         return cls(**options)
 
+    @property
+    def passes(self) -> float:
+        """Forward and backward passes per image and step, those of attacks included; standard training has 1.
+
+        A forward pass alone counts as a third. Early stops, and the passes over held-out images and through other
+        networks (DeepAugment, Noise2Net), are not counted.
+        """
+        return 1.0
+
     def build(self) -> nn.Module | None:
         """Return the method's own network, or None where the recipe's architecture is trained."""
         return None

@@ -50,6 +50,11 @@ class CCAT(Method):
     step_size: float = 2 / 255
     rho: float = 10.0
 
+    @property
+    def passes(self) -> float:
+        """See ``Method.passes``."""
+        return 1.0 + 0.5 * self.steps
+
     def loss(self, net: Network, batch: Batch) -> Step:
         pixels = batch.view().float() / 255.0
         half = max(1, len(pixels) // 2)

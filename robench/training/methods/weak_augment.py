@@ -54,6 +54,11 @@ class WeakAugment(Method):
             if view not in VIEWS:
                 raise RobenchError(f"Weak Augment's views are {', '.join(VIEWS)}; found '{view}'.")
 
+    @property
+    def passes(self) -> float:
+        """See ``Method.passes``."""
+        return 2.0
+
     def loss(self, net: Network, batch: Batch) -> Step:
         weak = net(self.view(batch, self.weak, "weak"), "main")
         strong = net(self.view(batch, self.strong, "strong"), "auxiliary")

@@ -31,18 +31,18 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Document:
     return merged
 
 
-def _parse(path: Path) -> Document:
+def read_own(name: str) -> Document:
     """Return the document of a built-in file; libyaml reads them all in the time that PyYAML takes for one."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    document: Document = yaml.load(path.read_text(encoding="utf-8"), loader)
+    document: Document = yaml.load((FOLDER / name).read_text(encoding="utf-8"), loader)
     return document
 
 
 @cache
 def _parts() -> dict[str, Document]:
-    return _parse(FOLDER / "_parts.yaml")
+    return read_own("_parts.yaml")
 
 
 @cache
@@ -52,7 +52,7 @@ def tables() -> dict[str, Document]:
     for path in sorted(FOLDER.glob("*.yaml")):
         if path.name.startswith("_"):
             continue
-        table = _parse(path)
+        table = read_own(path.name)
         scope = {"shared": table.get("shared", {}), "parts": table.get("parts", {})}
         found |= {name: {"own": own, **scope} for name, own in table["recipes"].items()}
     return found

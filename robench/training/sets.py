@@ -1,0 +1,128 @@
+"""Sets of models that are trained under one budget: what to train, in which order, at what cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from robench.errors import RobenchError, did_you_mean
+from robench.training import methods, recipes
+from robench.training.engine import needed
+from robench.training.recipes import tables
+from robench.training.recipes.schema import Recipe
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model of a set.
+
+    Args:
+        name: of its folder; unique in the set.
+        recipe: name of the recipe.
+        settings: ``KEY=VALUE`` over the recipe: those of the set, the run's own, the user's.
+        branches: further predictions to measure (``bn=auxiliary``), beside the usual one.
+        needs: names of the runs that must be finished before.
+        measured: whether it is a classifier, to be evaluated.
+    """
+
+    name: str
+    recipe: str
+    settings: tuple[str, ...]
+    branches: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    measured: bool = True
+
+    def load(self) -> Recipe:
+        """Return the resolved recipe."""
+        return recipes.load(self.recipe, list(self.settings))
+
+    @property
+    def passes(self) -> float:
+        """Forward and backward passes per training image over the whole run."""
+        recipe = self.load()
+        return recipe.epochs * methods.of(recipe)[1].passes
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Models to train under one budget.
+
+    Args:
+        name: such as ``cifar10``.
+        about: what is compared, in one line.
+        suites: on which the models are evaluated.
+        runs: in the order in which they are trained.
+    """
+
+    name: str
+    about: str
+    suites: tuple[str, ...]
+    runs: tuple[Run, ...]
+
+
+@cache
+def _documents() -> dict[str, Any]:
+    return tables.read_own("_sets.yaml")
+
+
+def names() -> list[str]:
+    """Return the names of the sets."""
+    return list(_documents())
+
+
+def load(name: str, settings: tuple[str, ...] = (), only: tuple[str, ...] = ()) -> TrainingSet:
+    """Return a set of models.
+
+    Args:
+        name: of the set.
+        settings: ``KEY=VALUE`` that hold for every model, over the set's own; DeepAugment's networks take only
+            those of the data and the precision.
+        only: names of runs (without their seed); none: all. What they need is trained as well.
+
+    Raises:
+        RobenchError: no such set or run.
+    """
+    if name not in _documents():
+        raise RobenchError(f"No training set '{name}'.", hint=did_you_mean(name, names()))
+    document = _documents()[name]
+    unknown = [run for run in only if run not in document["runs"]]
+    if unknown:
+        raise RobenchError(f"Set {name} has no run '{unknown[0]}'.", hint=did_you_mean(unknown[0], document["runs"]))
+    common = tuple(setting for setting in settings if setting.startswith(("data.", "precision=")))
+    networks = {
+        entry["recipe"]: Run(label, entry["recipe"], (*_assigned(entry.get("settings", {})), *common), measured=False)
+        for label, entry in document.get("networks", {}).items()
+    }
+    shared = _assigned(document["settings"])
+    runs: list[Run] = []
+    for label, entry in document["runs"].items():
+        if not only or label in only:
+            runs += _runs(label, entry, shared, settings, networks)
+    wanted = {need for run in runs for need in run.needs}
+    first = [network for network in networks.values() if network.name in wanted]
+    # One model of every method comes before the second seed of any.
+    ordered = sorted(runs, key=lambda run: int(run.name.partition("-seed")[2] or 1))
+    return TrainingSet(name, document["about"], tuple(document["suites"]), (*first, *ordered))
+
+
+def _runs(
+    label: str, entry: Mapping[str, Any], shared: tuple[str, ...], given: tuple[str, ...], networks: Mapping[str, Run]
+) -> list[Run]:
+    found = []
+    for seed in range(1, entry.get("seeds", 1) + 1):
+        own = _assigned(entry.get("settings", {}))
+        settings = (*shared, *own, f"seed={seed}", *given)
+        if "times" in entry:
+            epochs = round(entry["times"] * recipes.load(entry["recipe"], list(settings)).epochs)
+            settings = (*settings, f"epochs={epochs}")
+        needs = tuple(networks[network].name for network in needed.networks(recipes.load(entry["recipe"])))
+        name = label if seed == 1 else f"{label}-seed{seed}"
+        found.append(Run(name, entry["recipe"], settings, tuple(entry.get("branches", ())), needs))
+    return found
+
+
+def _assigned(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in fields.items())
