@@ -1,4 +1,4 @@
-"""What every figure is: one typed row for each metric and summary, read by scoring, tables, plots, pages and docs.
+"""Every metric and summary value as a typed row, read by scoring, tables, plots, pages and docs.
 
 Values are stored as the row's ``unit`` says: a fraction is stored in [0, 1] and shown in percent. A row that an
 installed package adds through the entry-point groups ``robench.metrics`` and ``robench.summaries`` is shown
@@ -27,7 +27,7 @@ UNITS = {
 
 @dataclass(frozen=True)
 class Row:
-    """A figure: what it is called, its unit and direction, and how it is shown.
+    """A metric or summary value: what it is called, its unit and direction, and how it is shown.
 
     Args:
         name: as in results and on the command line.
@@ -102,7 +102,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Metric(Row):
-    """A figure of one cell, computed from its predictions.
+    """A metric of one cell, computed from its predictions.
 
     Args:
         needs: columns of the predictions that it is computed from.
@@ -116,7 +116,7 @@ class Metric(Row):
         headline_images: with fewer images in a cell it is no headline figure: shown under its name, not put first.
         over_cells: how cells are averaged: ``mean``, or ``root mean square`` of values with their signs.
         default: whether a result carries it without being asked.
-        detail: whether it stands in results and plots only, not in tables of summary figures.
+        detail: whether it stands in results and plots only, not in tables of summary values.
     """
 
     _: KW_ONLY
@@ -135,7 +135,7 @@ class Metric(Row):
 
 @dataclass(frozen=True)
 class Summary(Row):
-    """A figure of a whole suite.
+    """A summary value of a whole suite.
 
     Args:
         of: the metric that it is a mean or a difference of; None where it is of none alone.
@@ -161,7 +161,7 @@ _METRICS = (
     Metric(
         "rms_calibration_error", "RMS calibration error", needs=_SURE, family="calibration", default=True,
         minimum_images=200, headline_images=5000, source="hendrycks/imagenet-r, calib_err (as published)",
-        notes="bins of 100 images; the published code leaves the last, most confident bin out of the sum",
+        notes="bins of 100 images; the published code omits the last, most confident bin from the sum",
     ),
     Metric(
         "rms_calibration_error_debiased", "RMS calibration error, debiased", needs=_SURE, family="calibration",
@@ -252,10 +252,10 @@ METRICS: Registry[Metric] = Registry(
     group="robench.metrics",
 )
 SUMMARIES: Registry[Summary] = Registry(
-    "summary figure", {entry.name: entry for entry in _SUMMARIES}, group="robench.summaries"
+    "summary value", {entry.name: entry for entry in _SUMMARIES}, group="robench.summaries"
 )
 
-# prefix of a summary figure -> its title and short title around those of the metric
+# prefix of a summary value -> its title and short title around those of the metric
 _PREFIXES = {
     "clean_": ("clean {}", "clean {}"),
     "matching_": ("{} on the matching clean images", "{} on matching clean images"),
@@ -267,7 +267,7 @@ _PREFIXES = {
 
 _MEANS = ("mean_", "mean_ood_")
 
-# The order in tables; the first that a result has is its main figure.
+# The order in tables; the first that a result has is its main one.
 _ORDER = (
     "mce", "mean_error", "mean_error_19", "mfr", "mfp", "mt5d", "mean_ood_error", "mean_ood_weighted_pr_auc",
     "worst_case_error", "error", "weighted_pr_auc", "clean_error", "iid_error", "matching_error", "gap_error",
@@ -290,9 +290,9 @@ def metric(name: str) -> Metric:
 
 
 def row(name: str) -> Row:
-    """Return the row of a metric, of a summary figure, or of a name made of a prefix and a metric (``clean_ece``).
+    """Return the row of a metric, of a summary value, or of a name made of a prefix and a metric (``clean_ece``).
 
-    A name that nothing defines (a figure of a package that is not installed) is shown as it is stored.
+    A name that nothing defines (of a package that is not installed) is shown as it is stored.
 
     >>> row("mean_nll").axis, row("gap_ece").axis, row("mean_error_noise").title, row("unheard_of").shown_unit
     ('negative log-likelihood under corruption, nats', 'gap in expected calibration error, points', \
@@ -318,7 +318,7 @@ def row(name: str) -> Row:
 
 
 def show(name: str, value: float) -> str:
-    """Return a stored value of a figure as tables show it.
+    """Return a stored value as tables show it.
 
     >>> show("error", 0.23456), show("mean_brier", 0.23456)
     ('23.46', '0.235')
@@ -327,7 +327,7 @@ def show(name: str, value: float) -> str:
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of all metrics and of all summary figures that have a row of their own."""
+    """Return the names of all metrics and of all summary values with a row."""
     return (*METRICS, *(name for name in SUMMARIES if name not in METRICS))
 
 
@@ -341,7 +341,7 @@ def defaults(task: str) -> tuple[str, ...]:
 
 
 def metric_of(name: str) -> Metric | None:
-    """Return the metric that a figure is, or is a mean or a difference of; None where it is of none alone.
+    """Return the metric that a name is, or is a mean or a difference of; None where it is of none alone.
 
     >>> metric_of("mean_ood_ece").name, metric_of("mfp").name, metric_of("unheard_of")
     ('ece', 'flip_probability', None)
@@ -365,10 +365,10 @@ def means_of(metric: str) -> tuple[str, ...]:
 
 
 def headlines(present: Iterable[str], *, main: bool = False) -> list[str]:
-    """Return which of these figures tables show, in their order: the first is the one that a suite is about.
+    """Return which of these names tables show, in their order: the first is the one that a suite is about.
 
     Args:
-        present: names of summary figures.
+        present: names of summary values.
         main: only those that sentences and leaderboards name; :attr:`Summary.main`.
 
     Metrics that are computed on request, and those of installed packages, follow the built-in ones; details are in no

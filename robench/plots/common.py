@@ -1,4 +1,4 @@
-"""What every plot asks of its results: one protocol in one picture, and words for where the figures come from."""
+"""What all plots share: one protocol per plot, values with intervals, and the words that name their origin."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ Array = npt.NDArray[np.float64]
 
 
 def same_suite(results: Sequence[Result]) -> None:
-    """Refuse results of different protocols in one picture.
+    """Refuse results of different protocols in one plot.
 
     Raises:
         RobenchError: no result at all, or results of several suites, versions or sources (published, generated).
     """
     if not results:
-        raise RobenchError("There is no result to draw.", hint="Give one or several result.json files or run folders.")
+        raise RobenchError("There is no result to plot.", hint="Give one or several result.json files or run folders.")
     kinds = {
         f"{r.suite.name} (version {r.suite.version}, {r.suite.source} images)": r.model.name for r in reversed(results)
     }
     if len(kinds) > 1:
         found = "; ".join(f"{kind}: {name}" for kind, name in kinds.items())
         raise RobenchError(
-            f"These results are not of one protocol: {found}.",
-            hint="Draw each suite, version and source in a picture of its own.",
+            f"These results are of different protocols: {found}.",
+            hint="Plot each suite, version and source separately.",
         )
 
 
 def drawn_names(results: Sequence[Result]) -> list[str]:
-    """Return the models' names for a legend; a run that lacks cells or images says so behind its name."""
+    """Return the models' names for a legend; a run that lacks cells or images is marked."""
     marks = [
         " (partial)" if r.status == "partial" else "" if r.suite.complete else " (part of the suite)" for r in results
     ]
@@ -53,19 +53,19 @@ def ends(values: Sequence[Value | None], about: Row) -> tuple[Array, Array, Arra
 
 
 def absent(metric: str, names: set[str], where: str) -> str:
-    """Say why a metric cannot be drawn: it is not there, or nobody could compute it."""
+    """Say why a metric cannot be plotted: it is missing, or undefined."""
     if metric in names:
-        return f"'{metric}' is undefined {where} in all of these results, mostly for too few images."
+        return f"'{metric}' is undefined {where} in all of these results, mostly because of too few images."
     return f"None of these results has '{metric}' {where}."
 
 
 def provenance(results: Sequence[Result], *said: str) -> str:
-    """Return the line under a picture: the suite, where its images come from, and what else the plot says."""
+    """Return the line under a plot: the suite, where its images come from, and what else the plot says."""
     first = results[0].suite
     return " · ".join([f"{first.name}, {first.source} images", *said])
 
 
 def interval_words(results: Sequence[Result], drawn: str) -> str:
-    """Return ``bands: 95 % intervals``, with the level that the results were made with."""
+    """Return ``bands: 95 % intervals``, with the level of the results."""
     levels = sorted({result.statistics.level for result in results})
     return f"{drawn}: " + " and ".join(f"{100 * level:g} %" for level in levels) + " intervals"

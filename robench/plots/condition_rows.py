@@ -1,4 +1,4 @@
-"""A metric for every condition: dots with intervals in rows, grouped, the mean on top."""
+"""A metric for every condition: dots with intervals in rows, grouped, with the mean at the top."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HEAD = 0.19  # height of a group's title in inches
 
 @dataclass(frozen=True)
 class ConditionRows:
-    """One metric for every condition (mean over its severities), a mark a model.
+    """One metric for every condition (mean over its severities), one mark per model.
 
     Args:
         metric: name of the metric.
@@ -108,7 +108,7 @@ class ConditionRows:
         return 0.8 + self._row() * len(self.conditions) + _HEAD * (len(self.groups) - 1) + 0.03 * len(self.groups)
 
     def _row(self) -> float:
-        """Return the height of one condition in inches: every model has a lane of its own."""
+        """Return the height of one condition in inches: every model has its own lane."""
         return 0.17 + 0.045 * max(0, len(self.names) - 2)
 
     def _places(self) -> tuple[Array, list[tuple[float, str, bool]]]:
@@ -142,7 +142,7 @@ class ConditionRows:
         self._mark_missing(ax, places, seen.color, ~np.isfinite(self.values[i]))
 
     def _mark_missing(self, ax: Axes, places: Array, color: str, missing: Array) -> None:
-        """Put a cross at the left end of the row, in the model's own lane, where nothing was measured."""
+        """Put a cross at the left end of the row, in the lane of the model, where nothing was measured."""
         ax.plot(
             np.full(int(missing.sum()), 0.012),
             places[missing],
@@ -156,7 +156,7 @@ class ConditionRows:
 
 
 def corruptions(results: Sequence[Result], metric: str = "error") -> Figure:
-    """Draw a metric under each corruption, every model in each row.
+    """Draw a metric under each corruption, all models in each row.
 
     Raises:
         RobenchError: the results are of different protocols, or none has this metric.

@@ -30,8 +30,8 @@ class FourierMap:
 
     Args:
         model: its name.
-        error: float64 (H, W) in per cent; the lowest frequency is in the middle.
-        size: rows of the map; fewer than the images' own where only low frequencies were measured.
+        error: float64 (H, W) in percent; the lowest frequency is in the middle.
+        size: rows of the map; fewer than the images have where only low frequencies were measured.
         norm: L2 norm of the perturbation in each channel, images in [0, 1].
         images: how many images every frequency was tried on, where the document says so.
     """
@@ -43,17 +43,17 @@ class FourierMap:
     images: int | None = None
 
     def plot(self, ax: Axes, *, low: float = 0.0, high: float = 100.0) -> Any:
-        """Draw the map on ``ax`` with the given ends of the scale and return the picture, for a colour bar."""
+        """Draw the map on ``ax`` with the given ends of the scale and return the image, for a colour bar."""
         with style():
             height, width = self.error.shape
-            # Frequency 0 stands at index n // 2; the picture is labelled in cycles per image.
+            # Frequency 0 stands at index n // 2; the map is labelled in cycles per image.
             extent = (-(width // 2) - 0.5, width - width // 2 - 0.5, height - height // 2 - 0.5, -(height // 2) - 0.5)
-            picture = ax.imshow(
+            image = ax.imshow(
                 self.error, cmap="cividis", vmin=low, vmax=high, extent=extent, interpolation="nearest", aspect="equal"
             )
             ax.grid(visible=False)
             ax.set_title(shorten(self.model, 26), fontsize=7.5)
-        return picture
+        return image
 
 
 def fourier(maps: Sequence[FourierMap]) -> Figure:
@@ -63,14 +63,14 @@ def fourier(maps: Sequence[FourierMap]) -> Figure:
         RobenchError: no map, or maps of different image sizes or norms.
     """
     if not maps:
-        raise RobenchError("There is no Fourier map to draw.", hint="Make one with `robench fourier`.")
+        raise RobenchError("There is no Fourier map to plot.", hint="Write one with `robench fourier`.")
     kinds = {(one.error.shape, one.size, one.norm) for one in maps}
     if len(kinds) > 1:
         found = "; ".join(
             f"{m.model}: norm {m.norm:g}, {m.error.shape[0]} by {m.error.shape[1]} frequencies" for m in maps
         )
         raise RobenchError(
-            f"These maps cannot share a scale: {found}.", hint="Draw maps of one norm and one size together."
+            f"These maps cannot share a scale: {found}.", hint="Plot maps of one norm and one size together."
         )
     columns = min(4, len(maps))
     rows = -(-len(maps) // columns)
@@ -83,16 +83,16 @@ def fourier(maps: Sequence[FourierMap]) -> Figure:
         for ax in axes.flat[len(maps) :]:
             ax.set_axis_off()
         for ax, one in zip(axes.flat, maps, strict=False):
-            picture = one.plot(ax, high=high)
+            image = one.plot(ax, high=high)
         for ax in axes.flat[max(0, len(maps) - columns) : len(maps)]:  # the lowest of each column
             ax.set_xlabel("cycles per image")
             ax.tick_params(labelbottom=True)
         for ax in axes[:, 0]:
             ax.set_ylabel("cycles per image")
-        figure.colorbar(picture, ax=axes, shrink=0.9 / rows if rows > 1 else 0.85, label="error, %", pad=0.02)
+        figure.colorbar(image, ax=axes, shrink=0.9 / rows if rows > 1 else 0.85, label="error, %", pad=0.02)
         counts = sorted({one.images for one in maps if one.images is not None})
         said = (
-            f"error under noise of one frequency, L2 norm {maps[0].norm:g} a channel"
+            f"error under noise of one frequency, L2 norm {maps[0].norm:g} per channel"
             f"{' · ' + ' or '.join(f'{n:,}' for n in counts) + ' images' if counts else ''}"
             " · low frequencies in the middle · one scale for all"
         )
@@ -112,11 +112,13 @@ def read_fourier(path: str | Path) -> FourierMap:
         images = None if document.get("images") is None else int(document["images"])
         found = FourierMap(str(document["model"]), 100 * error, int(document["size"]), float(document["norm"]), images)
     except (KeyError, TypeError, ValueError) as problem:
-        raise RobenchError(f"{path} is not a whole Fourier map: {problem}.", hint="Make it again.") from problem
+        raise RobenchError(
+            f"{path} is not a complete Fourier map: {problem}.", hint="Write it again with `robench fourier`."
+        ) from problem
     if error.ndim != 2 or not error.size or not np.nanmin(error) >= 0 or not np.nanmax(error) <= 1:
         raise RobenchError(
             f"{path}: 'error' must be rows of fractions from 0 to 1; found shape {error.shape}.",
-            hint="Make it again with `robench fourier`.",
+            hint="Write it again with `robench fourier`.",
         )
     return found
 
@@ -127,7 +129,7 @@ def of_kind(path: str | Path, kind: str, command: str) -> dict[str, Any]:
     Raises:
         RobenchError: no such file, not JSON, or of another kind.
     """
-    hint = f"Make it with `{command}`."
+    hint = f"Write it with `{command}`."
     document: dict[str, Any] = read_document(path, f"{kind} document", hint=hint)
     if document.get("kind") != kind:
         raise RobenchError(f"{path} is of kind {document.get('kind')!r}; expected '{kind}'.", hint=hint)

@@ -1,4 +1,4 @@
-"""One picture under every corruption and severity, as in the papers' first figures."""
+"""One image under every corruption and severity, as in the papers' first figures."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from robench.plots.style import PAGE, style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Pictures = npt.NDArray[np.uint8]
+Images = npt.NDArray[np.uint8]
 _MARGIN = 0.95
-"""Inches left of the pictures, for the names of the corruptions."""
+"""Inches left of the images, for the names of the corruptions."""
 
 
-def gallery(grid: Mapping[str, Pictures]) -> Figure:
-    """Draw a row a corruption and a column a severity; ``clean`` stands alone at the top.
+def gallery(grid: Mapping[str, Images]) -> Figure:
+    """Draw one row per corruption and one column per severity; ``clean`` stands alone at the top.
 
     Args:
         grid: corruption -> uint8 (5, H, W, 3), severities 1 to 5, drawn in the given order; ``clean`` -> (1, H, W, 3)
-            may be left out.
+            may be omitted.
 
     Raises:
-        RobenchError: nothing to draw, or pictures of other shapes.
+        RobenchError: nothing to draw, or images of other shapes.
     """
-    rows = {name: _checked(name, pictures) for name, pictures in grid.items()}
+    rows = {name: _checked(name, images) for name, images in grid.items()}
     if not rows:
-        raise RobenchError("There is no picture to draw.", hint="Give at least one corruption.")
-    columns = max(len(pictures) for pictures in rows.values())
+        raise RobenchError("There is no image to plot.", hint="Give at least one corruption.")
+    columns = max(len(images) for images in rows.values())
     height, width = next(iter(rows.values())).shape[1:3]
     cell = (PAGE - _MARGIN) / columns
     with style():
         from matplotlib.figure import Figure
 
-        # One picture below another with hairlines between them: the eye compares along rows and columns.
+        # One image below another with hairlines between them: the eye compares along rows and columns.
         tall = cell * height / width * len(rows) + 0.25
         figure = Figure(figsize=(PAGE, tall))
         places = figure.add_gridspec(
@@ -51,28 +51,28 @@ def gallery(grid: Mapping[str, Pictures]) -> Figure:
             hspace=0.03,
             wspace=0.03,
         )
-        for row, (name, pictures) in enumerate(rows.items()):
-            for column, picture in enumerate(pictures):
+        for row, (name, images) in enumerate(rows.items()):
+            for column, image in enumerate(images):
                 axes = figure.add_subplot(places[row, column])
-                axes.imshow(picture, interpolation="nearest")
+                axes.imshow(image, interpolation="nearest")
                 axes.set_axis_off()
                 if column == 0:
                     axes.text(-0.04, 0.5, name.replace("_", " "), transform=axes.transAxes, ha="right", va="center")
-                if len(pictures) > 1 and row == _first_full(rows):
+                if len(images) > 1 and row == _first_full(rows):
                     axes.set_title(f"severity {column + 1}", loc="center", fontweight="normal", pad=3)
     return figure
 
 
-def _first_full(rows: Mapping[str, Pictures]) -> int:
-    """Return the first row with several severities: its pictures carry the columns' titles."""
-    return next((i for i, pictures in enumerate(rows.values()) if len(pictures) > 1), 0)
+def _first_full(rows: Mapping[str, Images]) -> int:
+    """Return the first row with several severities: its images carry the columns' titles."""
+    return next((i for i, images in enumerate(rows.values()) if len(images) > 1), 0)
 
 
-def _checked(name: str, pictures: Pictures) -> Pictures:
-    pictures = np.asarray(pictures)
-    if pictures.ndim != 4 or pictures.shape[3] != 3 or pictures.dtype != np.uint8:
+def _checked(name: str, images: Images) -> Images:
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
         raise RobenchError(
-            f"The pictures of '{name}' must be uint8 of shape (severities, H, W, 3); "
-            f"found {pictures.dtype} of shape {pictures.shape}."
+            f"The images of '{name}' must be uint8 of shape (severities, H, W, 3); "
+            f"found {images.dtype} of shape {images.shape}."
         )
-    return pictures
+    return images

@@ -30,7 +30,7 @@ class LowPassCurve:
     Args:
         model: its name.
         bandwidths: float64 (points,), rising: side in pixels of the square of frequencies that are kept.
-        accuracy: float64 (points,) in per cent.
+        accuracy: float64 (points,) in percent.
     """
 
     model: str
@@ -50,13 +50,13 @@ class LowPassCurve:
 
 
 def lowpass(curves: Sequence[LowPassCurve]) -> Figure:
-    """Draw one curve a model.
+    """Draw one curve per model.
 
     Raises:
         RobenchError: no curve.
     """
     if not curves:
-        raise RobenchError("There is no low-pass curve to draw.", hint="Make one with `robench fourier`.")
+        raise RobenchError("There is no low-pass curve to plot.", hint="Write one with `robench fourier --lowpass`.")
     with style():
         figure, axes = new_figure(COLUMN, 2.4)
         for number, curve in enumerate(curves):
@@ -77,12 +77,15 @@ def read_lowpass(path: str | Path) -> LowPassCurve:
         bandwidths, error = np.array(document["bandwidths"], float), np.array(document["error"], float)
         model = str(document["model"])
     except (KeyError, TypeError, ValueError) as problem:
-        raise RobenchError(f"{path} is not a whole low-pass curve: {problem}.", hint="Make it again.") from problem
+        raise RobenchError(
+            f"{path} is not a complete low-pass curve: {problem}.",
+            hint="Write it again with `robench fourier --lowpass`.",
+        ) from problem
     if bandwidths.ndim != 1 or bandwidths.shape != error.shape or not len(error):
         raise RobenchError(
             f"{path}: 'bandwidths' and 'error' must be lists of one length, "
             f"found {bandwidths.shape} and {error.shape}.",
-            hint="Make it again with `robench fourier`.",
+            hint="Write it again with `robench fourier --lowpass`.",
         )
     order = np.argsort(bandwidths, kind="stable")
     return LowPassCurve(model, bandwidths[order], 100 * (1 - error[order]))

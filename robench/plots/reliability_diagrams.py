@@ -1,4 +1,4 @@
-"""Reliability diagrams: how often the models are right when they say they are so sure."""
+"""Reliability diagrams: accuracy against confidence, and the share of images at each confidence."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FEW = 10  # a bin of fewer images says next to nothing: it is drawn pale, and no line leads to it
+FEW = 10  # a bin of fewer images is drawn pale, and no line leads to it
 
 
 @dataclass(frozen=True)
 class ReliabilityCurves:
-    """Accuracy against confidence at one level, a curve a model.
+    """Accuracy against confidence at one level, one curve per model.
 
     Args:
         level: ``clean`` or ``severity/1`` to ``severity/5`` (benchmark corruptions pooled).
@@ -81,8 +81,8 @@ class ReliabilityCurves:
         with style():
             ax = axes_or_new(ax, COLUMN, COLUMN)
             ax.plot([0, 100], [0, 100], color=INK, linewidth=0.7, linestyle=(0, (2, 2)), zorder=1)
-            ax.text(97, 4, "too sure", ha="right", color=MUTED, fontsize=6.5)
-            ax.text(3, 93, "not sure enough", color=MUTED, fontsize=6.5)
+            ax.text(97, 4, "overconfident", ha="right", color=MUTED, fontsize=6.5)
+            ax.text(3, 93, "underconfident", color=MUTED, fontsize=6.5)
             for i, name in enumerate(self.names):
                 self._draw_model(ax, i, name)
             ax.set(xlim=(0, 100), ylim=(0, 100), xlabel="confidence, %", ylabel="accuracy, %")
@@ -92,7 +92,7 @@ class ReliabilityCurves:
         return ax
 
     def plot_shares(self, ax: Axes) -> Axes:
-        """Draw how many images have which confidence, as steps, on ``ax`` and return it."""
+        """Draw the share of images at each confidence, as steps, on ``ax`` and return it."""
         with style():
             bins = self.share.shape[1]
             edges = np.linspace(0, 100, bins + 1)
@@ -106,7 +106,7 @@ class ReliabilityCurves:
         return ax
 
     def legend_names(self) -> list[str]:
-        """Return the models' names, with what the legend says behind one that has no image here."""
+        """Return the models' names, marked where a model has no image here."""
         return [name if n else f"{name}: not measured" for name, n in zip(self.names, self.images, strict=True)]
 
     def _draw_model(self, ax: Axes, i: int, name: str) -> None:
@@ -129,7 +129,7 @@ class ReliabilityCurves:
 
 
 def reliability(results: Sequence[Result], levels: Sequence[str] = ("clean", "severity/5")) -> Figure:
-    """Draw one diagram a level, with the share of images under each.
+    """Draw one diagram per level, with the share of images below each.
 
     Raises:
         RobenchError: the results are of different protocols, or none has one of the levels.
@@ -150,9 +150,9 @@ def reliability(results: Sequence[Result], levels: Sequence[str] = ("clean", "se
         said = provenance(
             results,
             f"{curves[0].share.shape[1]} equal bins of confidence",
-            "dashed: as right as it is sure",
+            "dashed: perfect calibration",
             f"larger marks: more images, pale ones: under {FEW}",
-            interval_words(results, "bars") if few else "intervals left out, too many models",
+            interval_words(results, "bars") if few else "intervals omitted, too many models",
         )
         finish(figure, axes[0, 0], curves[0].legend_names(), said)
     return figure

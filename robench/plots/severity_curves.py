@@ -27,12 +27,12 @@ SEVERITIES = (0, 1, 2, 3, 4, 5)
 
 @dataclass(frozen=True)
 class SeverityCurves:
-    """One metric against severity, a curve a model.
+    """One metric against severity, one curve per model.
 
     Args:
         metric: name of the metric.
         names: the models.
-        values, low, high: float64 (models, 6), in the unit that is drawn (per cent for fractions); the first column
+        values, low, high: float64 (models, 6), in the unit that is drawn (percent for fractions); the first column
             is the clean images, the others the mean over the benchmark corruptions at severities 1 to 5. NaN where
             nothing was measured.
     """
@@ -95,7 +95,7 @@ class SeverityCurves:
 
 
 def severity(results: Sequence[Result], metrics: Sequence[str] = ("error", "rms_calibration_error")) -> Figure:
-    """Draw one panel a metric, every model in each, with bands of the intervals.
+    """Draw one panel per metric, all models in each, with bands of the intervals.
 
     Raises:
         RobenchError: the results are of different protocols, or none has one of the metrics.

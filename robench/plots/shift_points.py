@@ -1,4 +1,4 @@
-"""In distribution against out of it: one mark a model, and the line where a shift costs nothing."""
+"""A metric in distribution against out of it: one mark per model, and the line of equal values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ShiftPoints:
-    """One metric on clean (or IID) images and on shifted ones, a point a model.
+    """One metric on clean (or IID) images and on shifted ones, one point per model.
 
     Args:
         metric: name of the metric.
@@ -68,7 +68,7 @@ class ShiftPoints:
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the points, their intervals and the line of no loss on ``ax`` and return it."""
+        """Draw the points, their intervals and the line of equal values on ``ax`` and return it."""
         with style():
             ax = axes_or_new(ax, COLUMN, COLUMN)
             about = row(self.metric)
@@ -85,7 +85,7 @@ class ShiftPoints:
             self._draw_diagonal(ax)
             ax.set_xlabel(f"{about.title} on {self.axes[0]}{unit}".replace(" on in ", " in "))
             ax.set_ylabel(f"{about.title} on {self.axes[1]}{unit}".replace(" on out ", " out "))
-            ax.set_title(f"What the shift costs: {about.title}")
+            ax.set_title(f"Cost of the shift: {about.title}")
         return ax
 
     def legend_names(self) -> list[str]:
@@ -94,7 +94,7 @@ class ShiftPoints:
         return [name if k else f"{name}: not measured" for name, k in zip(self.names, known, strict=True)]
 
     def _draw_diagonal(self, ax: Axes) -> None:
-        """Draw y = x where it crosses the picture; the points keep their own scales, which may lie far apart."""
+        """Draw y = x where it crosses the plot; the points keep their own scales, which may lie far apart."""
         limits = ax.get_xlim(), ax.get_ylim()
         ends_ = np.array([min(limits[0][0], limits[1][0]), max(limits[0][1], limits[1][1])])
         ax.plot(ends_, ends_, color=INK, linewidth=0.7, linestyle=(0, (2, 2)), zorder=1, scalex=False, scaley=False)
@@ -103,7 +103,7 @@ class ShiftPoints:
 
 
 def scatter(results: Sequence[Result], metric: str = "error") -> Figure:
-    """Draw a mark a model: clean or IID images to the right, shifted ones upwards.
+    """Draw one mark per model: clean or IID images to the right, shifted ones upwards.
 
     Raises:
         RobenchError: as :meth:`ShiftPoints.from_results`.
@@ -113,7 +113,7 @@ def scatter(results: Sequence[Result], metric: str = "error") -> Figure:
         figure, axes = new_figure(COLUMN, 3.0)
         ax = points.plot(axes[0, 0])
         first = results[0].suite
-        said = f"{first.name}, {first.source} images · dashed: the shift costs nothing · lines: 95 % intervals"
+        said = f"{first.name}, {first.source} images · dashed: no loss under shift · lines: 95 % intervals"
         finish(figure, ax, points.legend_names(), said)
     return figure
 

@@ -1,7 +1,7 @@
-"""The one style of every picture: sizes for print, colours and marks that everyone can tell apart, fixed bytes.
+"""The style of all plots: sizes for print, colours and marks that everyone can distinguish, fixed bytes.
 
 Colours are those of Okabe and Ito ("Color Universal Design", 2008) without the yellow, which is lost on paper;
-marks and line styles differ too, so that a picture also reads in grey. Text is 7 to 8 points at the width of a
+marks and line styles differ too, so that a plot also reads in grey. Text is 7 to 8 points at the width of a
 paper's column (3.4 inches) or page (6.9 inches), in the font that matplotlib carries, so that the same results give
 the same bytes on every machine with the same matplotlib.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMN, PAGE = 3.4, 6.9
-# The report gives these three colours other values on a dark screen; nothing else in a picture uses them.
+# The report gives these three colours other values on a dark screen; nothing else in a plot uses them.
 INK, FAINT, PAPER = "#222222", "#d6d6d6", "#ffffff"
 MUTED = "#6b6b6b"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7a5195", "#8c6d31")
@@ -78,7 +78,7 @@ _RC: Any = {
 
 
 class Look(NamedTuple):
-    """How one model is drawn in every picture."""
+    """How one model is drawn in every plot."""
 
     color: str
     marker: str
@@ -116,14 +116,14 @@ def axes_or_new(ax: Axes | None, width: float = COLUMN, height: float = 2.6) -> 
 
 
 def finish(figure: Figure, axes: Axes, names: Sequence[str], note: str) -> None:
-    """Put one legend for all panels under them, and under that, small and grey, what the picture was drawn from.
+    """Put one legend for all panels under them, and under that, small and grey, what the plot was drawn from.
 
     The figure grows by what both need, so that the panels keep their size with two models and with twenty.
     """
     width, height = figure.get_size_inches()
     note = note.replace(" %", "\u00a0%").replace("×: ", "×:\u00a0")  # these stay on one line
     lines = textwrap.wrap(note, int(width / COLUMN * 80))
-    # Asked for its legend, matplotlib leaves out what begins with an underscore, as names of files may.
+    # Asked for its legend, matplotlib omits what begins with an underscore, as names of files may.
     by_label = {str(line.get_label()): line for line in axes.get_lines()}
     room = int(width / COLUMN * 46)
     shown = [name for name in names if name in by_label]
@@ -158,7 +158,7 @@ def to_bytes(figure: Figure, suffix: str) -> bytes:
         RobenchError: another suffix.
     """
     if suffix not in SUFFIXES:
-        raise RobenchError(f"Cannot write a picture as '.{suffix}'.", hint="Use .png, .svg or .pdf.")
+        raise RobenchError(f"Cannot write a plot as '.{suffix}'.", hint="Use .png, .svg or .pdf.")
     metadata: dict[str, dict[str, Any]] = {
         "png": {"Software": "robench"},
         "svg": {"Date": None, "Creator": "robench"},

@@ -25,10 +25,10 @@ FIGURES = ("clean_error", "mean_error")
 
 @dataclass(frozen=True)
 class TradeOff:
-    """One summary figure against lambda, a curve a method.
+    """One summary value against lambda, one curve per method.
 
     Args:
-        name: the summary figure.
+        name: the summary value.
         curves: method -> float64 (points, 4): lambda, value, low, high, lambda rising, in the unit that is drawn.
     """
 
@@ -51,7 +51,7 @@ class TradeOff:
             if weight in rows.setdefault(method, {}):
                 raise RobenchError(
                     f"Two results of method '{method}' have lambda {weight:g}; one is of {result.model.name}.",
-                    hint="Give one result for each lambda, or tell the methods apart in the models' cards.",
+                    hint="Give one result for each lambda, or name different methods in the models' cards.",
                 )
             rows[method][weight] = np.concatenate([[weight], *ends([result.summary.get(name)], row(name))])
         return cls(name, {method: np.stack([found[w] for w in sorted(found)]) for method, found in rows.items()})
@@ -72,7 +72,7 @@ class TradeOff:
 
 
 def tradeoff(results: Sequence[Result], names: Sequence[str] = FIGURES) -> Figure:
-    """Draw one panel a summary figure, lambda to the right.
+    """Draw one panel per summary value, lambda to the right.
 
     Raises:
         RobenchError: as :meth:`TradeOff.from_results`.

@@ -22,7 +22,7 @@ Array = npt.NDArray[np.float64]
 
 
 class Difference(BaseModel):
-    """A figure of A minus the same figure of B, on the same images."""
+    """A metric or summary value of A minus that of B, on the same images."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -70,7 +70,7 @@ def compare_runs(
 
     Args:
         a, b: the runs.
-        metrics: names of metrics of a cell; None: those that results of the suite carry.
+        metrics: names of cell metrics; None: those that results of the suite have.
         resamples: bootstrap resamples of the intervals.
         seed: of the bootstrap.
 
@@ -163,7 +163,7 @@ def difference_of(value: float, replicates: Array, name: str = "") -> Difference
     Args:
         value: the difference; NaN where it is undefined.
         replicates: float64 (resamples,) of it, from paired resamples.
-        name: of the figure, which says why it may be undefined.
+        name: of the metric or summary value, which says why it may be undefined.
 
     >>> found = difference_of(-0.02, np.linspace(-0.03, -0.01, 100))
     >>> round(found.low, 3), round(found.high, 3), found.significant

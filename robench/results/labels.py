@@ -36,7 +36,7 @@ def show(value: Value | None, name: str, *, interval: bool = False) -> str:
 
     Args:
         value: the stored value.
-        name: of the metric or summary figure, which says unit and decimals.
+        name: of the metric or summary value, which says unit and decimals.
         interval: append the interval, where there is one.
 
     >>> show(Value(value=0.1234, low=0.118, high=0.1291), "error", interval=True), show(None, "error")
@@ -81,7 +81,7 @@ def unlike(results: Sequence[Result]) -> list[str]:
     """Return in what these results' cells and images differ, so that their means are not of the same; none: alike.
 
     A model's own resize and crop (``geometry``) is its preprocessing, not another protocol. Of whole suites some may
-    have held-out corruptions or clean images beside the cells that the means are over.
+    have held-out corruptions or clean images too, which the means are not over.
     """
     cells = {None if r.suite.complete else frozenset(cell.name for cell in r.cells) for r in results}
     protocols = [result.suite.protocol for result in results]

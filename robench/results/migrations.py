@@ -35,7 +35,7 @@ def migrate(document: Document, name: str = "the document") -> Document:
 
 
 def renamed(name: str) -> str:
-    """Return the present name of a figure of schema 1.
+    """Return the present name of a metric or summary value of schema 1.
 
     >>> renamed("mean_corruption_error"), renamed("clean_mce_calibration"), renamed("mce")
     ('mean_error', 'clean_max_calibration_error', 'mce')
@@ -54,7 +54,7 @@ _METRICS = {"mce_calibration": "max_calibration_error", "mean_average_precision"
 
 
 def _rename_figures(document: Document) -> Document:
-    """Schema 2 differs from schema 1 in names of figures alone."""
+    """Schema 2 differs from schema 1 only in names of metrics and summary values."""
     new = {**document, "schema_version": 2}
     for key in ("summary", "conditions", "severities", "cells"):
         if key in document:

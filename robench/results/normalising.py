@@ -38,7 +38,7 @@ def normalised_figures(
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Value]:
-    """Return the figures of a run of corrupted images against a baseline, which counts as exact.
+    """Return the corruption errors of a run against a baseline, which counts as exact.
 
     Args:
         run: folder of the run.
@@ -78,7 +78,7 @@ def normalised_figures(
 def _figures(
     errors: Array, clean: int, chosen: tuple[str, ...], severities: dict[str, set[int]], table: Baseline
 ) -> dict[str, Array]:
-    """Return figures of errors (..., cells), the clean one first where there is one."""
+    """Return the normalised values of errors (..., cells), the clean one first where there is one."""
     bounds = np.cumsum([clean, *(len(severities[name]) for name in chosen)])
     means = np.stack([errors[..., a:b].mean(axis=-1) for a, b in pairwise(bounds)], axis=-1)
     by_severity = means[..., None]  # means over severities: one number each is the mean of itself
@@ -108,7 +108,7 @@ def _baseline(given: str | Path) -> tuple[Baseline, dict[str, set[int]] | None]:
         return BASELINES[str(given)], None
     if not Path(given).is_dir():
         raise RobenchError(
-            f"There is no baseline '{given}', neither a table nor a run's folder.",
+            f"'{given}' is neither a published baseline nor the folder of a run.",
             hint=did_you_mean(str(given), list(BASELINES)),
         )
     folder = RunFolder.open(given)
@@ -126,7 +126,7 @@ def _baseline(given: str | Path) -> tuple[Baseline, dict[str, set[int]] | None]:
 
 
 def _refuse_other_data(folder: RunFolder, table: Baseline) -> None:
-    """Refuse errors on one data set divided by errors on another, which look like a figure and mean nothing."""
+    """Refuse errors on one data set divided by errors on another, which look like an mCE and mean nothing."""
     suite = folder.record.suite
     if table.dataset == suite.dataset:
         return
@@ -152,7 +152,7 @@ def _chosen(
                 f"Corruption '{name}' is not in both {run} and the baseline {table.name}.",
                 hint=f"Both have: {', '.join(both) or 'none'}.",
             )
-    # A figure named mCE is of the benchmark's 15: the four held-out corruptions come in by name only.
+    # What is named mCE is of the benchmark's 15: the four held-out corruptions come in by name only.
     chosen = tuple(wanted or [name for name in both if name in BENCHMARK] or both)
     if not chosen:
         raise RobenchError(f"{run} and the baseline {table.name} share no corruption.", hint="Give runs of one suite.")

@@ -1,4 +1,4 @@
-"""The protocol behind a run or a result: which conditions its headline figures average, and what normalises them."""
+"""The protocol behind a run or a result: which conditions its headline values average, and what normalises them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def protocol_of(result: Result) -> Suite:
 
 
 def averaged(suite: Suite, cells: Iterable[Cell]) -> tuple[str, ...]:
-    """Return the conditions of these cells that the suite's headline figures average, in the cells' order.
+    """Return the conditions of these cells that the suite's headline values average, in the cells' order.
 
     Where none of them is one of the suite's benchmark conditions, all are that are not its clean one.
 

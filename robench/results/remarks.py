@@ -1,4 +1,4 @@
-"""What a reader of a result should know beside its figures, found in the run alone."""
+"""Warnings that a reader of a result needs, found in the run alone."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _batch_dependent(notes: Mapping[str, CellNotes]) -> Iterator[str]:
     if worst is None or worst.difference == 0.0:
         return
     others = f"without the other {worst.batch - worst.images} of their batch"
-    alone = f"{worst.images} images run {others}" if worst.batch > 1 else "an image run with another beside it"
+    alone = f"{worst.images} images run {others}" if worst.batch > 1 else "an image run together with another"
     yield (
         f"The model's outputs depend on what shares a batch, or on chance: {alone} had logits up to"
         f" {100 * worst.difference:.3g} % of the largest apart, and {worst.changed} another class. The results hold for"

@@ -1,7 +1,7 @@
 """The result document: what was measured, by which protocol, on which bytes, with which model, by which code.
 
-One JSON file, with a version. Every figure is a fraction (or nats) as its metric's unit says; tables multiply by
-100. A figure that cannot be computed has ``value: null`` and says why in ``note``; JSON has no NaN here.
+One JSON file, with a version. Every value is a fraction (or nats) as its metric's unit says; tables multiply by
+100. A value that cannot be computed has ``value: null`` and says why in ``note``; JSON has no NaN here.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class ReliabilityBin(_Document):
 
 
 class CellResult(_Document):
-    """The figures of one cell."""
+    """The values of one cell."""
 
     name: str
     condition: str
     severity: int | None
     images: int
-    failed: int = Field(default=0, description="pictures that could not be read and were left out")
+    failed: int = Field(default=0, description="images that could not be read and were omitted")
     predictions_sha256: str | None = None
     metrics: dict[str, Value]
 
@@ -73,7 +73,7 @@ class ModelRecord(_Document):
 
 
 class RunRecord(_Document):
-    """By which code and machine, and how fast."""
+    """Software versions, hardware and throughput."""
 
     robench: str
     python: str | None = None
@@ -89,7 +89,7 @@ class RunRecord(_Document):
 
 
 class StatisticsRecord(_Document):
-    """How the intervals were made."""
+    """How the intervals were computed."""
 
     method: str = "paired percentile bootstrap over images, less its bias"
     resamples: int = 1000
@@ -107,13 +107,13 @@ class Result(_Document):
     model: ModelRecord
     run: RunRecord
     statistics: StatisticsRecord
-    summary: dict[str, Value] = Field(description="summary figures of the suite by name")
+    summary: dict[str, Value] = Field(description="summary values of the suite by name")
     conditions: dict[str, dict[str, Value]] = Field(
-        default_factory=dict, description="per condition, the mean over its severities: metric -> figure"
+        default_factory=dict, description="per condition, the mean over its severities: metric -> value"
     )
     severities: dict[str, dict[str, Value]] = Field(
         default_factory=dict,
-        description="per severity ('0' is clean), the mean over the 15 benchmark corruptions: metric -> figure",
+        description="per severity ('0' is clean), the mean over the 15 benchmark corruptions: metric -> value",
     )
     reliability: dict[str, list[ReliabilityBin]] = Field(
         default_factory=dict,

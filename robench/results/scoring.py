@@ -1,4 +1,4 @@
-"""From a run's predictions to its result: every figure recomputed from files alone, each with its interval."""
+"""From a run's predictions to its result: everything recomputed from files alone, with intervals."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Scores:
-    """A run's figures as arrays.
+    """A run's metrics as arrays.
 
     Args:
         cells: the scored cells.
-        values: metric -> (cells,) figures.
+        values: metric -> (cells,) float64.
         replicates: metric -> (resamples, cells) bootstrap replicates, images resampled together over cells.
         images: (cells,) images (clips) of each.
     """
@@ -123,7 +123,7 @@ def current_result(run: RunFolder, resamples: int) -> Result | None:
 
 
 def default_metrics(task: str, *, variants: bool = False) -> tuple[str, ...]:
-    """Return the cell metrics that a result of this task carries; ``variants``: several rows an image, worst of k."""
+    """Return the cell metrics that a result of this task carries; ``variants``: several rows per image, worst of k."""
     return defaults("variants" if task == "classification" and variants else task)
 
 
@@ -149,7 +149,7 @@ def build_result(
     statistics: StatisticsRecord,
     failures: Mapping[str, str],
 ) -> Result:
-    """Put the figures of a run, its model, suite and machine into one document."""
+    """Put the metrics of a run, its model, suite and machine into one document."""
     record, suite = run.record, run.record.suite
     notes = {name: cell.notes for name, cell in predictions.items()}
     complete = suite.limit is None and set(suite.whole) <= set(predictions) and counts_unreadable(suite, notes)
@@ -186,9 +186,9 @@ def figure(value: float, replicates: Array, name: str = "", *, images: int | Non
     """Return a value with its interval; null where it is undefined.
 
     Args:
-        value: the figure.
+        value: of the metric or summary value; NaN where it is undefined.
         replicates: (resamples,) of it.
-        name: of the metric or summary figure, beyond whose largest value the interval does not go.
+        name: of the metric or summary value, beyond whose largest value the interval does not go.
         images: for a share of images or a mean of such shares: of how many, the fewest of its cells.
     """
     if not np.isfinite(value):
@@ -204,7 +204,7 @@ def figure(value: float, replicates: Array, name: str = "", *, images: int | Non
 
 
 def why_undefined(name: str) -> str:
-    """Return why a figure may have no value.
+    """Return why a metric or summary value may be undefined.
 
     >>> why_undefined("mean_rms_calibration_error"), why_undefined("mean_aurc")
     ('undefined with fewer than 200 images per cell', 'undefined for this data')

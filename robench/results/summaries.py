@@ -1,4 +1,4 @@
-"""Summary rules: from the figures of cells to the figures people quote.
+"""Summary rules: from the metrics of cells to the values that people quote.
 
 A rule works on arrays whose last axis is the cells, so the same code gives the value (one row) and its bootstrap
 replicates (a row per resample). Rules are pure; a suite names the ones it wants, and says which conditions they
@@ -24,7 +24,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class CellArrays:
-    """Figures of a run's cells.
+    """Metrics of a run's cells.
 
     Args:
         cells: the cells, in the order of the last axis.
@@ -50,7 +50,7 @@ class CellArrays:
         return self.columns((clean_condition(self.suite),))
 
     def averaged(self) -> tuple[str, ...]:
-        """Return the measured conditions that the headline figures average."""
+        """Return the measured conditions that the headline values average."""
         return averaged(self.suite, self.cells)
 
     def mean(self, metric: str, positions: list[int]) -> Array:
@@ -128,7 +128,7 @@ def shift(arrays: CellArrays) -> dict[str, Array]:
 
 
 def gap(arrays: CellArrays) -> dict[str, Array]:
-    """A shifted set beside the matching clean one (ImageNet-R with ImageNet-200): its figures and ``gap_error``."""
+    """A shifted set and the matching clean one (ImageNet-R and ImageNet-200): its metrics, and ``gap_error``."""
     found: dict[str, Array] = {}
     matching = arrays.clean()
     shifted = [i for i in range(len(arrays.cells)) if i not in matching]
@@ -178,7 +178,7 @@ RULES: Registry[Rule] = Registry(
 
 
 def summarise(arrays: CellArrays) -> dict[str, Array]:
-    """Apply the rules that the suite names, in order: name of the summary figure -> float64 (...).
+    """Apply the rules that the suite names, in order: name of the summary value -> float64 (...).
 
     Raises:
         RobenchError: no such rule.

@@ -18,7 +18,7 @@ _DATA_SETS = ("tiny-imagenet", "imagenet", "cifar100", "cifar10", "digits")
 
 
 def title(name: str) -> str:
-    """Return the head of a figure's column; it says so where higher is better.
+    """Return the head of a column; it says so where higher is better.
 
     >>> title("clean_error"), title("mean_ood_weighted_pr_auc")
     ('Clean error, %', 'Mean OOD weighted PR AUC, % (higher is better)')
@@ -36,7 +36,7 @@ class Row:
         name, method, architecture: of the model.
         kind: ``measured`` or ``published``.
         source: who measured it.
-        figures: summary figures by name, as stored.
+        values: summary values by name, as stored.
         link: address of the source.
         page: address of the model's page, relative to the leaderboard's.
         rank: first and last rank that its interval allows.
@@ -104,16 +104,16 @@ def make_boards(results: Mapping[Path, Result], *, living: bool = True) -> list[
 
 
 def _ranking(result: Result) -> list[str]:
-    """Return the figures of a result that a board may be ranked by."""
+    """Return the summary values of a result that a board may be ranked by."""
     known = [name for name, figure in result.summary.items() if figure.value is not None]
     families = {name: of.family for name in headlines(known, main=True) if (of := metric_of(name)) is not None}
     return [name for name, family in families.items() if family in ("error", "stability")]
 
 
 def _data_key(result: Result) -> str:
-    """Return what tells apart images of one suite and size; the published files of a benchmark are the same for all.
+    """Return what distinguishes images of one suite and size; the published files of a benchmark are the same for all.
 
-    A part of a suite (fewer images or cells) has a key of its own, as its means are not the suite's; so has a set of
+    A part of a suite (fewer images or cells) has its own key, as its means are not the suite's; so has a set of
     the user's (any data set on ``clean``, a manifest's splits), and every difficulty of the sequences.
     """
     from robench.files import digest
@@ -194,7 +194,7 @@ def _published_rows(cells: CellAccuracies) -> Iterable[Row]:
 
 
 def _timm_boards() -> Iterable[Board]:
-    """Yield a board for each shifted set; the matching clean accuracy has a column of its own."""
+    """Yield a board for each shifted set; the matching clean accuracy has its own column."""
     about, lines = timm()
     pairs = {
         "imagenet-a": "imagenet-a-clean",
@@ -232,7 +232,7 @@ def _finish(board: Board) -> None:
     sign = -1.0 if row(board.key).lower_is_better is False else 1.0
 
     def standing(entry: Row) -> tuple[float, float, float]:
-        """Return (low, value, high) of what ranks, turned so that less is better; last where there is no figure."""
+        """Return (low, value, high) of what ranks, turned so that less is better; last where there is none."""
         figure = entry.figures.get(board.key)
         if figure is None or figure.value is None:
             return (float("inf"),) * 3

@@ -42,8 +42,8 @@ def severity_curve(title: str, figures: Sequence[Value | None], factor: float) -
 
     Args:
         title: what it shows, read out by screen readers.
-        figures: of severity 0 (clean) to 5; None where there is none.
-        factor: what figures are multiplied by.
+        values: of severity 0 (clean) to 5; None where there is none.
+        factor: what values are multiplied by.
     """
     points = [(i, one) for i, one in enumerate(figures) if one is not None and one.value is not None]
     if not points:

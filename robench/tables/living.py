@@ -49,7 +49,7 @@ class CellAccuracies:
 
 
 def robustbench(suite: str) -> CellAccuracies:
-    """Return RobustBench's figures of ``cifar10-c``, ``cifar100-c`` or ``imagenet-c``."""
+    """Return RobustBench's values of ``cifar10-c``, ``cifar100-c`` or ``imagenet-c``."""
     base = leaderboards() / "published" / "robustbench" / suite
     about = yaml.safe_load(base.with_suffix(".yaml").read_text(encoding="utf-8"))
     with open(base.with_suffix(".csv"), newline="", encoding="utf-8") as file:
@@ -60,7 +60,7 @@ def robustbench(suite: str) -> CellAccuracies:
 
 
 def timm() -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return what timm's figures are, and a row a model: sizes as published, accuracies as fractions or None."""
+    """Return what timm's accuracies are, and a row per model: sizes as published, accuracies as fractions or None."""
     base = leaderboards() / "published" / "timm" / "top1"
     about = yaml.safe_load(base.with_suffix(".yaml").read_text(encoding="utf-8"))
     with open(base.with_suffix(".csv"), newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Finding the measured figure that belongs to a published cell. A cell that no result covers stays uncovered."""
+"""The measured values that belong to published cells. A cell that no result covers stays uncovered."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from robench.tables.published import Meaning, PaperTable
 
 @dataclass(frozen=True)
 class Measured:
-    """A measured figure in the published cell's unit, with its interval and the difference to the printed number."""
+    """A measured value in the published cell's unit, with its interval and the difference to the printed number."""
 
     value: float
     low: float | None
@@ -25,7 +25,7 @@ class Measured:
 
     @property
     def remade(self) -> bool:
-        """Whether robench generated the images where the benchmark has published files: another protocol's figure."""
+        """Whether robench generated the images where the benchmark has published files: another protocol."""
         from robench.suites import get
 
         return self.result.suite.source == "generated" and "published" in get(self.result.suite.name).sources
@@ -56,7 +56,7 @@ def _is_result(file: Path) -> bool:
 def cover(
     table: PaperTable, results: Iterable[Result], mapping: Mapping[str, str] | None = None
 ) -> dict[tuple[int, str], Measured]:
-    """Return the measured figure of each cell that a result covers.
+    """Return the measured value of each cell that a result covers.
 
     A result covers a cell when the suite's name is the same, all of the suite was measured, the model's card names
     the cell's recipe (or its ``-paper`` form), and it has the metric. Sequences count at difficulty 1, the papers'.
@@ -85,9 +85,9 @@ def cover(
 
 
 def figure_of(result: Result, meaning: Meaning) -> Value | None:
-    """Return the figure that a metric's name means, or None where the result has none.
+    """Return the value that a metric's name means, or None where the result has none.
 
-    ``NAME`` is a summary figure, ``NAME@CONDITION`` a condition's mean over its severities; ``1-NAME`` is one minus
+    ``NAME`` is a summary value, ``NAME@CONDITION`` a condition's mean over its severities; ``1-NAME`` is one minus
     it; ``ce@CONDITION`` and ``flip_rate@CONDITION`` are normalised by AlexNet.
     """
     name = str(meaning.metric)

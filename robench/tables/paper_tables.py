@@ -1,4 +1,4 @@
-"""A published table, with measured figures beside the printed ones, as text, Markdown, LaTeX, CSV or HTML."""
+"""A published table, with measured values next to the printed ones, as text, Markdown, LaTeX, CSV or HTML."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def render(table: PaperTable, covered: Covered | None, form: str) -> str:
 
     Args:
         table: the published table.
-        covered: measured figures by (row, column); None: the table as published.
+        covered: measured values by (row, column); None: the table as published.
         form: ``terminal``, ``markdown``, ``latex``, ``csv`` or ``html``.
 
     Raises:
         RobenchError: no such form.
     """
     if form not in FORMS:
-        raise RobenchError(f"There is no form '{form}'.", hint=did_you_mean(form, FORMS))
+        raise RobenchError(f"Unknown form '{form}'.", hint=did_you_mean(form, FORMS))
     return FORMS[form](table, covered)
 
 
@@ -122,7 +122,7 @@ def _tex(text: str) -> str:
 
 
 def _csv(table: PaperTable, covered: Covered | None) -> str:
-    """As published: the file's own columns. With results: a line a cell, so that each number has its own field."""
+    """As published: the file's own columns. With results: one line per cell, so that each number has its own field."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if covered is None:

@@ -25,7 +25,7 @@ PAPERS = ("augmix", "augmax", "many-faces", "autolabel", "split-bn")
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a cell says: a recipe's model on a suite, by a metric; any of them None where there is no counterpart."""
+    """What a cell means: a recipe's model on a suite, by a metric; any of them None where there is no counterpart."""
 
     suite: str | None
     metric: str | None
@@ -39,8 +39,8 @@ class PaperTable:
 
     Args:
         paper, table: its address, ``augmix`` and ``2``.
-        caption: what it shows, in our words.
-        source: the paper and the table's number there.
+        caption: what it shows, in own words.
+        source: the paper, and the table's number there.
         unit: of all its numbers (``%``: a fraction times 100), or ``text``.
         direction: ``lower`` or ``higher`` is better, ``mixed`` (see the columns) or ``none``.
         columns: id -> title, suite, metric and so on.
@@ -72,7 +72,7 @@ class PaperTable:
         return [f"{row['group']}/{row['row']}" if row.get("group") else row["row"] for row in self.rows]
 
     def meaning(self, row: int, column: str) -> Meaning:
-        """Return what a cell says."""
+        """Return what a cell means."""
         merged = self.columns[column] | self.rows[row]
         recipe = merged.get("recipe")
         if recipe is None and all(merged.get(key) for key in ("method", "dataset", "arch")):
@@ -111,7 +111,7 @@ def load_table(address: str) -> PaperTable:
     """
     known = addresses()
     if address not in known:
-        raise RobenchError(f"There is no published table '{address}'.", hint=did_you_mean(address, known))
+        raise RobenchError(f"Unknown published table '{address}'.", hint=did_you_mean(address, known))
     base = leaderboards() / "published" / address
     about = yaml.safe_load(Path(f"{base}.yaml").read_text(encoding="utf-8"))
     with open(f"{base}.csv", newline="", encoding="utf-8") as file:
@@ -132,7 +132,7 @@ def _check_files(name: str, about: Mapping[str, Any], head: list[str], lines: li
     rows = [[row.get("group", ""), row["row"]] for row in about["rows"]]
     if head != expected or [line[:2] for line in lines] != rows or any(len(line) != len(head) for line in lines):
         raise RobenchError(
-            f"{name} does not fit the YAML beside it: columns {head}, expected {expected}; {len(lines)} rows,"
+            f"{name} does not fit its YAML file: columns {head}, expected {expected}; {len(lines)} rows,"
             f" expected {len(rows)} with the same labels.",
             hint="Rows and columns stand in the same order in both files.",
         )

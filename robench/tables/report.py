@@ -123,7 +123,7 @@ def _inline(key: str, title: str, content: bytes) -> str:
 
 
 def _scoped_svg(svg: str, key: str, title: str) -> str:
-    """Return the ``<svg>`` element with ids of its own, colours that follow the screen, and a name to be read out."""
+    """Return the ``<svg>`` element with unique ids, colours that follow the screen, and a name to be read out."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     prefix = re.sub(r"[^a-z0-9]+", "-", key.lower())

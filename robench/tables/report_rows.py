@@ -49,7 +49,7 @@ class Table:
 
 
 def summary_table(results: Sequence[Result], comparison: Comparison | None, *, marked: bool = True) -> Table:
-    """Return the headline figures, each with its interval, and the paired differences of a comparison.
+    """Return the headline values, each with its interval, and the paired differences of a comparison.
 
     Not ``marked``, no value is called the best: they are not of the same cells and images.
     """
@@ -97,7 +97,7 @@ def protocol_table(results: Sequence[Result]) -> list[tuple[str, str]]:
         ("Suite", f"{first.suite.name}, version {first.suite.version}: {first.suite.title}"),
         ("Images", f"{origin}; {counts} in each of {len(first.cells)} cells"),
         ("Data set", f"{first.suite.dataset}, {first.suite.num_classes} classes"),
-        *((("Baseline of normalised figures", first.suite.normaliser),) if first.suite.normaliser else ()),
+        *((("Baseline of normalised values", first.suite.normaliser),) if first.suite.normaliser else ()),
         ("Intervals", f"{100 * statistics.level:g} %, {statistics.method}, {statistics.resamples:,} resamples, "
                       f"seed {statistics.seed}"),
         *((_PROTOCOL.get(key, sentence(key.replace("_", " "))), value) for key, value in _flat(first.suite.protocol)
@@ -140,7 +140,7 @@ def _row(name: str, head: str, values: Sequence[Value | None], *, marked: bool) 
 
 
 def _standing_apart(figures: Sequence[Value | None], lower_is_better: bool | None) -> int | None:
-    """Return which figure is better than all others with an interval that meets none of theirs, or None."""
+    """Return which value is better than all others with an interval that overlaps none of theirs, or None."""
     known = [(i, f) for i, f in enumerate(figures) if f is not None and f.value is not None]
     if len(known) < 2 or lower_is_better is None:
         return None
@@ -171,7 +171,7 @@ def _completeness(result: Result) -> str:
     if result.suite.complete:
         return "the whole suite"
     if result.status == "partial":
-        return f"in part: {len(result.cells)} cells are finished"
+        return f"partial: {len(result.cells)} cells are finished"
     return "part of the suite (fewer images or cells)"
 
 

@@ -24,12 +24,12 @@ def headline(results: Sequence[Result], comparison: Comparison | None) -> list[s
     if len(results) == 1:
         return [_alone(name, results[0]) for name in names]
     if len(results) > 1 and not names:
-        return ["These runs have no summary figure in common; see the table."]
+        return ["These runs have no summary value in common; see the table."]
     return _ranked(names, results)
 
 
 def headline_names(results: Sequence[Result]) -> list[str]:
-    """Return the figures to speak of, of those that every result has: what the suite is about, calibration, clean."""
+    """Return the summary values that sentences name, of those that every result has: main, calibration, clean."""
     common = [name for name in headlines(results[0].summary) if all(_value(r, name) is not None for r in results)]
     calibration = [name for name in common if (of := metric_of(name)) is not None and of.family == "calibration"]
     clean = [name for name in common if name in ("clean_error", "iid_error")]
@@ -37,7 +37,7 @@ def headline_names(results: Sequence[Result]) -> list[str]:
 
 
 def apart(differing: Sequence[str]) -> str:
-    """Say that the figures of runs stand side by side without a comparison."""
+    """Say why runs are shown side by side without a comparison."""
     return (
         f"These runs differ in {', '.join(differing)}: their means are of different cells or images and do not say "
         "which model is better. `robench compare RUN_A RUN_B` compares the cells that two runs on the same images "
@@ -129,13 +129,13 @@ def _of(name: str, better: str, worse: str, results: Sequence[Result]) -> str:
 
 
 def _alone(name: str, result: Result) -> str:
-    """Say one figure of one model."""
+    """Say one value of one model."""
     figure, about = result.summary[name], row(name)
     return f"{result.model.name}: {about.title} {_with_interval(figure, name)}."
 
 
 def _ranked(names: Sequence[str], results: Sequence[Result]) -> list[str]:
-    """Say which model leads in each figure, and whether the intervals of the first two overlap."""
+    """Say which model leads in each metric, and whether the intervals of the first two overlap."""
     said = []
     for i, name in enumerate(names):
         about = row(name)

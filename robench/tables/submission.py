@@ -20,7 +20,7 @@ from robench.suites.base import Cell, Suite
 if TYPE_CHECKING:
     from robench.predictions import RunFolder
 
-# Figures are written with all digits of a double, so that only a different order of summing may differ.
+# Values are written with all digits of a double, so that only a different order of summing may differ.
 TOLERANCE = 1e-9
 
 
@@ -28,10 +28,10 @@ def check_submission(path: str | Path) -> list[str]:
     """Return what is wrong with a result, as sentences; none means that it may be listed.
 
     Args:
-        path: a result document, or a run folder: where its predictions lie beside it, cells are recomputed from them.
+        path: a result document, or a run folder: cells are recomputed from predictions in the same folder.
 
     Raises:
-        RobenchError: the file is missing, is no result, or names an unknown suite.
+        RobenchError: the file is missing, is not a result, or names an unknown suite.
     """
     from robench.suites import get
 
@@ -54,7 +54,7 @@ def check_submission(path: str | Path) -> list[str]:
 
 
 def has_predictions(path: str | Path) -> bool:
-    """Return whether a result's predictions lie beside it, so that its cells can be recomputed too."""
+    """Return whether a result's predictions are in the same folder, so that its cells can be recomputed too."""
     path = Path(path)
     return ((path if path.is_dir() else path.parent) / "run.json").is_file()
 
@@ -74,7 +74,7 @@ def _protocol(result: Result, suite: Suite) -> Iterator[str]:
         ):
             yield f"suite.protocol.{name} contradicts suite: {result.suite.protocol[name]!r}"
     if result.suite.protocol.get("limit") is not None:
-        yield f"only {result.suite.protocol['limit']} images a cell were measured"
+        yield f"only {result.suite.protocol['limit']} images per cell were measured"
     if not result.model.hash:
         yield "model.hash is empty: the weights are not named"
     usual, made = StatisticsRecord(), result.statistics
@@ -92,10 +92,10 @@ def _cells(result: Result, suite: Suite) -> Iterator[str]:
     if unknown:
         yield f"cells that {suite.name} does not have: {', '.join(unknown[:5])}"
     for name in sorted({name for name in names if names.count(name) > 1}):
-        yield f"cell {name} stands there twice"
+        yield f"duplicate cell {name}"
     if result.status != "complete" or not result.suite.complete:
-        whole = "the whole suite" if result.suite.complete else "a part of the suite"
-        yield f"the result says itself that it is not complete (status '{result.status}', of {whole})"
+        whole = "the whole suite" if result.suite.complete else "part of the suite"
+        yield f"the result is marked incomplete (status '{result.status}', of {whole})"
     for cell in result.cells:
         if Cell.parse(cell.name) != Cell(cell.condition, cell.severity):
             yield f"cell {cell.name} says condition '{cell.condition}' and severity {cell.severity}"
@@ -121,7 +121,7 @@ def _plausible(result: Result) -> Iterator[str]:
         elif error is not None and error.value is not None:
             wrong = error.value * cell.images
             if abs(wrong - round(wrong)) > 1e-6 * cell.images:
-                yield f"cell {cell.name}: an error of {error.value} is no whole number of {cell.images} images"
+                yield f"cell {cell.name}: an error of {error.value} is not a multiple of 1/{cell.images}"
     for where, figure in _figures(result):
         yield from _interval(where, figure)
 
@@ -161,7 +161,7 @@ def _number(figure: Value) -> float:
 
 def _summaries(result: Result) -> Iterator[str]:
     if not result.cells:
-        yield "there is no cell"
+        yield "the result has no cell"
         return
     try:
         computed = summarise(_arrays(result))
@@ -207,7 +207,7 @@ def _groups(result: Result) -> Iterator[str]:
 
 
 def _absent_groups(result: Result) -> Iterator[str]:
-    """The page and the plots show conditions, severities and reliability; what is left out cannot contradict a cell."""
+    """The page and the plots show conditions, severities and reliability; what is omitted cannot contradict a cell."""
     if not result.cells:
         return
     arrays = _arrays(result)
@@ -251,18 +251,18 @@ def _against_predictions(result: Result, folder: Path) -> Iterator[str]:
     try:
         predictions = {cell.name: run.read(cell.name) for cell in result.cells if run.is_done(cell.name)}
     except RobenchError as error:
-        yield f"the predictions cannot be read: {error.message}"
+        yield f"could not read the predictions: {error.message}"
         return
     absent = [cell.name for cell in result.cells if cell.name not in predictions]
     if absent:
-        yield f"{len(absent)} cells have no predictions in the run beside: {', '.join(absent[:5])}"
+        yield f"{len(absent)} cells have no predictions in the run folder: {', '.join(absent[:5])}"
     if not predictions:
         return
     metrics = [name for name in dict.fromkeys(n for c in result.cells for n in c.metrics) if name in METRICS]
     try:
         scores = score_cells(predictions, metrics, StatisticsRecord(resamples=2))
     except RobenchError as error:
-        yield f"the cells cannot be recomputed: {error.message}"
+        yield f"could not recompute the cells: {error.message}"
         return
     for i, cell in enumerate(cell for cell in result.cells if cell.name in predictions):
         rows = predictions[cell.name]
@@ -270,7 +270,7 @@ def _against_predictions(result: Result, folder: Path) -> Iterator[str]:
         if cell.images != images:
             yield f"cell {cell.name} says {cell.images} images, but its predictions are of {images}"
         if stored_checksum(run.cell_path(cell.name)) != cell.predictions_sha256:
-            yield f"cell {cell.name}: its checksum is not that of the predictions beside"
+            yield f"cell {cell.name}: its checksum is not that of its predictions"
         for name in metrics:
             if name not in cell.metrics:
                 yield f"cell {cell.name} lacks {name}, which other cells have"
@@ -288,10 +288,10 @@ def _against_run(result: Result, run: RunFolder) -> Iterator[str]:
         known = there[record]
         yield from _differing(record, fields, {name: known[name] for name in fields if name in known})
     if result.run.identity != run.record.hash:
-        yield f"run.identity is {result.run.identity}, but the run beside is {run.record.hash}"
+        yield f"run.identity is {result.run.identity}, but the run folder is of {run.record.hash}"
     precision = run.record.identity.precision
     if result.run.precision != precision:
-        yield f"run.precision is {result.run.precision}, but the run beside was measured in {precision}"
+        yield f"run.precision is {result.run.precision}, but the run was measured in {precision}"
 
 
 def _differing(where: str, stated: Mapping[str, Any], there: Mapping[str, Any]) -> Iterator[str]:
@@ -301,7 +301,7 @@ def _differing(where: str, stated: Mapping[str, Any], there: Mapping[str, Any]) 
         if isinstance(mine, Mapping) and isinstance(value, Mapping):
             yield from _differing(f"{where}.{name}", mine, dict.fromkeys(mine) | dict(value))
         elif mine != value:
-            yield f"{where}.{name} is {_short(mine)}, but the run beside says {_short(value)}"
+            yield f"{where}.{name} is {_short(mine)}, but the run says {_short(value)}"
 
 
 def _short(value: object) -> str:

@@ -35,7 +35,7 @@ def test_rows_and_columns_are_named() -> None:
 
 
 def test_what_is_no_grid_is_refused() -> None:
-    with pytest.raises(RobenchError, match="no picture"):
+    with pytest.raises(RobenchError, match="no image"):
         gallery({})
     with pytest.raises(RobenchError, match="'fog' must be uint8"):
         gallery({"fog": np.zeros((5, 8, 8))})

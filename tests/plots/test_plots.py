@@ -285,7 +285,7 @@ def test_looks_differ_and_colours_keep_apart_for_the_colour_blind() -> None:
 def test_other_suites_metrics_and_suffixes_are_refused(results: list[Result], tmp_path: Path) -> None:
     other = make("bayes")
     other.suite.source = "published"
-    with pytest.raises(RobenchError, match="not of one protocol"):
+    with pytest.raises(RobenchError, match="of different protocols"):
         plots.severity([results[0], other])
     with pytest.raises(RobenchError, match="by severity"):
         plots.severity(results, ("accuracy_of_the_moon",))

@@ -174,7 +174,7 @@ def test_what_was_not_measured_is_said_and_never_filled(results: list[Result]) -
     found = next(line for line in text.splitlines() if line.startswith("| Digital: Contrast"))
     assert found.split("|")[3].strip() == "not measured"
     assert "undefined for this data" in text
-    assert "in part: 31 cells are finished" in text
+    assert "partial: 31 cells are finished" in text
     assert "bayes: fog/3: logits are not finite" in text
     assert "robench evaluate`: the same command again" in text
 
@@ -286,7 +286,7 @@ def test_mce_names_the_baseline_of_its_suite(results: list[Result]) -> None:
     one.summary["mce"] = Value(value=0.9, low=0.8, high=1.0)
     text = render_markdown([one])
     assert "AlexNet" not in text
-    assert "Baseline of normalised figures: tiny-imagenet-resnet18" in text
+    assert "Baseline of normalised values: tiny-imagenet-resnet18" in text
 
 
 def test_names_stay_as_they_are_in_markdown(results: list[Result], comparison: Comparison) -> None:

@@ -54,7 +54,7 @@ def test_missing_cell_is_refused(tmp_path: Path) -> None:
 
 def test_impossible_error_rate_is_refused(tmp_path: Path) -> None:
     problems = edited(tmp_path, lambda d: d["cells"][3]["metrics"]["error"].update(value=0.12345))
-    assert any("whole number" in problem for problem in problems)
+    assert any("multiple of 1/" in problem for problem in problems)
 
 
 def test_other_protocol_is_refused(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def edited_run(run: Path, tmp_path: Path, edit: Callable[[dict[str, Any]], objec
 
 
 def test_an_honest_run_is_refused_for_its_few_images_alone(small_run: Path) -> None:
-    assert all("4 images" in problem or "not complete" in problem for problem in check_submission(small_run))
+    assert all("4 images" in problem or "incomplete" in problem for problem in check_submission(small_run))
 
 
 def test_a_part_that_says_it_is_the_whole_is_refused_by_its_run(small_run: Path, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_part_that_says_it_is_the_whole_is_refused_by_its_run(small_run: Path,
         document["suite"]["protocol"].pop("limit")
 
     problems = edited_run(small_run, tmp_path, as_whole)
-    assert problems == ["suite.protocol.limit is None, but the run beside says 4"]
+    assert problems == ["suite.protocol.limit is None, but the run says 4"]
 
 
 def test_another_model_than_the_run_measured_is_refused(small_run: Path, tmp_path: Path) -> None:

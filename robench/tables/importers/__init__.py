@@ -1,1 +1,1 @@
-"""Importers of results that others publish: their files -> figures in our own form."""
+"""Importers of results that others publish: their files -> robench's files."""

@@ -17,9 +17,9 @@ from robench.tables.importers.writing import write_csv, write_yaml
 
 SUITES = {"cifar10": ("cifar10-c", 10000), "cifar100": ("cifar100-c", 10000), "imagenet": ("imagenet-c", 5000)}
 PROTOCOL = {
-    "cifar10": "published files of CIFAR-10-C, 10,000 images a cell",
-    "cifar100": "published files of CIFAR-100-C, 10,000 images a cell",
-    "imagenet": "published files of ImageNet-C, a fixed list of 5,000 images a cell; the images are not resized where"
+    "cifar10": "published files of CIFAR-10-C, 10,000 images per cell",
+    "cifar100": "published files of CIFAR-100-C, 10,000 images per cell",
+    "imagenet": "published files of ImageNet-C, a fixed list of 5,000 images per cell; the images are not resized where"
     " the entry was measured after their repair of the preprocessing (their issue 59), which the files do not say",
 }
 
