@@ -31,7 +31,9 @@ def headline(results: Sequence[Result], comparison: Comparison | None) -> list[s
 def headline_names(results: Sequence[Result]) -> list[str]:
     """Return the summary values that sentences name, of those that every result has: main, calibration, clean."""
     common = [name for name in headlines(results[0].summary) if all(_value(r, name) is not None for r in results)]
-    calibration = [name for name in common if (of := metric_of(name)) is not None and of.family == "calibration"]
+    fewest = min((cell.images for result in results for cell in result.cells), default=0)
+    metrics = {name: of for name in common if (of := metric_of(name)) is not None}
+    calibration = [n for n, of in metrics.items() if of.family == "calibration" and of.headline_images <= fewest]
     clean = [name for name in common if name in ("clean_error", "iid_error")]
     return list(dict.fromkeys([*common[:1], *calibration[:1], *clean[:1]]))
 

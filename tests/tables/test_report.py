@@ -18,6 +18,7 @@ from robench.results.comparing import Comparison, Difference
 from robench.results.labels import model_names, shorten, show, unlike
 from robench.results.schema import Result, Value
 from robench.tables.report import render_html, render_markdown
+from robench.tables.report_words import headline_names
 
 
 def _digit_results() -> Any:
@@ -300,3 +301,13 @@ def test_names_stay_as_they_are_in_markdown(results: list[Result], comparison: C
     assert f"{first} is significantly better than {second} under corruption" in text
     assert f"| {first} | {second} | {first} minus {second} |" in text
     assert renamed[0].model.name == "<script>a|b</script>"
+
+
+def test_the_published_rms_error_of_small_cells_is_not_put_first(results: list[Result]) -> None:
+    """Its bins of 100 hold the noise of few images; the table has it under its name, sentences do not."""
+    small, large = results[0].model_copy(deep=True), results[0].model_copy(deep=True)
+    for cell in large.cells:
+        cell.images = 10_000
+    assert "mean_rms_calibration_error" not in headline_names([small])
+    assert headline_names([large])[1] == "mean_rms_calibration_error"
+    assert "| RMS calibration error under corruption, % |" in render_markdown([small])
