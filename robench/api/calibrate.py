@@ -117,6 +117,7 @@ def calibrate(
     whole("seed", seed, least=0, most=2**32 - 1)
     folder = RunFolder.open(place("run", run))
     fitted = folder if fit_run is None else fit_folder(folder, place("fit_run", fit_run))
+    folder.refuse_damaged()
     check(fitted, fit_on)
     held_out = columns_of(fitted, fit_on, parity=0 if fit_run is None else None)
     scaling = FITS[method](held_out["logits"], held_out["target"])

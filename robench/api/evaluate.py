@@ -29,11 +29,13 @@ class Evaluated:
         result: its result.
         folder: the run's folder.
         fresh: names of the cells that were measured now; the others were in the folder already.
+        kept: a sentence where a better result of the run was stored already, and stays.
     """
 
     result: Result
     folder: Path
     fresh: tuple[str, ...]
+    kept: str | None = None
 
 
 @spelled_out(EvaluateWords)
@@ -174,7 +176,7 @@ def scored(outcome: Outcome, suite: str, report: ReportOptions) -> Evaluated:
     Raises:
         RobenchError: no cell could be measured.
     """
-    from robench.results import save, score_run
+    from robench.results import score_run, store
     from robench.results.scoring import current_result
 
     run, fresh = outcome.run, tuple(outcome.fresh)
@@ -184,5 +186,4 @@ def scored(outcome: Outcome, suite: str, report: ReportOptions) -> Evaluated:
     if not fresh and not outcome.failures and (known := current_result(run, report.resamples)):
         return Evaluated(known, run.path, fresh)
     result = score_run(run, resamples=report.resamples, failures=outcome.failures)
-    save(result, run.path / "result.json")
-    return Evaluated(result, run.path, fresh)
+    return Evaluated(result, run.path, fresh, kept=store(result, run))

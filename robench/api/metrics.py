@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, overload
 
 from robench.api.options import Names, Place
@@ -9,6 +10,7 @@ from robench.api.words import names, place, spelled_out, whole
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
+    from robench.predictions import RunFolder
     from robench.results.schema import Result, Value
 
 
@@ -57,7 +59,8 @@ def metrics(
     Args:
         run: the run's folder.
         metric: names of metrics, ``"adaptive_ece,aurc"`` or a sequence; None: the suite's own, and the result is
-            written to ``run/result.json``.
+            written to ``run/result.json``, unless a better one of the same predictions stands there: standard
+            error then says so.
         resamples: bootstrap resamples of the intervals.
         seed: of the bootstrap.
         baseline: another run of the same suite, or a published table (``alexnet``, ``tiny-imagenet-resnet18``):
@@ -70,7 +73,8 @@ def metrics(
     Raises:
         RobenchError: not a run, an unknown metric or baseline, or options that exclude each other.
     """
-    from robench.results import save, score_run
+    from robench.predictions import RunFolder
+    from robench.results import score_run
     from robench.results.normalising import normalised_figures
 
     folder = place("run", run)
@@ -88,7 +92,18 @@ def metrics(
     if chosen is not None:
         raise RobenchError("`corruption` has no effect without `baseline`.", hint="Add `baseline`.")
     wanted = None if metric is None else names("metric", metric)
-    result = score_run(folder, metrics=wanted, resamples=resamples, seed=seed)
-    if wanted is None:
-        save(result, folder / "result.json")
+    opened = RunFolder.open(folder)
+    result = score_run(opened, metrics=wanted, resamples=resamples, seed=seed)
+    if wanted is None and (why := _store(result, opened)) is not None:
+        print(f"robench: {why}", file=sys.stderr)
     return result
+
+
+def _store(result: Result, run: RunFolder) -> str | None:
+    """Keep the result with its run; return why that was not done, as on a read-only disk, or None."""
+    from robench.results import store
+
+    try:
+        return store(result, run)
+    except RobenchError as error:
+        return f"The result was not stored. {error.message}"

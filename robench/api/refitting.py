@@ -54,11 +54,12 @@ def fit_folder(own: RunFolder, path: Path) -> RunFolder:
 
 
 def check(fitted: RunFolder, cell: str) -> None:
-    """Refuse a cell that is not finished.
+    """Refuse a damaged run, and a cell that is not finished.
 
     Raises:
-        RobenchError: it is not.
+        RobenchError: it is one or the other.
     """
+    fitted.refuse_damaged()
     if cell not in (there := fitted.done()):
         raise RobenchError(
             f"{fitted.path} has no finished cell '{cell}' to fit on.", hint=f"It has: {', '.join(there) or 'none'}."

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from robench.predictions.records import RunRecord, Timing
 from robench.predictions.resuming import refuse_foreign, taken_up
 from robench.predictions.table import Predictions
 
+_NAMED = 3
 _AGAIN = "Run the same `robench evaluate` again: only this cell is measured again."
 
 
@@ -187,6 +188,24 @@ class RunFolder:
     def done(self) -> list[str]:
         """Return the finished cells in the run's order."""
         return [cell for cell in self.record.cells if self.is_done(cell)]
+
+    def refuse_damaged(self, excused: Collection[str] = ()) -> None:
+        """Refuse a run with cells whose bytes are not those that were written.
+
+        Args:
+            excused: cells that are known to be damaged, as they could not be measured again.
+
+        Raises:
+            RobenchError: there is one; the message names the cells.
+        """
+        damaged = [cell for cell in self.record.cells if cell not in excused and self.is_damaged(cell)]
+        if damaged:
+            more = f" and {len(damaged) - _NAMED} more" if len(damaged) > _NAMED else ""
+            raise RobenchError(
+                f"{self.path} is damaged: the bytes of {', '.join(damaged[:_NAMED])}{more} do not match the checksums"
+                " beside them.",
+                hint="Run the same `robench evaluate` again: only these are measured again.",
+            )
 
     def note_timings(self, timings: Mapping[str, Timing]) -> None:
         """Add to the run's record how long cells took, as it stands on the disk now.

@@ -8,10 +8,18 @@ if TYPE_CHECKING:
     from robench.results.loading import load
     from robench.results.schema import Result, Value
     from robench.results.scoring import save, score_run
+    from robench.results.storing import store
 
-__all__ = ["Result", "Value", "load", "save", "score_run"]
+__all__ = ["Result", "Value", "load", "save", "score_run", "store"]
 
-_HOMES = {"load": "loading", "Value": "schema", "Result": "schema", "save": "scoring", "score_run": "scoring"}
+_HOMES = {
+    "load": "loading",
+    "Value": "schema",
+    "Result": "schema",
+    "save": "scoring",
+    "score_run": "scoring",
+    "store": "storing",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -75,9 +75,11 @@ def compare_runs(
         seed: of the bootstrap.
 
     Raises:
-        RobenchError: the runs are of different protocols, or have no cell and image in common.
+        RobenchError: the runs are of different protocols, have no cell and image in common, or one is damaged.
     """
     _refuse_unlike(a, b)
+    for run in (a, b):
+        run.refuse_damaged()
     pairs = _paired_predictions(a, b)
     statistics = StatisticsRecord(resamples=resamples, seed=seed)
     suite = a.record.suite

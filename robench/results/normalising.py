@@ -55,6 +55,7 @@ def normalised_figures(
         RobenchError: no such baseline or corruption, a baseline of another data set, or one of other severities.
     """
     folder = RunFolder.open(run)
+    folder.refuse_damaged()
     severities = _severities(folder)
     table, theirs = _baseline(baseline)
     _refuse_other_data(folder, table)

@@ -80,6 +80,7 @@ def score_run(
         RobenchError: the run has no finished cell, or a file is damaged.
     """
     run = run if isinstance(run, RunFolder) else RunFolder.open(run)
+    run.refuse_damaged(failures or ())
     predictions = {cell: run.read(cell) for cell in run.done()}
     if not predictions:
         raise RobenchError(f"{run.path} has no finished cell.", hint="Run the same `robench evaluate` again.")
