@@ -230,5 +230,7 @@ def _show(found: Evaluated, *, quiet: bool, as_json: bool) -> None:
     if not quiet:
         print_summary([found.result])
         print(f"run: {found.folder}" + ("" if found.fresh else " (finished before: nothing was measured now)"))
+    if found.kept is not None:
+        typer.echo(f"robench: {found.kept}", err=True)
     for failure in found.result.failures:
         typer.echo(f"failed: {failure}", err=True)
