@@ -157,23 +157,31 @@ def signed_root(squares: Any) -> Array:
     return np.asarray(np.sign(squares) * np.sqrt(np.abs(squares)), np.float64)
 
 
-def _population(power: float, estimate: Callable[[Array], Array]) -> Callable[[Any, Any], Sequence[Array]]:
-    """Return how resamples' sums become those of draws from a population whose error is the estimate."""
+def _resampled(
+    power: float, estimate: Callable[[Array], Array], shown: Callable[[Array], Array]
+) -> Callable[[Sequence[Array], Sequence[Array]], Array]:
+    """Return how resamples' sums become replicates: estimates in draws from a population whose error is the estimate.
 
-    def moved(drawn: Sequence[Array], ones: Sequence[Array]) -> Sequence[Array]:
+    Below zero, where no population's error is, they are those of a perfectly calibrated one, moved down.
+    """
+
+    def replicates(drawn: Sequence[Array], ones: Sequence[Array]) -> Array:
         (sums,), (own,) = drawn, ones
-        images = own[:, 2]
+        images, value = own[:, 2], float(estimate(own))
         mean = np.where(images > 0, own[:, 0] / images, 0.0)
         plain = (images * np.abs(mean) ** power).sum() / images.sum()
-        kept = mean * (max(float(estimate(own)), 0.0) / plain) ** (1.0 / power) if plain > 0 else mean
+        kept = mean * (max(value, 0.0) / plain) ** (1.0 / power) if plain > 0 else mean
         spread = np.where(images > 1, np.sqrt(images / (images - 1.0)), 1.0)
         gaps, squares, times = np.moveaxis(sums, -1, 0)
         rest = spread * (gaps - times * mean)
         rest_squares = spread * spread * (squares - 2.0 * mean * gaps + times * mean * mean)
-        return [np.stack([times * kept + rest, times * kept * kept + 2.0 * kept * rest + rest_squares, times], axis=-1)]
+        moved = [times * kept + rest, times * kept * kept + 2.0 * kept * rest + rest_squares, times]
+        return shown(estimate(np.stack(moved, axis=-1)) + min(value, 0.0))
 
-    return moved
+    return replicates
 
 
-ECE_DEBIASED = Sums((_joined,), _mean_size, _population(1.0, _mean_size))
-RMS_DEBIASED = Sums((_equal_count,), lambda sums: signed_root(_mean_square(sums)), _population(2.0, _mean_square))
+ECE_DEBIASED = Sums((_joined,), _mean_size, _resampled(1.0, _mean_size, np.asarray))
+RMS_DEBIASED = Sums(
+    (_equal_count,), lambda sums: signed_root(_mean_square(sums)), _resampled(2.0, _mean_square, signed_root)
+)

@@ -70,14 +70,13 @@ class Sums:
     Args:
         features: what is summed; features shared by metrics are computed and summed once.
         final: from the sums, each (...) or (..., bins, k), to the metric, (...).
-        population: from the resamples' sums and the sums of weights one to the sums that replicates are computed from,
-            where resamples are to be drawn from another population than the images as they are; see
-            :mod:`robench.metrics.debiased`.
+        replicates: from the resamples' sums and the sums of weights one to the replicates, where these are not the
+            formula of the resamples' sums; see :mod:`robench.metrics.debiased`.
     """
 
     features: tuple[Feature, ...]
     final: Callable[..., Array]
-    population: Callable[[Sequence[Array], Sequence[Array]], Sequence[Array]] | None = None
+    replicates: Callable[[Sequence[Array], Sequence[Array]], Array] | None = None
 
     def value(self, columns: Columns) -> float:
         """Return the metric with weights of one."""
@@ -91,7 +90,7 @@ class Sums:
     def of_resamples(self, sums: Sequence[Array], ones: Sequence[Array]) -> Array:
         """Return the replicates, (resamples,), of sums (resamples, ...) and the sums of weights one."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(self.final(*(self.population(sums, ones) if self.population else sums)))
+            return np.asarray(self.replicates(sums, ones) if self.replicates else self.final(*sums))
 
 
 @dataclass(frozen=True)
