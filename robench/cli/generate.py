@@ -65,9 +65,9 @@ def _next_step(
     """Return how a model is measured on what was written; without --corruption a suite wants all its conditions."""
     from robench.suites import get
 
-    measured = {cell.condition for cell in get(suite).cells}
+    row = get(suite)
+    measured, embedded = row.conditions, row.embedded
     words = ["--suite", suite]
-    embedded = suite.startswith("digits")
     if not embedded:
         words += ["--data", str(out)]
     if conditions is not None:

@@ -89,7 +89,7 @@ def _lines(suite: Suite) -> list[tuple[str, str]]:
 
 def _of_split(suite: Suite) -> list[tuple[str, str]]:
     """Return what the manifest of a metadata split must hold, and what each set is."""
-    if "shift" not in suite.summary:
+    if not suite.takes("definition"):
         return []
     from robench.suites.splits import load_definition
 
@@ -109,9 +109,7 @@ def _either(value: object) -> str:
 def _geometry(suite: Suite) -> str:
     geometry = suite.geometry
     if geometry.resize is None:
-        return (
-            "images keep their size" if suite.side or suite.name != "clean" else "--resize, --crop where sizes differ"
-        )
+        return "images keep their size" if suite.side is not None else "--resize, --crop where sizes differ"
     sides = f"resized to {geometry.resize}" + (f", centre crop {geometry.crop}" if geometry.crop else "")
     return f"{sides}, {geometry.interpolation}; the model's own replaces it"
 
@@ -129,14 +127,14 @@ def _cost(suite: Suite) -> str:
 def _how_to_get(suite: Suite) -> str:
     from robench.data.catalogue import catalogue
 
-    if suite.dataset == "digits":
+    if suite.embedded:
         return "embedded"
     if suite.name in catalogue():
         return f"robench data download {suite.name}"
     generated = f"robench data download {suite.dataset}" if suite.dataset in catalogue() else ""
     if "generated" in suite.sources and generated:
         return f"{generated} (generated from it)"
-    return "give --data DIR" if suite.name in ("clean", "svsf", "dfr") else "see the source; then --data DIR"
+    return "give --data DIR" if suite.takes("definition") or not suite.url else "see the source; then --data DIR"
 
 
 def _record(suite: Suite) -> dict[str, object]:

@@ -81,6 +81,20 @@ class OpenOptions:
 
 
 @dataclass(frozen=True)
+class Layout:
+    """How ``robench data generate`` writes a suite's files.
+
+    Args:
+        kind: ``blocks`` (one .npy per corruption), ``sequences`` (one .npy per perturbation), ``tree`` (JPEG files) or
+            ``clips`` (mp4 files).
+        geometry: resize and crop of the clean images first, or None.
+    """
+
+    kind: Literal["blocks", "sequences", "tree", "clips"]
+    geometry: Geometry | None = None
+
+
+@dataclass(frozen=True)
 class Suite:
     """A named protocol: one row of the table of suites.
 
@@ -112,6 +126,8 @@ class Suite:
         subset: name of the list of class indices that logits are cut to, or None.
         geometry: resize and crop that the protocol prescribes; a model's own may replace it.
         sources: ways the images can come; a result records which one it was.
+        layout: how its files are generated, or None where robench cannot make them.
+        embedded: whether the images come with robench, so that no data are taken.
         version: incremented whenever results would change.
         paper, url, licence, notes: where it comes from, shown by ``robench suites show``.
     """
@@ -139,6 +155,8 @@ class Suite:
     subset: str | None = None
     geometry: Geometry = Geometry()
     sources: tuple[Source, ...] = ("published",)
+    layout: Layout | None = None
+    embedded: bool = False
     version: int = 1
     paper: str = ""
     url: str = ""

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from robench.corruptions.perturbations import ALL_PERTURBATIONS, DIFFICULTIES
-from robench.corruptions.severities import ALL
+from robench.corruptions.registered import CORRUPTIONS
 from robench.data import open_images
 from robench.data.decode import CorruptImageError
 from robench.data.video import check_clip
@@ -28,12 +28,16 @@ from robench.files import remove_leftovers, require_space, write_json
 from robench.processes import cores
 from robench.suites import generate_files as files
 from robench.suites import get
-from robench.suites.checks import check_clean
-from robench.suites.generate_layouts import LAYOUTS, SEVERITIES, Task
+from robench.suites.base import Layout, Suite
+from robench.suites.checks import check_clean, wrong_side
+from robench.suites.generate_task import Task
 from robench.suites.origin import KIND, MARK
+from robench.suites.protocols import SEVERITIES
+
+_OTHERS = "'robench suites list' says which suites are generated."
 
 _SPARE = 1.05
-"""Room asked for beyond the files themselves."""
+"""Space asked for beyond the files themselves, as a factor."""
 
 _SHARE = {"tree": 0.3, "clips": 0.2}
 """What compression leaves of the pixels' bytes, at most: noise takes more than blur."""
@@ -59,7 +63,7 @@ def prepare(
     """Open the clean set and check that what is wanted can be made.
 
     Args:
-        suite: a name in :data:`LAYOUTS`.
+        suite: the name of a suite that has a layout.
         source: the clean test set, in any form that ``open_images`` reads.
         out: folder for the files.
         conditions: which corruptions or perturbations; None: the published ones.
@@ -70,30 +74,39 @@ def prepare(
     Raises:
         RobenchError: an unknown suite or condition, unreadable data, another set already there, or too little space.
     """
-    if suite not in LAYOUTS:
-        raise RobenchError(f"No generator for suite '{suite}'.", hint=did_you_mean(suite, LAYOUTS))
-    layout = LAYOUTS[suite]
-    known = ALL_PERTURBATIONS if layout.kind in ("sequences", "clips") else ALL
-    for name in conditions or ():
-        if name not in known:
-            raise RobenchError(f"{suite} has no condition '{name}'.", hint=did_you_mean(name, known))
-    if difficulty not in ((1,) if known is ALL else DIFFICULTIES):
-        raise RobenchError(
-            f"{suite} has no difficulty {difficulty}.",
-            hint="Sequences (-p) have difficulties 1, 2 and 3; corruptions (-c) have severities, which are all made.",
-        )
+    row = get(suite)
+    layout = row.layout
+    if layout is None:
+        raise RobenchError(f"robench cannot generate {suite}: its images are published files only.", hint=_OTHERS)
+    _check_wishes(row, layout, conditions, difficulty)
     if Path(source).resolve() == Path(out).resolve():
         raise RobenchError(
             f"{out} holds the clean images; the corrupted ones would lie among them.",
             hint="Choose another folder with --out.",
         )
-    clean = open_images(source, dataset=layout.dataset, geometry=layout.geometry)
-    if suite.startswith("cifar"):
-        check_clean(get(suite), clean, str(source))
-    task = Task(suite, layout, clean, Path(out), conditions or layout.names, seed, frost, difficulty)
+    clean = open_images(source, dataset=row.dataset, geometry=layout.geometry)
+    if layout.kind in ("blocks", "sequences"):
+        check_clean(row, clean, str(source))
+    task = Task(suite, layout, clean, Path(out), conditions or row.benchmark, seed, frost, difficulty)
+    if row.side is not None and task.shape[:2] != (row.side, row.side):
+        raise wrong_side(f"{source}, for {suite}", task.shape[:2], row.side)
     _claim(task)
     _check_room(task)
     return task
+
+
+def _check_wishes(row: Suite, layout: Layout, conditions: tuple[str, ...] | None, difficulty: int) -> None:
+    """Refuse conditions that robench cannot make, and difficulties that a suite does not have."""
+    sequences = layout.kind in ("sequences", "clips")
+    known = list(ALL_PERTURBATIONS) if sequences else list(CORRUPTIONS)
+    for name in conditions or ():
+        if name not in known:
+            raise RobenchError(f"{row.name} has no condition '{name}'.", hint=did_you_mean(name, known))
+    if difficulty not in (DIFFICULTIES if sequences else (1,)):
+        raise RobenchError(
+            f"{row.name} has no difficulty {difficulty}.",
+            hint="Sequences (-p) have difficulties 1, 2 and 3; corruptions (-c) have severities, which are all made.",
+        )
 
 
 def generate(task: Task, told: files.Told | None = None) -> list[Path]:

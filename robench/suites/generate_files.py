@@ -17,7 +17,8 @@ from robench.data.video import encode_clip
 from robench.errors import RobenchError
 from robench.files import atomic_write
 from robench.processes import cores
-from robench.suites.generate_layouts import CLIP_SIDE, SEVERITIES, Task
+from robench.suites.generate_task import CLIP_SIDE, Task
+from robench.suites.protocols import SEVERITIES
 
 if TYPE_CHECKING:
     import torch

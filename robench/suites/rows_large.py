@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from robench.data.base import Geometry
-from robench.suites.base import Cell, Suite
+from robench.suites.base import Cell, Layout, Suite
 from robench.suites.protocols import (
     CLEAN,
     CORRUPTION_GROUPS_19,
@@ -84,6 +84,7 @@ LARGE: tuple[Suite, ...] = (
         options=("severities", "clean", "seed", "frost_dir"),
         normaliser="alexnet",
         sources=("published", "generated"),
+        layout=Layout("tree", USUAL),
         paper=HENDRYCKS_2019,
         url="https://zenodo.org/records/2235448",
         licence="CC BY 4.0",
@@ -126,6 +127,7 @@ LARGE: tuple[Suite, ...] = (
         options=("difficulty", "seed"),
         normaliser="alexnet",
         sources=("published", "generated"),
+        layout=Layout("clips", Geometry(resize=256)),
         paper=HENDRYCKS_2019,
         url="https://zenodo.org/records/3565846",
         licence="CC BY 4.0",

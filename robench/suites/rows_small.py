@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from robench.suites.base import Cell, Suite
+from robench.data.base import Geometry
+from robench.suites.base import Cell, Layout, Suite
 from robench.suites.protocols import (
     CIFAR_C_BAR,
     CIFAR_PERTURBATION_GROUPS,
@@ -41,6 +42,7 @@ def _cifar_c(name: str, classes: int, record: str) -> Suite:
         side=32,
         options=("severities", "clean", "seed", "frost_dir"),
         sources=("published", "generated"),
+        layout=Layout("blocks"),
         paper=HENDRYCKS_2019,
         url=f"https://zenodo.org/records/{record}",
         licence="CC BY 4.0",
@@ -89,6 +91,7 @@ def _cifar_p(name: str, classes: int) -> Suite:
         side=32,
         options=("difficulty", "seed"),
         sources=("published", "generated"),
+        layout=Layout("sequences"),
         paper=HENDRYCKS_2019,
         url="https://zenodo.org/records/2535967",
         licence="CC BY 4.0",
@@ -115,6 +118,8 @@ SMALL: tuple[Suite, ...] = (
         side=32,
         options=("severities", "seed", "frost_dir"),
         sources=("generated",),
+        embedded=True,
+        layout=Layout("blocks"),
         paper=HENDRYCKS_2019 + " (the protocol, with the CIFAR severities)",
         licence="CC BY 4.0 (the scans)",
         notes=_FIRST_RUN,
@@ -136,6 +141,8 @@ SMALL: tuple[Suite, ...] = (
         side=32,
         options=("difficulty", "seed"),
         sources=("generated",),
+        embedded=True,
+        layout=Layout("sequences"),
         paper=HENDRYCKS_2019 + " (the protocol, with the CIFAR parameters)",
         licence="CC BY 4.0 (the scans)",
         notes=_FIRST_RUN,
@@ -205,6 +212,7 @@ SMALL: tuple[Suite, ...] = (
         options=("severities", "clean", "seed", "frost_dir"),
         normaliser="tiny-imagenet-resnet18",
         sources=("published", "generated"),
+        layout=Layout("tree", Geometry(resize=(64, 64))),
         paper=HENDRYCKS_2019 + "; normalised as in Wang et al., AugMax, arXiv:2110.13771",
         url="https://zenodo.org/records/2536630",
         licence="CC BY 4.0",

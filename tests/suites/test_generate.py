@@ -204,3 +204,18 @@ def test_files_of_our_making_never_pass_for_published_ones(tmp_path: Path, photo
         assert (opened.source, opened.protocol["source"], opened.protocol["seed"]) == ("generated", "generated", 7)
     (folder / "generated.json").unlink()
     assert open_suite("imagenet-c", folder, options).source == "published"
+
+
+@pytest.mark.parametrize("suite", ["cifar10-c", "cifar10-p"])
+def test_clean_images_of_another_size_are_refused(suite: str, tmp_path: Path) -> None:
+    (tmp_path / "clean").mkdir()
+    np.save(tmp_path / "clean" / "images.npy", np.zeros((10, 64, 64, 3), np.uint8))
+    np.save(tmp_path / "clean" / "labels.npy", np.arange(10))
+    with pytest.raises(RobenchError, match="expected images of 32 x 32 pixels; found 64 x 64"):
+        prepare(suite, tmp_path / "clean", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_suite_of_published_files_alone_is_not_generated(tmp_path: Path) -> None:
+    with pytest.raises(RobenchError, match="cannot generate cifar10-c-bar"):
+        prepare("cifar10-c-bar", "digits", tmp_path / "out")

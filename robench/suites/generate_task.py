@@ -1,4 +1,4 @@
-"""How corrupted test sets lie on the disk, and what is asked of :mod:`robench.suites.generate`.
+"""What is asked of :mod:`robench.suites.generate`, and how the files will be called.
 
 Source of the layouts: hendrycks/robustness, ``create_c`` and ``create_p``.
 """
@@ -10,43 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from robench.corruptions.perturbations import CIFAR_P, PERTURBATIONS, frame_count, published_name
-from robench.corruptions.severities import BENCHMARK
-from robench.data.base import Geometry, Images
+from robench.corruptions.perturbations import frame_count, published_name
+from robench.data.base import Images
+from robench.suites.base import Layout
+from robench.suites.protocols import SEVERITIES
 
-SEVERITIES = (1, 2, 3, 4, 5)
 CLIP_SIDE = 224
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a suite's files lie on the disk.
-
-    Args:
-        kind: ``blocks`` (.npy a corruption), ``sequences`` (.npy a perturbation), ``tree`` (JPEG files) or ``clips``
-            (mp4 files).
-        dataset: whose classes the clean set must have, or None.
-        geometry: what is done to clean images first, or None.
-        names: conditions that are made unless others are asked for.
-    """
-
-    kind: str
-    dataset: str | None
-    geometry: Geometry | None
-    names: tuple[str, ...]
-
-
-LAYOUTS = {
-    "digits-c": Layout("blocks", None, None, BENCHMARK),
-    "cifar10-c": Layout("blocks", "cifar10", None, BENCHMARK),
-    "cifar100-c": Layout("blocks", "cifar100", None, BENCHMARK),
-    "tiny-imagenet-c": Layout("tree", None, Geometry((64, 64), None, "bilinear"), BENCHMARK),
-    "imagenet-c": Layout("tree", "imagenet", Geometry(256, 224, "bilinear"), BENCHMARK),
-    "digits-p": Layout("sequences", None, None, CIFAR_P),
-    "cifar10-p": Layout("sequences", "cifar10", None, CIFAR_P),
-    "cifar100-p": Layout("sequences", "cifar100", None, CIFAR_P),
-    "imagenet-p": Layout("clips", "imagenet", Geometry(256), PERTURBATIONS),
-}
 
 
 @dataclass(frozen=True)
