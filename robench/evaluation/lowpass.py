@@ -9,8 +9,9 @@ import numpy.typing as npt
 import torch
 
 from robench.errors import RobenchError
-from robench.evaluation.fourier import Classifier, FourierOptions, check_images
 from robench.evaluation.fourier_basis import centred_range
+from robench.evaluation.fourier_classifier import Classifier
+from robench.evaluation.fourier_options import FourierOptions, check_images
 from robench.models.base import Model
 
 _OF_THE_MAP = ("norm", "window", "signs", "seed")

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from robench._version import __version__
-from robench.data.base import Geometry
 from robench.evaluation.forward import Forward
 from robench.evaluation.options import EvaluationOptions
 from robench.evaluation.probe import free_folder, is_run_of
@@ -139,14 +138,14 @@ def command_line() -> str | None:
 
 
 def _scaled_by_options(model: Model, suite: OpenSuite) -> dict[str, Any] | None:
-    """Return the options' resize and crop where they, and not the model, change pictures that have their size.
+    """Return the options' resize and crop where they, and not the model, change images that have their size.
 
     The model's own geometry stands in its preprocessing, that of a suite's photographs in the protocol. The record is
-    of what was asked for: a clean set may be of photographs too, which the whole of it changes.
+    of what was asked for: a clean set may consist of photographs too, which all of it changes.
     """
-    chosen: Geometry | None = getattr(getattr(suite, "options", None), "geometry", None)
-    scaled = getattr(suite, "scaled_to", None) is not None
-    return chosen.record() if scaled and chosen is not None and chosen != model.preprocessing.geometry else None
+    chosen = suite.options.geometry
+    changes = suite.scaled_to is not None and chosen is not None and chosen != model.preprocessing.geometry
+    return chosen.record() if chosen is not None and changes else None
 
 
 def _numbers(model: Model) -> dict[str, Any]:

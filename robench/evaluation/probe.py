@@ -7,7 +7,7 @@ model that makes something else of the same images, or of the same model with ot
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,15 +36,43 @@ class OtherModelError(RobenchError):
     """A run's folder holds predictions of another model, or of other images."""
 
 
+class Logits(BaseModel):
+    """What a model put out for some images.
+
+    Args:
+        rows: one per image, of every ``step``-th class, to six digits.
+        step: distance of the classes that are kept.
+        precision, pytorch, device: in what and on what it was run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    rows: tuple[tuple[float, ...], ...]
+    step: int
+    precision: str
+    pytorch: str
+    device: str
+
+    @classmethod
+    def of(cls, logits: torch.Tensor, precision: str, device: str) -> Logits:
+        """Return what is kept of finite logits, shape (n, K)."""
+        step = -(-logits.shape[1] // _CLASSES)
+        return cls(
+            rows=tuple(tuple(float(f"{v:.6g}") for v in row) for row in logits[:, ::step].tolist()),
+            step=step,
+            precision=precision,
+            pytorch=torch.__version__,
+            device=torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
+        )
+
+
 class Probe(BaseModel):
     """What a model made of the first images of a cell.
 
     Args:
         cell: the cell's name.
-        images: fingerprints of the images' pixels, as texts: JSON's numbers are too short for some readers.
-        logits: one row per image, of every ``step``-th class; None where the model gives other ones each time.
-        step: distance of the classes that are kept.
-        precision, torch, device: in what and on what it was run.
+        images: fingerprints of the images' pixels, as strings: 64 bits are more than many readers of JSON keep.
+        logits: what it put out; None where the model gives other ones each time.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -52,11 +80,7 @@ class Probe(BaseModel):
     kind: Literal["robench-probe"] = "robench-probe"
     cell: str
     images: tuple[str, ...]
-    logits: tuple[tuple[float, ...], ...] | None
-    step: int
-    precision: str
-    torch: str
-    device: str
+    logits: Logits | None
 
 
 def check_model(run: RunFolder, forward: Forward, suite: OpenSuite) -> None:
@@ -87,7 +111,9 @@ def _compare(folder: Path, forward: Forward, suite: OpenSuite) -> bool:
             f"{folder} holds predictions for other images: the first of '{there.cell}' differ in their pixels.",
             hint="Something that is not in the suite's record changed them. Choose another folder with --out.",
         )
-    if (distance := apart(there, found)) is not None:
+    if there.logits is None or found.logits is None:
+        return True
+    if (distance := apart(there.logits, found.logits)) is not None:
         raise OtherModelError(
             f"{folder} holds predictions of another model: for the same {len(found.images)} images its logits differ"
             f" by up to {100 * distance:.2g} % of the largest.",
@@ -113,8 +139,6 @@ def take(forward: Forward, suite: OpenSuite, cell: str | None = None) -> Probe |
         suite: the suite, opened.
         cell: the cell's name; None: the clean one where there is one, else the first.
     """
-    from torch import __version__ as version
-
     cells = {known.name: known for known in suite.suite.cells}
     chosen = cells.get(cell or suite.suite.clean or "") or (None if cell else suite.suite.cells[0])
     if chosen is None:
@@ -127,31 +151,26 @@ def take(forward: Forward, suite: OpenSuite, cell: str | None = None) -> Probe |
         return None
     if images is None or len(rows) < 2:
         return None
-    step = -(-rows[0].shape[1] // _CLASSES)
-    kept = [tuple(tuple(float(f"{v:.6g}") for v in row) for row in r[:, ::step].tolist()) for r in rows]
-    cuda = forward.device.startswith("cuda")
-    found = Probe(
+    return Probe(
         cell=chosen.name,
         images=tuple(str(number) for number in fingerprints(images).tolist()),
-        logits=kept[0],
-        step=step,
-        precision=forward.precision,
-        torch=version,
-        device=torch.cuda.get_device_name(forward.device) if cuda else forward.device,
+        logits=repeatable(rows, forward.precision, forward.device),
     )
-    again = found.model_copy(update={"logits": kept[1]})
-    return found if apart(found, again) is None else found.model_copy(update={"logits": None})
 
 
-def apart(one: Probe, other: Probe) -> float | None:
+def repeatable(rows: Sequence[torch.Tensor], precision: str, device: str) -> Logits | None:
+    """Return the logits that a model gave twice for the same images; None where the two differ."""
+    kept, again = (Logits.of(row, precision, device) for row in rows)
+    return kept if apart(kept, again) is None else None
+
+
+def apart(one: Logits, other: Logits) -> float | None:
     """Return how far two models' logits lie apart, relative to the largest; None within what float noise does."""
-    if one.logits is None or other.logits is None:
-        return None
-    a, b = (torch.tensor(probe.logits, dtype=torch.float64) for probe in (one, other))
+    a, b = (torch.tensor(logits.rows, dtype=torch.float64) for logits in (one, other))
     if a.shape != b.shape or one.step != other.step:
         return 1.0
-    same = (one.torch, one.device) == (other.torch, other.device)
-    allowed = max((_SAME if same else _OTHER).get(probe.precision, 0.1) for probe in (one, other))
+    same = (one.pytorch, one.device) == (other.pytorch, other.device)
+    allowed = max((_SAME if same else _OTHER).get(logits.precision, 0.1) for logits in (one, other))
     distance = float((a - b).abs().max() / torch.maximum(a.abs().max(), b.abs().max()).clamp(min=1e-12))
     return distance if distance > allowed else None
 

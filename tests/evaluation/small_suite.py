@@ -23,6 +23,7 @@ class SmallSuite:
     """Digits darkened a little more with every severity; ``broken`` cells cannot be read, ``lost`` images neither."""
 
     source = "generated"
+    scaled_to = None
     classes = tuple("0123456789")
 
     def __init__(

@@ -120,6 +120,17 @@ def test_a_stopped_map_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.
     assert len(measured) == 8 + (20 - 7) + 1
     with pytest.raises(RobenchError, match="another model"):
         fourier_map(model, images, target, replace(OPTIONS, norm=2.0), state=state)
+    other = torch.nn.Sequential(*model.module, torch.nn.Softplus(beta=3))  # of the same hash
+    with pytest.raises(RobenchError, match="another model"):
+        fourier_map(replace(model, module=other.eval()), images, target, OPTIONS, state=state)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"kind": "robench-fourier-state"}', '{"done": {"a": "b"}}'])
+def test_a_damaged_state_is_said(tmp_path: Path, content: str) -> None:
+    model, images, target = _setting()
+    (tmp_path / "state.json").write_text(content)
+    with pytest.raises(RobenchError, match=r"state\.json.*\n.*another --out"):
+        fourier_map(model, images, target, OPTIONS, state=tmp_path / "state.json")
 
 
 def test_window_cuts_the_middle_out_of_the_whole_map() -> None:

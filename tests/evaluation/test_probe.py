@@ -95,7 +95,8 @@ def test_another_device_or_pytorch_is_allowed_more_noise(tmp_path: Path) -> None
     with pytest.raises(OtherModelError):
         evaluate_suite(function(1.005), SmallSuite(), tmp_path / "r", CPU)
     document = json.loads((tmp_path / "r" / FILE).read_text())
-    (tmp_path / "r" / FILE).write_text(json.dumps(document | {"device": "Another GPU"}))
+    document["logits"]["device"] = "Another GPU"
+    (tmp_path / "r" / FILE).write_text(json.dumps(document))
     assert evaluate_suite(function(1.005), SmallSuite(), tmp_path / "r", CPU).remark is not None
 
 
@@ -150,4 +151,4 @@ def test_of_many_classes_some_are_kept() -> None:
     found = take(Forward(model, CPU), SmallSuite())
     assert found is not None
     assert found.logits is not None
-    assert (len(found.logits), len(found.logits[0]), found.step) == (4, 91, 11)
+    assert (len(found.logits.rows), len(found.logits.rows[0]), found.logits.step) == (4, 91, 11)

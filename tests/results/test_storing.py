@@ -100,4 +100,4 @@ def test_a_read_only_run_is_scored_and_printed(
     assert main(["metrics", str(run.path), "--resamples", "100"]) == 0
     printed = capsys.readouterr()
     assert "mean error" in printed.out
-    assert "The result is not stored. Cannot write" in printed.err
+    assert "The result was not stored. Cannot write" in printed.err

@@ -1,0 +1,78 @@
+"""Finished frequencies of a map, kept in a file so that a stopped map goes on where it was."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from robench.errors import RobenchError
+from robench.evaluation.probe import Logits, apart
+from robench.files import read_document, write_json
+
+_SAVE_EVERY = 10.0
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    kind: Literal["robench-fourier-state"]
+    identity: str
+    done: dict[str, float]
+    probe: Logits | None = None
+
+
+class MapState:
+    """Errors by frequency, of one map.
+
+    Args:
+        path: the file; None: nothing is kept.
+        identity: digest of the model's hash, the options and the data.
+        probe: what the model puts out for a few images, as two functions may have one hash; None: other logits each
+            time.
+
+    Attributes:
+        done: frequency -> error, a fraction.
+
+    Raises:
+        RobenchError: the file is damaged, or of another map or model.
+    """
+
+    def __init__(self, path: Path | None, identity: str, probe: Logits | None) -> None:
+        self._path, self._identity, self._probe = path, identity, probe
+        self._saved = time.monotonic()
+        self.done: dict[str, float] = {}
+        if path is not None and path.exists():
+            self.done = self._read(path)
+
+    def add(self, frequency: str, error: float) -> None:
+        """Keep one frequency's error; it is written within some seconds."""
+        self.done[frequency] = error
+        if time.monotonic() - self._saved > _SAVE_EVERY:
+            self.write()
+
+    def write(self) -> None:
+        """Write what is done; a file of nothing would only stand in the way of another map."""
+        if self._path is not None and self.done:
+            document = _Document(
+                kind="robench-fourier-state", identity=self._identity, done=self.done, probe=self._probe
+            )
+            write_json(self._path, document.model_dump(mode="json"))
+        self._saved = time.monotonic()
+
+    def _read(self, path: Path) -> dict[str, float]:
+        hint = "Remove it, or choose another --out."
+        try:
+            document = _Document.model_validate(read_document(path, "state of a map", hint=hint))
+        except ValidationError as error:
+            raise RobenchError(f"{path} is damaged: {error.errors()[0]['msg']}.", hint=hint) from error
+        probes = (document.probe, self._probe)
+        other_model = probes[0] is not None and probes[1] is not None and apart(probes[0], probes[1]) is not None
+        if document.identity != self._identity or other_model:
+            raise RobenchError(
+                f"{path} belongs to another model, data set or set of options.",
+                hint="Choose another --out, or remove it.",
+            )
+        return document.done
