@@ -1,4 +1,4 @@
-"""A model: a module on float images plus the preprocessing that belongs to it."""
+"""A model: a module on float images, with the preprocessing that it was trained with."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ class Preprocessing:
     Args:
         mean, std: per channel, in units of images scaled to [0, 1].
         geometry: the resize and crop that the model was made for; None: the suite's own.
-        input_size: (height, width) that the module needs; images of another size are refused with the next step.
-        origin: where each came from: ``option``, ``card``, ``timm``, ``torchvision``, ``default``.
+        input_size: (height, width) that the module needs; images of another size are refused.
+        origin: where it came from: ``option``, ``card``, ``checkpoint``, ``file``, ``timm``, ``torchvision``,
+            ``transformers``, ``ensemble``; ``default``: nobody said anything, and pixels are only scaled to [0, 1].
     """
 
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -37,7 +38,7 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Model:
-    """A classifier that can be evaluated; `dataclasses.replace` makes another of it.
+    """A classifier that can be evaluated; `dataclasses.replace` returns a changed copy.
 
     Args:
         name: what tables call it.
@@ -45,10 +46,10 @@ class Model:
         num_classes: K.
         preprocessing: applied to uint8 images before the module.
         hash: SHA-256 over architecture name and weights, of the file, or of all that a Python object computes with.
-        card: what is known of it (spec, architecture, training), as it goes into the result.
+        card: what is known about it (spec, architecture, training), as stored in the result.
         classes: names of the K classes in the order of the logits; None: not known.
-        identity_proven: whether two models of this hash compute the same. Where not, the hash alone must not let an
-            earlier answer stand for this model's (see :mod:`robench.models.identity`); the card says why.
+        identity_proven: whether two models of this hash compute the same. If not, the hash alone must not let
+            earlier predictions be reused (see :mod:`robench.models.identity`); the card says why.
     """
 
     name: str
@@ -61,7 +62,7 @@ class Model:
     identity_proven: bool = True
 
     def record(self) -> dict[str, Any]:
-        """Return what a result keeps of the model."""
+        """Return what a result stores about the model."""
         return {
             "name": self.name,
             "hash": self.hash,

@@ -1,6 +1,6 @@
 """Which normalisation of a dual network predicts: the main one, the auxiliary one, or the mean of both.
 
-Networks trained with split BatchNorm, DuBN or DuBIN predict with the main (clean) one unless asked otherwise. The
+Networks trained with split BatchNorm, DuBN or DuBIN predict with the main (clean) one by default. The
 mean over both, with a weight lambda, is section 6 of the paper on separate BatchNorms.
 """
 

@@ -1,4 +1,4 @@
-"""What a function's bytecode says: its operations and constants, the variables it reads, the attributes it names."""
+"""What a function's bytecode holds: operations, constants, the variables it reads and the attributes it names."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# Built-in functions whose answer, and modules whose functions, depend on more than their arguments.
+# Built-in functions and modules whose results depend on more than their arguments.
 _OUTSIDE = frozenset({"open", "exec", "eval", "compile", "__import__", "input", "globals", "breakpoint"})
 _OUTSIDE_MODULES = frozenset({
     "os", "io", "subprocess", "socket", "urllib", "http", "requests", "shutil", "tempfile", "shelve", "sqlite3",
 })  # fmt: skip
 _LOADERS = frozenset({"load", "loads", "loadtxt", "fromfile", "memmap", "open", "imread"})
 _READERS = frozenset({"read_text", "read_bytes"})
-# With these, any method may be called by a name that stands nowhere.
+# With these, a method can be called by a name that does not occur in the code.
 _BY_NAME = frozenset({"getattr", "vars", "locals", "dir", "methodcaller", "attrgetter"})
 _NESTED = 0x10  # the flag of a function that is defined in another
 _ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR")
@@ -25,8 +25,8 @@ class Code:
     """A function's code, with that of the functions defined in it.
 
     Args:
-        words: operations and all that they mean, without names of variables, files and lines.
-        constants: values that stand in the code.
+        words: operations and their operands, without names of local variables, files and lines.
+        constants: literal values in the code.
         variables: global names that it reads, with the attributes read of them: ``("torch", "nn", "Linear")``.
         attributes: names of all attributes that it reads.
         imports: modules that it imports when it is called.
@@ -42,7 +42,7 @@ class Code:
 
 
 def read_code(function: types.FunctionType) -> Code:
-    """Return what the code of a function says; nothing is run."""
+    """Return the contents of a function's code; nothing is run."""
     words: list[object] = []
     constants: list[object] = []
     chains: set[tuple[str, ...]] = set()

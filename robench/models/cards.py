@@ -1,4 +1,4 @@
-"""``card.yaml``: what a trained model is, how to load it, and how to make it again."""
+"""``card.yaml``: what a trained model is, how to load it, and how to reproduce it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     """Return the fields of the model card in a folder, in its order; dates as text.
 
     Raises:
-        RobenchError: it cannot be read, or lacks a field, or a field is of another type than expected.
+        RobenchError: it is unreadable, lacks a field, or has a field of the wrong type.
     """
     path = folder / "card.yaml"
     document = _plain(read_document(path, "model card", hint=_HINT))
@@ -90,7 +90,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Return a document with dates as text: YAML reads 2024-01-02 as one, and JSON has none."""
+    """Return a document with dates as text: YAML has dates, JSON has none."""
     if isinstance(value, dict):
         return {key: _plain(part) for key, part in value.items()}
     if isinstance(value, list):

@@ -1,8 +1,8 @@
-"""Finding the one network of a checkpoint: in all the wrappings that training codes make, and never by guessing.
+"""Finding the network in a checkpoint, whatever wrapping the training code used, and without guessing.
 
 The rule: the network under a usual name (``state_dict``, ``model``, ``net``...) is taken, with ``ema=True`` the
-averaged one, by its key any other. Where that leaves several, they are named and none is taken. The card says which it
-was and which others are in the file.
+averaged one, with a key any other. If that leaves several, an error lists them. The card records which one was taken
+and which others are in the file.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from robench.models.safe_reading import read_checkpoint
 
 State = dict[str, torch.Tensor]
 
-# Where common training codes keep the weights, and the averaged ones.
+# Keys under which common training codes store the weights, and the averaged ones.
 _WEIGHTS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params")
 _AVERAGED = re.compile(r"(^|_)(ema|swa|avg|averaged?|shadow|teacher)(_|$)")
-# In one row with the others, by their names.
+# Averaged weights stored alongside the others in one mapping.
 _AVERAGED_PREFIXES = ("model_ema.", "ema_model.", "ema.", "averaged_model.")
 _NO_NETWORK = re.compile(r"optim|sched|loss|criterion|scaler|rng|grad|momentum_buffer|hyper_parameters|args|config|cfg")
 _DEPTH = 5
@@ -32,12 +32,12 @@ _DEPTH = 5
 
 @dataclass(frozen=True)
 class Weights:
-    """One network's tensors out of a checkpoint.
+    """The tensors of one network of a checkpoint.
 
     Args:
-        state: tensors by the names that they have there.
-        key: where they stand in the file, ``state_dict`` or ``callbacks.EMA.ema_state_dict``; empty: at the top.
-        beside: other networks of the file.
+        state: tensors by their names in the file.
+        key: their place in the file, such as ``state_dict`` or ``callbacks.EMA.ema_state_dict``; empty: the top level.
+        beside: other networks in the file.
         averaged: whether they are an average over the training.
     """
 
@@ -47,7 +47,7 @@ class Weights:
     averaged: bool = False
 
     def record(self) -> dict[str, Any]:
-        """Return what a model's card says of the choice."""
+        """Return what a model's card records about the choice."""
         found: dict[str, Any] = {"key": self.key} if self.key else {}
         if self.beside:
             found["beside"] = list(self.beside)
@@ -78,18 +78,18 @@ def read_weights(path: Path, *, ema: bool = False, key: str | None = None) -> We
     Args:
         path: a ``.pth``, ``.pt``, ``.ckpt`` or ``.safetensors`` file.
         ema: take the averaged weights.
-        key: which network to take, by the name that it has in the file (``student``, ``state_dict.generator``).
+        key: which network to take, by its name in the file (``student``, ``state_dict.generator``).
 
     Raises:
         RobenchError: as :func:`robench.models.safe_reading.read_checkpoint`; no weights, no such key, or several
-            networks of which none is the usual one.
+            networks and none under a usual name.
     """
     document = read_checkpoint(path)
     found = list(_networks(document, (), _is_network)) or list(_networks(document, (), bool))
     if not found:
         inside = ", ".join(map(str, list(document)[:6])) if isinstance(document, Mapping) else type(document).__name__
         raise RobenchError(
-            f"{path} holds no weights that robench finds (found: {inside or 'nothing'}).",
+            f"{path} holds no weights that robench recognises (found: {inside or 'nothing'}).",
             hint="Expected a state dict, or one under " + ", ".join(_WEIGHTS[:4]) + ".",
         )
     chosen = _by_key(found, key, path) if key is not None else _by_rule(found, ema, path)
@@ -98,7 +98,7 @@ def read_weights(path: Path, *, ema: bool = False, key: str | None = None) -> We
 
 
 def weights_hash(architecture: str, state: Mapping[str, torch.Tensor]) -> str:
-    """Return the SHA-256 over architecture, names, types, shapes and bytes: the same in whatever container.
+    """Return the SHA-256 over architecture, names, types, shapes and bytes: independent of the file format.
 
     >>> weights_hash("tiny", {"weight": torch.zeros(2)})[:16]
     '4bfd5735e973f0ec'
@@ -120,7 +120,7 @@ def file_hash(path: Path) -> str:
 
 
 def _networks(document: Any, path: tuple[str, ...], accepted: Callable[[State], bool]) -> Iterator[_Network]:
-    """Yield all networks within a document, averaged weights in one row with the others apart."""
+    """Yield all networks in a document; averaged weights stored alongside others count as a network."""
     if not isinstance(document, Mapping) or len(path) > _DEPTH:
         return
     tensors = {str(name): value for name, value in document.items() if isinstance(value, torch.Tensor)}
@@ -133,7 +133,7 @@ def _networks(document: Any, path: tuple[str, ...], accepted: Callable[[State], 
 
 
 def _is_network(tensors: State) -> bool:
-    """Return whether there are weights of layers among tensors, not only statistics, scores or an optimiser's state."""
+    """Return whether tensors include weights of layers, not only statistics, scores or optimiser state."""
     return any(name.endswith("weight") and tensor.ndim >= 2 for name, tensor in tensors.items())
 
 
@@ -167,7 +167,7 @@ def _by_key(found: list[_Network], key: str, path: Path) -> _Network:
     named = [one for one in found if one.key == key] or [one for one in found if one.path and one.path[-1] == key]
     if len(named) == 1:
         return named[0]
-    for one in found:  # in one row with others, by their names
+    for one in found:  # several networks in one mapping, by prefix
         lead = key.removeprefix(f"{one.key}.") if one.key else key
         places = [prefix for prefix in ("", "module.", "_orig_mod.", "model.") if _under(one.state, f"{prefix}{lead}.")]
         if places:

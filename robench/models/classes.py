@@ -1,4 +1,4 @@
-"""The order of a model's logits against that of the data's classes: compared by name where both are known."""
+"""Matching the order of a model's logits to the data's classes, by name where both are known."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from robench.errors import RobenchError
 from robench.models.base import Model
 from robench.models.outputs import logits_of
 
-# Names that say no more than a position.
+# Names that carry only a position.
 _NUMBER = re.compile(r"(?:LABEL_|class[_ ]?)?(\d{1,9})", re.IGNORECASE)
 _BACKGROUND = 1001
 # Heads of ImageNet-21k: Google's, the Winter 2021 release, and their cleaned-up parts.
@@ -27,8 +27,8 @@ def align(model_classes: Sequence[str], data_classes: Sequence[str]) -> tuple[in
     """Return which logit belongs to each class of the data, or None where they are in order.
 
     Names are compared without case, punctuation and spaces, by synonyms (``tench, Tinca tinca``) and by WordNet id.
-    Lists that share no name say nothing of the order, nor do numbers compared with names. Of lists of one length,
-    names that are in one of them only may stand for one class if all others are in place, or if it is only one.
+    Lists without a common name, or numbers against names, say nothing about the order. In lists of the same length,
+    names found in only one list are accepted if all others are in place, or if there is only one.
 
     Args:
         model_classes: names of the model's classes, in the order of its logits.
@@ -38,7 +38,7 @@ def align(model_classes: Sequence[str], data_classes: Sequence[str]) -> tuple[in
         Positions of logits, one per class of the data, or None.
 
     Raises:
-        RobenchError: classes of the data that the model lacks, or an order that the names leave open.
+        RobenchError: the model lacks classes of the data, or the names do not determine the order.
 
     >>> align(["dog", "cat", "ox"], ["Cat", "Dog", "Ox"])
     (1, 0, 2)
@@ -71,12 +71,12 @@ def in_order_of(model: Model, data_classes: Sequence[str] | None, num_classes: i
 
     Args:
         model: a model; its ``classes`` may be unknown.
-        data_classes: names of the data's classes by label; None: unknown. Another number than ``num_classes`` says
-            nothing of the logits and counts as unknown.
-        num_classes: logits that the data needs.
+        data_classes: names of the data's classes by label; None: unknown. A list of another length than
+            ``num_classes`` does not describe logits and counts as unknown.
+        num_classes: number of logits that the data needs.
 
     Raises:
-        RobenchError: as :func:`align`, or another number of logits where names are unknown.
+        RobenchError: as :func:`align`, or a different number of logits where names are unknown.
     """
     if model.classes is not None and data_classes is not None and len(data_classes) == num_classes:
         order = align(model.classes, data_classes)
@@ -91,7 +91,7 @@ def in_order_of(model: Model, data_classes: Sequence[str] | None, num_classes: i
 
 
 def select(model: Model, order: tuple[int, ...], classes: tuple[str, ...] | None, how: str) -> Model:
-    """Return the model with some of its logits, in this order.
+    """Return the model with only some of its logits, in this order.
 
     Raises:
         RobenchError: it has no such logit.
@@ -125,12 +125,12 @@ def keep(model: Model, first: int, end: int) -> Model:
 
 
 class Reordered(nn.Module):
-    """A network whose logits come out in another order.
+    """A network with its logits reordered.
 
     Args:
         network: gives logits (n, K).
-        order: positions of the logits to give.
-        outputs: logits that the network gives, K.
+        order: positions of the logits to return.
+        outputs: number of logits of the network, K.
     """
 
     order: torch.Tensor
@@ -147,7 +147,7 @@ class Reordered(nn.Module):
 
 @dataclass(frozen=True)
 class _ReorderedFunction:
-    """The same for a plain function, which gets its images as they come."""
+    """The same for a plain function: as a module it would get images in channels-last memory."""
 
     function: Callable[[torch.Tensor], torch.Tensor]
     order: tuple[int, ...]
@@ -159,7 +159,7 @@ class _ReorderedFunction:
 
 
 def _positions(model_classes: Sequence[str], data_classes: Sequence[str]) -> dict[int, int]:
-    """Return the model's position of every class of the data that can be told."""
+    """Return the model's position of every class of the data whose name determines it."""
     numbers = [_numbers(names) for names in (model_classes, data_classes)]
     if any(found is not None for found in numbers):
         ours, theirs = numbers
@@ -177,9 +177,9 @@ def _positions(model_classes: Sequence[str], data_classes: Sequence[str]) -> dic
 
 
 def _shared_in_place(model_classes: Sequence[str], data_classes: Sequence[str], told: dict[int, int]) -> dict[int, int]:
-    """Return the labels whose name two classes share (ImageNet has two cranes), where their position tells them apart.
+    """Return the labels whose name two classes share (ImageNet has two cranes), where the position disambiguates them.
 
-    It does where both lists have the name in one place, counted from where the others begin.
+    It does if both lists have the name at the same place, counted from where the other names begin.
     """
     starts = {position - label for label, position in told.items()}
     if len(model_classes) != len(data_classes) and len(starts) != 1:
@@ -230,10 +230,10 @@ def _hint(found: int, needed: int) -> str:
         return "TensorFlow's networks have a background class first: '?outputs=1:1001' after the spec drops it."
     if found in _IMAGENET_21K:
         return (
-            "It has ImageNet-21k's classes. Choose weights that were fine-tuned on ImageNet-1k, or pick the logits in a"
+            "These are ImageNet-21k's classes. Choose weights fine-tuned on ImageNet-1k, or select the logits in a"
             " function: python:FILE.py:FUNCTION."
         )
     return (
-        "Choose data of the model's classes, keep some logits ('?outputs=FIRST:END' after the spec), or pick them in a"
+        "Choose data of the model's classes, select some logits ('?outputs=FIRST:END' after the spec), or in a"
         " function: python:FILE.py:FUNCTION."
     )

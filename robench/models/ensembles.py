@@ -1,4 +1,4 @@
-"""Several models as one: the mean of their probabilities, or of their logits."""
+"""Ensembles: the mean of several models' probabilities, or of their logits."""
 
 from __future__ import annotations
 
@@ -53,20 +53,23 @@ def ensemble(models: Sequence[Model], *, how: str = "mean-prob", name: str | Non
     """Join models of the same classes and image size into one.
 
     Raises:
-        RobenchError: they do not go together, or ``how`` is unknown.
+        RobenchError: incompatible models, or an unknown ``how``.
     """
     if how not in HOW:
-        raise RobenchError(f"--ensemble is one of {', '.join(HOW)}; found '{how}'.")
+        raise RobenchError(f"An ensemble is one of {', '.join(HOW)}; found '{how}'.", hint=f"Use {HOW[0]}.")
     classes = {model.num_classes for model in models}
     if len(classes) != 1:
-        raise RobenchError(f"The models put out {sorted(classes)} classes; an ensemble needs one number.")
+        raise RobenchError(
+            f"The models have {sorted(classes)} classes; an ensemble needs one number.",
+            hint="Use models of the same classes.",
+        )
     names = models[0].classes
     if names is not None:
         models = [in_order_of(model, names, len(names)) for model in models]
         names = names if all(model.classes is not None for model in models) else None
     geometries = {model.preprocessing.geometry for model in models}
     if len(geometries) != 1:
-        raise RobenchError("The models want images of different sizes.", hint="Set one with --resize and --crop.")
+        raise RobenchError("The models need images of different sizes.", hint="Set one with --resize and --crop.")
     digest = hashlib.sha256("|".join([how, *(m.hash + str(m.preprocessing) for m in models)]).encode()).hexdigest()
     preprocessing = Preprocessing(geometry=geometries.pop(), origin="ensemble")
     title = name or "+".join(model.name for model in models)

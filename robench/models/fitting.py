@@ -1,4 +1,4 @@
-"""Putting weights into an architecture, and saying what is wrong where they do not fit."""
+"""Loading weights into an architecture, and explaining what is wrong if they do not fit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def fit(module: nn.Module, state: State, architecture: str, source: str, *, foun
         module: the network; its weights are replaced.
         state: names and tensors.
         architecture, source: what messages call the network and the file.
-        found: how the names came about, where they are not the file's own.
+        found: how the names were matched, if they are not the file's own.
 
     Raises:
         RobenchError: keys, shapes or kinds of numbers differ; the message names some and says what the file looks like.
@@ -50,7 +50,7 @@ def fit(module: nn.Module, state: State, architecture: str, source: str, *, foun
 
 
 def looks_like(state: State) -> str | None:
-    """Return the name of one of our architectures whose weights have these names and shapes, or None."""
+    """Return the name of a built-in architecture whose weights have these names and shapes, or None."""
     from robench.models.architectures import build
 
     classes = next((len(t) for name, t in reversed(list(state.items())) if name.endswith("bias")), 10)
@@ -68,7 +68,7 @@ def looks_like(state: State) -> str | None:
 
 
 def _plain(tensor: torch.Tensor, wanted: torch.Tensor) -> bool:
-    """Return whether a tensor can be copied over another without another meaning: integers stand for codes."""
+    """Return whether a tensor can be copied into another without changing meaning: integers may be quantised codes."""
     dense = tensor.layout == torch.strided and not tensor.is_meta and not tensor.is_quantized
     return dense and (tensor.is_floating_point() or not wanted.is_floating_point())
 

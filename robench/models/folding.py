@@ -1,4 +1,4 @@
-"""Batch norms folded into the convolutions before them: the same function, with fewer passes over memory."""
+"""Folding batch norms into the preceding convolutions: the same function, with fewer passes over memory."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _PAIRS: dict[type[nn.Module], type[nn.Module]] = {
     nn.Conv2d: nn.BatchNorm2d,
     nn.Conv3d: nn.BatchNorm3d,
 }
-# What PyTorch keeps on a module that is called before or after its forward().
+# Where PyTorch keeps what is called before or after a module's forward().
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 
 
 @dataclass(frozen=True)
 class Folding:
-    """What came of folding.
+    """The outcome of folding.
 
     Args:
-        folded: batch norms that are gone.
-        left: batch norms that stay, having no convolution right before them (or none of their own).
+        folded: number of batch norms folded.
+        left: number of batch norms left, as they do not follow a convolution directly (or share it).
         reason: why nothing could be folded, or None.
     """
 
@@ -45,9 +45,9 @@ class Folding:
 
 
 def fold(model: Model) -> tuple[Model, Folding]:
-    """Return the model with its batch norms folded where that changes nothing but float noise, and what was done.
+    """Return the model with its batch norms folded if that changes logits only at rounding level, and what was done.
 
-    The model given is not changed. Its copy's card says what was done; its hash, that of the weights, stays.
+    The given model is not changed. The copy's card records what was done; its hash, that of the weights, is kept.
     """
     if not isinstance(model.module, nn.Module):
         return model, Folding(0, 0, f"{model.name} is a function, not a module")
@@ -57,12 +57,12 @@ def fold(model: Model) -> tuple[Model, Folding]:
 
 
 def fold_module(module: nn.Module) -> tuple[nn.Module, Folding]:
-    """Return a module with the batch norms folded that follow a convolution of their own; see :func:`fold`."""
+    """Return a module with every batch norm folded that directly follows its own convolution; see :func:`fold`."""
     before = _count(module)
     if before == 0:
         return module, Folding(0, 0, "it has no batch norm that is a module")
     if _hooked(module):
-        return module, Folding(0, before, "it has forward hooks, which a trace leaves out")
+        return module, Folding(0, before, "it has forward hooks, which a trace omits")
     try:
         network = copy.deepcopy(module).eval()
         if any(part.training for part in network.modules()):

@@ -1,8 +1,8 @@
-"""The graph of an exported program, built anew from its description with tensor operators and nothing else.
+"""The graph of an exported program, rebuilt from its description with tensor operators only.
 
 ``torch.export.load`` unpickles sample inputs, evaluates shape expressions and executes guards that stand in the file
 as text. Here nothing of the file is unpickled, evaluated or executed: its description is data, the operators it names
-are looked up in a list, and names in the graph are our own.
+are looked up in a list, and names in the graph are generated.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ tril triu true_divide type_as unbind unflatten unfold upsample_bicubic2d upsampl
 upsample_trilinear3d var_mean view_as vsplit vstack zero zeros zeros_like
 """
 _COMPOSITE = frozenset(_NAMES.split())
-# Core by PyTorch's tag, but they make memory of a size of their own, or need random numbers.
+# Core by PyTorch's tag, but they allocate memory of any size, or need random numbers.
 _REFUSED = frozenset({"resize", "empty_strided", "rand", "randn", "randperm", "native_dropout"})
 _PLAIN: dict[str, Callable[..., Any]] = {
     **{f"_operator.{name}": getattr(operator, name) for name in (
@@ -67,7 +67,7 @@ def find_operator(target: str) -> Callable[..., Any]:
     """Return the operator that a node names, such as ``torch.ops.aten.relu.default``.
 
     Raises:
-        UnsupportedError: it is none that a classifier on tensors needs.
+        UnsupportedError: it is not one that a classifier on tensors needs.
     """
     if target in _PLAIN:
         return _PLAIN[target]

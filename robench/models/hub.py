@@ -1,4 +1,4 @@
-"""Models of the Hugging Face hub and snapshot folders of them: timm's layout, or transformers'; no code of theirs."""
+"""Models of the Hugging Face hub or snapshot folders, in timm's or transformers' layout, without running their code."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ if TYPE_CHECKING:
 # Pillow's numbers of filters, as processors keep them.
 _FILTERS: dict[int, Interpolation] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 _WARPED = 384
-# Mean difference of pixels in [0, 1] between a processor and our terms for it; ways to resize differ by 0.0005.
+# Mean difference of pixels in [0, 1] allowed between a processor and our description of it; resize implementations
+# differ by 0.0005.
 _APART = 0.01
 
 
 def from_hub(name: str, request: Request) -> Model:
     """Load a model of the Hugging Face hub, or a snapshot folder of one: timm's layout, or transformers'.
 
-    Weights are read as tensors only, and a repository's own Python files are never run.
+    Weights are read as tensors only, and Python files of a repository are never run.
 
     Raises:
-        RobenchError: not there, in need of code from the repository, or of a library which is not installed.
+        RobenchError: missing, or it needs code from the repository or a library that is not installed.
     """
     folder = Path(name).expanduser()
     if not folder.is_dir():
@@ -45,9 +46,9 @@ def from_hub(name: str, request: Request) -> Model:
     try:
         config = json.loads((folder / "config.json").read_text())
     except (OSError, ValueError) as error:
-        raise RobenchError(f"{folder} is no snapshot of a model: {error}", hint="It needs config.json.") from error
+        raise RobenchError(f"{folder} is not a snapshot of a model: {error}", hint="It needs config.json.") from error
     if not isinstance(config, dict):
-        raise RobenchError(f"{folder / 'config.json'} is no mapping.", hint="Fetch the snapshot again.")
+        raise RobenchError(f"{folder / 'config.json'} is not a mapping.", hint="Download the snapshot again.")
     if "architecture" in config:
         return _by_timm(f"local-dir:{folder}", folder.name, "It needs config.json and model.safetensors of one model.")
     _refuse_code(folder, config)
@@ -67,18 +68,18 @@ def _by_timm(spec: str, name: str, hint: str) -> Model:
 
 
 def _refuse_code(folder: Path, config: dict[str, Any]) -> None:
-    """Refuse what transformers would fetch and run, or load from elsewhere, on a word of the configuration."""
+    """Refuse what transformers would download and run, or load from elsewhere, if the configuration asks for it."""
     if "auto_map" in config:
         raise RobenchError(
             f"{folder} needs Python code of its repository, which robench does not run.",
-            hint="Where you trust it, load it in a function of your own: --model python:FILE.py:FUNCTION",
+            hint="If you trust it, load it in a custom function: --model python:FILE.py:FUNCTION",
         )
     implementations = [str(value) for key, value in _walk(config) if "implementation" in key]
     elsewhere = [value for value in implementations if "/" in value]
     if elsewhere or (folder / "adapter_config.json").exists():
         what = f"a kernel of the hub ({elsewhere[0]})" if elsewhere else "an adapter on another model"
         raise RobenchError(
-            f"{folder} asks for {what}, which robench does not fetch.",
+            f"{folder} asks for {what}, which robench does not download.",
             hint="Save the plain model (save_pretrained), or load it yourself: --model python:FILE.py:FUNCTION",
         )
 
@@ -125,31 +126,31 @@ def _names(config: Any, classes: int) -> tuple[str, ...] | None:
 
 
 def _refuse_drawn(folder: Path, missing: Iterable[str]) -> None:
-    """Refuse a network some of whose weights transformers has drawn at random, the file not having them."""
+    """Refuse a network if transformers drew some of its weights at random because the file lacks them."""
     names = sorted(missing)
     if names:
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
         raise RobenchError(
             f"The weights in {folder} lack {shown}; transformers would draw them at random.",
-            hint="Give a fine-tuned image classifier; a backbone without its head has no classes to measure.",
+            hint="Give a fine-tuned image classifier; a backbone without its head has no classes to evaluate.",
         )
 
 
 def _refuse_otherwise(folder: Path, processor: Any, preprocessing: Preprocessing) -> None:
     """Refuse a processor that does more than resize, crop and normalise, such as exchanging red and blue.
 
-    Tried on a picture, as what processors do stands in their code and not in their fields.
+    Tested on an image, as what a processor does depends on its code and not only on its fields.
 
     Raises:
-        RobenchError: what it gives is another size, or further away than two ways to resize are.
+        RobenchError: its output has another size, or differs by more than two resize implementations do.
     """
-    picture = _test_picture()
+    image = _test_image()
     try:
-        wanted = torch.as_tensor(processor(Image.fromarray(picture), return_tensors="pt")["pixel_values"])[0].numpy()
-        pixels = resize_and_crop(picture, preprocessing.geometry or Geometry()).transpose(2, 0, 1) / 255.0
-    except Exception as error:  # it needs more than a picture, or crops before it resizes
+        wanted = torch.as_tensor(processor(Image.fromarray(image), return_tensors="pt")["pixel_values"])[0].numpy()
+        pixels = resize_and_crop(image, preprocessing.geometry or Geometry()).transpose(2, 0, 1) / 255.0
+    except Exception as error:  # it needs more than an image, or crops before it resizes
         raise RobenchError(
-            f"{type(processor).__name__} of {folder} fails on a picture: {first_line(error)}",
+            f"{type(processor).__name__} of {folder} fails on an image: {first_line(error)}",
             hint="Wrap the model with its own preprocessing: --model python:FILE.py:FUNCTION",
         ) from error
     mean, std = (np.reshape(values, (3, 1, 1)) for values in (preprocessing.mean, preprocessing.std))
@@ -162,13 +163,13 @@ def _refuse_otherwise(folder: Path, processor: Any, preprocessing: Preprocessing
             else f"pixels {apart * 255:.1f} grey levels away on average"
         )
         raise RobenchError(
-            f"{type(processor).__name__} of {folder} does more than resize, crop and normalise: it gives {what}.",
+            f"{type(processor).__name__} of {folder} does more than resize, crop and normalise: it returns {what}.",
             hint="Wrap the model with its own preprocessing: --model python:FILE.py:FUNCTION",
         )
 
 
-def _test_picture() -> npt.NDArray[np.uint8]:
-    """Return a colourful picture, wider than high, with edges and slopes: uint8 (480, 640, 3)."""
+def _test_image() -> npt.NDArray[np.uint8]:
+    """Return a colourful image, wider than high, with edges and gradients: uint8 (480, 640, 3)."""
     y, x = np.mgrid[:480, :640]
     channels = (x * 255 / 639, 255 - y * 255 / 479, 127.5 + 127.5 * np.sign(np.sin(x / 40) * np.sin(y / 60)))
     return np.stack(channels, axis=-1).round().astype(np.uint8)
@@ -187,10 +188,10 @@ class _Logits(nn.Module):
 
 
 def _preprocessing(processor: Any, folder: Path) -> Preprocessing:
-    """Return what an image processor does, in our terms.
+    """Return what an image processor does, as a :class:`Preprocessing`.
 
     Raises:
-        RobenchError: it does something that resize, centre crop and normalisation cannot say.
+        RobenchError: it does more than resize, centre crop and normalisation can express.
     """
     scale = getattr(processor, "rescale_factor", 1 / 255)
     if not getattr(processor, "do_rescale", True) or abs(scale * 255 - 1) > 1e-6:

@@ -1,10 +1,10 @@
-"""Which computation a Python object is: a digest of all that its answer follows from, or that this cannot be told.
+"""The identity of a computation: a digest of everything that a Python object's output depends on.
 
-A module's weights do not say what it computes: its ``forward``, plain attributes, hooks, the functions that it calls
-and what those close over count as well. All of them are walked, by content: names of variables, addresses and line
-numbers do not matter; bytecode, constants, values and tensors do. Code of installed packages stands for itself by
-name and version. What only C code knows, or what is read from files or the environment while images are classified,
-cannot be told; then the identity is said to be unproven, with the reason.
+A module's weights do not determine what it computes: its ``forward``, plain attributes, hooks, the functions that it
+calls and their closures count as well. All of them are walked by content: bytecode, constants, values and tensors
+matter; variable names, addresses and line numbers do not. Code of installed packages is identified by name and
+version. State held by C code, and what is read from files or the environment at call time, cannot be covered; the
+identity is then unproven, and says why.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Identity:
     """Which computation an object is.
 
     Args:
-        digest: SHA-256 of all that could be read of it; the same in every process.
-        unproven: why the digest may not cover everything; empty: it does.
+        digest: SHA-256 of everything that could be read; the same in every process.
+        unproven: reasons why the digest may not cover everything; empty if it does.
     """
 
     digest: str
@@ -35,7 +35,7 @@ class Identity:
         return not self.unproven
 
     def remark(self) -> dict[str, str]:
-        """Return what a model's card says of it: nothing where the identity is proven."""
+        """Return what a model's card says about it: nothing if the identity is proven."""
         return {"identity": f"unproven: it {'; '.join(self.unproven)}"} if self.unproven else {}
 
 
@@ -50,7 +50,7 @@ def identify(function: Callable[..., Any]) -> Identity:
     ("calls 'open'",)
     """
     names: frozenset[str] = frozenset({"forward"})
-    while True:  # methods count where some code that counts mentions their name
+    while True:  # a method counts if code that counts mentions its name
         walk = Walk(names, weights=False)
         walk.run(function)
         if walk.names <= names:
@@ -62,5 +62,5 @@ def identify(function: Callable[..., Any]) -> Identity:
 
 
 def unique() -> str:
-    """Return an identity that no other object has, for one whose own cannot be proven."""
+    """Return an identity shared with no other object, for one whose own is unproven."""
     return f"object:{uuid.uuid4().hex}"

@@ -1,4 +1,4 @@
-"""Names of weights in other people's checkpoints, brought to ours, where an architecture is the same."""
+"""Maps from the names of weights in published checkpoints to those of the same architecture here."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ _RULES: dict[str, tuple[Rule, ...]] = {
 
 
 def translate(state: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> State:
-    """Return ``state`` under the names of ``wanted``, by the first set of rules that fits, else as it is.
+    """Return ``state`` under the names of ``wanted`` if a set of rules fits completely, otherwise unchanged.
 
-    Rules are names alone: shapes are checked by whoever loads the weights.
+    Rules look at names only; shapes are checked when the weights are loaded.
     """
     needed = {name for name in wanted if not name.endswith("num_batches_tracked")}
     found = nearest(state, wanted)
@@ -76,7 +76,7 @@ def translate(state: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tens
 
 
 def nearest(state: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> State:
-    """Return ``state`` by the set of rules that gives most of the names of ``wanted``; none where none gives more."""
+    """Return ``state`` renamed by the set of rules that gives most names of ``wanted``; unchanged if none helps."""
     needed = {name for name in wanted if not name.endswith("num_batches_tracked")}
     best, count = dict(state), len(needed & set(state))
     for rules in _candidates(state, wanted):
@@ -103,7 +103,7 @@ def _rename(name: str, rules: tuple[Rule, ...]) -> str:
 
 
 def _dense(state: Mapping[str, torch.Tensor]) -> tuple[Rule, ...]:
-    """Return rules for DenseNets: layers and transitions of three blocks stand in one row here."""
+    """Return rules for DenseNets: layers and transitions of three blocks form one sequence here."""
     layers = [
         1 + max((int(m[1]) for n in state if (m := re.match(rf"dense{k}\.(\d+)\.", n))), default=-1) for k in (1, 2, 3)
     ]
@@ -122,9 +122,9 @@ def _dense(state: Mapping[str, torch.Tensor]) -> tuple[Rule, ...]:
 
 
 def _efficientnet(wanted: Mapping[str, torch.Tensor]) -> tuple[Rule, ...]:
-    """Return rules from efficientnet_pytorch's names to timm's ``tf_efficientnet_*``, which pads images as it does.
+    """Return rules from efficientnet_pytorch's names to timm's ``tf_efficientnet_*``, which pads images the same way.
 
-    Blocks are counted in one row there, by stages in timm; those without an expansion have one layer less.
+    Blocks are numbered consecutively there and by stage in timm; those without expansion have one layer less.
     """
     blocks = sorted({(int(m[1]), int(m[2])) for name in wanted if (m := re.match(r"blocks\.(\d+)\.(\d+)\.", name))})
     expanded = {(s, b) for s, b in blocks if f"blocks.{s}.{b}.conv_pwl.weight" in wanted}

@@ -1,11 +1,7 @@
-"""Models from this machine's files: weights, training folders, reference models, Python functions, TorchScript."""
+"""Models from local files: weights, training folders, reference models, TorchScript."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import importlib.util
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +14,7 @@ from robench.models import networks, reference
 from robench.models.base import Model, Preprocessing
 from robench.models.cards import check_card, read_card
 from robench.models.checkpoints import State, file_hash, read_weights, weights_hash
+from robench.models.custom import call_function, source_hash
 from robench.models.fitting import fit, looks_like
 from robench.models.identity import identify
 from robench.models.matching import Match, match, strip_prefixes
@@ -102,7 +99,7 @@ def from_weights(path: Path, request: Request) -> Model:
 
 
 def _unused(found: Match) -> dict[str, Any]:
-    """Return what a card says of tensors of the checkpoint that are no part of the network."""
+    """Return what a card says about tensors in the checkpoint that do not belong to the network."""
     normalisation = find_normalisation(found.rest)
     known = set(normalisation.names) if normalisation is not None else set()
     tops = sorted({name.partition(".")[0] for name in found.rest if name not in known})
@@ -112,10 +109,10 @@ def _unused(found: Match) -> dict[str, Any]:
 def _preprocessing(
     own: Preprocessing, found: FoundNormalisation | None, path: Path, architecture: str, request: Request
 ) -> Preprocessing:
-    """Return the preprocessing of weights: the checkpoint's, the architecture's, or what the options say.
+    """Return the preprocessing of weights: the checkpoint's, else the architecture's own.
 
     Raises:
-        RobenchError: the architecture is a library's, and nobody says which normalisation it was trained with.
+        RobenchError: an architecture of torchvision, and neither file nor options give a normalisation.
     """
     if found is not None:
         origin = "checkpoint" if own.origin == "default" else f"checkpoint over {own.origin}"
@@ -130,10 +127,10 @@ def _preprocessing(
 
 
 def build_any(arch: str, request: Request) -> tuple[nn.Module, str, Preprocessing]:
-    """Build an architecture without weights: robench's, timm's, torchvision's or what a user's function returns.
+    """Build an architecture without weights: built-in, timm's, torchvision's, or what a function returns.
 
     Raises:
-        RobenchError: nobody knows it.
+        RobenchError: unknown architecture, or a normalisation that it cannot have.
     """
     if arch.startswith("python:"):
         if request.norm != "bn":
@@ -142,10 +139,12 @@ def build_any(arch: str, request: Request) -> tuple[nn.Module, str, Preprocessin
             )
         module = call_function(arch.partition(":")[2])
         if not isinstance(module, nn.Module):
-            raise RobenchError(f"{arch} returned {type(module).__name__}, not an nn.Module.")
+            raise RobenchError(
+                f"{arch} returned {type(module).__name__}, not an nn.Module.", hint="Let it return the network."
+            )
         return module, arch, Preprocessing()
     published = None
-    if arch.startswith("torchvision:") and "." in arch:  # the weights are known, though they come from a file
+    if arch.startswith("torchvision:") and "." in arch:  # published weights in a local file
         name, published = networks.torchvision_weights(arch.partition(":")[2])
         arch = f"torchvision:{name}"
     found = networks.find(arch)
@@ -155,103 +154,12 @@ def build_any(arch: str, request: Request) -> tuple[nn.Module, str, Preprocessin
     return module, found.spec, timm_preprocessing(module) if found.library == "timm" else Preprocessing()
 
 
-def from_python(target: str, request: Request) -> Model:
-    """Call a function of the user's and take what it returns as a model."""
-    module = call_function(target)
-    if isinstance(module, Model):
-        return module
-    if not callable(module):
-        raise RobenchError(
-            f"python:{target} returned {type(module).__name__}, which cannot be called with images.",
-            hint="Let it return an nn.Module, or a function from images (n, 3, H, W) to logits (n, K).",
-        )
-    title = target.rpartition(":")[2]
-    classes = count_classes(module, request.num_classes, title)
-    identity = identify(module)
-    # The sources also count where the object cannot be read wholly: the same spec finds its own run again.
-    found = hashlib.sha256(f"{identity.digest}|{source_hash(target, module)}".encode()).hexdigest()
-    card = {"spec": f"python:{target}"} | identity.remark()
-    return Model(title, module, classes, Preprocessing(), found, card, identity_proven=identity.proven)
-
-
-def source_hash(target: str, module: Any) -> str:
-    """Return the SHA-256 over the file that holds ``FILE:FUNCTION`` and those beside it whose classes ``module`` has.
-
-    Empty where there is no file to read, as for a built-in module.
-    """
-    where = target.rpartition(":")[0]
-    name = where if where.endswith(".py") else getattr(sys.modules.get(where), "__file__", None)
-    if name is None or not Path(name).is_file():
-        return ""
-    home = Path(name).resolve()
-    files = {home}
-    for kind in {type(part) for part in module.modules()} if isinstance(module, nn.Module) else ():
-        origin = getattr(sys.modules.get(kind.__module__), "__file__", None)
-        if origin is not None and (path := Path(origin).resolve()).is_relative_to(home.parent) and path.is_file():
-            files.add(path)
-    hashes = (f"{path.relative_to(home.parent).as_posix()}|{file_hash(path)}" for path in sorted(files))
-    return hashlib.sha256("|".join(hashes).encode()).hexdigest()
-
-
-def call_function(target: str) -> Any:
-    """Import ``FILE:FUNCTION`` or ``MODULE:FUNCTION`` and return what the function returns.
-
-    Raises:
-        RobenchError: no such file, module or function, or it fails.
-    """
-    where, _, function = target.rpartition(":")
-    if not where:
-        raise RobenchError(f"python:{target} names no function.", hint="Write python:FILE.py:FUNCTION.")
-    try:
-        found = getattr(import_code(where), function)
-    except AttributeError as error:
-        raise RobenchError(f"{where} has no function '{function}'.", hint="Write python:FILE.py:FUNCTION.") from error
-    try:
-        return found()
-    except RobenchError:
-        raise
-    except Exception as error:
-        raise RobenchError(
-            f"{function}() of {where} failed: {type(error).__name__}: {error}", hint="Try it on its own in Python."
-        ) from error
-
-
-def import_code(where: str) -> Any:
-    """Return the module of a file (``FILE.py``) or of a dotted name, imported.
-
-    Raises:
-        RobenchError: no such file or module, or it fails when imported.
-    """
-    path = Path(where)
-    if path.suffix != ".py":
-        try:
-            return importlib.import_module(where)
-        except ImportError as error:
-            raise RobenchError(
-                f"Cannot import '{where}': {error}", hint="Give a file (python:FILE.py:FUNCTION)."
-            ) from error
-    if not path.is_file():
-        raise RobenchError(f"No such file: {path}", hint="Check the path in python:FILE.py:FUNCTION.")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise RobenchError(f"Cannot import {path}.")
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent.resolve()))  # the file's own imports, as when it is run as a script
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise RobenchError(f"{path} fails when imported: {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.pop(0)
-    return module
-
-
 def _refuse_without_architecture(path: Path, state: State) -> Model:
     name = looks_like(state)
     hint = (
         f"It looks like {name}: add --arch {name}."
         if name
-        else "Add --arch NAME: ours (robench models list), a torchvision or timm name, or python:FILE:FUNCTION."
+        else "Add --arch NAME: built-in (robench models list), a torchvision or timm name, or python:FILE:FUNCTION."
     )
     raise RobenchError(f"{path} holds weights but not the architecture they belong to.", hint=hint)
 

@@ -1,8 +1,8 @@
-"""Names of weights brought to an architecture's: wrappers, prefixes, a backbone and a head apart.
+"""Matching the names of weights to an architecture's: wrappers, prefixes, separate backbone and head.
 
-Names are compared as paths. What wrappers of PyTorch add is taken off wherever it stands. Then the network is looked
-for under one prefix (``backbone.``, ``model.net.``...); parts that are not there may stand under another one, where
-their names end alike, or where one layer of the same shapes is left on both sides.
+Names are compared as paths. What PyTorch's wrappers add is removed wherever it occurs. Then the network is looked for
+under one prefix (``backbone.``, ``model.net.``...). Missing parts may be under another prefix if their names end the
+same way, or if a single layer of the same shapes is left on both sides.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ State = dict[str, torch.Tensor]
 
 # Wrappers of PyTorch: FSDP, torch.compile, DataParallel and DDP, activation checkpoints.
 _WRAPPERS = ("_fsdp_wrapped_module", "_orig_mod", "_checkpoint_wrapped_module", "module")
-# Where training codes keep the network itself, and an average of it.
+# Prefixes that training codes give to the network and to an average of it.
 _PREFIXES = ("module.", "model.", "net.", "network.", "backbone.", "ema_model.")
-# What stands beside a network's weights in a Lightning module or an AveragedModel.
+# Other tensors of a Lightning module or an AveragedModel.
 _STRAYS = re.compile(r"n_averaged$|(\w*_)?(criterion|loss|losses|loss_fn|metric|metrics|accuracy)(_\w+)?\.")
 _COUNTER = "num_batches_tracked"
 _DEEPEST = 4
@@ -31,14 +31,14 @@ _DEEPEST = 4
 
 @dataclass(frozen=True)
 class Match:
-    """Weights by an architecture's names.
+    """The weights of an architecture within a checkpoint.
 
     Args:
-        state: the network's tensors, under its names or ones that a key map knows.
-        rest: other tensors of the checkpoint, by its own names without wrappers.
-        taken_off: the prefix that the names had, and those of parts that stood elsewhere.
-        others: prefixes under which there is another whole network of the architecture.
-        fitting: how many of the architecture's names were found, and of how many.
+        state: the network's tensors, under its own names or those of a key map.
+        rest: other tensors of the checkpoint, by their names without wrappers.
+        taken_off: the prefix of the names, and those of parts found elsewhere.
+        others: prefixes under which there is another complete network of this architecture.
+        fitting: number of the architecture's names found, and their total.
     """
 
     state: State
@@ -49,10 +49,10 @@ class Match:
 
 
 def match(state: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> Match:
-    """Return the weights of an architecture out of a checkpoint's.
+    """Find the weights of an architecture in a checkpoint.
 
     Args:
-        state: names and tensors, as the file has them.
+        state: names and tensors in the file.
         wanted: names and tensors of the architecture.
     """
     needed = {name for name in wanted if not name.endswith(_COUNTER)}
@@ -76,7 +76,7 @@ def match(state: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor])
 
 
 def unwrap(state: Mapping[str, torch.Tensor], needed: Collection[str] = ()) -> State:
-    """Take off what wrappers add to names, wherever it stands, unless the architecture has such names itself.
+    """Remove what wrappers add to names, wherever it occurs, unless the architecture has such names itself.
 
     >>> list(unwrap({"_fsdp_wrapped_module.layer._orig_mod.weight": torch.zeros(1)}))
     ['layer.weight']
@@ -84,13 +84,13 @@ def unwrap(state: Mapping[str, torch.Tensor], needed: Collection[str] = ()) -> S
     own = {part for name in needed for part in name.split(".")}
     wrappers = [part for part in _WRAPPERS if part not in own]
     names = {name: ".".join(part for part in name.split(".") if part not in wrappers) for name in state}
-    if len(set(names.values())) < len(names):  # of two names one: an average beside the network, for instance
+    if len(set(names.values())) < len(names):  # two names became one: an average next to the network, for instance
         return dict(state)
     return {names[name]: tensor for name, tensor in state.items()}
 
 
 def strip_prefixes(state: Mapping[str, torch.Tensor]) -> State:
-    """Take off wrappers and the usual prefixes that all names have, where the architecture is not known."""
+    """Remove wrappers and usual prefixes that all names share, for an unknown architecture."""
     found = unwrap(state)
     while found:
         plain = {name: tensor for name, tensor in found.items() if not _STRAYS.match(name)}
@@ -102,7 +102,7 @@ def strip_prefixes(state: Mapping[str, torch.Tensor]) -> State:
 
 
 def _candidates(state: State, least: int) -> list[str]:
-    """Return the prefixes that at least so many names have, the shortest first."""
+    """Return the prefixes of at least so many names, the shortest first."""
     counts: Counter[str] = Counter()
     for name in state:
         parts = name.split(".")[:-1]
@@ -119,14 +119,14 @@ def _count(state: State, wanted: Mapping[str, torch.Tensor], needed: Collection[
 
 
 def _same(one: State, other: State) -> bool:
-    """Return whether two networks are one, as where a part of a model is kept twice."""
+    """Return whether two networks are the same, such as a module registered twice."""
     return all(name in one and torch.equal(one[name], tensor) for name, tensor in other.items())
 
 
 def _complete(
     part: State, rest: State, wanted: Mapping[str, torch.Tensor], needed: Collection[str], best: str
 ) -> tuple[State, State, list[str]]:
-    """Find what the network lacks under other prefixes; return it, what is left then, and the prefixes."""
+    """Find missing parts under other prefixes; return the network, the remaining tensors and the prefixes."""
     found, left, places = dict(nearest(part, wanted)), dict(rest), [best]
     for name in [name for name in needed if name not in found]:
         ends = [other for other in left if other.endswith(f".{name}") and left[other].shape == wanted[name].shape]
@@ -150,7 +150,7 @@ def _complete(
 
 
 def _layers(names: Collection[str]) -> dict[str, frozenset[str]]:
-    """Return the last parts of names by what stands before them: ``head.`` -> {weight, bias}."""
+    """Group names by layer: ``head.`` -> {weight, bias}."""
     found: dict[str, set[str]] = {}
     for name in names:
         layer, dot, leaf = name.rpartition(".")

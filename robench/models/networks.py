@@ -1,4 +1,4 @@
-"""The one builder of networks, which training and evaluation share: robench's architectures, torchvision's, timm's."""
+"""Building networks, for training and evaluation alike: built-in architectures, torchvision's and timm's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ArchitectureName:
 
     @property
     def spec(self) -> str:
-        """The name with its library (``torchvision:resnet50``); robench's own stand alone."""
+        """The name with its library (``torchvision:resnet50``); built-in names stand alone."""
         return self.name if self.library == "robench" else f"{self.library}:{self.name}"
 
 
@@ -35,8 +35,8 @@ def find(arch: str) -> ArchitectureName:
     """Return the architecture that a name stands for.
 
     Args:
-        arch: one of robench's names, ``torchvision:NAME``, ``timm:NAME``, or a bare name: robench's first, then
-            torchvision's, then timm's.
+        arch: a built-in name, ``torchvision:NAME``, ``timm:NAME``, or a bare name, which is looked up as built-in
+            first, then in torchvision, then in timm.
 
     Raises:
         RobenchError: no library has it; the message suggests the nearest names.
@@ -74,11 +74,11 @@ def build(
             of a ResNet's first three stages (IBN-a, as in AugMax's published code), all others become dual.
         input_size: side of the images in pixels, for networks that are built for one (vision transformers); None:
             the library's default.
-        weights: name of published weights of torchvision (``IMAGENET1K_V1``) or timm (``a1_in1k``); None: drawn at
-            random from PyTorch's global generator.
+        weights: name of published weights of torchvision (``IMAGENET1K_V1``) or timm (``a1_in1k``); None: random
+            initialisation from PyTorch's global generator.
 
     Raises:
-        RobenchError: unknown architecture, weights or normalisation; or a network that has no place for them.
+        RobenchError: unknown architecture, weights or normalisation, or a network that cannot have them.
 
     >>> build("wrn-10-1", 10, norm="splitbn").norm.main.num_features
     64
@@ -89,8 +89,8 @@ def build(
     plain_norm(norm)
     if weights is not None and norm != "bn":
         raise RobenchError(
-            f"Published weights of {found.spec} have plain BatchNorms; norm={norm} has no place for them.",
-            hint="Build it without weights, and start training from them: init.",
+            f"Published weights of {found.spec} have plain BatchNorms; they do not fit norm={norm}.",
+            hint="Build it without weights, and start training from them (init).",
         )
     if found.library == "robench":
         _refuse(found, input_size=input_size, weights=weights)
@@ -105,8 +105,8 @@ def torchvision_weights(name: str) -> tuple[str, Any]:
 
     Args:
         name: ``resnet50.IMAGENET1K_V1``, torchvision's own ``ResNet50_Weights.IMAGENET1K_V1``, or ``resnet50`` alone
-            (or with ``.DEFAULT``): then torchvision's default, which later versions of it may change. The entry's
-            ``name`` says which it is.
+            (or with ``.DEFAULT``): torchvision's default, which may change between its versions. The ``name`` of the
+            returned entry says which it is.
 
     Raises:
         RobenchError: no such classifier or weights.
@@ -165,7 +165,7 @@ def _unknown(name: str, library: str) -> RobenchError:
 def _refuse(found: ArchitectureName, **options: object) -> None:
     for option, value in options.items():
         if value is not None:
-            raise RobenchError(f"The architecture {found.spec} takes no {option}.", hint=f"Omit {option}.")
+            raise RobenchError(f"The architecture {found.spec} has no option {option}.", hint=f"Omit {option}.")
 
 
 def _from_torchvision(
@@ -196,7 +196,7 @@ def _from_timm(found: ArchitectureName, num_classes: int, input_size: int | None
     if published is not None and published.num_classes != num_classes:
         raise RobenchError(
             f"timm's weights {name} have {published.num_classes} classes, not {num_classes}.",
-            hint="Build it without weights, and start training from them: init.",
+            hint="Build it without weights, and start training from them (init).",
         )
     options: dict[str, Any] = {} if input_size is None else {"img_size": input_size}
     try:
@@ -211,7 +211,8 @@ def _with_norm(module: nn.Module, norm: str, found: ArchitectureName) -> nn.Modu
     """Replace every BatchNorm2d; affine parameters and statistics are new, epsilon and momentum stay.
 
     Raises:
-        RobenchError: there is none, one that does more (timm's have activations in them), or no stages for DuBIN.
+        RobenchError: there is none, one includes more than BatchNorm (timm's may include activations), or DuBIN has no
+            stages to go to.
     """
     if norm == "dubin" and not hasattr(module, "layer3"):
         raise RobenchError(f"DuBIN is defined for ResNets; '{found.spec}' has no residual stages.", hint="Use dubn.")
@@ -219,7 +220,7 @@ def _with_norm(module: nn.Module, norm: str, found: ArchitectureName) -> nn.Modu
     if not norms or any(type(part) is not nn.BatchNorm2d for _, part in norms):
         what = "BatchNorms that do more than normalise" if norms else "no BatchNorm2d"
         raise RobenchError(
-            f"{found.spec} has {what}; norm={norm} has nothing to replace.",
+            f"{found.spec} has {what}; there is nothing for norm={norm} to replace.",
             hint="Use norm=bn, or a torchvision ResNet.",
         )
     for path, part in norms:

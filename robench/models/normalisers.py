@@ -1,4 +1,4 @@
-"""A normalisation that a checkpoint brings along: the mean and std that a model's own normalising layer keeps."""
+"""A normalisation found in a checkpoint: the mean and std of a normalising layer in the model."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import torch
 
 from robench.models.presets import Triple
 
-# How the layers are called that normalise images, and their two tensors.
+# Names of the two tensors of layers that normalise images.
 _PAIRS = (("mean", "std"), ("mu", "sigma"), ("new_mean", "new_std"))
-_HIGHEST = 1.5  # a mean beyond it is one of pixels from 0 to 255
+_HIGHEST = 1.5  # values above it are for pixels from 0 to 255
 
 
 @dataclass(frozen=True)
 class FoundNormalisation:
-    """Mean and std per channel, for images in [0, 1], and the names that they had."""
+    """Mean and std per channel, for images in [0, 1], and their names."""
 
     mean: Triple
     std: Triple
@@ -24,9 +24,10 @@ class FoundNormalisation:
 
 
 def find_normalisation(state: Mapping[str, torch.Tensor]) -> FoundNormalisation | None:
-    """Return the normalisation among tensors that are no weights: ``mean`` and ``std``, ``mu`` and ``sigma``...
+    """Return the normalisation among tensors that are not weights: ``mean`` and ``std``, ``mu`` and ``sigma``...
 
-    Values for pixels from 0 to 255 are brought to images in [0, 1]. Copies of one normalisation count as one.
+    Values for pixels from 0 to 255 are converted to images in [0, 1]. Copies of one normalisation count as one; with
+    several different ones there is none.
 
     >>> find_normalisation({"normal.mu": torch.full((1, 3, 1, 1), 127.5), "normal.sigma": torch.full((3,), 51.0)})
     FoundNormalisation(mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2), names=('normal.mu', 'normal.sigma'))

@@ -1,4 +1,4 @@
-"""ONNX networks, run by onnxruntime: which input and output they have, in which layout, and what their hash covers."""
+"""ONNX networks, run by onnxruntime: their input and its layout, their output, and their hash."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from robench.models.programs import in_batches
 if TYPE_CHECKING:
     from robench.models.request import Request
 
-# How an ONNX file says that a tensor's bytes are in a file beside it: an entry of key "location", then its value.
+# An ONNX file refers to tensors in another file by an entry with the key "location", followed by its value.
 _LOCATION = re.compile(rb"\x0a\x08location\x12")
 _FLOATS = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "tensor(double)": torch.float64}
 _TYPES = _FLOATS | {"tensor(uint8)": torch.uint8}
@@ -34,8 +34,8 @@ class _Images:
 
     Args:
         name: of the input.
-        dtype: float images are normalised; uint8 ones are pixels from 0 to 255, which the network normalises itself.
-        shape: as the file has it, None where it may vary.
+        dtype: float images are normalised; uint8 images are pixels from 0 to 255, which the network normalises itself.
+        shape: as in the file, None for variable sides.
         channels_last: whether it is (n, H, W, 3).
     """
 
@@ -46,7 +46,7 @@ class _Images:
 
     @property
     def side(self) -> tuple[int, int] | None:
-        """Height and width that it needs, None where they may vary."""
+        """The height and width that it needs, None if they may vary."""
         if len(self.shape) != 4:
             return None
         height, width = self.shape[1:3] if self.channels_last else self.shape[2:]
@@ -64,18 +64,18 @@ class _Images:
 def from_onnx(path: Path, request: Request) -> Model:
     """Load an ONNX network, run by onnxruntime.
 
-    Only the CPU and CUDA providers are used: others would load engines (compiled code) that a file names.
+    Only the CPU and CUDA providers are used: others would load compiled code named in the file.
 
     Raises:
-        RobenchError: not a network of images, several outputs of which none is known to be the logits, or a
-            normalisation for a network that takes pixels.
+        RobenchError: not a network of images, several outputs and none known to be the logits, or a normalisation given
+            for a network that takes uint8 images.
     """
     session = _open(path)
     images = _images(session, path)
     pixels = images.dtype == torch.uint8
     if pixels and request.mean not in (None, (0.0, 0.0, 0.0)):
         raise RobenchError(
-            f"{path} takes pixels from 0 to 255 (uint8), which are never normalised.",
+            f"{path} takes pixels from 0 to 255 (uint8), which are not normalised.",
             hint="Omit mean and std (--mean, --std, --norm-preset).",
         )
     output, others = _output(session, path, request.key)
@@ -137,7 +137,7 @@ def _images(session: Any, path: Path) -> _Images:
 def _output(session: Any, path: Path, key: str | None) -> tuple[Any, list[str]]:
     """Return the output of logits and the names of the others.
 
-    The rule: the one that ``key`` names, else the one called logits, else the only one of floating-point numbers.
+    The rule: the one named by ``key``, else the one called logits, else the only one of floating-point numbers.
     """
     outputs = session.get_outputs()
     names = [output.name for output in outputs]
@@ -158,7 +158,7 @@ def _output(session: Any, path: Path, key: str | None) -> tuple[Any, list[str]]:
 
 
 def _classes(shape: list[Any]) -> int | None:
-    """Return K where an output of shape (n, K), (n, K, 1, 1) or (K,) says it."""
+    """Return K from an output's shape (n, K), (n, K, 1, 1) or (K,), None if it is variable."""
     sides = list(shape)
     while len(sides) > 2 and sides[-1] == 1:
         sides.pop()
@@ -176,9 +176,9 @@ def _runner(session: Any, images: _Images, output: str, classes: int) -> Callabl
 
 
 def _hash(path: Path, output: str) -> str:
-    """Return the SHA-256 of the file's bytes, and of those beside it that hold its weights (``w.onnx.data``).
+    """Return the SHA-256 of the file's bytes, and of the files that hold its weights (``w.onnx.data``).
 
-    PyTorch's exporter puts large tensors there: of two trainings of one architecture, ``w.onnx`` may be the same.
+    PyTorch's exporter stores large tensors there: ``w.onnx`` may be the same for two trainings of an architecture.
     """
     beside = [path.parent / name for name in _external(path)]
     parts = [file_hash(path), *(f"{file.name}|{file_hash(file)}" for file in beside if file.is_file())]
@@ -187,7 +187,7 @@ def _hash(path: Path, output: str) -> str:
 
 
 def _external(path: Path) -> list[str]:
-    """Return the names of the files that hold tensors of an ONNX network, sorted."""
+    """Return the sorted names of other files that hold tensors of an ONNX network."""
     names = set()
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         for found in _LOCATION.finditer(data):

@@ -1,4 +1,4 @@
-"""The logits among what a model returns: tuples, mappings and records of several outputs, and trailing axes of 1."""
+"""Extracting the logits from what a model returns: tuples, mappings and records of outputs, trailing axes of 1."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _NAME = "logits"
 
 
 def logits_of(output: Any, num_classes: int) -> torch.Tensor:
-    """Return the logits, (n, K), among what a model returned.
+    """Return the logits, (n, K), from what a model returned.
 
-    The rule: a tensor stands for itself, without trailing axes of length 1 ((n, K, 1, 1) becomes (n, K)). Of several
-    outputs the one called ``logits`` is taken, else the only one of K columns, else the only one.
+    The rule: a tensor is taken as it is, without trailing axes of length 1 ((n, K, 1, 1) becomes (n, K)). Of several
+    outputs the one called ``logits`` is taken, else the only one with K columns, else the only one.
 
     Args:
         output: a tensor or array, or a mapping, tuple, list, dataclass or other record of them.
         num_classes: K.
 
     Raises:
-        RobenchError: no output, or several of which none is known to be the logits; the message names them.
+        RobenchError: no tensor, or several and none known to be the logits; the message lists them.
 
     >>> logits_of({"features": torch.zeros(2, 512), "logits": torch.zeros(2, 10)}, 10).shape
     torch.Size([2, 10])

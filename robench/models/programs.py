@@ -38,9 +38,9 @@ class Program(nn.Module):
     Args:
         graph: its operations.
         dtype: of the images it was exported with.
-        shape: of the images it was exported with, None where it may vary.
-        least, most: images that it takes at a time; other batches are cut, or filled up with copies.
-        num_classes: K, None where the file does not say.
+        shape: of the images it was exported with, None for variable sides.
+        least, most: images that it takes at a time; other batches are split, or padded with copies.
+        num_classes: K, None if the file does not say.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ def in_batches(
 ) -> torch.Tensor:
     """Return what ``function`` gives for images (n, ...), called with ``least`` to ``most`` at a time.
 
-    A last batch that is too small is filled up with copies of its last image, whose results are dropped.
+    A last batch that is too small is padded with copies of its last image, whose results are dropped.
     """
     if len(images) >= least and (most is None or len(images) <= most):
         return function(images)
@@ -83,7 +83,7 @@ def from_export(path: Path, request: Request) -> Model:
     """Load a ``torch.export`` program.
 
     Raises:
-        RobenchError: as :func:`read_program`, or a number of classes that nobody says.
+        RobenchError: as :func:`read_program`, or an unknown number of classes.
     """
     if not path.is_file():
         raise RobenchError(f"No such file: {path}", hint="Check the path of --model.")
@@ -113,8 +113,7 @@ def read_program(path: Path) -> Program:
         again = "Call model.eval() and export it again" if "training mode" in what else "Export a plain classifier"
         raise RobenchError(
             f"{path} {what}: robench runs nothing but tensor operators from a file.",
-            hint=f"{again}, or, where you trust the file, load it in a function of your own: "
-            "--model python:FILE.py:FUNCTION",
+            hint=f"{again}, or, if you trust the file, load it in a custom function: --model python:FILE.py:FUNCTION",
         ) from error
     except _DAMAGED as error:
         lines = str(error).strip().splitlines()
@@ -160,7 +159,7 @@ class _Reader:
     def _bind_inputs(
         self, builder: GraphBuilder, root: nn.Module, graph: dict[str, Any], specs: list[dict[str, Any]]
     ) -> str:
-        """Register tensors with ``root`` under names of our own; return the name of the images."""
+        """Register tensors with ``root`` under generated names; return the name of the images."""
         tensors = {**self._tensors("weights", "weight_"), **self._tensors("constants", "tensor_")}
         images = []
         for position, spec in enumerate(specs):
@@ -213,7 +212,7 @@ class _Reader:
     def _json(self, name: str) -> dict[str, Any]:
         document = json.loads(self._bytes(name))
         if not isinstance(document, dict):
-            raise TypeError(f"{name} is no mapping")
+            raise TypeError(f"{name} is not a mapping")
         return document
 
     def _bytes(self, name: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Where functions and classes come from: installed packages stand for themselves by name and version."""
+"""Where functions and classes come from: those of installed packages are identified by name and version."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def of_library(kind: type) -> bool:
         function = getattr(part, "__func__", part)
         if isinstance(function, types.FunctionType) and function.__module__ == kind.__module__:
             file = function.__code__.co_filename
-            if not file.startswith("<") or file.startswith("<frozen"):  # else generated, as of a dataclass
+            if not file.startswith("<") or file.startswith("<frozen"):  # others are generated, such as a dataclass's
                 return is_library(file)
     module = sys.modules.get(kind.__module__)
     home: str | None = getattr(module, "__file__", None)
@@ -58,7 +58,7 @@ def of_library(kind: type) -> bool:
 
 
 def is_native(kind: type) -> bool:
-    """Return whether objects of a class keep something that is no attribute: those of classes written in C do."""
+    """Return whether objects of a class have state other than attributes: those of classes written in C do."""
     own = (part for name, part in vars(kind).items() if name not in ("__dict__", "__weakref__"))
     return not kind.__flags__ & _HEAP_TYPE or any(
         isinstance(part, _DESCRIPTORS) and part.__objclass__ is kind for part in own
@@ -66,7 +66,7 @@ def is_native(kind: type) -> bool:
 
 
 def found_in(module: Any, name: str) -> Any:
-    """Return what a module has under a name with dots, None where there is no such thing."""
+    """Return what a module has under a name with dots, or None."""
     for part in name.split("."):
         module = getattr(module, part, None)
     return module

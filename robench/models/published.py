@@ -1,4 +1,4 @@
-"""Models with published weights: timm's and torchvision's, with the preprocessing that belongs to them."""
+"""Models with published weights, timm's and torchvision's, and their preprocessing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def from_timm(name: str, request: Request) -> Model:
     """Load a timm model with its published weights and preprocessing.
 
     Raises:
-        RobenchError: no such model, or its weights cannot be fetched.
+        RobenchError: no such model, or its weights could not be downloaded.
     """
     import timm
 
@@ -36,7 +36,7 @@ def from_timm(name: str, request: Request) -> Model:
             module = timm.create_model(name, pretrained=True).eval()
     except Exception as error:  # hub and network errors of many kinds
         raise RobenchError(
-            f"The weights of timm:{name} could not be fetched: {first_line(error)}",
+            f"Could not download the weights of timm:{name}: {first_line(error)}",
             hint=f"Download them elsewhere, and give the file: --model FILE.safetensors --arch timm:{name}"
             " (which brings mean, std, resize and crop).",
         ) from error
@@ -59,12 +59,12 @@ def timm_preprocessing(module: Any) -> Preprocessing:
 
 
 def from_torchvision(name: str, request: Request) -> Model:
-    """Load a torchvision model by the name of its weights, see :func:`robench.models.networks.torchvision_weights`.
+    """Load a torchvision model with published weights; see :func:`robench.models.networks.torchvision_weights`.
 
-    The model's name says which weights they are, also where torchvision's default was taken.
+    The model's name includes that of the weights, also for torchvision's default.
 
     Raises:
-        RobenchError: no such model or weights, or they cannot be fetched.
+        RobenchError: no such model or weights, or a failed download.
     """
     architecture, weights = networks.torchvision_weights(name)
     module = _torchvision_network(architecture, weights).eval()
@@ -79,7 +79,7 @@ def torchvision_state(name: str) -> dict[str, torch.Tensor]:
         name: as for :func:`robench.models.networks.torchvision_weights`.
 
     Raises:
-        RobenchError: no such model or weights, or they cannot be fetched.
+        RobenchError: no such model or weights, or a failed download.
     """
     architecture, weights = networks.torchvision_weights(name)
     return _torchvision_network(architecture, weights).state_dict()
@@ -91,16 +91,16 @@ def _torchvision_network(architecture: str, weights: Any) -> nn.Module:
             return networks.build(f"torchvision:{architecture}", 1000, weights=weights.name)
     except RobenchError:
         raise
-    except Exception as error:  # network errors, and what is left of a broken fetch
+    except Exception as error:  # network errors, and the remains of a broken download
         raise RobenchError(
-            f"The weights of torchvision:{architecture}.{weights.name} could not be fetched: {first_line(error)}",
+            f"Could not download the weights of torchvision:{architecture}.{weights.name}: {first_line(error)}",
             hint=f"Download {weights.url} and give the file: --model FILE.pth --arch torchvision:{architecture}"
             f" {_flags(torchvision_preprocessing(weights))}",
         ) from error
 
 
 def _flags(preprocessing: Preprocessing) -> str:
-    """Return the options that say a preprocessing."""
+    """Return a preprocessing as options of the command line."""
     pair, geometry = (preprocessing.mean, preprocessing.std), preprocessing.geometry
     names = [name for name, values in PRESETS.items() if values == pair]
     numbers = [",".join(map(str, values)) for values in pair]
@@ -112,7 +112,7 @@ def _flags(preprocessing: Preprocessing) -> str:
 
 
 def torchvision_preprocessing(weights: Any) -> Preprocessing:
-    """Return the preprocessing that an entry of torchvision's weights was measured with."""
+    """Return the preprocessing of an entry of torchvision's weights."""
     transform = weights.transforms()
     interpolation: Interpolation = "bicubic" if "bicubic" in str(transform.interpolation).lower() else "bilinear"
     geometry = Geometry(int(transform.resize_size[0]), int(transform.crop_size[0]), interpolation)
@@ -120,7 +120,7 @@ def torchvision_preprocessing(weights: Any) -> Preprocessing:
 
 
 def named(name: str, module: nn.Module, classes: int, preprocessing: Preprocessing) -> Model:
-    """Return a model whose hash is that of its weights."""
+    """Return a model identified by the hash of its weights."""
     found = weights_hash(name.partition(":")[0] + type(module).__name__, module.state_dict())
     return Model(name, module, classes, preprocessing, found, {"spec": name, "architecture": type(module).__name__})
 
@@ -138,5 +138,5 @@ def timm_classes(module: Any) -> tuple[str, ...] | None:
 
 
 def classes_of(module: Any) -> int:
-    """Return how many classes a timm model puts out."""
+    """Return the number of classes of a timm model."""
     return int(module.num_classes)

@@ -1,4 +1,4 @@
-"""What a model spec says after its question mark: ``w.pth?key=student``, ``reference:NAME?bn=mean&lambda=0.3``."""
+"""The query of a model spec: ``w.pth?key=student``, ``reference:NAME?bn=mean&lambda=0.3``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Branch:
 
     @property
     def label(self) -> str:
-        """What stands after the model's name; it can be part of a file's."""
+        """A suffix for the model's name that is safe in file names."""
         return f"bn-{self.bn}" + (f"-{self.share:g}" if self.bn == "mean" and self.share != 0.5 else "")
 
 

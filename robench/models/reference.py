@@ -1,4 +1,4 @@
-"""The reference models that come with robench: a folder each, with weights, card and recipe."""
+"""The reference models that come with robench: one folder per model, with weights, card and recipe."""
 
 from __future__ import annotations
 

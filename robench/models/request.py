@@ -1,4 +1,4 @@
-"""What a user asks for, as one value, and what every source of models needs of it: wrapping and preprocessing."""
+"""A request for a model, and what every source of models needs: wrapping and resolved preprocessing."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def wrap(
     std: Triple | None = None,
     name: str | None = None,
 ) -> Model:
-    """Make a model of an ``nn.Module`` or any callable from normalised float images to logits.
+    """Make a model of an ``nn.Module``, or of any callable from normalised float images to logits.
 
-    The hash covers all that computes the answer, see :mod:`robench.models.identity`. Where that cannot be told, the
-    model has an identity of its own, ``identity_proven`` is false, and ``card["identity"]`` says why.
+    The hash covers everything that the output depends on, see :mod:`robench.models.identity`. If that cannot be
+    proven, the hash is unique to this call, ``identity_proven`` is false, and ``card["identity"]`` says why.
 
     Args:
         module: takes float32 images (n, 3, H, W), normalised; returns logits (n, K).
@@ -70,7 +70,7 @@ def wrap(
 
 
 def resolve(own: Preprocessing, request: Request) -> Preprocessing:
-    """Return the model's own preprocessing with the request's options in place of it, and where each came from."""
+    """Return the model's preprocessing, replaced by the request's options where given, with its origin."""
     if request.mean is None and request.std is None and request.geometry is None:
         return own
     origin = "option" if own.origin == "default" else f"option over {own.origin}"
@@ -84,10 +84,10 @@ def resolve(own: Preprocessing, request: Request) -> Preprocessing:
 
 
 def count_classes(module: Callable[[torch.Tensor], torch.Tensor], given: int | None, title: str) -> int:
-    """Return how many classes a callable puts out: what was given, or the width of the last linear layer.
+    """Return a callable's number of classes: what was given, or the width of the last linear layer.
 
     Raises:
-        RobenchError: neither is there.
+        RobenchError: neither is known.
     """
     linear = [part for part in module.modules() if isinstance(part, nn.Linear)] if isinstance(module, nn.Module) else []
     if given is None and not linear:

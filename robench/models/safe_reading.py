@@ -1,4 +1,4 @@
-"""Reading checkpoints without running code from them: tensors, and plain data beside them."""
+"""Reading checkpoints without running code from them: tensors and plain data."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import torch
 
 from robench.errors import RobenchError, first_line
 
-# Unpacked bytes that an archive may hold whatever its size, and how many times its size it may hold beyond that.
+# Unpacked bytes allowed for any archive; beyond that, the allowed multiple of its size in all and per member.
 _SMALL = 1 << 26
 _TIMES = 20
 _TIMES_MEMBER = 100
-# Plain data that training codes keep beside the weights. None of it is needed: it is read as objects that do nothing.
+# Plain data that training codes store with the weights. None of it is needed: it is read as inert objects.
 _PLAIN = """\
 argparse.Namespace types.SimpleNamespace
 pathlib.Path pathlib.PosixPath pathlib.WindowsPath pathlib.PurePath pathlib.PurePosixPath pathlib.PureWindowsPath
@@ -48,7 +48,7 @@ mmengine.config.config.ConfigDict yacs.config.CfgNode easydict.EasyDict addict.a
 
 
 class _Inert:
-    """Stands for an object of plain data; what it is made of is dropped."""
+    """Stands for an object of plain data; its contents are dropped."""
 
     def __new__(cls, *_: object) -> _Inert:
         return super().__new__(cls)
@@ -67,10 +67,10 @@ def _sequence(*_: object) -> list[Any]:
 
 
 def read_checkpoint(path: Path) -> Any:
-    """Return what a checkpoint holds: tensors in mappings and lists; other plain data as objects that do nothing.
+    """Return what a checkpoint holds: tensors in mappings and lists; other plain data as inert objects.
 
     Raises:
-        RobenchError: no such file, not a checkpoint, damaged, or one that would have to run code to be read.
+        RobenchError: no such file, not a checkpoint, damaged, or unreadable without running code.
     """
     if not path.is_file():
         raise RobenchError(f"No such file: {path}", hint="Check the path of --model.")
@@ -102,7 +102,7 @@ def refuse_bomb(path: Path) -> None:
 
 @contextmanager
 def tensors_only() -> Iterator[None]:
-    """Let every ``torch.load`` of other libraries within read tensors and nothing that would run code."""
+    """Restrict every ``torch.load`` within, also in other libraries, to tensors: nothing runs code."""
     names = ("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")
     before = {name: os.environ.pop(name, None) for name in names}
     os.environ[names[0]] = "1"
@@ -156,13 +156,13 @@ def _refuse_code(path: Path, error: pickle.UnpicklingError) -> RobenchError:
     return RobenchError(
         f"{path} cannot be read without running code from it"
         f" ({f'it holds {named[1]}' if named else 'it holds more than tensors and plain data'}).",
-        hint="robench never runs code from a checkpoint. Save the weights alone, where you trust the file: "
+        hint="robench never runs code from a checkpoint. If you trust the file, save the weights alone: "
         "torch.save(model.state_dict(), 'weights.pth').",
     )
 
 
 def _harmless() -> list[Any]:
-    """Return what PyTorch's reader may put in place of names of plain data; none of those is imported."""
+    """Return what PyTorch's reader may put in place of names of plain data; nothing is imported."""
     return [
         *((_Inert, name) for name in _PLAIN.split()),
         *((OrderedDict, name) for name in _MAPPINGS.split()),

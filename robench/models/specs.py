@@ -1,4 +1,4 @@
-"""From what a user types to a model: a path, ``timm:NAME``, ``reference:NAME``, ``python:FILE:FUNCTION``..."""
+"""Loading a model from its spec: a path, ``timm:NAME``, ``reference:NAME``, ``python:FILE:FUNCTION``..."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from robench.models.request import Request, resolve
 from robench.registry import Registry
 
 FORMS = {
-    "PATH.pth, .pt, .ckpt, .safetensors": "weights of --arch (a state dict, bare or in a training code's checkpoint)",
+    "PATH.pth, .pt, .ckpt, .safetensors": "weights for --arch (a state dict, bare or within a checkpoint)",
     "FOLDER": "a folder that `robench train` wrote (weights.safetensors, card.yaml)",
     "PATH.pt2": "a torch.export program",
-    "PATH.pt": "a TorchScript program, where it is one",
+    "PATH.pt": "or a TorchScript program",
     "PATH.onnx": "an ONNX network (pip install 'robench[onnx]')",
     "timm:NAME": "a timm model with its weights and preprocessing",
     "torchvision:NAME[.WEIGHTS]": "a torchvision model with its weights and preprocessing",
     "hf:OWNER/NAME or hf:FOLDER": "a model of the Hugging Face hub, or a snapshot of one on disk",
-    "reference:NAME": "a model that comes with robench, e.g. reference:digits/augmix",
-    "python:FILE_OR_MODULE:FUNCTION": "what the function returns: a module, or anything that turns images into logits",
-    "'SPEC?bn=auxiliary'": "of a network with two normalisations (splitbn, dubn, dubin) the one that predicts: main, "
+    "reference:NAME": "a model shipped with robench, e.g. reference:digits/augmix",
+    "python:FILE_OR_MODULE:FUNCTION": "what the function returns: a module, or any callable from images to logits",
+    "'SPEC?bn=auxiliary'": "which normalisation predicts in a network with two (splitbn, dubn, dubin): main, "
     "auxiliary, or bn=mean&lambda=0.5",
+    "'PATH?key=student'": "one of several networks of a checkpoint, or of several outputs of an ONNX network",
+    "'SPEC?outputs=1:1001'": "only these logits, counted from 0, such as those after a background class",
 }
 
 _BUILT_IN = {
@@ -35,9 +37,9 @@ _BUILT_IN = {
     "torchvision": "robench.models.published:from_torchvision",
     "hf": "robench.models.hub:from_hub",
     "reference": "robench.models.local:from_reference",
-    "python": "robench.models.local:from_python",
+    "python": "robench.models.custom:from_python",
 }
-# What stands before the colon of a spec; a source takes what stands behind it, and the whole request.
+# By the scheme of a spec (before the colon): a function of the rest of the spec and the whole request.
 SOURCES: Registry[Callable[[str, Request], Model]] = Registry("kind of model", _BUILT_IN, group="robench.model_sources")
 
 
@@ -54,22 +56,23 @@ def load_model(
     geometry: Geometry | None = None,
     name: str | None = None,
 ) -> Model:
-    """Load a model; no code of a checkpoint is ever run.
+    """Load a model. Code in a checkpoint is never run.
 
     Args:
         spec: one of :func:`forms`.
-        arch: architecture of a file of weights: ours, ``timm:NAME``, ``torchvision:NAME``, ``python:FILE:FUNCTION``,
-            or a bare timm or torchvision name.
-        num_classes: classes that the model puts out; needed to build an architecture.
-        mean, std: the model's normalisation; they replace what the model brings along.
-        norm: normalisation layers of our architectures: bn, dubn, dubin, splitbn or splitbn-shared.
+        arch: architecture for a file of weights: a built-in one, ``timm:NAME``, ``torchvision:NAME``,
+            ``python:FILE:FUNCTION``, or a bare timm or torchvision name.
+        num_classes: number of classes; needed to build an architecture.
+        mean, std: normalisation per channel, for images in [0, 1]; they replace the model's own.
+        norm: normalisation layers of the architecture: bn, dubn, dubin, splitbn or splitbn-shared.
         ema: take a checkpoint's averaged weights.
         key: which of several networks of a checkpoint, or outputs of an ONNX network; also as ``SPEC?key=NAME``.
-        geometry: resize and crop; replaces the model's own.
+        geometry: resize and crop; they replace the model's own.
         name: what tables call the model.
 
     Raises:
-        RobenchError: nothing there, not readable without running code, or weights that do not fit.
+        RobenchError: no such model, a file that is unreadable without running code, weights that do not fit, several
+            networks and none chosen, or a missing normalisation.
     """
     from robench.models import branches, classes, queries
 
@@ -90,7 +93,7 @@ def load_model(
 
 
 def forms() -> dict[str, str]:
-    """Return the forms of a spec and what each is, with those that installed packages add."""
+    """Return the forms of a spec with a description each, including those that installed packages add."""
     added = {name: SOURCES.get(name) for name in SOURCES if name not in _BUILT_IN}
     return FORMS | {f"{name}:...": (load.__doc__ or "").strip().partition("\n")[0] for name, load in added.items()}
 

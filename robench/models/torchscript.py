@@ -1,4 +1,4 @@
-"""TorchScript files, checked before they are loaded: their programs can write files, some already while loading.
+"""TorchScript files, checked before loading: their programs can write files, some already while they are loaded.
 
 ``torch.jit.load`` runs a class's ``__setstate__``, and a TorchScript program may call operators that read and write
 files (``torch.save``, ``torch.from_file``, torchvision's ``image.write_file``) or other machines (``rpc``). So the
@@ -46,7 +46,7 @@ def is_torchscript(path: Path) -> bool:
             return False
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("constants.pkl") for name in archive.namelist())
-    except _DAMAGED:  # whoever reads it as a checkpoint says so
+    except _DAMAGED:  # reported when it is read as a checkpoint
         return False
 
 
@@ -105,6 +105,6 @@ def _check_source(path: Path, member: str, data: bytes) -> None:
 def _refuse(path: Path, what: str) -> RobenchError:
     return RobenchError(
         f"{path} {what}: robench runs nothing but arithmetic on tensors from a file.",
-        hint="Export the model with torch.export.save, or, where you trust the file, call torch.jit.load in a custom"
+        hint="Export the model with torch.export.save, or, if you trust the file, call torch.jit.load in a custom"
         " function: --model python:FILE.py:FUNCTION",
     )

@@ -1,4 +1,4 @@
-"""A walk over a Python object and all that it computes with, into one digest; see :mod:`robench.models.identity`."""
+"""Walking a Python object and everything that it computes with; see :mod:`robench.models.identity`."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _PLAIN = (
     type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented), range, slice, PurePath,
     torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format, np.dtype, np.generic,
 )  # fmt: skip
-# What nn.Module keeps beside parameters, buffers and parts has no say in evaluation mode, but for these hooks.
+# Of nn.Module's other attributes only these hooks have an effect in evaluation mode.
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 _INTERNAL = frozenset(nn.Module().__dict__) - {"_parameters", "_buffers", "_modules", *_HOOKS}
-# Of a traced module the graph is a description of forward(), which counts itself.
+# A traced module's graph describes its forward(), which is walked itself.
 _TRACED = frozenset({"_graph", "_code", "_lineno_map", "_prologue_start", "meta", "_graph_cls", "_tracer_cls"})
 _NOT_CALLED = frozenset({
     "__init__", "__new__", "__repr__", "__str__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__",
@@ -45,11 +45,11 @@ _MISSING = object()
 
 
 class Walk:
-    """One pass over an object and all that it computes with.
+    """One pass over an object and everything that it computes with.
 
     Args:
-        names: attributes of classes that are walked, besides special methods.
-        weights: whether bytes of tensors are read.
+        names: attributes of classes to walk, besides special methods.
+        weights: whether tensors are hashed.
     """
 
     def __init__(self, names: frozenset[str], *, weights: bool) -> None:
@@ -58,7 +58,7 @@ class Walk:
         self.names: set[str] = set(names)
         self._wanted, self._weights = names, weights
         self._seen: dict[int, int] = {}
-        self._kept: list[Any] = []  # nothing walked is freed, so that no other object takes its address
+        self._kept: list[Any] = []  # keeps objects alive, so that addresses are not reused
 
     def run(self, function: Any) -> None:
         """Walk all of it."""
@@ -66,7 +66,7 @@ class Walk:
             self._walk(function)
         except RecursionError:
             self.unproven.add("is nested too deeply")
-        except Exception as error:  # objects may answer any question with any error
+        except Exception as error:  # attributes of foreign objects may raise anything
             self.unproven.add(f"cannot be read ({type(error).__name__}: {error})"[:200])
 
     def _say(self, *words: object) -> None:
@@ -99,7 +99,7 @@ class Walk:
         self._many(kind, (part for pair in list(values.items()) for part in pair))
 
     def _object(self, value: Any) -> None:
-        """Walk what is neither plain nor seen before."""
+        """Walk an object that is neither plain nor seen before."""
         if isinstance(value, torch.Tensor):
             self._tensor(value)
         elif isinstance(value, np.ndarray):
@@ -127,7 +127,7 @@ class Walk:
         elif isinstance(value, list):
             self._many("list", value)
         elif all(isinstance(part, _PLAIN) for part in value):
-            self._many(type(value).__name__, sorted(value, key=repr))  # their order differs between processes
+            self._many(type(value).__name__, sorted(value, key=repr))  # the order differs between processes
         else:
             self.unproven.add("holds a set of objects")
 
@@ -138,7 +138,7 @@ class Walk:
         try:
             dense = value.detach().cpu().contiguous()
             self.digest.update(dense.reshape(-1).view(torch.uint8).numpy().tobytes() if dense.numel() else b"")
-        except (RuntimeError, TypeError, NotImplementedError):  # sparse, quantised, without memory
+        except (RuntimeError, TypeError, NotImplementedError):  # sparse, quantised or meta tensors
             self.unproven.add(f"holds a tensor that cannot be read ({value.layout}, {value.dtype}, {value.device})")
 
     def _array(self, value: np.ndarray[Any, Any]) -> None:
@@ -149,7 +149,7 @@ class Walk:
             self.digest.update(np.ascontiguousarray(value).tobytes())
 
     def _function(self, value: types.FunctionType) -> None:
-        compiled = value.__dict__.get("_torchdynamo_orig_callable")  # the same function, faster
+        compiled = value.__dict__.get("_torchdynamo_orig_callable")  # compiled by torch.compile
         if compiled is not None:
             self._walk(compiled)
             return
@@ -194,7 +194,7 @@ class Walk:
         self._say("module", value.__name__, version(value.__name__))
         file = getattr(value, "__file__", None)
         if file is not None and not is_library(file):
-            self.unproven.add(f"passes the module '{value.__name__}' around")
+            self.unproven.add(f"uses the module '{value.__name__}' as a value")
 
     def _class(self, value: type) -> None:
         if of_library(value):
@@ -212,7 +212,7 @@ class Walk:
                 self._member(part)
 
     def _patched(self, value: type) -> None:
-        """Walk a forward() that somebody put into a class of an installed package."""
+        """Walk a forward() patched into a class of an installed package."""
         function = getattr(value, "forward", None) if issubclass(value, nn.Module) else None
         if isinstance(function, types.FunctionType) and not is_library(function.__code__.co_filename):
             self._walk(function)
@@ -229,7 +229,7 @@ class Walk:
             self._walk(part)
 
     def _callable(self, value: Any) -> bool:
-        """Walk what calls something else; return whether it is of such a kind."""
+        """Walk an object that only calls another; return whether it is of such a kind."""
         if isinstance(value, functools.partial):
             self._walk(value.func)
             self._many("arguments", value.args)
@@ -270,7 +270,7 @@ class Walk:
         skipped = _INTERNAL | (_TRACED if isinstance(value, torch.fx.GraphModule) else frozenset())
         for name, part in value.__dict__.items():
             if name in _HOOKS:
-                self._many(name, part.values())  # their keys count up over the whole process
+                self._many(name, part.values())  # the keys are counters of the process
             elif name not in skipped:
                 self._say("attribute", name)
                 self._walk(part)
@@ -293,10 +293,10 @@ class Walk:
         self._mapping("state", state)
 
     def _reduced(self, value: Any) -> None:
-        """Walk an object of C code by what pickle would keep of it, which is all of it."""
+        """Walk an object of a C class through what pickle would store."""
         try:
             found = value.__reduce_ex__(4)
-        except Exception:  # any kind: the object's own code says that it has no such form
+        except Exception:  # the object's own code may raise anything
             found = None
         if not isinstance(found, tuple):
             self.unproven.add(f"holds a {type(value).__module__}.{type(value).__qualname__}")

@@ -74,7 +74,7 @@ def test_a_timm_snapshot_with_pickled_code(timm_snapshot: tuple[Path, torch.nn.M
 
 
 def test_what_is_no_snapshot_is_said(tmp_path: Path) -> None:
-    with pytest.raises(RobenchError, match=r"no snapshot of a model(?s:.*)needs config\.json"):
+    with pytest.raises(RobenchError, match=r"not a snapshot of a model(?s:.*)needs config\.json"):
         load_model(f"hf:{tmp_path}")
     (tmp_path / "config.json").write_text("[]")
     with pytest.raises(RobenchError, match="is no mapping"):

@@ -90,7 +90,7 @@ def test_a_network_built_for_a_size() -> None:
         assert build("torchvision:vit_b_16", 5, input_size=32).image_size == 32
         assert build("timm:vit_tiny_patch16_224", 5, input_size=32).patch_embed.img_size == (32, 32)
         for arch in ("torchvision:resnet18", "timm:resnet18", "wrn-10-1"):
-            with pytest.raises(RobenchError, match="takes no input_size"):
+            with pytest.raises(RobenchError, match="has no option input_size"):
                 build(arch, 5, input_size=32)
 
 
@@ -217,7 +217,7 @@ def test_the_hint_after_a_failed_download_carries_the_preprocessing(
         ("resnet50.IMAGENET1K_V1", "--arch torchvision:resnet50 --norm-preset imagenet --resize 256 --crop 224"),
         ("swin_t", "--norm-preset imagenet --resize 232 --crop 224 --interpolation bicubic"),
     ):
-        with pytest.raises(RobenchError, match="could not be fetched: OSError: no network") as caught:
+        with pytest.raises(RobenchError, match=r"Could not download the weights of .*: OSError: no network") as caught:
             load_model(f"torchvision:{spec}")
         assert str(caught.value.hint).endswith(flags)
         assert "https://download.pytorch.org" in str(caught.value.hint)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ARCHITECTURES", "DuBIN", "DualBatchNorm", "build", "descriptions", "known", "names", "routed"]
 
-# A builder takes the number of classes, and norm= where other normalisations than its own are asked for.
+# A builder takes the number of classes, and norm= for other normalisations than its default.
 ARCHITECTURES: Registry[Callable[..., nn.Module]] = Registry(
     "architecture",
     {
@@ -62,7 +62,7 @@ def build(name: str, num_classes: int, norm: str = "bn") -> nn.Module:
             ``splitbn`` (the same layers as ``dubn``; ``splitbn-shared``: with one set of affine parameters).
 
     Raises:
-        RobenchError: an unknown name or normalisation, or a size that no machine holds.
+        RobenchError: an unknown name or normalisation, or a network too large for any machine.
 
     >>> import torch
     >>> build("wrn-10-1", 10)(torch.zeros(2, 3, 32, 32)).shape
@@ -93,7 +93,7 @@ def names() -> list[str]:
 
 
 def descriptions() -> dict[str, str]:
-    """Return a line on each of :func:`names`; a package's architecture is described by its builder's docstring."""
+    """Return one line per architecture; those of packages are described by their builder's docstring."""
     added = {name: ARCHITECTURES.get(name) for name in ARCHITECTURES if name not in _BUILT_IN}
     return _BUILT_IN | {name: (builder.__doc__ or "").strip().partition("\n")[0] for name, builder in added.items()}
 
@@ -103,11 +103,11 @@ def _wide(name: str) -> tuple[int, int] | None:
     if found is None or int(found[1]) < 10 or (int(found[1]) - 4) % 6 or not int(found[2]):
         return None
     depth, width = int(found[1]), int(found[2])
-    # Two 3 x 3 convolutions a block, 16, 32 and 64 times the width.
+    # Two 3 x 3 convolutions per block, 16, 32 and 64 times the width.
     parameters = 18 * (depth - 4) // 6 * width**2 * (16**2 + 32**2 + 64**2)
     if parameters > _MAX_PARAMETERS:
         raise RobenchError(
-            f"{name} would have {parameters:,} parameters; robench builds up to {_MAX_PARAMETERS:,}.",
+            f"{name} would have {parameters:,} parameters; the limit is {_MAX_PARAMETERS:,}.",
             hint="The papers have wrn-40-2, wrn-28-2 and wrn-28-10.",
         )
     return depth, width

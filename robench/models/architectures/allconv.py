@@ -1,4 +1,4 @@
-"""AllConvNet (Salimans and Kingma 2016, after Springenberg et al. 2015), as AugMix's code has it."""
+"""AllConvNet (Salimans and Kingma 2016, after Springenberg et al. 2015), as in AugMix's code."""
 
 from __future__ import annotations
 

@@ -78,10 +78,10 @@ class DenseNet(nn.Module):
 
 
 def densenet_bc_100_12(num_classes: int, norm: str = "bn") -> DenseNet:
-    """Return DenseNet-BC of depth 100 and growth 12, as the papers' text has it."""
+    """Return DenseNet-BC of depth 100 and growth 12, as in the papers' text."""
     return DenseNet(100, 12, num_classes, norm, bottleneck=True)
 
 
 def densenet_40_12(num_classes: int, norm: str = "bn") -> DenseNet:
-    """Return DenseNet of depth 40 and growth 12 without bottlenecks, as AugMix's code has it."""
+    """Return DenseNet of depth 40 and growth 12 without bottlenecks, as in AugMix's code."""
     return DenseNet(40, 12, num_classes, norm, bottleneck=False)

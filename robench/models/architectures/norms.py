@@ -18,11 +18,11 @@ Norm = Callable[[int], nn.Module]
 
 
 class DualBatchNorm(nn.Module):
-    """Two BatchNorms, statistics apart; ``route`` says which one is in use.
+    """Two BatchNorms with separate statistics; ``route`` says which one is in use.
 
     Args:
         channels: of the input.
-        shared: one set of affine parameters for both, instead of each its own.
+        shared: one set of affine parameters for both, instead of one each.
     """
 
     def __init__(self, channels: int, *, shared: bool = False) -> None:
@@ -71,7 +71,7 @@ def routed(module: nn.Module, route: str) -> Iterator[None]:
 
 
 def plain_norm(norm: str) -> Norm:
-    """Return the layer for every place that is not IBN-a's.
+    """Return the layer for every place outside IBN-a's.
 
     Raises:
         RobenchError: an unknown normalisation.

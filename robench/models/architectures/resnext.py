@@ -38,7 +38,7 @@ class ResNeXt29(nn.Module):
         num_classes: K.
         norm: see :mod:`robench.models.architectures.norms`.
         cardinality: groups; AugMix's published code has 4.
-        base_width: channels a group at the first stage; there 32.
+        base_width: channels per group at the first stage; there 32.
     """
 
     def __init__(self, num_classes: int, norm: str = "bn", cardinality: int = 4, base_width: int = 32) -> None:
@@ -67,10 +67,10 @@ class ResNeXt29(nn.Module):
 
 
 def resnext29(num_classes: int, norm: str = "bn") -> ResNeXt29:
-    """Return ResNeXt-29 with 32 groups of 4, as the papers' text has it."""
+    """Return ResNeXt-29 with 32 groups of 4, as in the papers' text."""
     return ResNeXt29(num_classes, norm, cardinality=32, base_width=4)
 
 
 def resnext29_4x32(num_classes: int, norm: str = "bn") -> ResNeXt29:
-    """Return ResNeXt-29 with 4 groups of 32, as AugMix's and AugMax's code have it."""
+    """Return ResNeXt-29 with 4 groups of 32, as in AugMix's and AugMax's code."""
     return ResNeXt29(num_classes, norm, cardinality=4, base_width=32)

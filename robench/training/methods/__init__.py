@@ -54,7 +54,7 @@ def find(name: str) -> type[Method]:
     """
     if not name.startswith("python:"):
         return METHODS.get(name)
-    from robench.models.local import import_code
+    from robench.models.custom import import_code
     from robench.training.methods.base import Method
 
     where, _, attribute = name.removeprefix("python:").rpartition(":")
