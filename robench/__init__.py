@@ -12,7 +12,19 @@ from robench._version import __version__
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
-    from robench.api import calibrate, compare, evaluate, fourier, gallery, grid, plan, quickstart, report, train
+    from robench.api import (
+        calibrate,
+        compare,
+        evaluate,
+        fourier,
+        gallery,
+        grid,
+        plan,
+        quickstart,
+        report,
+        train,
+        train_set,
+    )
     from robench.results import load
 
 _FUNCTIONS = {
@@ -27,6 +39,7 @@ _FUNCTIONS = {
     "quickstart": "robench.api",
     "report": "robench.api",
     "train": "robench.api",
+    "train_set": "robench.api",
 }
 _ROOMS = (
     "api",
@@ -58,6 +71,7 @@ __all__ = [
     "quickstart",
     "report",
     "train",
+    "train_set",
 ]
 
 

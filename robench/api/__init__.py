@@ -21,6 +21,7 @@ from robench.api.quickstart import Quickstart, quickstart
 from robench.api.report import report
 from robench.api.table import table
 from robench.api.train import Trained, train
+from robench.api.train_set import SetModel, SetPlan, train_set
 
 if TYPE_CHECKING:
     from robench.api.options import EngineOptions, SuiteOptions
@@ -37,6 +38,8 @@ __all__ = [
     "Quickstart",
     "ReportOptions",
     "Sensitivity",
+    "SetModel",
+    "SetPlan",
     "SuiteOptions",
     "Trained",
     "calibrate",
@@ -52,6 +55,7 @@ __all__ = [
     "report",
     "table",
     "train",
+    "train_set",
 ]
 
 

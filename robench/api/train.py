@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
     Settings = Mapping[str, Any] | Sequence[str]
 
-
-_OF_RECIPES = {"fp32": "float32", "bf16": "bfloat16"}
+_PRECISIONS = ("fp32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def _precision(given: str | None) -> list[str]:
     """Return the override of a recipe's precision."""
     from robench.api.words import one_of
 
-    return [] if given is None else [f"precision={_OF_RECIPES[one_of('precision', given, tuple(_OF_RECIPES))]}"]
+    return [] if given is None else [f"precision={one_of('precision', given, _PRECISIONS)}"]
 
 
 def _train_one(recipe: Recipe, name: str, out: Path | None, settings: list[str], how: _How) -> Trained:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from robench.cli import options as o
+from robench.errors import RobenchError
 
 if TYPE_CHECKING:
-    from robench.api import Trained
+    from robench.api import SetModel, SetPlan, Trained
 
 HELP = """\
 The output folder holds weights.safetensors, card.yaml, recipe.yaml (resolved) and log.csv. An interrupted training \
@@ -22,6 +23,7 @@ Examples:
     robench train --recipe augmix-cifar10-wrn40-2 --data DIR --out runs/augmix
     robench train --recipe augmix-cifar10-wrn40-2 --data DIR --set epochs=20
     robench train --all digits --out runs/digits
+    robench train --all cifar10 --data DIR --jobs 2
     torchrun --nproc-per-node 8 -m robench train \\
         --recipe augmix-imagenet-resnet50-code --data DIR
 """
@@ -32,8 +34,23 @@ def train(
         str | None, typer.Option("--recipe", "-r", metavar="NAME", help="A recipe's name, or a YAML file.")
     ] = None,
     everything: Annotated[
-        str | None, typer.Option("--all", metavar="DATA", help="Every recipe for this data set (digits).")
+        str | None,
+        typer.Option(
+            "--all", metavar="NAME", help="A set of models under one budget (cifar10), or every recipe for digits."
+        ),
     ] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Models of the set to train (default: all).")
+    ] = None,
+    suites: Annotated[
+        str | None, typer.Option("--suite", metavar="NAMES", help="Evaluate the set on (default: its own; or none).")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", help="Images per cell of the set's evaluation (default: all).")
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(metavar="N", help="Models of the set to train at a time.", rich_help_panel=o.RUN)
+    ] = 1,
     data: Annotated[
         str | None, typer.Option("--data", metavar="PATH", help="Folder or file of the training data.")
     ] = None,
@@ -68,6 +85,18 @@ def train(
         return _list(as_json=json_)
     if show is not None:
         return _show(show, settings or [])
+    from robench.training import sets
+
+    if everything in sets.names() and recipe is None:
+        if data is None:
+            raise RobenchError(f"Set {everything} needs its images.", hint="Give their folder: `data`.")
+        return _train_set(
+            everything, data=data, out=out, set=settings or [], only=only, suites=suites, limit=limit, jobs=jobs,
+            device=device, precision=precision,
+        )  # fmt: skip
+    for option, value in (("only", only), ("suite", suites), ("limit", limit), ("jobs", jobs if jobs != 1 else None)):
+        if value is not None:
+            raise RobenchError(f"`{option}` is for sets of models.", hint=f"`all`: {', '.join(sets.names())}.")
     api.train(
         recipe,
         all=everything,
@@ -81,6 +110,39 @@ def train(
         finished=None if quiet else _print,
     )
     return 0
+
+
+def _train_set(name: str, **options: Any) -> int:
+    from robench import api
+
+    models = api.train_set(name, planned=_print_plan, finished=_print_model, **options)
+    left = [model.name for model in models if model.problem]
+    print("All done." if not left else f"Not finished: {', '.join(left)}. Repeat the command to resume.")
+    return 1 if left else 0
+
+
+def _print_plan(plan: SetPlan) -> None:
+    for run in plan.runs:
+        recipe = run.load()
+        print(f"{run.name}: {run.recipe}, {recipe.epochs} epochs, {run.passes:g} passes per image")
+    hours = "" if plan.seconds is None else f", about {plan.seconds / 3600:.1f} h one at a time on this device"
+    print(f"{len(plan.runs)} models, {plan.images:,} images, {plan.passes:g} passes per image{hours}", flush=True)
+
+
+def _print_model(model: SetModel) -> None:
+    from robench.api.train_set import summary
+    from robench.catalogue import row
+
+    found = summary([model]).get(model.name, {})
+    accuracy = found.pop("trained_with", {}).get("test_accuracy")
+    words = [] if accuracy is None else [f"clean test accuracy {accuracy:.2%}"]
+    for suite, values in found.items():
+        words += (
+            [f"{suite} mean error {row('mean_error').show(values['mean_error'], unit=True)}"]
+            if "mean_error" in values
+            else []
+        )
+    print(f"{model.name}: {', '.join([*words, model.problem or 'done'])}", flush=True)
 
 
 def _print(trained: Trained) -> None:

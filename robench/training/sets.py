@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import torch
+
 from robench.errors import RobenchError, did_you_mean
+from robench.models.networks import build
+from robench.processes import kept_memory
 from robench.training import methods, recipes
 from robench.training.engine import needed
 from robench.training.recipes import tables
@@ -126,3 +131,33 @@ def _runs(
 
 def _assigned(fields: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in fields.items())
+
+
+def seconds_per_pass(recipe: Recipe, device: str | None = None, steps: int = 3) -> float:
+    """Return the seconds that one forward and backward pass of one training image takes, by timing a few steps.
+
+    Args:
+        recipe: gives network, batch size and precision.
+        device: as for training; None: a GPU where there is one.
+        steps: timed, after one that is not.
+    """
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    module = build(recipe.architecture, recipe.num_classes, norm=recipe.norm).to(place)
+    module = module.to(memory_format=torch.channels_last)
+    images = torch.rand(recipe.batch_size, 3, recipe.data.size, recipe.data.size, device=place)
+    images = images.contiguous(memory_format=torch.channels_last)
+    with kept_memory(place.type):
+        for step in range(steps + 1):
+            if step == 1:
+                _wait(place)
+                begun = time.perf_counter()
+            with torch.autocast(place.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+                loss = module(images).float().square().mean()
+            loss.backward()
+        _wait(place)
+    return (time.perf_counter() - begun) / (steps * recipe.batch_size)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,274 @@
+"""``robench.train_set("cifar10")``: several models under one budget, each evaluated as soon as it is trained."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robench.api.options import Names, Place
+from robench.api.train import settings_of
+from robench.api.words import names, place, spelled_out, whole
+from robench.errors import RobenchError
+
+if TYPE_CHECKING:
+    from robench.api.train import Settings
+    from robench.training.sets import Run, TrainingSet
+
+
+@dataclass(frozen=True)
+class SetPlan:
+    """What training a set takes.
+
+    Args:
+        runs: the models, in order.
+        images: training images per epoch.
+        passes: forward and backward passes per training image, over all runs.
+        seconds: estimated time of those passes on the device, one model at a time; augmentation, DeepAugment's
+            networks and evaluation come on top. None: not measured.
+    """
+
+    runs: tuple[Run, ...]
+    images: int
+    passes: float
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class SetModel:
+    """One model of a set.
+
+    Args:
+        name: in the set.
+        folder: with weights, card, recipe and log.
+        results: suite -> result file; of further branches ``SUITE?BRANCH``.
+        problem: why it is not finished, and where the log is; empty: it is.
+    """
+
+    name: str
+    folder: Path
+    results: dict[str, Path] = field(default_factory=dict)
+    problem: str = ""
+
+
+@spelled_out()
+def train_set(
+    name: str,
+    *,
+    data: Place,
+    out: Place | None = None,
+    set: Settings = (),
+    only: Names | None = None,
+    suites: Names | None = None,
+    limit: int | None = None,
+    jobs: int = 1,
+    device: str | None = None,
+    precision: str | None = None,
+    planned: Callable[[SetPlan], None] | None = None,
+    finished: Callable[[SetModel], None] | None = None,
+) -> tuple[SetModel, ...]:
+    """Train the models of a set and evaluate each; what is finished in ``out`` is neither trained nor measured again.
+
+    Args:
+        name: of the set (``robench.training.sets.names()``).
+        data: folder of the images, training and test split.
+        out: output folder; None: ``runs/NAME``. Models go to ``models/``, results to ``results/SUITE/``, the output
+            of every model to ``logs/``.
+        set: fields to override for all models: ``{"epochs": 20}`` or ``["epochs=20"]``.
+        only: names of runs; None: all.
+        suites: to evaluate on; None: the set's; ``"none"``: no evaluation.
+        limit: images per cell of the evaluation; None: all.
+        jobs: models at a time, each in its own process, on one device.
+        device: ``cpu``, ``cuda``, ``cuda:1``; None: a GPU where there is one.
+        precision: of training and evaluation, ``fp32`` or ``bf16``; None: fp32.
+        planned: called with the plan before the first model.
+        finished: called with each model as soon as it is done, or has failed.
+
+    Returns:
+        The models, in the set's order.
+
+    Raises:
+        RobenchError: no such set or run, settings that do not fit, or a folder of another budget.
+    """
+    from robench.training import sets
+
+    settings = (*settings_of(set), *([f"precision={precision}"] if precision is not None else []))
+    found = sets.load(name, settings, names("only", only) if only is not None else ())
+    measured = found.suites if suites is None else names("suites", suites)
+    work = _Work(
+        place("data", data),
+        Path("runs") / name if out is None else place("out", out),
+        () if measured == ("none",) else measured,
+        None if limit is None else whole("limit", limit, least=1),
+        device,
+        precision,
+    )
+    jobs = whole("jobs", jobs, least=1, most=1000)
+    work.check_budget(found)
+    if planned is not None:
+        planned(plan_set(found, work.data, device))
+    return _run_all(found, work, jobs, finished)
+
+
+def plan_set(found: TrainingSet, data: Path, device: str | None) -> SetPlan:
+    """Return what a set takes; the seconds are those of a few timed steps of its first classifier."""
+    from robench.training import sets
+    from robench.training.engine.source import open_split
+
+    first = next(run for run in found.runs if run.measured).load()
+    images = len(open_split(first.data, data, first.data.train_split))
+    images = min(images, first.data.limit or images)
+    passes = sum(run.passes for run in found.runs if run.measured)
+    return SetPlan(found.runs, images, passes, passes * images * sets.seconds_per_pass(first, device))
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Where everything is, and what is the same for all models."""
+
+    data: Path
+    out: Path
+    suites: tuple[str, ...]
+    limit: int | None
+    device: str | None
+    precision: str | None
+    children: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def check_budget(self, found: TrainingSet) -> None:
+        """Refuse to resume in a folder whose models had other settings, and note those of this one."""
+        from robench.files import read_document, unwritable, write_json
+
+        path = self.out / "set.json"
+        runs = {run.name: run.load().digest for run in found.runs}
+        if path.is_file():
+            before = read_document(path, "record of a training set")
+            other = [name for name in runs if before["runs"].get(name, runs[name]) != runs[name]]
+            if (before["set"], before["limit"]) != (found.name, self.limit) or other:
+                raise RobenchError(
+                    f"{self.out} holds models of {before['set']} with other settings.",
+                    hint="Give the settings of before, or another `out` folder.",
+                )
+            runs = before["runs"] | runs
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            write_json(path, {"set": found.name, "limit": self.limit, "runs": runs})
+        except OSError as error:
+            raise unwritable(path, error) from error
+
+    def call(self, name: str, words: Sequence[str]) -> bool:
+        """Run one robench command with its output in the model's log; False where it failed."""
+        if self.stopped.is_set():
+            return False
+        log = self.out / "logs" / f"{name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as file:
+            file.write(("$ robench " + " ".join(words) + "\n").encode())
+            file.flush()
+            child = subprocess.Popen(
+                [sys.executable, "-m", "robench", *words],
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            )
+            self.children.append(child)
+            return child.wait() == 0
+
+    def stop(self) -> None:
+        """End all commands; what they have finished is kept."""
+        self.stopped.set()
+        for child in self.children:
+            with suppress(OSError):
+                child.terminate()
+
+    def common(self) -> list[str]:
+        """Return the options of both commands."""
+        return ["--quiet", *(["--device", self.device] if self.device is not None else [])]
+
+
+def _run_all(
+    found: TrainingSet, work: _Work, jobs: int, finished: Callable[[SetModel], None] | None
+) -> tuple[SetModel, ...]:
+    futures: dict[str, Future[SetModel]] = {}
+
+    def one(run: Run) -> SetModel:
+        needed = [futures[name].result() for name in run.needs]
+        model = _train_and_measure(run, work) if not any(other.problem for other in needed) else _blocked(run, work)
+        if finished is not None and not work.stopped.is_set():
+            finished(model)
+        return model
+
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            # A run waits for those that it needs within its thread; they come before it, so they are running already.
+            for run in found.runs:
+                futures[run.name] = pool.submit(one, run)
+            return tuple(future.result() for future in futures.values())
+        except BaseException:
+            for future in futures.values():
+                future.cancel()
+            work.stop()
+            raise
+
+
+def _blocked(run: Run, work: _Work) -> SetModel:
+    return SetModel(run.name, work.out / "models" / run.name, problem=f"needs {' and '.join(run.needs)}")
+
+
+def _train_and_measure(run: Run, work: _Work) -> SetModel:
+    folder = work.out / "models" / run.name
+    words = ["train", "--recipe", run.recipe, "--data", str(work.data), "--out", str(folder), *work.common()]
+    for setting in run.settings:
+        words += ["--set", setting]
+    log = work.out / "logs" / f"{run.name}.log"
+    if not _trained(folder) and not work.call(run.name, words):
+        return SetModel(run.name, folder, problem=f"training failed, see {log}")
+    results: dict[str, Path] = {}
+    problem = ""
+    for suite in work.suites if run.measured else ():
+        for branch in ("", *run.branches):
+            shown = run.name + (f"-{branch.replace('=', '-')}" if branch else "")
+            target = work.out / "results" / suite / shown
+            if (target / "result.json").is_file() or work.call(
+                run.name, _measuring(work, suite, folder, branch, shown)
+            ):
+                results[suite + (f"?{branch}" if branch else "")] = target / "result.json"
+            else:
+                problem = f"evaluation on {suite} failed, see {log}"
+    return SetModel(run.name, folder, results, problem)
+
+
+def _trained(folder: Path) -> bool:
+    return (folder / "card.yaml").is_file() and not (folder / "checkpoint.pt").is_file()
+
+
+def _measuring(work: _Work, suite: str, folder: Path, branch: str, shown: str) -> list[str]:
+    spec = f"{folder}?{branch}" if branch else str(folder)
+    words = ["evaluate", "--model", spec, "--name", shown, "--suite", suite, "--data", str(work.data)]
+    words += ["--out", str(work.out / "results" / suite / shown), *work.common()]
+    words += ["--limit", str(work.limit)] if work.limit is not None else []
+    return [*words, *(["--precision", work.precision] if work.precision is not None else [])]
+
+
+def summary(models: Sequence[SetModel]) -> dict[str, dict[str, Any]]:
+    """Return every finished model's cost and summary values, by name and suite."""
+    import yaml
+
+    rows: dict[str, dict[str, Any]] = {}
+    for model in models:
+        if not _trained(model.folder):
+            continue
+        row: dict[str, Any] = {"trained_with": yaml.safe_load((model.folder / "card.yaml").read_text())["trained_with"]}
+        for suite, path in model.results.items():
+            document = json.loads(path.read_text(encoding="utf-8"))
+            row[suite] = {name: value["value"] for name, value in document["summary"].items()}
+        rows[model.name] = row
+    return rows

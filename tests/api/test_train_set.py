@@ -1,0 +1,123 @@
+"""Sets of models: trained and measured by robench's own commands, each once, resumable, in any number at a time."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+import robench
+from robench.api import train_set
+from robench.api import train_set as module_function
+from robench.cli.main import main
+from robench.data import digits
+from robench.errors import RobenchError
+
+SMALL = ["architecture=wrn-10-1", "data.limit=40", "epochs=1"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Digits as PNG files, one folder per class, training and test part."""
+    folder = tmp_path_factory.mktemp("data")
+    for split in ("train", "test"):
+        images = digits.load(split)
+        for number in range(60):
+            home = folder / split / f"class{int(np.asarray(images.labels)[number])}"
+            home.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(images.read(np.array([number]))[0]).save(home / f"{number}.png")
+    return folder
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Replace robench's commands by what they leave behind; what is called is noted."""
+    called: list[list[str]] = []
+
+    def call(work: Any, name: str, words: list[str]) -> bool:
+        called.append(list(words))
+        out = Path(words[words.index("--out") + 1])
+        if "failing" in name or (words[0] == "train" and "cutout" in words[2]):
+            return False
+        out.mkdir(parents=True, exist_ok=True)
+        if words[0] == "train":
+            (out / "card.yaml").write_text(yaml.safe_dump({"trained_with": {"test_accuracy": 0.5, "seconds": 1}}))
+        else:
+            (out / "result.json").write_text('{"summary": {"mean_error": {"value": 0.25}}}')
+        return True
+
+    monkeypatch.setattr(sys.modules["robench.api.train_set"]._Work, "call", call)
+    return called
+
+
+def test_commands_of_a_set(commands: list[list[str]], data: Path, tmp_path: Path) -> None:
+    models = train_set(
+        "cifar10", data=data, out=tmp_path, set=SMALL, only="weak-augment,deepaugment", limit=7, device="cpu"
+    )
+    assert [model.name for model in models] == ["edsr", "cae", "weak-augment", "deepaugment"]
+    assert not any(model.problem for model in models)
+    trained = [words[2] for words in commands if words[0] == "train"]
+    assert trained == ["edsr-cifar10", "cae-cifar10", "weak-augment-cifar10-wrn28-2", "deepaugment-cifar10-wrn40-2"]
+    weak = models[2]
+    assert sorted(weak.results) == [
+        f"{suite}{branch}" for suite in ("cifar10-c", "clean") for branch in ("", "?bn=auxiliary", "?bn=mean")
+    ]
+    measured = [words for words in commands if words[0] == "evaluate"]
+    assert len(measured) == 2 * (3 + 1)
+    for words in measured:
+        assert words[words.index("--limit") + 1] == "7"
+        assert words[words.index("--device") + 1] == "cpu"
+    assert f"{weak.folder}?bn=auxiliary" in [words[words.index("--model") + 1] for words in measured]
+    commands.clear()
+    again = train_set("cifar10", data=data, out=tmp_path, set=SMALL, only=["weak-augment"], limit=7)
+    assert not commands
+    assert again[0] == weak
+
+
+def test_what_fails_is_named_and_what_needs_it_is_not_begun(
+    commands: list[list[str]], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "--all", "cifar10", "--data", str(data), "--out", str(tmp_path), "--only", "cutout,mixup"]
+    for setting in SMALL:
+        words += ["--set", setting]
+    assert main([*words, "--suite", "cifar10-c", "--jobs", "2"]) == 1
+    printed = capsys.readouterr().out
+    assert "mixup: clean test accuracy 50.00%, cifar10-c mean error 25.00 %, done" in printed
+    assert "cutout: training failed" in printed
+    assert "Not finished: cutout. Repeat the command to resume." in printed
+    assert "2 models, 40 images, 2 passes per image" in printed
+
+
+def test_a_folder_of_another_budget_is_refused(commands: list[list[str]], data: Path, tmp_path: Path) -> None:
+    train_set("cifar10", data=data, out=tmp_path, set=SMALL, only="mixup", suites="none")
+    for other in ({"set": [*SMALL, "epochs=2"]}, {"set": SMALL, "limit": 3}):
+        with pytest.raises(RobenchError, match="other settings"):
+            train_set("cifar10", data=data, out=tmp_path, only="mixup", suites="none", **other)  # type: ignore[arg-type]
+    train_set("cifar10", data=data, out=tmp_path, set=SMALL, only="cutmix", suites="none")
+    with pytest.raises(RobenchError, match="other settings"):
+        train_set("cifar10", data=data, out=tmp_path, set=[*SMALL, "optimiser.lr=1"], only="mixup", suites="none")
+    assert robench.train_set is module_function
+
+
+def test_a_model_of_a_set_is_trained(data: Path, tmp_path: Path) -> None:
+    (model,) = train_set("cifar10", data=data, out=tmp_path, set=SMALL, only="mixup", suites="none", device="cpu")
+    assert not model.problem, (tmp_path / "logs" / "mixup.log").read_text()
+    card = yaml.safe_load((model.folder / "card.yaml").read_text())
+    assert (card["trained_with"]["images"], card["trained_with"]["passes"]) == (40, 1.0)
+    assert card["dataset"] == "cifar10"
+
+
+def test_options_of_sets_are_refused_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, message in (
+        (["--recipe", "standard-digits", "--jobs", "2"], "--jobs is for sets of models"),
+        (["--all", "digits", "--only", "augmix"], "--only is for sets of models"),
+        (["--all", "cifar10"], "Set cifar10 needs its images"),
+        (["--all", "cifar10", "--data", "x", "--only", "nothing"], "has no run 'nothing'"),
+    ):
+        assert main(["train", *words]) != 0
+        assert message in capsys.readouterr().err
