@@ -77,7 +77,7 @@ def test_what_is_no_snapshot_is_said(tmp_path: Path) -> None:
     with pytest.raises(RobenchError, match=r"not a snapshot of a model(?s:.*)needs config\.json"):
         load_model(f"hf:{tmp_path}")
     (tmp_path / "config.json").write_text("[]")
-    with pytest.raises(RobenchError, match="is no mapping"):
+    with pytest.raises(RobenchError, match="is not a mapping"):
         load_model(f"hf:{tmp_path}")
     (tmp_path / "config.json").write_text('{"architecture": "no_such_model"}')
     with pytest.raises(RobenchError, match="could not be loaded"):
