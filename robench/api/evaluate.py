@@ -30,12 +30,14 @@ class Evaluated:
         folder: the run's folder.
         fresh: names of the cells that were measured now; the others were in the folder already.
         kept: a sentence where a better result of the run was stored already, and stays.
+        remark: a sentence where nothing was run; it is also the last of the result's notes.
     """
 
     result: Result
     folder: Path
     fresh: tuple[str, ...]
     kept: str | None = None
+    remark: str | None = None
 
 
 @spelled_out(EvaluateWords)
@@ -68,7 +70,8 @@ def evaluate(
             :class:`robench.api.options.ModelWords`, ``SuiteWords``, ``EngineWords`` and ``ReportWords``.
 
     Returns:
-        The result, also written to ``out/result.json``. Under ``torchrun`` the first process returns it, the others
+        The result, also written to ``out/result.json``; where nothing was run because all cells were finished, a
+        note says so. Under ``torchrun`` the first process returns it, the others
         return None.
 
     Raises:
@@ -179,11 +182,17 @@ def scored(outcome: Outcome, suite: str, report: ReportOptions) -> Evaluated:
     from robench.results import score_run, store
     from robench.results.scoring import current_result
 
-    run, fresh = outcome.run, tuple(outcome.fresh)
+    run, fresh, remark = outcome.run, tuple(outcome.fresh), outcome.remark
     if not run.done():
         reasons = "; ".join(sorted(set(outcome.failures.values()))[:3])
         raise RobenchError(f"No cell of {suite} could be measured: {reasons}", hint="Check `data`.")
     if not fresh and not outcome.failures and (known := current_result(run, report.resamples)):
-        return Evaluated(known, run.path, fresh)
+        return Evaluated(_noted(known, remark), run.path, fresh, remark=remark)
     result = score_run(run, resamples=report.resamples, failures=outcome.failures)
-    return Evaluated(result, run.path, fresh, kept=store(result, run))
+    kept = store(result, run)
+    return Evaluated(_noted(result, remark), run.path, fresh, kept, remark)
+
+
+def _noted(result: Result, remark: str | None) -> Result:
+    """Return the result with a note that the stored one does not have: it is of this call, not of the run."""
+    return result if remark is None else result.model_copy(update={"notes": [*result.notes, remark]})

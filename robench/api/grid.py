@@ -48,6 +48,7 @@ class Job:
         result: its result; None: not measured.
         folder: the run's folder, where it is known.
         problem: why it, or a part of it, could not be measured.
+        remark: a sentence where nothing was run, as every cell was finished.
     """
 
     model: str
@@ -56,6 +57,7 @@ class Job:
     result: Result | None = None
     folder: Path | None = None
     problem: str | None = None
+    remark: str | None = None
 
     @property
     def title(self) -> str:
@@ -272,4 +274,4 @@ def _measured(entry: _Entry, options: Given) -> Job:
         return entry.job
     failures = found.result.failures
     problem = f"{len(failures)} cells could not be read: {failures[0]}" if failures else None
-    return replace(entry.job, result=found.result, problem=problem)
+    return replace(entry.job, result=found.result, problem=problem, remark=found.remark)

@@ -32,8 +32,16 @@ def plain_width() -> int | None:
     return None if sys.stdout.isatty() else 260
 
 
-def print_summary(results: Sequence[Result], differences: dict[str, str] | None = None) -> None:
-    """Print the headline values of results as a table, with the paired difference where given, and their notes."""
+def print_summary(
+    results: Sequence[Result], differences: dict[str, str] | None = None, *, left_out: str | None = None
+) -> None:
+    """Print the headline values of results as a table, with the paired difference where given, and their notes.
+
+    Args:
+        results: of one suite.
+        differences: by the name of the summary figure, as text.
+        left_out: a note that is printed elsewhere.
+    """
     from rich import box
     from rich.console import Console
     from rich.markup import escape
@@ -55,18 +63,14 @@ def print_summary(results: Sequence[Result], differences: dict[str, str] | None 
         extra = [_two_lines(differences.get(name, ABSENT))] if differences else []
         table.add_row(row(name).head, *cells, *extra)
     Console(emoji=False).print(table)
-    print_notes(results)
-
-
-def print_notes(results: Sequence[Result]) -> None:
-    """Print every note once, with the models that it is about where it is not about all."""
     notes: dict[str, list[str]] = {}
     for result in results:
         for note in result.notes:
             notes.setdefault(note, []).append(result.model.name)
     for note, names in notes.items():
         whose = "" if len(names) == len(results) else f"{', '.join(names)}: "
-        print(f"note: {whose}{note}")
+        if note != left_out:
+            print(f"note: {whose}{note}")
 
 
 def _two_lines(text: str) -> str:

@@ -228,9 +228,11 @@ def _show(found: Evaluated, *, quiet: bool, as_json: bool) -> None:
         print_json(found.result.model_dump(mode="json"))
         return
     if not quiet:
-        print_summary([found.result])
-        print(f"run: {found.folder}" + ("" if found.fresh else " (finished before: nothing was measured now)"))
+        print_summary([found.result], left_out=found.remark)
+        print(f"run: {found.folder}")
     if found.kept is not None:
         typer.echo(f"robench: {found.kept}", err=True)
+    if found.remark is not None:
+        typer.echo(found.remark, err=quiet)
     for failure in found.result.failures:
         typer.echo(f"failed: {failure}", err=True)

@@ -124,7 +124,7 @@ def _print_end(jobs: Sequence[Job], *, quiet: bool, as_json: bool) -> None:
             print_summary([result for result in results if result.suite.name == name])
         for job in jobs:
             if job.result is not None:
-                print(f"run: {job.folder}")
+                print(f"run: {job.folder}" + ("" if job.remark is None else " (nothing was run: it was finished)"))
     for job in jobs:
         if job.problem:
             typer.echo(f"failed: {job.title}: {_in_options(job.problem)}", err=True)

@@ -52,7 +52,14 @@ def test_a_checkpoint_on_digits(checkpoint: Path, capsys: pytest.CaptureFixture[
     assert not document["suite"]["complete"]
     (run,) = Path("runs/digits-c").iterdir()
     before = {p.name: p.read_bytes() for p in (run / "predictions").iterdir()}
+    capsys.readouterr()
+    assert main([*command, "--norm-preset", "half"]) == 0
+    nothing = f"Nothing was run: every cell was measured before and stands in {run}.\n"
+    said = capsys.readouterr().out
+    assert said.endswith(f"run: {run}\n{nothing}")
+    assert said.count("Nothing was run") == 1
     assert main([*command, "--norm-preset", "half", "-q"]) == 0
+    assert capsys.readouterr() == ("", nothing)
     assert {p.name: p.read_bytes() for p in (run / "predictions").iterdir()} == before
     assert main(["metrics", str(run), "--metric", "adaptive_ece,error"]) == 0
     assert "contrast/5" in capsys.readouterr().out
