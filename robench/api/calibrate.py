@@ -106,6 +106,14 @@ def calibrate(
 
     Raises:
         RobenchError: no run, no logits, a ``fit_run`` of another model, or nothing left to measure on.
+
+    >>> import tempfile, robench
+    >>> few = {"corruption": "contrast", "severity": 5, "limit": 300, "device": "cpu", "resamples": 0, "quiet": True}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = robench.evaluate("reference:digits/standard", "digits-c", out=folder, **few)
+    ...     found = robench.calibrate(folder, resamples=0)
+    >>> found.fit_images, found.images, list(found.after)
+    (160, {'clean': 140, 'contrast/5': 140}, ['clean', 'contrast/5', 'mean under shift'])
     """
     from robench.api.refitting import check, columns_of, figures_of, fit_folder, notes_of, same_images, without
     from robench.files import write_json

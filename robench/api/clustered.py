@@ -80,7 +80,7 @@ def _check_address(address: str) -> None:
     if address not in ("auto", "local") and not re.fullmatch(r"(ray://)?[A-Za-z0-9_.\-\[\]:]+:\d{1,5}", address):
         raise RobenchError(
             f"`cluster` must be auto, local, HOST:PORT or ray://HOST:PORT; found '{address}'.",
-            hint="Start a cluster with `ray start --head`; it prints its address.",
+            hint="Ray prints a cluster's address when it starts it.",
         )
 
 

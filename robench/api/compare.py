@@ -26,6 +26,15 @@ def compare(a: Place, b: Place, *, resamples: int = 1000, seed: int = 0) -> Comp
 
     Raises:
         RobenchError: a folder is not a run, or the runs are not of the same images.
+
+    >>> import tempfile, robench
+    >>> few = {"corruption": "contrast", "severity": 5, "limit": 100, "device": "cpu", "resamples": 0, "quiet": True}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("augmix", "standard"):
+    ...         _ = robench.evaluate(f"reference:digits/{name}", "digits-c", out=f"{folder}/{name}", **few)
+    ...     found = robench.compare(f"{folder}/augmix", f"{folder}/standard", resamples=100)
+    >>> found.a, found.b, found.images, found.differences["mean_error"].value < 0
+    ('augmix', 'standard', 100, True)
     """
     from robench.predictions import RunFolder
     from robench.results.comparing import compare_runs

@@ -111,6 +111,11 @@ def plan(
 
     Raises:
         RobenchError: as :func:`evaluate`.
+
+    >>> import robench
+    >>> found = robench.plan("reference:digits/standard", "digits-c", corruption="fog,snow", limit=100, device="cpu")
+    >>> found.cells, found.images, found.preprocessing["mean"]
+    (11, 1100, (0.5, 0.5, 0.5))
     """
     from robench.api.packing import pack
     from robench.api.planning import plan_one

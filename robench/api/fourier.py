@@ -92,6 +92,13 @@ def fourier(
 
     Raises:
         RobenchError: bad input, or an option that would have no effect; the message says what to do.
+
+    >>> import tempfile, robench
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     curve = robench.fourier("reference:digits/standard", lowpass="4,32", limit=100, device="cpu", quiet=True,
+    ...                             out=f"{folder}/curve.json")
+    >>> curve.bandwidths, curve.images, curve.error[0] > curve.error[1]
+    ([4, 32], 100, True)
     """
     from robench.api.packing import engine_of, interpolation_of, model_of, sizes_of
     from robench.evaluation.fourier import fourier_map

@@ -37,6 +37,10 @@ def corrupted_images(
 
     Raises:
         RobenchError: the image cannot be read, or there are not so many digits.
+
+    >>> grid = corrupted_images(index=3)
+    >>> grid["clean"].shape, grid["fog"].shape, grid["fog"].dtype
+    ((1, 32, 32, 3), (5, 32, 32, 3), dtype('uint8'))
     """
     import numpy as np
     import torch

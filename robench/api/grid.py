@@ -99,7 +99,17 @@ def grid(
         the processes go through the jobs together; the first returns them, the others return None.
 
     Raises:
-        RobenchError: the list of models or a suite cannot be read. A single failing model is no error.
+        RobenchError: the list of models or a suite cannot be read. A single failing model is not an error.
+
+    >>> import tempfile, robench
+    >>> few = {"corruption": "contrast", "severity": 5, "limit": 100, "device": "cpu", "resamples": 0, "quiet": True}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     models = ["reference:digits/augmix", "reference:digits/standard", "no-such-file.pth"]
+    ...     jobs = robench.grid(models, "digits-c", out=folder, **few)
+    >>> [(job.model, job.result is not None) for job in jobs]
+    [('augmix', True), ('standard', True), ('no-such-file.pth', False)]
+    >>> jobs[2].problem.splitlines()[0]
+    'No such file: no-such-file.pth'
     """
     from robench.api.packing import pack
     from robench.api.suites import open_all

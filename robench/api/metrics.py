@@ -72,6 +72,14 @@ def metrics(
 
     Raises:
         RobenchError: not a run, an unknown metric or baseline, or options that exclude each other.
+
+    >>> import tempfile, robench
+    >>> few = {"corruption": "contrast", "severity": 5, "limit": 100, "device": "cpu", "resamples": 0, "quiet": True}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = robench.evaluate("reference:digits/standard", "digits-c", out=folder, **few)
+    ...     result = robench.api.metrics(folder, metric="aurc,error", resamples=0)
+    >>> sorted(result.cells[1].metrics)
+    ['aurc', 'error']
     """
     from robench.predictions import RunFolder
     from robench.results import score_run

@@ -108,6 +108,7 @@ def model_of(words: ModelWords, options: ModelOptions | None = None) -> ModelOpt
         w.one_of("ensemble", kept.ensemble, ENSEMBLES)
     for name in ("arch", "name"):
         _check_text(name, getattr(kept, name))
+    w.flag("ema", kept.ema)
     return replace(kept, mean=mean, std=std)
 
 
@@ -117,7 +118,7 @@ def _check_norm(norm: object) -> None:
     except RobenchError as error:
         if isinstance(norm, (int, float)) or str(norm).replace(".", "", 1).isdigit():
             raise RobenchError(
-                error.message, hint="For the L2 norm of a Fourier perturbation use `strength`."
+                error.message, hint="The L2 norm of a Fourier perturbation is `robench.fourier(strength=4)`."
             ) from error
         raise
 
@@ -157,6 +158,10 @@ def interpolation_of(words: SizeWords) -> Interpolation | None:
     return None if given is None else cast("Interpolation", w.one_of("interpolation", given, INTERPOLATIONS))
 
 
+# least and largest value of the whole numbers among a suite's options
+_WHOLE = {"limit": (1, 2**31), "seed": (0, 2**31), "workers": (1, 4096), "difficulty": (1, 3)}
+
+
 def suite_of(words: SuiteWords, options: OpenOptions | None = None) -> OpenOptions:
     """Return which images of a suite are opened, without their sizes.
 
@@ -165,11 +170,8 @@ def suite_of(words: SuiteWords, options: OpenOptions | None = None) -> OpenOptio
     """
     from robench.suites import OpenOptions
 
-    found: dict[str, Any] = {}
     told = w.given(words)
-    for name, least, most in (("limit", 1, 2**31), ("seed", 0, 2**31), ("workers", 1, 4096), ("difficulty", 1, 3)):
-        if name in told:
-            found[name] = w.whole(name, told[name], least=least, most=most)
+    found = {name: told[name] for name in (*_WHOLE, "split", "skip_corrupt") if name in told}
     if "corruption" in told:
         found["conditions"] = w.names("corruption", told["corruption"])
     if "severity" in told:
@@ -177,14 +179,17 @@ def suite_of(words: SuiteWords, options: OpenOptions | None = None) -> OpenOptio
     for name, field in (("clean", "clean"), ("definition", "definition"), ("frost", "frost_dir")):
         if name in told:
             found[field] = str(w.place(name, told[name]))
-    if "split" in told:
-        _check_text("split", told["split"])
-        found["split"] = told["split"]
-    if "skip_corrupt" in told:
-        found["skip_corrupt"] = bool(told["skip_corrupt"])
     if (interpolation := interpolation_of(words)) is not None:
         found["interpolation"] = interpolation
-    return _replaced(options or OpenOptions(), found, "suite_options")
+    kept = _replaced(options or OpenOptions(), found, "suite_options")
+    for name, (least, most) in _WHOLE.items():
+        if getattr(kept, name) is not None:
+            w.whole(name, getattr(kept, name), least=least, most=most)
+    if kept.severities is not None:
+        w.severities("severity", kept.severities)
+    _check_text("split", kept.split)
+    w.flag("skip_corrupt", kept.skip_corrupt)
+    return kept
 
 
 def engine_of(words: EngineWords, options: EvaluationOptions | None = None) -> EvaluationOptions:
@@ -201,13 +206,18 @@ def engine_of(words: EngineWords, options: EvaluationOptions | None = None) -> E
     }
     if "logits" in told and (kept := _logits(told["logits"])) is not None:
         found["logits"] = kept
-    if "batch_size" in found:
-        w.whole("batch_size", found["batch_size"], least=1, most=2**31)
-    if "precision" in found:
-        found["precision"] = w.one_of("precision", found["precision"], PRECISIONS)
-    if "device" in found:
-        check_device(found["device"])
-    return _replaced(options or EvaluationOptions(), found, "engine_options")
+    kept_options = _replaced(options or EvaluationOptions(), found, "engine_options")
+    if kept_options.batch_size is not None:
+        w.whole("batch_size", kept_options.batch_size, least=1, most=2**31)
+    w.one_of("precision", kept_options.precision, PRECISIONS)
+    if not isinstance(kept_options.device, str):
+        raise RobenchError(
+            f"`device` must be a name; found {kept_options.device!r}.", hint="For example `device='cpu'`."
+        )
+    check_device(kept_options.device)
+    for name in ("compile", "fold"):
+        w.flag(name, getattr(kept_options, name))
+    return kept_options
 
 
 def _logits(value: object) -> bool | None:

@@ -37,6 +37,13 @@ def report(
 
     Raises:
         RobenchError: no result, results of several protocols, or another kind of page.
+
+    >>> import tempfile, robench
+    >>> few = {"corruption": "contrast", "severity": 5, "limit": 100, "device": "cpu", "resamples": 0, "quiet": True}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     result = robench.evaluate("reference:digits/standard", "digits-c", out=folder, **few)
+    ...     robench.report(result, out=f"{folder}/report.html").stat().st_size > 10_000
+    True
     """
     from robench.files import atomic_write
     from robench.results.loading import load

@@ -28,6 +28,10 @@ def table(
 
     Raises:
         RobenchError: no such table, format or recipe, or no result.
+
+    >>> import robench
+    >>> robench.api.table("augmix/2", format="csv").splitlines()[0].split(",")[:2]
+    ['row', 'clean']
     """
     from robench.tables.measured import cover, find_results
     from robench.tables.paper_tables import FORMS, render

@@ -81,6 +81,12 @@ def train(
 
     Raises:
         RobenchError: no such recipe, unreadable data, or settings that do not fit.
+
+    >>> import tempfile, robench
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     (model,) = robench.train("standard-digits", set={"epochs": 1}, device="cpu", quiet=True, out=folder)
+    >>> model.recipe, model.accuracy > 0.1
+    ('standard-digits', True)
     """
     both_given([("recipe", recipe, "all", all)])
     settings = [*settings_of(set), *_precision(precision)]

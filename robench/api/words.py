@@ -125,6 +125,17 @@ def _listed(value: object) -> Iterable[Any]:
     return value if isinstance(value, Iterable) else (value,)
 
 
+def flag(name: str, value: object) -> bool:
+    """Return True or False.
+
+    Raises:
+        RobenchError: it is neither.
+    """
+    if not isinstance(value, bool):
+        raise RobenchError(f"`{name}` must be True or False; found {value!r}.", hint=f"Omit `{name}`, or set it.")
+    return value
+
+
 def names(name: str, value: object) -> tuple[str, ...]:
     """Return several names: from ``"fog,snow"`` or a sequence.
 

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from robench.cli.help import Command, Group, summary
-from robench.errors import RobenchError, did_you_mean
+from robench.errors import RobenchError
 from robench.registry import Registry
 
 
@@ -82,9 +82,9 @@ def _built(name: str, target: typer.Typer | Callable[..., Any]) -> Any:
     return command
 
 
-def group() -> typer.Typer:
+def group(kind: type[Group] = Group) -> typer.Typer:
     """Return an application for a command that has commands of its own."""
-    return typer.Typer(cls=Group, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+    return typer.Typer(cls=kind, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 
 class Root(Group):
@@ -99,16 +99,6 @@ class Root(Group):
         if cmd_name not in self.commands and cmd_name in COMMANDS:
             self.add_command(build(cmd_name), cmd_name)
         return self.commands.get(cmd_name)
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the command that the words name.
-
-        Raises:
-            RobenchError: there is none; the message suggests the nearest names.
-        """
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS and not ctx.resilient_parsing:
-            raise RobenchError(f"No such command '{args[0]}'.", hint=did_you_mean(args[0], COMMANDS))
-        return super().resolve_command(ctx, args)
 
     def summaries(self, ctx: Any) -> list[tuple[str, str]]:
         """Return every command with its summary; only those of packages are imported."""

@@ -99,7 +99,7 @@ def info(name: SetName, root: Root = None, json_: o.Json = False) -> None:
 
 @app.command(cls=Command)
 def download(
-    names: Annotated[list[str], typer.Argument(metavar="SET...", help="Sets of `robench data list`.")],
+    names: Annotated[list[str], typer.Argument(metavar="SET", help="Sets of `robench data list`.")],
     root: Root = None,
     mirror: Annotated[
         list[str] | None,

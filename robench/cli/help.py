@@ -10,6 +10,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from robench.errors import RobenchError, did_you_mean
+
 OPTIONS = "Options"
 _LEFT, _LEAST, _MOST = 26, 50, 100  # columns for names; of a whole line
 
@@ -39,6 +41,17 @@ class Group(TyperGroup):
         if self.epilog:
             lines += ["", *_text(self.epilog)]
         formatter.write("\n".join(lines) + "\n")
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the words name.
+
+        Raises:
+            RobenchError: there is none; the message suggests the nearest names.
+        """
+        known = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in known and not ctx.resilient_parsing:
+            raise RobenchError(f"No such command '{args[0]}'.", hint=did_you_mean(args[0], known))
+        return super().resolve_command(ctx, args)
 
     def summaries(self, ctx: Any) -> list[tuple[str, str]]:
         """Return every command with the first sentence of its help."""
@@ -73,7 +86,8 @@ def _is_option(parameter: Any) -> bool:
 
 
 def _metavar(parameter: Any) -> str:
-    return str(parameter.metavar or parameter.name.upper())
+    name = str(parameter.metavar or parameter.name.upper())
+    return name + "..." if getattr(parameter, "nargs", 1) == -1 else name
 
 
 def _names(parameter: Any) -> str:

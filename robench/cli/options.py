@@ -134,4 +134,4 @@ Fold = Annotated[
 # Output
 Json = Annotated[bool, typer.Option("--json", help="Print as JSON.", rich_help_panel=OUTPUT)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no tables.", rich_help_panel=OUTPUT)]
-Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders or result.json files.")]
+Runs = Annotated[list[Path], typer.Argument(metavar="RUN", help="Run folders or result.json files.")]

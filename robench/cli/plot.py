@@ -1,22 +1,22 @@
-"""``robench plot``: plots of results, several models in one, as PNG, SVG or PDF."""
+"""``robench plot``: one command for each plot of the registry, built-in or of an installed package."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from robench.cli import options as o
 from robench.cli.app import group
-from robench.cli.help import Command
+from robench.cli.help import Command, Group
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from matplotlib.figure import Figure
 
-    from robench.results.schema import Result
+    from robench.plots.registry import Option, Plot
 
 HELP = """\
 RUN is a run folder or a result.json; several models go into one plot. Writes a PNG and an SVG named after the plot, \
@@ -30,6 +30,7 @@ Examples:
         --out figures/reliability.pdf
     robench plot corruptions RUN... --metric rms_calibration_error
 """
+GALLERY = "corruptions-gallery"
 Out = Annotated[
     str | None,
     typer.Option(
@@ -40,121 +41,67 @@ Out = Annotated[
         rich_help_panel=o.OUTPUT,
     ),
 ]
-Metric = Annotated[str, typer.Option("--metric", "-m", metavar="NAME", help="The metric to plot.")]
-app = group()
 
 
-@app.command(cls=Command)
-def severity(
-    runs: o.Runs,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--metric",
-            "-m",
-            metavar="NAME",
-            help="One panel each (repeatable; default: error and rms_calibration_error).",
-        ),
-    ] = None,
-    out: Out = None,
-) -> int:
-    """Metrics against severity, with 95% bands."""
-    from robench import plots
+class Plots(Group):
+    """The commands of ``robench plot``: the registry's plots, each imported when it is asked for, and the gallery."""
 
-    return _write(plots.severity(_load(runs), metric or ["error", "rms_calibration_error"]), out, "severity")
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of all plots."""
+        from robench.plots.registry import PLOTS
+
+        return [*PLOTS, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return the command of a plot, or None where there is none."""
+        from robench.plots.registry import PLOTS
+
+        if cmd_name not in self.commands and cmd_name in PLOTS:
+            self.add_command(_command(PLOTS.get(cmd_name)), cmd_name)
+        return self.commands.get(cmd_name)
 
 
-@app.command(cls=Command)
-def trio(runs: o.Runs, out: Out = None) -> int:
-    """Error, RMS calibration error and Brier score against severity, as in Figure 7 of AugMix."""
-    from robench import plots
-
-    return _write(plots.trio(_load(runs)), out, "trio")
-
-
-@app.command(cls=Command)
-def reliability(
-    runs: o.Runs,
-    level: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--level",
-            "-l",
-            metavar="NAME",
-            help="clean, or severity/1 to severity/5 (repeatable; default: clean and severity/5).",
-        ),
-    ] = None,
-    out: Out = None,
-) -> int:
-    """Accuracy against confidence, and the number of images at each confidence."""
-    from robench import plots
-
-    return _write(plots.reliability(_load(runs), level or ["clean", "severity/5"]), out, "reliability")
+def _command(plot: Plot) -> Any:
+    """Return a plot as a command, with its inputs and options."""
+    made = typer.Typer(add_completion=False, rich_markup_mode=None)
+    made.command(plot.name, cls=Command, help=plot.help)(_function(plot))
+    return typer.main.get_command(made)
 
 
-@app.command(cls=Command)
-def corruptions(runs: o.Runs, metric: Metric = "error", out: Out = None) -> int:
-    """A metric under each corruption, in the benchmark's groups."""
-    from robench import plots
+def _function(plot: Plot) -> Callable[..., int]:
+    def draw(inputs: list[Path], out: str | None, **options: Any) -> int:
+        given = {name: tuple(one) if isinstance(one, list) else one for name, one in options.items()}
+        return write(plot.figure(inputs, **given), out, plot.name)
 
-    return _write(plots.corruptions(_load(runs), metric), out, "corruptions")
-
-
-@app.command(cls=Command)
-def flips(
-    runs: o.Runs,
-    metric: Annotated[
-        str, typer.Option("--metric", "-m", metavar="NAME", help="flip_probability or top5_distance.")
-    ] = "flip_probability",
-    out: Out = None,
-) -> int:
-    """How often the prediction flips along each perturbation of a -P suite."""
-    from robench import plots
-
-    return _write(plots.flips(_load(runs), metric), out, "flips")
-
-
-@app.command(cls=Command)
-def scatter(runs: o.Runs, metric: Metric = "error", out: Out = None) -> int:
-    """A metric on clean (or IID) images against the same metric on shifted ones, one point per model."""
-    from robench import plots
-
-    return _write(plots.scatter(_load(runs), metric), out, "scatter")
+    several = typer.Argument(metavar=plot.inputs, help=plot.inputs_help)
+    kinds: dict[str, Any] = {"inputs": Annotated[list[Path], several]}
+    kinds |= {option.name: _kind(option) for option in plot.options}
+    kinds["out"] = Out
+    usual: dict[str, Any] = {option.name: _default(option) for option in plot.options} | {"out": None}
+    parameters = [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=usual.get(name, inspect.Parameter.empty)
+        )
+        for name, kind in kinds.items()
+    ]
+    draw.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    draw.__annotations__ = kinds
+    return draw
 
 
-@app.command(cls=Command)
-def tradeoff(runs: o.Runs, out: Out = None) -> int:
-    """Clean and corruption error against the weight lambda of the second BatchNorm; the models' cards name lambda."""
-    from robench import plots
-
-    return _write(plots.tradeoff(_load(runs)), out, "tradeoff")
+def _kind(option: Option) -> Any:
+    info = typer.Option(*option.flags, metavar="NAME", help=option.help)
+    return Annotated[list[str], info] if option.repeated else Annotated[str, info]
 
 
-@app.command(cls=Command)
-def fourier(
-    maps: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Maps that `robench fourier` wrote.")],
-    out: Out = None,
-) -> int:
-    """Fourier heat maps in a row, with one scale for all."""
-    from robench import plots
-
-    return _write(plots.fourier([plots.read_fourier(path) for path in maps]), out, "fourier")
+def _default(option: Option) -> Any:
+    return list(option.default) if isinstance(option.default, tuple) else option.default
 
 
-@app.command(cls=Command)
-def lowpass(
-    curves: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Curves that `robench fourier --lowpass` wrote.")
-    ],
-    out: Out = None,
-) -> int:
-    """Accuracy against the bandwidth of a low-pass filter."""
-    from robench import plots
-
-    return _write(plots.lowpass([plots.read_lowpass(path) for path in curves]), out, "lowpass")
+app = group(Plots)
 
 
-@app.command("corruptions-gallery", cls=Command)
+@app.command(GALLERY, cls=Command)
 def gallery(
     image: Annotated[str | None, typer.Option(metavar="FILE", help="Input image (default: a bundled digit).")] = None,
     size: Annotated[
@@ -172,20 +119,21 @@ def gallery(
     """All corruptions at all severities on one image."""
     from robench import api
 
-    return _write(api.gallery(image, size=size, index=index, seed=seed), out, "corruptions-gallery")
+    return write(api.gallery(image, size=size, index=index, seed=seed), out, GALLERY)
 
 
-def _load(runs: Sequence[Path]) -> list[Result]:
-    from robench.results.loading import load
+@app.callback()
+def _plot() -> None:
+    """Plot results."""
 
-    return [load(run) for run in runs]
 
-
-def _write(figure: Figure, out: str | None, name: str) -> int:
+def write(figure: Figure, out: str | None, name: str) -> int:
+    """Write a plot as one file, or as a PNG and an SVG, and print their paths."""
     from robench import plots
     from robench.api.words import place
 
-    path = place("out", out) if out is not None else Path(name)
-    for one in [path] if path.suffix else [path.with_name(f"{path.name}.{suffix}") for suffix in ("png", "svg")]:
+    path = Path(name) if out is None else place("out", out)
+    paths: Sequence[Path] = [path] if path.suffix else [path.with_name(f"{path.name}.{s}") for s in ("png", "svg")]
+    for one in paths:
         print(plots.save(figure, one))
     return 0

@@ -16,6 +16,16 @@ MODULES = [
 ]
 # Modules whose public functions work on arrays or plain values: they must have an example.
 WANTED = {
+    "robench.api.calibrate",
+    "robench.api.compare",
+    "robench.api.evaluate",
+    "robench.api.fourier",
+    "robench.api.gallery",
+    "robench.api.grid",
+    "robench.api.metrics",
+    "robench.api.report",
+    "robench.api.table",
+    "robench.api.train",
     "robench.catalogue",
     "robench.registry",
     "robench.results.comparing",

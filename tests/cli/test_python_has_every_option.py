@@ -1,0 +1,117 @@
+"""A notebook can do all that a terminal can: every option of every command is a keyword of a Python function."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+import robench
+from robench import api
+from robench.api.options import EngineWords, EvaluateWords, ModelWords, SizeWords
+from robench.cli.app import COMMANDS, build
+from robench.data import catalogue, deepfashion2, install
+from robench.models import load_model
+from robench.plots import PLOTS, save
+from robench.suites import get as get_suite
+from robench.tables.board_readme import readme_text
+from robench.tables.site import build_site
+from robench.tables.submission import check_submission
+from robench.training import recipes
+
+# The functions behind a command; an option must be a keyword of one of them.
+FUNCTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
+    "quickstart": (robench.quickstart,),
+    "evaluate": (robench.evaluate, robench.grid),
+    "metrics": (api.metrics,),
+    "compare": (robench.compare,),
+    "calibrate": (robench.calibrate,),
+    "fourier": (robench.fourier,),
+    "table": (api.table,),
+    "report": (robench.report,),
+    "leaderboard check": (check_submission,),
+    "leaderboard build": (build_site,),
+    "leaderboard list": (),
+    "leaderboard readme": (readme_text,),
+    "train": (robench.train, recipes.load),
+    "data generate": (api.generate,),
+    "data list": (catalogue.installed,),
+    "data info": (catalogue.installed,),
+    "data download": (install.install,),
+    "data verify": (install.verify,),
+    "data manifest-dfr": (deepfashion2.write_manifest,),
+    "suites list": (),
+    "suites show": (get_suite,),
+    "models list": (),
+    "models show": (load_model,),
+    "plot corruptions-gallery": (api.gallery, save),
+}
+# What a command prints, not what it computes; Python users have the values themselves.
+SCREEN = {"help", "json", "cells", "list", "install_completion", "show_completion"}
+# Words that the rooms' own functions have another name for.
+OTHERWISE = {
+    ("train", "show"): "name",  # recipes.load(name)
+    ("data info", "name"): "name",
+    ("data download", "names"): "entry",
+    ("data download", "quiet"): "report",
+    ("data verify", "name"): "entry",
+    ("data verify", "data"): "folder",
+    ("data verify", "root"): "folder",
+    ("models show", "name"): "spec",
+    ("plot corruptions-gallery", "out"): "path",
+    ("leaderboard readme", "out"): None,  # the text itself is returned
+}
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Yield the full name and the command of everything that can be typed, but for the registry's plots."""
+    for name in COMMANDS:
+        command = build(name)
+        parts = getattr(command, "commands", None)
+        yield from [(f"{name} {part}", one) for part, one in parts.items()] if parts is not None else [(name, command)]
+
+
+def word_of(parameter: Any) -> str:
+    """Return an option's keyword: its longest name, or an argument's own name."""
+    named = [one for one in parameter.opts if one.startswith("-")]
+    return max(named, key=len).lstrip("-").replace("-", "_") if named else parameter.name
+
+
+@pytest.mark.parametrize("name", dict(commands()))
+def test_every_option_is_a_keyword(name: str) -> None:
+    keywords = {keyword for function in FUNCTIONS[name] for keyword in inspect.signature(function).parameters}
+    missing = []
+    for parameter in dict(commands())[name].params:
+        word = word_of(parameter)
+        meant = OTHERWISE.get((name, word), word)
+        if word not in SCREEN and meant is not None and meant not in keywords:
+            missing.append(word)
+    assert missing == []
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_every_option_of_a_plot_is_a_keyword(name: str) -> None:
+    plot = PLOTS.get(name)
+    command = build("plot").get_command(None, name)
+    assert {parameter.name for parameter in command.params} == {"inputs", "out", *(one.name for one in plot.options)}
+    assert {one.name for one in plot.options} <= set(inspect.signature(plot.draw).parameters)
+
+
+def test_words_and_options_hold_the_same_fields() -> None:
+    sized = {"geometry", "interpolation"}
+    assert {one.name for one in fields(api.ModelOptions)} == set(ModelWords.__annotations__)
+    assert {one.name for one in fields(api.EngineOptions)} == set(EngineWords.__annotations__)
+    named = {"conditions": "corruption", "severities": "severity", "frost_dir": "frost"}
+    suite = {named.get(one.name, one.name) for one in fields(api.SuiteOptions)} - sized
+    report = {one.name for one in fields(api.ReportOptions)}
+    sizes = set(SizeWords.__annotations__)
+    words = set(EvaluateWords.__annotations__) - set(ModelWords.__annotations__) - set(EngineWords.__annotations__)
+    assert words == suite | report | sizes
+
+
+def test_the_keywords_stand_in_the_signature() -> None:
+    for function in (robench.evaluate, robench.grid, robench.plan):
+        assert {"limit", "device", "arch", "corruption", "precision"} <= set(inspect.signature(function).parameters)
