@@ -79,7 +79,7 @@ def test_a_stopped_map_is_taken_up_and_another_one_is_not(capsys: pytest.Capture
     assert "another model, data set or set of options" in capsys.readouterr().err
     run.write_text("{")
     assert main(["fourier", *MODEL, "--limit", str(IMAGES), "--window", "2", "-o", "a.json"]) == 2
-    assert "a.state.json cannot be read" in capsys.readouterr().err
+    assert "Could not read the state of a map a.state.json" in capsys.readouterr().err
 
 
 def _states_of(out: str, *arguments: str) -> list[Path]:
