@@ -160,17 +160,23 @@ def sweep(weights: Any, rows: Any, confidence: Any, hit: Any, last: Any, out: An
     total = _drawn(weights, rows)
     if total == 0:
         return
-    hits, ends = np.zeros(total + 1), np.zeros(total + 1, np.int64)  # after the first draws; where their group ends
+    hits = np.zeros(total + 1, np.int32)  # right answers among the first draws
+    ends = np.zeros(total + 1, np.int32)  # where the group that holds the last of them ends
     gaps = np.zeros(total + 1)
     at: Any = 0
     start: Any = 1
+    right, gap = np.int32(0), 0.0
     for i in range(rows.shape[0]):
+        one, difference = np.int32(hit[i]), confidence[i] - hit[i]
         for _ in range(weights[rows[i]]):
-            hits[at + 1] = hits[at] + hit[i]
-            gaps[at + 1] = gaps[at] + (confidence[i] - hit[i])
             at += 1
+            right += one
+            gap += difference
+            hits[at] = right
+            gaps[at] = gap
         if last[i]:
-            ends[start : at + 1] = at
+            for j in range(start, at + 1):
+                ends[j] = at
             start = at + 1
     bins = total if _rising(weights, rows, hit, last) else _bins_before_a_fall(hits, ends, total)
     found = 0.0

@@ -32,8 +32,8 @@ def bin_index(confidence: Array, bins: int) -> npt.NDArray[np.int64]:
 
 
 def equal_width(confidence: Array, gap: Array, bins: int) -> Binned:
-    """Return gaps and ones, (n, 2), in bins of equal width."""
-    return Binned(np.stack([gap, np.ones(len(gap))], axis=1), bin_index(confidence, bins), bins)
+    """Return gaps and ones, (2, n), in bins of equal width."""
+    return Binned(np.stack([gap, np.ones(len(gap))]), bin_index(confidence, bins), bins)
 
 
 def class_gaps(p: Array, target: npt.NDArray[Any], bins: int) -> tuple[Rows, tuple[Any, ...]]:

@@ -109,8 +109,8 @@ def equal_count_index(confidence: Array, bins: int) -> npt.NDArray[np.int64]:
 
 
 def _moments(gap: Array, index: npt.NDArray[np.int64], bins: int) -> Binned:
-    """Return gaps, their squares and ones, (n, 3), within bins."""
-    return Binned(np.stack([gap, gap * gap, np.ones(len(gap))], axis=1), index, bins)
+    """Return gaps, their squares and ones, (3, n), within bins."""
+    return Binned(np.stack([gap, gap * gap, np.ones(len(gap))]), index, bins)
 
 
 def _columns(columns: Columns) -> tuple[Array, Array]:

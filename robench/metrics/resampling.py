@@ -42,7 +42,8 @@ class Draws:
         from robench.metrics import _loops
 
         index = feature.index.astype(np.min_scalar_type(feature.bins - 1))
-        found: Array = _loops.binned_sums(self.weights, rows, index, feature.values, feature.bins)
+        values = np.ascontiguousarray(feature.values.T)
+        found: Array = _loops.binned_sums(self.weights, rows, index, values, feature.bins)
         return found
 
 

@@ -37,7 +37,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Binned:
-    """Values per row, (n, k) float64, summed within bins: ``index`` (n,) in 0..bins-1 says which."""
+    """Values of the rows, (k, n) float64, summed within bins: ``index`` (n,) in 0..bins-1 says which."""
 
     values: Array
     index: npt.NDArray[np.integer[Any]]
@@ -45,7 +45,7 @@ class Binned:
 
     def total(self) -> Array:
         """Return the sums over images of weight one, float64 (bins, k)."""
-        sums = [np.bincount(self.index, weights=column, minlength=self.bins) for column in self.values.T]
+        sums = [np.bincount(self.index, weights=row, minlength=self.bins) for row in self.values]
         return np.stack(sums, axis=1).astype(np.float64)
 
 
