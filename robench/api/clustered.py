@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robench.api.evaluate import Evaluated, scored
-from robench.api.models import as_model
+from robench.api.models import as_model, in_order
 from robench.api.suites import fitted, open_one
 from robench.errors import RobenchError
 
@@ -47,7 +47,8 @@ def evaluate_clustered(
     specs = tuple(_absolute(spec) for spec in _specs(model))
     there = None if data is None else _absolute(str(data))
     opened = open_one(suite, there, given)
-    make_model = partial(_load, specs, given.model, opened.suite.num_classes)
+    names = None if opened.classes is None else tuple(opened.classes)
+    make_model = partial(_load, specs, given.model, names, opened.suite.num_classes)
     loaded = make_model()
     make_suite = partial(_open_fitted, suite, there, given, loaded.preprocessing.geometry)
     opened = fitted(opened, loaded.preprocessing.geometry, given.sizes)
@@ -58,8 +59,8 @@ def evaluate_clustered(
     return scored(outcome, opened.suite.name, given.report)
 
 
-def _load(specs: tuple[str, ...], options: ModelOptions, classes: int) -> Model:
-    return as_model(specs, options, classes)
+def _load(specs: tuple[str, ...], options: ModelOptions, names: tuple[str, ...] | None, classes: int) -> Model:
+    return in_order(as_model(specs, options, classes), names, classes)
 
 
 def _open_fitted(suite: str, data: str | None, given: Given, geometry: Geometry | None) -> OpenSuite:

@@ -149,11 +149,11 @@ def loaded_and_opened(
     model: ModelLike | Sequence[ModelLike], suite: str | OpenSuite, data: Place | None, given: Given
 ) -> tuple[Model, OpenSuite]:
     """Return the model, and the suite with its images sized for it."""
-    from robench.api.models import as_model
+    from robench.api.models import model_for
     from robench.api.suites import fitted, open_one
 
     opened = open_one(suite, data, given)
-    loaded = as_model(model, given.model, opened.suite.num_classes)
+    loaded = model_for(model, given.model, opened)
     return loaded, fitted(opened, loaded.preprocessing.geometry, given.sizes)
 
 

@@ -195,10 +195,10 @@ def _material(
     import numpy as np
     import torch
 
-    from robench.api.models import as_model
+    from robench.api.models import model_for
     from robench.api.suites import fitted
 
-    loaded = as_model(model, options, opened.suite.num_classes)
+    loaded = model_for(model, options, opened)
     opened = fitted(opened, loaded.preprocessing.geometry, sizes)
     batches = list(opened.batches(opened.suite.cells[0], 500))
     images, target = torch.cat([batch.images for batch in batches]), np.concatenate([b.target for b in batches])

@@ -240,12 +240,12 @@ def _shared(entries: list[_Entry], world: World | None) -> list[_Entry]:
 
 def _loaded(row: GridModel, suite: OpenSuite, options: Given) -> _Entry:
     """Load a job's model; a problem is noted, not raised."""
-    from robench.api.models import as_model
+    from robench.api.models import model_for
     from robench.api.suites import fitted
 
     entry = _Entry(Job(row.title, suite.suite.name), suite)
     try:
-        model = as_model(row.model, row.options, suite.suite.num_classes)
+        model = model_for(row.model, row.options, suite)
         suite = fitted(suite, model.preprocessing.geometry, options.sizes)
     except RobenchError as error:
         return entry.failing(error)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from robench.api.options import ModelLike
     from robench.models.base import Model
     from robench.models.presets import Triple
+    from robench.suites import OpenSuite
 
 _OF_WEIGHTS = ("arch", "norm", "ema")
 
@@ -47,6 +48,23 @@ def as_model(given: ModelLike | Sequence[ModelLike], options: ModelOptions, suit
     if len(loaded) == 1:
         return _named(loaded[0], options.name)
     return _named(ensemble(loaded, how=options.ensemble or "mean-prob"), options.name)
+
+
+def model_for(given: ModelLike | Sequence[ModelLike], options: ModelOptions, suite: OpenSuite) -> Model:
+    """Return the model for an open suite: :func:`as_model`, with its logits in the order of the suite's classes.
+
+    Raises:
+        RobenchError: as there, or classes that do not go together.
+    """
+    loaded = as_model(given, options, suite.suite.num_classes)
+    return in_order(loaded, suite.classes, suite.suite.num_classes)
+
+
+def in_order(model: Model, classes: Sequence[str] | None, count: int | None) -> Model:
+    """Return the model with its logits in the order of these classes, of which there are ``count``."""
+    from robench.models.classes import in_order_of
+
+    return model if count is None else in_order_of(model, classes, count)
 
 
 def _load(given: ModelLike, options: ModelOptions, suite_classes: int | None) -> Model:

@@ -83,8 +83,7 @@ def in_order_of(model: Model, data_classes: Sequence[str] | None, num_classes: i
         return model if order is None else select(model, order, tuple(data_classes), "by name")
     if model.num_classes != num_classes:
         raise RobenchError(
-            f"{model.name} has {model.num_classes:,} classes; the data needs {num_classes:,}, and the names of the"
-            f" {'data' if model.classes is not None else 'model'}'s classes are unknown.",
+            f"{model.name} puts out {model.num_classes:,} classes; the suite needs {num_classes:,}.",
             hint=_hint(model.num_classes, num_classes),
         )
     return model
@@ -218,6 +217,12 @@ def _in_words(model_classes: Sequence[str], data_classes: Sequence[str]) -> list
 
 def _lacking(model_classes: Sequence[str], data_classes: Sequence[str], missing: list[int]) -> RobenchError:
     names = ", ".join(f"'{data_classes[label]}'" for label in missing[:_SHOWN])
+    if len(missing) == len(data_classes):
+        return RobenchError(
+            f"The model puts out {len(model_classes):,} classes; the suite needs {len(data_classes):,}, and they have"
+            " no name in common.",
+            hint=_hint(len(model_classes), len(data_classes)),
+        )
     return RobenchError(
         f"The model has {len(model_classes):,} classes and the data {len(data_classes):,}, of which the model lacks"
         f" {len(missing):,}: {names}{', ...' if len(missing) > _SHOWN else ''}.",

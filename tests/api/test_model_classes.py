@@ -1,0 +1,59 @@
+"""A model whose classes are in another order than the suite's is measured right, by every function that measures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import robench
+from robench.data.digits import CLASSES
+from robench.models import Model, load_model
+
+ORDER = (3, 1, 2, 0, 4, 5, 6, 7, 9, 8)
+
+
+@pytest.fixture(scope="module")
+def usual() -> Model:
+    return load_model("reference:digits/standard")
+
+
+@pytest.fixture(scope="module")
+def permuted(usual: Model) -> Model:
+    """The same network with its logits, and the names of its classes, in another order."""
+
+    class Permuted(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = usual.module
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.network(images)[:, list(ORDER)]
+
+    return replace(usual, module=Permuted(), hash="permuted", classes=tuple(CLASSES[label] for label in ORDER))
+
+
+def test_a_permutation_of_the_classes_is_put_right(usual: Model, permuted: Model, tmp_path: Path) -> None:
+    words = {"limit": 100, "quiet": True}
+    right = robench.evaluate(usual, "clean", out=tmp_path / "usual", **words)  # type: ignore[arg-type]
+    found = robench.evaluate(permuted, "clean", out=tmp_path / "permuted", **words)  # type: ignore[arg-type]
+    assert right is not None
+    assert found is not None
+    assert found.summary["clean_error"] == right.summary["clean_error"]
+    assert found.model.card["class_order"] == "by name: 10 of 10 logits, 4 moved"
+    unknown = replace(permuted, classes=None)
+    wrong = robench.evaluate(unknown, "clean", out=tmp_path / "unknown", **words)  # type: ignore[arg-type]
+    assert wrong is not None
+    value, reference = wrong.summary["clean_error"].value, right.summary["clean_error"].value
+    assert value is not None
+    assert reference is not None
+    assert value > reference + 0.3  # what was measured before, without a word
+
+
+def test_classes_that_the_model_lacks_are_named(permuted: Model, tmp_path: Path) -> None:
+    odd = replace(permuted, classes=("zero", "yak", *CLASSES[2:]), num_classes=10)
+    nine = replace(odd, classes=(*CLASSES[:8], "yak", "gnu", "ox"), num_classes=11)
+    with pytest.raises(robench.RobenchError, match="lacks 2: 'eight', 'nine'"):
+        robench.evaluate(nine, "clean", out=tmp_path / "nine", limit=20, quiet=True)
