@@ -62,5 +62,5 @@ def notes_text() -> str:
     ]
     for address in addresses():
         for note in load_table(address).notes:
-            lines.append(f"| {address} | {note['cell']} | {note['problem']} | {note['settled']} |")
+            lines.append(f"| {address} | {note.cell} | {note.problem} | {note.settled} |")
     return "\n".join(lines) + "\n"

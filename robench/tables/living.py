@@ -6,8 +6,7 @@ import csv
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
+from robench.files import read_document
 from robench.suites import get
 from robench.tables.locations import leaderboards
 
@@ -51,7 +50,7 @@ class CellAccuracies:
 def robustbench(suite: str) -> CellAccuracies:
     """Return RobustBench's values of ``cifar10-c``, ``cifar100-c`` or ``imagenet-c``."""
     base = leaderboards() / "published" / "robustbench" / suite
-    about = yaml.safe_load(base.with_suffix(".yaml").read_text(encoding="utf-8"))
+    about = read_document(base.with_suffix(".yaml"), "list of published results")
     with open(base.with_suffix(".csv"), newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     clean = {line["model"]: float(line["clean"]) for line in lines}
@@ -62,7 +61,7 @@ def robustbench(suite: str) -> CellAccuracies:
 def timm() -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return what timm's accuracies are, and a row per model: sizes as published, accuracies as fractions or None."""
     base = leaderboards() / "published" / "timm" / "top1"
-    about = yaml.safe_load(base.with_suffix(".yaml").read_text(encoding="utf-8"))
+    about = read_document(base.with_suffix(".yaml"), "list of published results")
     with open(base.with_suffix(".csv"), newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     sets = about["sets"]

@@ -33,7 +33,7 @@ def render(table: PaperTable, covered: Covered | None, form: str) -> str:
 
 def _grid(table: PaperTable, covered: Covered | None) -> tuple[list[str], list[list[str]]]:
     """Return head and rows as text; with results a cell reads ``printed; measured [low, high] (difference)``."""
-    head = ["", *[column["title"] for column in table.columns.values()]]
+    head = ["", *[column.title for column in table.columns.values()]]
     rows = [
         [label, *[_cell(table, covered, i, j, column) for j, column in enumerate(table.columns)]]
         for i, label in enumerate(table.labels())
@@ -108,7 +108,7 @@ def _latex(table: PaperTable, covered: Covered | None) -> str:
         "\\midrule",
     ]
     for i, row in enumerate(rows):
-        if i and table.rows[i].get("group") != table.rows[i - 1].get("group"):
+        if i and table.rows[i].group != table.rows[i - 1].group:
             lines.append("\\midrule")
         lines.append(" & ".join(map(_tex, row)) + " \\\\")
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", "\\end{table}"]) + "\n"

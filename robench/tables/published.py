@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from robench.errors import RobenchError, did_you_mean
+from robench.files import read_document
 from robench.tables.locations import leaderboards
 
 PAPERS = ("augmix", "augmax", "many-faces", "autolabel", "split-bn")
@@ -34,20 +32,76 @@ class Meaning:
 
 
 @dataclass(frozen=True)
+class Axis:
+    """A row or a column of a published table, and what it says of its cells.
+
+    Args:
+        title: the column's head, or the row's label as printed.
+        group: of rows; "" where the table has none.
+        suite, metric, recipe, direction: as in :class:`Meaning`.
+        method, dataset, arch: which together name a recipe.
+    """
+
+    title: str
+    group: str = ""
+    suite: str | None = None
+    metric: str | None = None
+    recipe: str | None = None
+    direction: str | None = None
+    method: str | None = None
+    dataset: str | None = None
+    arch: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The title, with the group where there is one."""
+        return f"{self.group}/{self.title}" if self.group else self.title
+
+
+@dataclass(frozen=True)
+class Check:
+    """How cells of a table must follow from others.
+
+    Args:
+        tolerance: half a unit of the last printed digit, plus what rounding of the summands adds.
+        row, mean_of_rows: a row that is the mean of others.
+        column, mean_of_columns, difference: a column that is the mean of others, or the difference of two.
+        except_rows: labels of rows that the columns' check omits.
+    """
+
+    tolerance: float
+    row: str = ""
+    mean_of_rows: tuple[str, ...] = ()
+    column: str = ""
+    mean_of_columns: tuple[str, ...] = ()
+    difference: tuple[str, ...] = ()
+    except_rows: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Note:
+    """A cell that was unreadable or inconsistent, and how it was settled."""
+
+    cell: str
+    problem: str
+    settled: str
+
+
+@dataclass(frozen=True)
 class PaperTable:
     """One table of a paper.
 
     Args:
         paper, table: its address, ``augmix`` and ``2``.
-        caption: what it shows, in own words.
+        caption: what it shows.
         source: the paper, and the table's number there.
         unit: of all its numbers (``%``: a fraction times 100), or ``text``.
         direction: ``lower`` or ``higher`` is better, ``mixed`` (see the columns) or ``none``.
-        columns: id -> title, suite, metric and so on.
-        rows: group, row, suite, metric and so on, in printed order.
+        columns: by id, in printed order.
+        rows: in printed order.
         cells: printed texts, [row][column]; "" where the paper has none.
         checks: how rows and columns must follow from each other.
-        notes: cells that were unreadable or inconsistent, and how each was settled.
+        notes: cells that were unreadable or inconsistent.
     """
 
     paper: str
@@ -56,11 +110,11 @@ class PaperTable:
     source: str
     unit: str
     direction: str
-    columns: dict[str, dict[str, Any]]
-    rows: tuple[dict[str, Any], ...]
+    columns: dict[str, Axis]
+    rows: tuple[Axis, ...]
     cells: tuple[tuple[str, ...], ...]
-    checks: tuple[dict[str, Any], ...] = ()
-    notes: tuple[dict[str, str], ...] = field(default=())
+    checks: tuple[Check, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     @property
     def address(self) -> str:
@@ -69,16 +123,16 @@ class PaperTable:
 
     def labels(self) -> list[str]:
         """Return the rows' labels, with their group where they have one."""
-        return [f"{row['group']}/{row['row']}" if row.get("group") else row["row"] for row in self.rows]
+        return [row.label for row in self.rows]
 
     def meaning(self, row: int, column: str) -> Meaning:
-        """Return what a cell means."""
-        merged = self.columns[column] | self.rows[row]
-        recipe = merged.get("recipe")
-        if recipe is None and all(merged.get(key) for key in ("method", "dataset", "arch")):
-            recipe = f"{merged['method']}-{merged['dataset']}-{merged['arch']}"
-        direction = merged.get("direction", self.direction)
-        return Meaning(merged.get("suite"), merged.get("metric"), recipe, direction)
+        """Return what a cell means; what the row says goes before what the column says."""
+        ours, theirs = self.rows[row], self.columns[column]
+        names = ("suite", "metric", "recipe", "direction", "method", "dataset", "arch")
+        suite, metric, recipe, direction, *parts = (getattr(ours, name) or getattr(theirs, name) for name in names)
+        if recipe is None and all(parts):
+            recipe = "-".join(parts)
+        return Meaning(suite, metric, recipe, direction or self.direction)
 
     def number(self, row: int, column: str) -> float | None:
         """Return a cell's number, or None where it is empty or text."""
@@ -113,24 +167,33 @@ def load_table(address: str) -> PaperTable:
     if address not in known:
         raise RobenchError(f"Unknown published table '{address}'.", hint=did_you_mean(address, known))
     base = leaderboards() / "published" / address
-    about = yaml.safe_load(Path(f"{base}.yaml").read_text(encoding="utf-8"))
+    about = read_document(f"{base}.yaml", "published table")
     with open(f"{base}.csv", newline="", encoding="utf-8") as file:
         head, *lines = list(csv.reader(file))
-    _check_files(f"{base}.csv", about, head, lines)
+    columns = {name: Axis(**fields) for name, fields in about["columns"].items()}
+    rows = tuple(Axis(title=fields.pop("row"), **fields) for fields in about["rows"])
+    _check_files(f"{base}.csv", columns, rows, head, lines)
     return PaperTable(
-        columns=about["columns"],
-        rows=tuple(about["rows"]),
+        columns=columns,
+        rows=rows,
         cells=tuple(tuple(line[2:]) for line in lines),
-        checks=tuple(about.get("checks", ())),
-        notes=tuple(about.get("notes", ())),
+        checks=tuple(_check(fields) for fields in about.get("checks", ())),
+        notes=tuple(Note(**fields) for fields in about.get("notes", ())),
         **{key: about[key] for key in ("paper", "table", "caption", "source", "unit", "direction")},
     )
 
 
-def _check_files(name: str, about: Mapping[str, Any], head: list[str], lines: list[list[str]]) -> None:
-    expected = ["group", "row", *about["columns"]]
-    rows = [[row.get("group", ""), row["row"]] for row in about["rows"]]
-    if head != expected or [line[:2] for line in lines] != rows or any(len(line) != len(head) for line in lines):
+def _check(fields: Mapping[str, Any]) -> Check:
+    given: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in fields.items()}
+    return Check(**given)
+
+
+def _check_files(
+    name: str, columns: Mapping[str, Axis], rows: Sequence[Axis], head: list[str], lines: list[list[str]]
+) -> None:
+    expected = ["group", "row", *columns]
+    labels = [[row.group, row.title] for row in rows]
+    if head != expected or [line[:2] for line in lines] != labels or any(len(line) != len(head) for line in lines):
         raise RobenchError(
             f"{name} does not fit its YAML file: columns {head}, expected {expected}; {len(lines)} rows,"
             f" expected {len(rows)} with the same labels.",
@@ -139,34 +202,31 @@ def _check_files(name: str, about: Mapping[str, Any], head: list[str], lines: li
 
 
 def inconsistencies(table: PaperTable) -> list[str]:
-    """Recompute every mean and difference that the table's checks name, and return those that do not follow.
-
-    The tolerance of a check is half a unit of the last printed digit, plus what rounding of the summands adds.
-    """
-    found = []
-    for check in table.checks:
-        for where, printed, computed in _recomputed(table, check):
-            if abs(printed - computed) > check["tolerance"]:
-                found.append(f"{table.address} {where}: printed {printed}, follows {computed:.3f}")
-    return found
+    """Recompute every mean and difference that the table's checks name, and return those that do not follow."""
+    return [
+        f"{table.address} {where}: printed {printed}, follows {computed:.3f}"
+        for check in table.checks
+        for where, printed, computed in _recomputed(table, check)
+        if abs(printed - computed) > check.tolerance
+    ]
 
 
-def _recomputed(table: PaperTable, check: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+def _recomputed(table: PaperTable, check: Check) -> list[tuple[str, float, float]]:
     """Return (where, printed, recomputed) of one check."""
     labels = table.labels()
-    if "row" in check:
-        target, members = labels.index(check["row"]), [labels.index(one) for one in check["mean_of_rows"]]
-        pairs = [(f"{check['row']}, {c}", target, c, [(m, c) for m in members]) for c in table.columns]
+    if check.row:
+        target, members = labels.index(check.row), [labels.index(one) for one in check.mean_of_rows]
+        pairs = [(f"{check.row}, {c}", target, c, [(m, c) for m in members]) for c in table.columns]
     else:
-        names = check.get("mean_of_columns") or check["difference"]
-        kept = [i for i, label in enumerate(labels) if label not in check.get("except_rows", ())]
-        pairs = [(f"{labels[i]}, {check['column']}", i, check["column"], [(i, n) for n in names]) for i in kept]
+        names = check.mean_of_columns or check.difference
+        kept = [i for i, label in enumerate(labels) if label not in check.except_rows]
+        pairs = [(f"{labels[i]}, {check.column}", i, check.column, [(i, n) for n in names]) for i in kept]
     result = []
     for where, row, column, cells in pairs:
         printed = table.number(row, column)
         values = [value for r, c in cells if (value := table.number(r, c)) is not None]
         if printed is None or len(values) != len(cells):
             raise RobenchError(f"{table.address}: the check of {where} needs cells that hold no number.")
-        computed = values[0] - values[1] if "difference" in check else sum(values) / len(values)
+        computed = values[0] - values[1] if check.difference else sum(values) / len(values)
         result.append((where, printed, computed))
     return result

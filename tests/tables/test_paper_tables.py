@@ -171,6 +171,6 @@ def test_generated_pages_are_up_to_date() -> None:
 def test_a_recipe_stands_in_the_row_of_its_own_setting() -> None:
     """AutoLabel's Table 3 has mixup twice; the recipe draws its weight from a uniform distribution."""
     table = load_table("autolabel/3")
-    recipes = {row["row"]: table.meaning(i, "cifar10-acc").recipe for i, row in enumerate(table.rows)}
+    recipes = {row.title: table.meaning(i, "cifar10-acc").recipe for i, row in enumerate(table.rows)}
     assert recipes["mixup (beta = 1)"] == "mixup-cifar10-wrn28-10"
     assert recipes["mixup (beta = 0.2)"] is None
