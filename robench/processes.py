@@ -1,6 +1,6 @@
-"""What a process computes on and with whom: ranks, devices, precision, threads, and freed memory that it keeps.
+"""Resources of a process: ranks, devices, precision, threads, and kept memory.
 
-Nothing here imports PyTorch before it is needed, so that listing suites or scoring a run starts at once.
+PyTorch is imported only where it is needed, so that listing suites or scoring a run starts at once.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchru
 
 
 def as_precision(word: str) -> Precision:
-    """Return a precision by its one spelling; PyTorch's names, which older recipes use, mean the same.
+    """Return a precision in its one spelling; PyTorch's names, which older recipes use, are accepted.
 
     Raises:
         RobenchError: an unknown word.
@@ -47,7 +47,7 @@ def as_precision(word: str) -> Precision:
 
 
 def dtype_of(precision: Precision) -> torch.dtype:
-    """Return PyTorch's type of a precision (``bf16``: ``torch.bfloat16``)."""
+    """Return PyTorch's dtype of a precision (``bf16``: ``torch.bfloat16``)."""
     import torch
 
     found: torch.dtype = getattr(torch, _DTYPES[precision])
@@ -58,10 +58,10 @@ def dtype_of(precision: Precision) -> torch.dtype:
 
 
 def check_device(name: str) -> str:
-    """Return the name of a device (``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``) without looking for it.
+    """Check the name of a device (``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``), whether or not the device exists.
 
     Raises:
-        RobenchError: there is no such kind of device.
+        RobenchError: an unknown name.
     """
     if name != "auto" and not re.fullmatch(r"cpu|(cuda|mps)(:\d{1,4})?", name):
         raise RobenchError(f"Unknown device '{name}'.", hint="Known: auto, cpu, cuda, cuda:1, mps.")
@@ -69,10 +69,10 @@ def check_device(name: str) -> str:
 
 
 def resolve_device(name: str | None = None) -> str:
-    """Return the device that a name stands for on this machine; ``auto`` and None: CUDA, then MPS, then the CPU.
+    """Return the device of this name on this machine; ``auto`` and None: CUDA, then MPS, then the CPU.
 
     Raises:
-        RobenchError: the named device is not there, or there is no such kind.
+        RobenchError: no such device on this machine, or an unknown name.
 
     >>> resolve_device("cpu")
     'cpu'
@@ -86,7 +86,7 @@ def resolve_device(name: str | None = None) -> str:
         return "mps" if torch.backends.mps.is_available() else "cpu"
     if not _is_there(name):
         kind = name.partition(":")[0].upper()
-        raise RobenchError(f"Found no {kind} device for '{name}'.", hint="With 'auto' robench uses what there is.")
+        raise RobenchError(f"Found no {kind} device for '{name}'.", hint="Use 'auto' for the best device available.")
     return name
 
 
@@ -104,10 +104,10 @@ def _is_there(device: str) -> bool:
 
 @dataclass(frozen=True)
 class World:
-    """This process among those that work together.
+    """This process among those that share a run.
 
     Args:
-        rank: 0 speaks and writes for all.
+        rank: 0 is the process that reports and writes for all.
         size: number of processes.
         local_rank: number of the process on its machine.
     """
@@ -118,11 +118,11 @@ class World:
 
     @property
     def first(self) -> bool:
-        """Whether this process speaks and writes for all."""
+        """Whether this process reports and writes for all."""
         return self.rank == 0
 
     def device(self, name: str | None = None) -> str:
-        """Return this process's device: of several on a machine with GPUs, each has its own unless one is named.
+        """Return this process's device: each of several processes takes its own GPU, unless one is named.
 
         Raises:
             RobenchError: as :func:`resolve_device`.
@@ -139,16 +139,16 @@ def launched_by_torchrun() -> bool:
     """Return whether this process is one of several that ``torchrun`` started.
 
     Raises:
-        RobenchError: the environment says so in part, or not in numbers.
+        RobenchError: as :func:`world`.
     """
     return world().size > 1
 
 
 def world() -> World:
-    """Return what ``torchrun`` tells this process in the environment; alone without it.
+    """Return the world that ``torchrun`` describes in the environment; without it, this process alone.
 
     Raises:
-        RobenchError: the environment describes several processes in part, or not in numbers.
+        RobenchError: the environment describes several processes incompletely or not in numbers.
     """
     told = {name: os.environ[name] for name in (*_LAUNCHED, "LOCAL_RANK") if os.environ.get(name)}
     if told.get("WORLD_SIZE", "1") == "1":
@@ -167,14 +167,14 @@ def world() -> World:
 
 @contextmanager
 def joined(device: str | None = None) -> Iterator[World]:
-    """Join the process group that ``torchrun`` describes in the environment, and leave it; alone without it.
+    """Join the process group that ``torchrun`` describes in the environment, and leave it at the end.
 
-    NCCL where every process has a GPU to itself, else gloo. At the end all wait for the last; a process that fails
-    leaves at once, so that torchrun can stop the others. Within another such block the processes stay joined: a group
-    cannot be made twice while its members come and go.
+    Uses NCCL where every process has its own GPU, else gloo. At the end all wait for the last; a process that fails
+    leaves at once, so that torchrun can stop the others. Nested blocks share one group. Without torchrun, nothing is
+    joined.
 
     Args:
-        device: as the user named it (``auto``, ``cuda``, ``cpu``...).
+        device: as given by the user (``auto``, ``cuda``, ``cpu``...).
 
     Raises:
         RobenchError: as :func:`world` and :func:`resolve_device`.
@@ -211,11 +211,11 @@ def _each_has_a_gpu(world: World, device: str) -> bool:
 
 
 def threads() -> int:
-    """Return how many threads a pool may have.
+    """Return the number of threads for a thread pool.
 
-    It is PyTorch's number where PyTorch is loaded, which follows ``OMP_NUM_THREADS`` and ``torch.set_num_threads``: a
-    process among several on one machine (torchrun sets it to 1) keeps to its share. Else it is ``OMP_NUM_THREADS``,
-    else :func:`cores`.
+    Once PyTorch is loaded this is its number of threads, which follows ``OMP_NUM_THREADS`` and
+    ``torch.set_num_threads``, so that each of several processes on a machine keeps to its share (torchrun sets 1).
+    Before, it is ``OMP_NUM_THREADS``, else :func:`cores`.
     """
     torch = sys.modules.get("torch")
     if torch is not None and hasattr(torch, "get_num_threads"):
@@ -225,15 +225,15 @@ def threads() -> int:
 
 
 def cores() -> int:
-    """Return how many processor cores this process may use: of its affinity, and of its container's CPU quota."""
+    """Return the number of CPU cores this process may use, by its affinity and its container's CPU quota."""
     quota = _cpu_quota()
     return _affinity() if quota is None else max(1, min(_affinity(), math.ceil(quota)))
 
 
 def keep_to_quota() -> None:
-    """Give PyTorch no more threads than the container's CPU quota has cores, unless the user has chosen a number.
+    """Limit PyTorch's threads to the container's CPU quota, unless the user has chosen a number.
 
-    PyTorch looks at the affinity only: 64 threads that share 2 cores' time wait for each other.
+    PyTorch considers the affinity only: 64 threads on a quota of 2 cores would wait for each other.
     """
     import torch
 
@@ -251,10 +251,10 @@ def _affinity() -> int:
 
 
 def _cpu_quota(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """Return the least quota of this process's control groups, in cores; None without one.
+    """Return the smallest quota of this process's control groups, in cores; None without one.
 
     Version 2 has ``cpu.max`` ("200000 100000": time and period), version 1 two files under the ``cpu`` controller.
-    Within a container the paths that the kernel tells may be of outside; the mounted root is then the container's.
+    In a container, the kernel may report paths of the host; the mounted root is then the container's group.
     """
     try:
         lines = proc.read_text().splitlines()
@@ -300,14 +300,14 @@ _inside = 0
 
 @contextmanager
 def kept_memory(device: str = "cpu") -> Iterator[None]:
-    """Let the process keep up to 2 GiB of freed memory while the block runs on a CPU; given back at its end.
+    """Keep up to 2 GiB of freed memory in the process during the block on a CPU; released at its end.
 
-    A network's activations are large and short-lived. glibc gets each of them fresh from the system and returns it,
-    and the system clears every page anew: a third of a ResNet's time on a CPU, more in a virtual machine. With higher
-    thresholds the next batch takes the memory of the last.
+    A network's activations are large and short-lived. By default glibc requests each of them from the system and
+    returns it, and the system clears every page again: a third of a ResNet's time on a CPU, more in a virtual machine.
+    With higher thresholds, the next batch reuses the memory of the previous one.
 
-    Does nothing on other devices, with C libraries other than glibc, and where ``MALLOC_MMAP_THRESHOLD_`` or
-    ``MALLOC_TRIM_THRESHOLD_`` says what the user wants. Blocks may be nested.
+    Has no effect on other devices, with C libraries other than glibc, and where ``MALLOC_MMAP_THRESHOLD_`` or
+    ``MALLOC_TRIM_THRESHOLD_`` is set. Blocks may be nested.
     """
     global _inside
     library = _glibc() if device.startswith("cpu") else None

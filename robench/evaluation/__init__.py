@@ -1,4 +1,4 @@
-"""The engine: a model over a suite's cells, one file of predictions a cell; it knows nothing of metrics."""
+"""The engine: a model over a suite's cells, one file of predictions per cell; it knows nothing of metrics."""
 
 from robench.evaluation.engine import Outcome, evaluate_suite
 from robench.evaluation.options import EvaluationOptions

@@ -1,7 +1,7 @@
 """Whether logits depend on which images share a batch: by float noise always, by more in some models.
 
-A network that normalises by its batch's own statistics, adapts to what it sees, or draws random numbers gives other
-logits when the same images are run without the others. Its results hold for one batch size and order only.
+A network that normalises by batch statistics, adapts to its inputs, or draws random numbers gives different logits
+when the same images are run without the rest of their batch. Its results hold for one batch size and order only.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _FLOAT_NOISE = {"fp32": 0.01, "bf16": 0.05, "fp16": 0.05}
 
 
 def batch_check(forward: Forward, images: torch.Tensor, logits: torch.Tensor) -> BatchCheck | None:
-    """Run some images of a batch by themselves and compare; None where that cannot be done.
+    """Run some images of a batch by themselves and compare; None where that is impossible.
 
-    Half the batch is run, at most 4 images; a single image is run with its negative beside it. It cannot be done where
-    the model takes one batch size only. PyTorch's random numbers and the module's buffers, in which a network keeps
-    running statistics, go on as if nothing had been run.
+    Half the batch is run again, at most 4 images; a single image is run together with its negative. This is impossible
+    where the model takes one batch size only. PyTorch's random state and the module's buffers, in which a network
+    keeps running statistics, are restored.
 
     Args:
         forward: the forward pass.
         images: uint8 (n, 3, H, W), the batch.
-        logits: float (n, K), what ``forward`` made of it.
+        logits: float (n, K), the output of ``forward`` for it.
     """
     alone = len(images) == 1
     tried = torch.cat([images, 255 - images]) if alone else images[: min(_IMAGES, len(images) // 2)]
@@ -56,7 +56,7 @@ def batch_check(forward: Forward, images: torch.Tensor, logits: torch.Tensor) ->
 
 @contextmanager
 def undisturbed(forward: Forward) -> Iterator[None]:
-    """Let random numbers and a module's buffers go on after the block as if nothing had been run in it."""
+    """Restore the random state and the module's buffers after the block."""
     devices = [forward.device] if forward.device.startswith("cuda") else []
     with torch.random.fork_rng(devices=devices), _kept_buffers(forward.model.module):
         yield
@@ -64,7 +64,7 @@ def undisturbed(forward: Forward) -> Iterator[None]:
 
 @contextmanager
 def _kept_buffers(module: Any) -> Iterator[None]:
-    """Put a module's buffers back as they were, whether they are written to or replaced."""
+    """Restore a module's buffers, whether they were written to or replaced."""
     parts = list(module.modules()) if isinstance(module, torch.nn.Module) else []
     kept = [
         (part, name, buffer, buffer.clone())

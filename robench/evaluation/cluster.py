@@ -1,8 +1,8 @@
-"""A run spread over a Ray cluster: pieces of cells are tasks, lost workers are replaced, results come to the driver.
+"""A run on a Ray cluster: pieces of cells are tasks, lost workers are replaced, and the driver collects the results.
 
 Workers load the model and open the suite themselves (paths must exist there), measure pieces and send predictions
-back; only the driver writes. So nothing needs to be shared but the data, and a run that was begun on a cluster can be
-ended on a laptop.
+back; only the driver writes. Nothing but the data needs to be shared, and a run started on a cluster can be finished
+on a laptop.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ RETRIES = 5
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker needs to make model and suite; both functions are pickled.
+    """What a worker needs to create the model and the suite; both functions are pickled.
 
     Args:
         make_model: returns the model.
@@ -48,13 +48,13 @@ class Job:
 def evaluate_on_cluster(
     job: Job, out: str | Path, *, address: str = "auto", progress: Progress | None = None
 ) -> Outcome:
-    """Measure what ``out`` does not hold yet on a Ray cluster.
+    """Measure the missing cells of ``out`` on a Ray cluster.
 
     Args:
-        job: how workers make the model and the suite.
+        job: how workers create the model and the suite.
         out: the run's folder, on the driver.
-        address: of the cluster; ``auto`` joins the one this machine belongs to, or starts one on this machine.
-        progress: told how far it is.
+        address: of the cluster; ``auto`` joins this machine's cluster, or starts one on it.
+        progress: shows the progress.
 
     Raises:
         RobenchError: Ray is not installed, the cluster does not answer, or as
@@ -78,7 +78,7 @@ def evaluate_on_cluster(
 
 
 class _Collector:
-    """Hands out pieces, keeps a bounded number under way, writes what comes back, joins finished cells."""
+    """Hands out pieces, a bounded number at a time, writes what comes back and joins finished cells."""
 
     def __init__(self, ray: Any, job: Job, pieces: list[Piece], outcome: Outcome, progress: Progress) -> None:
         self.ray, self.job, self.outcome, self.progress = ray, job, outcome, progress
@@ -133,7 +133,7 @@ class _Collector:
         except self.ray.exceptions.RayError as error:
             raise RobenchError(
                 f"Cell '{piece.cell.name}' was lost {RETRIES + 1} times with its worker: {error}",
-                hint="Look at the workers' memory; finished cells are kept, and the same command goes on.",
+                hint="Check the workers' memory. Finished cells are kept; the same command resumes the run.",
             ) from error
         return answer
 
@@ -149,7 +149,7 @@ _loaded: dict[Any, tuple[Any, OpenSuite]] = {}
 
 
 def _measure_remotely(job: Job, piece: Piece) -> Measured | str:
-    """Run in a worker: measure one piece; a reason instead where its images cannot be read."""
+    """Measure one piece (in a worker); return the reason instead where its images cannot be read."""
     key = (job.make_model, job.make_suite, job.options)
     known = str(key)
     if known not in _loaded:

@@ -1,4 +1,4 @@
-"""From logits to the columns of the per-image table, on the device and without waiting for it."""
+"""From logits to the columns of the per-image table, on the device and without synchronising with it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from robench.evaluation.fingerprints import fingerprints
 from robench.predictions import CellNotes, OutputCheck, Predictions
 from robench.suites.base import Batch
 
-# Columns are made from at least this many logits at once: for few classes one call per batch would cost more
+# Columns are computed from at least this many logits at once: with few classes, one call per batch would cost more
 # than the arithmetic.
 _CHUNK = 1 << 21
 _SUM_TOLERANCE = 0.01  # of a softmax in bfloat16
@@ -20,16 +20,16 @@ _SUM_TOLERANCE = 0.01  # of a softmax in bfloat16
 
 @dataclass
 class ColumnBuilder:
-    """Collects a cell's logits batch by batch and gives its predictions at the end.
+    """Collects a cell's logits batch by batch and returns its predictions at the end.
 
-    Nothing is copied to the host before :meth:`finish`, so a GPU is never waited for.
+    Nothing is copied to the host before :meth:`finish`, so that a GPU is never waited for.
 
     Args:
         cell: the cell's name, for error messages.
         num_classes: classes that the suite expects.
         subset: class indices that logits are cut to before everything else, or None.
         keep_logits: whether the (cut) logits become a column.
-        multilabel: whether the target of an image is a set of classes.
+        multilabel: whether an image's target is a set of classes.
     """
 
     cell: str
@@ -49,7 +49,11 @@ class ColumnBuilder:
     _unreadable: list[str] = field(default_factory=list)
 
     def add(self, logits: torch.Tensor, batch: Batch) -> None:
-        """Take one batch's raw outputs, shape (n, K)."""
+        """Add one batch's raw outputs, shape (n, K).
+
+        Raises:
+            RobenchError: they are not one row of logits per image, or of another number of classes than the suite's.
+        """
         self._check_shape(logits, len(batch.index))
         logits = logits.float()
         self._raw.append(_extremes(logits))
@@ -67,7 +71,7 @@ class ColumnBuilder:
             self._reduce()
 
     def note_unreadable(self, messages: tuple[str, ...]) -> None:
-        """Take the messages of images that could not be read."""
+        """Add the messages of images that could not be read."""
         self._unreadable.extend(messages)
 
     def finish(self) -> Predictions:
@@ -176,10 +180,10 @@ def logits_to_columns(logits: torch.Tensor, target: torch.Tensor) -> dict[str, t
 
 
 def _beyond_confidence(logits: torch.Tensor, target: torch.Tensor, top5: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Return what float32 probabilities do not hold: margins, energy, the target's place, log(1 - confidence).
+    """Return what float32 probabilities lose: margins, energy, the target's rank, log(1 - confidence).
 
     Probabilities are taken relative to the second largest: those of all classes but the first then neither underflow
-    nor drown beside 1, however sure the model is.
+    nor vanish next to 1, however confident the model is.
     """
     largest, first = logits.gather(1, top5[:, :1]), top5[:, :1]
     second = logits.gather(1, top5[:, 1:2]) if logits.shape[1] > 1 else torch.full_like(largest, float("nan"))
@@ -214,7 +218,7 @@ def _top5(logits: torch.Tensor) -> torch.Tensor:
     n, classes = logits.shape
     k = min(5, classes)
     values, order = logits.topk(min(6, classes), dim=1)
-    # topk leaves the order of equal values open: those rows are sorted again, stably.
+    # topk does not define the order of equal values: those rows are sorted again, stably.
     tied = (values[:, 1:] == values[:, :-1]).any(1)
     order = order[:, :k]
     if bool(tied.any()):

@@ -1,4 +1,4 @@
-"""``torch.compile`` for inference: on a processor with the weights frozen into the program."""
+"""``torch.compile`` for inference: on a CPU with the weights frozen into the program."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ Network = Callable[[torch.Tensor], torch.Tensor]
 
 
 def compile_network(network: Any, device: str, *, dynamic: bool | None = None) -> Network:
-    """Return the network compiled, at its first call for that call's shape.
+    """Return the network; it is compiled at its first call, for that call's shape.
 
-    On a processor convolutions are joined with the additions and rectifiers behind them, which PyTorch does only where
-    weights are constants. The setting must hold while the graph is traced as well, so that ``torch.compile``'s own
-    ``options``, which come later, do not do. Call it without gradients; weights changed later are not seen.
+    On a CPU, convolutions are fused with the additions and ReLUs that follow them, which PyTorch does only where the
+    weights are constants. The setting must already hold while the graph is traced, so ``torch.compile``'s own
+    ``options``, applied later, have no effect. Call it without gradients; later changes of the weights are ignored.
 
     Args:
         network: a module or a function of tensors.
         device: a torch device name.
-        dynamic: as for ``torch.compile``; False: one program a shape.
+        dynamic: as for ``torch.compile``; False: one program per shape.
     """
     compiled: Network = torch.compile(network, dynamic=dynamic)
     if device != "cpu":

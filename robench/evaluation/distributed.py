@@ -1,8 +1,8 @@
 """``torchrun ... robench evaluate ...``: one run measured by many processes, on one machine or several.
 
-The processes need one folder that all of them see. Each measures its share of pieces into files of their own; when
-all are through, pieces are joined into cells. A process that dies takes the others with it (torchrun sees to that),
-and the same command goes on with the pieces that are there.
+The processes need a folder that all of them see. Each measures its share of the pieces into separate files; when all
+have finished, pieces are joined into cells. If one process dies, torchrun stops the others, and the same command
+resumes with the pieces that are there.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def evaluate_over_ranks(
     *,
     progress: Progress | None = None,
 ) -> tuple[Outcome, bool]:
-    """Measure what ``out`` does not hold yet together with the other processes.
+    """Measure the missing cells of ``out`` together with the other processes.
 
     Returns:
-        The outcome, the same in every process, and whether this process is the one that speaks for all.
+        The outcome, the same in every process, and whether this is the process that reports for all.
 
     Raises:
         RobenchError: as :func:`robench.evaluation.evaluate_suite`, or the folder is not shared by all processes.
@@ -78,7 +78,7 @@ def evaluate_over_ranks(
 
 @dataclass
 class _Share:
-    """What became of one process's pieces: cells that could not be read, and why, and how long each piece took."""
+    """The outcome of one process's pieces: cells that could not be read, with the reason, and timings of pieces."""
 
     failures: dict[str, str] = field(default_factory=dict)
     timings: list[tuple[str, Timing]] = field(default_factory=list)
@@ -92,7 +92,7 @@ def _measure_share(
     options: EvaluationOptions,
     progress: Progress,
 ) -> _Share:
-    """Measure this process's pieces into files."""
+    """Measure this process's pieces into files and return how that ended."""
     done = _Share()
     left = [piece for piece in share if not parquet.is_whole(_path(run, piece))]
     total, fresh = sum(piece.images for piece in share), sum(piece.images for piece in left)
@@ -120,12 +120,12 @@ def _join(run: RunFolder, pieces: list[Piece], cells: list[Cell]) -> None:
 
 
 def _together(work: Callable[[], T]) -> T:
-    """Do something in every process and wait for the others; where one fails, all do, and none waits in vain."""
+    """Run something in every process and wait for the others; if one fails, all fail, and none waits for ever."""
     error: Exception | None = None
     found: list[T] = []
     try:
         found.append(work())
-    except Exception as caught:  # raised below, when all processes know of it
+    except Exception as caught:  # raised below, once all processes know
         error = caught
     said: list[str | None] = [None] * dist.get_world_size()
     dist.all_gather_object(said, None if error is None else f"{error}")
@@ -137,7 +137,7 @@ def _together(work: Callable[[], T]) -> T:
 
 
 def share_problems(problems: list[str | None]) -> list[str | None]:
-    """Return for each of several jobs what is wrong with it in any process, the same in all."""
+    """Return, for each of several jobs, the problem that any process has with it; the same in all processes."""
     gathered: list[list[str | None]] = [[] for _ in range(dist.get_world_size())]
     dist.all_gather_object(gathered, problems)
     return [next((why for why in job if why is not None), None) for job in zip(*gathered, strict=True)]
@@ -148,14 +148,14 @@ def _path(run: RunFolder, piece: Piece) -> Path:
 
 
 def _gather(share: _Share) -> list[_Share]:
-    """Return the shares of all processes; waits until every process is through its own."""
+    """Return the outcomes of all processes, once every process has finished."""
     gathered: list[_Share] = [_Share()] * dist.get_world_size()
     dist.all_gather_object(gathered, share)
     return gathered
 
 
 def _check_shared(run: RunFolder, world: World) -> None:
-    """Refuse a folder that is another one on another machine."""
+    """Refuse a folder that is not the same on every machine."""
     token = [uuid.uuid4().hex if world.first else ""]
     dist.broadcast_object_list(token, src=0)
     mark = run.path / f".shared-{token[0]}"

@@ -33,7 +33,7 @@ class Outcome:
     Args:
         run: the run's folder.
         failures: cell name -> why its images could not be read.
-        fresh: cells measured now (the others were there already).
+        fresh: cells measured by this call (the others had been measured before).
         timings: how long the fresh cells took.
     """
 
@@ -44,10 +44,10 @@ class Outcome:
 
     @property
     def remark(self) -> str | None:
-        """A sentence where nothing was run, as the answer is then of an earlier call; else None."""
+        """A sentence where nothing was run, as the result is then that of an earlier call; else None."""
         if self.fresh or self.failures:
             return None
-        return f"Nothing was run: every cell was measured before and stands in {self.run.path}."
+        return f"Nothing was run: every cell had already been measured ({self.run.path})."
 
 
 def evaluate_suite(
@@ -59,14 +59,14 @@ def evaluate_suite(
     progress: Progress | None = None,
     cells: list[Cell] | None = None,
 ) -> Outcome:
-    """Measure every cell that ``out`` does not hold yet.
+    """Measure the missing cells of a run.
 
     Args:
         model: the model.
         suite: the suite, opened.
-        out: the run's folder; may hold finished cells of the same run.
+        out: the run's folder; finished cells in it are kept.
         options: device, precision, batch size.
-        progress: told how far it is.
+        progress: shows the progress.
         cells: only these cells (the run still lists them all).
 
     Returns:
@@ -98,14 +98,14 @@ def evaluate_suite(
                 _Measuring(forward, suite, options, progress, outcome).measure_all(pending)
                 pending = _vanished(run, wanted, outcome, progress)
         except BaseException:
-            with suppress(RobenchError):  # what ends the run is told, not what it costs here
+            with suppress(RobenchError):  # the error that ended the run matters more
                 run.note_timings(outcome.timings)
             raise
         run.note_timings(outcome.timings)
     if pending:
         raise RobenchError(
             f"{run.cell_path(pending[0].name)} was removed again and again while other cells were measured.",
-            hint="Find out what removes files there, and run the same command again.",
+            hint="Find out what removes files there, then run the same command again.",
         )
     return outcome
 
@@ -119,7 +119,7 @@ def _vanished(run: RunFolder, wanted: list[Cell], outcome: Outcome, progress: Pr
 
 
 def pending_cells(run: RunFolder, cells: list[Cell], progress: Progress) -> list[Cell]:
-    """Return the cells that are not finished, and say which of them are damaged."""
+    """Return the unfinished cells, and report which of them are damaged."""
     pending = []
     for cell in cells:
         if run.is_done(cell.name):
@@ -131,9 +131,9 @@ def pending_cells(run: RunFolder, cells: list[Cell], progress: Progress) -> list
 
 
 class _Measuring:
-    """Measures cells one after another, while a thread writes the one before.
+    """Measures cells one after another, while a thread writes the previous one.
 
-    A cell is measured under its lock, so that several processes share a run without doing anything twice.
+    A cell is measured under its lock, so that several processes can share a run without measuring a cell twice.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class _Measuring:
         self._written: list[Future[None]] = []
 
     def measure_all(self, pending: list[Cell]) -> None:
-        """Measure ``pending`` in order; cells that another process is at come last and are waited for."""
+        """Measure ``pending`` in order; cells that another process is measuring come last and are waited for."""
         try:
             busy = [cell for cell in pending if not self._try(cell, timeout=0)]
             for cell in busy:

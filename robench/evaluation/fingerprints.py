@@ -1,4 +1,4 @@
-"""A number for the pixels of every image, by which runs know whether they saw the same images."""
+"""A hash of every image's pixels, by which runs can tell whether they used the same images."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import torch
 def fingerprints(images: torch.Tensor) -> torch.Tensor:
     """Return a 64-bit hash of each image's pixels; the same on every device, in every batch and memory layout.
 
-    Eight bytes at a time are multiplied by odd random numbers and summed modulo 2^64: images that differ in eight
-    neighbouring bytes never share a number, others by chance of about 2^-64. It is no protection against somebody who
-    looks for images that share one.
+    Eight bytes at a time are multiplied by odd random numbers and summed modulo 2^64: images that differ only
+    within one such group never collide, others with probability of about 2^-64. The hash is not cryptographic.
 
     Args:
         images: uint8, shape (n, 3, H, W).

@@ -35,7 +35,7 @@ class Forward:
         module: Any = model.module
         self._channels_last = isinstance(module, torch.nn.Module)
         if isinstance(module, torch.nn.Module):
-            # Convolutions of 4-d weights are faster so, on CPUs by about a third.
+            # Convolutions are faster in this layout, on CPUs by about a third.
             module = module.eval().to(self.device).to(memory_format=torch.channels_last)
         self._module: Any = module
         self._compiled: Any = compile_network(module, self.device) if options.compile else None
@@ -72,8 +72,8 @@ class Forward:
         )
         with cast:
             logits = self._run(x, compiled=compiled and self._compiled is not None)
-        # A view of the input or memory that the model writes to again (a buffer, a captured graph's output) would
-        # hold the next batch's values by the time that it is read.
+        # A view of the input, or memory that the model writes to again (a buffer, a captured graph's output), would
+        # hold the next batch's values by the time it is read.
         return logits.clone() if isinstance(logits, torch.Tensor) else logits
 
     def _run(self, x: torch.Tensor, *, compiled: bool) -> torch.Tensor:
@@ -81,7 +81,7 @@ class Forward:
             return logits_of(self._compiled(x) if compiled else self._module(x), self.model.num_classes)
         except (RobenchError, torch.OutOfMemoryError):
             raise
-        except Exception as error:  # a network says in many ways that images do not fit it
+        except Exception as error:  # networks report in many ways that images do not fit
             if "DefaultCPUAllocator" in str(error):
                 raise torch.OutOfMemoryError(str(error)) from error
             raise self._failure(error, x, compiled=compiled) from error
@@ -89,14 +89,14 @@ class Forward:
     def _failure(self, error: Exception, x: torch.Tensor, *, compiled: bool) -> RobenchError:
         if compiled and isinstance(error, torch._dynamo.exc.TorchDynamoException):
             return RobenchError(
-                f"{self.model.name} cannot be compiled: {first_line(error)}",
+                f"Could not compile {self.model.name}: {first_line(error)}",
                 hint="Omit --compile; on a CPU it needs a C++ compiler.",
             )
         frame = traceback.extract_tb(error.__traceback__)[-1]
         return RobenchError(
             f"{self.model.name} fails on float32 images of shape {tuple(x.shape)}: {first_line(error)}"
             f" ({frame.filename}:{frame.lineno})",
-            hint="Finished cells are kept. Where the size is wrong, set it with --resize/--crop; a custom function"
+            hint="Finished cells are kept. If the size is wrong, set it with --resize/--crop; a custom function"
             " gets normalised float32 images.",
         )
 
@@ -120,9 +120,9 @@ class Forward:
         return self._row
 
     def _input_buffer(self, shape: torch.Size) -> torch.Tensor:
-        """Return the module's input, the same memory for every batch of a shape: fresh pages cost more than the sums.
+        """Return the module's input: the same memory for every batch of a shape, as fresh pages cost more than the sums.
 
-        A module that computes in threads or streams of its own and keeps its input is not to be expected.
+        A module that keeps its input and uses it later, in threads or streams of its own, is not supported.
         """
         if self._buffer is None or self._buffer.shape != shape:
             layout = torch.channels_last if self._channels_last else torch.contiguous_format

@@ -1,10 +1,10 @@
 """Fourier sensitivity: the error under every basis vector U_ij of the 2-d Fourier basis.
 
 A point of the map is the error on clip(x + r v U_ij, 0, 1), images x in [0, 1], v the norm per channel, r = +-1 drawn
-for every image and channel. A frequency and its mirror have the same U_ij, so only one of the two is run.
+for every image and channel. A frequency and its mirror have the same U_ij, so only one of the two is measured.
 
-Source: Yin et al. 2019, section 3; the random signs of google-research's ``freq_heatmap.py`` forget v, here v
-always counts.
+Source: Yin et al. 2019, section 3. With random signs google-research's ``freq_heatmap.py`` omits v; here it is always
+applied.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def fourier_map(
         target: int64 labels, shape (n,).
         options: norm, signs, precision.
         state: file in which finished frequencies are kept; those that it holds are not run again.
-        progress: told how far it is.
+        progress: shows the progress.
 
     Returns:
         ``kind`` robench-fourier, ``model``, ``size`` (rows of the map), ``norm``, ``error`` (rows of fractions, low

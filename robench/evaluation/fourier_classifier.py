@@ -1,4 +1,4 @@
-"""Predicted classes of float images: a copy of a model made fast for very many passes over the same images."""
+"""Predicted classes of float images, with a copy of a model optimised for many passes over the same images."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from robench.processes import dtype_of
 
 
 class Classifier:
-    """Predicted classes of float images in [0, 1], by a copy of the model made fast for inference.
+    """Predicts classes of float images in [0, 1] with a copy of the model optimised for inference.
 
     Attributes:
-        options: what was asked for, with what came of it: ``fold`` is whether any batch norm was folded,
-            ``folded_batch_norms`` how many, ``batch_norms_left`` how many were not.
+        options: those asked for, with their outcome: ``fold`` is whether any batch norm was folded,
+            ``folded_batch_norms`` how many were, ``batch_norms_left`` how many were not.
     """
 
     def __init__(self, model: Model, options: FourierOptions) -> None:
@@ -93,10 +93,10 @@ class Classifier:
             return self._network(x)
         except (RobenchError, torch.OutOfMemoryError):
             raise
-        except Exception as error:  # a network says in many ways that images do not fit it
+        except Exception as error:  # networks report in many ways that images do not fit
             raise RobenchError(
                 f"{self._name} fails on float32 images of shape {tuple(x.shape)}: {first_line(error)}",
-                hint="Where the size is wrong, set it with --resize/--crop; where memory, take a smaller --batch-size.",
+                hint="If the size is wrong, set it with --resize/--crop; if memory is short, lower --batch-size.",
             ) from error
 
 
@@ -122,7 +122,7 @@ def _compiled(network: _Network, options: FourierOptions) -> Network:
     """Return the network compiled for one shape.
 
     Raises:
-        RobenchError: it would be compiled for a processor, and there is no C++ compiler.
+        RobenchError: compiling for the CPU needs a C++ compiler, and there is none.
     """
     compilers = (os.environ.get("CXX", "g++"), "g++", "clang++")
     if options.device == "cpu" and not any(map(shutil.which, compilers)):

@@ -1,4 +1,4 @@
-"""How a Fourier map or a low-pass curve is measured, and what neither can be measured on."""
+"""Options of Fourier maps and low-pass curves, and the checks of their images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from robench.processes import Precision
 
 @dataclass(frozen=True)
 class FourierOptions:
-    """How a map is made.
+    """How a map is measured.
 
     Args:
         norm: v, the L2 norm of the perturbation of each channel, images in [0, 1] (Yin et al.: 4 on CIFAR-10).
@@ -23,11 +23,11 @@ class FourierOptions:
         signs: draw r at random (else always +1).
         seed: of the signs.
         device: a torch device name.
-        precision: number format of module and input; figures move a little, so it is recorded.
+        precision: number format of module and input; recorded, as errors change slightly.
         channels_last: memory layout of the input.
         fold: fold batch norms into the convolutions before them.
-        compile: run the module through ``torch.compile``, on a processor with its weights frozen into the program.
-        batch_size: images at a time; None: 50 on a processor (100 in bf16, fp16), whose caches then hold a layer of a
+        compile: run the module through ``torch.compile``, on a CPU with its weights frozen into the program.
+        batch_size: images at a time; None: 50 on a CPU (100 in bf16 and fp16), whose caches then hold a layer of a
             small network (twice as fast as 250 with a ResNet-20 at 32 x 32); else 500. Errors do not depend on it.
     """
 
@@ -49,7 +49,7 @@ class FourierOptions:
 
 
 def check_images(images: torch.Tensor, target: npt.NDArray[np.int64], options: FourierOptions) -> None:
-    """Refuse what no error can be measured on.
+    """Refuse images and options that no error can be measured with.
 
     Raises:
         RobenchError: no images, not as many labels, or a norm that is not positive.

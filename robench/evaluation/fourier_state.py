@@ -1,4 +1,4 @@
-"""Finished frequencies of a map, kept in a file so that a stopped map goes on where it was."""
+"""Finished frequencies of a map, kept in a file so that a stopped map can be resumed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class MapState:
     """Errors by frequency, of one map.
 
     Args:
-        path: the file; None: nothing is kept.
+        path: the file; None: keep nothing.
         identity: digest of the model's hash, the options and the data.
         probe: what the model puts out for a few images, as two functions may have one hash; None: other logits each
             time.
@@ -48,13 +48,13 @@ class MapState:
             self.done = self._read(path)
 
     def add(self, frequency: str, error: float) -> None:
-        """Keep one frequency's error; it is written within some seconds."""
+        """Add one frequency's error; the file is written every ten seconds."""
         self.done[frequency] = error
         if time.monotonic() - self._saved > _SAVE_EVERY:
             self.write()
 
     def write(self) -> None:
-        """Write what is done; a file of nothing would only stand in the way of another map."""
+        """Write what is finished; an empty file would only be in the way of another map."""
         if self._path is not None and self.done:
             document = _Document(
                 kind="robench-fourier-state", identity=self._identity, done=self.done, probe=self._probe

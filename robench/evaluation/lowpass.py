@@ -1,4 +1,4 @@
-"""The error under low-pass filters: how much of a model's accuracy rests on low frequencies."""
+"""The error under low-pass filters: how much of a model's accuracy depends on low frequencies."""
 
 from __future__ import annotations
 

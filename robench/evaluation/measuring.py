@@ -23,16 +23,16 @@ from robench.suites.opened import OpenSuite
 
 
 class UnreadableCellError(Exception):
-    """A cell's images could not be read: the cell fails, the run goes on."""
+    """A cell's images could not be read: the cell fails, the run continues."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The predictions of a cell, or of some of its images, and how they came about.
+    """The predictions of a cell, or of some of its images, and how they were made.
 
     Attributes:
         predictions: one row per image, with notes of what could not be read and of the raw outputs.
-        batch_size: the one that fitted the device's memory.
+        batch_size: the one that fitted into the device's memory.
         device: ``cpu``, ``cuda:0``...
         seconds: from the first batch asked for to the last prediction.
     """
@@ -83,7 +83,7 @@ def measure(
     """
     began = time.monotonic()
     while True:
-        shown, check, tried = 0, None, start > 0  # of a cell in parts, the first part tries what the batch does
+        shown, check, tried = 0, None, start > 0  # in a cell of several parts, the first part runs the batch check
         builder = _builder(suite, cell, options)
         try:
             for batch in prefetch(_readable(suite, cell, batch_size, forward.device, start, stop), forward.device):
@@ -138,7 +138,7 @@ def _builder(suite: OpenSuite, cell: Cell, options: EvaluationOptions) -> Column
 def _readable(
     suite: OpenSuite, cell: Cell, batch_size: int, device: str, start: int, stop: int | None
 ) -> Iterator[Batch]:
-    """Yield a cell's batches; an error while reading is told apart from an error of the model."""
+    """Yield a cell's batches; distinguishes errors of reading from errors of the model."""
     batches = suite.batches(cell, batch_size, start=start, stop=stop, device=device)
     while True:
         try:

@@ -1,4 +1,4 @@
-"""How an evaluation is run: what changes predictions is in the run's identity, the rest is not."""
+"""How an evaluation is run; options that change predictions are part of the run's identity, the others are not."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class EvaluationOptions:
     Args:
         device: ``auto`` (CUDA, then MPS, then CPU) or a torch device name.
         precision: number format of the forward pass; part of the identity.
-        batch_size: images at a time; None: 256 on the CPU, 512 elsewhere. Halved when memory runs out.
+        batch_size: images per batch; None: 256 on the CPU, 512 elsewhere. Halved when memory runs out.
         logits: keep the logits: True, False, or None for "when there are at most 32 classes".
         compile: run the module through ``torch.compile``.
-        fold: fold batch norms into the convolutions before them; changes predictions by float noise only.
+        fold: fold batch norms into the preceding convolutions; changes predictions at rounding level only.
     """
 
     device: str = "auto"
@@ -32,7 +32,7 @@ class EvaluationOptions:
         return num_classes <= 32 if self.logits is None else self.logits
 
     def resolved_device(self) -> str:
-        """Return the device that ``auto`` stands for here.
+        """Return the device to use on this machine.
 
         Raises:
             RobenchError: the named device is not there, or there is no such kind.
@@ -40,5 +40,5 @@ class EvaluationOptions:
         return resolve_device(self.device)
 
     def resolved_batch_size(self, device: str) -> int:
-        """Return the batch size to begin with on this device."""
+        """Return the initial batch size on this device."""
         return self.batch_size or (256 if device == "cpu" else 512)

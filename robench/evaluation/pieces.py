@@ -1,4 +1,4 @@
-"""Cells cut into pieces and shared out by size, so that many processes end at about the same time."""
+"""Cells split into pieces and distributed by size, so that all processes finish at about the same time."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Piece(NamedTuple):
 
     @property
     def images(self) -> int:
-        """How many images it has."""
+        """Number of images."""
         return self.stop - self.start
 
 
 def split_cells(suite: OpenSuite, cells: list[Cell], batch_size: int) -> list[Piece]:
-    """Cut cells into pieces of about 5,000 images.
+    """Split cells into pieces of about 5,000 images.
 
-    The cuts depend on the batch size and on nothing else, and fall between batches: pieces of an earlier, stopped
-    run with another number of processes still fit, and every batch is the same as in one process.
+    The bounds depend only on the batch size and fall between batches: pieces of an earlier, stopped run with another
+    number of processes still fit, and every batch is the same as in a single process.
     """
     size = max(1, round(PIECE_IMAGES / batch_size)) * batch_size
     pieces = []
@@ -38,7 +38,7 @@ def split_cells(suite: OpenSuite, cells: list[Cell], batch_size: int) -> list[Pi
 
 
 def share_out(pieces: list[Piece], processes: int) -> list[list[Piece]]:
-    """Give each process its pieces: the largest first, always to the one with the least work so far."""
+    """Return each process's pieces: the largest first, each to the process with the least work so far."""
     shares: list[list[Piece]] = [[] for _ in range(processes)]
     work = [0] * processes
     for piece in sorted(pieces, key=lambda piece: -piece.images):

@@ -1,4 +1,4 @@
-"""What is about to be measured: the run's identity, its default folder, and what it costs."""
+"""The record of a run about to be measured, and its default folder."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def make_record(model: Model, suite: OpenSuite, options: EvaluationOptions) -> R
 
 
 def prepare(model: Model, options: EvaluationOptions, say: Callable[[str], None]) -> Model:
-    """Return the model as it is to be run: batch norms folded where that is asked for; its card says what was done."""
+    """Return the model as it will be run, with batch norms folded if asked for; its card records what was done."""
     if options.compile:
         model = replace(model, card=model.card | {"compiled": True})
     if not options.fold:
@@ -70,17 +70,17 @@ def default_folder(
     *,
     say: Callable[[str], None] = lambda _: None,
 ) -> Path:
-    """Return ``runs/SUITE/MODEL-HASH``: the same call finds its own run again, another never meets it.
+    """Return ``runs/SUITE/MODEL-HASH``: the same call finds its own run again, any other call another folder.
 
-    Where the folder holds a run of a model that gives other logits, it is ``MODEL-HASH-2``, and so on: two functions
-    may have one hash.
+    Where that folder holds a run of a model with other logits, it is ``MODEL-HASH-2``, and so on: two functions may
+    have the same hash.
 
     Args:
         model: the model.
         suite: the suite, opened.
         options: of the evaluation.
         root: the folder of all runs.
-        say: told where the folder is not the first.
+        say: called with a sentence where it is not the first of these.
     """
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", model.name).strip("-.")[:60] or "model"
     first = root / suite.suite.name / f"{name}-{make_record(model, suite, options).hash[:8]}"
@@ -88,7 +88,7 @@ def default_folder(
 
 
 def suite_info(suite: OpenSuite) -> SuiteInfo:
-    """Return what a result says of the suite."""
+    """Return what the record keeps of the suite."""
     definition = suite.suite
     return SuiteInfo(
         name=definition.name,
@@ -109,7 +109,7 @@ def suite_info(suite: OpenSuite) -> SuiteInfo:
 
 
 def environment(options: EvaluationOptions) -> Environment:
-    """Return by which code and on what a run is made."""
+    """Return the software versions and the hardware of this run."""
     import torch
 
     device = options.resolved_device()
@@ -125,7 +125,7 @@ def environment(options: EvaluationOptions) -> Environment:
 
 
 def _plain(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the document as it will be when read back from JSON: tuples as lists."""
+    """Return the document as it will be read back from JSON: tuples become lists."""
     plain: dict[str, Any] = json.loads(json.dumps(document))
     return plain
 

@@ -1,4 +1,4 @@
-"""Reads the next batches while the device works on this one."""
+"""Read the next batches while the device works on this one."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class _End:
 
 
 def prefetch(items: Iterator[T], device: str, depth: int = 3) -> Iterator[T]:
-    """Yield ``items`` in order, made by a thread that keeps ``depth`` of them ready.
+    """Yield ``items`` in order, from a thread that keeps ``depth`` of them ready.
 
-    On the CPU nothing is read ahead: reader and model would only take each other's cores.
+    On the CPU nothing is read ahead: reader and model would only compete for cores.
     """
     if device == "cpu":
         yield from items

@@ -1,8 +1,8 @@
-"""A run knows its model again: logits for a few images are kept with it and compared when it is taken up.
+"""A run recognises its model: logits for a few images are kept with it and compared when it is resumed.
 
-A hash cannot prove that a function computes what another did: it may close over a network, read a file, or be a method
-of an object. So the folder of a run keeps what the model made of its first images, and refuses cells, or answers, of a
-model that makes something else of the same images, or of the same model with other images.
+A hash cannot always prove that two functions compute the same: one may close over a network, read a file, or be a
+method of an object. So a run's folder keeps the logits of its first images. A model that gives other logits for them
+gets neither new cells nor the old result, nor does the same model on other images.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from robench.suites.opened import OpenSuite
 IMAGES = 4
 FILE = "probe.json"
 _CLASSES = 100  # at most, evenly spread over the model's
-# How far logits may lie apart, of the largest: with the same PyTorch on the same kind of device, and with others, whose
-# convolutions may be in TF32.
+# Largest difference of logits, relative to the largest logit: with the same PyTorch on the same kind of device, and
+# otherwise, where convolutions may use TF32.
 _SAME = {"fp32": 1e-3, "bf16": 0.02, "fp16": 0.02}
 _OTHER = {"fp32": 0.02, "bf16": 0.1, "fp16": 0.1}
 
@@ -37,12 +37,12 @@ class OtherModelError(RobenchError):
 
 
 class Logits(BaseModel):
-    """What a model put out for some images.
+    """A model's logits for some images, rounded.
 
     Args:
         rows: one per image, of every ``step``-th class, to six digits.
         step: distance of the classes that are kept.
-        precision, pytorch, device: in what and on what it was run.
+        precision, pytorch, device: number format, version and hardware it was run with.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -67,12 +67,12 @@ class Logits(BaseModel):
 
 
 class Probe(BaseModel):
-    """What a model made of the first images of a cell.
+    """A model's logits for the first images of a cell.
 
     Args:
         cell: the cell's name.
         images: fingerprints of the images' pixels, as strings: 64 bits are more than many readers of JSON keep.
-        logits: what it put out; None where the model gives other ones each time.
+        logits: None where the model gives different ones each time.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -84,13 +84,13 @@ class Probe(BaseModel):
 
 
 def check_model(run: RunFolder, forward: Forward, suite: OpenSuite) -> None:
-    """Compare the model with the one that a run was begun with, or note what it puts out where the run is new.
+    """Compare the model with the one that the run was started with; of a new run, store the model's logits.
 
-    Nothing is compared with runs of earlier versions, which have no probe, and with models whose outputs for the same
-    images differ from one call to the next.
+    Nothing is compared in runs of earlier versions, which have no probe, nor for models whose logits for the same
+    images differ from call to call.
 
     Raises:
-        OtherModelError: it is another model, or the images are others.
+        OtherModelError: the model or the images differ.
         RobenchError: the folder cannot be written to.
     """
     if _compare(run.path, forward, suite) or any(run.has(cell) for cell in run.record.cells):
@@ -101,7 +101,7 @@ def check_model(run: RunFolder, forward: Forward, suite: OpenSuite) -> None:
 
 
 def _compare(folder: Path, forward: Forward, suite: OpenSuite) -> bool:
-    """Compare with the probe in a folder; False where it has none."""
+    """Compare with the probe in a folder; return whether it has one."""
     there = _read(folder / FILE)
     found = take(forward, suite, there.cell) if there is not None else None
     if there is None or found is None:
@@ -109,7 +109,7 @@ def _compare(folder: Path, forward: Forward, suite: OpenSuite) -> bool:
     if found.images != there.images:
         raise OtherModelError(
             f"{folder} holds predictions for other images: the first of '{there.cell}' differ in their pixels.",
-            hint="Something that is not in the suite's record changed them. Choose another folder with --out.",
+            hint="Something outside the suite's record changed them. Choose another folder with --out.",
         )
     if there.logits is None or found.logits is None:
         return True
@@ -123,7 +123,7 @@ def _compare(folder: Path, forward: Forward, suite: OpenSuite) -> bool:
 
 
 def is_run_of(folder: Path, forward: Forward, suite: OpenSuite) -> bool:
-    """Return whether a folder's run may be of this model: unless its probe says that it is another."""
+    """Return whether a folder's run can be of this model: whether its probe does not contradict it."""
     try:
         _compare(folder, forward, suite)
     except OtherModelError:
@@ -132,7 +132,7 @@ def is_run_of(folder: Path, forward: Forward, suite: OpenSuite) -> bool:
 
 
 def take(forward: Forward, suite: OpenSuite, cell: str | None = None) -> Probe | None:
-    """Run the model on the first images of a cell; None where they cannot be read, or it does not take them.
+    """Run the model on the first images of a cell; None where they cannot be read, or the model fails on them.
 
     Args:
         forward: the forward pass.
@@ -147,7 +147,7 @@ def take(forward: Forward, suite: OpenSuite, cell: str | None = None) -> Probe |
         images = _first_images(suite, chosen, forward.device)
         with undisturbed(forward):
             rows = [row for _ in range(2) if (row := _logits(forward, images)) is not None]
-    except (RobenchError, torch.OutOfMemoryError):  # said where the cell is measured
+    except (RobenchError, torch.OutOfMemoryError):  # reported when the cell is measured
         return None
     if images is None or len(rows) < 2:
         return None
@@ -165,7 +165,7 @@ def repeatable(rows: Sequence[torch.Tensor], precision: str, device: str) -> Log
 
 
 def apart(one: Logits, other: Logits) -> float | None:
-    """Return how far two models' logits lie apart, relative to the largest; None within what float noise does."""
+    """Return the largest difference of two models' logits, relative to the largest; None within rounding noise."""
     a, b = (torch.tensor(logits.rows, dtype=torch.float64) for logits in (one, other))
     if a.shape != b.shape or one.step != other.step:
         return 1.0
@@ -179,16 +179,16 @@ def free_folder(folder: Path, fits: Callable[[Path], bool], say: Callable[[str],
     """Return the folder, or ``FOLDER-2``, ``FOLDER-3``... where it holds a run of another model.
 
     Args:
-        folder: where the run would be.
+        folder: the preferred one.
         fits: whether a folder that is there holds this model's run.
-        say: told of a folder that is not the first.
+        say: called with a sentence where it is not the preferred one.
     """
     number, candidate = 1, folder
     while (candidate / "run.json").exists() and not fits(candidate):
         number += 1
         candidate = folder.with_name(f"{folder.name}-{number}")
     if number > 1:
-        say(f"{folder} holds predictions of another model that looks the same by name and code: using {candidate}.")
+        say(f"{folder} holds predictions of another model with the same name and code; using {candidate}.")
     return candidate
 
 
@@ -210,7 +210,7 @@ def _logits(forward: Forward, images: torch.Tensor | None) -> torch.Tensor | Non
 
 
 def _read(path: Path) -> Probe | None:
-    """Return the probe of a run; None where there is none, or it is damaged: it then proves nothing."""
+    """Return the probe of a run; None where there is none, or a damaged one, which proves nothing."""
     try:
         return Probe.model_validate(read_document(path, "probe of the run")) if path.exists() else None
     except (RobenchError, ValidationError):

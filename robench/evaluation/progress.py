@@ -1,4 +1,4 @@
-"""Long work shows itself: a bar on a terminal, plain lines elsewhere, nothing when quiet."""
+"""Progress of long work: a bar on a terminal, plain lines elsewhere, nothing when quiet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 
 class Progress(Protocol):
-    """What the engine tells while it works; a context manager."""
+    """What the engine reports while it works; a context manager."""
 
     def __enter__(self) -> Progress: ...
 
@@ -18,11 +18,11 @@ class Progress(Protocol):
     ) -> None: ...
 
     def start(self, total: int, done: int) -> None:
-        """Say how many images there are, and how many were finished before."""
+        """Report the number of images, and how many were finished before."""
         ...
 
     def advance(self, images: int, cell: str) -> None:
-        """Say that a batch is through."""
+        """Report a finished batch."""
         ...
 
     def say(self, text: str) -> None:
@@ -31,7 +31,7 @@ class Progress(Protocol):
 
 
 class QuietProgress:
-    """Says nothing but warnings."""
+    """Prints nothing but messages."""
 
     def __enter__(self) -> QuietProgress:
         return self
@@ -40,10 +40,10 @@ class QuietProgress:
         return None
 
     def start(self, total: int, done: int) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def advance(self, images: int, cell: str) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def say(self, text: str) -> None:
         """Print the line to standard error."""
@@ -54,7 +54,7 @@ class LineProgress(QuietProgress):
     """One plain line every few seconds, for logs and pipes.
 
     Args:
-        title: what the line begins with.
+        title: first words of each line.
         every: seconds between lines.
     """
 
@@ -86,7 +86,7 @@ class BarProgress:
     """A rich progress bar with rate and time left.
 
     Args:
-        title: what stands left of the bar.
+        title: shown left of the bar.
     """
 
     def __init__(self, title: str) -> None:
@@ -133,7 +133,7 @@ class BarProgress:
 
 
 def make_progress(title: str, *, quiet: bool = False) -> Progress:
-    """Return the progress that fits: nothing when quiet, a bar on a terminal, else plain lines."""
+    """Return the fitting kind of progress: none when quiet, a bar on a terminal, else plain lines."""
     if quiet:
         return QuietProgress()
     return BarProgress(title) if sys.stderr.isatty() else LineProgress(title)

@@ -1,7 +1,7 @@
-"""What is worth knowing of a cell's predictions beside the rows; it stands in the metadata of the cell's file.
+"""Notes on a cell's predictions as a whole, kept in the metadata of the cell's file.
 
-Nothing here depends on how long a cell took, on the batch size or on float noise, so that a run stopped and taken up
-again, or shared by several processes, has the bytes of one that was not.
+Nothing here depends on how long a cell took or on rounding noise, so that a run that was stopped and resumed, or shared
+by several processes, has the same bytes as one that was not.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from robench.errors import RobenchError
 
 NAMED = 20
-"""Messages of unreadable images that are kept for each cell."""
+"""Number of messages of unreadable images that are kept per cell."""
 
 
 class _Note(BaseModel):
@@ -21,12 +21,12 @@ class _Note(BaseModel):
 
 
 class OutputCheck(_Note):
-    """What the raw outputs of the model look like, before a subset of classes is taken.
+    """Properties of the model's raw outputs, before a subset of classes is taken.
 
     Args:
-        images: rows that were looked at.
+        images: number of rows checked.
         in_unit_interval: whether every output lies in [0, 1].
-        sums_to_one: whether, besides, every row sums to 1: these are probabilities, not logits.
+        sums_to_one: whether every row also sums to 1: these are probabilities, not logits.
     """
 
     images: int
@@ -34,7 +34,7 @@ class OutputCheck(_Note):
     sums_to_one: bool = False
 
     def joined(self, other: OutputCheck) -> OutputCheck:
-        """Return the check of both parts of a cell."""
+        """Return the check of two parts of a cell together."""
         return OutputCheck(
             images=self.images + other.images,
             in_unit_interval=self.in_unit_interval and other.in_unit_interval,
@@ -43,13 +43,13 @@ class OutputCheck(_Note):
 
 
 class BatchCheck(_Note):
-    """Whether logits depend on which images share a batch, beyond float noise.
+    """Whether logits depend on which images share a batch, beyond rounding noise.
 
     Args:
-        images: images of the cell's first batch that were run without the others.
-        batch: images of that batch; 0 where they made no difference.
-        difference: largest difference of a logit, relative to the largest logit, to two digits; 0 within float noise.
-        changed: how many of the images got another class; 0 within float noise.
+        images: number of images of the cell's first batch that were run without the rest.
+        batch: size of that batch; 0 where it made no difference.
+        difference: largest difference of a logit relative to the largest logit, two digits; 0 within rounding noise.
+        changed: how many of the images got another class; 0 within rounding noise.
     """
 
     images: int
@@ -59,13 +59,13 @@ class BatchCheck(_Note):
 
 
 class CellNotes(_Note):
-    """Notes on a cell, or on a part of it.
+    """Notes on a cell, or on part of one.
 
     Args:
         unreadable: images (sequences: clips) that could not be read and were omitted.
         unreadable_first: messages of the first 20 of them.
-        outputs: what the raw outputs look like; None where nobody looked.
-        batch: whether they depend on the batch; None where it was not tried, or could not be.
+        outputs: properties of the raw outputs; None where they were not checked.
+        batch: whether they depend on the batch; None where that was not or could not be checked.
     """
 
     unreadable: int = 0
@@ -77,11 +77,11 @@ class CellNotes(_Note):
     def of(
         cls, unreadable: Sequence[str], outputs: OutputCheck | None = None, batch: BatchCheck | None = None
     ) -> CellNotes:
-        """Return notes with all messages of unreadable images given."""
+        """Return notes from the messages of all unreadable images."""
         return cls(unreadable=len(unreadable), unreadable_first=tuple(unreadable[:NAMED]), outputs=outputs, batch=batch)
 
     def joined(self, other: CellNotes) -> CellNotes:
-        """Return the notes of a cell from those of two parts that follow one another."""
+        """Return the notes of two consecutive parts of a cell together."""
         outputs = self.outputs.joined(other.outputs) if self.outputs and other.outputs else None
         return CellNotes(
             unreadable=self.unreadable + other.unreadable,
@@ -99,7 +99,7 @@ class CellNotes(_Note):
         """Return notes from JSON.
 
         Raises:
-            RobenchError: they are not notes of a cell.
+            RobenchError: not the notes of a cell.
         """
         try:
             return cls.model_validate_json(text)

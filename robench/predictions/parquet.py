@@ -43,7 +43,7 @@ def write(path: Path, predictions: Predictions) -> str:
     """Write ``predictions`` to ``path`` atomically and return the file's SHA-256.
 
     Equal predictions give equal bytes (with one version of pyarrow), so runs can be compared byte for byte.
-    The checksum goes into a file beside it, which is written last: a cell is finished when both are there.
+    The checksum goes into ``NAME.sha256``, which is written last: a cell is finished when both files exist.
 
     Raises:
         RobenchError: the folder cannot be written to, or the disk is full.
@@ -69,7 +69,7 @@ def write(path: Path, predictions: Predictions) -> str:
 
 
 def stored_checksum(path: Path) -> str | None:
-    """Return the checksum that was written beside ``path``, or None where there is none."""
+    """Return the checksum that was stored with ``path``, or None where there is none."""
     try:
         return _sidecar(path).read_bytes().decode(errors="replace").split()[0]
     except (OSError, IndexError):
@@ -77,7 +77,7 @@ def stored_checksum(path: Path) -> str | None:
 
 
 def is_whole(path: Path) -> bool:
-    """Return whether the file is there with exactly the bytes that were written."""
+    """Return whether the file has exactly the bytes that were written."""
     expected = stored_checksum(path)
     try:
         return expected is not None and sha256(path) == expected
@@ -86,7 +86,7 @@ def is_whole(path: Path) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Remove a file and its checksum, if they are there."""
+    """Remove a file and its checksum, if they exist."""
     _sidecar(path).unlink(missing_ok=True)
     path.unlink(missing_ok=True)
 
@@ -102,14 +102,14 @@ def read(path: Path) -> Predictions:
     try:
         table = pq.read_table(path, page_checksum_verification=True, partitioning=None)
     except Exception as error:  # what damaged bytes make pyarrow raise is not limited to its own errors
-        raise RobenchError(f"{path} cannot be read as predictions: {first_line(error)}", hint=_AGAIN) from error
+        raise RobenchError(f"Could not read {path} as predictions: {first_line(error)}", hint=_AGAIN) from error
     metadata = table.schema.metadata or {}
     version = _version(metadata.get(_FORMAT.encode(), b"1"), path)
     missing = [name for name in _ALWAYS if name not in table.column_names]
     if missing:
         raise RobenchError(
             f"{path} lacks the columns {', '.join(missing)}; found {', '.join(table.column_names)}.",
-            hint="Is it a file that `robench evaluate` wrote?",
+            hint="Give a file written by `robench evaluate`.",
         )
     notes = CellNotes.parse(metadata.get(_NOTES.encode(), b"{}"), str(path)) if version > 1 else None
     columns = {name: _to_numpy(name, table[name], path) for name in table.column_names if name in _DTYPES}
@@ -150,7 +150,7 @@ def _to_numpy(name: str, column: Any, path: Path) -> np.ndarray:
         raise RobenchError(
             f"The column {name} of {path} is of type {array.type}; expected {dtype}"
             f"{' in lists of one length' if name in _WIDE else ''}, without nulls.",
-            hint="Is it a file that `robench evaluate` wrote?",
+            hint="Give a file written by `robench evaluate`.",
         )
     flat: np.ndarray = values.to_numpy(zero_copy_only=False).astype(dtype, copy=False)
     return flat.reshape(-1, array.type.list_size) if wide else flat

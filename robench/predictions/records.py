@@ -1,4 +1,4 @@
-"""What a run measures, as ``run.json`` keeps it: what makes its predictions, and what is worth knowing of it."""
+"""The record of a run, kept in ``run.json``: what determines its predictions, and what describes it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ KIND = "robench-run"
 
 
 class _Record(BaseModel):
-    # What a later robench adds is passed over, but not in the identity, whose hash it is part of.
+    # Fields that a later robench adds are ignored, except in the identity, which is hashed as a whole.
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class RunIdentity(_Record):
-    """Everything that changes a prediction; runs with equal identities have equal predictions up to float noise.
+    """Everything that changes a prediction; runs with equal identities have equal predictions up to rounding noise.
 
     Args:
         protocol: the suite's record of its data: name, version, source, seed, geometry, checksums.
@@ -27,7 +27,7 @@ class RunIdentity(_Record):
         preprocessing: normalisation and geometry of the model.
         precision: number format of the forward pass: fp32, bf16 or fp16.
         logits: whether logits are kept.
-        scaled_to: resize and crop of the user's that change images which have their size already.
+        scaled_to: the user's resize and crop, where they change images that have a fixed size.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -40,7 +40,7 @@ class RunIdentity(_Record):
     scaled_to: dict[str, Any] | None = None
 
     def document(self) -> dict[str, Any]:
-        """Return it as JSON keeps it; a geometry that was not asked for is left out."""
+        """Return it as JSON keeps it; fields that were not set are omitted."""
         return self.model_dump(exclude_unset=True)
 
 
@@ -52,9 +52,9 @@ class SuiteInfo(_Record):
         source: whether the images are published files or generated from clean ones.
         normaliser: name of the table of baseline errors, or None.
         subset: name of the list of classes that logits were cut to, or None.
-        summary: names of the summary rules.
-        cells: cells that were asked for, in the suite's order.
-        whole: cells that make a result one of the whole suite; where nothing is said, ``cells``.
+        summary: names of the rules that sum up the cells.
+        cells: the cells to be measured, in the suite's order.
+        whole: cells that make a result complete; by default ``cells``.
         protocol: as in :class:`RunIdentity`.
         classes: class names by label, of at most 200 classes, or None.
     """
@@ -89,7 +89,7 @@ class SuiteInfo(_Record):
 
 
 class ModelInfo(_Record):
-    """The model: its name, the hash of what computes it, its preprocessing, and what its card says."""
+    """The model: its name, its hash, its preprocessing, and its card."""
 
     name: str
     hash: str
@@ -99,7 +99,7 @@ class ModelInfo(_Record):
 
 
 class Environment(_Record):
-    """By which code and on what a run was made; ``started`` is in UTC."""
+    """Software versions and hardware of a run; ``started`` is in UTC."""
 
     robench: str | None = None
     python: str | None = None
@@ -110,12 +110,12 @@ class Environment(_Record):
     started: str | None = None
 
     def telling(self) -> tuple[str | None, ...]:
-        """Return what can change predictions, or how far they are trusted."""
+        """Return the fields that can change predictions or the trust in them."""
         return self.robench, self.torch, self.device
 
 
 class Timing(_Record):
-    """How long a cell took: seconds from the first batch asked for to the last prediction, and of how many images."""
+    """How long a cell took, from requesting the first batch to the last prediction, and its number of images."""
 
     seconds: float
     images: int
@@ -126,17 +126,17 @@ class Timing(_Record):
 
 
 class RunRecord(_Record):
-    """What a run measures, and how it came about.
+    """What a run measures, and how it was made.
 
     Args:
-        identity: what makes its predictions.
+        identity: what determines its predictions.
         cells: names of the cells to be measured, in the suite's order.
-        suite, model, environment: what a result says of them; change nothing.
-        command: the command as it was typed; None from Python.
-        remarks: what a reader should know of the files that were found.
-        earlier: other environments in which some of its cells were measured, before it was stopped and taken up.
-        timings: by cell; only of those measured in calls that came to their end or were interrupted, not killed.
-        format: version of the tables of predictions that the run was begun with.
+        suite, model, environment: descriptions, which change nothing.
+        command: the command as typed; None from Python.
+        remarks: remarks on the suite's files.
+        earlier: other environments in which some of its cells were measured before it was resumed.
+        timings: by cell; cells measured by a process that was killed have none.
+        format: version of the predictions table that the run was started with.
     """
 
     identity: RunIdentity
@@ -152,7 +152,7 @@ class RunRecord(_Record):
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the identity, and of the format it was begun with."""
+        """SHA-256 of the identity and the format."""
         return digest({"format": self.format, **self.identity.document()})
 
     def document(self) -> dict[str, Any]:
@@ -178,7 +178,7 @@ class RunRecord(_Record):
             name: what messages call it.
 
         Raises:
-            RobenchError: it is not a run record, or of a newer robench; the message names the fields that do not fit.
+            RobenchError: not a run record, a damaged one, or one of a newer robench; the message names the fields.
         """
         version = document.get("format")
         if document.get("kind") != KIND or not isinstance(version, int) or isinstance(version, bool):

@@ -1,4 +1,4 @@
-"""A run taken up again: whether a folder may be used, what of its record stays, and what differs if it may not."""
+"""Resuming a run: whether a folder can be used, which parts of its record stay, and what differs if it cannot."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from robench.predictions.records import Environment, RunRecord
 
 
 def refuse_foreign(path: Path) -> None:
-    """Refuse a path that holds something else than a run.
+    """Refuse a path that holds something other than a run.
 
     Raises:
         RobenchError: it is a file, or a folder of other things.
@@ -28,16 +28,16 @@ def refuse_foreign(path: Path) -> None:
 
 
 def taken_up(path: Path, there: RunRecord, wanted: RunRecord, finished: Set[str]) -> RunRecord:
-    """Return the record of a run that is there and now gets more cells, or the same ones again.
+    """Return the record of an existing run that is asked for more cells, or for the same ones again.
 
-    The environment is that in which its cells were measured, not in which it was looked at last. A run keeps the
-    format that it was begun with.
+    The environment stays the one in which the cells were measured, while none is missing. A run keeps the format
+    that it was started with.
 
     Args:
         path: the run's folder.
-        there: the record that it holds.
-        wanted: the record of what is to be measured.
-        finished: names of the cells that are finished.
+        there: its record.
+        wanted: the record of the cells asked for.
+        finished: names of the finished cells.
 
     Raises:
         RobenchError: the run is of another model or protocol.
@@ -45,7 +45,7 @@ def taken_up(path: Path, there: RunRecord, wanted: RunRecord, finished: Set[str]
     _refuse_other(path, there, wanted)
     known = set(wanted.cells)
     cells = wanted.cells + tuple(cell for cell in there.cells if cell not in known)
-    # What was said of the files stays said: now perhaps fewer cells were opened.
+    # Earlier remarks stay: fewer cells may have been opened now.
     remarks = tuple(dict.fromkeys([*there.remarks, *wanted.remarks]))
     changed = {"cells": cells, "remarks": remarks, "timings": there.timings, "format": there.format}
     if finished >= known:
@@ -56,7 +56,7 @@ def taken_up(path: Path, there: RunRecord, wanted: RunRecord, finished: Set[str]
 
 
 def _earlier(there: RunRecord, now: Environment, *, anything: bool) -> tuple[Environment, ...]:
-    """Return the environments of before that differ from the present one; the last one counts if it left anything."""
+    """Return earlier environments that differ from the present one; the last one only if it finished any cell."""
     found: dict[Any, Environment] = {}
     for environment in (*there.earlier, *([there.environment] if anything else [])):
         if environment.telling() != now.telling():

@@ -1,10 +1,10 @@
 """The folder of a run: what is being measured, one predictions file per cell, and a log of how it went.
 
 RUN/run.json                 identity and record of the run, written first
-RUN/predictions/CELL.parquet one file per finished cell (``gaussian_noise__3``), with ``.sha256`` beside it
-RUN/probe.json               what the model puts out for a few fixed images, to know it again
-RUN/log.jsonl                one line per finished cell: seconds, images, device; never read back
-RUN/result.json              the values, made from run.json and the predictions alone
+RUN/predictions/CELL.parquet one file per finished cell (``gaussian_noise__3``), and its ``.sha256``
+RUN/probe.json               the model's logits for the first images, to recognise it
+RUN/log.jsonl                one line per finished cell: seconds, images, device; never read
+RUN/result.json              the result, computed from run.json and the predictions alone
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _AGAIN = "Run the same `robench evaluate` again: only this cell is measured agai
 
 
 class RunFolder:
-    """A run on disk; several processes may use one at the same time.
+    """A run on disk; several processes can use it at the same time.
 
     Args:
         path: the folder.
@@ -43,13 +43,13 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], record: RunRecord) -> RunFolder:
-        """Open ``path`` for this run, making it where it is not there, and take up what is finished.
+        """Open the folder of this run, or create it; finished cells are kept.
 
-        More cells may be asked of a run than before (the list grows); another identity is refused. A run that has all
-        that is asked for needs no permission to write.
+        A run may be asked for more cells than before (its list grows); another identity is refused. A run that has all
+        the cells asked for needs no write permission.
 
         Raises:
-            RobenchError: the folder holds a run of another model or protocol, or something else, or cannot be made.
+            RobenchError: the folder holds another run or other files, or cannot be created.
         """
         path = Path(path)
         try:
@@ -74,7 +74,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> RunFolder:
-        """Open a run that is there, of this version or an earlier one.
+        """Open an existing run, of this version or an earlier one.
 
         Raises:
             RobenchError: no such folder, it is not a run, or its record is damaged.
@@ -98,16 +98,16 @@ class RunFolder:
         return self.path / "predictions" / (cell.replace("/", "__") + ".parquet")
 
     def is_done(self, cell: str) -> bool:
-        """Return whether the cell's file is there, whole and undamaged."""
+        """Return whether the cell's file exists and is undamaged."""
         return parquet.is_whole(self.cell_path(cell))
 
     def is_damaged(self, cell: str) -> bool:
-        """Return whether a file is there whose bytes are not those that were written."""
+        """Return whether the cell's file exists but its bytes are not those that were written."""
         path = self.cell_path(cell)
         return path.exists() and parquet.stored_checksum(path) is not None and not parquet.is_whole(path)
 
     def has(self, cell: str) -> bool:
-        """Return whether the cell's file and its checksum are there; the bytes are not looked at."""
+        """Return whether the cell's file and its checksum exist, without reading the file."""
         path = self.cell_path(cell)
         return path.exists() and parquet.stored_checksum(path) is not None
 
@@ -123,7 +123,7 @@ class RunFolder:
             folder.mkdir(exist_ok=True)
         except OSError as error:
             raise unwritable(folder, error) from error
-        # The engine takes the lock in one thread and lets go of it in the one that writes.
+        # The engine acquires the lock in one thread and releases it in the one that writes.
         return FileLock(folder / (cell.replace("/", "__") + ".lock"), thread_local=False)
 
     def write(self, cell: str, predictions: Predictions) -> str:
@@ -142,13 +142,13 @@ class RunFolder:
             )
 
     def part_path(self, cell: str, start: int, stop: int) -> Path:
-        """Return the file of a part of a cell, made when several processes split one."""
+        """Return the file of a part of a cell, used when several processes share a cell."""
         return self.path / "parts" / f"{cell.replace('/', '__')}__{start}-{stop}.parquet"
 
     def join_parts(self, cell: str, bounds: list[tuple[int, int]]) -> str:
         """Write a cell from its parts, remove them, and return the cell's checksum.
 
-        Where another run in the same folder has joined the cell already, only left-over parts are removed.
+        Where another process has already joined the cell, only left-over parts are removed.
 
         Raises:
             RobenchError: a part is missing or damaged.
@@ -158,7 +158,7 @@ class RunFolder:
             try:
                 self.write(cell, Predictions.concatenate([self._read_part(path) for path in paths]))
             except RobenchError:
-                if not self.is_done(cell):  # parts are removed when their cell is written, not before
+                if not self.is_done(cell):  # parts are removed only after their cell was written
                     raise
         for path in paths:
             parquet.remove(path)
@@ -180,7 +180,7 @@ class RunFolder:
             raise RobenchError(f"{self.path} has no cell '{cell}'.", hint="Run `robench evaluate` to its end first.")
         if not self.is_done(cell):
             raise RobenchError(
-                f"{path} is damaged: its bytes do not match the checksum beside it.",
+                f"{path} is damaged: its bytes do not match its checksum.",
                 hint=_AGAIN,
             )
         return parquet.read(path)
@@ -190,25 +190,24 @@ class RunFolder:
         return [cell for cell in self.record.cells if self.is_done(cell)]
 
     def refuse_damaged(self, excused: Collection[str] = ()) -> None:
-        """Refuse a run with cells whose bytes are not those that were written.
+        """Refuse a run with damaged cells.
 
         Args:
-            excused: cells that are known to be damaged, as they could not be measured again.
+            excused: cells known to be damaged, as measuring them again failed.
 
         Raises:
-            RobenchError: there is one; the message names the cells.
+            RobenchError: a cell is damaged; the message names it.
         """
         damaged = [cell for cell in self.record.cells if cell not in excused and self.is_damaged(cell)]
         if damaged:
             more = f" and {len(damaged) - _NAMED} more" if len(damaged) > _NAMED else ""
             raise RobenchError(
-                f"{self.path} is damaged: the bytes of {', '.join(damaged[:_NAMED])}{more} do not match the checksums"
-                " beside them.",
+                f"{self.path} is damaged: the bytes of {', '.join(damaged[:_NAMED])}{more} do not match the checksums.",
                 hint="Run the same `robench evaluate` again: only these are measured again.",
             )
 
     def note_timings(self, timings: Mapping[str, Timing]) -> None:
-        """Add to the run's record how long cells took, as it stands on the disk now.
+        """Add to the record on disk how long cells took.
 
         Raises:
             RobenchError: the folder is gone or cannot be written to.
@@ -222,7 +221,7 @@ class RunFolder:
             write_json(self.path / "run.json", self.record.document())
 
     def log(self, line: dict[str, Any]) -> None:
-        """Append one line to the log; what a crash left of one stays on a line of its own.
+        """Append one line to the log; a line cut short by a crash stays separate.
 
         Raises:
             RobenchError: the folder cannot be written to, or the disk is full.
@@ -241,7 +240,7 @@ def _locked(path: Path) -> Iterator[None]:
     """Hold the lock of a run's record.
 
     Raises:
-        RobenchError: the lock cannot be made, as on a read-only disk.
+        RobenchError: the lock cannot be created, as on a read-only disk.
     """
     lock = FileLock(path / ".run.lock")
     try:
@@ -261,7 +260,7 @@ def _with_what_is_there(path: Path, there: RunRecord, wanted: RunRecord) -> RunR
 
 
 def _finished_without_writing(path: Path, record: RunRecord) -> RunFolder | None:
-    """Return the run in a folder that cannot be written to, where it is the same run and lacks nothing."""
+    """Return the run in a read-only folder if it is the same run with all cells asked for, else None."""
     try:
         run = RunFolder.open(path)
         same = _with_what_is_there(path, run.record, record).cells == run.record.cells

@@ -1,4 +1,4 @@
-"""The columns of the per-image table: what the evaluation keeps, and all that metrics ever see.
+"""The columns of the per-image table: what the evaluation keeps, and the only input of metrics.
 
 =================== ======== ===== ==============================================================
 column              dtype    shape meaning
@@ -12,30 +12,30 @@ nll                 float32  (n,)  -log softmax probability of ``target``, in na
 brier               float32  (n,)  sum over classes of (p - onehot)^2, in [0, 2]; NaN without a target
 entropy             float32  (n,)  -sum p log p, in nats
 top5                int32    (n,5) classes by falling logit, lower index first on ties, -1 where K < 5
-log_complement      float32  (n,)  log(1 - confidence), in nats, below 0: what does not saturate where confidence is 1
+log_complement      float32  (n,)  log(1 - confidence), in nats, at most 0; does not saturate where confidence is 1
 logsumexp           float32  (n,)  log sum exp of the logits, in nats; its negative is the energy score
 max_logit           float32  (n,)  the largest logit
 second_logit        float32  (n,)  the second largest (equal to the largest on a tie); NaN where K = 1
 target_rank         int32    (n,)  classes before ``target`` in the order of ``top5``, 0 to K - 1; -1 without a target
 target_tail         float32  (n,)  probability of the classes after ``target`` in that order, in [0, 1]; NaN without
-fingerprint         int64    (n,)  hash of the image's pixels as the model was given them
+fingerprint         int64    (n,)  hash of the image's pixels as given to the model
 frame               int32    (n,)  frame within the clip, -P only
 logits              float32  (n,K) only where asked for (``--logits``) or K is small
 targets             uint8    (n,K) multilabel only: 0/1 for every class
 =================== ======== ===== ==============================================================
 
-For a multilabel task ``target``, ``target_probability``, ``nll`` and ``brier`` are of no use (-1, NaN), and
-``logits`` and ``targets`` are always kept.
+In a multilabel task ``target``, ``target_probability``, ``nll`` and ``brier`` are undefined (-1, NaN), and ``logits``
+and ``targets`` are always kept.
 
-What follows without the model, beside accuracy and calibration: the energy score (``-logsumexp``) and the largest
-logit, for out-of-distribution detection; the margin in logits (``max_logit - second_logit``) and in probability
+Besides accuracy and calibration, these can be computed without the model: the energy score (``-logsumexp``) and the
+largest logit, for out-of-distribution detection; the margin in logits (``max_logit - second_logit``) and in probability
 (``confidence - second_probability``); and the scores of conformal sets: 1 - ``target_probability``, and for adaptive
 prediction sets (Romano et al. 2020) the cumulative probability up to and including the target
-(``target_cumulative``), of which ``target_probability`` is the part that randomises. The sizes of such sets need
-``logits`` where they go beyond the first five classes.
+(``target_cumulative``), of which ``target_probability`` is the part that randomises. The sizes of such
+sets beyond the first five classes need ``logits``.
 
-Version 1 of the table ended with ``top5`` and the optional columns; the others are then None. Its ``nll`` had zeros of
-both signs.
+Version 1 of the table lacked the columns from ``log_complement`` to ``fingerprint``, which are then None, and had
+zeros of both signs in ``nll``.
 """
 
 from __future__ import annotations
@@ -55,8 +55,7 @@ FORMAT_VERSION = 2
 class Predictions:
     """Per-image predictions of one cell as arrays; see the module's table of columns.
 
-    ``notes`` are of the cell as a whole: images that could not be read, checks of the raw outputs. None: a file of
-    version 1, which had none.
+    ``notes`` concern the cell as a whole: unreadable images, checks of the raw outputs; None in files of version 1.
     """
 
     index: npt.NDArray[np.int64]
@@ -90,35 +89,35 @@ class Predictions:
 
     @property
     def fine_confidence(self) -> npt.NDArray[np.float64]:
-        """Confidence in float64, shape (n,), in [0, 1]: apart where float32 is 1; that of the file in version 1."""
+        """Confidence in float64, shape (n,), in [0, 1], without ties at 1; in version 1 that of the file."""
         if self.log_complement is None:
             return self.confidence.astype(np.float64)
         return -np.expm1(self.log_complement.astype(np.float64))
 
     @property
     def second_probability(self) -> npt.NDArray[np.float64] | None:
-        """Softmax probability of the second class, shape (n,), in [0, 0.5]; NaN where K = 1, None in version 1."""
+        """Softmax probability of the second class, shape (n,), in [0, 0.5]; NaN where K = 1; None in version 1."""
         if self.second_logit is None or self.logsumexp is None:
             return None
         return np.exp(self.second_logit.astype(np.float64) - self.logsumexp)
 
     @property
     def target_cumulative(self) -> npt.NDArray[np.float64] | None:
-        """Probability of the target and of all classes before it, shape (n,), in [0, 1]; None in version 1."""
+        """Probability of the target and all classes ranked before it, shape (n,), in [0, 1]; None in version 1."""
         return None if self.target_tail is None else 1.0 - self.target_tail.astype(np.float64)
 
     def stored(self) -> dict[str, npt.NDArray[np.generic]]:
-        """Return the columns that are there, by name, in the table's order and as a file keeps them."""
+        """Return the existing columns by name, in the table's order, as stored."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "notes"}
         return {name: value for name, value in values.items() if value is not None}
 
     def columns(self) -> dict[str, npt.NDArray[np.generic]]:
-        """Return the columns that are there, by name, as metrics take them: ``confidence`` is in float64."""
+        """Return the existing columns by name, as metrics take them: ``confidence`` is in float64."""
         return self.stored() | {"confidence": self.fine_confidence}
 
     @classmethod
     def concatenate(cls, parts: list[Predictions]) -> Predictions:
-        """Return the rows of ``parts`` one after another, and the notes of all; columns that one lacks are dropped."""
+        """Return the rows of ``parts`` in order and their joined notes; columns missing in a part are dropped."""
         if len(parts) == 1:
             return parts[0]
         names = [name for name in parts[0].stored() if all(getattr(part, name) is not None for part in parts)]

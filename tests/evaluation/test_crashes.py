@@ -158,7 +158,7 @@ class _RemovesCell(QuietProgress):
         self.path, self.left = run / "predictions" / "clean.parquet", times
 
     def advance(self, images: int, cell: str) -> None:
-        if self.left and self.path.exists():
+        if self.left and self.path.with_name("clean.parquet.sha256").exists():
             self.path.unlink()
             self.left -= 1
 
