@@ -120,7 +120,7 @@ class Forward:
         return self._row
 
     def _input_buffer(self, shape: torch.Size) -> torch.Tensor:
-        """Return the module's input: the same memory for every batch of a shape, as fresh pages cost more than the sums.
+        """Return the module's input: the same memory for every batch of a shape, as fresh pages are expensive.
 
         A module that keeps its input and uses it later, in threads or streams of its own, is not supported.
         """

@@ -1,4 +1,4 @@
-"""The real 2-d Fourier basis: U_ij is an image of unit L2 norm whose spectrum is non-zero only at (i, j) and its mirror.
+"""The real 2-d Fourier basis: U_ij, an image of unit L2 norm, has a spectrum of (i, j) and its mirror only.
 
 Source: Yin et al. 2019, section 3; basis and mirrors as google-research's ``freq_heatmap.py``.
 """

@@ -180,7 +180,7 @@ def test_a_column_of_another_type_is_said(tmp_path: Path, name: str, column: lis
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + b"\xff" * 100 + b"PAR1"])
 def test_bytes_that_are_no_parquet_are_said(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.parquet").write_bytes(content)
-    with pytest.raises(RobenchError, match="Could not read .* as predictions"):
+    with pytest.raises(RobenchError, match=r"Could not read .* as predictions"):
         parquet.read(tmp_path / "x.parquet")
 
 
