@@ -67,7 +67,7 @@ def train_set(
     out: Place | None = None,
     set: Settings = (),
     only: Names | None = None,
-    suites: Names | None = None,
+    suite: Names | None = None,
     limit: int | None = None,
     jobs: int = 1,
     device: str | None = None,
@@ -84,7 +84,7 @@ def train_set(
             of every model to ``logs/``.
         set: fields to override for all models: ``{"epochs": 20}`` or ``["epochs=20"]``.
         only: names of runs; None: all.
-        suites: to evaluate on; None: the set's; ``"none"``: no evaluation.
+        suite: names of the suites to evaluate on; None: the set's; ``"none"``: no evaluation.
         limit: images per cell of the evaluation; None: all.
         jobs: models at a time, each in its own process, on one device.
         device: ``cpu``, ``cuda``, ``cuda:1``; None: a GPU where there is one.
@@ -102,7 +102,7 @@ def train_set(
 
     settings = (*settings_of(set), *([f"precision={precision}"] if precision is not None else []))
     found = sets.load(name, settings, names("only", only) if only is not None else ())
-    measured = found.suites if suites is None else names("suites", suites)
+    measured = found.suites if suite is None else names("suite", suite)
     work = _Work(
         place("data", data),
         Path("runs") / name if out is None else place("out", out),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,8 @@ from robench.cli import options as o
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from robench.api import SetModel, SetPlan, Trained
 
 HELP = """\
@@ -42,7 +44,7 @@ def train(
     only: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Models of the set to train (default: all).")
     ] = None,
-    suites: Annotated[
+    suite: Annotated[
         str | None, typer.Option("--suite", metavar="NAMES", help="Evaluate the set on (default: its own; or none).")
     ] = None,
     limit: Annotated[
@@ -90,11 +92,22 @@ def train(
     if everything in sets.names() and recipe is None:
         if data is None:
             raise RobenchError(f"Set {everything} needs its images.", hint="Give their folder: `data`.")
-        return _train_set(
-            everything, data=data, out=out, set=settings or [], only=only, suites=suites, limit=limit, jobs=jobs,
-            device=device, precision=precision,
-        )  # fmt: skip
-    for option, value in (("only", only), ("suite", suites), ("limit", limit), ("jobs", jobs if jobs != 1 else None)):
+        models = api.train_set(
+            str(everything),
+            data=data,
+            out=out,
+            set=settings or [],
+            only=only,
+            suite=suite,
+            limit=limit,
+            jobs=jobs,
+            device=device,
+            precision=precision,
+            planned=None if quiet else _print_plan,
+            finished=None if quiet else _print_model,
+        )
+        return _end(models, quiet=quiet)
+    for option, value in (("only", only), ("suite", suite), ("limit", limit), ("jobs", jobs if jobs != 1 else None)):
         if value is not None:
             raise RobenchError(f"`{option}` is for sets of models.", hint=f"`all`: {', '.join(sets.names())}.")
     api.train(
@@ -112,12 +125,11 @@ def train(
     return 0
 
 
-def _train_set(name: str, **options: Any) -> int:
-    from robench import api
-
-    models = api.train_set(name, planned=_print_plan, finished=_print_model, **options)
+def _end(models: Sequence[SetModel], *, quiet: bool) -> int:
     left = [model.name for model in models if model.problem]
-    print("All done." if not left else f"Not finished: {', '.join(left)}. Repeat the command to resume.")
+    if left or not quiet:
+        said = "All done." if not left else f"Not finished: {', '.join(left)}. Repeat the command to resume."
+        typer.echo(said, err=bool(left))
     return 1 if left else 0
 
 

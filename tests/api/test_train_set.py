@@ -94,18 +94,18 @@ def test_what_fails_is_named_and_what_needs_it_is_not_begun(
 
 
 def test_a_folder_of_another_budget_is_refused(commands: list[list[str]], data: Path, tmp_path: Path) -> None:
-    train_set("cifar10", data=data, out=tmp_path, set=SMALL, only="mixup", suites="none")
+    train_set("cifar10", data=data, out=tmp_path, set=SMALL, only="mixup", suite="none")
     for other in ({"set": [*SMALL, "epochs=2"]}, {"set": SMALL, "limit": 3}):
         with pytest.raises(RobenchError, match="other settings"):
-            train_set("cifar10", data=data, out=tmp_path, only="mixup", suites="none", **other)  # type: ignore[arg-type]
-    train_set("cifar10", data=data, out=tmp_path, set=SMALL, only="cutmix", suites="none")
+            train_set("cifar10", data=data, out=tmp_path, only="mixup", suite="none", **other)  # type: ignore[arg-type]
+    train_set("cifar10", data=data, out=tmp_path, set=SMALL, only="cutmix", suite="none")
     with pytest.raises(RobenchError, match="other settings"):
-        train_set("cifar10", data=data, out=tmp_path, set=[*SMALL, "optimiser.lr=1"], only="mixup", suites="none")
+        train_set("cifar10", data=data, out=tmp_path, set=[*SMALL, "optimiser.lr=1"], only="mixup", suite="none")
     assert robench.train_set is module_function
 
 
 def test_a_model_of_a_set_is_trained(data: Path, tmp_path: Path) -> None:
-    (model,) = train_set("cifar10", data=data, out=tmp_path, set=SMALL, only="mixup", suites="none", device="cpu")
+    (model,) = train_set("cifar10", data=data, out=tmp_path, set=SMALL, only="mixup", suite="none", device="cpu")
     assert not model.problem, (tmp_path / "logs" / "mixup.log").read_text()
     card = yaml.safe_load((model.folder / "card.yaml").read_text())
     assert (card["trained_with"]["images"], card["trained_with"]["passes"]) == (40, 1.0)

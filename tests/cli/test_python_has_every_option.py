@@ -36,7 +36,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
     "leaderboard build": (build_site,),
     "leaderboard list": (),
     "leaderboard readme": (readme_text,),
-    "train": (robench.train, recipes.load),
+    "train": (robench.train, api.train_set, recipes.load),
     "data generate": (api.generate,),
     "data list": (catalogue.installed,),
     "data info": (catalogue.installed,),
