@@ -14,9 +14,11 @@ Both estimators here are of the value that endlessly many images would give:
   the gap is within ``NEAR`` standard errors, up from there to ``FAR``, not at all beyond. Bins of fewer than ``LEAST``
   images are joined first, as a gap of a handful of right and wrong answers is far from normally distributed.
 
-Bootstrap replicates are drawn from a population whose calibration error is the estimate, and not, as the images' own
-is, larger by the bias: bins' gaps are scaled down until that holds. The spread within a bin is scaled up by
-n / (n - 1), since a resample's is smaller by that factor.
+Bootstrap replicates lie around the estimate and not, as resamples' plain errors do, above it by the bias once more:
+they are estimates in draws from a population whose error is known, moved by the difference between the two. For the
+ECE that population is the images as they are. For the RMS error its bins' gaps are first scaled down until its error
+is the estimate, as the spread of a square grows with the gap. The variance within a bin is scaled up by n / (n - 1),
+since a resample's is smaller by that factor.
 """
 
 from __future__ import annotations
@@ -158,30 +160,42 @@ def signed_root(squares: Any) -> Array:
 
 
 def _resampled(
-    power: float, estimate: Callable[[Array], Array], shown: Callable[[Array], Array]
+    estimate: Callable[[Array], Array], population: Callable[[Array, Array, float], tuple[float, float]]
 ) -> Callable[[Sequence[Array], Sequence[Array]], Array]:
-    """Return how resamples' sums become replicates: estimates in draws from a population whose error is the estimate.
+    """Return how resamples' sums become estimates in draws from a population, moved to lie around the sample's.
 
-    Below zero, where no population's error is, they are those of a perfectly calibrated one, moved down.
+    ``population`` gives, from the bins' images, their gaps and the estimate, the factor that the gaps are scaled by
+    and the error of the population with these gaps.
     """
 
     def replicates(drawn: Sequence[Array], ones: Sequence[Array]) -> Array:
         (sums,), (own,) = drawn, ones
         images, value = own[:, 2], float(estimate(own))
         mean = np.where(images > 0, own[:, 0] / images, 0.0)
-        plain = (images * np.abs(mean) ** power).sum() / images.sum()
-        kept = mean * (max(value, 0.0) / plain) ** (1.0 / power) if plain > 0 else mean
-        spread = np.where(images > 1, np.sqrt(images / (images - 1.0)), 1.0)
+        factor, truth = population(images, mean, value)
+        kept, spread = factor * mean, np.where(images > 1, np.sqrt(images / (images - 1.0)), 1.0)
         gaps, squares, times = np.moveaxis(sums, -1, 0)
         rest = spread * (gaps - times * mean)
         rest_squares = spread * spread * (squares - 2.0 * mean * gaps + times * mean * mean)
         moved = [times * kept + rest, times * kept * kept + 2.0 * kept * rest + rest_squares, times]
-        return shown(estimate(np.stack(moved, axis=-1)) + min(value, 0.0))
+        return np.asarray(estimate(np.stack(moved, axis=-1)) + (value - truth))
 
     return replicates
 
 
-ECE_DEBIASED = Sums((_joined,), _mean_size, _resampled(1.0, _mean_size, np.asarray))
+def _as_measured(images: Array, mean: Array, value: float) -> tuple[float, float]:
+    return 1.0, float((images * np.abs(mean)).sum() / images.sum())
+
+
+def _scaled_down(images: Array, mean: Array, value: float) -> tuple[float, float]:
+    plain, wanted = float((images * mean * mean).sum() / images.sum()), max(value, 0.0)
+    return (float(np.sqrt(wanted / plain)), wanted) if plain > 0 else (1.0, 0.0)
+
+
+_squares_resampled = _resampled(_mean_square, _scaled_down)
+ECE_DEBIASED = Sums((_joined,), _mean_size, _resampled(_mean_size, _as_measured))
 RMS_DEBIASED = Sums(
-    (_equal_count,), lambda sums: signed_root(_mean_square(sums)), _resampled(2.0, _mean_square, signed_root)
+    (_equal_count,),
+    lambda sums: signed_root(_mean_square(sums)),
+    lambda drawn, ones: signed_root(_squares_resampled(drawn, ones)),
 )
