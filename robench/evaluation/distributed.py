@@ -43,6 +43,13 @@ def evaluate_over_ranks(
 ) -> tuple[Outcome, bool]:
     """Measure the missing cells of ``out`` together with the other processes.
 
+    Args:
+        model: the model, the same in every process.
+        suite: the suite, opened.
+        out: the run's folder, which all processes must see.
+        options: device, precision, batch size.
+        progress: shows this process's progress, where it reports for all.
+
     Returns:
         The outcome, the same in every process, and whether this is the process that reports for all.
 

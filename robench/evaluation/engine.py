@@ -119,7 +119,13 @@ def _vanished(run: RunFolder, wanted: list[Cell], outcome: Outcome, progress: Pr
 
 
 def pending_cells(run: RunFolder, cells: list[Cell], progress: Progress) -> list[Cell]:
-    """Return the unfinished cells, and report which of them are damaged."""
+    """Return the unfinished cells, and report which of them are damaged.
+
+    Args:
+        run: the run.
+        cells: the cells asked for.
+        progress: prints the report.
+    """
     pending = []
     for cell in cells:
         if run.is_done(cell.name):

@@ -51,6 +51,11 @@ class FourierOptions:
 def check_images(images: torch.Tensor, target: npt.NDArray[np.int64], options: FourierOptions) -> None:
     """Refuse images and options that no error can be measured with.
 
+    Args:
+        images: uint8, shape (n, 3, H, W).
+        target: labels, shape (n,).
+        options: norm and seed.
+
     Raises:
         RobenchError: no images, not as many labels, or a norm that is not positive.
     """

@@ -29,8 +29,18 @@ def low_pass_curve(
     The result of the inverse transform is clipped to [0, 1]; an even B reaches one frequency further below zero
     than above, and the real part is taken.
 
+    Args:
+        model: the model.
+        images: uint8, shape (n, 3, H, W).
+        target: int64 labels, shape (n,).
+        bandwidths: values of B, at least 1.
+        options: device, precision, batch size.
+
     Returns:
         ``kind`` robench-lowpass, ``model``, ``bandwidths``, ``error`` (fractions), ``images``, ``options``.
+
+    Raises:
+        RobenchError: no images, a bandwidth below 1, or a model that fails on the images.
 
     Source: the split-BatchNorm paper, figure 5.
     """
@@ -59,6 +69,11 @@ def low_pass(x: torch.Tensor, bandwidth: int) -> torch.Tensor:
 
     Raises:
         RobenchError: the side is not positive.
+
+    >>> checks = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).expand(1, 3, 2, 2)
+    >>> low_pass(checks, 1)[0, 0]
+    tensor([[0.5000, 0.5000],
+            [0.5000, 0.5000]])
     """
     if bandwidth < 1:
         raise RobenchError(f"A bandwidth must be at least 1; found {bandwidth}.", hint="Give sides like 4,8,16.")

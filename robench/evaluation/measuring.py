@@ -48,7 +48,12 @@ class Measured:
         return Timing(seconds=round(self.seconds, 4), images=len(self.predictions))
 
     def line(self, cell: str, start: int = 0, stop: int | None = None) -> dict[str, Any]:
-        """Return the line for the run's log; ``start`` and ``stop`` where this is not the whole cell."""
+        """Return the line for the run's log.
+
+        Args:
+            cell: the cell's name.
+            start, stop: the images, where this is only a part of the cell.
+        """
         notes = self.predictions.notes
         return {
             "cell": cell,
@@ -75,7 +80,16 @@ def measure(
 ) -> Measured:
     """Measure a cell, or its images start..stop.
 
-    The batch size is halved as often as the device's memory runs out.
+    The batch size is halved whenever the device's memory runs out.
+
+    Args:
+        forward: the forward pass.
+        suite: the suite, opened.
+        cell: the cell.
+        options: whether logits are kept.
+        batch_size: images per batch.
+        progress: shows the progress.
+        start, stop: which of the cell's images (sequences: clips); None: to the last.
 
     Raises:
         UnreadableCellError: the images cannot be read.

@@ -28,6 +28,11 @@ def split_cells(suite: OpenSuite, cells: list[Cell], batch_size: int) -> list[Pi
 
     The bounds depend only on the batch size and fall between batches: pieces of an earlier, stopped run with another
     number of processes still fit, and every batch is the same as in a single process.
+
+    Args:
+        suite: gives the number of images of a cell.
+        cells: the cells to split.
+        batch_size: images per batch.
     """
     size = max(1, round(PIECE_IMAGES / batch_size)) * batch_size
     pieces = []
@@ -38,7 +43,13 @@ def split_cells(suite: OpenSuite, cells: list[Cell], batch_size: int) -> list[Pi
 
 
 def share_out(pieces: list[Piece], processes: int) -> list[list[Piece]]:
-    """Return each process's pieces: the largest first, each to the process with the least work so far."""
+    """Return each process's pieces: the largest first, each to the process with the least work so far.
+
+    >>> fog = Cell("fog")
+    >>> shares = share_out([Piece(fog, 0, 50), Piece(fog, 50, 80), Piece(fog, 80, 110)], 2)
+    >>> [[piece.images for piece in share] for share in shares]
+    [[50], [30, 30]]
+    """
     shares: list[list[Piece]] = [[] for _ in range(processes)]
     work = [0] * processes
     for piece in sorted(pieces, key=lambda piece: -piece.images):

@@ -27,6 +27,11 @@ def make_record(model: Model, suite: OpenSuite, options: EvaluationOptions) -> R
 
     The identity holds the suite's protocol, the model's hash and preprocessing, the precision and the columns
     kept; not the batch size, the device or the number of processes.
+
+    Args:
+        model: the model, as :func:`prepare` returns it.
+        suite: the suite, opened.
+        options: of the evaluation.
     """
     definition = suite.suite
     identity: dict[str, Any] = {
@@ -50,7 +55,13 @@ def make_record(model: Model, suite: OpenSuite, options: EvaluationOptions) -> R
 
 
 def prepare(model: Model, options: EvaluationOptions, say: Callable[[str], None]) -> Model:
-    """Return the model as it will be run, with batch norms folded if asked for; its card records what was done."""
+    """Return the model as it will be run, with batch norms folded if asked for; its card records what was done.
+
+    Args:
+        model: the model.
+        options: whether it is folded and compiled.
+        say: called with a sentence about the folding.
+    """
     if options.compile:
         model = replace(model, card=model.card | {"compiled": True})
     if not options.fold:

@@ -21,6 +21,14 @@ def prefetch(items: Iterator[T], device: str, depth: int = 3) -> Iterator[T]:
     """Yield ``items`` in order, from a thread that keeps ``depth`` of them ready.
 
     On the CPU nothing is read ahead: reader and model would only compete for cores.
+
+    Args:
+        items: the batches; an error while they are made is raised here.
+        device: name of the device that works on them.
+        depth: batches that are ready at a time.
+
+    >>> list(prefetch(iter([1, 2, 3]), "cuda"))
+    [1, 2, 3]
     """
     if device == "cpu":
         yield from items

@@ -55,7 +55,13 @@ class Logits(BaseModel):
 
     @classmethod
     def of(cls, logits: torch.Tensor, precision: str, device: str) -> Logits:
-        """Return what is kept of finite logits, shape (n, K)."""
+        """Return what is kept of logits.
+
+        Args:
+            logits: finite, shape (n, K).
+            precision: number format they were computed in.
+            device: name of the device.
+        """
         step = -(-logits.shape[1] // _CLASSES)
         return cls(
             rows=tuple(tuple(float(f"{v:.6g}") for v in row) for row in logits[:, ::step].tolist()),
@@ -88,6 +94,11 @@ def check_model(run: RunFolder, forward: Forward, suite: OpenSuite) -> None:
 
     Nothing is compared in runs of earlier versions, which have no probe, nor for models whose logits for the same
     images differ from call to call.
+
+    Args:
+        run: the run.
+        forward: the model's forward pass.
+        suite: the suite, opened.
 
     Raises:
         OtherModelError: the model or the images differ.
@@ -123,7 +134,13 @@ def _compare(folder: Path, forward: Forward, suite: OpenSuite) -> bool:
 
 
 def is_run_of(folder: Path, forward: Forward, suite: OpenSuite) -> bool:
-    """Return whether a folder's run can be of this model: whether its probe does not contradict it."""
+    """Return whether a folder's run can be of this model: whether its probe does not contradict it.
+
+    Args:
+        folder: the run's folder.
+        forward: the model's forward pass.
+        suite: the suite, opened.
+    """
     try:
         _compare(folder, forward, suite)
     except OtherModelError:
@@ -159,13 +176,24 @@ def take(forward: Forward, suite: OpenSuite, cell: str | None = None) -> Probe |
 
 
 def repeatable(rows: Sequence[torch.Tensor], precision: str, device: str) -> Logits | None:
-    """Return the logits that a model gave twice for the same images; None where the two differ."""
+    """Return the logits that a model gave twice for the same images; None where the two differ.
+
+    Args:
+        rows: two tensors of finite logits, shape (n, K).
+        precision: number format they were computed in.
+        device: name of the device.
+    """
     kept, again = (Logits.of(row, precision, device) for row in rows)
     return kept if apart(kept, again) is None else None
 
 
 def apart(one: Logits, other: Logits) -> float | None:
-    """Return the largest difference of two models' logits, relative to the largest; None within rounding noise."""
+    """Return the largest difference of two models' logits, relative to the largest; None within rounding noise.
+
+    >>> one, other = (Logits.of(torch.tensor([[scale, 0.0]]), "fp32", "cpu") for scale in (4.0, 3.0))
+    >>> apart(one, other), apart(one, one)
+    (0.25, None)
+    """
     a, b = (torch.tensor(logits.rows, dtype=torch.float64) for logits in (one, other))
     if a.shape != b.shape or one.step != other.step:
         return 1.0

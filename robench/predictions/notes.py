@@ -77,7 +77,16 @@ class CellNotes(_Note):
     def of(
         cls, unreadable: Sequence[str], outputs: OutputCheck | None = None, batch: BatchCheck | None = None
     ) -> CellNotes:
-        """Return notes from the messages of all unreadable images."""
+        """Return notes from the messages of all unreadable images.
+
+        Args:
+            unreadable: a message per unreadable image.
+            outputs: properties of the raw outputs.
+            batch: whether they depend on the batch.
+
+        >>> CellNotes.of(["7.png cannot be decoded"]).unreadable
+        1
+        """
         return cls(unreadable=len(unreadable), unreadable_first=tuple(unreadable[:NAMED]), outputs=outputs, batch=batch)
 
     def joined(self, other: CellNotes) -> CellNotes:

@@ -89,7 +89,10 @@ class Predictions:
 
     @property
     def fine_confidence(self) -> npt.NDArray[np.float64]:
-        """Confidence in float64, shape (n,), in [0, 1], without ties at 1; in version 1 that of the file."""
+        """Confidence in float64, shape (n,), in [0, 1], without ties at 1; in version 1 that of the file.
+
+        Beyond log(1 - confidence) = -37 float64 has ties at 1 too; ``log_complement`` has none.
+        """
         if self.log_complement is None:
             return self.confidence.astype(np.float64)
         return -np.expm1(self.log_complement.astype(np.float64))
