@@ -112,9 +112,10 @@ def _refuse(options: ModelOptions, names: Sequence[str], whose: str, heeds: Sequ
 
 def _is_weights(spec: str) -> bool:
     """Return whether a spec names a file of weights, which needs an architecture."""
+    from robench.models.queries import split
     from robench.models.torchscript import is_torchscript
 
-    path = Path(spec).expanduser()
+    path = Path(split(spec)[0]).expanduser()
     if not path.exists():
         return ":" not in spec and path.suffix not in (".onnx", ".pt2")
     return path.is_file() and path.suffix not in (".onnx", ".pt2") and not is_torchscript(path)

@@ -52,8 +52,17 @@ class Ensemble(nn.Module):
 def ensemble(models: Sequence[Model], *, how: str = "mean-prob", name: str | None = None) -> Model:
     """Join models of the same classes and image size into one.
 
+    Args:
+        models: at least one; where the names of the classes are known, members are brought to the first one's order.
+        how: ``mean-prob``: logits are the logarithm of the mean probabilities; ``mean-logit``: the mean logits.
+        name: what tables call the ensemble; None: the members' names joined.
+
     Raises:
         RobenchError: incompatible models, or an unknown ``how``.
+
+    >>> from robench.models.request import wrap
+    >>> ensemble([wrap(nn.Sequential(nn.Flatten(), nn.Linear(12, 5)), name=name) for name in "ab"]).name
+    'a+b'
     """
     if how not in HOW:
         raise RobenchError(f"An ensemble is one of {', '.join(HOW)}; found '{how}'.", hint=f"Use {HOW[0]}.")

@@ -48,6 +48,11 @@ def fold(model: Model) -> tuple[Model, Folding]:
     """Return the model with its batch norms folded if that changes logits only at rounding level, and what was done.
 
     The given model is not changed. The copy's card records what was done; its hash, that of the weights, is kept.
+
+    >>> from robench.models.request import wrap
+    >>> folded, done = fold(wrap(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), num_classes=4))
+    >>> str(done), folded.card["folded_batch_norms"]
+    ('1 of 1 batch norms folded into convolutions.', 1)
     """
     if not isinstance(model.module, nn.Module):
         return model, Folding(0, 0, f"{model.name} is a function, not a module")

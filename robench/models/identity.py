@@ -2,9 +2,9 @@
 
 A module's weights do not determine what it computes: its ``forward``, plain attributes, hooks, the functions that it
 calls and their closures count as well. All of them are walked by content: bytecode, constants, values and tensors
-matter; variable names, addresses and line numbers do not. Code of installed packages is identified by name and
-version. State held by C code, and what is read from files or the environment at call time, cannot be covered; the
-identity is then unproven, and says why.
+matter; variable names, addresses and line numbers do not. Code of installed packages is identified by name, version
+and source file. State held by C code, and what is read from files or the environment at call time, cannot be covered;
+the identity is then unproven, and says why.
 """
 
 from __future__ import annotations

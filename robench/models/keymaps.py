@@ -69,6 +69,10 @@ def translate(state: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tens
     """Return ``state`` under the names of ``wanted`` if a set of rules fits completely, otherwise unchanged.
 
     Rules look at names only; shapes are checked when the weights are loaded.
+
+    >>> wanted = dict.fromkeys(["features.0.weight", "head.weight"])
+    >>> list(translate({"features.0.weight": torch.zeros(1), "classifier.weight": torch.zeros(1)}, wanted))
+    ['features.0.weight', 'head.weight']
     """
     needed = {name for name in wanted if not name.endswith("num_batches_tracked")}
     found = nearest(state, wanted)

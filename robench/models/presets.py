@@ -16,7 +16,10 @@ PRESETS: dict[str, tuple[Triple, Triple]] = {
 
 
 def preset(name: str) -> tuple[Triple, Triple]:
-    """Return (mean, std) of a preset.
+    """Return (mean, std) of a preset, per channel, for images in [0, 1].
+
+    >>> preset("half")
+    ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
     Raises:
         RobenchError: no such preset.

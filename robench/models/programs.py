@@ -67,6 +67,9 @@ def in_batches(
     """Return what ``function`` gives for images (n, ...), called with ``least`` to ``most`` at a time.
 
     A last batch that is too small is padded with copies of its last image, whose results are dropped.
+
+    >>> in_batches(lambda part: part + len(part), torch.tensor([[1], [2], [3]]), 2, 2).tolist()
+    [[3], [4], [5]]
     """
     if len(images) >= least and (most is None or len(images) <= most):
         return function(images)

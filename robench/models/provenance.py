@@ -1,4 +1,4 @@
-"""Where functions and classes come from: those of installed packages are identified by name and version."""
+"""Where functions and classes come from: those of installed packages are identified by name, version and source."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import types
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from robench.files import sha256
 
 _DESCRIPTORS = (
     types.MethodDescriptorType, types.WrapperDescriptorType, types.GetSetDescriptorType,
@@ -36,12 +38,17 @@ def _places() -> tuple[Path, ...]:
 
 @cache
 def version(module: str | None) -> str:
-    """Return the version of the package that a module belongs to, without a build's suffix; Python's for its own."""
+    """Return what identifies a module of Python or of an installed package.
+
+    That is the package's version without a build's suffix, and the SHA-256 of the module's own source: packages are
+    installed from working copies too. Of Python itself it is the version.
+    """
     top = (module or "").partition(".")[0]
     if top in sys.stdlib_module_names:
         return ".".join(map(str, sys.version_info[:2]))
-    found = getattr(sys.modules.get(top), "__version__", "")
-    return str(found).partition("+")[0]
+    found = str(getattr(sys.modules.get(top), "__version__", "")).partition("+")[0]
+    file = Path(getattr(sys.modules.get(module or ""), "__file__", None) or "")
+    return f"{found}:{sha256(file)}" if file.suffix == ".py" and file.is_file() else found
 
 
 def of_library(kind: type) -> bool:

@@ -295,6 +295,24 @@ def test_methods_that_compute_no_answer_do_not_count() -> None:
     assert identify(ByName()).unproven == ("calls 'open'", "calls 'os.environ'")
 
 
+def test_a_changed_file_of_an_installed_package_is_another_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from robench.models import provenance
+
+    package = types.ModuleType("somebodys_package")
+    package.__file__ = str(tmp_path / "somebodys_package.py")
+    package.__version__ = "1.0+local"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, package.__name__, package)
+    found = []
+    for content in ("a = 1", "a = 2"):
+        (tmp_path / "somebodys_package.py").write_text(content)
+        provenance.version.cache_clear()
+        found.append(provenance.version("somebodys_package"))
+    assert found[0] != found[1]
+    assert all(version.startswith("1.0:") for version in found)
+
+
 _SCRIPT = """
 import sys
 sys.path.insert(0, sys.argv[1])

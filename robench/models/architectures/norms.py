@@ -23,6 +23,12 @@ class DualBatchNorm(nn.Module):
     Args:
         channels: of the input.
         shared: one set of affine parameters for both, instead of one each.
+
+    >>> layer = DualBatchNorm(3).train()
+    >>> with routed(layer, "auxiliary"):
+    ...     _ = layer(torch.ones(2, 3, 4, 4))
+    >>> int(layer.main.num_batches_tracked), int(layer.auxiliary.num_batches_tracked)
+    (0, 1)
     """
 
     def __init__(self, channels: int, *, shared: bool = False) -> None:
