@@ -7,18 +7,50 @@ from typing import Any
 import numpy as np
 
 from robench.compiled import compiled, prange
+from robench.corruptions._fused import fma
 
 
 @compiled(parallel=True, nogil=True)
-def look_up(images: Any, table: Any, out: Any) -> None:
-    """Send uint8 (N, C, H, W) through a table (N, C, 256)."""
+def pull_to_mean(images: Any, share: Any, out: Any) -> None:
+    """Send every plane of uint8 (N, C, H, W) through its table of (level - mean) * share + mean, in float64."""
     n_images, channels, height, width = images.shape
     for plane in prange(n_images * channels):
         n, c = plane // channels, plane % channels
-        row = table[n, c]
+        total = 0
         for y in range(height):
             for x in range(width):
-                out[n, c, y, x] = row[images[n, c, y, x]]
+                total += images[n, c, y, x]
+        mean = total / (255.0 * height * width)
+        table = np.empty(256, np.uint8)
+        for level in range(256):
+            value = (level / 255.0 - mean) * share + mean
+            table[level] = np.uint8(min(max(value, 0.0), 1.0) * 255.0)
+        for y in range(height):
+            for x in range(width):
+                out[n, c, y, x] = table[images[n, c, y, x]]
+
+
+@compiled(nogil=True)
+def add_water(image: Any, mask: Any, colour: Any, out: Any) -> None:
+    """Add a colour, float32 (3,), weighted by float32 (H, W), to uint8 (3, H, W)."""
+    full = np.float32(255.0)
+    for c in range(3):
+        for y in range(mask.shape[0]):
+            for x in range(mask.shape[1]):
+                value = fma(mask[y, x], colour[c], np.float32(image[c, y, x]) / full)
+                out[c, y, x] = np.uint8(min(max(value, np.float32(0.0)), np.float32(1.0)) * full)
+
+
+@compiled(nogil=True)
+def cover_with_mud(image: Any, mask: Any, colour: Any, out: Any) -> None:
+    """Cover uint8 (3, H, W) by a colour, float32 (3,), as opaque as float32 (H, W) says."""
+    full = np.float32(255.0)
+    for c in range(3):
+        for y in range(mask.shape[0]):
+            for x in range(mask.shape[1]):
+                seen = np.float32(image[c, y, x]) / full * (np.float32(1.0) - mask[y, x])
+                value = seen + colour[c] * mask[y, x]
+                out[c, y, x] = np.uint8(min(max(value, np.float32(0.0)), np.float32(1.0)) * full)
 
 
 @compiled(parallel=True, nogil=True)

@@ -6,7 +6,7 @@ import torch
 
 
 def has_loops(device: torch.device) -> bool:
-    """Return whether numba's loops can work on a tensor there; elsewhere tensor operations give the same pictures.
+    """Return whether numba's loops can work on a tensor there; elsewhere tensor operations give the same images.
 
     A test answers no for the CPU too, and so compares both ways without a GPU.
     """

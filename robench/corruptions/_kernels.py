@@ -188,46 +188,33 @@ def shot(images: Any, index: Any, k0: Any, k1: Any, tables: Any, guide: Any, val
                     position += 1
 
 
-@compiled(parallel=True, nogil=True)
-def add_and_scale(images: Any, maps: Any, strength: Any, scale: Any, out: Any) -> None:
-    """Fill uint8 (N, C, H, W) with ``(x + strength * map) * scale``, x in [0, 1], in float64; maps (N, H, W)."""
-    n_images, channels, height, width = images.shape
-    for n in prange(n_images):
-        for c in range(channels):
-            for y in range(height):
-                for x in range(width):
-                    value = (images[n, c, y, x] / 255.0 + maps[n, y, x] * strength) * scale[n]
-                    out[n, c, y, x] = np.uint8(min(max(value, 0.0), 1.0) * 255.0)
-
-
-@compiled(parallel=True, nogil=True)
-def displace(images: Any, index: Any, k0: Any, k1: Any, iterations: Any, reach: Any, out: Any) -> None:
-    """Copy neighbours as glass_blur does: uint8 (N, H, W, 3).
+@compiled(nogil=True)
+def displace_one(image: Any, index: Any, k0: Any, k1: Any, iterations: Any, reach: Any, out: Any) -> None:
+    """Copy neighbours as glass_blur does: uint8 (H, W, 3).
 
     The shifts are those of ``stream.integers(0, -reach, reach, (iterations, H, W, 2))``, as (dx, dy), drawn where
     they are needed.
     """
-    n_images, height, width = images.shape[0], images.shape[1], images.shape[2]
+    height, width = image.shape[0], image.shape[1]
     span = uint64(2 * reach)
-    for n in prange(n_images):
-        low, high = uint32(index[n] & 0xFFFFFFFF), uint32(index[n] >> 32)
-        words = np.zeros(4, np.uint32)
-        known = np.int64(-1)
-        out[n] = images[n]
-        for t in range(iterations):
-            for y in range(height - reach, reach, -1):
-                for x in range(width - reach, reach, -1):
-                    position = np.int64(((t * height + y) * width + x) * 2)
-                    if position >> 2 != known:
-                        known = position >> 2
-                        words[0], words[1], words[2], words[3] = philox(
-                            low, high, uint32(known), uint32(0), uint32(k0), uint32(k1)
-                        )
-                    lane = position & 3
-                    dx = np.int64((uint64(words[lane]) * span) >> uint64(32)) - reach
-                    dy = np.int64((uint64(words[lane + 1]) * span) >> uint64(32)) - reach
-                    for c in range(3):
-                        out[n, y, x, c] = out[n, y + dy, x + dx, c]
+    low, high = uint32(index & 0xFFFFFFFF), uint32(index >> 32)
+    words = np.zeros(4, np.uint32)
+    known = np.int64(-1)
+    out[:] = image
+    for t in range(iterations):
+        for y in range(height - reach, reach, -1):
+            for x in range(width - reach, reach, -1):
+                position = np.int64(((t * height + y) * width + x) * 2)
+                if position >> 2 != known:
+                    known = position >> 2
+                    words[0], words[1], words[2], words[3] = philox(
+                        low, high, uint32(known), uint32(0), uint32(k0), uint32(k1)
+                    )
+                lane = position & 3
+                dx = np.int64((uint64(words[lane]) * span) >> uint64(32)) - reach
+                dy = np.int64((uint64(words[lane + 1]) * span) >> uint64(32)) - reach
+                for c in range(3):
+                    out[y, x, c] = out[y + dy, x + dx, c]
 
 
 @compiled(parallel=True, nogil=True)
@@ -235,7 +222,7 @@ def zoom_mean(images: Any, lows: Any, steps: Any, starts: Any, out: Any) -> None
     """Return the mean of an image and its zooms: uint8 (N, H, W, 3), bilinear.
 
     Args:
-        images: square pictures.
+        images: uint8 (N, H, W, 3), square.
         lows: int64 (zooms, side): the lower of the two source pixels of every output pixel, along both axes.
         steps: float32 (zooms, side): the weight of the upper one.
         starts: int64 (zooms,): first source pixel of each zoom's crop, so that only its columns are worked on.
@@ -269,9 +256,9 @@ def zoom_mean(images: Any, lows: Any, steps: Any, starts: Any, out: Any) -> None
 
 
 @compiled(nogil=True)
-def sample_reflected(picture: Any, dx: Any, dy: Any, out: Any) -> None:
+def sample_reflected(image: Any, dx: Any, dy: Any, out: Any) -> None:
     """Sample float32 (H, W, 3) at (y + dy, x + dx), bilinear, mirrored at the edges (d c b a | a b c d | d c b a)."""
-    height, width = picture.shape[0], picture.shape[1]
+    height, width = image.shape[0], image.shape[1]
     for y in range(height):
         for x in range(width):
             sy, sx = np.float64(y) + dy[y, x], np.float64(x) + dx[y, x]
@@ -280,8 +267,8 @@ def sample_reflected(picture: Any, dx: Any, dy: Any, out: Any) -> None:
             y0, y1 = mirror(int(fy), height), mirror(int(fy) + 1, height)
             x0, x1 = mirror(int(fx), width), mirror(int(fx) + 1, width)
             for c in range(3):
-                top = picture[y0, x0, c] + wx * (picture[y0, x1, c] - picture[y0, x0, c])
-                bottom = picture[y1, x0, c] + wx * (picture[y1, x1, c] - picture[y1, x0, c])
+                top = image[y0, x0, c] + wx * (image[y0, x1, c] - image[y0, x0, c])
+                bottom = image[y1, x0, c] + wx * (image[y1, x1, c] - image[y1, x0, c])
                 value = top + wy * (bottom - top) + np.float32(5e-5)
                 out[y, x, c] = np.uint8(min(max(value, np.float32(0.0)), np.float32(255.0)))
 

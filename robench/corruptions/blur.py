@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from robench.corruptions import _device
-from robench.corruptions._pool import map_pictures
+from robench.corruptions._pool import Image, map_images
 from robench.corruptions.motion import motion_blur as blur_along
 from robench.corruptions.random import Stream
 
@@ -24,21 +25,36 @@ def gaussian_blur(images: torch.Tensor, params: tuple[float], stream: Stream) ->
 
 
 def gaussian_smooth(images: torch.Tensor, sigma: float, truncate_at: float = 4.0) -> torch.Tensor:
-    """Return uint8 images blurred as scikit-image's ``gaussian`` does (float, edges repeated), truncated to bytes."""
+    """Return images blurred as scikit-image's ``gaussian`` does (float, edges repeated), truncated to bytes.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        sigma: in pixels.
+        truncate_at: where the kernel ends, in sigmas.
+    """
+    if _device.has_loops(images.device):
+        smooth = smoother(sigma, truncate_at)
+        return map_images(lambda image, row: smooth(image), images)
     taps = gaussian_taps(sigma, truncate_at)
     if len(taps) == 1:
         return images.clone()
-    if not _device.has_loops(images.device):
-        reach = len(taps) // 2
-        down = _filter(images.float(), taps[:, None], (0, 0, reach, reach), "replicate")
-        return _truncate(_filter(down, taps[None, :], (reach, reach, 0, 0), "replicate"))
+    reach = len(taps) // 2
+    down = _filter(images.float(), taps[:, None], (0, 0, reach, reach), "replicate")
+    return _truncate(_filter(down, taps[None, :], (reach, reach, 0, 0), "replicate"))
+
+
+def smoother(sigma: float, truncate_at: float = 4.0) -> Callable[[Image], Image]:
+    """Return the function that :func:`gaussian_smooth` applies to each image, uint8 (H, W, 3)."""
     import cv2
 
-    def blur(picture: npt.NDArray[np.uint8], row: int) -> npt.NDArray[np.uint8]:
-        smooth = cv2.sepFilter2D(picture, cv2.CV_32F, taps, taps, borderType=cv2.BORDER_REPLICATE)
-        return truncate(smooth)
+    taps = gaussian_taps(sigma, truncate_at)
 
-    return map_pictures(blur, images)
+    def blur(image: Image) -> Image:
+        if len(taps) == 1:
+            return image
+        return truncate(cv2.sepFilter2D(image, cv2.CV_32F, taps, taps, borderType=cv2.BORDER_REPLICATE))
+
+    return blur
 
 
 def gaussian_taps(sigma: float, truncate_at: float = 4.0) -> Array:
@@ -68,14 +84,14 @@ def defocus_blur(images: torch.Tensor, params: tuple[float, float], stream: Stre
 
     trimmed = _trim(kernel)
 
-    def blur(picture: npt.NDArray[np.uint8], row: int) -> npt.NDArray[np.uint8]:
+    def blur(image: Image, row: int) -> Image:
         if len(trimmed) <= _DIRECT:
-            return truncate(cv2.filter2D(picture, cv2.CV_32F, trimmed))
+            return truncate(cv2.filter2D(image, cv2.CV_32F, trimmed))
         # Larger kernels go by way of Fourier transforms, which cost several times more for three channels of bytes.
-        planes = [cv2.filter2D(plane.astype(np.float32), cv2.CV_32F, trimmed) for plane in cv2.split(picture)]
+        planes = [cv2.filter2D(plane.astype(np.float32), cv2.CV_32F, trimmed) for plane in cv2.split(image)]
         return truncate(cv2.merge(planes))
 
-    return map_pictures(blur, images)
+    return map_images(blur, images)
 
 
 def disk_kernel(radius: float, alias: float) -> Array:

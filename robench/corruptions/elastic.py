@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from robench.corruptions import _device
-from robench.corruptions._pool import map_pictures
+from robench.corruptions._pool import map_images
 from robench.corruptions.random import Stream
 
 Array = npt.NDArray[np.float32]
@@ -28,28 +28,28 @@ def elastic_transform(images: torch.Tensor, params: tuple[float, float, float], 
     alpha, sigma, jitter = params
     height, width = images.shape[2:]
     moved = (stream.uniform(0, (3, 2)).double().cpu().numpy() * 2.0 - 1.0) * jitter
-    noise = stream.uniform(1, (2, height, width)) * 2.0 - 1.0
     if not _device.has_loops(images.device):
+        noise = stream.uniform(1, (2, height, width)) * 2.0 - 1.0
         return _warp_on_device(images, moved, noise, alpha, sigma)
-    fields = noise.numpy()
     smooth = _smoother(height, width, sigma)
 
-    def warp(picture: npt.NDArray[np.uint8], row: int) -> npt.NDArray[np.uint8]:
+    def warp(image: npt.NDArray[np.uint8], row: int) -> npt.NDArray[np.uint8]:
         import cv2
 
         from robench.corruptions._kernels import sample_reflected
 
         matrix = affine_matrix(height, width, moved[row])
         # For float64 OpenCV still places pixels in steps of 1/32, as the version that made the published files did.
-        straight = picture.astype(np.float64)
+        straight = image.astype(np.float64)
         turned = cv2.warpAffine(straight, matrix, (width, height), borderMode=cv2.BORDER_REFLECT_101)
         turned = turned.astype(np.float32)
-        dx, dy = (alpha * smooth(field) for field in fields[row])
-        out = np.empty_like(picture)
+        fields = stream.row_uniform(row, 1, (2, height, width)) * np.float32(2.0) - np.float32(1.0)
+        dx, dy = (alpha * smooth(field) for field in fields)
+        out = np.empty_like(image)
         sample_reflected(turned, dx, dy, out)
         return out
 
-    return map_pictures(warp, images)
+    return map_images(warp, images)
 
 
 def affine_matrix(height: int, width: int, moved: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -76,7 +76,7 @@ def _smoother(height: int, width: int, sigma: float) -> Callable[[Array], Array]
             return np.asarray(cv2.sepFilter2D(field, cv2.CV_32F, taps, taps, borderType=cv2.BORDER_REFLECT), np.float32)
 
         return filtered
-    # A kernel wider than the picture leaves only its few slowest cosines.
+    # A kernel wider than the image leaves only its few slowest cosines.
     rows, columns = _low_rank(height, sigma), _low_rank(width, sigma)
 
     across, down = (rows[0] * rows[1]).T.copy(), columns[0] * columns[1]

@@ -1,7 +1,7 @@
 """Five textures of frost, drawn by rule: ice on glass, a white crust of needles (twice), hoar, and fern frost.
 
 Each is made of fractal noise and of crystals drawn as anti-aliased lines, lit from one side, and brought to the mean
-colour and contrast of the kind of picture that the original generator lays over images. A texture is the same on
+colour and contrast of the kind of image that the original generator lays over images. A texture is the same on
 every machine up to the last bit of a float.
 """
 

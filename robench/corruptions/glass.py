@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from robench.corruptions import _device
-from robench.corruptions.blur import gaussian_smooth
+from robench.corruptions._pool import map_images
+from robench.corruptions.blur import gaussian_smooth, smoother
 from robench.corruptions.random import Stream
 
 
@@ -19,23 +21,27 @@ def glass_blur(images: torch.Tensor, params: tuple[float, int, int], stream: Str
     """
     sigma, reach, iterations = params
     height, width = images.shape[2:]
-    smooth = gaussian_smooth(images, sigma)
     reach = min(reach, (min(height, width) - 1) // 2)
-    if reach == 0:
+    if not _device.has_loops(images.device):
+        smooth = gaussian_smooth(images, sigma)
+        if reach > 0:
+            shifts = stream.integers(0, -reach, reach, (iterations, height, width, 2))
+            smooth = displace(smooth, shifts, reach)
         return gaussian_smooth(smooth, sigma)
-    if _device.has_loops(images.device):
-        return gaussian_smooth(_displace_cpu(smooth, stream, iterations, reach), sigma)
-    shifts = stream.integers(0, -reach, reach, (iterations, height, width, 2))
-    return gaussian_smooth(displace(smooth, shifts, reach), sigma)
+    from robench.corruptions._kernels import displace_one
 
+    smooth_one = smoother(sigma)
+    index, (k0, k1) = stream.index_array(), stream.key
 
-def _displace_cpu(images: torch.Tensor, stream: Stream, iterations: int, reach: int) -> torch.Tensor:
-    from robench.corruptions import _kernels
+    def blur(image: npt.NDArray[np.uint8], row: int) -> npt.NDArray[np.uint8]:
+        image = smooth_one(image)
+        if reach > 0:
+            moved = np.empty_like(image)
+            displace_one(image, index[row], k0, k1, iterations, reach, moved)
+            image = moved
+        return smooth_one(image)
 
-    pictures = np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
-    out = np.empty_like(pictures)
-    _kernels.displace(pictures, stream.index_array(), *stream.key, iterations, reach, out)
-    return torch.from_numpy(out).permute(0, 3, 1, 2)
+    return map_images(blur, images)
 
 
 def displace(images: torch.Tensor, shifts: torch.Tensor, reach: int) -> torch.Tensor:

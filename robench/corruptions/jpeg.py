@@ -2,7 +2,7 @@
 
 Two paths give the same pixels. On the CPU libjpeg-turbo encodes and decodes, one image at a time in a pool of threads.
 On other devices :func:`roundtrip_tensor` does the arithmetic of both directions in integers for the whole batch; it
-leaves out the entropy coding, which is lossless. Formulas: ITU-T T.81, Annexes A and K; C. Loeffler et al., ICASSP
+omits the entropy coding, which is lossless. Formulas: ITU-T T.81, Annexes A and K; C. Loeffler et al., ICASSP
 1989 (the DCT).
 """
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from robench.corruptions import _device
-from robench.corruptions._pool import map_pictures
+from robench.corruptions._pool import map_images
 from robench.corruptions.jpeg_dct import forward_dct, inverse_dct
 from robench.corruptions.random import Stream
 from robench.errors import RobenchError
@@ -71,12 +71,12 @@ def roundtrip_coder(images: torch.Tensor, quality: int) -> torch.Tensor:
     pixels, but it lets go of Python's lock and has less to do around a small image.
     """
 
-    def code(picture: npt.NDArray[np.uint8], row: int) -> npt.NDArray[np.uint8]:
-        bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    def code(image: npt.NDArray[np.uint8], row: int) -> npt.NDArray[np.uint8]:
+        bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         _, data = cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, quality))
         return np.asarray(cv2.cvtColor(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB), np.uint8)
 
-    return map_pictures(code, images)
+    return map_images(code, images)
 
 
 def roundtrip_tensor(images: torch.Tensor, quality: int) -> torch.Tensor:

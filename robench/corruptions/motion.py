@@ -8,6 +8,7 @@ The kernel is one half of a Gaussian, ``2 * ceil(radius) + 1`` taps long, normal
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,23 +75,30 @@ def _blur_gather(images: torch.Tensor, weights: npt.NDArray[np.float32], shifts:
 
 
 @compiled(parallel=True, nogil=True)
-def _blur_cpu(source, weights, shifts, out):  # type: ignore[no-untyped-def]  # pragma: no cover
-    n, channels, height, width = source.shape
+def _blur_cpu(source: Any, weights: Any, shifts: Any, out: Any) -> None:
+    n, channels = source.shape[:2]
     for plane in prange(n * channels):
         image, channel = plane // channels, plane % channels
-        total = np.empty(width, np.float32)
-        for y in range(height):
-            total[:] = _HALF
-            for tap in range(len(weights)):
-                row = source[image, channel, min(max(y + shifts[image, tap, 0], 0), height - 1)]
-                dx = shifts[image, tap, 1]
-                weight = weights[tap]
-                left, right = min(max(-dx, 0), width), max(min(width - dx, width), 0)
-                for x in range(left):
-                    total[x] += weight * np.float32(row[0])
-                for x in range(left, right):
-                    total[x] += weight * np.float32(row[x + dx])
-                for x in range(max(right, 0), width):
-                    total[x] += weight * np.float32(row[width - 1])
-            for x in range(width):
-                out[image, channel, y, x] = np.uint8(min(total[x], np.float32(255)))
+        blur_plane(source[image, channel], weights, shifts[image], out[image, channel])
+
+
+@compiled(nogil=True)
+def blur_plane(source: Any, weights: Any, shifts: Any, out: Any) -> None:
+    """Blur uint8 (H, W) by taps ``weights``, float32 (taps,), that lie at ``shifts``, int64 (taps, 2) of (dy, dx)."""
+    height, width = source.shape
+    total = np.empty(width, np.float32)
+    for y in range(height):
+        total[:] = _HALF
+        for tap in range(len(weights)):
+            row = source[min(max(y + shifts[tap, 0], 0), height - 1)]
+            dx = shifts[tap, 1]
+            weight = weights[tap]
+            left, right = min(max(-dx, 0), width), max(min(width - dx, width), 0)
+            for x in range(left):
+                total[x] += weight * np.float32(row[0])
+            for x in range(left, right):
+                total[x] += weight * np.float32(row[x + dx])
+            for x in range(max(right, 0), width):
+                total[x] += weight * np.float32(row[width - 1])
+        for x in range(width):
+            out[y, x] = np.uint8(min(total[x], np.float32(255)))

@@ -31,7 +31,7 @@ EXTRA_PERTURBATIONS = ("speckle_noise", "gaussian_blur", "spatter", "shear")
 ALL_PERTURBATIONS = PERTURBATIONS + EXTRA_PERTURBATIONS
 NOISES = ("gaussian_noise", "shot_noise", "speckle_noise")
 GEOMETRIC = ("zoom_blur", "translate", "rotate", "tilt", "scale", "shear")
-"""These act on the whole picture (for ImageNet: the one resized to 256) and crop afterwards."""
+"""These act on the whole image (for ImageNet: the one resized to 256) and crop afterwards."""
 
 DIFFICULTIES = (1, 2, 3)
 _USUAL = 31
@@ -83,7 +83,7 @@ ZOOM_STEP = 0.004
 
 
 def preset(size: int) -> int:
-    """Return the size whose published parameters serve pictures of side ``size``: 32, 64 or 224, the nearest by ratio.
+    """Return the size whose published parameters serve images of side ``size``: 32, 64 or 224, the nearest by ratio.
 
     Up to 45 pixels it is 32, up to 119 it is 64, above that 224.
     """
@@ -91,7 +91,7 @@ def preset(size: int) -> int:
 
 
 def frame_count(name: str, size: int) -> int:
-    """Return how many frames the sequence ``name`` has for pictures of side ``size``.
+    """Return how many frames the sequence ``name`` has for images of side ``size``.
 
     Raises:
         RobenchError: no such perturbation.

@@ -40,27 +40,27 @@ def _pixelate(planes: Any, across: Any, down: Any, wider: Any, higher: Any, out:
 
 
 @compiled(nogil=True)
-def _columns(picture: Any, first: Any, weights: Any) -> Any:
+def _columns(image: Any, first: Any, weights: Any) -> Any:
     """Filter uint8 (H, W) along its rows."""
-    out = np.empty((len(picture), len(first)), np.uint8)
-    for y in range(len(picture)):
+    out = np.empty((len(image), len(first)), np.uint8)
+    for y in range(len(image)):
         for x in range(len(first)):
             total: Any = np.int32(1 << (_BITS - 1))
             for k in range(weights.shape[1]):
-                total += weights[x, k] * np.int32(picture[y, first[x] + k])
+                total += weights[x, k] * np.int32(image[y, first[x] + k])
             out[y, x] = min(max(total >> _BITS, 0), 255)
     return out
 
 
 @compiled(nogil=True)
-def _rows(picture: Any, first: Any, weights: Any, out: Any) -> None:
+def _rows(image: Any, first: Any, weights: Any, out: Any) -> None:
     """Filter uint8 (H, W) along its columns."""
-    width = picture.shape[1]
+    width = image.shape[1]
     total = np.empty(width, np.int32)
     for y in range(len(first)):
         total[:] = 1 << (_BITS - 1)
         for k in range(weights.shape[1]):
-            weight, row = weights[y, k], picture[first[y] + k]
+            weight, row = weights[y, k], image[first[y] + k]
             for x in range(width):
                 total[x] += weight * np.int32(row[x])
         for x in range(width):

@@ -47,6 +47,7 @@ class Stream:
         index = torch.as_tensor(index, dtype=torch.int64)
         self.device = torch.device(device) if device is not None else index.device
         self._index = index.to(self.device)
+        self._host = self._index.cpu().numpy()
         # NumPy's whole numbers are the same key as Python's.
         parts = [f"str:{part}" if isinstance(part, str) else f"int:{int(part)}" for part in (seed, *labels)]
         text = "\x1f".join(parts)
@@ -83,6 +84,18 @@ class Stream:
         """Return int64 (N, *shape) in [low, high); the bias is below (high - low) / 2**32."""
         return low + ((self._bits(draw, shape) * (high - low)) >> 32)
 
+    def row_uniform(self, row: int, draw: int, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+        """Return what :meth:`uniform` has for one image, float32 of this shape, made by the calling thread."""
+        from robench.corruptions._kernels import fill_few_uniforms
+
+        return self._row(fill_few_uniforms, row, draw, shape)
+
+    def row_normal(self, row: int, draw: int, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+        """Return what :meth:`normal` has for one image, float32 of this shape, made by the calling thread."""
+        from robench.corruptions._kernels import fill_few_normals
+
+        return self._row(fill_few_normals, row, draw, shape, *quantile_tables())
+
     @property
     def key(self) -> tuple[int, int]:
         """The two words that stand for seed and labels."""
@@ -90,7 +103,15 @@ class Stream:
 
     def index_array(self) -> npt.NDArray[np.int64]:
         """Return the images' numbers on the host."""
-        return self._index.cpu().numpy()
+        return self._host
+
+    def _row(
+        self, fill: Fill, row: int, draw: int, shape: tuple[int, ...], *tables: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        count = math.prod(shape)
+        flat = np.empty((1, -(-count // 4) * 4), np.float32)
+        fill(self._host[row : row + 1], *self._key, draw & _MASK, *tables, flat)
+        return flat[0, :count].reshape(shape)
 
     def _filled(
         self, few: Fill, many: Fill, draw: int, shape: tuple[int, ...], *tables: npt.NDArray[np.float32]

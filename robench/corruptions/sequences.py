@@ -16,14 +16,14 @@ from robench.corruptions.blur import gaussian_smooth
 from robench.corruptions.colour import adjust_hsv
 from robench.corruptions.motion import motion_blur
 from robench.corruptions.random import Stream
-from robench.corruptions.warp import affine, affine_matrix, centre_crop, perspective, shift_right
-from robench.corruptions.weather import add_snow, snow_flakes, whiten
+from robench.corruptions.warp import affine, affine_matrix, affine_mean, centre_crop, perspective, shift_right
+from robench.corruptions.weather import lay_snow, snow_flakes
 from robench.errors import RobenchError
 
 Frames = Iterator[torch.Tensor]
 Streams = Callable[[int], Stream]
 Maker = Callable[[torch.Tensor, int, Streams, int], Frames]
-_MIDDLE = 15  # the frame at which brightness, turn, tilt and shear leave the picture as it was
+_MIDDLE = 15  # the frame at which brightness, turn, tilt and shear leave the image as it was
 _INTENSITY = 0.6
 
 
@@ -38,8 +38,8 @@ def perturb(
 ) -> Frames:
     """Yield the frames of a perturbation sequence; no more than a few are held at once.
 
-    Photometric sequences act on the central crop; geometric ones (and zoom_blur) on the whole picture, which is then
-    cropped: give ImageNet's pictures with the shorter side at 256 and ``size=224``, as published. Noise sequences begin
+    Photometric sequences act on the central crop; geometric ones (and zoom_blur) on the whole image, which is then
+    cropped: give ImageNet's images with the shorter side at 256 and ``size=224``, as published. Noise sequences begin
     with the clean frame.
 
     Args:
@@ -75,7 +75,7 @@ def _check(images: torch.Tensor, indices: int, difficulty: int, size: int | None
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3 or images.numel() == 0:
         raise RobenchError(
             f"perturb takes uint8 images of shape (N, 3, H, W); found {images.dtype} of shape {tuple(images.shape)}.",
-            hint="Convert grey or RGBA pictures to RGB, and give them before they are normalised.",
+            hint="Convert grey or RGBA images to RGB, and pass them before they are normalised.",
         )
     if indices != len(images):
         raise RobenchError(f"{len(images)} images have {indices} indices.", hint="Give one index for every image.")
@@ -101,7 +101,7 @@ def _noisy(function: Callable[[torch.Tensor, tuple[float], Stream], torch.Tensor
 
 
 def _motion_blur(images: torch.Tensor, preset: int, streams: Streams, difficulty: int) -> Frames:
-    # The Tiny ImageNet script blurs pictures of full size by its radius of 14 and then resizes; pictures that are 64
+    # The Tiny ImageNet script blurs images of full size by its radius of 14 and then resizes; images that are 64
     # already are blurred by as much, for want of the large ones.
     radius, sigma, step, last = tables.MOTION[preset]
     for i in range(tables.frame_count("motion_blur", preset)):
@@ -113,18 +113,16 @@ def _zoom_blur(images: torch.Tensor, preset: int, streams: Streams, difficulty: 
     total = images.float().div_(255)
     yield images.clone()
     for i in range(1, tables.frame_count("zoom_blur", preset)):
-        zoomed = affine(images, affine_matrix(_size(images), scale=1 + tables.ZOOM_STEP * i))
-        total += zoomed.float().div_(255)
-        yield _truncate(total / (i + 1))
+        matrix = affine_matrix(_size(images), scale=1 + tables.ZOOM_STEP * i)
+        yield affine_mean(images, matrix, total, i + 1)
 
 
 def _snow(images: torch.Tensor, preset: int, streams: Streams, difficulty: int) -> Frames:
     mean, std, zoom, threshold, radius, sigma = tables.SNOW[preset]
-    flakes = snow_flakes(streams(0), _size(images), mean, std, zoom, threshold).to(images.device)
-    white = whiten(images, tables.SNOW_WEIGHT)
+    flakes = snow_flakes(streams(0), _size(images), mean, std, zoom, threshold)
     for i in range(tables.frame_count("snow", preset)):
-        angle = torch.full((len(images),), 4.0 * i - 150, dtype=torch.float64)
-        yield add_snow(white, motion_blur(flakes, radius, sigma, angle))
+        angles = torch.full((len(images),), 4.0 * i - 150, dtype=torch.float64)
+        yield lay_snow(images, flakes, radius, sigma, angles, tables.SNOW_WEIGHT)
 
 
 def _brightness(images: torch.Tensor, preset: int, streams: Streams, difficulty: int) -> Frames:
@@ -161,7 +159,7 @@ def _tilt(images: torch.Tensor, preset: int, streams: Streams, difficulty: int) 
 
 
 def tilt_matrix(size: tuple[int, int], degrees: float) -> npt.NDArray[np.float64]:
-    """Return the 3 x 3 matrix of a pinhole camera before the picture, turned by this angle about both its axes."""
+    """Return the 3 x 3 matrix of a pinhole camera before the image, turned by this angle about both its axes."""
     height, width = size
     turn, focal = math.radians(degrees), math.hypot(height, width)
     cos, sin = math.cos(turn), math.sin(turn)
@@ -182,26 +180,30 @@ def _gaussian_blur(images: torch.Tensor, preset: int, streams: Streams, difficul
 
 def _spatter(images: torch.Tensor, preset: int, streams: Streams, difficulty: int) -> Frames:
     mean, std, sigma, threshold, drift = tables.SPATTER[preset]
-    rain = streams(0).normal(0, _size(images)).mul_(std).add_(mean).cpu().numpy()
-    layers = np.stack(drops.each(lambda row: drops.liquid(row, sigma, threshold), rain))
+    rain, size = streams(0), _size(images)
+    layers = [np.empty(0, np.float32)] * len(images)
+
+    def begin(row: int) -> npt.NDArray[np.float32]:
+        noise = rain.row_normal(row, 0, size) * np.float32(std) + np.float32(mean)
+        return drops.liquid(noise, sigma, threshold)
+
+    def mask(row: int) -> npt.NDArray[np.float32]:
+        layer = layers[row] if len(layers[row]) else begin(row)
+        layers[row] = _run_down(layer, drift)
+        return drops.water_mask(layer) * np.float32(_INTENSITY)
+
     for _ in range(tables.frame_count("spatter", preset)):
-        masks = np.stack(drops.each(drops.water_mask, layers)) * np.float32(_INTENSITY)
-        yield drops.compose_water(images, torch.from_numpy(masks).to(images.device))
-        layers = _run_down(layers, drift)
+        yield drops.composed(images, mask, mud=False)
 
 
-def _run_down(layers: npt.NDArray[np.float32], drift: tuple[float, ...]) -> npt.NDArray[np.float32]:
-    """Convolve columns of (N, H, W) as ``numpy.convolve(..., mode="same")`` does."""
+def _run_down(layer: npt.NDArray[np.float32], drift: tuple[float, ...]) -> npt.NDArray[np.float32]:
+    """Convolve columns of (H, W) as ``numpy.convolve(..., mode="same")`` does."""
     reach = (len(drift) - 1) // 2
-    height = layers.shape[1]
-    padded = np.pad(layers, ((0, 0), (len(drift) - 1 - reach, reach), (0, 0)))
+    height = layer.shape[0]
+    padded = np.pad(layer, ((len(drift) - 1 - reach, reach), (0, 0)))
     taps = reversed(drift)
-    total = sum(np.float32(tap) * padded[:, k : k + height] for k, tap in enumerate(taps))
+    total = sum(np.float32(tap) * padded[k : k + height] for k, tap in enumerate(taps))
     return np.asarray(total, np.float32)
-
-
-def _truncate(x: torch.Tensor) -> torch.Tensor:
-    return x.clamp_(0, 1).mul_(255).to(torch.uint8)
 
 
 def _size(images: torch.Tensor) -> tuple[int, int]:

@@ -7,7 +7,6 @@ runs on the device.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import cv2
@@ -15,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from robench.corruptions._pool import _executor
+from robench.corruptions import _device
+from robench.corruptions._pool import each_row
 from robench.corruptions.random import Stream
 
 WATER = (175, 238, 238)
@@ -38,14 +38,45 @@ def spatter(images: torch.Tensor, params: tuple[float, ...], stream: Stream) -> 
         uint8 (N, 3, H, W), truncated.
     """
     mean, std, sigma, threshold, strength, mud = params
-    noise = stream.normal(0, tuple(images.shape[-2:])).mul_(std).add_(mean).cpu().numpy()
+    size = (images.shape[-2], images.shape[-1])
 
-    def mask(row: Map) -> Map:
-        layer = liquid(row, sigma, threshold)
+    def mask(row: int) -> Map:
+        noise = stream.row_normal(row, 0, size) * np.float32(std) + np.float32(mean)
+        layer = liquid(noise, sigma, threshold)
         return mud_mask(layer, threshold, strength) if mud else water_mask(layer) * np.float32(strength)
 
-    masks = torch.from_numpy(np.stack(each(mask, noise))).to(images.device)
-    return compose_mud(images, masks) if mud else compose_water(images, masks)
+    return composed(images, mask, mud=bool(mud))
+
+
+def composed(images: torch.Tensor, mask: Callable[[int], Map], *, mud: bool) -> torch.Tensor:
+    """Return uint8 images (N, 3, H, W) under water or mud, truncated.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        mask: gives an image's mask, float32 (H, W), by its row in the batch; called from several threads.
+        mud: mud covers the image; water is added to it.
+    """
+    if not _device.has_loops(images.device):
+        masks: list[Map] = [np.empty(0, np.float32)] * len(images)
+
+        def keep(row: int) -> None:
+            masks[row] = mask(row)
+
+        each_row(keep, len(images))
+        layers = torch.from_numpy(np.stack(masks)).to(images.device)
+        return _compose_mud(images, layers) if mud else _compose_water(images, layers)
+    from robench.corruptions._colour import add_water, cover_with_mud
+
+    lay, colour = (cover_with_mud, MUD) if mud else (add_water, WATER)
+    share = np.array(colour, np.float32) / np.float32(255)
+    source, out = images.numpy(), torch.empty(images.shape, dtype=torch.uint8)
+    target = out.numpy()
+
+    def work(row: int) -> None:
+        lay(source[row], mask(row), share, target[row])
+
+    each_row(work, len(images))
+    return out
 
 
 def liquid(noise: Map, sigma: float, threshold: float) -> Map:
@@ -59,7 +90,7 @@ def water_mask(layer: Map) -> Map:
     """Return how much of the water's colour is added, float32 (H, W) in [0, 1]: bright at the rims of drops.
 
     Without a drop it is minus infinity, which makes the image black, since the original divides by zero there. That
-    happens late in sequences of small pictures, when the water has run off.
+    happens late in sequences of small images, when the water has run off.
     """
     grey = (layer * 255).astype(np.int64).astype(np.uint8)
     distance = cv2.distanceTransform(255 - cv2.Canny(grey, 50, 150), cv2.DIST_L2, 5)
@@ -78,14 +109,14 @@ def mud_mask(layer: Map, threshold: float, sigma: float) -> Map:
     return mask
 
 
-def compose_water(images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+def _compose_water(images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """Add the water's colour, weighted by float32 masks (N, H, W), to uint8 images (N, 3, H, W); truncate."""
     x = images.float().div_(255)
     x.addcmul_(masks[:, None], _colour(WATER, images))
     return x.clamp_(0, 1).mul_(255).to(torch.uint8)
 
 
-def compose_mud(images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+def _compose_mud(images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """Cover uint8 images (N, 3, H, W) by mud, as opaque as float32 masks (N, H, W) say; truncate."""
     x = images.float().div_(255)
     x = x * (1 - masks[:, None]) + _colour(MUD, images) * masks[:, None]
@@ -100,11 +131,6 @@ def gaussian(image: Map, sigma: float) -> Map:
     taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     taps /= taps.sum()
     return cv2.sepFilter2D(image, cv2.CV_32F, taps, taps, borderType=cv2.BORDER_REPLICATE).astype(np.float32)
-
-
-def each(function: Callable[[Map], Map], rows: Map) -> list[Map]:
-    """Return ``function`` of every row, computed by this process's threads."""
-    return list(_executor(os.getpid()).map(function, rows)) if len(rows) > 1 else [function(row) for row in rows]
 
 
 def _colour(triple: tuple[int, int, int], like: torch.Tensor) -> torch.Tensor:

@@ -14,6 +14,7 @@ from robench.corruptions import _device
 
 Matrix = npt.NDArray[np.float64]
 _SUBPIXELS = 32
+_LIFT = 1e-3
 
 
 def affine_matrix(size: tuple[int, int], *, angle: float = 0.0, scale: float = 1.0, shear: float = 0.0) -> Matrix:
@@ -37,6 +38,37 @@ def affine(images: torch.Tensor, matrix: Matrix) -> torch.Tensor:
         images: uint8 (N, C, H, W).
         matrix: 2 x 3, from output to input coordinates; pixel centres lie at halves.
     """
+    # Pillow truncates; a flat area must keep its grey level although float32 weights do not quite sum to 1.
+    return _blend(images, *_affine_places(images, matrix), _LIFT)
+
+
+def affine_mean(images: torch.Tensor, matrix: Matrix, total: torch.Tensor, count: int) -> torch.Tensor:
+    """Add warped images to a sum, and return the mean.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        matrix: as of :func:`affine`.
+        total: float32 (N, C, H, W), the sum so far of images in [0, 1]; it is changed.
+        count: of images in the new sum.
+
+    Returns:
+        uint8 (N, C, H, W), truncated.
+    """
+    places, weights = _affine_places(images, matrix)
+    if not _device.has_loops(images.device):
+        total += _blend(images, places, weights, _LIFT).float().div_(255)
+        return (total / count).clamp_(0, 1).mul_(255).to(torch.uint8)
+    place, weight = _stacked(places, weights)
+    source, sums = images.reshape(-1, place.shape[0]).numpy(), total.view(-1, place.shape[0]).numpy()
+    out = np.empty(source.shape, np.uint8)
+    _blend_mean_cpu(source, place, weight, np.float32(_LIFT), sums, np.float32(count), out)
+    return torch.from_numpy(out).view(images.shape)
+
+
+def _affine_places(
+    images: torch.Tensor, matrix: Matrix
+) -> tuple[list[npt.NDArray[np.float64]], list[npt.NDArray[np.float64]]]:
+    """Return the four pixels that each output pixel reads, and their weights."""
     height, width = images.shape[-2:]
     y, x = np.mgrid[:height, :width] + 0.5
     source_x = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]
@@ -48,9 +80,7 @@ def affine(images: torch.Tensor, matrix: Matrix) -> torch.Tensor:
     rows = [np.clip(top + step, 0, height - 1) for step in (0, 1)]
     columns = [np.clip(left + step, 0, width - 1) for step in (0, 1)]
     places = [(row * width + column) for row in rows for column in columns]
-    weights = [(1 - dy) * (1 - dx) * inside, (1 - dy) * dx, dy * (1 - dx), dy * dx]
-    # Pillow truncates; a flat area must keep its grey level although float32 weights do not quite sum to 1.
-    return _blend(images, places, weights, 1e-3)
+    return places, [(1 - dy) * (1 - dx) * inside, (1 - dy) * dx, dy * (1 - dx), dy * dx]
 
 
 def perspective(images: torch.Tensor, matrix: Matrix) -> torch.Tensor:
@@ -82,8 +112,12 @@ def perspective(images: torch.Tensor, matrix: Matrix) -> torch.Tensor:
 
 def shift_right(images: torch.Tensor, pixels: int) -> torch.Tensor:
     """Move images (N, C, H, W) to the right by whole pixels (to the left where negative); black moves in."""
-    out = torch.zeros_like(images)
     width = images.shape[-1]
+    if _device.has_loops(images.device):
+        shifted = torch.empty(images.shape, dtype=images.dtype)
+        _shift_cpu(images.numpy(), pixels, shifted.numpy())
+        return shifted
+    out = torch.zeros_like(images)
     if pixels >= 0:
         out[..., pixels:] = images[..., : max(width - pixels, 0)]
     else:
@@ -109,8 +143,7 @@ def _blend(
         weights: four arrays (H, W).
         lift: added before the truncation.
     """
-    place = np.stack([one.ravel() for one in places], axis=1).astype(np.int64)
-    weight = np.stack([one.ravel() for one in weights], axis=1).astype(np.float32)
+    place, weight = _stacked(places, weights)
     planes = images.reshape(-1, place.shape[0])
     if _device.has_loops(images.device):
         out = np.empty(tuple(planes.shape), np.uint8)
@@ -123,12 +156,47 @@ def _blend(
     return total.clamp_(0, 255).to(torch.uint8).view(images.shape)
 
 
+def _stacked(
+    places: list[npt.NDArray[np.float64]], weights: list[npt.NDArray[np.float64]]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    place = np.stack([one.ravel() for one in places], axis=1).astype(np.int64)
+    return place, np.stack([one.ravel() for one in weights], axis=1).astype(np.float32)
+
+
+@compiled(inline="always")
+def _blended(source: Any, place: Any, weight: Any, lift: Any, pixel: Any) -> Any:
+    total = lift
+    for corner in range(4):
+        total += weight[pixel, corner] * np.float32(source[place[pixel, corner]])
+    return np.uint8(min(total, np.float32(255)))
+
+
 @compiled(parallel=True, nogil=True)
 def _blend_cpu(planes: Any, place: Any, weight: Any, lift: Any, out: Any) -> None:
     for row in prange(len(planes)):
         source, target = planes[row], out[row]
         for pixel in range(len(place)):
-            total = lift
-            for corner in range(4):
-                total += weight[pixel, corner] * np.float32(source[place[pixel, corner]])
-            target[pixel] = np.uint8(min(total, np.float32(255)))
+            target[pixel] = _blended(source, place, weight, lift, pixel)
+
+
+@compiled(parallel=True, nogil=True)
+def _blend_mean_cpu(planes: Any, place: Any, weight: Any, lift: Any, sums: Any, count: Any, out: Any) -> None:
+    full = np.float32(255)
+    for row in prange(len(planes)):
+        source = planes[row]
+        for pixel in range(len(place)):
+            total = sums[row, pixel] + np.float32(_blended(source, place, weight, lift, pixel)) / full
+            sums[row, pixel] = total
+            value = min(max(total / count, np.float32(0)), np.float32(1))
+            out[row, pixel] = np.uint8(value * full)
+
+
+@compiled(parallel=True, nogil=True)
+def _shift_cpu(images: Any, pixels: Any, out: Any) -> None:
+    n_images, channels, height, width = images.shape
+    for n in prange(n_images):
+        for c in range(channels):
+            for y in range(height):
+                for x in range(width):
+                    source = x - pixels
+                    out[n, c, y, x] = images[n, c, y, source] if 0 <= source < width else np.uint8(0)

@@ -22,8 +22,8 @@ def zoom_blur(images: torch.Tensor, params: tuple[float, float], stream: Stream)
     """
     factors = np.arange(1.0, params[0], params[1])
     height, width = images.shape[2:]
-    if _device.has_loops(images.device) and height == width:
-        return _zoom_cpu(images, factors)
+    if _device.has_loops(images.device):
+        return _zoom_cpu(images, factors) if height == width else _zoom_oblong_cpu(images, factors)
     x = images.float()
     total = x.clone()
     for factor in factors:
@@ -32,19 +32,37 @@ def zoom_blur(images: torch.Tensor, params: tuple[float, float], stream: Stream)
 
 
 def clipped_zoom(x: torch.Tensor, factor: float) -> torch.Tensor:
-    """Enlarge the middle of float images (N, C, H, W) by a factor of at least 1, bilinearly, to the same size.
+    """Enlarge the middle of images by a factor, bilinearly, to the same size.
 
     As the published ``clipped_zoom``: a crop of ceil(side / factor), enlarged by scipy's ``zoom`` (which puts the
     corner pixels onto each other), trimmed around its middle.
+
+    Args:
+        x: float (N, C, H, W).
+        factor: at least 1.
+
+    Returns:
+        float (N, C, H, W).
     """
     height, width = x.shape[2:]
-    crop = (math.ceil(height / factor), math.ceil(width / factor))
-    top, left = (height - crop[0]) // 2, (width - crop[1]) // 2
-    size = (round(crop[0] * factor), round(crop[1] * factor))
-    part = x[:, :, top : top + crop[0], left : left + crop[1]]
+    (top, left, crop_h, crop_w), size, trim = zoom_places(height, width, factor)
+    part = x[:, :, top : top + crop_h, left : left + crop_w]
     large = functional.interpolate(part, size=size, mode="bilinear", align_corners=True)
-    trim = ((size[0] - height) // 2, (size[1] - width) // 2)
-    return large[:, :, trim[0] : trim[0] + height, trim[1] : trim[1] + width]
+    return large[:, :, trim[0] : trim[0] + height, trim[1] : trim[1] + width].contiguous()
+
+
+def zoom_places(
+    height: int, width: int, factor: float
+) -> tuple[tuple[int, int, int, int], tuple[int, int], tuple[int, int]]:
+    """Return how :func:`clipped_zoom` crops (top, left, height, width), the size it enlarges to, and what it trims.
+
+    >>> zoom_places(32, 32, 1.25)
+    ((3, 3, 26, 26), (32, 32), (0, 0))
+    """
+    crop_h, crop_w = math.ceil(height / factor), math.ceil(width / factor)
+    size = (max(round(crop_h * factor), height), max(round(crop_w * factor), width))
+    crop = ((height - crop_h) // 2, (width - crop_w) // 2, crop_h, crop_w)
+    return crop, size, ((size[0] - height) // 2, (size[1] - width) // 2)
 
 
 def _zoom_cpu(images: torch.Tensor, factors: npt.NDArray[np.float64]) -> torch.Tensor:
@@ -54,16 +72,26 @@ def _zoom_cpu(images: torch.Tensor, factors: npt.NDArray[np.float64]) -> torch.T
     places = [_places(side, float(factor)) for factor in factors]
     lows = np.stack([np.floor(place).astype(np.int64) for place in places])
     steps = np.stack([(place - np.floor(place)).astype(np.float32) for place in places])
-    pictures = np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
-    out = np.empty_like(pictures)
+    rows = np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
+    out = np.empty_like(rows)
     starts = np.maximum(lows.min(axis=1), 0)
     starts = np.minimum(starts, side - 1 - np.minimum(lows.max(axis=1) + 1, side - 1))
-    zoom_mean(pictures, lows, steps, starts, out)
+    zoom_mean(rows, lows, steps, starts, out)
     return torch.from_numpy(out).permute(0, 3, 1, 2)
 
 
+def _zoom_oblong_cpu(images: torch.Tensor, factors: npt.NDArray[np.float64]) -> torch.Tensor:
+    from robench.corruptions._weather import zoom_mean_oblong
+
+    places = [zoom_places(images.shape[2], images.shape[3], float(factor)) for factor in factors]
+    table = np.array([(*crop, *size, *trim) for crop, size, trim in places], np.int64)
+    out = torch.empty(images.shape, dtype=torch.uint8)
+    zoom_mean_oblong(images.numpy(), table, out.numpy())
+    return out
+
+
 def _places(side: int, factor: float) -> npt.NDArray[np.float64]:
-    """Return where each output pixel of a zoom reads, in pixels of the whole picture."""
+    """Return where each output pixel of a zoom reads, in pixels of the whole image."""
     crop = math.ceil(side / factor)
     size = round(crop * factor)
     trim = (size - side) // 2
