@@ -115,10 +115,11 @@ def calibrate(
     >>> found.fit_images, found.images, list(found.after)
     (160, {'clean': 140, 'contrast/5': 140}, ['clean', 'contrast/5', 'mean under shift'])
     """
-    from robench.api.refitting import check, columns_of, figures_of, fit_folder, notes_of, same_images, without
+    from robench.api.refitting import check, columns_of, figures_of, fit_folder, notes_of, without
     from robench.files import write_json
     from robench.metrics.temperature import FITS, scaled_columns
     from robench.predictions import RunFolder
+    from robench.results.same_images import shared_images
 
     one_of("method", method, METHODS)
     whole("resamples", resamples, least=0, most=100_000)
@@ -130,8 +131,8 @@ def calibrate(
     held_out = columns_of(fitted, fit_on, parity=0 if fit_run is None else None)
     scaling = FITS[method](held_out["logits"], held_out["target"])
     cells = {name: columns_of(folder, name, parity=1 if fit_run is None else None) for name in folder.done()}
-    if fit_run is not None and same_images(folder, fitted):
-        cells = {name: without(columns, held_out["index"], fitted.path) for name, columns in cells.items()}
+    if fit_run is not None and len(seen := shared_images(folder, fitted, held_out["index"])):
+        cells = {name: without(columns, seen, fitted.path) for name, columns in cells.items()}
     scaled = {name: scaled_columns(columns, scaling) for name, columns in cells.items()}
     found = Calibration(
         model=folder.record.model.name,

@@ -95,13 +95,6 @@ def notes_of(fitted: Columns) -> list[str]:
     return []
 
 
-def same_images(folder: RunFolder, fitted: RunFolder) -> bool:
-    """Return whether two runs are on the same data, whatever their limit: their indices then mean the same images."""
-    protocols = [run.record.identity.protocol for run in (folder, fitted)]
-    there, here = ({key: value for key, value in protocol.items() if key != "limit"} for protocol in protocols)
-    return bool(there == here)
-
-
 def without(columns: Columns, index: Any, fit_run: Path) -> Columns:
     """Return the columns of the images that the fit has not seen.
 

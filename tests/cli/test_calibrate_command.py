@@ -121,6 +121,21 @@ def test_vector_scaling_and_a_run_to_fit_on(
     assert "v.json" in said
 
 
+def test_images_are_the_same_by_their_pixels_whatever_the_protocols_say(
+    runs: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Other noise, another suite: the clean images of the fit are left out of every cell all the same."""
+    seeded = evaluate(tmp_path / "seeded", "--limit", "60", "--seed", "3", "--logits", "yes")
+    assert main(["evaluate", "-m", MODEL, "-s", "clean", "--limit", "60", "--device", "cpu", "--resamples", "0", "-q",
+                 "-o", str(tmp_path / "clean"), "--logits", "yes"]) == 0  # fmt: skip
+    total = len(RunFolder.open(runs["run"]).read("clean"))
+    for fitted in (seeded, str(tmp_path / "clean")):
+        found = document(capsys, runs["run"], "--fit-run", fitted, "--resamples", "0", "-o", str(tmp_path / "c.json"))
+        assert set(found["images"].values()) == {total - 60}
+    assert main(["calibrate", seeded, "--fit-run", runs["run"], "--resamples", "0"]) == 2
+    assert "has every image of the run" in capsys.readouterr().err
+
+
 def test_a_fit_that_means_nothing_is_said(runs: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     columns = RunFolder.open(runs["part"]).read("clean").columns()
     assert (columns["predicted"] == columns["target"])[columns["index"] % 2 == 0].all()
