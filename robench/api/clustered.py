@@ -47,11 +47,13 @@ def evaluate_clustered(
     specs = tuple(_absolute(spec) for spec in _specs(model))
     there = None if data is None else _absolute(str(data))
     opened = open_one(suite, there, given)
+    loaded = as_model(specs, given.model, opened.suite.num_classes)
+    own, classes = loaded.preprocessing.geometry, loaded.num_classes
+    make_suite = partial(_open_fitted, suite, there, given, own, classes)
+    opened = fitted(opened, own, given.sizes, classes)
     names = None if opened.classes is None else tuple(opened.classes)
-    make_model = partial(_load, specs, given.model, names, opened.suite.num_classes)
+    make_model = partial(_load, specs, given.model, classes, names, opened.suite.num_classes)
     loaded = make_model()
-    make_suite = partial(_open_fitted, suite, there, given, loaded.preprocessing.geometry)
-    opened = fitted(opened, loaded.preprocessing.geometry, given.sizes)
     shown = progress or make_progress(f"{loaded.name} on {opened.suite.name}", quiet=given.report.quiet)
     folder = out or default_folder(loaded, opened, given.engine)
     job = Job(make_model, make_suite, given.engine)
@@ -59,12 +61,14 @@ def evaluate_clustered(
     return scored(outcome, opened.suite.name, given.report)
 
 
-def _load(specs: tuple[str, ...], options: ModelOptions, names: tuple[str, ...] | None, classes: int) -> Model:
-    return in_order(as_model(specs, options, classes), names, classes)
+def _load(
+    specs: tuple[str, ...], options: ModelOptions, own: int, names: tuple[str, ...] | None, classes: int
+) -> Model:
+    return in_order(as_model(specs, options, own), names, classes)
 
 
-def _open_fitted(suite: str, data: str | None, given: Given, geometry: Geometry | None) -> OpenSuite:
-    return fitted(open_one(suite, data, given), geometry, given.sizes)
+def _open_fitted(suite: str, data: str | None, given: Given, geometry: Geometry | None, num_classes: int) -> OpenSuite:
+    return fitted(open_one(suite, data, given), geometry, given.sizes, num_classes)
 
 
 def _specs(model: ModelLike | Sequence[ModelLike]) -> list[str]:

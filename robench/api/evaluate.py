@@ -150,11 +150,10 @@ def loaded_and_opened(
 ) -> tuple[Model, OpenSuite]:
     """Return the model, and the suite with its images sized for it."""
     from robench.api.models import model_for
-    from robench.api.suites import fitted, open_one
+    from robench.api.suites import open_one
 
     opened = open_one(suite, data, given)
-    loaded = model_for(model, given.model, opened)
-    return loaded, fitted(opened, loaded.preprocessing.geometry, given.sizes)
+    return model_for(model, given.model, opened, given.sizes)
 
 
 def measure(

@@ -196,10 +196,8 @@ def _material(
     import torch
 
     from robench.api.models import model_for
-    from robench.api.suites import fitted
 
-    loaded = model_for(model, options, opened)
-    opened = fitted(opened, loaded.preprocessing.geometry, sizes)
+    loaded, opened = model_for(model, options, opened, sizes)
     batches = list(opened.batches(opened.suite.cells[0], 500))
     images, target = torch.cat([batch.images for batch in batches]), np.concatenate([b.target for b in batches])
     return loaded, images, target, opened.protocol

@@ -12,6 +12,7 @@ from robench.errors import RobenchError
 
 if TYPE_CHECKING:
     from robench.api.options import ModelLike
+    from robench.api.packing import Sizes
     from robench.models.base import Model
     from robench.models.presets import Triple
     from robench.suites import OpenSuite
@@ -50,14 +51,22 @@ def as_model(given: ModelLike | Sequence[ModelLike], options: ModelOptions, suit
     return _named(ensemble(loaded, how=options.ensemble or "mean-prob"), options.name)
 
 
-def model_for(given: ModelLike | Sequence[ModelLike], options: ModelOptions, suite: OpenSuite) -> Model:
-    """Return the model for an open suite: :func:`as_model`, with its logits in the order of the suite's classes.
+def model_for(
+    given: ModelLike | Sequence[ModelLike], options: ModelOptions, suite: OpenSuite, sizes: Sizes
+) -> tuple[Model, OpenSuite]:
+    """Return the model and the suite as they go together.
+
+    The suite's images get the model's size, and the labels of a clean set that lacks some of the model's classes count
+    in all of these; then the model's logits are put in the order of the suite's classes.
 
     Raises:
-        RobenchError: as there, or classes that do not go together.
+        RobenchError: as :func:`as_model`, or classes that do not go together.
     """
+    from robench.api.suites import fitted
+
     loaded = as_model(given, options, suite.suite.num_classes)
-    return in_order(loaded, suite.classes, suite.suite.num_classes)
+    suite = fitted(suite, loaded.preprocessing.geometry, sizes, loaded.num_classes)
+    return in_order(loaded, suite.classes, suite.suite.num_classes), suite
 
 
 def in_order(model: Model, classes: Sequence[str] | None, count: int | None) -> Model:

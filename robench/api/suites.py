@@ -162,12 +162,19 @@ def refuse_on_published(suite: OpenSuite) -> None:
             )
 
 
-def fitted(suite: OpenSuite, own: Geometry | None, sizes: Sizes) -> OpenSuite:
-    """Return the suite with the chosen resize and crop, the rest of them the model's own, else the protocol's."""
+def fitted(suite: OpenSuite, own: Geometry | None, sizes: Sizes, num_classes: int | None = None) -> OpenSuite:
+    """Return the suite with the chosen resize and crop, the rest of them the model's own, else the protocol's.
+
+    Args:
+        suite: the suite, opened.
+        own: the model's geometry, or None.
+        sizes: what the user chose.
+        num_classes: of the model, in which the labels of a clean set may count.
+    """
     from robench.suites import fit_to_model
 
     options = suite.options
     chosen = sizes.over(options.interpolation, options.geometry, own, suite.suite.geometry)
     if chosen is None or chosen == options.geometry:
-        return fit_to_model(suite, own)
-    return suite.with_options(replace(options, geometry=chosen))
+        return fit_to_model(suite, own, num_classes)
+    return fit_to_model(suite.with_options(replace(options, geometry=chosen)), None, num_classes)

@@ -114,6 +114,7 @@ def suite_info(suite: OpenSuite) -> SuiteInfo:
         summary=definition.summary,
         cells=tuple(cell.name for cell in definition.cells),
         whole=tuple(suite.whole),
+        published=suite.published,
         protocol=_plain(suite.protocol),
         classes=tuple(suite.classes) if suite.classes is not None and len(suite.classes) <= 200 else None,
     )

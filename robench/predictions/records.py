@@ -55,6 +55,8 @@ class SuiteInfo(_Record):
         summary: names of the rules that sum up the cells.
         cells: the cells to be measured, in the suite's order.
         whole: cells that make a result complete; by default ``cells``.
+        published: cell -> published number of its images (clips, for sequences), where that is fixed; a result on
+            another number is not complete.
         protocol: as in :class:`RunIdentity`.
         classes: class names by label, of at most 200 classes, or None.
     """
@@ -69,6 +71,7 @@ class SuiteInfo(_Record):
     protocol: dict[str, Any]
     cells: tuple[str, ...]
     whole: tuple[str, ...] = ()
+    published: dict[str, int] = Field(default_factory=dict)
     summary: tuple[str, ...] = ()
     normaliser: str | None = None
     subset: str | None = None

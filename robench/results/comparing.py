@@ -98,12 +98,13 @@ def compare_runs(
         resamples=resamples,
         differences=differences,
         cells=cells,
-        sentences=[*_partly(a, b, pairs), *_sentences(names, differences, cells)],
+        sentences=[*_partly(a, b, pairs), *_prepared(a, b, names), *_sentences(names, differences, cells)],
     )
 
 
 def _refuse_unlike(a: RunFolder, b: RunFolder) -> None:
-    there, here = a.record.identity.protocol, b.record.identity.protocol
+    # A model's own resize and crop is its preprocessing, not another protocol.
+    there, here = ({**run.record.identity.protocol, "geometry": None} for run in (a, b))
     if there != here:
         keys = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]
         raise RobenchError(
@@ -138,6 +139,21 @@ def _partly(a: RunFolder, b: RunFolder, pairs: Mapping[str, Any]) -> list[str]:
         f"Only the {len(pairs)} cells that both have are compared (of {counts[0]} and {counts[1]}): every mean here is "
         "over these, not over the suite."
     ]
+
+
+def _prepared(a: RunFolder, b: RunFolder, names: tuple[str, str]) -> list[str]:
+    """Say how images were resized and cropped, where the two runs differ in it."""
+    found = [_geometry(run) for run in (a, b)]
+    if found[0] == found[1]:
+        return []
+    return [f"Images were prepared differently: for {names[0]} {found[0]}; for {names[1]} {found[1]}."]
+
+
+def _geometry(run: RunFolder) -> str:
+    identity = run.record.identity
+    geometry = identity.scaled_to or identity.protocol.get("geometry") or identity.preprocessing.get("geometry") or {}
+    sides = [f"{key} {geometry[key]}" for key in ("resize", "crop") if geometry.get(key) is not None]
+    return ", ".join([*sides, str(geometry.get("interpolation"))]) if sides else "at their own size"
 
 
 def _names(a: RunFolder, b: RunFolder) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from robench.errors import RobenchError
 from robench.files import read_document, write_json
 from robench.metrics.cells import compute
 from robench.metrics.statistics import bootstrap_cells, centred_interval, exact_interval
-from robench.predictions import Predictions, RunFolder
+from robench.predictions import Predictions, RunFolder, SuiteInfo
 from robench.predictions import RunRecord as StoredRecord
 from robench.predictions.parquet import stored_checksum
 from robench.results.protocols import protocol_of_run
@@ -153,7 +153,7 @@ def build_result(
     """Put the metrics of a run, its model, suite and machine into one document."""
     record, suite = run.record, run.record.suite
     notes = {name: cell.notes for name, cell in predictions.items()}
-    complete = suite.limit is None and set(suite.whole) <= set(predictions) and counts_unreadable(suite, notes)
+    complete = suite.limit is None and _is_whole(suite, scores) and counts_unreadable(suite, notes)
     cells = [_cell(run, scores, i, predictions) for i in range(len(scores.cells))]
     protocol = protocol_of_run(suite)
     return Result(
@@ -174,6 +174,12 @@ def build_result(
         failures=[f"{cell}: {why}" for cell, why in failures.items()],
         notes=[*record.remarks, *remarks(suite, cells, notes), *other_environments(record)],
     )
+
+
+def _is_whole(suite: SuiteInfo, scores: Scores) -> bool:
+    """Whether all cells of the whole suite were measured, each on the published number of images."""
+    found = {cell.name: int(images) for cell, images in zip(scores.cells, scores.images, strict=True)}
+    return all(name in found and found[name] == suite.published.get(name, found[name]) for name in suite.whole)
 
 
 def save(result: Result, path: str | Path) -> Path:

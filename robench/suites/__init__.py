@@ -114,7 +114,7 @@ def open_suite(name: str, data: str | Path | None = None, options: OpenOptions |
     return OpenSuite.of(found, options, mark=mark, reopen=partial(open_suite, name, data))
 
 
-def fit_to_model(opened: OpenSuite, geometry: Geometry | None) -> OpenSuite:
+def fit_to_model(opened: OpenSuite, geometry: Geometry | None, num_classes: int | None = None) -> OpenSuite:
     """Return the suite with a model's own resize and crop, unless the user chose others when it was opened.
 
     Photographs get the model's geometry instead of the protocol's; images that have their size already (arrays,
@@ -123,10 +123,15 @@ def fit_to_model(opened: OpenSuite, geometry: Geometry | None) -> OpenSuite:
     Args:
         opened: what :func:`open_suite` returned.
         geometry: the model's, or None.
+        num_classes: of the model: a clean set whose files do not have all of these classes counts in them where their
+            names tell which they are (a folder of some of ImageNet's classes).
     """
-    if geometry is None or opened.options.geometry is not None:
-        return opened
-    return opened.with_options(replace(opened.options, geometry=geometry))
+    options = opened.options
+    if geometry is not None and options.geometry is None:
+        options = replace(options, geometry=geometry)
+    if num_classes is not None and options.num_classes is None and _counts_in(opened, num_classes):
+        options = replace(options, num_classes=num_classes)
+    return opened if options == opened.options else opened.with_options(options)
 
 
 def subset_indices(name: str) -> npt.NDArray[np.int64]:
@@ -146,6 +151,15 @@ def subset_indices(name: str) -> npt.NDArray[np.int64]:
     if name not in SUBSETS:
         raise RobenchError(f"Unknown class subset '{name}'.", hint=did_you_mean(name, SUBSETS))
     return np.array(SUBSETS[name], np.int64)
+
+
+def _counts_in(opened: OpenSuite, num_classes: int) -> bool:
+    from robench.suites.clean import counted_in
+
+    suite = opened.suite
+    if not suite.takes("num_classes") or suite.num_classes == num_classes:
+        return False
+    return counted_in(opened.classes, suite.num_classes, num_classes) is not None
 
 
 def _opener(suite: Suite) -> Opener:

@@ -63,6 +63,7 @@ class OpenOptions:
         clean: folder or file of the clean set, where it does not lie beside the suite's.
         difficulty: of sequences: 1 (None), 2 or 3.
         definition: YAML file that defines a metadata split in place of the suite's definition.
+        num_classes: how many classes the labels of a clean set count in, where its files do not have all of them.
     """
 
     geometry: Geometry | None = None
@@ -78,6 +79,7 @@ class OpenOptions:
     clean: str | None = None
     difficulty: int | None = None
     definition: str | None = None
+    num_classes: int | None = None
 
 
 @dataclass(frozen=True)

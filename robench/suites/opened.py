@@ -54,7 +54,8 @@ class OpenSuite:
         options: what the user chose.
         classes: class names by label, or None.
         remarks: what a reader should know of the files found: fewer images than published, cells left out.
-        whole: names of the cells that make a result one of the whole suite, whichever of them were asked for.
+        whole: names of the cells that make a result one of the whole suite, whichever of them were asked for and are
+            there.
     """
 
     suite: Suite
@@ -103,10 +104,16 @@ class OpenSuite:
             options,
             found.classes,
             (*found.remarks, *size_remarks(suite, source, reader.total)),
-            _whole(found, source, options),
+            found.suite.needed(source),
             reader,
             reopen or (lambda changed: cls.of(found, changed, mark=mark)),
         )
+
+    @property
+    def published(self) -> dict[str, int]:
+        """The published number of images (sequences: clips) of every cell where it is fixed, by the cell's name."""
+        numbers = {cell.name: self.suite.published_images(cell.condition) for cell in self.suite.cells}
+        return {name: number for name, number in numbers.items() if number is not None}
 
     @property
     def scaled_to(self) -> Geometry | None:
@@ -206,9 +213,3 @@ def _record(found: Found, source: Source, options: OpenOptions, mark: Mapping[st
     if mark:
         record |= {"seed": mark["seed"], "frost": mark["frost"], "made_of": mark["clean"]}
     return record
-
-
-def _whole(found: Found, source: Source, options: OpenOptions) -> tuple[str, ...]:
-    if options.conditions is None and options.severities is None:
-        return tuple(cell.name for cell in found.cells)
-    return found.suite.needed(source)

@@ -230,7 +230,7 @@ SMALL: tuple[Suite, ...] = (
         headline="clean_error",
         opener="robench.suites.clean:open_clean",
         clean="clean",
-        options=("split",),
+        options=("split", "num_classes"),
         notes="The number of classes is that of the data; without --data the embedded digits.",
     ),
 )

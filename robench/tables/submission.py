@@ -101,6 +101,9 @@ def _cells(result: Result, suite: Suite) -> Iterator[str]:
             yield f"cell {cell.name} says condition '{cell.condition}' and severity {cell.severity}"
         if cell.failed:
             yield f"cell {cell.name}: {cell.failed} images could not be read"
+        published = suite.published_images(cell.condition)
+        if published is not None and cell.images != published:
+            yield f"cell {cell.name} is of {cell.images:,} images; the suite's cell has {published:,}"
         if not cell.predictions_sha256 or len(cell.predictions_sha256) != 64:
             yield f"cell {cell.name} has no checksum of its predictions"
 

@@ -40,6 +40,7 @@ class SmallSuite:
         self.options = OpenOptions()
         self.remarks: list[str] = []
         self.whole = tuple(cell.name for cell in CELLS)
+        self.published: dict[str, int] = {}
         self.protocol: dict[str, Any] = {"suite": "small-c", "version": 1, "images": images, "seed": 0}
         self.suite = Suite("small-c", "Small", "classification", "digits", 10, CELLS, ("clean", "corruption"))
 

@@ -256,7 +256,7 @@ def test_pictures_left_out_are_counted_in_the_result_also_after_a_stop(imagenet_
             data=imagenet_c,
             out=tmp_path / "run",
             name="first-pixels",
-            open_options=OpenOptions(conditions=SOME, severities=(3, 4), skip_corrupt=True),
+            suite_options=OpenOptions(conditions=SOME, severities=(3, 4), skip_corrupt=True),
             resamples=10,
             quiet=True,
         )

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from published_layouts import INDICES, WNIDS, to_jpeg, write_classes
 
+import robench
 from robench import suites
 from robench.data import digits
 from robench.data.base import Geometry
@@ -288,3 +290,62 @@ def test_damaged_annotations_are_refused(deepfashion: Path) -> None:
 
 def test_wnids_in_the_fixtures_are_imagenets() -> None:
     assert tuple(imagenet_wnids()[i] for i in INDICES) == WNIDS
+
+
+def test_a_folder_of_some_of_imagenets_classes_counts_in_all_of_them(tmp_path: Path, photos: list[np.ndarray]) -> None:
+    write_classes(tmp_path / "set", photos)
+    opened = suites.open_suite("clean", tmp_path / "set", OpenOptions(geometry=Geometry(64, 64)))
+    assert sorted(set(everything(opened, Cell("clean"))[1])) == [0, 1, 2, 3]
+    fitted = suites.fit_to_model(opened, None, num_classes=1000)
+    assert (fitted.suite.num_classes, len(fitted.classes)) == (1000, 1000)
+    assert sorted(set(everything(fitted, Cell("clean"))[1])) == sorted(INDICES)
+    assert any("count in 1,000 by name" in remark for remark in fitted.remarks)
+    assert fitted.protocol != opened.protocol
+    # A model of these four classes, or of others, leaves the labels as they are.
+    for classes in (4, 10, 200):
+        assert suites.fit_to_model(opened, None, num_classes=classes) is opened
+    with pytest.raises(RobenchError, match="has 4 classes, which cannot be counted in 10"):
+        suites.open_suite("clean", tmp_path / "set", OpenOptions(num_classes=10, geometry=Geometry(64, 64)))
+
+
+def test_imagenets_classes_are_counted_from_the_folders_up_to_the_result(
+    tmp_path: Path, photos: list[np.ndarray]
+) -> None:
+    """A model that tells the 1,000 classes apart perfectly has no error on a folder of four of them."""
+    flat = [np.full((64, 64, 3), 60 * (i % 4) + 20, np.uint8) for i in range(8)]
+    write_classes(tmp_path / "set", flat)
+
+    def decode(images: torch.Tensor) -> torch.Tensor:
+        shade = ((images.mean((1, 2, 3)) * 255 - 20) / 60).round().long()
+        return torch.nn.functional.one_hot(torch.tensor(INDICES)[shade], 1000).float() * 10
+
+    result = robench.evaluate(
+        decode, "clean", data=tmp_path / "set", out=tmp_path / "run", num_classes=1000, resamples=10, quiet=True
+    )
+    assert result.summary["clean_error"].value == 0.0
+    assert result.suite.num_classes == 1000
+
+
+@pytest.mark.parametrize(("present", "classes", "counted"), [(9, 10, 10), (9, 1000, None), (10, 10, 10)])
+def test_numbers_count_in_a_models_classes_where_the_upper_ones_are_there(
+    present: int, classes: int, counted: int | None, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "images.npy", digits.load("test").array[:20])
+    np.save(tmp_path / "labels.npy", np.arange(20) % present)
+    opened = suites.open_suite("clean", tmp_path)
+    assert suites.fit_to_model(opened, None, num_classes=classes).suite.num_classes == (counted or present)
+
+
+def test_names_of_cifar10_are_known_in_part_too(tmp_path: Path) -> None:
+    for i, name in enumerate(("truck", "cat", "ship")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").write_bytes(to_jpeg(digits.load("test").array[i]))
+    opened = suites.open_suite("clean", tmp_path)
+    assert everything(suites.fit_to_model(opened, None, 10), Cell("clean"))[1] == [3, 8, 9]
+
+
+def test_the_geometry_of_photographs_is_in_the_record_of_a_clean_set(tmp_path: Path, photos: list[np.ndarray]) -> None:
+    write_classes(tmp_path / "set", photos)
+    own = Geometry(64, 48)
+    opened = suites.fit_to_model(suites.open_suite("clean", tmp_path / "set"), own)
+    assert opened.protocol["geometry"] == own.record()

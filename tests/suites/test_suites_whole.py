@@ -1,0 +1,69 @@
+"""A result is of the whole suite if its cells and their images are those that were published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from published_layouts import write_classes
+
+import robench
+from robench import suites
+from robench.data import digits
+from robench.results.schema import Result
+from robench.suites import Cell, OpenOptions
+from robench.tables.submission import check_submission
+
+
+def first_pixels(images: torch.Tensor) -> torch.Tensor:
+    return images.flatten(1)[:, :1000]
+
+
+def measured(suite: str, out: Path, data: Path | None = None, **options: object) -> Result:
+    return robench.evaluate(
+        first_pixels,
+        suite,
+        data=data,
+        out=out,
+        name="first-pixels",
+        resamples=10,
+        quiet=True,
+        suite_options=OpenOptions(**options),  # type: ignore[arg-type]
+    )
+
+
+def test_a_folder_of_a_few_photographs_is_not_the_suite(tmp_path: Path, photos: list[np.ndarray]) -> None:
+    write_classes(tmp_path / "blurry_images", photos)
+    result = measured("real-blurry", tmp_path / "run", tmp_path / "blurry_images")
+    assert (result.status, result.suite.complete) == ("complete", False)
+    assert any("real-blurry: 8 images found, 1,000 are published" in note for note in result.notes)
+    problems = check_submission(tmp_path / "run")
+    assert "cell real-blurry is of 8 images; the suite's cell has 1,000" in problems
+    assert any("part of the suite" in problem for problem in problems)
+
+
+@pytest.mark.parametrize(("versions", "complete"), [(("v6", "v4"), True), (("v6",), False)])
+def test_all_sets_of_a_suite_make_it_whole(versions: tuple[str, ...], complete: bool, tmp_path: Path) -> None:
+    pixels = digits.load("test").array[:1]
+    for version in versions:
+        count = {"v6": 2000, "v4": 2021}[version]
+        np.save(tmp_path / f"cifar10.1_{version}_data.npy", np.broadcast_to(pixels, (count, 32, 32, 3)))
+        np.save(tmp_path / f"cifar10.1_{version}_labels.npy", np.arange(count) % 10)
+
+    def ten(images: torch.Tensor) -> torch.Tensor:
+        return images.flatten(1)[:, :10]
+
+    result = robench.evaluate(ten, "cifar10.1", data=tmp_path, out=tmp_path / "run", resamples=2, quiet=True)
+    assert result.suite.complete is complete
+    again = suites.open_suite("cifar10.1", tmp_path, OpenOptions(conditions=("v6",)))
+    assert again.whole == ("v6", "v4")
+
+
+def test_the_embedded_digits_are_a_whole_suite(tmp_path: Path) -> None:
+    opened = suites.open_suite("digits-p", options=OpenOptions(limit=4))
+    assert opened.published == {cell.name: 599 for cell in opened.suite.cells}
+    assert opened.total(Cell("tilt")) == 599
+    assert opened.length(Cell("tilt")) == 4
+    assert opened.remarks == ()
