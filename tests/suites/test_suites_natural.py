@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -349,3 +350,20 @@ def test_the_geometry_of_photographs_is_in_the_record_of_a_clean_set(tmp_path: P
     own = Geometry(64, 48)
     opened = suites.fit_to_model(suites.open_suite("clean", tmp_path / "set"), own)
     assert opened.protocol["geometry"] == own.record()
+
+
+def test_a_model_that_names_its_classes_is_not_cut_to_those_of_a_folder(
+    tmp_path: Path, photos: list[np.ndarray]
+) -> None:
+    """Of 1,000 classes all may be the answer, also where the folder has only four: 'shark' for a cat is an error."""
+    write_classes(tmp_path / "set", photos)
+
+    def always_shark(images: torch.Tensor) -> torch.Tensor:
+        logits = torch.zeros(len(images), 1000)
+        logits[:, 2] = 1.0  # none of the four folders
+        return logits
+
+    model = replace(robench.models.wrap(always_shark, num_classes=1000), classes=imagenet_wnids())
+    result = robench.evaluate(model, "clean", data=tmp_path / "set", out=tmp_path / "run", resize=64, crop=64,
+                              resamples=10, quiet=True)  # fmt: skip
+    assert (result.suite.num_classes, result.summary["clean_error"].value) == (1000, 1.0)
