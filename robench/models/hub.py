@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import nn
 
 from robench.data.base import Geometry, Interpolation
 from robench.data.decode import resize_and_crop
+from robench.documents import read_document
 from robench.errors import RobenchError, first_line
 from robench.models.base import Model, Preprocessing
 from robench.models.published import classes_of, named, timm_classes, timm_preprocessing
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # Pillow's numbers of filters, as processors keep them.
 _FILTERS: dict[int, Interpolation] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 _WARPED = 384
+_SNAPSHOT = "A snapshot has config.json and model.safetensors of one model; download it again."
 # Mean difference of pixels in [0, 1] allowed between a processor and our description of it; resize implementations
 # differ by 0.0005.
 _APART = 0.01
@@ -43,14 +44,9 @@ def from_hub(name: str, request: Request) -> Model:
     folder = Path(name).expanduser()
     if not folder.is_dir():
         return _by_timm(f"hf-hub:{name}", name, "Check the name and the network, or give a snapshot: --model hf:FOLDER")
-    try:
-        config = json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError) as error:
-        raise RobenchError(f"{folder} is not a snapshot of a model: {error}", hint="It needs config.json.") from error
-    if not isinstance(config, dict):
-        raise RobenchError(f"{folder / 'config.json'} is not a mapping.", hint="Download the snapshot again.")
+    config = read_document(folder / "config.json", "model configuration", hint=_SNAPSHOT)
     if "architecture" in config:
-        return _by_timm(f"local-dir:{folder}", folder.name, "It needs config.json and model.safetensors of one model.")
+        return _by_timm(f"local-dir:{folder}", folder.name, _SNAPSHOT)
     _refuse_code(folder, config)
     return _by_transformers(folder)
 

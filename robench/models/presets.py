@@ -25,5 +25,5 @@ def preset(name: str) -> tuple[Triple, Triple]:
         RobenchError: no such preset.
     """
     if name not in PRESETS:
-        raise RobenchError(f"Unknown normalisation preset '{name}'.", hint=did_you_mean(name, PRESETS))
+        raise RobenchError(f"Unknown normalisation preset '{name}'.", hint=did_you_mean(str(name), PRESETS))
     return PRESETS[name]
