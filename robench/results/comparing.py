@@ -54,7 +54,7 @@ class Comparison(BaseModel):
     a: str
     b: str
     suite: str
-    images: int
+    images: int = Field(description="of the largest cell; of a suite of sequences, clips")
     resamples: int
     differences: dict[str, Difference]
     cells: list[CellComparison]
@@ -94,7 +94,7 @@ def compare_runs(
         a=names[0],
         b=names[1],
         suite=suite.name,
-        images=max(len(pair[0]) for pair in pairs.values()),
+        images=int(scores_a.images.max()),
         resamples=resamples,
         differences=differences,
         cells=cells,
@@ -136,8 +136,8 @@ def _partly(a: RunFolder, b: RunFolder, pairs: Mapping[str, Any]) -> list[str]:
     if counts == [len(pairs)] * 2 or set(a.record.suite.whole) <= set(pairs):
         return []
     return [
-        f"Only the {len(pairs)} cells that both have are compared (of {counts[0]} and {counts[1]}): every mean here is "
-        "over these, not over the suite."
+        f"Only the {len(pairs)} cells that both runs have are compared (of {counts[0]} and {counts[1]}): the "
+        "means are over these, not over the suite."
     ]
 
 

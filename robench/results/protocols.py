@@ -43,6 +43,15 @@ def averaged(suite: Suite, cells: Iterable[Cell]) -> tuple[str, ...]:
     return tuple(name for name in found if name in suite.benchmark) or found
 
 
+def counted(task: str) -> str:
+    """Return what the images of a cell's count are: a suite of sequences counts clips, each of many frames.
+
+    >>> counted("perturbation"), counted("classification")
+    ('clips', 'images')
+    """
+    return "clips" if task == "perturbation" else "images"
+
+
 def shifted(suite: Suite, conditions: Iterable[str]) -> tuple[str, ...]:
     """Return these conditions in their order, without the clean one (unless the suite is about that one)."""
     unshifted = {clean_condition(suite)} - set(suite.benchmark)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from robench.catalogue import metric
 from robench.predictions import CellNotes, RunRecord, SuiteInfo
+from robench.results.protocols import counted
 from robench.results.schema import CellResult
 
 _CHANCE_FACTOR = 0.8
@@ -61,10 +62,10 @@ def _uncounted(suite: SuiteInfo, notes: Mapping[str, CellNotes | None]) -> Itera
 
 def _part(suite: SuiteInfo, measured: set[str]) -> Iterator[str]:
     if suite.limit is not None or not set(suite.whole) <= measured:
+        limit = f", {suite.limit:,} {counted(suite.task)} per cell (--limit)" if suite.limit is not None else ""
         yield (
-            f"Only a part of {suite.name}: {sum(name in measured for name in suite.whole)} of {len(suite.whole)} cells"
-            f"{f', at most {suite.limit:,} images of each' if suite.limit is not None else ''}."
-            " Means over it are not the suite's."
+            f"Partial run: {sum(name in measured for name in suite.whole)} of {len(suite.whole)} cells{limit}. "
+            f"Do not report its means as results on {suite.name}."
         )
 
 

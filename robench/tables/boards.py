@@ -10,6 +10,7 @@ from typing import Any
 
 from robench.catalogue import headlines, metric_of, row
 from robench.results.labels import sentence
+from robench.results.protocols import counted, protocol_of
 from robench.results.schema import Result, Value
 from robench.tables.living import CellAccuracies, robustbench, timm
 
@@ -84,7 +85,7 @@ def make_boards(results: Mapping[Path, Result], *, living: bool = True) -> list[
         if not _ranking(result):
             continue
         size = max((cell.images for cell in result.cells), default=0)
-        kind = f"{result.suite.source} images, {size:,} per cell"
+        kind = f"{result.suite.source} images, {_size(result, size)} per cell"
         if not result.suite.complete:
             kind += f", partial: {len(result.cells)} cells"
         protocol = _slug(f"{result.suite.name}-{result.suite.source}-{size}-{_data_key(result)}")
@@ -101,6 +102,12 @@ def make_boards(results: Mapping[Path, Result], *, living: bool = True) -> list[
     for board in boards.values():
         _finish(board)
     return list(boards.values())
+
+
+def _size(result: Result, size: int) -> str:
+    """Return a cell's size; a suite of sequences counts clips."""
+    noun = counted(protocol_of(result).task)
+    return f"{size:,}" if noun == "images" else f"{size:,} {noun}"
 
 
 def _ranking(result: Result) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from robench.catalogue import METRICS, headlines, row
 from robench.results.comparing import Comparison, Difference
 from robench.results.labels import interval_text, model_names, sentence, show, words
-from robench.results.protocols import grouped, protocol_of
+from robench.results.protocols import counted, grouped, protocol_of
 from robench.results.schema import Result, Value
 
 _PROTOCOL = {"clean": "Checksum of the clean images"}
@@ -92,6 +92,7 @@ def protocol_table(results: Sequence[Result]) -> list[tuple[str, str]]:
     }[first.suite.source]
     images = sorted({cell.images for result in results for cell in result.cells})
     counts = " to ".join(f"{n:,}" for n in sorted({images[0], images[-1]})) if images else "none"
+    counts += f" {counted(protocol_of(first).task)}"
     statistics = first.statistics
     return [
         ("Suite", f"{first.suite.name}, version {first.suite.version}: {first.suite.title}"),

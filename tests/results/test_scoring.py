@@ -244,7 +244,7 @@ def test_runs_of_other_protocols_are_not_compared(tmp_path: Path, run: RunFolder
 def test_a_comparison_of_a_part_says_so(tmp_path: Path, run: RunFolder) -> None:
     part = make_run(tmp_path / "part", cells=CELLS[:3], model="part")
     said = compare_runs(run, part, resamples=20).sentences[0]
-    assert said.startswith(f"Only the 3 cells that both have are compared (of {len(CELLS)} and 3)")
+    assert said.startswith(f"Only the 3 cells that both runs have are compared (of {len(CELLS)} and 3)")
     whole = compare_runs(run, make_run(tmp_path / "whole", model="whole"), resamples=20)
     assert not any("Only the" in sentence for sentence in whole.sentences)
 

@@ -11,7 +11,12 @@ from typing import Any
 import pytest
 
 from robench.cli.main import main
+from robench.predictions import RunFolder
+from robench.results import load
+from robench.results.comparing import compare_runs
+from robench.tables.boards import make_boards
 from robench.tables.locations import leaderboards
+from robench.tables.report_rows import protocol_table
 from robench.tables.submission import check_submission
 
 MEASURED = sorted((leaderboards() / "measured").rglob("*.json"))
@@ -125,6 +130,16 @@ def edited_run(run: Path, tmp_path: Path, edit: Callable[[dict[str, Any]], objec
     edit(document)
     (folder / "result.json").write_text(json.dumps(document))
     return check_submission(folder)
+
+
+def test_sequences_are_counted_as_clips(small_run: Path) -> None:
+    """Four clips of 31 frames are neither 4 images nor 124."""
+    assert any("4 clips per cell" in note for note in load(small_run).notes)
+    assert "4 clips in each of 10 cells" in dict(protocol_table([load(small_run)]))["Images"]
+    run = RunFolder.open(small_run)
+    assert compare_runs(run, run, resamples=20).images == 4
+    (board,) = make_boards({small_run: load(small_run)}, living=False)
+    assert "4 clips per cell" in board.protocol
 
 
 def test_an_honest_run_is_refused_for_its_few_images_alone(small_run: Path) -> None:
