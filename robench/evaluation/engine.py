@@ -13,7 +13,7 @@ from robench.errors import RobenchError
 from robench.evaluation.forward import Forward
 from robench.evaluation.measuring import Measured, UnreadableCellError, measure
 from robench.evaluation.options import EvaluationOptions
-from robench.evaluation.plan import make_record, prepare
+from robench.evaluation.plan import logits_not_kept, make_record, prepare
 from robench.evaluation.probe import check_model
 from robench.evaluation.progress import Progress, QuietProgress
 from robench.files import unwritable
@@ -86,6 +86,8 @@ def evaluate_suite(
     pending = pending_cells(run, wanted, progress)
     total = sum(suite.length(cell) for cell in wanted)
     left = sum(suite.length(cell) for cell in pending)
+    if pending and type(progress) is not QuietProgress and (sentence := logits_not_kept(suite, options)):
+        progress.say(sentence)
     keep_to_quota()
     with progress, kept_memory(options.resolved_device()):
         progress.start(total, total - left)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -46,8 +47,10 @@ class QuietProgress:
         """Print nothing."""
 
     def say(self, text: str) -> None:
-        """Print the line to standard error."""
-        print(text, file=sys.stderr)
+        """Print the line to standard error; a closed or full one does not end the run."""
+        if sys.stderr is not None:
+            with suppress(OSError, ValueError):
+                print(text, file=sys.stderr)
 
 
 class LineProgress(QuietProgress):
@@ -136,4 +139,5 @@ def make_progress(title: str, *, quiet: bool = False) -> Progress:
     """Return the fitting kind of progress: none when quiet, a bar on a terminal, else plain lines."""
     if quiet:
         return QuietProgress()
-    return BarProgress(title) if sys.stderr.isatty() else LineProgress(title)
+    terminal = sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
+    return BarProgress(title) if terminal else LineProgress(title)

@@ -13,6 +13,7 @@ from small_suite import CELLS, SmallSuite, run_bytes, small_model
 
 from robench.errors import RobenchError
 from robench.evaluation import EvaluationOptions, default_folder, evaluate_suite
+from robench.evaluation.progress import LineProgress
 from robench.models.base import Model, Preprocessing
 from robench.predictions import RunFolder, RunRecord
 from robench.results.remarks import other_environments
@@ -168,6 +169,20 @@ def test_running_out_of_memory_halves_the_batch(tmp_path: Path) -> None:
     expected = evaluate_suite(inner, SmallSuite(), tmp_path / "b", EvaluationOptions("cpu", batch_size=32)).run
     np.testing.assert_array_equal(run.read("fog/3").nll, expected.read("fog/3").nll)
     assert json.loads((run.path / "log.jsonl").read_text().splitlines()[-1])["batch_size"] == 32
+
+
+def test_it_is_said_before_the_run_that_logits_are_not_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    suite = SmallSuite(12)
+    suite.suite = replace(suite.suite, num_classes=100)
+    wide = small_model(classes=100)
+    progress = LineProgress("wide")
+    evaluate_suite(wide, suite, tmp_path / "r", CPU, progress=progress, cells=[CELLS[0]])
+    assert "Logits of 100 classes are not kept; `robench calibrate` needs them" in capsys.readouterr().err
+    evaluate_suite(wide, suite, tmp_path / "r", CPU, progress=progress, cells=[CELLS[0]])
+    chosen = replace(CPU, logits=False)
+    evaluate_suite(wide, suite, tmp_path / "no", chosen, progress=progress, cells=[CELLS[0]])
+    evaluate_suite(small_model(), SmallSuite(12), tmp_path / "few", CPU, progress=progress, cells=[CELLS[0]])
+    assert "Logits" not in capsys.readouterr().err
 
 
 def test_a_single_image_that_does_not_fit_is_said(tmp_path: Path) -> None:
