@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robench.api.evaluate import Evaluated, scored
-from robench.api.models import as_model, in_order
+from robench.api.models import as_model, in_order, names_of
 from robench.api.suites import fitted, open_one
 from robench.errors import RobenchError
 
@@ -51,8 +51,7 @@ def evaluate_clustered(
     own, classes = loaded.preprocessing.geometry, loaded.num_classes
     make_suite = partial(_open_fitted, suite, there, given, own, classes)
     opened = fitted(opened, own, given.sizes, classes)
-    names = None if opened.classes is None else tuple(opened.classes)
-    make_model = partial(_load, specs, given.model, classes, names, opened.suite.num_classes)
+    make_model = partial(_load, specs, given.model, classes, names_of(opened), opened.suite.num_classes)
     loaded = make_model()
     shown = progress or make_progress(f"{loaded.name} on {opened.suite.name}", quiet=given.report.quiet)
     folder = out or default_folder(loaded, opened, given.engine)

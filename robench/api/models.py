@@ -66,7 +66,14 @@ def model_for(
 
     loaded = as_model(given, options, suite.suite.num_classes)
     suite = fitted(suite, loaded.preprocessing.geometry, sizes, loaded.num_classes)
-    return in_order(loaded, suite.classes, suite.suite.num_classes), suite
+    return in_order(loaded, names_of(suite), suite.suite.num_classes), suite
+
+
+def names_of(suite: OpenSuite) -> tuple[str, ...] | None:
+    """Return the names of a suite's classes by label: its images', or those of its data set, or None."""
+    from robench.data.classes import class_list
+
+    return tuple(suite.classes) if suite.classes is not None else class_list(suite.suite.dataset)
 
 
 def in_order(model: Model, classes: Sequence[str] | None, count: int | None) -> Model:

@@ -16,6 +16,7 @@ from robench.errors import RobenchError, first_line
 from robench.models.base import Model, Preprocessing
 from robench.models.checkpoints import file_hash
 from robench.models.outputs import logits_of
+from robench.models.presets import PRESETS
 from robench.models.programs import in_batches
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _LOCATION = re.compile(rb"\x0a\x08location\x12")
 _FLOATS = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "tensor(double)": torch.float64}
 _TYPES = _FLOATS | {"tensor(uint8)": torch.uint8}
 _NAME = "logits"
+_NONE = PRESETS["none"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def from_onnx(path: Path, request: Request) -> Model:
     session = _open(path)
     images = _images(session, path)
     pixels = images.dtype == torch.uint8
-    if pixels and request.mean not in (None, (0.0, 0.0, 0.0)):
+    if pixels and (request.mean or _NONE[0], request.std or _NONE[1]) != _NONE:
         raise RobenchError(
             f"{path} takes pixels from 0 to 255 (uint8), which are not normalised.",
             hint="Omit mean and std (--mean, --std, --norm-preset).",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,6 +37,7 @@ def wrap(
     mean: Triple | None = None,
     std: Triple | None = None,
     name: str | None = None,
+    classes: Sequence[str] | None = None,
 ) -> Model:
     """Make a model of an ``nn.Module``, or of any callable from normalised float images to logits.
 
@@ -48,9 +49,11 @@ def wrap(
         num_classes: K; None: the width of the last linear layer.
         mean, std: per channel, for images in [0, 1]; None: images are not normalised.
         name: what tables call the model; None: the function's or class's name.
+        classes: names of the K classes in the order of the logits, to be compared with the data's; None: unknown.
 
     Raises:
-        RobenchError: the number of classes is neither given nor known from a linear layer.
+        RobenchError: the number of classes is neither given nor known from a linear layer, or is not that of the
+            names.
 
     >>> model = wrap(nn.Sequential(nn.Flatten(), nn.Linear(12, 3)), mean=(0.5,) * 3, std=(0.5,) * 3, name="linear")
     >>> model.name, model.num_classes, model.preprocessing.origin, model.identity_proven
@@ -59,14 +62,17 @@ def wrap(
     from robench.models.identity import identify, unique
 
     title = name or str(getattr(module, "__name__", type(module).__name__))
-    classes = count_classes(module, num_classes, title)
+    count = count_classes(module, num_classes or (len(classes) if classes is not None else None), title)
+    if classes is not None and len(classes) != count:
+        raise RobenchError(f"{title} has {count} classes, but {len(classes)} names.", hint="Name every class.")
     identity = identify(module)
     kind = type(module).__name__ if isinstance(module, nn.Module) else "callable"
     card: dict[str, Any] = {"architecture": kind} | identity.remark()
     request = Request("", num_classes=num_classes, mean=mean, std=std)
     preprocessing = resolve(Preprocessing(), request)
     found = identity.digest if identity.proven else unique()
-    return Model(title, module, classes, preprocessing, found, card, identity_proven=identity.proven)
+    names = tuple(classes) if classes is not None else None
+    return Model(title, module, count, preprocessing, found, card, names, identity_proven=identity.proven)
 
 
 def resolve(own: Preprocessing, request: Request) -> Preprocessing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -57,3 +58,16 @@ def test_classes_that_the_model_lacks_are_named(permuted: Model, tmp_path: Path)
     nine = replace(odd, classes=(*CLASSES[:8], "yak", "gnu", "ox"), num_classes=11)
     with pytest.raises(robench.RobenchError, match="lacks 2: 'eight', 'nine'"):
         robench.evaluate(nine, "clean", out=tmp_path / "nine", limit=20, quiet=True)
+
+
+def test_published_arrays_without_names_have_those_of_their_data_set(tmp_path: Path) -> None:
+    from robench.api.models import names_of
+    from robench.data.cifar import CIFAR10_CLASSES
+    from robench.suites import OpenOptions, open_suite
+
+    images = np.random.default_rng(0).integers(0, 256, (10_000 * 5, 1, 1, 3), dtype=np.uint8)
+    np.save(tmp_path / "fog.npy", np.broadcast_to(images[:, :1, :1], (50_000, 32, 32, 3)))
+    np.save(tmp_path / "labels.npy", np.tile(np.arange(10, dtype=np.uint8).repeat(1000), 5))
+    opened = open_suite("cifar10-c", tmp_path, OpenOptions(conditions=("fog",)))
+    assert opened.classes is None
+    assert names_of(opened) == CIFAR10_CLASSES

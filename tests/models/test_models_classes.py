@@ -168,3 +168,10 @@ def test_torchvisions_and_timms_models_know_their_classes(monkeypatch: pytest.Mo
     made = timm.create_model("resnet10t.c3_in1k", pretrained=False)
     assert published.timm_classes(made) == imagenet_wnids()
     assert published.timm_classes(timm.create_model("resnet10t", num_classes=7)) is None
+
+
+def test_names_of_a_wrapped_model() -> None:
+    model = wrap(nn.Flatten(), classes=["ant", "bee"])
+    assert (model.num_classes, model.classes) == (2, ("ant", "bee"))
+    with pytest.raises(RobenchError, match="has 3 classes, but 2 names"):
+        wrap(nn.Flatten(), num_classes=3, classes=["ant", "bee"])

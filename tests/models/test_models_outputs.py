@@ -153,6 +153,9 @@ def test_onnx_networks_of_pixels(tmp_path: Path, last: bool) -> None:
     assert torch.equal(load_model(str(free)).module(every), torch.full((1, 3), 127.5))
     with pytest.raises(RobenchError, match="takes pixels from 0 to 255"):
         load_model(str(path), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    with pytest.raises(RobenchError, match="takes pixels from 0 to 255"):
+        load_model(str(path), std=(0.5, 0.5, 0.5))
+    assert load_model(str(path), mean=(0, 0, 0), std=(1, 1, 1)).num_classes == 3
 
 
 def test_onnx_networks_of_other_channels_are_refused(tmp_path: Path) -> None:
