@@ -27,6 +27,7 @@ from robench.metrics.statistics import centred_interval, draw_weights
 
 METRICS = ("error", "ece", "ece_debiased", "rms_calibration_error", "rms_calibration_error_all_bins",
            "rms_calibration_error_debiased")  # fmt: skip
+OF = {"value": np.array([1.0, 0.0]), "difference": np.array([1.0, -1.0])}  # of the two models
 # Intercept and slope of the logit of being right over the logit of the confidence, and mean and standard deviation
 # of the latter: an EfficientNet-Lite0 on 200 ImageNet photographs, clean and under seven corruptions.
 CURVES = ((1.37, 1.10, 1.63, 1.56), (0.61, 1.09, 0.33, 1.75), (0.17, 0.92, -0.21, 1.80), (0.80, 1.14, 0.20, 1.66),
@@ -86,11 +87,11 @@ def population_of_runs(runs: Sequence[Path]) -> Population:
     )
 
 
-def columns(population: Population, model: int, cell: int, rows: np.ndarray) -> dict[str, np.ndarray]:
+def columns(population: Population, model: int, cell: int, images: np.ndarray) -> dict[str, np.ndarray]:
     """Return a cell's columns of some images, each an image of its own."""
-    correct = population.correct[model, cell, rows]
-    return {"index": np.arange(len(rows)), "confidence": population.confidence[model, cell, rows],
-            "predicted": correct.astype(np.int8), "target": np.ones(len(rows), np.int8)}  # fmt: skip
+    correct = population.correct[model, cell, images]
+    return {"index": np.arange(len(images)), "confidence": population.confidence[model, cell, images],
+            "predicted": correct.astype(np.int8), "target": np.ones(len(images), np.int8)}  # fmt: skip
 
 
 def truths(population: Population) -> dict[str, np.ndarray]:
@@ -125,35 +126,46 @@ def sample(population: Population, size: int, shared: bool, resamples: int, rng:
     kernels = {name: kernel(name) for name in METRICS}
     values = {name: np.empty((models, cells)) for name in METRICS}
     drawn = {name: np.empty((resamples, models, cells)) for name in METRICS}
-    rows, draws = rng.integers(0, images, size), Draws(draw_weights(rng, resamples, size), np.arange(size))
+    drawn_rows, draws = rng.integers(0, images, size), Draws(draw_weights(rng, resamples, size), np.arange(size))
     for cell in range(cells):
         if not shared and cell:
-            rows, draws = rng.integers(0, images, size), Draws(draw_weights(rng, resamples, size), np.arange(size))
+            drawn_rows, draws = (
+                rng.integers(0, images, size),
+                Draws(draw_weights(rng, resamples, size), np.arange(size)),
+            )
         for model in range(models):
-            one = columns(population, model, cell, rows)
+            one = columns(population, model, cell, drawn_rows)
             found = replicates(one, kernels, draws)
             for name in METRICS:
                 values[name][model, cell], drawn[name][:, model, cell] = compute(name, one), found[name]
     return {name: (mean_over_cells(name, values[name]), mean_over_cells(name, drawn[name])) for name in METRICS}
 
 
-def table(population: Population, size: int, shared: bool, samples: int, resamples: int, seed: int) -> list[str]:
-    """Return a row per metric: of the first model's value, and of the first minus the second."""
-    rng, true = np.random.default_rng(seed), truths(population)
+def measure(
+    population: Population, size: int, shared: bool, samples: int, resamples: int, seed: int
+) -> dict[tuple[str, str], np.ndarray]:
+    """Return value, low and high of every sample, (samples, 3), by metric and whether of a value or a difference."""
+    rng = np.random.default_rng(seed)
     kept: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
     for _ in range(samples):
         for name, (value, drawn) in sample(population, size, shared, resamples, rng).items():
-            for what, weights in (("value", np.array([1.0, 0.0])), ("difference", np.array([1.0, -1.0]))):
+            for what, weights in OF.items():
                 one = float(value @ weights)
                 kept.setdefault((name, what), []).append((one, *centred_interval(one, drawn @ weights)))
-    rows = []
-    for (name, what), found in kept.items():
-        one, low, high = np.array(found).T
-        truth = float(true[name] @ ([1.0, 0.0] if what == "value" else [1.0, -1.0]))
+    return {key: np.array(found) for key, found in kept.items()}
+
+
+def rows(population: Population, size: int, measured: dict[tuple[str, str], np.ndarray]) -> list[str]:
+    """Return a row per metric: of the first model's value, and of the first minus the second."""
+    true, lines = truths(population), []
+    for (name, what), found in measured.items():
+        one, low, high = found.T
+        truth = float(true[name] @ OF[what])
         covered = ((low <= truth) & (truth <= high)).mean()
-        cells = f"{100 * truth:.2f} | {100 * (one.mean() - truth):+.2f} | {100 * one.std():.2f}"
-        rows.append(f"| {size:,} | {name} | {what} | {cells} | {100 * (high - low).mean():.2f} | {100 * covered:.1f} |")
-    return rows
+        numbers = f"{100 * truth:.2f} | {100 * (one.mean() - truth):+.2f} | {100 * one.std():.2f}"
+        width = f"{100 * (high - low).mean():.2f} | {100 * covered:.1f}"
+        lines.append(f"| {size:,} | {name} | {what} | {numbers} | {width} |")
+    return lines
 
 
 def main() -> None:
@@ -181,8 +193,9 @@ def main() -> None:
         print("| images per cell | metric | of | truth | bias | deviation | width | coverage, % |")
         print("| ---: | --- | --- | ---: | ---: | ---: | ---: | ---: |")
         for size in given.sizes:
-            rows = table(population, size, design == "same", given.samples, given.resamples, given.seed)
-            print("\n".join(rows), flush=True)
+            shared = design == "same"
+            measured = measure(population, size, shared, given.samples, given.resamples, given.seed)
+            print("\n".join(rows(population, size, measured)), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python benchmarks/metrics.py [--images 50000] [--cells 75] [--resamples 1000] [--threads 2]
 
-Candidates take turns and the best of several rounds counts; the figures of all must agree. netcal's line is left out
+Candidates take turns and the best of several rounds counts; the figures of all must agree. netcal's line is omitted
 where it is not installed. The bootstrap is timed once, on cells of random columns: the usual metrics of results on
 --images, every other metric on a fifth of them with logits of ten classes.
 """
@@ -108,7 +108,7 @@ def streamed(values: np.ndarray, target: np.ndarray) -> dict[str, float]:
 
 
 def peak_mib(values: np.ndarray, target: np.ndarray) -> float:
-    """Return the largest memory that the batched pass holds at once beside its input."""
+    """Return the largest memory that the batched pass holds at once besides its input."""
     tracemalloc.start()
     streamed(values, target)
     _, peak = tracemalloc.get_traced_memory()

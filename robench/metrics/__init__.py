@@ -1,4 +1,4 @@
-"""Figures of error, calibration and stability, as pure functions of arrays, and one stateful class for own loops.
+"""Metrics of error, calibration and stability: pure functions of arrays, and one stateful class for custom loops.
 
 >>> from robench.metrics import ece
 >>> round(ece([0.9, 0.8, 0.6], [True, True, False]), 4)

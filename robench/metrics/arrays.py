@@ -77,7 +77,7 @@ def class_rows(values: Any, target: Any) -> tuple[npt.NDArray[Any], npt.NDArray[
     if len(labels) and (labels.min() < 0 or labels.max() >= rows.shape[1]):
         raise RobenchError(
             f"Targets must lie in 0..{rows.shape[1] - 1}; found {labels.min()} to {labels.max()}.",
-            hint="Leave out images without a label, and give labels in the order of the columns.",
+            hint="Omit images without a label, and give labels in the order of the columns.",
         )
     dtype = np.float64 if rows.dtype == np.float64 else np.float32
     return np.ascontiguousarray(rows, dtype), labels.astype(np.int64)
@@ -99,10 +99,10 @@ def probability_rows(values: Any, target: Any) -> tuple[npt.NDArray[np.float64],
 
 
 def positive(number: int, what: str, usual: int) -> int:
-    """Return ``number`` where it is a whole number from 1 on.
+    """Return ``number`` if it is a whole number, at least 1.
 
     Raises:
-        RobenchError: it is not; bins of zero, a negative or half a number of images give errors that mean nothing.
+        RobenchError: it is not.
     """
     if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
         raise RobenchError(

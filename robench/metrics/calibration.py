@@ -19,7 +19,7 @@ from robench.metrics.weighted import Loop, Rows
 
 
 def rms_calibration_error(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bin_size: int = 100) -> float:
-    """Return the RMS calibration error as the published code computes it: the most confident bin is left out.
+    """Return the RMS calibration error as the published code computes it: the most confident bin is omitted.
 
     Images are sorted by rising confidence (ties in their given order) and cut into bins of ``bin_size``; what is
     left over joins the last bin, and that last bin is not summed though its images count in n. So 10,000 images
@@ -165,7 +165,7 @@ def adaptive_ece(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int
 
     Images are sorted by rising confidence and cut as ``numpy.array_split`` cuts (sizes differ by one at most), except
     that images of equal confidence share a bin: an edge that falls among them moves behind them. Fewer images than
-    bins: a bin each.
+    bins: one image per bin.
 
     Args:
         confidence: (n,) in [0, 1].
@@ -188,7 +188,7 @@ def debiased_ece(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int
     """Return the debiased l2 calibration error over equal-count bins: the square root, 0 where it would be negative.
 
     From every bin's squared gap the variance of its accuracy, acc (1 - acc) / (n_b - 1), is taken off; bins of one
-    image are left out. Bins are those of :func:`adaptive_ece`. NaN without a bin of two.
+    image are omitted. Bins are those of :func:`adaptive_ece`. NaN without a bin of two.
 
     Args:
         confidence: (n,) in [0, 1].
@@ -247,7 +247,7 @@ def classwise_ece(probabilities: npt.ArrayLike, target: npt.ArrayLike, *, bins: 
         bins: equal-width bins.
 
     Returns:
-        A fraction in [0, 1]. A class that never occurs as a target counts with its own (mere overconfidence) error.
+        A fraction in [0, 1]. A class that never occurs as a target counts with its own error (its mean probability).
 
     Raises:
         RobenchError: as :func:`robench.metrics.arrays.probability_rows`, or ``bins`` is not a whole number from 1 on.

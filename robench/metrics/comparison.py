@@ -1,4 +1,4 @@
-"""Tests that tell whether two models differ on the same images."""
+"""Tests of whether two models differ on the same images."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ def mcnemar(correct_a: npt.ArrayLike, correct_b: npt.ArrayLike) -> float:
         RobenchError: the answers are not of equally many images, or not True and False.
 
     Source: McNemar 1947; Edwards 1948 for the correction.
+
+    Args:
+        correct_a: (n,) of bool, of the first model.
+        correct_b: (n,) of bool, of the second, on the same images in the same order.
+
+    >>> mcnemar([True] * 6, [False] * 6)
+    0.03125
     """
     a, b = answers(correct_a), answers(correct_b)
     if a.shape != b.shape:
@@ -38,7 +45,14 @@ def mcnemar(correct_a: npt.ArrayLike, correct_b: npt.ArrayLike) -> float:
 
 
 def holm(p: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Return p-values adjusted for their number by Holm's step-down method (1979), in the given order."""
+    """Return p-values adjusted for their number by Holm's step-down method (1979), in the given order.
+
+    Args:
+        p: (tests,) in [0, 1].
+
+    >>> holm([0.01, 0.04, 0.03]).round(3).tolist()
+    [0.03, 0.06, 0.06]
+    """
     p = floats(p)
     order = np.argsort(p, kind="stable")
     adjusted = np.minimum(1.0, np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p)))))
@@ -57,9 +71,13 @@ def rank_intervals(
         higher_is_better: direction of the figure.
         level: of the interval.
 
-    Equal models share the mean of their ranks. Replicates with a NaN are left out; with none left, NaN.
+    Equal models share the mean of their ranks. Replicates with a NaN are omitted; NaN if none remains.
 
     Source: bootstrap of ranks, Goldstein and Spiegelhalter 1996, with percentile intervals.
+
+    >>> low, high = rank_intervals([[0.1, 0.3, 0.2]] * 10)
+    >>> low.tolist(), high.tolist()
+    ([1.0, 3.0, 2.0], [1.0, 3.0, 2.0])
     """
     from scipy.stats import rankdata
 

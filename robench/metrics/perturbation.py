@@ -47,6 +47,9 @@ def frame_pairs(
         frames: T.
         noise: every frame with the first one; the difficulty is then in the frames themselves.
         difficulty: 1 to 3: frames that far apart (non-noise).
+
+    >>> [part.tolist() for part in frame_pairs(4, noise=False, difficulty=2)]
+    [[0, 1], [2, 3]]
     """
     if noise:
         later = np.arange(1, frames)
@@ -62,6 +65,9 @@ def flips_per_clip(predicted: Classes, *, noise: bool, difficulty: int = 1) -> A
         predicted: int (clips, frames).
 
     Source: Hendrycks and Dietterich 2019, section 4.2.
+
+    >>> flips_per_clip(np.array([[1, 1, 2, 2, 1]]), noise=False).tolist()
+    [0.5]
     """
     predicted = as_array(predicted)
     earlier, later = frame_pairs(predicted.shape[1], noise=noise, difficulty=difficulty)
@@ -80,6 +86,9 @@ def top5_distance_per_clip(top5: Classes, *, noise: bool, difficulty: int = 1) -
         top5: int (clips, frames, 5), classes by falling logit; -1 where there are fewer than five.
 
     Source: Hendrycks and Dietterich 2019, section 4.2, in the form of the published code's cumulative vector.
+
+    >>> top5_distance_per_clip(np.array([[[0, 1, 2, 3, 4], [1, 0, 2, 3, 4]]]), noise=False).tolist()
+    [2.0]
     """
     top5 = as_array(top5)
     earlier, later = frame_pairs(top5.shape[1], noise=noise, difficulty=difficulty)
@@ -99,6 +108,9 @@ def clips(
 
     Raises:
         ValueError: clips of different lengths.
+
+    >>> clips([7, 3, 7, 3], [1, 0, 0, 1], np.array([10, 20, 30, 40]))[0].tolist()
+    [[20, 40], [30, 10]]
     """
     index, frame = np.asarray(index), np.asarray(frame)
     order = np.lexsort((frame, index))

@@ -25,7 +25,20 @@ class ReliabilityDiagram(NamedTuple):
 
 
 def reliability_diagram(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) -> ReliabilityDiagram:
-    """Return the diagram of (n,) confidences in [0, 1] and (n,) booleans; bins as in :func:`ece`."""
+    """Return the diagram of (n,) confidences in [0, 1] and (n,) booleans; bins as in :func:`ece`.
+
+    Args:
+        confidence: (n,) in [0, 1].
+        correct: (n,) of bool.
+        bins: number of bins of equal width.
+
+    Raises:
+        RobenchError: as :func:`robench.metrics.ece`.
+
+    >>> diagram = reliability_diagram([0.2, 0.7, 0.9], [False, True, True], bins=2)
+    >>> diagram.count.tolist(), diagram.accuracy.tolist()
+    ([1, 2], [0.0, 1.0])
+    """
     found, hit = top_label(confidence, correct)
     index = bin_index(found, bins)
     count = np.bincount(index, minlength=bins)

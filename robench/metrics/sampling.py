@@ -86,7 +86,7 @@ def design(images: int, cells: int, *, key: str, seed: int = 0, classes: npt.Arr
             but for a class's first and last image.
 
     Raises:
-        RobenchError: no image or cell, or not one class for every image.
+        RobenchError: no images or no cells, or ``classes`` is not of shape (images,).
 
     >>> one = design(100, 5, key="digits")
     >>> sorted(np.concatenate([one.rows(cell, 20) for cell in range(5)]).tolist()) == list(range(100))
@@ -95,7 +95,7 @@ def design(images: int, cells: int, *, key: str, seed: int = 0, classes: npt.Arr
     if images < 1 or cells < 1:
         raise RobenchError(f"A sample needs images and cells; found {images} and {cells}.", hint="Check the suite.")
     digest = hashlib.sha256(f"robench sampling\n{key}\n{seed}".encode()).digest()
-    # Raw output of the generator: numpy promises it for ever, unlike that of its shuffles.
+    # Raw output of the generator: numpy guarantees it across versions, unlike its shuffles.
     raw = np.random.PCG64(int.from_bytes(digest, "big")).random_raw(2 * images)
     shuffled = np.argsort(raw[:images], kind="stable")
     if classes is None:

@@ -15,7 +15,14 @@ Array = npt.NDArray[np.float64]
 
 
 def softmax(logits: npt.ArrayLike) -> Array:
-    """Return softmax probabilities (n, K) in float64 of logits of any float type."""
+    """Return softmax probabilities (n, K) in float64 of logits of any float type.
+
+    Args:
+        logits: (n, K).
+
+    >>> softmax([[0.0, 0.0]]).tolist()
+    [[0.5, 0.5]]
+    """
     z = floats(logits)
     e = np.exp(z - z.max(axis=1, keepdims=True))
     return np.asarray(e / e.sum(axis=1, keepdims=True))
@@ -28,6 +35,13 @@ def brier_score(probabilities: npt.ArrayLike, target: npt.ArrayLike) -> Array:
         RobenchError: as :func:`robench.metrics.arrays.probability_rows`.
 
     Source: Brier 1950.
+
+    Args:
+        probabilities: (n, K) in [0, 1].
+        target: int (n,) labels.
+
+    >>> brier_score([[0.5, 0.5], [1.0, 0.0]], [0, 1]).tolist()
+    [0.5, 2.0]
     """
     p, labels = probability_rows(probabilities, target)
     own = p[np.arange(len(p)), labels]
@@ -46,10 +60,21 @@ class BrierParts(NamedTuple):
 def brier_decomposition(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) -> BrierParts:
     """Decompose the top-label Brier score mean (confidence - correct)^2 over equal-width bins.
 
-    The rest is what confidences within a bin differ from their mean; with it the parts add up exactly. NaN without
+    The rest comes from the spread of confidences within bins; with it the parts add up exactly. NaN without
     images.
 
     Source: Murphy 1973; Stephenson et al. 2008 for the within-bin terms.
+
+    Args:
+        confidence: (n,) in [0, 1].
+        correct: (n,) of bool.
+        bins: number of bins of equal width.
+
+    Raises:
+        RobenchError: as :func:`robench.metrics.ece`.
+
+    >>> [round(part, 4) for part in brier_decomposition([0.75, 0.75], [True, False])]
+    [0.0625, 0.0, 0.25, 0.0]
     """
     confidence, hit = top_label(confidence, correct)
     if len(hit) == 0:
@@ -81,6 +106,11 @@ def frequency_weighted_map(score: npt.ArrayLike, targets: npt.ArrayLike) -> floa
         RobenchError: shapes do not match, a score is NaN, or a target is not 0 or 1.
 
     The area is the trapezoid under the curve, not average precision, as the published script has it.
+
+    Source: DeepFashion Remixed, ``get_map`` of hendrycks/imagenet-r.
+
+    >>> frequency_weighted_map([[0.9, 0.2], [0.1, 0.8]], [[1, 0], [0, 1]])
+    1.0
     """
     score, targets = floats(score), as_array(targets)
     if score.ndim != 2 or targets.shape != score.shape:

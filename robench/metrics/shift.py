@@ -17,6 +17,13 @@ def mask_logits(logits: Any, classes: Sequence[int] | npt.NDArray[np.int64]) -> 
     """Return the columns of ``classes``, (n, len(classes)): argmax and softmax are then taken over them alone.
 
     Source: hendrycks/imagenet-r and hendrycks/natural-adv-examples (200 of 1,000 logits).
+
+    Args:
+        logits: (n, K).
+        classes: indices of the columns, in the order wanted.
+
+    >>> mask_logits([[1, 2, 3]], [2, 0]).tolist()
+    [[3, 1]]
     """
     return as_array(logits)[:, as_array(classes)]
 
@@ -25,12 +32,26 @@ def corrupted_mean(values: npt.ArrayLike) -> Array:
     """Return the plain mean over the last axis (cells): cAcc of accuracies, cECE of ECEs, uCE of errors.
 
     Source: AutoLabel; for errors, the "mCE" that augmix prints on CIFAR-10-C.
+
+    Args:
+        values: (..., cells).
+
+    >>> float(corrupted_mean([0.25, 0.75]))
+    0.5
     """
     return np.asarray(floats(values).mean(axis=-1))
 
 
 def generalisation_gap(iid: npt.ArrayLike, ood: npt.ArrayLike) -> Array:
-    """Return the mean over the last axis of ``ood`` minus ``iid``; for errors above 0 means worse under shift."""
+    """Return the mean over the last axis of ``ood`` minus ``iid``; for errors above 0 means worse under shift.
+
+    Args:
+        iid: (...) of the matching clean images.
+        ood: (..., cells) of the shifted ones.
+
+    >>> float(generalisation_gap(0.25, [0.5, 0.75]))
+    0.375
+    """
     return np.asarray(floats(ood).mean(axis=-1) - floats(iid))
 
 
@@ -51,6 +72,9 @@ def affinity(augmented_accuracy: npt.ArrayLike, clean_accuracy: npt.ArrayLike) -
         ValueError: an accuracy outside [0, 1], such as a percentage.
 
     Source: the split-BatchNorm paper, Table 1 and section 5, after Gontijo-Lopes et al. 2020 (Affinity and Diversity).
+
+    >>> float(affinity(0.5, 0.75))
+    -0.25
     """
     augmented, clean = floats(augmented_accuracy), floats(clean_accuracy)
     for name, accuracy in (("augmented", augmented), ("clean", clean)):
@@ -68,6 +92,12 @@ def worst_of_k_error(correct: npt.ArrayLike) -> float:
         RobenchError: values other than True and False (1 and 0).
 
     Source: Engstrom et al. 2019 (spatial robustness, worst of k).
+
+    Args:
+        correct: (k, n) of bool.
+
+    >>> worst_of_k_error([[True, True], [True, False]])
+    0.5
     """
     hit = answers(correct)
     return float((~hit.all(axis=0)).mean()) if hit.shape[-1] else float("nan")

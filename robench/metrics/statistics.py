@@ -28,6 +28,10 @@ def bootstrap_cells(
 
     Returns:
         Metric -> float64 (resamples, cells); NaN for cells of fewer than two images, or than the metric needs.
+
+    >>> cell = {"index": np.arange(4), "predicted": np.array([0, 1, 1, 1]), "target": np.ones(4, int)}
+    >>> bootstrap_cells([cell], ["error"], resamples=3)["error"].shape
+    (3, 1)
     """
     images = np.unique(np.concatenate([np.asarray(cell["index"]) for cell in cells])) if cells else np.empty(0, int)
     kernels = {name: kernel(name) for name in metrics}
@@ -45,7 +49,11 @@ def bootstrap_cells(
 
 
 def draw_weights(rng: np.random.Generator, resamples: int, images: int) -> npt.NDArray[np.uint16]:
-    """Return how often each image is drawn: (resamples, images), every row sums to ``images``."""
+    """Return how often each image is drawn: (resamples, images), every row sums to ``images``.
+
+    >>> draw_weights(np.random.Generator(np.random.PCG64(0)), 2, 5).sum(axis=1).tolist()
+    [5, 5]
+    """
     weights = np.empty((resamples, images), np.uint16)
     for row in weights:
         row[:] = np.bincount(rng.integers(0, images, images), minlength=images)
@@ -53,7 +61,19 @@ def draw_weights(rng: np.random.Generator, resamples: int, images: int) -> npt.N
 
 
 def interval(replicates: Array, level: float = 0.95) -> tuple[Array, Array]:
-    """Return the percentile interval along the first axis, leaving NaN replicates out."""
+    """Return the percentile interval along the first axis, omitting NaN replicates.
+
+    Args:
+        replicates: (resamples, ...).
+        level: of the interval.
+
+    Returns:
+        (low, high), (...) each; NaN where no replicate is finite.
+
+    >>> low, high = interval(np.arange(101.0), level=0.9)
+    >>> round(float(low)), round(float(high))
+    (5, 95)
+    """
     replicates, tail = floats(replicates), (1.0 - level) / 2.0
     if not np.isfinite(replicates).any():
         nan = np.full(np.shape(replicates)[1:], np.nan)
@@ -74,6 +94,10 @@ def exact_interval(value: float, images: int, level: float = 0.95) -> tuple[floa
     of the mean of several such shares of the same images: their mean is at most the share of images that any has.
 
     Source: Clopper and Pearson 1934.
+
+    >>> low, high = exact_interval(0.0, 100)
+    >>> low, round(high, 4)
+    (0.0, 0.0362)
     """
     reach = 1.0 - ((1.0 - level) / 2.0) ** (1.0 / images)
     return (0.0, reach) if value == 0.0 else (1.0 - reach, 1.0)
@@ -89,6 +113,15 @@ def centred_interval(value: float, replicates: Array, highest: float = np.inf) -
     nothing (else an interval that ends at zero, as one of a single image does, would leave zero out half of the
     time). A figure that no resample takes below zero stays at or above zero, and none goes beyond
     ``highest``, the largest value that it can have.
+
+    Args:
+        value: of the figure.
+        replicates: (resamples,) of it; NaN ones are omitted.
+        highest: the largest value that the figure can have.
+
+    >>> low, high = centred_interval(1.0, np.linspace(1.5, 2.5, 101))
+    >>> round(low, 3), round(high, 3)
+    (0.525, 1.475)
     """
     bias = float(np.nanmean(replicates)) - value
     if abs(bias) <= 3.0 * float(np.nanstd(replicates)) / np.sqrt(np.isfinite(replicates).sum()):

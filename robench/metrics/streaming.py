@@ -1,6 +1,6 @@
 """One pass over probabilities or logits: accuracy, ECE, Brier score, NLL and more, batch by batch.
 
-:class:`StreamingMetrics` is for people's own loops: ``update`` per batch, ``compute`` at any time, ``merge`` for
+:class:`StreamingMetrics` is for custom loops: ``update`` per batch, ``compute`` at any time, ``merge`` for
 several processes. It keeps sums and 15 bins, so its memory does not grow with the number of images.
 """
 
@@ -32,6 +32,9 @@ def per_image(values: Any, target: Any, *, logits: bool) -> dict[str, npt.NDArra
         RobenchError: shapes do not match, a target is out of range, or a value is NaN (or infinite).
 
     The predicted class is the largest, the lowest index on a tie.
+
+    >>> per_image([[0.25, 0.75]], [1], logits=False)["brier"].tolist()
+    [0.125]
     """
     rows, labels = class_rows(values, target)
     out = np.empty((len(rows), 4))
@@ -42,18 +45,38 @@ def per_image(values: Any, target: Any, *, logits: bool) -> dict[str, npt.NDArra
 
 
 def classification_figures(values: Any, target: Any, *, logits: bool, bins: int = 15) -> dict[str, float]:
-    """Return the figures of :meth:`StreamingMetrics.compute` of whole arrays, read once; see :func:`per_image`."""
+    """Return the metrics of :meth:`StreamingMetrics.compute` of whole arrays, read once; see :func:`per_image`.
+
+    Args:
+        values: (n, K) probabilities in [0, 1], or logits.
+        target: int (n,).
+        logits: whether ``values`` are logits.
+        bins: bins of equal width of the calibration errors.
+
+    Raises:
+        RobenchError: as :func:`per_image`.
+
+    >>> found = classification_figures([[0.25, 0.75], [0.5, 0.5]], [1, 1], logits=False)
+    >>> found["accuracy"], round(found["ece"], 4)
+    (0.5, 0.375)
+    """
     metrics = StreamingMetrics(bins=bins, logits=logits)
     metrics.update(values, target)
     return metrics.compute()
 
 
 class StreamingMetrics:
-    """Accuracy, error, ECE, maximum calibration error, Brier scores, NLL and over-confidence of a stream of batches.
+    """Accuracy, error, ECE, maximum calibration error, Brier scores, NLL and overconfidence of a stream of batches.
 
     Args:
         bins: equal-width bins of confidence, with the edges of :func:`robench.metrics.calibration.ece`.
         logits: whether batches are logits (else probabilities).
+
+    >>> metrics = StreamingMetrics()
+    >>> for batch, target in (([[0.25, 0.75]], [1]), ([[0.5, 0.5]], [1])):
+    ...     metrics.update(batch, target)
+    >>> metrics.images, metrics.compute()["error"]
+    (2, 0.5)
     """
 
     def __init__(self, *, bins: int = 15, logits: bool = False) -> None:
@@ -100,7 +123,7 @@ class StreamingMetrics:
         self.bin_sums = self.bin_sums + other.bin_sums
 
     def compute(self) -> dict[str, float]:
-        """Return figures by name, as in :data:`robench.catalogue.METRICS`, and ``accuracy``; NaN without images."""
+        """Return metrics by name, as in :data:`robench.catalogue.METRICS`, and ``accuracy``; NaN without images."""
         images = np.float64(self.images)
         correct, confidence, nll, brier, brier_top_label = self.sums
         accuracy = kernels.ERROR.of_sums([correct, images])

@@ -33,7 +33,15 @@ class Scaling(NamedTuple):
 
 
 def apply_scaling(scaling: Scaling, logits: Any) -> Array:
-    """Return the calibrated logits, float64 (n, K)."""
+    """Return the calibrated logits, float64 (n, K).
+
+    Args:
+        scaling: as from :func:`fit_temperature` or :func:`fit_vector`.
+        logits: (n, K).
+
+    >>> apply_scaling(Scaling(np.array(0.5), np.zeros(1)), [[2.0, 4.0]]).tolist()
+    [[1.0, 2.0]]
+    """
     rows, _ = class_rows(logits, np.zeros(len(logits), np.int64))
     return rows.astype(np.float64) * scaling.scale + scaling.bias
 
@@ -43,11 +51,19 @@ def fit_temperature(logits: Any, target: Any) -> Scaling:
 
     The NLL is convex in 1 / T, so a bounded search finds the one minimum: T from 0.01 to 100 standard deviations of
     the logits about their image's mean, so that their scale does not matter (a network may put out cosines, or sums in
-    the thousands). Where every image is right the NLL falls towards 0 without end, and T is small but of no meaning;
+    the thousands). Where every image is right the NLL falls towards 0 without end, and T is small and meaningless;
     logits that are no better than chance end at the largest T, equal ones have T = 1.
 
     Raises:
         RobenchError: no images, shapes that do not match, or a target out of range.
+
+    Args:
+        logits: (n, K).
+        target: int (n,).
+
+    >>> logits, target = np.tile([2.0, 0.0], (4, 1)), [0, 0, 0, 1]
+    >>> round(fit_temperature(logits, target).temperature, 3)  # softmax of log(3) is 3 : 1
+    1.82
     """
     from scipy.optimize import minimize_scalar
 
@@ -66,13 +82,20 @@ def fit_temperature(logits: Any, target: Any) -> Scaling:
 
 
 def fit_vector(logits: Any, target: Any) -> Scaling:
-    """Return the vector scaling of least NLL: one factor and one bias a class (2 K numbers), from L-BFGS.
+    """Return the vector scaling of least NLL: one factor and one bias per class (2 K numbers), from L-BFGS.
 
     It starts from temperature scaling, so its NLL on the images of the fit is not above that. Every class's logits are
     standardised for the search, which else stops early where their scales differ.
 
     Raises:
         RobenchError: as :func:`fit_temperature`.
+
+    Args:
+        logits: (n, K).
+        target: int (n,).
+
+    >>> fit_vector(np.tile([2.0, 0.0], (4, 1)), [0, 0, 0, 1]).bias.shape
+    (2,)
     """
     from scipy.optimize import minimize
 

@@ -69,7 +69,7 @@ def _loop_ece(confidence: np.ndarray, correct: np.ndarray, bins: int = 15, large
 
 
 def _loop_rms(confidence: np.ndarray, correct: np.ndarray) -> float:
-    """The published loop in plain words: bins of 100, remainder in the last, which is left out."""
+    """The published loop in plain words: bins of 100, remainder in the last, which is omitted."""
     pairs = sorted(zip(confidence, correct, strict=True), key=lambda pair: pair[0])
     full = len(pairs) // 100
     bounds = [(100 * i, 100 * (i + 1)) for i in range(full)] or [(0, 0)]

@@ -53,7 +53,7 @@ def test_it_hangs_on_the_data_and_the_seed_alone() -> None:
     np.testing.assert_array_equal(first.order, again.order)
     assert (design(500, 4, key="b").order != first.order).any()
     assert (design(500, 4, key="a", seed=1).order != first.order).any()
-    assert design(8, 2, key="digits").order.tolist() == [0, 5, 4, 1, 6, 7, 2, 3]  # for ever: runs are extended
+    assert design(8, 2, key="digits").order.tolist() == [0, 5, 4, 1, 6, 7, 2, 3]  # must never change: runs are extended
 
 
 @pytest.mark.parametrize(("cells", "size"), [(75, 13), (75, 40), (7, 100), (1, 50), (95, 11)])

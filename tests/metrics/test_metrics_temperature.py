@@ -11,7 +11,7 @@ from robench.metrics.temperature import apply_scaling, fit_temperature, fit_vect
 
 
 def _data(n: int = 20_000, classes: int = 5) -> tuple[np.ndarray, np.ndarray]:
-    """Logits whose softmax is the law of the labels."""
+    """Logits whose softmax is the distribution of the labels."""
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(n, classes)) * 2
     target = (np.cumsum(np.exp(log_softmax(logits, 1)), axis=1) < rng.random((n, 1))).sum(axis=1)
