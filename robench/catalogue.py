@@ -114,6 +114,8 @@ class Metric(Row):
         suites, datasets: names that it is defined for; None: all.
         minimum_images: with fewer images in a cell it is undefined (null with a note).
         headline_images: with fewer images in a cell it is no headline figure: shown under its name, not put first.
+        sampled_images: with fewer images in a cell a sample does not estimate the full run's value (null with a note):
+            the estimate's bias is larger than its spread.
         over_cells: how cells are averaged: ``mean``, or ``root mean square`` of values with their signs.
         default: whether a result carries it without being asked.
         detail: whether it stands in results and plots only, not in tables of summary values.
@@ -128,6 +130,7 @@ class Metric(Row):
     datasets: tuple[str, ...] | None = None
     minimum_images: int = 1
     headline_images: int = 1
+    sampled_images: int = 1
     over_cells: Literal["mean", "root mean square"] = "mean"
     default: bool = False
     detail: bool = False
@@ -160,7 +163,8 @@ _METRICS = (
     Metric("top5_error", "top-5 error", family="error", share=True, needs=("top5", "target"), source="ILSVRC"),
     Metric(
         "rms_calibration_error", "RMS calibration error", needs=_SURE, family="calibration", default=True,
-        minimum_images=200, headline_images=5000, source="hendrycks/imagenet-r, calib_err (as published)",
+        minimum_images=200, headline_images=5000, sampled_images=5000,
+        source="hendrycks/imagenet-r, calib_err (as published)",
         notes="bins of 100 images; the published code omits the last, most confident bin from the sum",
     ),
     Metric(
@@ -171,24 +175,25 @@ _METRICS = (
     ),
     Metric(
         "rms_calibration_error_all_bins", "RMS calibration error, all bins", needs=_SURE, family="calibration",
-        default=True, detail=True, source="AugMix 2020, appendix",
+        default=True, detail=True, sampled_images=5000, source="AugMix 2020, appendix",
     ),
     Metric("ece", "expected calibration error", short="ECE", needs=_SURE, family="calibration", default=True,
-           source="Guo et al. 2017, 15 equal-width bins"),
+           sampled_images=5000, source="Guo et al. 2017, 15 equal-width bins"),
     Metric("ece_debiased", "expected calibration error, debiased", short="ECE, debiased", needs=_SURE,
            family="calibration", default=True, range=(-1.0, 1.0), minimum_images=200,
            source="Guo et al. 2017, 15 equal-width bins, corrected for its bias",
            notes="below 0 where no miscalibration can be told from chance"),
     Metric("max_calibration_error", "maximum calibration error", needs=_SURE, family="calibration",
-           source="Guo et al. 2017, 15 equal-width bins", notes="called MCE there; mCE is the mean corruption error"),
+           sampled_images=5000, source="Guo et al. 2017, 15 equal-width bins",
+           notes="called MCE there; mCE is the mean corruption error"),
     Metric("adaptive_ece", "adaptive calibration error", short="adaptive ECE", needs=_SURE, family="calibration",
-           source="Nixon et al. 2019, 15 equal-count bins"),
+           sampled_images=5000, source="Nixon et al. 2019, 15 equal-count bins"),
     Metric("debiased_ece", "debiased l2 calibration error", short="debiased l2 ECE", needs=_SURE, family="calibration",
            source="Kumar et al. 2019, 15 equal-count bins, l2"),
     Metric("sweep_ece", "sweep calibration error", short="sweep ECE", needs=_SURE, family="calibration",
-           source="Roelofs et al. 2022, equal mass"),
+           sampled_images=5000, source="Roelofs et al. 2022, equal mass"),
     Metric("classwise_ece", "class-wise calibration error", short="class-wise ECE", needs=("logits", "target"),
-           family="calibration", source="Kull et al. 2019, 15 equal-width bins per class"),
+           family="calibration", sampled_images=5000, source="Kull et al. 2019, 15 equal-width bins per class"),
     Metric("brier", "Brier score", "squared probability", needs=("brier",), family="likelihood", default=True,
            decimals=3, range=(0.0, 2.0), source="Brier 1950, sum over classes"),
     Metric("brier_top_label", "Brier score of the top label", "squared probability", needs=_SURE, default=True,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from robench.api.planning import Plan
     from robench.evaluation import Outcome, Progress
     from robench.models.base import Model
+    from robench.predictions import RunFolder
     from robench.results import Result
     from robench.suites import OpenSuite
 
@@ -161,20 +162,34 @@ def measure(
 ) -> Evaluated | None:
     """Measure a loaded model on an open suite, alone or with the other processes of ``torchrun``."""
     from robench.api.ranks import agreed, of_first, together
+    from robench.api.within import measured_within
     from robench.evaluation import default_folder, evaluate_suite, make_progress
     from robench.evaluation.distributed import evaluate_over_ranks
 
-    shown = progress or make_progress(f"{model.name} on {suite.suite.name}", quiet=given.report.quiet)
+    title = f"{model.name} on {suite.suite.name}"
     with together(given.engine.device) as world:
         model = agreed(model, world)
-        folder = out or of_first(default_folder(model, suite, given.engine, say=shown.say), world)
-        if world is None:
-            outcome = evaluate_suite(model, suite, folder, given.engine, progress=shown)
-        else:
-            outcome, first = evaluate_over_ranks(model, suite, folder, given.engine, progress=shown)
-            if not first:
-                return None
+        say = (progress or make_progress(title, quiet=given.report.quiet)).say
+        folder = out or of_first(default_folder(model, suite, given.engine, say=say), world)
+
+        def run(opened: OpenSuite, state: str) -> Outcome:
+            text = f"{title}: {state}" if state else title
+            shown = progress or make_progress(text, quiet=given.report.quiet)
+            if world is None:
+                return evaluate_suite(model, opened, folder, given.engine, progress=shown)
+            return evaluate_over_ranks(model, opened, folder, given.engine, progress=shown)[0]
+
+        outcome = measured_within(suite, given.within, begun(folder), run) if given.within else run(suite, "")
+    if world is not None and not world.first:
+        return None
     return scored(outcome, suite.suite.name, given.report)
+
+
+def begun(folder: Path) -> RunFolder | None:
+    """Return the run in a folder; None where there is none yet."""
+    from robench.predictions import RunFolder
+
+    return RunFolder.open(folder) if (folder / "run.json").exists() else None
 
 
 def scored(outcome: Outcome, suite: str, report: ReportOptions) -> Evaluated:

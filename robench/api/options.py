@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     ModelLike = Model | str | Path | Callable[..., Any]
 
 __all__ = [
+    "AmountWords",
     "EngineOptions",
     "EngineWords",
     "EvaluateWords",
@@ -124,6 +125,16 @@ class SuiteWords(SizeWords, total=False):
     workers: int | None
 
 
+class AmountWords(TypedDict, total=False):
+    """Keyword for how much is measured: ``within=0.5`` stops when the suite's headline figure is known to 0.5 points.
+
+    ``within="mce=0.5,mean_error=0.3"`` (or a mapping) is for other figures. The half-width is that of the 95 % interval
+    for the full run; 0 measures everything.
+    """
+
+    within: float | str | Mapping[str, float] | None
+
+
 class EngineWords(TypedDict, total=False):
     """Keywords for :class:`EngineOptions`: where and how the model runs."""
 
@@ -142,7 +153,7 @@ class ReportWords(TypedDict, total=False):
     quiet: bool | None
 
 
-class EvaluateWords(ModelWords, SuiteWords, EngineWords, ReportWords, total=False):
+class EvaluateWords(ModelWords, SuiteWords, AmountWords, EngineWords, ReportWords, total=False):
     """All keywords of :func:`robench.evaluate` and :func:`robench.grid`."""
 
 

@@ -20,6 +20,7 @@ from robench.api.options import (
     SizeWords,
     SuiteWords,
 )
+from robench.api.within import Target, targets_of
 from robench.errors import RobenchError
 from robench.processes import PRECISIONS, check_device
 
@@ -62,6 +63,7 @@ class Given:
     sizes: Sizes
     engine: EvaluationOptions
     report: ReportOptions
+    within: tuple[Target, ...] = ()
 
 
 def pack(
@@ -80,7 +82,16 @@ def pack(
     suite_options = suite_of(words, suite)
     if sizes != Sizes() and suite_options.geometry is not None:
         raise _twice("resize", "suite_options")
-    return Given(model_of(words, model), suite_options, sizes, engine_of(words, engine), report_of(words, report))
+    within = words.get("within")
+    w.both_given([("limit", suite_options.limit, "within", within is not None)])
+    return Given(
+        model_of(words, model),
+        suite_options,
+        sizes,
+        engine_of(words, engine),
+        report_of(words, report),
+        () if within is None else targets_of(within),
+    )
 
 
 def model_of(words: ModelWords, options: ModelOptions | None = None) -> ModelOptions:

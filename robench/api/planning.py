@@ -45,12 +45,14 @@ class Plan:
 def plan_one(model: Model, suite: OpenSuite, options: EvaluationOptions, out: Path | None = None) -> Plan:
     """Return what is left to be measured of a loaded model on an open suite."""
     from robench.evaluation import default_folder
+    from robench.evaluation.pieces import Missing, missing_of
     from robench.predictions import RunFolder
 
     cells = suite.suite.cells
     folder = out or default_folder(model, suite, options)
-    done = set(RunFolder.open(folder).done()) if (folder / "run.json").exists() else set()
-    left = sum(suite.length(cell) for cell in cells if cell.name not in done)
+    run = RunFolder.open(folder) if (folder / "run.json").exists() else None
+    lacking = [Missing(c, 0, suite.length(c)) if run is None else missing_of(run, suite, c) for c in cells]
+    left = sum(missing.images for missing in lacking if missing is not None)
     return Plan(
         model=model.name,
         suite=suite.suite.name,

@@ -24,6 +24,8 @@ Examples:
         --data ImageNet-C --device cuda --precision bf16
     robench evaluate --model python:mymodel.py:make --suite cifar10-c \\
         --data cifar-10-batches-py
+    robench evaluate --model timm:resnet50.a1_in1k --suite imagenet-c \\
+        --data ImageNet-C --within 0.5
     robench evaluate --models models.yaml --suite cifar10-c,cifar10-p \\
         --data cifar-10-batches-py --dry-run
     torchrun --nproc-per-node 8 -m robench evaluate --model big.pt2 \\
@@ -86,11 +88,19 @@ def evaluate(
     interpolation: o.Interpolation = None,
     corruption: o.Corruption = None,
     severity: o.Severity = None,
+    within: Annotated[
+        str | None,
+        typer.Option(
+            metavar="POINTS",
+            help="Stop when the headline is known to +-POINTS, 95 % of the time; FIGURE=POINTS,... for others.",
+            rich_help_panel=o.AMOUNT,
+        ),
+    ] = None,
     limit: Annotated[
         int | None,
         typer.Option(
             metavar="N",
-            help="Only N images per cell, the same for every model; the result is marked partial.",
+            help="Only N images per cell, the same for every model; the result is marked as sampled.",
             rich_help_panel=o.AMOUNT,
         ),
     ] = None,
@@ -185,6 +195,7 @@ def evaluate(
         name=name,
         corruption=corruption,
         severity=severity,
+        within=within,
         limit=limit,
         seed=seed,
         split=split,

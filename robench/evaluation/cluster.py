@@ -18,7 +18,7 @@ from robench.evaluation.engine import Outcome, pending_cells
 from robench.evaluation.forward import Forward
 from robench.evaluation.measuring import Measured, UnreadableCellError, measure
 from robench.evaluation.options import EvaluationOptions
-from robench.evaluation.pieces import Piece, split_cells
+from robench.evaluation.pieces import Piece, join_pieces, split_cells
 from robench.evaluation.plan import make_record, prepare
 from robench.evaluation.probe import check_model
 from robench.evaluation.progress import Progress, QuietProgress
@@ -66,13 +66,13 @@ def evaluate_on_cluster(
     model = prepare(job.make_model(), job.options, progress.say)
     run = RunFolder.create(out, make_record(model, suite, job.options))
     check_model(run, Forward(model, job.options), suite)
-    cells = pending_cells(run, list(suite.suite.cells), progress)
-    pieces = split_cells(suite, cells, job.options.resolved_batch_size(job.options.resolved_device()))
+    cells = pending_cells(run, suite, list(suite.suite.cells), progress)
+    pieces = split_cells(cells, job.options.resolved_batch_size(job.options.resolved_device()))
     outcome = Outcome(run)
     with progress:
         total = sum(suite.length(cell) for cell in suite.suite.cells)
         progress.start(total, total - sum(piece.images for piece in pieces))
-        _Collector(ray, job, pieces, outcome, progress).collect()
+        _Collector(ray, job, suite, pieces, outcome, progress).collect()
         run.note_timings(outcome.timings)
     return outcome
 
@@ -80,8 +80,10 @@ def evaluate_on_cluster(
 class _Collector:
     """Hands out pieces, a bounded number at a time, writes what comes back and joins finished cells."""
 
-    def __init__(self, ray: Any, job: Job, pieces: list[Piece], outcome: Outcome, progress: Progress) -> None:
-        self.ray, self.job, self.outcome, self.progress = ray, job, outcome, progress
+    def __init__(
+        self, ray: Any, job: Job, suite: OpenSuite, pieces: list[Piece], outcome: Outcome, progress: Progress
+    ) -> None:
+        self.ray, self.job, self.suite, self.outcome, self.progress = ray, job, suite, outcome, progress
         self.run = outcome.run
         self.bounds: dict[str, list[tuple[int, int]]] = defaultdict(list)
         self.missing: dict[str, int] = defaultdict(int)
@@ -101,7 +103,7 @@ class _Collector:
         while self.waiting or under_way:
             while self.waiting and len(under_way) < self.at_once:
                 piece = self.waiting.pop()
-                if parquet.is_whole(self.run.part_path(piece.cell.name, piece.start, piece.stop)):
+                if parquet.is_whole(self._path(piece)):
                     self._finish(piece)
                 else:
                     under_way[self.task.remote(self.job_reference, piece)] = piece
@@ -117,10 +119,11 @@ class _Collector:
                 self.progress.say(f"Cell '{piece.cell.name}' failed: {answer}")
             self.outcome.failures[piece.cell.name] = answer
             return
-        self.run.log(answer.line(piece.cell.name, piece.start, piece.stop))
-        parquet.write(self.run.part_path(piece.cell.name, piece.start, piece.stop), answer.predictions)
+        self.run.log(answer.line(piece.cell.name, piece.start, piece.stop, piece.after))
+        parquet.write(self._path(piece), answer.predictions)
         name, none = piece.cell.name, Timing(seconds=0.0, images=0)
-        self.outcome.timings[name] = self.outcome.timings.get(name, none) + answer.timing
+        before = self.run.record.timings.get(name, none) if piece.after else none
+        self.outcome.timings[name] = self.outcome.timings.get(name, before) + answer.timing
         self.progress.advance(piece.images, name)
         self._finish(piece)
 
@@ -141,8 +144,11 @@ class _Collector:
         name = piece.cell.name
         self.missing[name] -= 1
         if self.missing[name] == 0 and name not in self.outcome.failures:
-            self.run.join_parts(name, self.bounds[name])
+            join_pieces(self.run, self.suite, piece.cell, piece.after, self.bounds[name])
             self.outcome.fresh.append(name)
+
+    def _path(self, piece: Piece) -> Path:
+        return self.run.part_path(piece.cell.name, piece.start, piece.stop, piece.after)
 
 
 _loaded: dict[Any, tuple[Any, OpenSuite]] = {}
@@ -162,7 +168,15 @@ def _measure_remotely(job: Job, piece: Piece) -> Measured | str:
     try:
         with kept_memory(forward.device):
             return measure(
-                forward, suite, piece.cell, job.options, size, QuietProgress(), start=piece.start, stop=piece.stop
+                forward,
+                suite,
+                piece.cell,
+                job.options,
+                size,
+                QuietProgress(),
+                after=piece.after,
+                start=piece.start,
+                stop=piece.stop,
             )
     except UnreadableCellError as error:
         return str(error)

@@ -20,14 +20,13 @@ from robench.evaluation.engine import Outcome, pending_cells
 from robench.evaluation.forward import Forward
 from robench.evaluation.measuring import UnreadableCellError, measure
 from robench.evaluation.options import EvaluationOptions
-from robench.evaluation.pieces import Piece, share_out, split_cells
+from robench.evaluation.pieces import Missing, Piece, join_pieces, missing_of, share_out, split_cells
 from robench.evaluation.plan import make_record, prepare
 from robench.evaluation.probe import check_model
 from robench.evaluation.progress import Progress, QuietProgress
 from robench.models.base import Model
 from robench.predictions import RunFolder, Timing, parquet
 from robench.processes import World, joined, keep_to_quota, kept_memory
-from robench.suites.base import Cell
 from robench.suites.opened import OpenSuite
 
 T = TypeVar("T")
@@ -66,8 +65,8 @@ def evaluate_over_ranks(
         _check_shared(run, world)
         forward = Forward(model, options)
         _together(lambda: check_model(run, forward, suite) if world.first else None)
-        cells = pending_cells(run, list(suite.suite.cells), shown)
-        pieces = split_cells(suite, cells, options.resolved_batch_size(forward.device))
+        cells = pending_cells(run, suite, list(suite.suite.cells), shown)
+        pieces = split_cells(cells, options.resolved_batch_size(forward.device))
         dist.barrier()
         share = share_out(pieces, world.size)[world.rank]
         parts = _gather(_together(lambda: _measure_share(forward, suite, run, share, options, shown)))
@@ -76,10 +75,15 @@ def evaluate_over_ranks(
             outcome.failures |= part.failures
             for name, timing in part.timings:
                 outcome.timings[name] = timing + outcome.timings.get(name, Timing(seconds=0.0, images=0))
-        joined_cells = [cell for cell in cells if cell.name not in outcome.failures]
-        _together(lambda: _join(run, pieces, joined_cells[world.rank :: world.size]))
+        before = run.record.timings
+        for missing in cells:
+            name = missing.cell.name
+            if missing.after and name in before and name in outcome.timings:
+                outcome.timings[name] = before[name] + outcome.timings[name]
+        joined_cells = [missing for missing in cells if missing.cell.name not in outcome.failures]
+        _together(lambda: _join(run, suite, pieces, joined_cells[world.rank :: world.size]))
         _together(lambda: run.note_timings(outcome.timings) if world.first else None)
-        outcome.fresh = [cell.name for cell in joined_cells]
+        outcome.fresh = [missing.cell.name for missing in joined_cells]
         return outcome, world.first
 
 
@@ -106,24 +110,28 @@ def _measure_share(
     with progress, kept_memory(forward.device):
         progress.start(total, total - fresh)
         batch_size = options.resolved_batch_size(forward.device)
-        for cell, start, stop in left:
-            if run.is_done(cell.name):  # by another run in the same folder
+        for piece in left:
+            cell, start, stop, after = piece
+            if missing_of(run, suite, cell) is None:  # measured by another run in the same folder
                 progress.advance(stop - start, cell.name)
                 continue
             try:
-                measured = measure(forward, suite, cell, options, batch_size, progress, start=start, stop=stop)
+                measured = measure(
+                    forward, suite, cell, options, batch_size, progress, after=after, start=start, stop=stop
+                )
             except UnreadableCellError as error:
                 done.failures[cell.name] = str(error)
                 continue
-            run.log(measured.line(cell.name, start, stop))
+            run.log(measured.line(cell.name, start, stop, after))
             done.timings.append((cell.name, measured.timing))
-            parquet.write(_path(run, Piece(cell, start, stop)), measured.predictions)
+            parquet.write(_path(run, piece), measured.predictions)
     return done
 
 
-def _join(run: RunFolder, pieces: list[Piece], cells: list[Cell]) -> None:
-    for cell in cells:
-        run.join_parts(cell.name, [(piece.start, piece.stop) for piece in pieces if piece.cell == cell])
+def _join(run: RunFolder, suite: OpenSuite, pieces: list[Piece], cells: list[Missing]) -> None:
+    for cell, after, _ in cells:
+        bounds = [(piece.start, piece.stop) for piece in pieces if piece.cell == cell]
+        join_pieces(run, suite, cell, after, bounds)
 
 
 def _together(work: Callable[[], T]) -> T:
@@ -151,7 +159,7 @@ def share_problems(problems: list[str | None]) -> list[str | None]:
 
 
 def _path(run: RunFolder, piece: Piece) -> Path:
-    return run.part_path(piece.cell.name, piece.start, piece.stop)
+    return run.part_path(piece.cell.name, piece.start, piece.stop, piece.after)
 
 
 def _gather(share: _Share) -> list[_Share]:

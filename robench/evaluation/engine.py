@@ -13,6 +13,7 @@ from robench.errors import RobenchError
 from robench.evaluation.forward import Forward
 from robench.evaluation.measuring import Measured, UnreadableCellError, measure
 from robench.evaluation.options import EvaluationOptions
+from robench.evaluation.pieces import Missing, grown, missing_of
 from robench.evaluation.plan import logits_not_kept, make_record, prepare
 from robench.evaluation.probe import check_model
 from robench.evaluation.progress import Progress, QuietProgress
@@ -83,9 +84,9 @@ def evaluate_suite(
     run = RunFolder.create(out, make_record(model, suite, options))
     outcome = Outcome(run)
     wanted = list(cells if cells is not None else suite.suite.cells)
-    pending = pending_cells(run, wanted, progress)
+    pending = pending_cells(run, suite, wanted, progress)
     total = sum(suite.length(cell) for cell in wanted)
-    left = sum(suite.length(cell) for cell in pending)
+    left = sum(missing.images for missing in pending)
     if pending and type(progress) is not QuietProgress and (sentence := logits_not_kept(suite, options)):
         progress.say(sentence)
     keep_to_quota()
@@ -98,7 +99,7 @@ def evaluate_suite(
                 if not pending:
                     break
                 _Measuring(forward, suite, options, progress, outcome).measure_all(pending)
-                pending = _vanished(run, wanted, outcome, progress)
+                pending = _vanished(run, suite, wanted, outcome, progress)
         except BaseException:
             with suppress(RobenchError):  # the error that ended the run matters more
                 run.note_timings(outcome.timings)
@@ -106,35 +107,39 @@ def evaluate_suite(
         run.note_timings(outcome.timings)
     if pending:
         raise RobenchError(
-            f"{run.cell_path(pending[0].name)} was removed again and again while other cells were measured.",
+            f"{run.cell_path(pending[0].cell.name)} was removed again and again while other cells were measured.",
             hint="Find out what removes files there, then run the same command again.",
         )
     return outcome
 
 
-def _vanished(run: RunFolder, wanted: list[Cell], outcome: Outcome, progress: Progress) -> list[Cell]:
+def _vanished(
+    run: RunFolder, suite: OpenSuite, wanted: list[Cell], outcome: Outcome, progress: Progress
+) -> list[Missing]:
     """Return cells that were finished and whose files are gone."""
     gone = [cell for cell in wanted if cell.name not in outcome.failures and not run.has(cell.name)]
     for cell in gone:
         progress.say(f"{run.cell_path(cell.name)} was removed: measured again.")
-    return gone
+    return [Missing(cell, 0, suite.length(cell)) for cell in gone]
 
 
-def pending_cells(run: RunFolder, cells: list[Cell], progress: Progress) -> list[Cell]:
-    """Return the unfinished cells, and report which of them are damaged.
+def pending_cells(run: RunFolder, suite: OpenSuite, cells: list[Cell], progress: Progress) -> list[Missing]:
+    """Return what the run lacks of cells, and report which of them are damaged.
 
     Args:
         run: the run.
+        suite: the suite, opened.
         cells: the cells asked for.
         progress: prints the report.
     """
     pending = []
     for cell in cells:
-        if run.is_done(cell.name):
+        missing = missing_of(run, suite, cell)
+        if missing is None:
             continue
         if run.is_damaged(cell.name):
             progress.say(f"{run.cell_path(cell.name)} is damaged (wrong checksum): measured again.")
-        pending.append(cell)
+        pending.append(missing)
     return pending
 
 
@@ -158,19 +163,20 @@ class _Measuring:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="robench-writer")
         self._written: list[Future[None]] = []
 
-    def measure_all(self, pending: list[Cell]) -> None:
+    def measure_all(self, pending: list[Missing]) -> None:
         """Measure ``pending`` in order; cells that another process is measuring come last and are waited for."""
         try:
-            busy = [cell for cell in pending if not self._try(cell, timeout=0)]
-            for cell in busy:
-                self._try(cell, timeout=-1)
+            busy = [missing for missing in pending if not self._try(missing, timeout=0)]
+            for missing in busy:
+                self._try(missing, timeout=-1)
         finally:
             # Also after Ctrl-C: what is measured gets written.
             self._writer.shutdown(wait=True)
         self._raise_failed_write()
 
-    def _try(self, cell: Cell, timeout: float) -> bool:
-        """Measure one cell; False if another process holds its lock."""
+    def _try(self, pending: Missing, timeout: float) -> bool:
+        """Measure what is missing of one cell; False if another process holds its lock."""
+        cell = pending.cell
         lock = self.run.lock(cell.name)
         try:
             lock.acquire(timeout=timeout)
@@ -180,10 +186,10 @@ class _Measuring:
             raise unwritable(Path(lock.lock_file), error) from error
         handed_over = False
         try:
-            if self.run.is_done(cell.name):
-                self.progress.advance(self.suite.length(cell), cell.name)
-            elif (measured := self._measure_or_note(cell)) is not None:
-                self._written.append(self._writer.submit(self._write, cell.name, measured, lock))
+            missing = missing_of(self.run, self.suite, cell)  # another process may have measured some of it
+            self.progress.advance(pending.images - (missing.images if missing is not None else 0), cell.name)
+            if missing is not None and (measured := self._measure_or_note(missing)) is not None:
+                self._written.append(self._writer.submit(self._write, missing, measured, lock))
                 handed_over = True
         finally:
             if not handed_over:
@@ -191,27 +197,38 @@ class _Measuring:
         self._raise_failed_write()
         return True
 
-    def _measure_or_note(self, cell: Cell) -> Measured | None:
+    def _measure_or_note(self, missing: Missing) -> Measured | None:
+        cell = missing.cell
         try:
-            measured = self._measure(cell)
+            measured = self._measure(missing)
         except UnreadableCellError as error:
             self.outcome.failures[cell.name] = str(error)
             self.progress.say(f"Cell '{cell.name}' failed: {error}")
             return None
         if cell.name not in self.outcome.fresh:
             self.outcome.fresh.append(cell.name)
-        self.outcome.timings[cell.name] = measured.timing
+        before = self.run.record.timings.get(cell.name) if missing.after else None
+        self.outcome.timings[cell.name] = measured.timing + before if before else measured.timing
         return measured
 
-    def _measure(self, cell: Cell) -> Measured:
-        measured = measure(self.forward, self.suite, cell, self.options, self.batch_size, self.progress)
+    def _measure(self, missing: Missing) -> Measured:
+        measured = measure(
+            self.forward,
+            self.suite,
+            missing.cell,
+            self.options,
+            self.batch_size,
+            self.progress,
+            after=missing.after,
+        )
         self.batch_size = measured.batch_size
         return measured
 
-    def _write(self, cell: str, measured: Measured, lock: BaseFileLock) -> None:
+    def _write(self, missing: Missing, measured: Measured, lock: BaseFileLock) -> None:
+        cell, after, _ = missing
         try:
-            self.run.write(cell, measured.predictions)
-            self.run.log(measured.line(cell))
+            self.run.write(cell.name, grown(self.run, self.suite, cell, after, measured.predictions))
+            self.run.log(measured.line(cell.name, after=after))
         finally:
             lock.release()
 

@@ -47,18 +47,19 @@ class Measured:
         """Seconds and images, as the run's record keeps them."""
         return Timing(seconds=round(self.seconds, 4), images=len(self.predictions))
 
-    def line(self, cell: str, start: int = 0, stop: int | None = None) -> dict[str, Any]:
+    def line(self, cell: str, start: int = 0, stop: int | None = None, after: int = 0) -> dict[str, Any]:
         """Return the line for the run's log.
 
         Args:
             cell: the cell's name.
-            start, stop: the images, where this is only a part of the cell.
+            start, stop, after: which images these are, where this is only a part of the cell; see :func:`measure`.
         """
         notes = self.predictions.notes
         return {
             "cell": cell,
             "start": start,
             **({} if stop is None else {"stop": stop}),
+            **({"after": after} if after else {}),
             "images": len(self.predictions),
             "seconds": round(self.seconds, 4),
             "device": self.device,
@@ -75,10 +76,11 @@ def measure(
     batch_size: int,
     progress: Progress,
     *,
+    after: int = 0,
     start: int = 0,
     stop: int | None = None,
 ) -> Measured:
-    """Measure a cell, or its images start..stop.
+    """Measure a cell, or its images start..stop of those beyond the first ``after`` draws.
 
     The batch size is halved whenever the device's memory runs out.
 
@@ -89,7 +91,8 @@ def measure(
         options: whether logits are kept.
         batch_size: images per batch.
         progress: shows the progress.
-        start, stop: which of the cell's images (sequences: clips); None: to the last.
+        after: draws that were measured before; see :meth:`robench.suites.opened.OpenSuite.batches`.
+        start, stop: which of the images (sequences: clips) beyond these; None: to the last.
 
     Raises:
         UnreadableCellError: the images cannot be read.
@@ -97,10 +100,14 @@ def measure(
     """
     began = time.monotonic()
     while True:
-        shown, check, tried = 0, None, start > 0  # in a cell of several parts, the first part runs the batch check
+        # In a cell of several parts, the first part runs the batch check.
+        shown, check, tried = 0, None, start > 0 or after > 0
         builder = _builder(suite, cell, options)
+        readable = _readable(
+            suite.batches(cell, batch_size, after=after, start=start, stop=stop, device=forward.device)
+        )
         try:
-            for batch in prefetch(_readable(suite, cell, batch_size, forward.device, start, stop), forward.device):
+            for batch in prefetch(readable, forward.device):
                 builder.note_unreadable(batch.unreadable)
                 if len(batch.index) == 0:
                     continue
@@ -149,11 +156,8 @@ def _builder(suite: OpenSuite, cell: Cell, options: EvaluationOptions) -> Column
     )
 
 
-def _readable(
-    suite: OpenSuite, cell: Cell, batch_size: int, device: str, start: int, stop: int | None
-) -> Iterator[Batch]:
+def _readable(batches: Iterator[Batch]) -> Iterator[Batch]:
     """Yield a cell's batches; distinguishes errors of reading from errors of the model."""
-    batches = suite.batches(cell, batch_size, start=start, stop=stop, device=device)
     while True:
         try:
             batch = next(batches)

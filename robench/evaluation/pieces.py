@@ -1,21 +1,31 @@
-"""Cells split into pieces and distributed by size, so that all processes finish at about the same time."""
+"""What a run lacks, split into pieces and distributed by size, so that all processes finish at about the same time."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from robench.predictions import Predictions, RunFolder, Sample
 from robench.suites.base import Cell
 from robench.suites.opened import OpenSuite
 
 PIECE_IMAGES = 5000
 
 
+class Missing(NamedTuple):
+    """The images of a cell that a run lacks: those of its sample without the first ``after`` draws."""
+
+    cell: Cell
+    after: int
+    images: int
+
+
 class Piece(NamedTuple):
-    """The images start..stop of a cell."""
+    """The images start..stop of those that a run lacks of a cell, in the order of the files."""
 
     cell: Cell
     start: int
     stop: int
+    after: int = 0
 
     @property
     def images(self) -> int:
@@ -23,23 +33,62 @@ class Piece(NamedTuple):
         return self.stop - self.start
 
 
-def split_cells(suite: OpenSuite, cells: list[Cell], batch_size: int) -> list[Piece]:
-    """Split cells into pieces of about 5,000 images.
+def missing_of(run: RunFolder, suite: OpenSuite, cell: Cell) -> Missing | None:
+    """Return what a run lacks of a cell; None where it holds all that is asked for, or more."""
+    wanted = suite.length(cell)
+    if not run.is_done(cell.name):
+        return Missing(cell, 0, wanted)
+    there = run.sample(cell.name)
+    if there is None:
+        return None
+    if there.key != suite.sample_key(cell):
+        return Missing(cell, 0, wanted)
+    return Missing(cell, there.drawn, wanted - there.drawn) if there.drawn < wanted else None
+
+
+def sample_of(suite: OpenSuite, cell: Cell) -> Sample | None:
+    """Return which sample of a cell is measured; None: all its images."""
+    drawn, of = suite.length(cell), suite.total(cell)
+    return Sample(drawn=drawn, of=of, key=suite.sample_key(cell)) if drawn < of else None
+
+
+def grown(run: RunFolder, suite: OpenSuite, cell: Cell, after: int, found: Predictions) -> Predictions:
+    """Return a cell's predictions with those that were measured beyond its first ``after`` draws, in index order."""
+    parts = [found] if after == 0 else [run.read(cell.name), found]
+    return Predictions.concatenate(parts).in_order().of_sample(sample_of(suite, cell))
+
+
+def join_pieces(run: RunFolder, suite: OpenSuite, cell: Cell, after: int, bounds: list[tuple[int, int]]) -> None:
+    """Write a cell from the pieces that were measured beyond its first ``after`` draws, and remove these.
+
+    Raises:
+        RobenchError: a piece is missing or damaged.
+    """
+    run.join_parts(
+        cell.name,
+        bounds,
+        after=after,
+        grown=lambda rows: grown(run, suite, cell, after, rows),
+        joined=lambda: missing_of(run, suite, cell) is None,
+    )
+
+
+def split_cells(cells: list[Missing], batch_size: int) -> list[Piece]:
+    """Split what is missing of cells into pieces of about 5,000 images.
 
     The bounds depend only on the batch size and fall between batches: pieces of an earlier, stopped run with another
     number of processes still fit, and every batch is the same as in a single process.
 
     Args:
-        suite: gives the number of images of a cell.
-        cells: the cells to split.
+        cells: what is missing of each cell.
         batch_size: images per batch.
     """
     size = max(1, round(PIECE_IMAGES / batch_size)) * batch_size
-    pieces = []
-    for cell in cells:
-        length = suite.length(cell)
-        pieces += [Piece(cell, start, min(start + size, length)) for start in range(0, length, size)]
-    return pieces
+    return [
+        Piece(cell, start, min(start + size, images), after)
+        for cell, after, images in cells
+        for start in range(0, images, size)
+    ]
 
 
 def share_out(pieces: list[Piece], processes: int) -> list[list[Piece]]:

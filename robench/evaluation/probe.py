@@ -221,7 +221,8 @@ def free_folder(folder: Path, fits: Callable[[Path], bool], say: Callable[[str],
 
 
 def _first_images(suite: OpenSuite, cell: Cell, device: str) -> torch.Tensor | None:
-    for batch in suite.batches(cell, IMAGES, start=0, stop=min(IMAGES, suite.length(cell)), device=device):
+    few = suite.with_limit(IMAGES)  # the same ones, however many images a run draws
+    for batch in few.batches(cell, IMAGES, device=device):
         if len(batch.index):
             return batch.images[:IMAGES]
     return None

@@ -1,301 +1,170 @@
-"""Measuring a suite from a sample: which images each cell takes, what the sample says, and when it says enough.
+"""Measuring a suite from a sample: how far the means of the sampled images are off, and how many images are enough.
 
-The design: one permutation of the images, keyed by the data and a seed and never by the model. Each cell takes a
-stretch of it, from a start of its own, so that cells share as few images as can be, every image is used about as often
-as any other, a larger sample contains the smaller one, and two models are compared on the same images. Where classes
-are known, every stretch holds them in their proportions.
-
-The estimates: a figure that is a weighted sum of cells' means (a mean error; an mCE, whose weights hold the baseline)
-has two standard errors. That of the full run is the design's own: over all permutations, with what measuring every
-image would have given held fixed; it is exactly 0 for the whole. That of the population is for new images of the same
-kind, and does not vanish.
-
-For stretches of n_c images that overlap in m_cd, and S_cd the covariance over images of cells c and d, the variances
-are the sums over c and d of a_c a_d S_cd (m_cd / (n_c n_d) - 1 / N) and of a_c a_d S_cd m_cd / (n_c n_d); the first
-is Hoeffding's (1951) for a random permutation.
+Which images a cell draws is the matter of :mod:`robench.suites.drawing`. Two standard errors answer two questions. That
+for *new images* says how far the sample's mean lies from the mean of the population that the images were drawn from.
+That for the *full run* says how far it lies from what measuring every image would give; it is smaller, and zero once
+everything is measured.
 """
 
 from __future__ import annotations
 
-import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
-from robench.errors import RobenchError
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
-Array = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
-LEAST_IMAGES = 50  # per cell, before a width is believed
-LEAST_EVENTS = 10  # right and wrong answers over all cells, likewise: a sample without an error has no spread
-_BORROWED = 30  # overlapping images that a pair of cells' own covariance is weighed against the pooled one with
-_LEAST_OVERLAP = 200  # overlapping images over all pairs of cells, below which the pooled correlation is not believed
+_ROWS_PER_CLASS = 5  # fewer rows per class say too little about the classes' means
+_Z = 1.959963984540054
 
 
 @dataclass(frozen=True)
-class Design:
-    """Which images each cell takes.
+class StandardErrors:
+    """How far a sample's value is off.
 
-    Args:
-        order: int64 (images,), the permutation.
-        cells: number of cells.
+    Attributes:
+        new_images: standard error for the population that the images were drawn from.
+        full_run: standard error for the value that measuring all images would give.
+        per_image: variance of one draw, times the gradient: what ``new_images`` squared is times the images per cell.
+        pool: the variance that the full run itself has as an estimate for new images.
     """
 
-    order: Rows
-    cells: int
+    new_images: float
+    full_run: float
+    per_image: float
+    pool: float
 
-    def rows(self, cell: int, stop: int, start: int = 0) -> Rows:
-        """Return the images ``start`` to ``stop`` - 1 of a cell's stretch, int64; ``rows(c, n)`` is its sample of n.
+    def images_for(self, half_width: float) -> int:
+        """Return the images per cell with which a 95 % interval for the full run has this half-width (at least 1).
 
-        Args:
-            cell: 0 to cells - 1.
-            stop: at most the number of images.
-            start: 0, or what was measured before.
+        >>> StandardErrors(new_images=0.01, full_run=0.01, per_image=0.01, pool=0.0).images_for(0.0098)
+        400
         """
-        images = len(self.order)
-        if not (0 <= cell < self.cells and 0 <= start <= stop <= images):
-            raise RobenchError(
-                f"Cell {cell} of {self.cells} has no images {start} to {stop} of {images}.",
-                hint="Ask for cells counted from 0 and for no more images than there are.",
-            )
-        return np.asarray(self.order[(self._begin(cell) + np.arange(start, stop)) % images])
-
-    def _begin(self, cell: int) -> int:
-        """Return where a cell's stretch begins.
-
-        Starts are evenly spaced. Neighbouring cells (severities of one corruption) lie far apart, so that those that
-        overlap first are as alike as any two cells.
-        """
-        step = next(step for step in range(max(1, round(0.382 * self.cells)), 2 * self.cells + 2)
-                    if np.gcd(step, self.cells) == 1)  # fmt: skip
-        return len(self.order) * (cell * step % self.cells) // self.cells
+        return max(1, math.ceil(self.per_image / ((half_width / _Z) ** 2 + self.pool) - 1e-6))
 
 
-def design(images: int, cells: int, *, key: str, seed: int = 0, classes: npt.ArrayLike | None = None) -> Design:
-    """Return the sampling design of a suite.
-
-    Args:
-        images: in every cell.
-        cells: of the suite.
-        key: of the data, such as its checksum: other data, another permutation.
-        seed: another seed, another permutation.
-        classes: int (images,), known classes; every stretch then holds each class within one image of its share,
-            but for a class's first and last image.
-
-    Raises:
-        RobenchError: no images or no cells, or ``classes`` is not of shape (images,).
-
-    >>> one = design(100, 5, key="digits")
-    >>> sorted(np.concatenate([one.rows(cell, 20) for cell in range(5)]).tolist()) == list(range(100))
-    True
-    """
-    if images < 1 or cells < 1:
-        raise RobenchError(f"A sample needs images and cells; found {images} and {cells}.", hint="Check the suite.")
-    digest = hashlib.sha256(f"robench sampling\n{key}\n{seed}".encode()).digest()
-    # Raw output of the generator: numpy guarantees it across versions, unlike its shuffles.
-    raw = np.random.PCG64(int.from_bytes(digest, "big")).random_raw(2 * images)
-    shuffled = np.argsort(raw[:images], kind="stable")
-    if classes is None:
-        return Design(shuffled, cells)
-    labels = np.asarray(classes)
-    if labels.shape != (images,):
-        raise RobenchError(
-            f"Expected one class for each of {images} images; found shape {labels.shape}.",
-            hint="Give integer classes (images,), or None where they are not known.",
-        )
-    _, codes, counts = np.unique(labels[shuffled], return_inverse=True, return_counts=True)
-    by_class = np.argsort(codes, kind="stable")
-    rank = np.empty(images)
-    rank[by_class] = np.arange(images) - np.repeat(np.cumsum(counts) - counts, counts)
-    offset = raw[images : images + len(counts)] / 2.0**64  # of each class, so that classes do not fall in step
-    return Design(shuffled[np.argsort((rank + offset[codes]) / counts[codes], kind="stable")], cells)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a sample says of a figure.
-
-    Args:
-        value: of the figure.
-        full_error: standard error as an estimate of the full run's value.
-        population_error: standard error as an estimate of the value for new images of the same kind.
-        events: the smaller of the numbers of values above and at their minimum, over all cells; for right and wrong
-            answers, how many there are of the rarer.
-    """
-
-    value: float
-    full_error: float
-    population_error: float
-    events: int
-
-    def half_width(self, *, full: bool = True, level: float = 0.95) -> float:
-        """Return half the width of the interval of the full run, or of the population."""
-        error = self.full_error if full else self.population_error
-        return NormalDist().inv_cdf(0.5 + level / 2.0) * error
-
-    def interval(self, *, full: bool = True, level: float = 0.95) -> tuple[float, float]:
-        """Return (low, high) of the full run's value, or of the population's."""
-        half = self.half_width(full=full, level=level)
-        return self.value - half, self.value + half
-
-
-def estimate(
-    samples: Sequence[tuple[Rows, npt.ArrayLike]],
-    weights: npt.ArrayLike,
-    images: int,
+def standard_errors(
+    values: Sequence[Floats],
+    index: Sequence[Integers],
+    gradient: Floats,
+    totals: Integers,
     *,
-    classes: npt.ArrayLike | None = None,
-    correlation: float = 0.0,
-) -> Estimate:
-    """Return a figure and its standard errors from the cells' samples.
+    classes: Sequence[Integers] | None = None,
+    share: bool = False,
+) -> StandardErrors:
+    """Return the standard errors of a figure that depends on the means of sampled cells.
 
     Args:
-        samples: per cell, the images (n,) and their values (n,), such as wrong (1) or right (0), or one model's minus
-            another's; n is 2 at least.
-        weights: (cells,) of the cells' means, as from :func:`mean_weights` or :func:`ratio_weights`.
-        images: of a whole cell.
-        classes: (images,), where the design was stratified by them: what classes differ by is then no error of the
-            full run's value.
-        correlation: of two cells' values on the same image, used where the sample has too few images in common to
-            show it (fewer images per cell than images / cells). 0 is cautious: the full run's interval is then too
-            wide, by a sixth in the worst simulated case. A finished run of another model gives a better one
-            (:func:`mean_correlation`).
+        values: for each cell float64 (n,), one value per drawn image.
+        index: for each cell int64 (n,), which image each is; equal numbers in two cells are the same image.
+        gradient: float64 (cells,), the derivative of the figure by each cell's mean (1 / cells for their mean).
+        totals: int64 (cells,), the images that the whole cell has.
+        classes: for each cell int64 (n,), the images' classes, where the design spread them evenly.
+        share: whether values are 0 or 1; where nearly all are equal, their spread is taken as a little larger.
 
-    Raises:
-        RobenchError: a cell with fewer than two images.
+    With ``m_c`` the mean of cell ``c``, ``S_cd`` the covariance of two cells over images, ``o_cd`` the images that both
+    have drawn and N the images of the whole, the variance for new images is the sum over pairs of cells of
+    ``g_c g_d S_cd o_cd / (n_c n_d)``; for the full run, drawn without replacement, ``S_cd / N`` is taken off each pair
+    (Cochran 1977, sections 2.8 and 2.9, for samples that overlap in part). ``S_cd`` of pairs without a common image
+    is the mean over the pairs that have some.
+
+    >>> rng = np.random.default_rng(0)
+    >>> cells = [rng.integers(0, 2, 100).astype(float) for _ in range(4)]
+    >>> found = standard_errors(cells, [np.arange(i, 400, 4) for i in range(4)], np.full(4, 0.25), np.full(4, 400))
+    >>> round(found.new_images, 3), found.full_run < found.new_images
+    (0.025, True)
     """
-    a = np.asarray(weights, np.float64)
-    sizes = np.array([len(rows) for rows, _ in samples])
-    if sizes.min() < 2:
-        raise RobenchError("A cell has fewer than two images.", hint="Measure more images before asking for a width.")
-    values = [np.asarray(found, np.float64) for _, found in samples]
-    residuals, taken = np.zeros((images, len(samples))), np.zeros((images, len(samples)), np.float32)
-    for c, (rows, _) in enumerate(samples):
-        residuals[rows, c], taken[rows, c] = values[c] - values[c].mean(), 1.0
-    overlap = (taken.T @ taken).astype(np.float64)
-    share = overlap / np.outer(sizes, sizes)
-    spread = _covariances(residuals, overlap, sizes, 1.0, correlation)
-    population = float(a @ (spread * share) @ a)
-    if classes is not None:
-        scale = _without_classes(residuals, taken, np.asarray(classes))
-        spread = _covariances(residuals, overlap, sizes, scale, correlation)
-    full = float(a @ (spread * (share - 1.0 / images)) @ a)
-    everything = np.concatenate(values)
-    lowest = int((everything == everything.min()).sum())
-    return Estimate(
-        float(a @ [found.mean() for found in values]),
-        np.sqrt(max(full, 0.0)),
-        np.sqrt(max(population, 0.0)),
-        min(lowest, len(everything) - lowest),
-    )
+    gradient, totals = np.asarray(gradient, np.float64), np.asarray(totals, np.int64)
+    used = [c for c in range(len(values)) if gradient[c] != 0 and len(values[c])]
+    if not used:
+        return StandardErrors(0.0, 0.0, 0.0, 0.0)
+    sizes = np.array([len(values[c]) for c in used], np.int64)
+    cell = np.repeat(np.arange(len(used)), sizes)
+    image = np.concatenate([np.asarray(index[c], np.int64) for c in used])
+    value = np.concatenate([np.asarray(values[c], np.float64) for c in used])
+    groups = None if classes is None else np.concatenate([np.asarray(classes[c], np.int64) for c in used])
+    residual = _residuals(value, cell, groups)
+    if share:
+        residual = _at_least_binomial(residual, value)
+    scaled = residual * gradient[used][cell]
+    new_images = _sum_by_image(scaled / sizes[cell], image)
+    pool = _pooled_variance(scaled, cell, image, sizes) / float(totals[used].max())
+    whole = bool((sizes >= totals[used]).all())
+    full = 0.0 if whole else max(new_images - pool, 0.05 * new_images)
+    return StandardErrors(math.sqrt(new_images), math.sqrt(full), float(new_images * sizes.mean()), pool)
 
 
-def mean_correlation(values: npt.ArrayLike) -> float:
-    """Return the mean correlation of two cells' values on the same image, from values (cells, images) of a whole run.
+def _residuals(value: Floats, cell: Integers, groups: Integers | None) -> Floats:
+    """Return what is left of each value after its cell's and (where rows suffice) its class's mean."""
+    counts = np.bincount(cell)
+    residual = value - (np.bincount(cell, value) / counts)[cell]
+    fitted = len(counts)
+    if groups is not None:
+        _, group = np.unique(groups, return_inverse=True)
+        size = np.bincount(group)
+        if len(value) >= _ROWS_PER_CLASS * len(size):
+            residual = residual - (np.bincount(group, residual) / size)[group]
+            fitted += len(size) - 1
+    return residual * math.sqrt(len(value) / max(len(value) - fitted, 1))
 
-    >>> mean_correlation([[0, 1, 0, 1], [0, 1, 0, 1]])
-    1.0
+
+def _at_least_binomial(residual: Floats, value: Floats) -> Floats:
+    """Scale residuals of 0/1 values up where fewer than a handful are wrong, or right (Agresti and Coull 1998)."""
+    rare = min(float(value.sum()), float(len(value) - value.sum()))
+    expected = (rare + 2.0) / (len(value) + 4.0)
+    floor, spread = expected * (1.0 - expected), float(np.mean(residual**2))
+    if rare >= 20 or spread >= floor:
+        return residual
+    if spread > 0:
+        return residual * math.sqrt(floor / spread)
+    return np.where(np.arange(len(value)) % 2 == 0, 1.0, -1.0) * math.sqrt(floor)
+
+
+def _sum_by_image(scaled: Floats, image: Integers) -> float:
+    _, member = np.unique(image, return_inverse=True)
+    return float((np.bincount(member, scaled) ** 2).sum())
+
+
+def _pooled_variance(scaled: Floats, cell: Integers, image: Integers, sizes: Integers) -> float:
+    """Return the variance over images of an image's sum over cells, less one standard error of its estimate.
+
+    Less one: a sample is enough as soon as the estimated width is, so estimates that happen to be small end it, and
+    the variance taken off for the full run must not be too large in these cases.
     """
-    centred = np.asarray(values, np.float64)
-    centred = centred - centred.mean(axis=1, keepdims=True)
-    products = centred @ centred.T
-    expected = np.sqrt(np.outer(np.diag(products), np.diag(products)))
-    others = ~np.eye(len(products), dtype=bool)
-    total = expected[others].sum()
-    return float(products[others].sum() / total) if total > 0 else 0.0
+    own = float((np.bincount(cell, scaled**2) / sizes).sum())
+    _, member = np.unique(image, return_inverse=True)
+    count = np.bincount(member)
+    together = (np.bincount(member, scaled) ** 2 - np.bincount(member, scaled**2))[count > 1]
+    pairs = float((count * (count - 1)).sum())
+    if pairs == 0:
+        return own
+    all_pairs = len(sizes) * (len(sizes) - 1)
+    between = float(together.sum()) / pairs * all_pairs
+    error = math.sqrt(float((together**2).sum())) / pairs * all_pairs
+    return max(own + between - error, 0.0)
 
 
-def mean_weights(cells: int) -> Array:
-    """Return the weights of the plain mean over cells, (cells,)."""
-    return np.full(cells, 1.0 / cells)
+def next_size(errors: StandardErrors, drawn: int, total: int, half_width: float) -> int:
+    """Return how many images per cell to draw in all after the next round; ``drawn`` where the sample is enough.
 
-
-def ratio_weights(groups: Sequence[int], baseline: npt.ArrayLike) -> Array:
-    """Return the weights of a mean over groups of the group's mean over the baseline's, such as an mCE.
+    The next round goes to what the spread seen so far asks for and 3 % beyond, at most to four times the sample: an
+    estimate from few images may be far off.
 
     Args:
-        groups: (cells,) the group (corruption) of each cell, 0 to groups - 1.
-        baseline: (groups,) the baseline's mean over the group's cells, which counts as exact.
+        errors: of the sample so far.
+        drawn: images per cell so far.
+        total: images per cell of the whole.
+        half_width: wanted, of the 95 % interval for the full run, in units of the figure.
 
-    >>> ratio_weights([0, 0, 1], [0.5, 0.25]).tolist()
-    [0.5, 0.5, 2.0]
+    >>> errors = StandardErrors(new_images=0.01, full_run=0.01, per_image=0.01, pool=0.0)
+    >>> next_size(errors, 100, 50000, 0.0098), next_size(errors, 100, 50000, 0.02)
+    (400, 100)
     """
-    index, base = np.asarray(groups), np.asarray(baseline, np.float64)
-    return np.asarray(1.0 / (np.bincount(index)[index] * base[index] * len(base)))
-
-
-def enough(found: Estimate, within: float, sizes: Sequence[int], images: int, *, level: float = 0.95) -> bool:
-    """Return whether a sample may stop: its interval for the full run is at most ``within`` to either side.
-
-    Every cell has then 50 images at least, and 10 of the rarer answers are among all of them; or it is the whole.
-
-    Args:
-        found: the estimate.
-        within: half the width wanted, in units of the figure.
-        sizes: images of each cell.
-        images: of a whole cell.
-        level: of the interval.
-    """
-    if min(sizes) >= images:
-        return True
-    believed = min(sizes) >= min(LEAST_IMAGES, images) and found.events >= LEAST_EVENTS
-    return believed and found.half_width(level=level) <= within
-
-
-def next_size(found: Estimate, within: float, size: int, images: int, *, level: float = 0.95) -> int:
-    """Return how many images per cell to measure next: those that should do, at most twice as many as before.
-
-    The variance for the population falls as 1 / n, and that for the full run lies below it by the pool's own; so n
-    follows from both errors of the present sample.
-
-    Args:
-        found: the estimate from ``size`` images per cell.
-        within: half the width wanted.
-        size: images per cell so far.
-        images: of a whole cell.
-        level: of the interval.
-
-    >>> next_size(Estimate(0.3, 0.004, 0.005, 100), 0.005, 200, 10_000)
-    329
-    """
-    wanted = (within / NormalDist().inv_cdf(0.5 + level / 2.0)) ** 2
-    pool = max(found.population_error**2 - found.full_error**2, 0.0)
-    needed = size * found.population_error**2 / (wanted + pool) if wanted + pool > 0 else images
-    return int(min(images, 2 * size, max(np.ceil(1.02 * needed), size + 1, LEAST_IMAGES)))
-
-
-def _covariances(residuals: Array, overlap: Array, sizes: Rows, scale: float, correlation: float) -> Array:
-    """Return the covariances over images of the cells' values, (cells, cells), from centred values.
-
-    Pairs of cells borrow from the correlation of all pairs, the more the fewer images they have in common.
-    """
-    products = residuals.T @ residuals * scale
-    variance = np.diag(products) / (sizes - 1.0)
-    deviations = np.sqrt(np.outer(variance, variance))
-    others = ~np.eye(len(sizes), dtype=bool)
-    shared = overlap[others].sum()
-    expected = (overlap * deviations)[others].sum()
-    pooled = products[others].sum() / expected if shared >= 2 * _LEAST_OVERLAP and expected > 0 else correlation
-    whole = np.minimum.outer(sizes, sizes) == overlap  # all that could be in common is
-    borrowed = np.where(whole, 0.0, _BORROWED)
-    found = (products + borrowed * np.clip(pooled, 0.0, 1.0) * deviations) / np.maximum(overlap + borrowed - 1.0, 1.0)
-    np.fill_diagonal(found, variance)
-    return np.asarray(found)
-
-
-def _without_classes(residuals: Array, taken: npt.NDArray[np.float32], classes: npt.NDArray[np.int64]) -> float:
-    """Take every class's mean residual over all cells off, in place, and return the factor for what that costs.
-
-    Left as they are where classes have fewer than four values each, which is too few to tell them apart.
-    """
-    _, codes = np.unique(classes, return_inverse=True)
-    counts = np.bincount(codes, weights=taken.sum(axis=1))
-    total, present = counts.sum(), int((counts > 0).sum())
-    if total < 4 * present:
-        return 1.0
-    means = np.bincount(codes, weights=residuals.sum(axis=1)) / np.maximum(counts, 1.0)
-    residuals -= means[codes][:, None] * taken
-    return float(total / (total - present))
+    if drawn >= total or _Z * errors.full_run <= half_width:
+        return drawn
+    wanted = math.ceil(1.03 * errors.images_for(half_width))
+    return min(total, max(drawn + 1, math.ceil(1.1 * drawn), min(wanted, 4 * drawn)))

@@ -1,6 +1,6 @@
 """Per-image predictions: their columns, their files, the record of a run, and its folder."""
 
-from robench.predictions.notes import BatchCheck, CellNotes, OutputCheck
+from robench.predictions.notes import BatchCheck, CellNotes, OutputCheck, Sample
 from robench.predictions.records import Environment, ModelInfo, RunIdentity, RunRecord, SuiteInfo, Timing
 from robench.predictions.run import RunFolder
 from robench.predictions.table import Predictions
@@ -15,6 +15,7 @@ __all__ = [
     "RunFolder",
     "RunIdentity",
     "RunRecord",
+    "Sample",
     "SuiteInfo",
     "Timing",
 ]

@@ -58,6 +58,20 @@ class BatchCheck(_Note):
     changed: int = 0
 
 
+class Sample(_Note):
+    """Which of a cell's images were measured, where not all of them were.
+
+    Args:
+        drawn: images (sequences: clips) that were drawn; unreadable ones count.
+        of: images of the whole cell.
+        key: what the order of the draws depends on; see :mod:`robench.suites.drawing`.
+    """
+
+    drawn: int
+    of: int
+    key: str
+
+
 class CellNotes(_Note):
     """Notes on a cell, or on part of one.
 
@@ -66,12 +80,14 @@ class CellNotes(_Note):
         unreadable_first: messages of the first 20 of them.
         outputs: properties of the raw outputs; None where they were not checked.
         batch: whether they depend on the batch; None where that was not or could not be checked.
+        sample: which images were drawn; None: all of the cell.
     """
 
     unreadable: int = 0
     unreadable_first: tuple[str, ...] = ()
     outputs: OutputCheck | None = None
     batch: BatchCheck | None = None
+    sample: Sample | None = None
 
     @classmethod
     def of(
@@ -90,7 +106,7 @@ class CellNotes(_Note):
         return cls(unreadable=len(unreadable), unreadable_first=tuple(unreadable[:NAMED]), outputs=outputs, batch=batch)
 
     def joined(self, other: CellNotes) -> CellNotes:
-        """Return the notes of two consecutive parts of a cell together."""
+        """Return the notes of two parts of a cell together, but for the sample that they make up."""
         outputs = self.outputs.joined(other.outputs) if self.outputs and other.outputs else None
         return CellNotes(
             unreadable=self.unreadable + other.unreadable,

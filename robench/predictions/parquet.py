@@ -85,6 +85,23 @@ def is_whole(path: Path) -> bool:
         return False
 
 
+def read_notes(path: Path) -> CellNotes | None:
+    """Return a cell's notes without reading its rows; None for a file of version 1.
+
+    Raises:
+        RobenchError: the file cannot be read.
+    """
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except Exception as error:  # as in :func:`read`
+        raise RobenchError(f"{path} cannot be read as predictions: {first_line(error)}", hint=_AGAIN) from error
+    if _version(metadata.get(_FORMAT.encode(), b"1"), path) < 2:
+        return None
+    return CellNotes.parse(metadata.get(_NOTES.encode(), b"{}"), str(path))
+
+
 def remove(path: Path) -> None:
     """Remove a file and its checksum, if they exist."""
     _sidecar(path).unlink(missing_ok=True)

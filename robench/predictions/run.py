@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from filelock import FileLock, Timeout
 from robench.errors import RobenchError
 from robench.files import read_document, unwritable, write_json
 from robench.predictions import parquet
+from robench.predictions.notes import Sample
 from robench.predictions.records import RunRecord, Timing
 from robench.predictions.resuming import refuse_foreign, taken_up
 from robench.predictions.table import Predictions
@@ -111,6 +113,15 @@ class RunFolder:
         path = self.cell_path(cell)
         return path.exists() and parquet.stored_checksum(path) is not None
 
+    def sample(self, cell: str) -> Sample | None:
+        """Return which sample of a finished cell was measured; None: all its images.
+
+        Raises:
+            RobenchError: the cell's file is damaged.
+        """
+        notes = parquet.read_notes(self.cell_path(cell))
+        return None if notes is None else notes.sample
+
     def lock(self, cell: str) -> FileLock:
         """Return the lock that a process holds while it measures this cell.
 
@@ -141,24 +152,44 @@ class RunFolder:
                 f"{self.path} was removed while cells of it were measured.", hint="Run the same command again."
             )
 
-    def part_path(self, cell: str, start: int, stop: int) -> Path:
-        """Return the file of a part of a cell, used when several processes share a cell."""
-        return self.path / "parts" / f"{cell.replace('/', '__')}__{start}-{stop}.parquet"
+    def part_path(self, cell: str, start: int, stop: int, after: int = 0) -> Path:
+        """Return the file of a part of a cell, used when several processes share a cell.
 
-    def join_parts(self, cell: str, bounds: list[tuple[int, int]]) -> str:
+        ``start`` and ``stop`` count the images that are measured beyond the first ``after`` draws.
+        """
+        drawn = f"__after-{after}" if after else ""
+        return self.path / "parts" / f"{cell.replace('/', '__')}{drawn}__{start}-{stop}.parquet"
+
+    def join_parts(
+        self,
+        cell: str,
+        bounds: list[tuple[int, int]],
+        *,
+        after: int = 0,
+        grown: Callable[[Predictions], Predictions] = lambda rows: rows,
+        joined: Callable[[], bool] | None = None,
+    ) -> str:
         """Write a cell from its parts, remove them, and return the cell's checksum.
 
         Where another process has already joined the cell, only left-over parts are removed.
 
+        Args:
+            cell: its name.
+            bounds: start and stop of the parts.
+            after: draws that the cell had before.
+            grown: from the rows of the parts to those of the cell.
+            joined: whether the cell has these rows already; None: whether its file is there.
+
         Raises:
             RobenchError: a part is missing or damaged.
         """
-        paths = [self.part_path(cell, start, stop) for start, stop in bounds]
-        if not self.is_done(cell):
+        paths = [self.part_path(cell, start, stop, after) for start, stop in bounds]
+        known = joined or partial(self.is_done, cell)
+        if not known():
             try:
-                self.write(cell, Predictions.concatenate([self._read_part(path) for path in paths]))
+                self.write(cell, grown(Predictions.concatenate([self._read_part(path) for path in paths])))
             except RobenchError:
-                if not self.is_done(cell):  # parts are removed only after their cell was written
+                if not known():  # parts are removed only after their cell was written
                     raise
         for path in paths:
             parquet.remove(path)

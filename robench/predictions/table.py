@@ -40,13 +40,14 @@ zeros of both signs in ``nll``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import reduce
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from robench.predictions.notes import CellNotes
+from robench.predictions.notes import CellNotes, Sample
 
 FORMAT_VERSION = 2
 
@@ -117,6 +118,20 @@ class Predictions:
     def columns(self) -> dict[str, npt.NDArray[np.generic]]:
         """Return the existing columns by name, as metrics take them: ``confidence`` is in float64."""
         return self.stored() | {"confidence": self.fine_confidence}
+
+    def rows(self, chosen: npt.NDArray[Any]) -> Predictions:
+        """Return some of the rows: ``chosen`` are positions, or whether each is kept."""
+        return Predictions(**{name: value[chosen] for name, value in self.stored().items()}, notes=self.notes)  # type: ignore[arg-type]
+
+    def in_order(self) -> Predictions:
+        """Return the rows by rising index; frames of a clip stay in their order."""
+        order = np.argsort(self.index, kind="stable")
+        return self if np.array_equal(order, np.arange(len(order))) else self.rows(order)
+
+    def of_sample(self, sample: Sample | None) -> Predictions:
+        """Return the same rows, noted as a sample of the cell's images (None: as all of them)."""
+        notes = (self.notes or CellNotes()).model_copy(update={"sample": sample})
+        return replace(self, notes=notes)
 
     @classmethod
     def concatenate(cls, parts: list[Predictions]) -> Predictions:

@@ -120,14 +120,24 @@ def _paired_predictions(a: RunFolder, b: RunFolder) -> dict[str, tuple[Predictio
         if name in in_b:
             left, right = a.read(name), b.read(name)
             if not np.array_equal(left.index, right.index):
+                left, right = _common(left, right)
+            if not len(left):
                 raise RobenchError(
                     f"Cell '{name}' of {a.path} and {b.path} was measured on different images.",
-                    hint="Evaluate both with the same data and the same --limit.",
+                    hint="Evaluate both with the same data.",
                 )
             pairs[name] = (left, right)
     if not pairs:
         raise RobenchError(f"{a.path} and {b.path} have no finished cell in common.", hint="Finish both runs first.")
     return pairs
+
+
+def _common(left: Predictions, right: Predictions) -> tuple[Predictions, Predictions]:
+    """Return the rows of the images that both runs have drawn; the smaller sample is part of the larger."""
+    both = np.intersect1d(left.index, right.index)
+    few = [rows.notes.sample for rows in (left, right) if rows.notes is not None and rows.notes.sample is not None]
+    sample = min(few, key=lambda one: one.drawn, default=None)
+    return tuple(rows.rows(np.isin(rows.index, both)).of_sample(sample) for rows in (left, right))  # type: ignore[return-value]
 
 
 def _partly(a: RunFolder, b: RunFolder, pairs: Mapping[str, Any]) -> list[str]:

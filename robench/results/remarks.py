@@ -7,23 +7,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from robench.catalogue import metric
 from robench.predictions import CellNotes, RunRecord, SuiteInfo
 from robench.results.protocols import counted
-from robench.results.schema import CellResult
+from robench.results.schema import CellResult, SampledRecord
 
 _CHANCE_FACTOR = 0.8
 
 
-def remarks(suite: SuiteInfo, cells: Sequence[CellResult], notes: Mapping[str, CellNotes | None]) -> list[str]:
+def remarks(
+    suite: SuiteInfo,
+    cells: Sequence[CellResult],
+    notes: Mapping[str, CellNotes | None],
+    sampled: SampledRecord | None = None,
+) -> list[str]:
     """Return sentences: what was omitted or is missing, has too few images, or looks like a model loaded wrongly.
 
     Args:
         suite: the run's record of its suite.
         cells: those of the result.
         notes: by cell, those of its predictions; None: of an earlier version, which had none.
+        sampled: how much was measured, where cells lack images.
     """
     known = {name: note for name, note in notes.items() if note is not None}
     return [
         *_omitted(known),
         *_uncounted(suite, notes),
+        *_sampled(sampled),
         *_part(suite, {cell.name for cell in cells}),
         *_few_images(cells),
         *_near_chance(suite, cells),
@@ -57,6 +64,14 @@ def _uncounted(suite: SuiteInfo, notes: Mapping[str, CellNotes | None]) -> Itera
         yield (
             "Unreadable images were omitted (--skip-corrupt) by an earlier version of robench, which did not keep their"
             " number with the predictions: it is not known how many there were."
+        )
+
+
+def _sampled(sampled: SampledRecord | None) -> Iterator[str]:
+    if sampled is not None:
+        yield (
+            f"{sampled.text[0].upper()}{sampled.text[1:]} images. Intervals named full run are for what all images"
+            " would give; the others are for new images."
         )
 
 

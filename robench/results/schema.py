@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 SCHEMA_VERSION = 2
 
@@ -18,12 +18,25 @@ class _Document(BaseModel):
 
 
 class Value(_Document):
-    """One number with its 95 % interval."""
+    """One number with its 95 % intervals.
+
+    ``low`` and ``high`` are for new images of the same kind. Where only a sample of the suite was measured,
+    ``full_run_low`` and ``full_run_high`` say where the value of the full run lies; of a full run they are left out.
+    """
 
     value: float | None
     low: float | None = None
     high: float | None = None
+    full_run_low: float | None = None
+    full_run_high: float | None = None
     note: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        document: dict[str, Any] = serialise(self)
+        if self.full_run_low is None:
+            del document["full_run_low"], document["full_run_high"]
+        return document
 
 
 class ReliabilityBin(_Document):
@@ -48,6 +61,18 @@ class CellResult(_Document):
     metrics: dict[str, Value]
 
 
+class SampledRecord(_Document):
+    """How much of the suite was measured: forward passes, of those that all its images would take."""
+
+    passes: int
+    of: int
+
+    @property
+    def text(self) -> str:
+        """In words: ``sampled: 54,000 of 3,750,000``."""
+        return f"sampled: {self.passes:,} of {self.of:,}"
+
+
 class SuiteRecord(_Document):
     """The protocol: ``protocol`` holds everything about the data that changes numbers."""
 
@@ -59,7 +84,15 @@ class SuiteRecord(_Document):
     source: Literal["published", "generated"]
     normaliser: str | None = None
     complete: bool = Field(description="whether every cell of the suite was measured on all of its images")
+    sampled: SampledRecord | None = Field(default=None, description="only where some cells lack images")
     protocol: dict[str, Any]
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        document: dict[str, Any] = serialise(self)
+        if self.sampled is None:
+            del document["sampled"]
+        return document
 
 
 class ModelRecord(_Document):

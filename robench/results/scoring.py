@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ from robench.catalogue import METRICS, defaults, metric_of, row
 from robench.errors import RobenchError
 from robench.files import read_document, write_json
 from robench.metrics.cells import compute
+from robench.metrics.sampling import StandardErrors
 from robench.metrics.statistics import bootstrap_cells, centred_interval, exact_interval
 from robench.predictions import Predictions, RunFolder, SuiteInfo
 from robench.predictions import RunRecord as StoredRecord
 from robench.predictions.parquet import stored_checksum
+from robench.results.precision import Sampled, full_run_interval, sampled_run
 from robench.results.protocols import protocol_of_run
 from robench.results.reliability import reliability_by_level
 from robench.results.remarks import counts_unreadable, other_environments, remarks
@@ -28,6 +30,7 @@ from robench.results.schema import (
     ModelRecord,
     Result,
     RunRecord,
+    SampledRecord,
     StatisticsRecord,
     SuiteRecord,
     Value,
@@ -47,16 +50,26 @@ class Scores:
         values: metric -> (cells,) float64.
         replicates: metric -> (resamples, cells) bootstrap replicates, images resampled together over cells.
         images: (cells,) images (clips) of each.
+        sampled: what was drawn, where cells lack images.
     """
 
     cells: tuple[Cell, ...]
     values: dict[str, Array]
     replicates: dict[str, Array]
     images: npt.NDArray[np.int64]
+    sampled: Sampled | None = None
 
     def fewest(self, metric: str, positions: Sequence[int]) -> int | None:
         """Return the images of the smallest of some cells, where a metric is a share of them, else None."""
         return int(self.images[list(positions)].min()) if row(metric).share else None
+
+    def errors(self, metric: str, positions: Sequence[int]) -> StandardErrors | None:
+        """Return how far the mean of a metric over some cells is off, where a sample was measured, else None."""
+        if self.sampled is None:
+            return None
+        gradient = np.zeros(len(self.cells))
+        gradient[list(positions)] = 1.0 / len(positions)
+        return self.sampled.errors(metric, gradient)
 
 
 def score_run(
@@ -153,14 +166,18 @@ def build_result(
     """Put the metrics of a run, its model, suite and machine into one document."""
     record, suite = run.record, run.record.suite
     notes = {name: cell.notes for name, cell in predictions.items()}
-    complete = suite.limit is None and _is_whole(suite, scores) and counts_unreadable(suite, notes)
-    cells = [_cell(run, scores, i, predictions) for i in range(len(scores.cells))]
     protocol = protocol_of_run(suite)
+    scores = of_sample(scores, predictions, protocol)
+    sampled = _sampled_record(predictions) if scores.sampled is not None else None
+    every = _is_whole(suite, scores) and counts_unreadable(suite, notes)
+    complete = suite.limit is None and sampled is None and every
+    cells = [_cell(run, scores, i, predictions) for i in range(len(scores.cells))]
     return Result(
         status="complete" if set(run.record.cells) <= set(predictions) else "partial",
         suite=SuiteRecord(
             **suite.model_dump(include={"name", "title", "version", "dataset", "num_classes", "source", "normaliser"}),
             complete=complete,
+            sampled=sampled,
             protocol=suite.protocol,
         ),
         model=ModelRecord(**record.model.model_dump()),
@@ -172,7 +189,7 @@ def build_result(
         reliability=reliability_by_level(predictions, protocol) if "error" in scores.values else {},
         cells=cells,
         failures=[f"{cell}: {why}" for cell, why in failures.items()],
-        notes=[*record.remarks, *remarks(suite, cells, notes), *other_environments(record)],
+        notes=[*record.remarks, *remarks(suite, cells, notes, sampled), *other_environments(record)],
     )
 
 
@@ -189,17 +206,27 @@ def save(result: Result, path: str | Path) -> Path:
     return path
 
 
-def figure(value: float, replicates: Array, name: str = "", *, images: int | None = None) -> Value:
-    """Return a value with its interval; null where it is undefined.
+def figure(
+    value: float,
+    replicates: Array,
+    name: str = "",
+    *,
+    images: int | None = None,
+    errors: StandardErrors | None = None,
+    sampled: bool = False,
+) -> Value:
+    """Return a value with its intervals; null where it is undefined.
 
     Args:
         value: of the metric or summary value; NaN where it is undefined.
         replicates: (resamples,) of it.
         name: of the metric or summary value, beyond whose largest value the interval does not go.
         images: for a share of images or a mean of such shares: of how many, the fewest of its cells.
+        errors: of a sampled run, how far the value is from that of the full run.
+        sampled: whether it is of a sampled run.
     """
     if not np.isfinite(value):
-        return Value(value=None, note=why_undefined(name))
+        return Value(value=None, note=why_undefined(name, sampled=sampled))
     if not np.isfinite(replicates).any():
         return Value(value=float(value), note="no interval: too few images")
     exact = images is not None and value in (0.0, 1.0)
@@ -207,16 +234,47 @@ def figure(value: float, replicates: Array, name: str = "", *, images: int | Non
         low, high = exact_interval(value, images)
     else:
         low, high = centred_interval(value, replicates, row(name).range[1] if name else np.inf)
-    return Value(value=float(value), low=low, high=high)
+    full = full_run_interval(value, errors, name) if name else None
+    return Value(
+        value=float(value),
+        low=low,
+        high=high,
+        full_run_low=full[0] if full is not None else None,
+        full_run_high=full[1] if full is not None else None,
+    )
 
 
-def why_undefined(name: str) -> str:
+def of_sample(scores: Scores, predictions: Mapping[str, Predictions], suite: Suite) -> Scores:
+    """Return the scores of a sampled run: without figures whose estimate from so few images is biased, with errors."""
+    if sampled_run(predictions, {}, suite) is None:
+        return scores
+    values, replicates = dict(scores.values), dict(scores.replicates)
+    for name in values:
+        few = scores.images < METRICS.get(name).sampled_images
+        values[name] = np.where(few, np.nan, values[name])
+        replicates[name] = np.where(few, np.nan, replicates[name])
+    scores = replace(scores, values=values, replicates=replicates)
+    return replace(scores, sampled=sampled_run(predictions, values, suite))
+
+
+def _sampled_record(predictions: Mapping[str, Predictions]) -> SampledRecord:
+    passes = of = 0
+    for rows in predictions.values():
+        passes += len(rows)
+        sample = rows.notes.sample if rows.notes is not None else None
+        of += len(rows) if sample is None else round(len(rows) / max(len(np.unique(rows.index)), 1)) * sample.of
+    return SampledRecord(passes=passes, of=of)
+
+
+def why_undefined(name: str, *, sampled: bool = False) -> str:
     """Return why a metric or summary value may be undefined.
 
     >>> why_undefined("mean_rms_calibration_error"), why_undefined("mean_aurc")
     ('undefined with fewer than 200 images per cell', 'undefined for this data')
     """
     of = metric_of(name)
+    if sampled and of is not None and of.sampled_images > 1:
+        return f"not estimated from a sample of fewer than {of.sampled_images:,} images per cell, which would bias it"
     if of is not None and of.minimum_images > 1:
         return f"undefined with fewer than {of.minimum_images} images per cell"
     return "undefined for this data"
@@ -227,7 +285,14 @@ def _summary_figures(suite: Suite, scores: Scores) -> dict[str, Value]:
     replicates = summarise(CellArrays(scores.cells, scores.replicates, suite))
     fewest = int(scores.images.min())
     return {
-        name: figure(float(values[name]), replicates[name], name, images=fewest if row(name).share else None)
+        name: figure(
+            float(values[name]),
+            replicates[name],
+            name,
+            images=fewest if row(name).share else None,
+            errors=scores.sampled.summary_errors(name) if scores.sampled is not None else None,
+            sampled=scores.sampled is not None,
+        )
         for name in values
     }
 
@@ -249,6 +314,8 @@ def _grouped(suite: Suite, scores: Scores, *, by_severity: bool) -> dict[str, di
                 replicates.mean(metric, positions),
                 metric,
                 images=scores.fewest(metric, positions),
+                errors=scores.errors(metric, positions),
+                sampled=scores.sampled is not None,
             )
             for metric in scores.values
         }
@@ -270,7 +337,12 @@ def _cell(run: RunFolder, scores: Scores, i: int, predictions: Mapping[str, Pred
         predictions_sha256=stored_checksum(run.cell_path(cell.name)),
         metrics={
             name: figure(
-                float(scores.values[name][i]), scores.replicates[name][:, i], name, images=scores.fewest(name, [i])
+                float(scores.values[name][i]),
+                scores.replicates[name][:, i],
+                name,
+                images=scores.fewest(name, [i]),
+                errors=scores.errors(name, [i]),
+                sampled=scores.sampled is not None,
             )
             for name in scores.values
         },

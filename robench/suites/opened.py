@@ -6,9 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from robench.data.base import Geometry
 from robench.errors import RobenchError, did_you_mean
 from robench.suites.base import Batch, Cell, OpenOptions, Source, Suite
@@ -95,7 +92,7 @@ class OpenSuite:
         options = options or OpenOptions()
         suite = replace(found.suite, cells=found.cells)
         source: Source = "generated" if mark else found.source
-        reader = Reader(suite, found.view, options, count=found.count)
+        reader = Reader(suite, found.view, options, all_cells=found.suite.cells, count=found.count)
         reader.check_size()
         return cls(
             suite,
@@ -136,10 +133,28 @@ class OpenSuite:
         """Return how many images (sequences: clips) the files have for the cell, whatever the limit."""
         return self._reader.total(cell)
 
+    def sample_key(self, cell: Cell) -> str:
+        """Return what says which images a sample of the cell holds: a digest of its labels and the seed."""
+        return self._reader.sample_key(cell)
+
+    def with_limit(self, limit: int | None) -> OpenSuite:
+        """Return the same images with another number of them per cell; a larger sample contains the smaller one."""
+        options = replace(self.options, limit=limit)
+        return replace(self, options=options, _reader=self._reader.with_options(options))
+
     def batches(
-        self, cell: Cell, batch_size: int, *, start: int = 0, stop: int | None = None, device: str = "cpu"
+        self,
+        cell: Cell,
+        batch_size: int,
+        *,
+        after: int = 0,
+        start: int = 0,
+        stop: int | None = None,
+        device: str = "cpu",
     ) -> Iterator[Batch]:
-        """Yield the images start..stop of a cell in order.
+        """Yield the images of a cell that are measured, in the order of the files.
+
+        With a limit these are a sample, drawn as :mod:`robench.suites.drawing` says.
 
         Of sequences, ``start`` and ``stop`` count clips; all frames of a clip come in a row, as many whole clips at a
         time as fit into ``batch_size`` frames (at least one).
@@ -147,13 +162,15 @@ class OpenSuite:
         Args:
             cell: one of ``suite.cells``.
             batch_size: images per batch.
-            start, stop: which of the cell's images.
+            after: draws to leave out because they were measured before: only the images that a sample of
+                ``length(cell)`` holds beyond one of ``after`` are read.
+            start, stop: which of these images.
             device: where the batches are wanted, such as ``cpu`` or ``cuda:0``.
 
         Raises:
             RobenchError: an image cannot be read, or has another size than the suite's.
         """
-        return self._reader.batches(cell, batch_size, start=start, stop=stop, device=device)
+        return self._reader.batches(cell, batch_size, after=after, start=start, stop=stop, device=device)
 
 
 def choose_cells(suite: Suite, options: OpenOptions) -> tuple[Cell, ...]:
@@ -186,26 +203,8 @@ def without_held_out(suite: Suite, cells: tuple[Cell, ...], options: OpenOptions
     return tuple(cell for cell in cells if cell.condition not in suite.held_out)
 
 
-def sample(total: int, limit: int | None) -> npt.NDArray[np.int64]:
-    """Return ``limit`` rising rows drawn from ``total`` by a fixed permutation; a smaller sample is part of a larger.
-
-    Not the first rows, nor evenly spaced ones: sets are sorted by class, or go through the classes in turn.
-
-    Returns:
-        int64 of shape (min(limit, total),).
-
-    >>> sample(10, 3).tolist(), sample(3, None).tolist()
-    ([2, 4, 8], [0, 1, 2])
-    """
-    if limit is None or limit >= total:
-        return np.arange(total, dtype=np.int64)
-    return np.sort(np.random.RandomState(0).permutation(total)[:limit]).astype(np.int64)
-
-
 def _record(found: Found, source: Source, options: OpenOptions, mark: Mapping[str, Any] | None) -> dict[str, Any]:
     record = {"suite": found.suite.name, "version": found.suite.version, "source": source, **found.protocol}
-    if options.limit is not None:
-        record["limit"] = options.limit
     if found.source == "generated":
         record["seed"] = options.seed
     if options.skip_corrupt:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,7 +16,7 @@ from robench.data.decode import CorruptImageError, resize_and_crop
 from robench.errors import RobenchError
 from robench.suites.base import Batch, Cell, OpenOptions, Suite
 from robench.suites.checks import wrong_side
-from robench.suites.opened import sample
+from robench.suites.drawing import Design, classes_of, key_of
 
 if TYPE_CHECKING:
     import torch
@@ -88,6 +89,7 @@ class Reader:
         suite: the protocol, with the cells that are measured.
         view: gives a cell's images.
         options: as given by the user.
+        all_cells: cells of the whole suite; a cell's place among them says which images a sample of it holds.
         count: a cell's number of images, where it is known without the view.
     """
 
@@ -97,10 +99,14 @@ class Reader:
         view: Callable[[Cell], View],
         options: OpenOptions,
         *,
+        all_cells: Sequence[Cell] = (),
         count: Callable[[Cell], int] | None = None,
     ) -> None:
         self._suite, self._make, self._options, self._count = suite, view, options, count
         self.scaled_to = final_geometry(suite, options)
+        # Severity by severity, so that neighbours, whose draws meet first, are of different conditions.
+        self._places = sorted(all_cells or suite.cells, key=lambda cell: cell.severity or 0)
+        self._designs: dict[str, Design] = {}
         self._last: tuple[Cell, View] | None = None
         self._resident: tuple[tuple[int, str], torch.Tensor] | None = None
 
@@ -112,6 +118,30 @@ class Reader:
         """Return how many images of the cell are measured."""
         total, limit = self.total(cell), self._options.limit
         return total if limit is None else min(total, limit)
+
+    def sample_key(self, cell: Cell) -> str:
+        """Return what the order of a cell's draws depends on, beside its place in the suite."""
+        return key_of(self._view(cell).target, self._options.seed)
+
+    def drawn(self, cell: Cell, after: int) -> Rows:
+        """Return the rows that are measured, rising, without those of the first ``after`` draws."""
+        whole, wanted = len(self._view(cell)), self.length(cell)
+        if after == 0 and wanted == whole:
+            return np.arange(whole, dtype=np.int64)
+        return np.sort(self._order(cell)[after:wanted])
+
+    def _order(self, cell: Cell) -> Rows:
+        target, key = self._view(cell).target, self.sample_key(cell)
+        if key not in self._designs:
+            self._designs[key] = Design(len(target), len(self._places), key, classes_of(target))
+        return self._designs[key].order(self._places.index(cell))
+
+    def with_options(self, options: OpenOptions) -> Reader:
+        """Return a reader of the same images with other options; what was read is kept."""
+        reader = copy(self)
+        reader._options = options
+        reader.scaled_to = final_geometry(self._suite, options)
+        return reader
 
     def check_size(self) -> None:
         """Look at one image of the clean cell and one of another, where the suite's images have one size.
@@ -132,10 +162,11 @@ class Reader:
                 continue
             self._refuse_size(cell, shape[1:3])
 
-    def batches(self, cell: Cell, batch_size: int, *, start: int, stop: int | None, device: str) -> Iterator[Batch]:
-        """Yield the images start..stop of a cell in order; see :meth:`robench.suites.opened.OpenSuite.batches`."""
-        whole = self._view(cell)
-        view = whole.part(sample(len(whole), self._options.limit)[start:stop])
+    def batches(
+        self, cell: Cell, batch_size: int, *, after: int, start: int, stop: int | None, device: str
+    ) -> Iterator[Batch]:
+        """Yield images of a cell in order; see :meth:`robench.suites.opened.OpenSuite.batches`."""
+        view = self._view(cell).part(self.drawn(cell, after)[start:stop])
         step = batch_size if view.frames is None else max(1, batch_size // view.frames)
         for first in range(0, len(view), step):
             part = view.part(np.arange(first, min(first + step, len(view)), dtype=np.int64))

@@ -184,7 +184,7 @@ def test_an_error_of_too_few_images_is_null_before_and_after(
     run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Half of 399 images are measured on: fewer than the published RMS calibration error needs."""
-    part = evaluate(tmp_path / "part", "--logits", "yes", "--limit", "399")
+    part = evaluate(tmp_path / "part", "--logits", "yes", "--limit", "340")
     found = document(capsys, part, "-o", str(tmp_path / "t.json"), "--resamples", "20")
     for side in ("before", "after"):
         for figures in found[side].values():

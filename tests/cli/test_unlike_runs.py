@@ -10,14 +10,14 @@ from robench.cli.main import main
 
 
 def test_runs_on_other_images_are_reported_without_a_comparison(tmp_path: Path) -> None:
-    for limit in ("4", "5"):
-        arguments = ["--model", "reference:digits/standard", "--suite", "digits-p", "--limit", limit, "--quiet"]
-        assert main(["evaluate", *arguments, "--out", str(tmp_path / limit)]) == 0
+    for seed in ("4", "5"):
+        arguments = ["--model", "reference:digits/standard", "--suite", "digits-p", "--limit", "4", "--seed", seed]
+        assert main(["evaluate", *arguments, "--quiet", "--out", str(tmp_path / seed)]) == 0
     page = tmp_path / "report.md"
     assert main(["report", str(tmp_path / "4"), str(tmp_path / "5"), "--out", str(page)]) == 0
     text = page.read_text()
     assert "These runs differ in" in text
-    assert "limit: their means" in text
+    assert "seed: their means" in text
 
 
 def test_square_brackets_in_names_are_not_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,18 +47,37 @@ class SmallSuite:
         self.suite = Suite("small-c", "Small", "classification", "digits", 10, CELLS, ("clean", "corruption"))
 
     def length(self, cell: Cell) -> int:
+        return self.total(cell) if self.options.limit is None else self.options.limit
+
+    def total(self, cell: Cell) -> int:
         return len(self.images)
 
+    def with_limit(self, limit: int | None) -> SmallSuite:
+        few = copy(self)  # of which the first images are read, and noted in the same list
+        few.options = replace(self.options, limit=limit)
+        return few
+
+    def sample_key(self, cell: Cell) -> str:
+        return "first images"
+
     def batches(
-        self, cell: Cell, batch_size: int, *, start: int = 0, stop: int | None = None, device: str = "cpu"
+        self,
+        cell: Cell,
+        batch_size: int,
+        *,
+        after: int = 0,
+        start: int = 0,
+        stop: int | None = None,
+        device: str = "cpu",
     ) -> Iterator[Batch]:
-        if (start, stop) != (0, IMAGES):  # a look at the first images, to know the model again
+        start, stop = start + after, self.length(cell) if stop is None else stop + after
+        if stop != IMAGES:  # a look at the first images, to know the model again
             self.read.append(cell.name)
             time.sleep(self.pause)
         if cell.name in self.broken:
             raise RobenchError(f"{cell.name}/7.JPEG cannot be decoded.")
-        for begin in range(start, stop or len(self.images), batch_size):
-            piece = slice(begin, min(begin + batch_size, stop or len(self.images)))
+        for begin in range(start, stop, batch_size):
+            piece = slice(begin, min(begin + batch_size, stop))
             shade = 1.0 - 0.15 * (cell.severity or 0)
             index = np.arange(piece.start, piece.stop)
             lost = tuple(f"{cell.name}/{i}.png cannot be decoded." for i in index if i in self.lost)

@@ -141,14 +141,18 @@ def test_a_wish_for_some_cells_needs_only_their_files(cifar_c: Path) -> None:
         suites.open_suite("cifar10-c", cifar_c, OpenOptions(conditions=("snowe",)))
 
 
-def test_a_limit_takes_the_same_pictures_in_every_cell(cifar_c: Path) -> None:
+def test_a_limit_draws_images_for_every_cell_and_more_later(cifar_c: Path) -> None:
+    whole = suites.open_suite("cifar10-c", cifar_c)
     opened = suites.open_suite("cifar10-c", cifar_c, OpenOptions(limit=6))
-    assert opened.protocol["limit"] == 6
+    assert opened.protocol == whole.protocol  # a larger sample goes on with the smaller one's run
     rows = column(opened, Cell("fog", 1), "index")
     assert len(rows) == 6
-    assert rows == column(opened, Cell("snow", 5), "index")
-    more = suites.open_suite("cifar10-c", cifar_c, OpenOptions(limit=12))
+    assert rows == sorted(rows)
+    assert rows != column(opened, Cell("snow", 5), "index")
+    more = opened.with_limit(12)
     assert set(rows) < set(column(more, Cell("fog", 1), "index"))
+    beyond = [i for batch in more.batches(Cell("fog", 1), 4, after=6) for i in batch.index.tolist()]
+    assert sorted([*rows, *beyond]) == column(more, Cell("fog", 1), "index")
 
 
 def test_a_model_of_another_size_gets_scaled_pictures_without_a_crop(cifar_c: Path) -> None:

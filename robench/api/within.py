@@ -1,0 +1,168 @@
+"""Measure only as much as the answer needs: rounds of a growing sample, until the intervals are narrow enough."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from robench.errors import RobenchError, did_you_mean
+
+if TYPE_CHECKING:
+    from robench.evaluation import Outcome
+    from robench.predictions import RunFolder
+    from robench.results.precision import Estimate
+    from robench.suites import OpenSuite
+
+HEADLINE = "headline"
+_FIRST_PASSES = 1500  # of the first round, over all cells
+_LEAST, _MOST = 25, 500  # images per cell of the first round
+
+
+@dataclass(frozen=True)
+class Target:
+    """How precisely a figure is wanted.
+
+    Args:
+        figure: name of a summary figure, or ``headline``: the one that the suite is about.
+        half_width: of the 95 % interval for the full run, in the figure's shown unit (points for percentages).
+    """
+
+    figure: str
+    half_width: float
+
+
+def targets_of(within: Any) -> tuple[Target, ...]:
+    """Return what a user asked for: a number of points, ``"mce=0.5,mean_error=0.3"``, or a mapping.
+
+    Raises:
+        RobenchError: not such a text, or a half-width below 0.
+
+    >>> targets_of(0.5), targets_of("mce=0.5,mean_error=0.3")
+    ((Target(figure='headline', half_width=0.5),), (Target(figure='mce', half_width=0.5), \
+Target(figure='mean_error', half_width=0.3)))
+    """
+    pairs: Iterable[tuple[Any, Any]]
+    if isinstance(within, Mapping):
+        pairs = within.items()
+    elif isinstance(within, str) and "=" in within:
+        pairs = [(name.strip(), width) for name, _, width in (part.partition("=") for part in within.split(","))]
+    else:
+        pairs = [(HEADLINE, within)]
+    found = tuple(Target(str(name), _width(width)) for name, width in pairs)
+    if not found:
+        raise RobenchError("`within` names no figure.", hint="For example `within=0.5`, or `within='mce=0.5'`.")
+    return found
+
+
+def _width(text: Any) -> float:
+    try:
+        width = float(text)
+    except (TypeError, ValueError):
+        width = math.nan
+    if not (math.isfinite(width) and width >= 0) or isinstance(text, bool):
+        raise RobenchError(
+            f"`within` takes a half-width in points, 0 or more; found {str(text)[:40]!r}.",
+            hint="For example `within=0.5`, or `within='mce=0.5,mean_error=0.3'`.",
+        )
+    return width
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a sampled run stands.
+
+    Args:
+        drawn: images per cell so far.
+        following: images per cell after the next round; ``drawn`` where the sample is enough.
+        text: half-widths and what they are to be, in words.
+    """
+
+    drawn: int
+    following: int
+    text: str
+
+
+def measured_within(
+    suite: OpenSuite,
+    targets: tuple[Target, ...],
+    started: RunFolder | None,
+    measure: Callable[[OpenSuite, str], Outcome],
+) -> Outcome:
+    """Measure in rounds, each of which contains the one before, until every target is met or all is measured.
+
+    Args:
+        suite: the suite, opened.
+        targets: what is wanted.
+        started: the run where it was begun before, or None.
+        measure: measures a suite of some images per cell; the text says where the run stands.
+
+    Raises:
+        RobenchError: a figure that the suite does not have.
+    """
+    total = max(suite.total(cell) for cell in suite.suite.cells)
+    if all(target.half_width == 0 for target in targets):
+        return measure(suite.with_limit(None), "")
+    drawn = max(_first_size(suite), _drawn(started, suite))
+    text, fresh = "", list[str]()
+    while True:
+        outcome = measure(suite.with_limit(drawn if drawn < total else None), text)
+        fresh = list(dict.fromkeys([*fresh, *outcome.fresh]))
+        outcome.fresh = fresh
+        if outcome.failures or not outcome.run.done() or drawn >= total:
+            return outcome
+        step = next_step(outcome.run, suite, targets, drawn, total)
+        if step.following <= drawn:
+            return outcome
+        drawn, text = step.following, step.text
+
+
+def next_step(run: RunFolder, suite: OpenSuite, targets: tuple[Target, ...], drawn: int, total: int) -> Step:
+    """Return how many images per cell to draw next, from what a run has measured so far."""
+    from robench.catalogue import row
+    from robench.metrics.sampling import next_size
+    from robench.results.precision import estimates
+
+    found = estimates(run)
+    texts, following = [], drawn
+    for target in targets:
+        name = _figure(target.figure, suite, found)
+        estimate, entry = found[name], row(name)
+        wanted = target.half_width / entry.factor
+        following = max(following, next_size(estimate.errors, drawn, total, wanted))
+        now = entry.factor * estimate.half_width
+        texts.append(f"{entry.short or entry.title} ±{now:.2f} of ±{target.half_width:g}")
+    return Step(drawn, following, ", ".join(texts))
+
+
+def _figure(name: str, suite: OpenSuite, found: Mapping[str, Estimate]) -> str:
+    from robench.catalogue import headlines
+
+    if name == HEADLINE:
+        if suite.suite.headline in found:
+            return suite.suite.headline
+        shown = headlines(found)
+        if shown:
+            return shown[0]
+        raise RobenchError(f"{suite.suite.name} has no figure that a sample can measure.", hint="Omit `within`.")
+    if name not in found:
+        raise RobenchError(
+            f"'{name}' is not a figure of {suite.suite.name} that a sample can measure.", hint=did_you_mean(name, found)
+        )
+    return name
+
+
+def _first_size(suite: OpenSuite) -> int:
+    return min(_MOST, max(_LEAST, math.ceil(_FIRST_PASSES / len(suite.suite.cells))))
+
+
+def _drawn(run: RunFolder | None, suite: OpenSuite) -> int:
+    """Return how many images of every cell a run has drawn before."""
+    from robench.evaluation.pieces import missing_of
+
+    if run is None:
+        return 0
+    whole = suite.with_limit(None)
+    lacking = [(cell, missing_of(run, whole, cell)) for cell in suite.suite.cells]
+    return min(suite.total(cell) if missing is None else missing.after for cell, missing in lacking)
