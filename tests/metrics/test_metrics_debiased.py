@@ -7,6 +7,7 @@ from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from robench.metrics import debiased
 from robench.metrics.calibration import ece
@@ -65,6 +66,20 @@ def test_a_gap_is_moved_by_its_standard_error(gap: float, moved: int) -> None:
     values = 0.02 * noise + gap * 0.02 / np.sqrt(400)
     sums = np.array([[values.sum(), (values**2).sum(), 400.0]])
     assert debiased.ECE_DEBIASED.of_sums([sums]) == pytest.approx((gap + moved) * 0.001)
+
+
+def test_the_bias_of_a_bins_size_is_what_the_page_says() -> None:
+    """Of a normal gap, in its standard errors: -0.14 to 0.21, where that of the plain size is up to 0.80."""
+    z = np.linspace(-12, 12, 24_001)
+    images = 1e6  # so that the spread of the gap does not depend on the gap itself
+    gaps, squares = z * np.sqrt(images), np.full(len(z), images) + z**2
+    sums = np.stack([gaps, squares, np.full(len(z), images)], axis=-1)[:, None, :]
+    size = debiased.ECE_DEBIASED.final(sums) * np.sqrt(images)
+    truths = np.linspace(0, 6, 61)
+    density = norm.pdf(z - truths[:, None]) * (z[1] - z[0])
+    bias = density @ size - truths
+    assert (bias.min(), bias.max()) == pytest.approx((-0.14, 0.21), abs=0.005)
+    assert (density @ np.abs(z) - truths).max() == pytest.approx(0.80, abs=0.005)
 
 
 def test_bins_of_few_images_are_joined_from_below() -> None:
