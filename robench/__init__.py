@@ -12,19 +12,16 @@ from robench._version import __version__
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
-    from robench.api import (
-        calibrate,
-        compare,
-        evaluate,
-        fourier,
-        gallery,
-        grid,
-        plan,
-        quickstart,
-        report,
-        train,
-        train_set,
-    )
+    from robench.api.calibrate import calibrate
+    from robench.api.compare import compare
+    from robench.api.evaluate import evaluate, plan
+    from robench.api.fourier import fourier
+    from robench.api.gallery import gallery
+    from robench.api.grid import grid
+    from robench.api.quickstart import quickstart
+    from robench.api.report import report
+    from robench.api.train import train
+    from robench.api.train_set import train_set
     from robench.results import load
 
 _FUNCTIONS = {

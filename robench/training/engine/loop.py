@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-import robench
+from robench._version import __version__
 from robench.errors import RobenchError
 from robench.files import digest, unwritable
 from robench.processes import World, joined, keep_to_quota, kept_memory, resolve_device
@@ -305,7 +305,7 @@ class Trainer:
             "images": len(self.material.train_index),
             "passes": round(self.method.passes, 2),
             "seconds": round(self.seconds, 1),
-            "robench": robench.__version__,
+            "robench": __version__,
             "torch": str(torch.__version__),
             **accuracies,
         }
