@@ -110,7 +110,7 @@ def _motion_blur(images: torch.Tensor, preset: int, streams: Streams, difficulty
 
 
 def _zoom_blur(images: torch.Tensor, preset: int, streams: Streams, difficulty: int) -> Frames:
-    total = images.float().div_(255)
+    total = images.contiguous().float().div_(255)
     yield images.clone()
     for i in range(1, tables.frame_count("zoom_blur", preset)):
         matrix = affine_matrix(_size(images), scale=1 + tables.ZOOM_STEP * i)

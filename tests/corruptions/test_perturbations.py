@@ -46,6 +46,13 @@ def test_a_clip_is_the_same_in_any_batch(name: str) -> None:
     assert torch.equal(alone[:, 0], whole[:, 1])
 
 
+@pytest.mark.parametrize("name", ALL_PERTURBATIONS)
+def test_the_layout_in_memory_does_not_matter(name: str) -> None:
+    images = photographs(2, 32)
+    last = images.contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(frames(last, name), frames(images, name), rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("name", ["gaussian_noise", "shot_noise", "speckle_noise"])
 def test_noises_begin_clean_and_grow_with_difficulty(name: str) -> None:
     images = photographs(2, 32)
