@@ -2,9 +2,9 @@
 
     python benchmarks/training.py [--original DIR] [--device cuda] [--arch wrn-10-1] [--batch-size 128]
 
-``--original`` is a checkout of google-research/augmix, whose operations then run in place of our list of Pillow calls
+``--original`` is a checkout of google-research/augmix, whose operations then run in place of a list of Pillow calls
 (the same nine, with the same levels). Prints two tables for benchmarks/README.md in about a minute: images per second,
-the median of many calls, on a quiet machine; ours include the random numbers. The published loop (cut, mix, normalise
+the median of many calls, on a quiet machine, random numbers included. The published loop (cut, mix, normalise
 one image at a time) is restated here, so that it can run without its data set.
 """
 
@@ -149,7 +149,7 @@ def make_batch(images: np.ndarray, device: str) -> Batch:
 
 
 def batched(batch: Batch, mixed: bool) -> Callable[[], torch.Tensor]:
-    """Return our augmentation of the batch, random numbers included."""
+    """Return robench's augmentation of the batch, random numbers included."""
     chains = ChainDistribution(WIDTH, -1, SEVERITY)
 
     def run() -> torch.Tensor:
@@ -163,15 +163,17 @@ def batched(batch: Batch, mixed: bool) -> Callable[[], torch.Tensor]:
 
 def augmentation(images: np.ndarray, operations: list[Operation], device: str, seconds: float) -> None:
     """Print the rates of AugMix (mixed) and of AugMax's un-mixed chains."""
-    print("| Augmentation at 32 pixels | Images/s | of one core, one image at a time | of its two-worker loader |")
+    print("| augmentation at 32 pixels | images/s | of one core, one image at a time | of its two-worker loader |")
     print("| --- | ---: | ---: | ---: |")
-    for mixed, title in ((True, "AugMix"), (False, "AugMax's chains, un-mixed")):
+    for mixed, title in ((True, "AugMix"), (False, "AugMax's chains, unmixed")):
         alone, loader = per_image_rates(images, operations, mixed, seconds)
         print(f"| {title}, one image at a time, one core | {alone:,.0f} | 1.0 | {alone / loader:.2f} |")
         print(f"| {title}, one image at a time, loader with two workers | {loader:,.0f} | {loader / alone:.1f} | 1.0 |")
 
         def row(where: str, found: float, title: str = title, alone: float = alone, loader: float = loader) -> None:
-            print(f"| {title}, ours, {where} | {found:,.0f} | {found / alone:.1f} | {found / loader:.1f} |", flush=True)
+            print(
+                f"| {title}, robench, {where} | {found:,.0f} | {found / alone:.1f} | {found / loader:.1f} |", flush=True
+            )
 
         for threads in (1, 2):
             torch.set_num_threads(threads)
@@ -193,7 +195,7 @@ def training(images: np.ndarray, options: argparse.Namespace) -> None:
     arch, device, size = options.arch, options.device, options.batch_size
     settings = [f"architecture={arch}", "epochs=1", f"batch_size={size}", "data.validation_split=null"]
     settings += ["precision=bf16"] if device != "cpu" else []
-    print(f"\n| Training {arch}, batches of {size} | Images/s | Bare passes, images/s | Ratio |")
+    print(f"\n| training {arch}, batches of {size} | images/s | bare passes, images/s | ratio |")
     print("| --- | ---: | ---: | ---: |")
     for name, title, views, steps in METHODS:
         more = ["options.early_stop=none"] if steps else []
