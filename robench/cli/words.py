@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 Find = Callable[[str | None], Any]
-_SPAN = re.compile(r"`([^`\n]+)`")
+_SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 _KEYWORD = re.compile(r"([a-z_]+)(=.+)?")
 _CALL = re.compile(r"robench\.(?:api\.)?([a-z_]+)\(.*\)")
 
@@ -34,24 +34,29 @@ def in_options(text: str, find: Find) -> str:
 
     def shown(match: re.Match[str]) -> str:
         span = match[1]
-        if call := _CALL.fullmatch(span):
-            return _command(call[1], span, find) or match[0]
-        if keyword := _KEYWORD.fullmatch(span):
-            return (
-                _option(keyword[1], keyword[2], find(None) or ())
-                or _option(keyword[1], keyword[2], find("evaluate") or ())
-                or match[0]
-            )
+        try:
+            if call := _CALL.fullmatch(span):
+                return _command(call[1], span, find) or match[0]
+            if keyword := _KEYWORD.fullmatch(span):
+                value = None if keyword[2] is None else ast.literal_eval(keyword[2][1:])
+                for parameters in (find(None), find("evaluate")):
+                    if (parameter := _named(keyword[1], parameters or ())) is not None:
+                        return _written(parameter, value, valued=keyword[2] is not None)
+        except (SyntaxError, ValueError):  # not Python after all
+            pass
         return match[0]
 
     return _SPAN.sub(shown, text)
 
 
-def _option(name: str, value: str | None, parameters: Sequence[Any]) -> str | None:
-    parameter = next((one for one in parameters if one.name.rstrip("_") == name), None)
-    if parameter is None:
-        return None
-    return _written(parameter, None if value is None else ast.literal_eval(value[1:]), valued=value is not None)
+def _named(word: str, parameters: Sequence[Any]) -> Any:
+    """Return the parameter that a keyword is: by its longest option, or by its name; None if there is none."""
+    for parameter in parameters:
+        options = [one for one in parameter.opts if one.startswith("-")]
+        name = max(options, key=len).lstrip("-").replace("-", "_") if options else parameter.name
+        if word in (name, parameter.name.rstrip("_")):
+            return parameter
+    return None
 
 
 def _written(parameter: Any, value: object, *, valued: bool) -> str:
@@ -72,18 +77,22 @@ def _typed(value: object) -> str:
 
 def _command(name: str, span: str, find: Find) -> str | None:
     """Return a call of the library as the command that does the same."""
-    parameters = find(name)
+    import inspect
+
+    from robench import api
+
+    parameters, function = find(name), getattr(api, name, None)
     tree = ast.parse(span, mode="eval").body
-    if not parameters or not isinstance(tree, ast.Call):
+    if not parameters or function is None or not isinstance(tree, ast.Call):
         return None
+    given = list(zip(inspect.signature(function).parameters, tree.args, strict=False))
+    given += [(keyword.arg or "", keyword.value) for keyword in tree.keywords]
     words = [f"robench {name}"]
-    for parameter, node in zip(parameters, tree.args, strict=False):
-        words.append(_written(parameter, _value(node), valued=True))
-    for keyword in tree.keywords:
-        parameter = next((one for one in parameters if one.name.rstrip("_") == keyword.arg), None)
+    for word, node in given:
+        parameter = _named(word, parameters)
         if parameter is None:
             return None
-        words.append(_written(parameter, _value(keyword.value), valued=True))
+        words.append(_written(parameter, _value(node), valued=True))
     return f"`{' '.join(words)}`"
 
 

@@ -77,7 +77,7 @@ def resize_and_crop(image: npt.NDArray[np.uint8], geometry: Geometry) -> npt.NDA
             raise RobenchError(
                 f"An image of {image.shape[0]:,} x {image.shape[1]:,} pixels would be resized to {height:,} x"
                 f" {width:,}, more than {MAX_PIXELS / 1e6:.0f} million pixels.",
-                hint="Set a smaller --resize, and a --crop.",
+                hint="Set a smaller `resize`, and a `crop`.",
             )
         if ours:
             from robench.data.resample import resize_box
@@ -114,6 +114,6 @@ def crop_box(height: int, width: int, geometry: Geometry) -> tuple[int, int, int
     if height < side or width < side:
         raise RobenchError(
             f"A crop of {side} pixels does not fit an image of {height} x {width}.",
-            hint="Set --resize so that the shorter side is at least the crop.",
+            hint="Set `resize` so that the shorter side is at least the crop.",
         )
     return round((height - side) / 2), round((width - side) / 2), side, side

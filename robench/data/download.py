@@ -115,7 +115,7 @@ def _from_host(
         if attempt == "again":
             raise HostError(
                 f"it does not hold the expected bytes: {found}",
-                "The server's file or the way to it is broken; try later, or get the file elsewhere (--mirror).",
+                "The server's file or the way to it is broken; try later, or get the file elsewhere (`mirror`).",
             )
 
 
@@ -161,7 +161,7 @@ class _Patience:
         if error.after is not None and error.after > _LONGEST_ASKED:
             raise _GaveUpError(f"{error}, for {error.after / 60:.0f} minutes", resumes)
         if error.unreachable and self.failures > min(self.retries, _UNREACHABLE_TRIES):
-            hint = "Check the network; behind a proxy set HTTPS_PROXY, and --mirror gives another host."
+            hint = "Check the network; behind a proxy set HTTPS_PROXY, and `mirror` gives another host."
             raise _GaveUpError(str(error), f"{hint} {resumes}" if kept else hint)
         if self.failures > self.retries:
             raise _GaveUpError(f"broke off {self.failures} times in a row, last because {error}", resumes)

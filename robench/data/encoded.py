@@ -86,7 +86,7 @@ class EncodedImages:
             raise RobenchError(
                 f"{len(indices)} images of {first.shape[0]:,} x {first.shape[1]:,} pixels do not fit into memory as one"
                 " batch.",
-                hint="Set --resize and --crop, or a smaller --batch-size.",
+                hint="Set `resize` and `crop`, or a smaller `batch_size`.",
             )
         stack = np.empty((len(indices), *first.shape), np.uint8)
         stack[0] = first
@@ -133,7 +133,7 @@ class EncodedImages:
         for position in sorted({i * len(self) // _SAMPLED for i in range(_SAMPLED)} if len(self) else ()):
             try:
                 data = self.source.fetch(position)
-            except OSError:  # reported when the image is read, which --skip-corrupt may allow
+            except OSError:  # reported when the image is read, which skip_corrupt may allow
                 data = b""
             digest.update(hashlib.sha256(data).digest())
         return digest.hexdigest()
@@ -144,7 +144,7 @@ class EncodedImages:
         return RobenchError(
             f"{self.source.name(position)} is {shape[0]} x {shape[1]} pixels, but {self.source.name(other)} is"
             f" {expected[0]} x {expected[1]}; one batch needs one size.",
-            hint="Set --resize and --crop.",
+            hint="Set `resize` and `crop`.",
         )
 
 

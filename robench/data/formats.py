@@ -47,7 +47,7 @@ class CorruptImageError(RobenchError):
         text = _NAMELESS.sub("the file", str(reason)).rstrip(".") or type(reason).__name__
         super().__init__(
             f"{file} cannot be decoded: {text}.",
-            hint="Get the file again, or omit such images with --skip-corrupt (they are counted).",
+            hint="Get the file again, or omit such images with `skip_corrupt=True` (they are counted).",
         )
         self.file = file
 

@@ -95,7 +95,7 @@ def _locked(root: Path, name: str, notify: Notify | None) -> Iterator[None]:
     except OSError as error:
         raise RobenchError(
             f"Cannot lock {lock.lock_file}: {error.strerror or error}.",
-            hint="Remove it, or choose another folder with ROBENCH_DATA or --root.",
+            hint="Remove it, or choose another folder with ROBENCH_DATA or `root`.",
         ) from error
     try:
         yield
@@ -108,7 +108,7 @@ def _make(root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RobenchError(
-            f"Cannot make {root}: {error.strerror}.", hint="Choose another folder with ROBENCH_DATA or --root."
+            f"Cannot make {root}: {error.strerror}.", hint="Choose another folder with ROBENCH_DATA or `root`."
         ) from error
 
 

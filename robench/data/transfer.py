@@ -129,9 +129,9 @@ def _judge_status(error: urllib.error.HTTPError, part: Path, have: int) -> None:
             503: "the server is busy or down for the moment (503)",
         }.get(code, f"the server has a fault of its own ({code} {error.reason})" if code >= 500 else answer)
         raise TransientError(said, after=_retry_after(error.headers.get("Retry-After"))) from error
-    hint = "Check the address in a browser; the set may have moved. Another host can be given with --mirror."
+    hint = "Check the address in a browser; the set may have moved. Another host can be given with `mirror`."
     if code in (401, 403, 451):
-        hint = "It needs a login, or refuses this network: download it with a browser and give it with --data."
+        hint = "It needs a login, or refuses this network: download it with a browser and give it in `data`."
     raise HostError(answer, hint) from error
 
 

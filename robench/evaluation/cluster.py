@@ -187,7 +187,7 @@ def _connect(address: str) -> Any:
         import ray
     except ImportError as error:
         raise RobenchError(
-            "--cluster needs Ray, which is not installed.", hint="pip install 'robench[cluster]'"
+            "`cluster` needs Ray, which is not installed.", hint="pip install 'robench[cluster]'"
         ) from error
     if ray.is_initialized():
         return ray
@@ -197,7 +197,7 @@ def _connect(address: str) -> Any:
         if address != "auto":
             raise RobenchError(
                 f"No Ray cluster answers at {address}.",
-                hint="Start one with `ray start --head`, or use --cluster auto.",
+                hint="Start a cluster first, or use `cluster='auto'`.",
             ) from error
         ray.init(log_to_driver=False)
     return ray

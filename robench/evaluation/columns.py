@@ -82,7 +82,7 @@ class ColumnBuilder:
         """
         self._reduce()
         if not self._parts:
-            raise RobenchError(f"Cell '{self.cell}' has no images.", hint="Check the data folder and --limit.")
+            raise RobenchError(f"Cell '{self.cell}' has no images.", hint="Check the data folder and `limit`.")
         columns = {name: torch.cat([p[name] for p in self._parts]).cpu().numpy() for name in self._parts[0]}
         self._refuse_not_finite(columns.pop("finite"))
         target = np.concatenate(self._all_targets)
@@ -129,7 +129,7 @@ class ColumnBuilder:
             raise RobenchError(
                 f"The model puts out {logits.shape[1]} classes; the suite needs {self.num_classes}.",
                 hint="Give a model trained on this suite's classes, or choose its suite (robench suites list). Where a"
-                " clean set lacks some of the model's classes, say how many the model has: --num-classes.",
+                " clean set lacks some of the model's classes, say how many the model has: `num_classes`.",
             )
 
     def _refuse_not_finite(self, finite: np.ndarray) -> None:

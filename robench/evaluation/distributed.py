@@ -185,5 +185,5 @@ def _check_shared(run: RunFolder, world: World) -> None:
         blind = [rank for rank, there in enumerate(seen) if not there]
         raise RobenchError(
             f"{run.path} is not the same folder for all processes: ranks {blind} do not see it.",
-            hint="Give --out a folder on a file system that all machines share.",
+            hint="Give `out` a folder on a file system that all machines share.",
         )

@@ -90,13 +90,13 @@ class Forward:
         if compiled and isinstance(error, torch._dynamo.exc.TorchDynamoException):
             return RobenchError(
                 f"Could not compile {self.model.name}: {first_line(error)}",
-                hint="Omit --compile; on a CPU it needs a C++ compiler.",
+                hint="Omit `compile`; on a CPU it needs a C++ compiler.",
             )
         frame = traceback.extract_tb(error.__traceback__)[-1]
         return RobenchError(
             f"{self.model.name} fails on float32 images of shape {tuple(x.shape)}: {first_line(error)}"
             f" ({frame.filename}:{frame.lineno})",
-            hint="Finished cells are kept. If the size is wrong, set it with --resize/--crop; a custom function"
+            hint="Finished cells are kept. If the size is wrong, set it with `resize` or `crop`; a custom function"
             " gets normalised float32 images.",
         )
 
@@ -135,5 +135,5 @@ class Forward:
         if needed is not None and tuple(needed) != found:
             raise RobenchError(
                 f"The model needs images of {needed[0]} x {needed[1]} pixels; the suite gives {found[0]} x {found[1]}.",
-                hint="Set the size with --resize/--crop, or choose a suite of the model's size.",
+                hint="Set the size with `resize` or `crop`, or choose a suite of the model's size.",
             )

@@ -96,7 +96,7 @@ class Classifier:
         except Exception as error:  # networks report in many ways that images do not fit
             raise RobenchError(
                 f"{self._name} fails on float32 images of shape {tuple(x.shape)}: {first_line(error)}",
-                hint="If the size is wrong, set it with --resize/--crop; if memory is short, lower --batch-size.",
+                hint="If the size is wrong, set it with `resize` or `crop`; if memory is short, lower `batch_size`.",
             ) from error
 
 
@@ -126,7 +126,7 @@ def _compiled(network: _Network, options: FourierOptions) -> Network:
     """
     compilers = (os.environ.get("CXX", "g++"), "g++", "clang++")
     if options.device == "cpu" and not any(map(shutil.which, compilers)):
-        raise RobenchError("--compile needs a C++ compiler; found none.", hint="Install g++, or omit --compile.")
+        raise RobenchError("`compile` needs a C++ compiler; found none.", hint="Install g++, or omit `compile`.")
     return compile_network(network, options.device, dynamic=False)
 
 

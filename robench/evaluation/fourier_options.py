@@ -62,7 +62,7 @@ def check_images(images: torch.Tensor, target: npt.NDArray[np.int64], options: F
     if len(images) == 0 or len(images) != len(target):
         raise RobenchError(
             f"A Fourier map needs images with labels; found {len(images)} images and {len(target)} labels.",
-            hint="Check the data folder and --limit.",
+            hint="Check the data folder and `limit`.",
         )
     if not 0 < options.norm < math.inf:
         raise RobenchError(

@@ -63,7 +63,7 @@ class MapState:
         self._saved = time.monotonic()
 
     def _read(self, path: Path) -> dict[str, float]:
-        hint = "Remove it, or choose another --out."
+        hint = "Remove it, or choose another `out`."
         try:
             document = _Document.model_validate(read_document(path, "state of a map", hint=hint))
         except ValidationError as error:
@@ -73,6 +73,6 @@ class MapState:
         if document.identity != self._identity or other_model:
             raise RobenchError(
                 f"{path} belongs to another model, data set or set of options.",
-                hint="Choose another --out, or remove it.",
+                hint="Choose another `out`, or remove it.",
             )
         return document.done

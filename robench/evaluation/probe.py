@@ -120,7 +120,7 @@ def _compare(folder: Path, forward: Forward, suite: OpenSuite) -> bool:
     if found.images != there.images:
         raise OtherModelError(
             f"{folder} holds predictions for other images: the first of '{there.cell}' differ in their pixels.",
-            hint="Something outside the suite's record changed them. Choose another folder with --out.",
+            hint="Something outside the suite's record changed them. Choose another folder: `out`.",
         )
     if there.logits is None or found.logits is None:
         return True
@@ -128,7 +128,7 @@ def _compare(folder: Path, forward: Forward, suite: OpenSuite) -> bool:
         raise OtherModelError(
             f"{folder} holds predictions of another model: for the same {len(found.images)} images its logits differ"
             f" by up to {100 * distance:.2g} % of the largest.",
-            hint="Choose another folder with --out; one run holds one model.",
+            hint="Choose another folder: `out`; one run holds one model.",
         )
     return True
 

@@ -49,7 +49,7 @@ def only(module: nn.Module, route: str) -> nn.Module:
     if not dual:
         raise RobenchError(
             "The model has one normalisation only; bn= chooses between the two of splitbn, dubn and dubin.",
-            hint="Omit ?bn=...; for a file of weights of such a network add --norm splitbn (or dubn, dubin).",
+            hint="Omit ?bn=...; for a file of weights of such a network add `norm='splitbn'` (or dubn, dubin).",
         )
     for path in dual:
         parent, _, leaf = path.rpartition(".")

@@ -78,7 +78,7 @@ def ensemble(models: Sequence[Model], *, how: str = "mean-prob", name: str | Non
         names = names if all(model.classes is not None for model in models) else None
     geometries = {model.preprocessing.geometry for model in models}
     if len(geometries) != 1:
-        raise RobenchError("The models need images of different sizes.", hint="Set one with --resize and --crop.")
+        raise RobenchError("The models need images of different sizes.", hint="Set one with `resize` and `crop`.")
     digest = hashlib.sha256("|".join([how, *(m.hash + str(m.preprocessing) for m in models)]).encode()).hexdigest()
     preprocessing = Preprocessing(geometry=geometries.pop(), origin="ensemble")
     title = name or "+".join(model.name for model in models)

@@ -44,7 +44,7 @@ def fit(module: nn.Module, state: State, architecture: str, source: str, *, foun
         kinds = {str(given[n].dtype).removeprefix("torch.") for n in odd}
         raise RobenchError(
             f"The weights in {source} are {', '.join(sorted(kinds))} ({_some(odd)}), which {architecture} cannot take.",
-            hint="Quantised, sparse or complex weights need code that knows them: --model python:FILE.py:FUNCTION",
+            hint="Quantised, sparse or complex weights need code that knows them: `model='python:FILE.py:FUNCTION'`",
         )
     module.load_state_dict(given, strict=False)
 
@@ -106,7 +106,7 @@ def _wrong_shapes(
         classes = given[wrong[0]].shape[0]
         return RobenchError(
             f"The weights in {source} are for {classes} classes, not {wanted[wrong[0]].shape[0]} ({shown}).",
-            hint=f"Choose the suite of the model's classes, or give --num-classes {classes} if that is meant.",
+            hint=f"Choose the suite of the model's classes, or give `num_classes={classes}` if that is meant.",
         )
     return RobenchError(
         f"The weights in {source} do not fit {architecture}: {shown}.", hint=_suggestion(state, architecture)
@@ -117,10 +117,12 @@ def _suggestion(state: State, architecture: str) -> str:
     if any(name.rpartition(".")[2] == "_flat_param" for name in state):
         return "They are FSDP's flattened parameters. Save them whole: StateDictType.FULL_STATE_DICT."
     if _pads_otherwise(state, architecture):
-        return "They look like efficientnet_pytorch's: try --arch timm:tf_efficientnet_b0 (to b8, or _lite0 to _lite4)."
+        return (
+            "They look like efficientnet_pytorch's: try `arch='timm:tf_efficientnet_b0'` (to b8, or _lite0 to _lite4)."
+        )
     name = looks_like(state)
     if name is not None and name != architecture:
-        return f"They look like {name}: try --arch {name}."
+        return f"They look like {name}: try `arch='{name}'`."
     return (
         "Give the architecture it was trained with: one of `robench models list`, a timm or torchvision name, or "
         "python:FILE:FUNCTION that builds it."

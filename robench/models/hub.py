@@ -43,7 +43,7 @@ def from_hub(name: str, request: Request) -> Model:
     """
     folder = Path(name).expanduser()
     if not folder.is_dir():
-        return _by_timm(f"hf-hub:{name}", name, "Check the name and the network, or give a snapshot: --model hf:FOLDER")
+        return _by_timm(f"hf-hub:{name}", name, "Check the name and the network, or give a snapshot: `model='hf:FOLDER'`")
     config = read_document(folder / "config.json", "model configuration", hint=_SNAPSHOT)
     if "architecture" in config:
         return _by_timm(f"local-dir:{folder}", folder.name, _SNAPSHOT)
@@ -68,7 +68,7 @@ def _refuse_code(folder: Path, config: dict[str, Any]) -> None:
     if "auto_map" in config:
         raise RobenchError(
             f"{folder} needs Python code of its repository, which robench does not run.",
-            hint="If you trust it, load it in a custom function: --model python:FILE.py:FUNCTION",
+            hint="If you trust it, load it in a custom function: `model='python:FILE.py:FUNCTION'`",
         )
     implementations = [str(value) for key, value in _walk(config) if "implementation" in key]
     elsewhere = [value for value in implementations if "/" in value]
@@ -76,7 +76,7 @@ def _refuse_code(folder: Path, config: dict[str, Any]) -> None:
         what = f"a kernel of the hub ({elsewhere[0]})" if elsewhere else "an adapter on another model"
         raise RobenchError(
             f"{folder} asks for {what}, which robench does not download.",
-            hint="Save the plain model (save_pretrained), or load it yourself: --model python:FILE.py:FUNCTION",
+            hint="Save the plain model (save_pretrained), or load it yourself: `model='python:FILE.py:FUNCTION'`",
         )
 
 
@@ -147,7 +147,7 @@ def _refuse_otherwise(folder: Path, processor: Any, preprocessing: Preprocessing
     except Exception as error:  # it needs more than an image, or crops before it resizes
         raise RobenchError(
             f"{type(processor).__name__} of {folder} fails on an image: {first_line(error)}",
-            hint="Wrap the model with its own preprocessing: --model python:FILE.py:FUNCTION",
+            hint="Wrap the model with its own preprocessing: `model='python:FILE.py:FUNCTION'`",
         ) from error
     mean, std = (np.reshape(values, (3, 1, 1)) for values in (preprocessing.mean, preprocessing.std))
     found = (pixels - mean) / std
@@ -160,7 +160,7 @@ def _refuse_otherwise(folder: Path, processor: Any, preprocessing: Preprocessing
         )
         raise RobenchError(
             f"{type(processor).__name__} of {folder} does more than resize, crop and normalise: it returns {what}.",
-            hint="Wrap the model with its own preprocessing: --model python:FILE.py:FUNCTION",
+            hint="Wrap the model with its own preprocessing: `model='python:FILE.py:FUNCTION'`",
         )
 
 
@@ -193,7 +193,7 @@ def _preprocessing(processor: Any, folder: Path) -> Preprocessing:
     if not getattr(processor, "do_rescale", True) or abs(scale * 255 - 1) > 1e-6:
         raise RobenchError(
             f"{folder} scales pixels by {scale}; robench's models take pixels in [0, 1].",
-            hint="Wrap it: --model python:FILE.py:FUNCTION",
+            hint="Wrap it: `model='python:FILE.py:FUNCTION'`",
         )
     geometry = _geometry(processor)
     if not getattr(processor, "do_normalize", True):

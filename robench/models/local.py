@@ -64,7 +64,7 @@ def from_folder(path: Path, request: Request) -> Model:
 
 
 def from_weights(path: Path, request: Request) -> Model:
-    """Load a file of weights into ``--arch``, or a TorchScript program.
+    """Load a file of weights into ``arch``, or a TorchScript program.
 
     Raises:
         RobenchError: no such file, no architecture given, or weights that do not fit it.
@@ -77,7 +77,7 @@ def from_weights(path: Path, request: Request) -> Model:
     if request.arch is None:
         return _refuse_without_architecture(path, strip_prefixes(weights.state))
     if request.num_classes is None:
-        raise RobenchError(f"The number of classes of {path} is not known.", hint="Give it: --num-classes.")
+        raise RobenchError(f"The number of classes of {path} is not known.", hint="Give `num_classes`.")
     module, architecture, own = build_any(request.arch, request)
     found = match(weights.state, module.state_dict())
     if found.others:
@@ -120,8 +120,8 @@ def _preprocessing(
     if own.origin == "default" and request.mean is None and architecture.startswith("torchvision:"):
         raise RobenchError(
             f"{path} does not say which normalisation {architecture} was trained with.",
-            hint="Add --norm-preset imagenet (mean=, std= in Python), or --norm-preset none for images in [0, 1]; for"
-            " torchvision's own weights also their name, such as --arch torchvision:resnet50.IMAGENET1K_V1.",
+            hint="Add `norm_preset='imagenet'` (or `mean` and `std`), or `norm_preset='none'` for images in [0, 1]; for"
+            " torchvision's own weights also their name, such as `arch='torchvision:resnet50.IMAGENET1K_V1'`.",
         )
     return own
 
@@ -135,7 +135,7 @@ def build_any(arch: str, request: Request) -> tuple[nn.Module, str, Preprocessin
     if arch.startswith("python:"):
         if request.norm != "bn":
             raise RobenchError(
-                f"--norm {request.norm} has no effect on {arch}.", hint="Let the function build the network with it."
+                f"`norm={request.norm!r}` has no effect on {arch}.", hint="Let the function build the network with it."
             )
         module = call_function(arch.partition(":")[2])
         if not isinstance(module, nn.Module):
@@ -157,9 +157,9 @@ def build_any(arch: str, request: Request) -> tuple[nn.Module, str, Preprocessin
 def _refuse_without_architecture(path: Path, state: State) -> Model:
     name = looks_like(state)
     hint = (
-        f"It looks like {name}: add --arch {name}."
+        f"It looks like {name}: add `arch='{name}'`."
         if name
-        else "Add --arch NAME: built-in (robench models list), a torchvision or timm name, or python:FILE:FUNCTION."
+        else "Add `arch`: built-in (robench models list), a torchvision or timm name, or python:FILE:FUNCTION."
     )
     raise RobenchError(f"{path} holds weights but not the architecture they belong to.", hint=hint)
 

@@ -78,12 +78,12 @@ def from_onnx(path: Path, request: Request) -> Model:
     if pixels and (request.mean or _NONE[0], request.std or _NONE[1]) != _NONE:
         raise RobenchError(
             f"{path} takes pixels from 0 to 255 (uint8), which are not normalised.",
-            hint="Omit mean and std (--mean, --std, --norm-preset).",
+            hint="Omit `mean`, `std` and `norm_preset`.",
         )
     output, others = _output(session, path, request.key)
     classes = _classes(output.shape) or request.num_classes
     if classes is None:
-        raise RobenchError(f"The number of classes of {path} is not known.", hint="Give it: --num-classes.")
+        raise RobenchError(f"The number of classes of {path} is not known.", hint="Give `num_classes`.")
     card: dict[str, Any] = {"format": "ONNX", "file": path.name}
     if others:
         card |= {"key": output.name, "beside": others}
@@ -101,7 +101,7 @@ def from_onnx(path: Path, request: Request) -> Model:
 
 def _open(path: Path) -> Any:
     if not path.is_file():
-        raise RobenchError(f"No such file: {path}", hint="Check the path of --model.")
+        raise RobenchError(f"No such file: {path}", hint="Check the path in `model`.")
     try:
         import onnxruntime
     except ImportError as error:

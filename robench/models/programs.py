@@ -89,11 +89,11 @@ def from_export(path: Path, request: Request) -> Model:
         RobenchError: as :func:`read_program`, or an unknown number of classes.
     """
     if not path.is_file():
-        raise RobenchError(f"No such file: {path}", hint="Check the path of --model.")
+        raise RobenchError(f"No such file: {path}", hint="Check the path in `model`.")
     program = read_program(path)
     classes, shape = program.num_classes or request.num_classes, program.shape
     if classes is None:
-        raise RobenchError(f"The number of classes of {path} is not known.", hint="Give it: --num-classes.")
+        raise RobenchError(f"The number of classes of {path} is not known.", hint="Give `num_classes`.")
     size = (shape[2], shape[3]) if len(shape) == 4 and shape[2] and shape[3] else None
     card = {"format": "torch.export", "file": path.name}
     return Model(path.stem, program, classes, Preprocessing(input_size=size), file_hash(path), card)
@@ -116,7 +116,7 @@ def read_program(path: Path) -> Program:
         again = "Call model.eval() and export it again" if "training mode" in what else "Export a plain classifier"
         raise RobenchError(
             f"{path} {what}: robench runs nothing but tensor operators from a file.",
-            hint=f"{again}, or, if you trust the file, load it in a custom function: --model python:FILE.py:FUNCTION",
+            hint=f"{again}, or, if you trust the file, load it in a custom function: `model='python:FILE.py:FUNCTION'`",
         ) from error
     except _DAMAGED as error:
         lines = str(error).strip().splitlines()

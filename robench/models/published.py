@@ -37,7 +37,8 @@ def from_timm(name: str, request: Request) -> Model:
     except Exception as error:  # hub and network errors of many kinds
         raise RobenchError(
             f"Could not download the weights of timm:{name}: {first_line(error)}",
-            hint=f"Download them elsewhere, and give the file: --model FILE.safetensors --arch timm:{name}"
+            hint="Download them elsewhere, and give the file:"
+            f" `robench.evaluate(model='FILE.safetensors', arch='timm:{name}')`"
             " (which brings mean, std, resize and crop).",
         ) from error
     model = named(f"timm:{name}", module, classes_of(module), timm_preprocessing(module))
@@ -94,21 +95,20 @@ def _torchvision_network(architecture: str, weights: Any) -> nn.Module:
     except Exception as error:  # network errors, and the remains of a broken download
         raise RobenchError(
             f"Could not download the weights of torchvision:{architecture}.{weights.name}: {first_line(error)}",
-            hint=f"Download {weights.url} and give the file: --model FILE.pth --arch torchvision:{architecture}"
-            f" {_flags(torchvision_preprocessing(weights))}",
+            hint=f"Download {weights.url} and give the file: `robench.evaluate(model='FILE.pth',"
+            f" arch='torchvision:{architecture}', {_keywords(torchvision_preprocessing(weights))})`",
         ) from error
 
 
-def _flags(preprocessing: Preprocessing) -> str:
-    """Return a preprocessing as options of the command line."""
+def _keywords(preprocessing: Preprocessing) -> str:
+    """Return a preprocessing as keywords of ``robench.evaluate``."""
     pair, geometry = (preprocessing.mean, preprocessing.std), preprocessing.geometry
     names = [name for name, values in PRESETS.items() if values == pair]
-    numbers = [",".join(map(str, values)) for values in pair]
-    flags = f"--norm-preset {names[0]}" if names else f"--mean {numbers[0]} --std {numbers[1]}"
+    words = [f"norm_preset='{names[0]}'"] if names else [f"mean={pair[0]}", f"std={pair[1]}"]
     if geometry is not None:
-        flags += f" --resize {geometry.resize} --crop {geometry.crop}"
-        flags += f" --interpolation {geometry.interpolation}" if geometry.interpolation != "bilinear" else ""
-    return flags
+        words += [f"resize={geometry.resize}", f"crop={geometry.crop}"]
+        words += [f"interpolation='{geometry.interpolation}'"] if geometry.interpolation != "bilinear" else []
+    return ", ".join(words)
 
 
 def torchvision_preprocessing(weights: Any) -> Preprocessing:

@@ -97,7 +97,5 @@ def count_classes(module: Callable[[torch.Tensor], torch.Tensor], given: int | N
     """
     linear = [part for part in module.modules() if isinstance(part, nn.Linear)] if isinstance(module, nn.Module) else []
     if given is None and not linear:
-        raise RobenchError(
-            f"The number of classes of {title} is not known.", hint="Give it: --num-classes 10 (num_classes=10)."
-        )
+        raise RobenchError(f"The number of classes of {title} is not known.", hint="Give it: `num_classes=10`.")
     return given if given is not None else linear[-1].out_features

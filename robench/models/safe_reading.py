@@ -73,7 +73,7 @@ def read_checkpoint(path: Path) -> Any:
         RobenchError: no such file, not a checkpoint, damaged, or unreadable without running code.
     """
     if not path.is_file():
-        raise RobenchError(f"No such file: {path}", hint="Check the path of --model.")
+        raise RobenchError(f"No such file: {path}", hint="Check the path in `model`.")
     return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
 
 

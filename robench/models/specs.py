@@ -16,7 +16,7 @@ from robench.models.request import Request, resolve
 from robench.registry import Registry
 
 FORMS = {
-    "PATH.pth, .pt, .ckpt, .safetensors": "weights for --arch (a state dict, bare or within a checkpoint)",
+    "PATH.pth, .pt, .ckpt, .safetensors": "weights of an architecture (arch), bare or within a checkpoint",
     "FOLDER": "a folder that `robench train` wrote (weights.safetensors, card.yaml)",
     "PATH.pt2": "a torch.export program",
     "PATH.pt": "or a TorchScript program",

@@ -106,5 +106,5 @@ def _refuse(path: Path, what: str) -> RobenchError:
     return RobenchError(
         f"{path} {what}: robench runs nothing but arithmetic on tensors from a file.",
         hint="Export the model with torch.export.save, or, if you trust the file, call torch.jit.load in a custom"
-        " function: --model python:FILE.py:FUNCTION",
+        " function: `model='python:FILE.py:FUNCTION'`",
     )

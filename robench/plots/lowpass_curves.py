@@ -56,7 +56,9 @@ def lowpass(curves: Sequence[LowPassCurve]) -> Figure:
         RobenchError: no curve.
     """
     if not curves:
-        raise RobenchError("There is no low-pass curve to plot.", hint="Write one with `robench fourier --lowpass`.")
+        raise RobenchError(
+            "There is no low-pass curve to plot.", hint="Write one with `robench.fourier(model, lowpass='4,8,16')`."
+        )
     with style():
         figure, axes = new_figure(COLUMN, 2.4)
         for number, curve in enumerate(curves):
@@ -72,20 +74,20 @@ def read_lowpass(path: str | Path) -> LowPassCurve:
     Raises:
         RobenchError: no such file, or not such a document.
     """
-    document = of_kind(path, "robench-lowpass", "robench fourier --lowpass")
+    document = of_kind(path, "robench-lowpass", "robench.fourier(model, lowpass='4,8,16')")
     try:
         bandwidths, error = np.array(document["bandwidths"], float), np.array(document["error"], float)
         model = str(document["model"])
     except (KeyError, TypeError, ValueError) as problem:
         raise RobenchError(
             f"{path} is not a complete low-pass curve: {problem}.",
-            hint="Write it again with `robench fourier --lowpass`.",
+            hint="Write it again with `robench.fourier(model, lowpass='4,8,16')`.",
         ) from problem
     if bandwidths.ndim != 1 or bandwidths.shape != error.shape or not len(error):
         raise RobenchError(
             f"{path}: 'bandwidths' and 'error' must be lists of one length, "
             f"found {bandwidths.shape} and {error.shape}.",
-            hint="Write it again with `robench fourier --lowpass`.",
+            hint="Write it again with `robench.fourier(model, lowpass='4,8,16')`.",
         )
     order = np.argsort(bandwidths, kind="stable")
     return LowPassCurve(model, bandwidths[order], 100 * (1 - error[order]))
@@ -97,5 +99,5 @@ PLOT = Plot(
     lowpass,
     read=read_lowpass,
     inputs="FILE",
-    inputs_help="Curves that `robench fourier --lowpass` wrote.",
+    inputs_help="Curves that `robench fourier` wrote.",
 )

@@ -91,5 +91,5 @@ PLOTS: Registry[Plot] = Registry(
 
 
 def metric_option(default: str, help: str = "The metric to plot.") -> Option:
-    """Return the option ``--metric`` of a plot of one metric."""
+    """Return the option ``metric`` of a plot of one metric."""
     return Option("metric", help, default, ("--metric", "-m"))

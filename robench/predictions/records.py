@@ -185,7 +185,7 @@ class RunRecord(_Record):
         """
         version = document.get("format")
         if document.get("kind") != KIND or not isinstance(version, int) or isinstance(version, bool):
-            raise RobenchError(f"{name} is not the record of a run.", hint="Evaluate into a new folder with --out.")
+            raise RobenchError(f"{name} is not the record of a run.", hint="Evaluate into a new folder: `out`.")
         if version > FORMAT_VERSION:
             raise RobenchError(
                 f"{name} was written by a newer robench (format {version}; this one reads up to {FORMAT_VERSION}).",
@@ -198,5 +198,5 @@ class RunRecord(_Record):
         except ValidationError as error:
             problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:3]]
             raise RobenchError(
-                f"{name} is damaged: {'; '.join(problems)}.", hint="Evaluate into a new folder with --out."
+                f"{name} is damaged: {'; '.join(problems)}.", hint="Evaluate into a new folder: `out`."
             ) from error

@@ -17,13 +17,13 @@ def refuse_foreign(path: Path) -> None:
         RobenchError: it is a file, or a folder of other things.
     """
     if path.exists() and not path.is_dir():
-        raise RobenchError(f"{path} is a file, not a folder.", hint="Choose another folder with --out.")
+        raise RobenchError(f"{path} is a file, not a folder.", hint="Choose another folder: `out`.")
     if path.is_dir() and not (path / "run.json").exists():
         strangers = [entry.name for entry in path.iterdir() if not entry.name.startswith(".")]
         if strangers:
             raise RobenchError(
                 f"{path} is not empty and is not a run folder (found {', '.join(sorted(strangers)[:3])}).",
-                hint="Choose an empty or new folder with --out.",
+                hint="Choose an empty or new folder: `out`.",
             )
 
 
@@ -71,7 +71,7 @@ def _refuse_other(path: Path, there: RunRecord, wanted: RunRecord) -> None:
             f"{path} holds another run; it differs in "
             + "; ".join(f"{key}: there {_short(old)}, now {_short(new)}" for key, old, new in differences[:4])
             + ".",
-            hint="Choose another folder with --out; without --out robench picks one for this model and protocol.",
+            hint="Choose another folder: `out`. Without it robench picks one for this model and protocol.",
         )
 
 

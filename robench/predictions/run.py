@@ -92,7 +92,7 @@ class RunFolder:
                 f"{path} is not a run: it holds no run.json.",
                 hint="Give the folder that `robench evaluate` printed at its end.",
             )
-        document = read_document(file, "record of the run", hint="Evaluate into a new folder with --out.")
+        document = read_document(file, "record of the run", hint="Evaluate into a new folder: `out`.")
         return cls(path, RunRecord.parse(document, str(file)))
 
     def cell_path(self, cell: str) -> Path:

@@ -20,7 +20,7 @@ target_rank         int32    (n,)  classes before ``target`` in the order of ``t
 target_tail         float32  (n,)  probability of the classes after ``target`` in that order, in [0, 1]; NaN without
 fingerprint         int64    (n,)  hash of the image's pixels as given to the model
 frame               int32    (n,)  frame within the clip, -P only
-logits              float32  (n,K) only where asked for (``--logits``) or K is small
+logits              float32  (n,K) only where asked for (``logits``) or K is small
 targets             uint8    (n,K) multilabel only: 0/1 for every class
 =================== ======== ===== ==============================================================
 

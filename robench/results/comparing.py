@@ -109,7 +109,7 @@ def _refuse_unlike(a: RunFolder, b: RunFolder) -> None:
         keys = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]
         raise RobenchError(
             f"{a.path} and {b.path} are not of the same protocol; they differ in {', '.join(keys)}.",
-            hint="Only runs on the same images can be compared: evaluate both models with the same --suite and --data.",
+            hint="Only runs on the same images can be compared: evaluate both models on the same suite and `data`.",
         )
 
 

@@ -167,6 +167,6 @@ def _chosen(
         if table.mean[name] <= 0:
             raise RobenchError(
                 f"The baseline {table.name} makes no error on '{name}', so nothing can be divided by it.",
-                hint="Omit it with --corruption, or use another baseline.",
+                hint="Omit it with `corruption`, or use another baseline.",
             )
     return chosen

@@ -62,7 +62,7 @@ def _omitted(notes: Mapping[str, CellNotes]) -> Iterator[str]:
 def _uncounted(suite: SuiteInfo, notes: Mapping[str, CellNotes | None]) -> Iterator[str]:
     if not counts_unreadable(suite, notes):
         yield (
-            "Unreadable images were omitted (--skip-corrupt) by an earlier version of robench, which did not keep their"
+            "Unreadable images were omitted (skip_corrupt) by an earlier version of robench, which did not keep their"
             " number with the predictions: it is not known how many there were."
         )
 
@@ -77,7 +77,7 @@ def _sampled(sampled: SampledRecord | None) -> Iterator[str]:
 
 def _part(suite: SuiteInfo, measured: set[str]) -> Iterator[str]:
     if suite.limit is not None or not set(suite.whole) <= measured:
-        limit = f", {suite.limit:,} {counted(suite.task)} per cell (--limit)" if suite.limit is not None else ""
+        limit = f", {suite.limit:,} {counted(suite.task)} per cell (limit)" if suite.limit is not None else ""
         yield (
             f"Partial run: {sum(name in measured for name in suite.whole)} of {len(suite.whole)} cells{limit}. "
             f"Do not report its means as results on {suite.name}."
@@ -102,7 +102,7 @@ def _near_chance(suite: SuiteInfo, cells: Sequence[CellResult]) -> Iterator[str]
     if errors[0] > max(0.5, _CHANCE_FACTOR * chance):
         yield (
             f"The clean error is {100 * errors[0]:.1f} %, near chance ({100 * chance:.1f} %). The likeliest "
-            "cause is a wrong normalisation (--mean, --std or --norm-preset), then classes in another order, then "
+            "cause is a wrong normalisation (mean and std, or norm_preset), then classes in another order, then "
             "weights that belong to another architecture."
         )
 

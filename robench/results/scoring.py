@@ -367,7 +367,7 @@ def _check_columns(name: str, columns: Mapping[str, npt.NDArray[Any]]) -> None:
     if missing:
         raise RobenchError(
             f"Metric '{name}' needs the columns {', '.join(missing)}, which this run did not keep.",
-            hint="Evaluate into a new folder with --logits yes."
+            hint="Evaluate into a new folder: `robench.evaluate(logits='yes')`."
             if "logits" in missing
             else "Choose metrics for this task.",
         )

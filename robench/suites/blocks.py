@@ -126,12 +126,12 @@ def _are_five(suite: Suite, folder: Path, labels: npt.NDArray[np.int64], options
             raise RobenchError(
                 f"{path}: expected five equal blocks of labels; found {count:,} labels.",
                 hint=f"Get labels.npy of the set again: it has {_ALL} x {published:,} labels. Of files of one severity"
-                " say which one: --severity 5.",
+                " say which one: `severity=5`.",
             )
         raise RobenchError(
             f"{path}: the labels of severity 1 are not repeated for severities 2 to 5.",
             hint="The file is of another set, or its rows were shuffled; get it again. Of files of one severity say"
-            " which one: --severity 5.",
+            " which one: `severity=5`.",
         )
     if count == _ALL * published or find_mark(folder, suite.name) is not None:
         return True
@@ -142,7 +142,7 @@ def _are_five(suite: Suite, folder: Path, labels: npt.NDArray[np.int64], options
     raise RobenchError(
         f"{path}: the {count:,} labels repeat every {period:,}, so that they may be those of five severities or of"
         " one.",
-        hint=f"Give files of {published:,} images per severity, or say which one they hold: --severity 5.",
+        hint=f"Give files of {published:,} images per severity, or say which one they hold: `severity=5`.",
     )
 
 
@@ -151,7 +151,7 @@ def _only(folder: Path, count: int, options: OpenOptions) -> tuple[int, ...]:
     if options.severities is None or len(options.severities) != 1:
         raise RobenchError(
             f"{folder} holds the {count:,} images of one severity; which one cannot be told.",
-            hint="Say which: --severity 5.",
+            hint="Say which: `severity=5`.",
         )
     return options.severities
 
@@ -209,7 +209,7 @@ def _cells_of_files(suite: Suite, folder: Path, options: OpenOptions, clean: boo
         present = sorted(p.stem for p in folder.glob("*.npy") if p.stem != "labels")
         raise RobenchError(
             f"{folder} lacks {', '.join(f'{name}.npy' for name in sorted(missing))}.",
-            hint=f"Get the rest, or measure what is there with --corruption {','.join(present) or '...'}.",
+            hint=f"Get the rest, or measure what is there: `corruption='{','.join(present) or '...'}'`.",
         )
     return tuple(cells)
 

@@ -35,7 +35,7 @@ def open_cifar(suite: Suite, data: Path | None, options: OpenOptions) -> Found:
     if data is None:
         raise RobenchError(
             f"{suite.name} needs data: the published files or the clean test set.",
-            hint=f"Give --data DIR; 'robench data download {suite.name}' fetches the published files.",
+            hint=f"Give `data`; 'robench data download {suite.name}' fetches the published files.",
         )
     if (folder := find_published(suite, data)) is not None:
         return blocks.open_published(suite, folder, options)

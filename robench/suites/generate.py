@@ -82,7 +82,7 @@ def prepare(
     if Path(source).resolve() == Path(out).resolve():
         raise RobenchError(
             f"{out} holds the clean images; the corrupted ones would lie among them.",
-            hint="Choose another folder with --out.",
+            hint="Choose another folder: `out`.",
         )
     clean = open_images(source, dataset=row.dataset, geometry=layout.geometry)
     if layout.kind in ("blocks", "sequences"):
@@ -188,12 +188,12 @@ def _claim(task: Task) -> None:
         try:
             there = dict(json.loads(path.read_text()))
         except (OSError, ValueError, TypeError) as error:
-            raise RobenchError(f"{path} cannot be read: {error}", hint="Choose another folder with --out.") from error
+            raise RobenchError(f"{path} cannot be read: {error}", hint="Choose another folder: `out`.") from error
         differing = [key for key in record if there.get(key) != record[key]]
         if differing:
             raise RobenchError(
                 f"{task.out} holds a set that differs in {', '.join(differing)}.",
-                hint="Choose another folder with --out.",
+                hint="Choose another folder: `out`.",
             )
         return
     suffix = "" if task.layout.kind in ("tree", "clips") else ".npy"
@@ -203,7 +203,7 @@ def _claim(task: Task) -> None:
         # They would be kept as if they had been made here, and a published set would be marked as generated.
         raise RobenchError(
             f"{task.out} holds {', '.join(strange[:3])}, which robench did not write.",
-            hint="Choose another folder with --out.",
+            hint="Choose another folder: `out`.",
         )
     write_json(path, record)
 

@@ -79,7 +79,7 @@ def open_imagenet_p(suite: Suite, data: Path | None, options: OpenOptions) -> Fo
     if missing:
         raise RobenchError(
             f"{data} lacks {', '.join(missing)}.",
-            hint=f"Get the rest, or measure what is there: --corruption {','.join(places)}.",
+            hint=f"Get the rest, or measure what is there: `corruption='{','.join(places)}'`.",
         )
     listed = {cell: _list_clips(tree, places[name]) for name, cell in names.items()}
 
@@ -116,7 +116,7 @@ def _open_arrays(suite: Suite, folder: Path, names: dict[str, Cell], present: li
     if missing:
         raise RobenchError(
             f"{folder} lacks {', '.join(f'{name}.npy' for name in missing)}.",
-            hint=f"Get the rest, or measure what is there: --corruption {','.join(present)}.",
+            hint=f"Get the rest, or measure what is there: `corruption='{','.join(present)}'`.",
         )
     arrays = {cell: _clip_array(suite, folder / f"{name}.npy", cell.condition) for name, cell in names.items()}
     lengths = {name: len(arrays[cell]) for name, cell in names.items()}
@@ -242,6 +242,6 @@ def _fingerprint(tree: Tree, paths: list[str], labels: npt.NDArray[np.int64]) ->
     for i in sorted({i * len(paths) // _FINGERPRINTED for i in range(_FINGERPRINTED)}):
         try:
             digest.update(tree.fetch(paths[i]))
-        except OSError:  # reported when the clip is read, which --skip-corrupt may allow
+        except OSError:  # reported when the clip is read, which skip_corrupt may allow
             digest.update(b"-")
     return digest.hexdigest()

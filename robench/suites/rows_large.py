@@ -23,7 +23,7 @@ USUAL = Geometry(resize=256, crop=224)
 BERKELEY = "https://people.eecs.berkeley.edu/~hendrycks/"
 _MANIFEST = (
     "Read from a manifest (manifest.csv or .parquet: one row per image, or per garment) next to the images."
-    " --definition takes a YAML file that replaces these classes and sets."
+    " A YAML file (definition) replaces these classes and sets."
 )
 
 

@@ -231,6 +231,6 @@ SMALL: tuple[Suite, ...] = (
         opener="robench.suites.clean:open_clean",
         clean="clean",
         options=("split", "num_classes"),
-        notes="The number of classes is that of the data; without --data the embedded digits.",
+        notes="The number of classes is that of the data; without data the embedded digits are taken.",
     ),
 )

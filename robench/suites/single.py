@@ -46,7 +46,7 @@ def open_cifar10_1(suite: Suite, data: Path | None, options: OpenOptions) -> Fou
                 check_side(sets[cell].array.shape, str(file), suite.side)
                 break
     if not sets:
-        raise RobenchError(f"{folder} has no cifar10.1_v6_data.npy or cifar10.1_v4_data.npy.", hint="Check --data.")
+        raise RobenchError(f"{folder} has no cifar10.1_v6_data.npy or cifar10.1_v4_data.npy.", hint="Check `data`.")
     return _found(suite, sets, None)
 
 
@@ -95,7 +95,7 @@ def _found(suite: Suite, sets: Mapping[Cell, Images], geometry: Geometry | None)
 def _needed(suite: Suite, data: Path | None) -> Path:
     if data is None:
         raise RobenchError(
-            f"{suite.name} needs data.", hint=f"Give --data DIR; 'robench suites show {suite.name}' says how to get it."
+            f"{suite.name} needs data.", hint=f"Give `data`; 'robench suites show {suite.name}' says how to get it."
         )
     return data
 

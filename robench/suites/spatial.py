@@ -31,7 +31,7 @@ def open_sta(suite: Suite, data: Path | None, options: OpenOptions) -> Found:
         RobenchError: no data, no labels, or a set of other classes.
     """
     if data is None:
-        raise RobenchError(f"{suite.name} needs the clean test set.", hint="Give --data DIR with CIFAR-10.")
+        raise RobenchError(f"{suite.name} needs the clean test set.", hint="Give a folder with CIFAR-10 in `data`.")
     images = open_images(data, dataset=suite.dataset, workers=options.workers)
     if images.labels is None:
         raise RobenchError(f"{data} has no labels.", hint="Give a labelled test set.")

@@ -96,7 +96,7 @@ def open_split_suite(suite: Suite, data: Path | None, options: OpenOptions) -> F
         RobenchError: no manifest, columns or values missing, a label that is not a class, or an empty set.
     """
     if data is None:
-        raise RobenchError(f"{suite.name} needs a manifest.", hint="Give --data with manifest.csv.")
+        raise RobenchError(f"{suite.name} needs a manifest.", hint="Give a folder with manifest.csv in `data`.")
     given = options.definition
     definition = load_definition(Path(given) if given else suite.name)
     remarks: tuple[str, ...] = ()
@@ -154,7 +154,7 @@ def _members(
     if len(chosen) == 0:
         raise RobenchError(
             f"{path}: no row belongs to '{name}' ({definition.rules()[name]}).",
-            hint="Check the attribute values, or omit the set with --corruption.",
+            hint="Check the attribute values, or omit the set with `corruption`.",
         )
     paths = list(dict.fromkeys(rows["file"][row] for row in chosen))
     if not definition.multilabel:

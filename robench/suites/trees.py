@@ -53,7 +53,7 @@ def _open(
     if data is None:
         raise RobenchError(
             f"{suite.name} needs data: the published files, or the clean images to make it from.",
-            hint="Give --data DIR; 'robench data list' says how to get the published files.",
+            hint="Give `data`; 'robench data list' says how to get the published files.",
         )
     conditions = tuple(dict.fromkeys(cell.condition for cell in suite.cells if cell.severity))
     tree, places = open_conditions(data, conditions)
@@ -179,7 +179,7 @@ class _Published:
         if missing:
             raise RobenchError(
                 f"{self.tree.root} lacks {len(missing)} of the conditions: {', '.join(sorted(missing))}.",
-                hint=f"Get the rest, or measure what is there: --corruption {','.join(self.places)}.",
+                hint=f"Get the rest, or measure what is there: `corruption='{','.join(self.places)}'`.",
             )
         return tuple(cells)
 

@@ -42,9 +42,7 @@ def find_results(folder: str | Path) -> dict[Path, Result]:
         return {folder: load(folder)}
     files = [file for file in sorted(folder.rglob("*.json")) if _is_result(file)]
     if not files:
-        raise RobenchError(
-            f"There is no result below {folder}.", hint="Give the folder that `robench evaluate --out` wrote."
-        )
+        raise RobenchError(f"There is no result below {folder}.", hint="Give the folder that `robench evaluate` wrote.")
     return {file: load(file) for file in files}
 
 

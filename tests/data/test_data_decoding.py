@@ -87,7 +87,7 @@ def test_a_damaged_image_is_named(jpegs: list[bytes], damage: object) -> None:
     with pytest.raises(CorruptImageError, match=r"^n01440764/bad\.JPEG cannot be decoded") as caught:
         decode(damage(jpegs[0]), Geometry(256, 224), "n01440764/bad.JPEG")
     assert "0x" not in str(caught.value)
-    assert "--skip-corrupt" in str(caught.value)
+    assert "`skip_corrupt=True`" in str(caught.value)
 
 
 def test_a_crop_larger_than_the_image_is_refused(jpegs: list[bytes]) -> None:

@@ -164,7 +164,7 @@ def test_without_a_network_the_message_comes_at_once(tmp_path: Path, monkeypatch
         download("https://zenodo.org/set.bin", tmp_path / "set.bin")
     assert time.monotonic() - began < 10
     assert "Check the network" in str(caught.value)
-    assert "--mirror" in str(caught.value)
+    assert "`mirror`" in str(caught.value)
 
 
 def test_nobody_listens(tmp_path: Path) -> None:

@@ -232,7 +232,7 @@ def test_differing_sizes_are_told_with_both_files_and_geometry_helps(form: str, 
     files = [*Made().files[:3], png(np.zeros((20, 30, 3), np.uint8))]
     place = made(form, tmp_path, files=files)
     images = open_images(place)
-    with pytest.raises(RobenchError, match=r"(?s)one batch needs one size.*--resize and --crop"):
+    with pytest.raises(RobenchError, match=r"(?s)one batch needs one size.*`resize` and `crop`"):
         images.read(np.arange(len(images)))
     assert sorted({images.raw_size(i) for i in range(len(images))}) == [(20, 30), (32, 32)]
     shaped = open_images(place, geometry=Geometry(16, 16))

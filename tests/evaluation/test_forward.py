@@ -224,7 +224,7 @@ def test_a_model_that_fails_on_the_images_is_said_and_memory_that_runs_out_is_to
         return run
 
     images = random_images(2, 3, 8, 8)
-    with pytest.raises(RobenchError, match=r"(?s)shape \(2, 3, 8, 8\): ValueError: 7.*--resize"):
+    with pytest.raises(RobenchError, match=r"(?s)shape \(2, 3, 8, 8\): ValueError: 7.*`resize`"):
         make_forward(failing(ValueError("7")))(images)
     with pytest.raises(RobenchError, match="mat1 and mat2"):
         make_forward(nn.Sequential(nn.Flatten(), nn.Linear(7, 10)))(images)

@@ -129,7 +129,7 @@ def test_a_stopped_map_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.
 def test_a_damaged_state_is_said(tmp_path: Path, content: str) -> None:
     model, images, target = _setting()
     (tmp_path / "state.json").write_text(content)
-    with pytest.raises(RobenchError, match=r"state\.json.*\n.*another --out"):
+    with pytest.raises(RobenchError, match=r"state\.json.*\n.*another `out`"):
         fourier_map(model, images, target, OPTIONS, state=tmp_path / "state.json")
 
 

@@ -245,7 +245,7 @@ def test_weights_of_a_foreign_architecture_need_a_normalisation(tmp_path: Path) 
     for arch in ("torchvision:squeezenet1_1", "squeezenet1_1"):
         with pytest.raises(RobenchError, match="does not say which normalisation") as caught:
             load(state, tmp_path, arch=arch, num_classes=7)
-        assert "--norm-preset none" in str(caught.value.hint)
+        assert "`norm_preset='none'`" in str(caught.value.hint)
     none = load(state, tmp_path, arch="squeezenet1_1", num_classes=7, mean=(0, 0, 0), std=(1, 1, 1)).preprocessing
     assert (none.mean, none.std, none.origin) == ((0, 0, 0), (1, 1, 1), "option")
     named = load(state, tmp_path, arch="torchvision:squeezenet1_1.IMAGENET1K_V1", num_classes=7).preprocessing

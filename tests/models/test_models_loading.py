@@ -130,7 +130,7 @@ def test_weights_of_another_architecture_are_recognised(tmp_path: Path) -> None:
     torch.save(build("resnet-20", 10).state_dict(), tmp_path / "w.pth")
     with pytest.raises(RobenchError, match=r"(?s)do not fit wrn-10-1.*Missing: .*They look like resnet-20"):
         load_model(str(tmp_path / "w.pth"), arch="wrn-10-1", num_classes=10)
-    with pytest.raises(RobenchError, match="looks like resnet-20: add --arch resnet-20"):
+    with pytest.raises(RobenchError, match="looks like resnet-20: add `arch='resnet-20'`"):
         load_model(str(tmp_path / "w.pth"), num_classes=10)
 
 

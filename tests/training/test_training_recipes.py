@@ -90,7 +90,7 @@ def test_overrides_and_mistakes(tmp_path: Path) -> None:
             train(recipes.load("augmix-digits", [f"options.{option}", *TINY]), None, tmp_path / option, quiet=True)
     with pytest.raises(RobenchError, match="Unknown device 'gpu'"):
         train(recipes.load("standard-digits", TINY), None, tmp_path / "x", quiet=True, device="gpu")
-    with pytest.raises(RobenchError, match="--data"):
+    with pytest.raises(RobenchError, match="`data`"):
         train(recipes.load("standard-cifar10-wrn40-2"), None, tmp_path / "y", quiet=True)
     with pytest.raises(RobenchError, match="classes"):
         train(recipes.load("standard-digits", ["num_classes=5"]), None, tmp_path / "z", quiet=True)

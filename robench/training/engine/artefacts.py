@@ -59,7 +59,7 @@ def check_same(out: Path, recipe: Recipe) -> None:
     if finished != recipe:
         raise RobenchError(
             f"{out} holds a finished run with other settings.",
-            hint="Give another --out folder, or --fresh to start again there.",
+            hint="Give another `out`, or `fresh=True` to start again there.",
         )
 
 

@@ -42,6 +42,6 @@ def load(path: Path, recipe: str) -> dict[str, Any] | None:
     if document.get("recipe") != recipe:
         raise RobenchError(
             f"{path} belongs to a run with other settings.",
-            hint="Give another --out folder, or --fresh to start again there.",
+            hint="Give another `out`, or `fresh=True` to start again there.",
         )
     return document

@@ -41,7 +41,7 @@ def class_folders(root: Path) -> tuple[list[Path], list[int], list[str]]:
     if not files:
         raise RobenchError(
             f"No class folders with images in {root}.",
-            hint="Expected DIR/train/CLASS/NAME.JPEG; --data DIR",
+            hint="Expected DIR/train/CLASS/NAME.JPEG below `data`.",
         )
     return files, labels, names
 

@@ -124,7 +124,7 @@ class Trainer:
         if fewest < self.world.size:
             raise RobenchError(
                 f"A step of {fewest} images cannot be split over {self.world.size} processes.",
-                hint="Choose another batch_size, or omit an epoch's incomplete last step: --set drop_last=true",
+                hint="Choose another batch_size, or omit an epoch's incomplete last step: `set='drop_last=true'`.",
             )
 
     def _network(self) -> Network:

@@ -122,13 +122,13 @@ def build_module(recipe: Recipe, method: Method, device: torch.device, world: Wo
     if recipe.norm not in method.NORMS:
         raise RobenchError(
             f"Method {recipe.method} needs norm {' or '.join(method.NORMS)}, the recipe has {recipe.norm}.",
-            hint=f"--set norm={method.NORMS[0]}",
+            hint=f"Use `set='norm={method.NORMS[0]}'`.",
         )
     held_out_count = recipe.data.validation_split or recipe.data.validation
     if method.NEEDS_VALIDATION and not held_out_count:
         raise RobenchError(
             f"Method {recipe.method} learns from held-out images, and the recipe holds out none.",
-            hint="--set data.validation=1000",
+            hint="Use `set='data.validation=1000'`.",
         )
     module = method.build()
     if module is None:

@@ -60,7 +60,7 @@ def open_split(part: DataPart, data: Path | None, split: str) -> Images:
     if data is None:
         raise RobenchError(
             f"This recipe trains on {part.dataset}, which does not come with robench.",
-            hint="Give its folder: --data DIR (npy, batches, Parquet, tar or class folders).",
+            hint="Give its folder in `data` (npy, batches, Parquet, tar or class folders).",
         )
     from robench.data import open_images
 

@@ -58,7 +58,7 @@ class DeepAugment(OneView):
         if images is None:
             raise RobenchError(
                 "DeepAugment's option 'once' needs the training images in memory.",
-                hint="--set options.once=false, or write the sets to folders and name them in data.extra.",
+                hint="Use `set='options.once=false'`, or write the sets to folders and name them in data.extra.",
             )
         random = np.random.default_rng(seed)
         self._sets = [

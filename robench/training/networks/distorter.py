@@ -36,7 +36,7 @@ def load_network(path: str | Path) -> EDSR | CAE:
     if not file.is_file():
         raise RobenchError(
             f"No network weights at {file}.",
-            hint="Train them: robench train --recipe edsr-digits (or cae-digits), and give their folder.",
+            hint="Train them, `robench.train('edsr-digits')` (or cae-digits), and give their folder.",
         )
     if file.suffix == ".safetensors":
         from safetensors.torch import load_file

@@ -61,7 +61,9 @@ def document(name: str) -> dict[str, Any]:
         RobenchError: no such recipe or file.
     """
     if name.endswith((".yaml", ".yml")):
-        return tables.flatten(read_document(name, "recipe", hint="`robench train --list` names the built-in recipes."))
+        return tables.flatten(
+            read_document(name, "recipe", hint="A built-in recipe is given by its name, such as augmix-digits.")
+        )
     if name in tables.tables():
         return tables.built_in(name)
     found = RECIPES.get(name)

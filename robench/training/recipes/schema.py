@@ -70,7 +70,7 @@ class BeforePart(_Part):
 class Recipe(_Part):
     """One training run in full.
 
-    Every field can be set on the command line: ``--set optimiser.lr=0.05``.
+    Every field can be overridden: ``robench.train(name, set="optimiser.lr=0.05")``, ``--set optimiser.lr=0.05``.
     """
 
     name: str
@@ -136,7 +136,7 @@ def validate(document: dict[str, Any], origin: str) -> Recipe:
         lines = [f"  {'.'.join(str(part) for part in one['loc'])}: {one['msg'].lower()}" for one in error.errors()]
         raise RobenchError(
             f"Recipe {origin} does not fit the schema:\n" + "\n".join(lines),
-            hint=f"Compare with `robench train --show {origin}`; robench.training.recipes.schema documents the fields.",
+            hint="The fields are documented in robench.training.recipes.schema.",
         ) from error
 
 
@@ -156,7 +156,7 @@ def override(document: dict[str, Any], assignments: list[str]) -> dict[str, Any]
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals:
-            raise RobenchError(f"'{assignment}' is not KEY=VALUE.", hint="For example --set epochs=5")
+            raise RobenchError(f"'{assignment}' is not KEY=VALUE.", hint="For example `set='epochs=5'`.")
         *parents, last = path.strip().split(".")
         part = document
         for name in parents:
