@@ -43,7 +43,8 @@ def from_hub(name: str, request: Request) -> Model:
     """
     folder = Path(name).expanduser()
     if not folder.is_dir():
-        return _by_timm(f"hf-hub:{name}", name, "Check the name and the network, or give a snapshot: `model='hf:FOLDER'`")
+        hint = "Check the name and the network, or give a snapshot: `model='hf:FOLDER'`"
+        return _by_timm(f"hf-hub:{name}", name, hint)
     config = read_document(folder / "config.json", "model configuration", hint=_SNAPSHOT)
     if "architecture" in config:
         return _by_timm(f"local-dir:{folder}", folder.name, _SNAPSHOT)

@@ -184,7 +184,7 @@ def test_nobody_listens(tmp_path: Path) -> None:
         (502, "a fault of its own .502", "Try again later"),
         (404, "answered 404", "may have moved"),
         (410, "answered 410", "may have moved"),
-        (403, "answered 403", "--data"),
+        (403, "answered 403", "`data`"),
         (401, "answered 401", "needs a login"),
     ],
 )
