@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from robench.api.options import EvaluateWords, ModelOptions, Place, ReportOptions
-from robench.api.words import place, spelled_out
+from robench.api.words import both_given, place, spelled_out
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
@@ -139,6 +139,7 @@ def run_one(
     """Evaluate with packed options; see :func:`evaluate`. Returns None in processes that do not speak for all."""
     folder = None if out is None else place("out", out)
     if cluster is not None:
+        both_given([("cluster", cluster, "within", given.within)])
         from robench.api.clustered import evaluate_clustered
 
         return evaluate_clustered(model, suite, given, data=data, out=folder, address=cluster, progress=progress)

@@ -80,7 +80,7 @@ def logits_not_kept(suite: OpenSuite, options: EvaluationOptions) -> str | None:
         return None
     gigabytes = 4e-9 * classes * sum(suite.length(cell) for cell in suite.suite.cells)
     return (
-        f"Logits of {classes:,} classes are not kept; `robench calibrate` needs them. To keep them, use --logits yes"
+        f"Logits of {classes:,} classes are not kept; `robench calibrate` needs them. Keep them with logits=yes"
         f" ({gigabytes:.1f} GB)."
     )
 

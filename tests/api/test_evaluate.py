@@ -26,7 +26,7 @@ def test_a_module_is_measured_and_taken_up(tmp_path: Path) -> None:
     assert all(cell.images == 60 for cell in result.cells)
     assert not result.suite.complete
     said = " ".join(result.notes)
-    assert "Partial run: 3 of 76 cells, 60 images per cell (limit). Do not report its means" in said
+    assert "Partial run: 3 of 76 cells. Do not report its means" in said
     assert "fewer than 200 images" in said
     again = robench.evaluate(
         module, "digits-c", out=tmp_path / "r", suite_options=FEW, resamples=50, quiet=True, mean=half, std=half

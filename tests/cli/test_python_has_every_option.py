@@ -11,7 +11,7 @@ import pytest
 
 import robench
 from robench import api
-from robench.api.options import EngineWords, EvaluateWords, ModelWords, SizeWords
+from robench.api.options import AmountWords, EngineWords, EvaluateWords, ModelWords, SizeWords
 from robench.cli.app import COMMANDS, build
 from robench.data import catalogue, deepfashion2, install
 from robench.models import load_model
@@ -107,7 +107,7 @@ def test_words_and_options_hold_the_same_fields() -> None:
     named = {"conditions": "corruption", "severities": "severity", "frost_dir": "frost"}
     suite = {named.get(one.name, one.name) for one in fields(api.SuiteOptions)} - sized
     report = {one.name for one in fields(api.ReportOptions)}
-    sizes = set(SizeWords.__annotations__)
+    sizes = set(SizeWords.__annotations__) | set(AmountWords.__annotations__)
     words = set(EvaluateWords.__annotations__) - set(ModelWords.__annotations__) - set(EngineWords.__annotations__)
     assert words == suite | report | sizes
 
