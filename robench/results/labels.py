@@ -97,6 +97,7 @@ def markdown(text: str) -> str:
     >>> print(markdown("best*[x] of wrn_40_2"))
     best\*\[x\] of wrn_40_2
     """
+    text = re.sub(r"\s*[\r\n\v\f\x85\u2028\u2029]+\s*", " ", text)
     return re.sub(r"([\\`*\[\]<>|]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)
 
 

@@ -6,7 +6,7 @@ One JSON file, with a version. Every value is a fraction (or nats) as its metric
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -14,7 +14,11 @@ SCHEMA_VERSION = 2
 
 
 class _Document(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+Number = Annotated[float, Field(ge=-1e6, le=1e6)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Value(_Document):
@@ -24,11 +28,11 @@ class Value(_Document):
     ``full_run_low`` and ``full_run_high`` say where the value of the full run lies; of a full run they are left out.
     """
 
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    full_run_low: float | None = None
-    full_run_high: float | None = None
+    value: Number | None
+    low: Number | None = None
+    high: Number | None = None
+    full_run_low: Number | None = None
+    full_run_high: Number | None = None
     note: str | None = None
 
     @model_serializer(mode="wrap")
@@ -42,11 +46,11 @@ class Value(_Document):
 class ReliabilityBin(_Document):
     """One bin of a reliability diagram: images, their mean confidence and accuracy, the accuracy's interval."""
 
-    count: int
-    confidence: float | None = None
-    accuracy: float | None = None
-    low: float | None = None
-    high: float | None = None
+    count: int = Field(ge=0)
+    confidence: Share | None = None
+    accuracy: Share | None = None
+    low: Share | None = None
+    high: Share | None = None
 
 
 class CellResult(_Document):
@@ -55,8 +59,8 @@ class CellResult(_Document):
     name: str
     condition: str
     severity: int | None
-    images: int
-    failed: int = Field(default=0, description="images that could not be read and were omitted")
+    images: int = Field(ge=0)
+    failed: int = Field(default=0, ge=0, description="images that could not be read and were omitted")
     predictions_sha256: str | None = None
     metrics: dict[str, Value]
 

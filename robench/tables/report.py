@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from robench.errors import RobenchError
@@ -56,13 +56,27 @@ def render_markdown(
     drawn = [
         {"title": title, "caption": caption, "address": address} for title, caption, address in (plots or {}).values()
     ]
-    results = [
-        r.model_copy(update={"model": r.model.model_copy(update={"name": markdown(r.model.name)})}) for r in results
-    ]
+    results = [_escaped(result) for result in results]
     if comparison is not None:
         comparison = comparison.model_copy(update={"a": markdown(comparison.a), "b": markdown(comparison.b)})
     text = _environment().get_template("report.md.jinja").render(_document(results, comparison), plots=drawn)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _escaped(result: Result) -> Result:
+    """Return a result whose texts stay as they are in Markdown; commands stand between backticks there."""
+    document = _each_text(result.model_dump(), markdown)
+    command = result.run.command
+    document["run"]["command"] = command and " ".join(command.replace("`", "'").split())
+    return Result.model_validate(document)
+
+
+def _each_text(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, dict):
+        return {change(str(key)): _each_text(one, change) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_each_text(one, change) for one in value]
+    return change(value) if isinstance(value, str) else value
 
 
 def _document(results: Sequence[Result], comparison: Comparison | None) -> dict[str, Any]:

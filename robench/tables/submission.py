@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Values are written with all digits of a double, so that only a different order of summing may differ.
 TOLERANCE = 1e-9
+_LARGEST = 1e4  # of any value or end of an interval, as stored: a likelihood may be some hundreds of nats
 
 
 def check_submission(path: str | Path) -> list[str]:
@@ -97,7 +98,7 @@ def _cells(result: Result, suite: Suite) -> Iterator[str]:
         whole = "the whole suite" if result.suite.complete else "part of the suite"
         yield f"the result is marked incomplete (status '{result.status}', of {whole})"
     for cell in result.cells:
-        if Cell.parse(cell.name) != Cell(cell.condition, cell.severity):
+        if Cell(cell.condition, cell.severity).name != cell.name:
             yield f"cell {cell.name} says condition '{cell.condition}' and severity {cell.severity}"
         if cell.failed:
             yield f"cell {cell.name}: {cell.failed} images could not be read"
@@ -148,6 +149,8 @@ def _interval(where: str, figure: Value) -> Iterator[str]:
         yield f"{where}: the interval's ends are swapped"
     elif len(numbers) == 3 and not numbers[1] - TOLERANCE <= numbers[0] <= numbers[2] + TOLERANCE:
         yield f"{where} is {figure.value}, outside its own interval, {figure.low} to {figure.high}"
+    elif any(abs(number) > _LARGEST for number in numbers):
+        yield f"{where} is {figure.value} ({figure.low} to {figure.high}), which no metric can be"
 
 
 def _arrays(result: Result) -> CellArrays:
@@ -155,7 +158,7 @@ def _arrays(result: Result) -> CellArrays:
     values = {
         name: np.array([_number(cell.metrics[name]) for cell in result.cells], dtype=np.float64) for name in names
     }
-    return CellArrays(tuple(Cell.parse(cell.name) for cell in result.cells), values, protocol_of(result))
+    return CellArrays(tuple(Cell(cell.condition, cell.severity) for cell in result.cells), values, protocol_of(result))
 
 
 def _number(figure: Value) -> float:
@@ -230,7 +233,7 @@ def _reliability(result: Result) -> Iterator[str]:
     """The pooled accuracy of a reliability diagram is what the cells' errors and sizes give."""
     sizes = {cell.name: cell.images for cell in result.cells}
     errors = {cell.name: cell.metrics["error"].value for cell in result.cells if "error" in cell.metrics}
-    conditions = averaged(protocol_of(result), map(Cell.parse, sizes))
+    conditions = averaged(protocol_of(result), (Cell(cell.condition, cell.severity) for cell in result.cells))
     for level, bins in result.reliability.items():
         severity = level.removeprefix("severity/")
         names = [f"{c}/{severity}" for c in conditions if f"{c}/{severity}" in errors] if severity != level else [level]

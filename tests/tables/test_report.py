@@ -311,3 +311,17 @@ def test_the_published_rms_error_of_small_cells_is_not_put_first(results: list[R
     assert "mean_rms_calibration_error" not in headline_names([small])
     assert headline_names([large])[1] == "mean_rms_calibration_error"
     assert "| RMS calibration error under corruption, % |" in render_markdown([small])
+
+
+def test_texts_of_a_document_are_no_markdown(results: list[Result]) -> None:
+    evil = results[0].model_copy(deep=True)
+    evil.suite.title = "t\n# heading | <b>"
+    evil.suite.protocol["note"] = "[link](http://example.org)\n- item"
+    evil.notes = ["![x](y)"]
+    evil.run.command = "robench `x`\n# heading"
+    text = render_markdown([evil])
+    assert text.splitlines()[0].endswith(r"t # heading \| \<b\>")
+    assert r"Note: \[link\](http://example.org) - item" in text
+    assert r"!\[x\](y)" in text
+    assert "robench 'x' # heading" in text
+    assert not any(line.startswith(("# heading", "- item")) for line in text.splitlines())

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from robench.cli.main import main
+from robench.errors import RobenchError
 from robench.predictions import RunFolder
 from robench.results import load
 from robench.results.comparing import compare_runs
@@ -130,6 +131,31 @@ def edited_run(run: Path, tmp_path: Path, edit: Callable[[dict[str, Any]], objec
     edit(document)
     (folder / "result.json").write_text(json.dumps(document))
     return check_submission(folder)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda d: d["cells"][0].update(name="fog/x"),
+        lambda d: d["cells"][5].update(severity=9),
+        lambda d: d["summary"]["clean_error"].update(low=-1e308),
+        lambda d: d["summary"]["mean_nll"].update(high=2e4),
+        lambda d: d["reliability"]["clean"][3].update(accuracy=-1e308),
+        lambda d: d["reliability"]["clean"][3].update(low=float("nan")),
+        lambda d: d["reliability"]["clean"][3].update(count=-1),
+        lambda d: d["cells"][0]["metrics"]["error"].update(value=float("nan")),
+        lambda d: d["model"]["card"].update(x=float("inf")),
+        lambda d: d["model"].update(name="\ud800"),
+    ],
+)
+def test_made_up_numbers_are_refused_in_words(edit: Callable[[dict[str, Any]], object], tmp_path: Path) -> None:
+    """Each ended in a traceback, or was accepted and broke the page that shows it."""
+    try:
+        problems = edited(tmp_path, edit)
+    except RobenchError as error:
+        problems = [error.message]
+    assert problems
+    assert all(isinstance(problem, str) for problem in problems)
 
 
 def test_sequences_are_counted_as_clips(small_run: Path) -> None:
