@@ -24,7 +24,7 @@ class Plan:
         model, suite: their names.
         source: whether the suite's images are ``published`` or ``generated``.
         cells: number of cells.
-        images: images of all cells (clips, for suites of sequences).
+        images: images of all cells; every frame of a clip and every attempt at an image counts.
         images_left: images of the cells that are not finished in ``folder``.
         seconds: estimated time for them; None: not known.
         folder: the run's folder.
@@ -45,20 +45,20 @@ class Plan:
 def plan_one(model: Model, suite: OpenSuite, options: EvaluationOptions, out: Path | None = None) -> Plan:
     """Return what is left to be measured of a loaded model on an open suite."""
     from robench.evaluation import default_folder
-    from robench.evaluation.pieces import Missing, missing_of
+    from robench.evaluation.pieces import missing_of, whole_of
     from robench.predictions import RunFolder
 
     cells = suite.suite.cells
     folder = out or default_folder(model, suite, options)
     run = RunFolder.open(folder) if (folder / "run.json").exists() else None
-    lacking = [Missing(c, 0, suite.length(c)) if run is None else missing_of(run, suite, c) for c in cells]
-    left = sum(missing.images for missing in lacking if missing is not None)
+    lacking = [whole_of(suite, c) if run is None else missing_of(run, suite, c) for c in cells]
+    left = sum(missing.passes for missing in lacking if missing is not None)
     return Plan(
         model=model.name,
         suite=suite.suite.name,
         source=suite.source,
         cells=len(cells),
-        images=sum(suite.length(cell) for cell in cells),
+        images=sum(suite.images(cell) for cell in cells),
         images_left=left,
         seconds=left * seconds_per_image(model, suite, options) if left else 0.0,
         folder=folder,

@@ -18,7 +18,7 @@ from robench.evaluation.engine import Outcome, pending_cells
 from robench.evaluation.forward import Forward
 from robench.evaluation.measuring import Measured, UnreadableCellError, measure
 from robench.evaluation.options import EvaluationOptions
-from robench.evaluation.pieces import Piece, join_pieces, split_cells
+from robench.evaluation.pieces import Piece, join_pieces, split_cells, whole_of
 from robench.evaluation.plan import make_record, prepare
 from robench.evaluation.probe import check_model
 from robench.evaluation.progress import Progress, QuietProgress
@@ -70,8 +70,8 @@ def evaluate_on_cluster(
     pieces = split_cells(cells, job.options.resolved_batch_size(job.options.resolved_device()))
     outcome = Outcome(run)
     with progress:
-        total = sum(suite.length(cell) for cell in suite.suite.cells)
-        progress.start(total, total - sum(piece.images for piece in pieces))
+        total = sum(whole_of(suite, cell).passes for cell in suite.suite.cells)
+        progress.start(total, total - sum(piece.passes for piece in pieces))
         _Collector(ray, job, suite, pieces, outcome, progress).collect()
         run.note_timings(outcome.timings)
     return outcome
@@ -124,7 +124,7 @@ class _Collector:
         name, none = piece.cell.name, Timing(seconds=0.0, images=0)
         before = self.run.record.timings.get(name, none) if piece.after else none
         self.outcome.timings[name] = self.outcome.timings.get(name, before) + answer.timing
-        self.progress.advance(piece.images, name)
+        self.progress.advance(piece.passes, name)
         self._finish(piece)
 
     def _get(self, reference: Any, piece: Piece) -> Measured | str:

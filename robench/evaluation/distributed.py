@@ -106,14 +106,14 @@ def _measure_share(
     """Measure this process's pieces into files and return how that ended."""
     done = _Share()
     left = [piece for piece in share if not parquet.is_whole(_path(run, piece))]
-    total, fresh = sum(piece.images for piece in share), sum(piece.images for piece in left)
+    total, fresh = sum(piece.passes for piece in share), sum(piece.passes for piece in left)
     with progress, kept_memory(forward.device):
         progress.start(total, total - fresh)
         batch_size = options.resolved_batch_size(forward.device)
         for piece in left:
-            cell, start, stop, after = piece
+            cell, start, stop, after, _ = piece
             if missing_of(run, suite, cell) is None:  # measured by another run in the same folder
-                progress.advance(stop - start, cell.name)
+                progress.advance(piece.passes, cell.name)
                 continue
             try:
                 measured = measure(

@@ -13,7 +13,7 @@ from robench.errors import RobenchError
 from robench.evaluation.forward import Forward
 from robench.evaluation.measuring import Measured, UnreadableCellError, measure
 from robench.evaluation.options import EvaluationOptions
-from robench.evaluation.pieces import Missing, grown, missing_of
+from robench.evaluation.pieces import Missing, grown, missing_of, whole_of
 from robench.evaluation.plan import logits_not_kept, make_record, prepare
 from robench.evaluation.probe import check_model
 from robench.evaluation.progress import Progress, QuietProgress
@@ -85,8 +85,8 @@ def evaluate_suite(
     outcome = Outcome(run)
     wanted = list(cells if cells is not None else suite.suite.cells)
     pending = pending_cells(run, suite, wanted, progress)
-    total = sum(suite.length(cell) for cell in wanted)
-    left = sum(missing.images for missing in pending)
+    total = sum(whole_of(suite, cell).passes for cell in wanted)
+    left = sum(missing.passes for missing in pending)
     if pending and type(progress) is not QuietProgress and (sentence := logits_not_kept(suite, options)):
         progress.say(sentence)
     keep_to_quota()
@@ -120,7 +120,7 @@ def _vanished(
     gone = [cell for cell in wanted if cell.name not in outcome.failures and not run.has(cell.name)]
     for cell in gone:
         progress.say(f"{run.cell_path(cell.name)} was removed: measured again.")
-    return [Missing(cell, 0, suite.length(cell)) for cell in gone]
+    return [whole_of(suite, cell) for cell in gone]
 
 
 def pending_cells(run: RunFolder, suite: OpenSuite, cells: list[Cell], progress: Progress) -> list[Missing]:
@@ -187,7 +187,7 @@ class _Measuring:
         handed_over = False
         try:
             missing = missing_of(self.run, self.suite, cell)  # another process may have measured some of it
-            self.progress.advance(pending.images - (missing.images if missing is not None else 0), cell.name)
+            self.progress.advance(pending.passes - (missing.passes if missing is not None else 0), cell.name)
             if missing is not None and (measured := self._measure_or_note(missing)) is not None:
                 self._written.append(self._writer.submit(self._write, missing, measured, lock))
                 handed_over = True

@@ -115,8 +115,8 @@ def measure(
                 builder.add(logits, batch)
                 if not tried:
                     check, tried = batch_check(forward, batch.images, logits), True
-                shown += (clips := _clips(batch))
-                progress.advance(clips, cell.name)
+                shown += len(batch.index)
+                progress.advance(len(batch.index), cell.name)
             return Measured(_noted(builder.finish(), check), batch_size, forward.device, time.monotonic() - began)
         except torch.OutOfMemoryError as error:
             progress.advance(-shown, cell.name)
@@ -166,7 +166,3 @@ def _readable(batches: Iterator[Batch]) -> Iterator[Batch]:
         except RobenchError as error:
             raise UnreadableCellError(str(error)) from error
         yield batch
-
-
-def _clips(batch: Batch) -> int:
-    return len(batch.index) if batch.frame is None else int((batch.frame == 0).sum())

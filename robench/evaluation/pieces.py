@@ -12,38 +12,50 @@ PIECE_IMAGES = 5000
 
 
 class Missing(NamedTuple):
-    """The images of a cell that a run lacks: those of its sample without the first ``after`` draws."""
+    """The images (of sequences, clips) of a cell that a run lacks: its sample without the first ``after`` draws."""
 
     cell: Cell
     after: int
     images: int
+    frames: int = 1
+
+    @property
+    def passes(self) -> int:
+        """Number of images that go through the model: every frame of a clip, every attempt at an image."""
+        return self.images * self.frames
 
 
 class Piece(NamedTuple):
-    """The images start..stop of those that a run lacks of a cell, in the order of the files."""
+    """The images (of sequences, clips) start..stop of those that a run lacks of a cell, in the order of the files."""
 
     cell: Cell
     start: int
     stop: int
     after: int = 0
+    frames: int = 1
 
     @property
-    def images(self) -> int:
-        """Number of images."""
-        return self.stop - self.start
+    def passes(self) -> int:
+        """Number of images that go through the model."""
+        return (self.stop - self.start) * self.frames
+
+
+def whole_of(suite: OpenSuite, cell: Cell) -> Missing:
+    """Return all of a cell that is asked for, of which a new run lacks everything."""
+    return Missing(cell, 0, suite.length(cell), suite.suite.frame_count(cell.condition))
 
 
 def missing_of(run: RunFolder, suite: OpenSuite, cell: Cell) -> Missing | None:
     """Return what a run lacks of a cell; None where it holds all that is asked for, or more."""
-    wanted = suite.length(cell)
+    whole = whole_of(suite, cell)
     if not run.is_done(cell.name):
-        return Missing(cell, 0, wanted)
+        return whole
     there = run.sample(cell.name)
     if there is None:
         return None
     if there.key != suite.sample_key(cell):
-        return Missing(cell, 0, wanted)
-    return Missing(cell, there.drawn, wanted - there.drawn) if there.drawn < wanted else None
+        return whole
+    return whole._replace(after=there.drawn, images=whole.images - there.drawn) if there.drawn < whole.images else None
 
 
 def sample_of(suite: OpenSuite, cell: Cell) -> Sample | None:
@@ -83,12 +95,12 @@ def split_cells(cells: list[Missing], batch_size: int) -> list[Piece]:
         cells: what is missing of each cell.
         batch_size: images per batch.
     """
-    size = max(1, round(PIECE_IMAGES / batch_size)) * batch_size
-    return [
-        Piece(cell, start, min(start + size, images), after)
-        for cell, after, images in cells
-        for start in range(0, images, size)
-    ]
+    pieces = []
+    for cell, after, images, frames in cells:
+        batch = max(1, batch_size // frames)  # clips are not cut
+        size = max(1, round(PIECE_IMAGES / (batch * frames))) * batch
+        pieces += [Piece(cell, start, min(start + size, images), after, frames) for start in range(0, images, size)]
+    return pieces
 
 
 def share_out(pieces: list[Piece], processes: int) -> list[list[Piece]]:
@@ -96,13 +108,13 @@ def share_out(pieces: list[Piece], processes: int) -> list[list[Piece]]:
 
     >>> fog = Cell("fog")
     >>> shares = share_out([Piece(fog, 0, 50), Piece(fog, 50, 80), Piece(fog, 80, 110)], 2)
-    >>> [[piece.images for piece in share] for share in shares]
+    >>> [[piece.passes for piece in share] for share in shares]
     [[50], [30, 30]]
     """
     shares: list[list[Piece]] = [[] for _ in range(processes)]
     work = [0] * processes
-    for piece in sorted(pieces, key=lambda piece: -piece.images):
+    for piece in sorted(pieces, key=lambda piece: -piece.passes):
         least = work.index(min(work))
         shares[least].append(piece)
-        work[least] += piece.images
+        work[least] += piece.passes
     return shares

@@ -16,6 +16,7 @@ from typing import Any
 from robench._version import __version__
 from robench.evaluation.forward import Forward
 from robench.evaluation.options import EvaluationOptions
+from robench.evaluation.pieces import whole_of
 from robench.evaluation.probe import free_folder, is_run_of
 from robench.models.base import Model
 from robench.predictions import Environment, ModelInfo, RunIdentity, RunRecord, SuiteInfo
@@ -78,7 +79,7 @@ def logits_not_kept(suite: OpenSuite, options: EvaluationOptions) -> str | None:
     classes = suite.suite.num_classes
     if options.logits is not None or options.keeps_logits(classes) or suite.suite.task != "classification":
         return None
-    gigabytes = 4e-9 * classes * sum(suite.length(cell) for cell in suite.suite.cells)
+    gigabytes = 4e-9 * classes * sum(whole_of(suite, cell).passes for cell in suite.suite.cells)
     return (
         f"Logits of {classes:,} classes are not kept; `robench calibrate` needs them. Keep them with logits=yes"
         f" ({gigabytes:.1f} GB)."

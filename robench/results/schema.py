@@ -59,7 +59,8 @@ class CellResult(_Document):
     name: str
     condition: str
     severity: int | None
-    images: int = Field(ge=0)
+    images: int = Field(ge=0, description="images; of sequences, clips")
+    frames: int = Field(default=1, ge=1, description="rows per image: frames of a clip, or attempts at an image")
     failed: int = Field(default=0, ge=0, description="images that could not be read and were omitted")
     predictions_sha256: str | None = None
     metrics: dict[str, Value]

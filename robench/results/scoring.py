@@ -327,12 +327,13 @@ def _grouped(suite: Suite, scores: Scores, *, by_severity: bool) -> dict[str, di
 def _cell(run: RunFolder, scores: Scores, i: int, predictions: Mapping[str, Predictions]) -> CellResult:
     cell = scores.cells[i]
     rows = predictions[cell.name]
-    images = len(rows) if rows.frame is None else int((rows.frame == 0).sum())
+    frames = 1 if rows.frame is None else int(rows.frame.max(initial=0)) + 1
     return CellResult(
         name=cell.name,
         condition=cell.condition,
         severity=cell.severity,
-        images=images,
+        images=len(rows) // frames,
+        frames=frames,
         failed=rows.notes.unreadable if rows.notes is not None else 0,
         predictions_sha256=stored_checksum(run.cell_path(cell.name)),
         metrics={

@@ -193,6 +193,11 @@ class Suite:
         """Return how many images a clip has, or how many attempts there are at an image; else 1."""
         return dict(self.frames_of).get(condition, self.frames)
 
+    @property
+    def unit(self) -> str:
+        """What one item of a cell is, in the singular: ``clip`` or ``image``."""
+        return "clip" if self.task == "perturbation" else "image"
+
     def needed(self, source: str) -> tuple[str, ...]:
         """Return the names of the cells without which a result is only a part of the suite.
 

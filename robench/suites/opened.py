@@ -129,6 +129,10 @@ class OpenSuite:
         """Return how many images (sequences: clips) of the cell are measured."""
         return self._reader.length(cell)
 
+    def images(self, cell: Cell) -> int:
+        """Return how many images of the cell go through the model: every frame of a clip, every attempt at an image."""
+        return self.length(cell) * self.suite.frame_count(cell.condition)
+
     def total(self, cell: Cell) -> int:
         """Return how many images (sequences: clips) the files have for the cell, whatever the limit."""
         return self._reader.total(cell)

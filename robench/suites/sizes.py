@@ -20,7 +20,7 @@ def size_remarks(suite: Suite, source: Source, total: Callable[[Cell], int]) -> 
         expected = suite.published_images(cell.condition)
         if expected is not None and (found := total(cell)) != expected:
             unlike.setdefault((found, expected), []).append(cell.name)
-    noun = "clip" if suite.task == "perturbation" else "image"
+    noun = suite.unit
     whole = "are published" if source == "published" else f"can be made of {suite.dataset}'s test set"
     parts = []
     for (found, expected), cells in unlike.items():

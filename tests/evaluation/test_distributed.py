@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 from small_suite import CELLS, SmallSuite, run_bytes, small_model
 
 from robench.evaluation import EvaluationOptions, evaluate_suite
-from robench.evaluation.pieces import Missing, Piece, share_out, split_cells
+from robench.evaluation.pieces import Missing, Piece, share_out, split_cells, whole_of
+from robench.suites import OpenOptions, open_suite
 from robench.suites.base import Cell
 
 SCRIPT = """
@@ -85,12 +87,23 @@ def test_pieces_cover_every_image_once_and_shares_are_even(sizes: list[int], pro
         covered = [n for piece in pieces if piece.cell == cell for n in range(piece.start, piece.stop)]
         assert covered == list(range(sizes[i]))
         assert all(piece.start % batch_size == 0 for piece in pieces if piece.cell == cell)
-    work = [sum(piece.images for piece in share) for share in shares]
-    assert max(work) - min(work) <= max(piece.images for piece in pieces)
+    work = [sum(piece.passes for piece in share) for share in shares]
+    assert max(work) - min(work) <= max(piece.passes for piece in pieces)
 
 
 def test_a_piece_knows_its_size() -> None:
-    assert Piece(CELLS[0], 10, 25).images == 15
+    assert Piece(CELLS[0], 10, 25).passes == 15
+    assert Piece(CELLS[0], 10, 25, frames=31).passes == 15 * 31
+
+
+@pytest.mark.parametrize(("condition", "frames"), [("translate", 16), ("rotate", 31)])
+def test_pieces_of_sequences_hold_whole_batches_of_clips(condition: str, frames: int) -> None:
+    """A piece has about as many images as one without clips, and its batches are those of a single process."""
+    suite = open_suite("digits-p", options=OpenOptions(conditions=(condition,)))
+    pieces = split_cells([whole_of(suite, cell) for cell in suite.suite.cells], 100)
+    assert sum(piece.passes for piece in pieces) == 599 * frames
+    assert len(pieces) == math.ceil(599 * frames / 5000)
+    assert all(piece.start % (100 // frames) == 0 for piece in pieces)
 
 
 @pytest.mark.parametrize("processes", [1, 3])

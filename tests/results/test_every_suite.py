@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from robench.catalogue import headlines, metric_of, row
-from robench.corruptions.perturbations import frame_count
 from robench.evaluation.columns import ColumnBuilder
 from robench.predictions import ModelInfo, RunFolder, RunIdentity, RunRecord, SuiteInfo
 from robench.results import score_run
@@ -24,15 +23,9 @@ def classes_of(suite: Suite) -> int:
     return len(subset_indices(suite.subset)) if suite.subset else suite.num_classes or 10
 
 
-def frames_of(suite: Suite, cell: Cell) -> int:
-    if suite.task == "perturbation":
-        return frame_count(cell.condition, 224 if "imagenet" in suite.name else 32)
-    return 10 if suite.name == "cifar10-sta" else 1
-
-
 def fill(run: RunFolder, suite: Suite, cell: Cell, seed: int) -> None:
     """Write what the engine would, from random logits that lean to the label."""
-    classes, frames = classes_of(suite), frames_of(suite, cell)
+    classes, frames = classes_of(suite), suite.frame_count(cell.condition)
     rng = np.random.default_rng(seed)
     index = np.repeat(np.arange(IMAGES), frames)
     label = np.arange(IMAGES)[:, None] % classes
@@ -81,6 +74,7 @@ def test_a_suite_is_scored_with_its_headline(name: str, tmp_path: Path) -> None:
         assert (value.value is None) == (of is not None and of.minimum_images > IMAGES), key
     for cell_result in result.cells:
         assert cell_result.images == IMAGES
+        assert cell_result.frames == suite.frame_count(cell_result.condition)
     assert headlines(result.summary)[0] == suite.headline  # which tables, sentences and leaderboards name first
     comparison = compare_runs(run, run, resamples=10)
     assert any("no significant difference" in sentence for sentence in comparison.sentences)

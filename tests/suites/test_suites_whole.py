@@ -67,3 +67,17 @@ def test_the_embedded_digits_are_a_whole_suite(tmp_path: Path) -> None:
     assert opened.total(Cell("tilt")) == 599
     assert opened.length(Cell("tilt")) == 4
     assert opened.remarks == ()
+
+
+def test_a_cell_of_clips_says_how_many_frames_go_through_the_model(cifar_clean: Path) -> None:
+    clips = suites.open_suite("cifar10-p", cifar_clean, OpenOptions(limit=6))
+    assert (clips.suite.unit, clips.length(Cell("translate")), clips.images(Cell("translate"))) == ("clip", 6, 96)
+    attempts = suites.open_suite("cifar10-sta", cifar_clean)
+    (cell,) = attempts.suite.cells
+    assert (attempts.suite.unit, attempts.length(cell), attempts.images(cell)) == ("image", 20, 200)
+
+
+def test_a_plan_counts_frames(tmp_path: Path) -> None:
+    plan = robench.plan("reference:digits/standard", "digits-p", corruption="translate,rotate", limit=2,
+                        out=tmp_path / "run")  # fmt: skip
+    assert (plan.images, plan.images_left) == (2 * (16 + 31), 2 * (16 + 31))
