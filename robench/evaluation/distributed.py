@@ -129,9 +129,9 @@ def _measure_share(
 
 
 def _join(run: RunFolder, suite: OpenSuite, pieces: list[Piece], cells: list[Missing]) -> None:
-    for cell, after, _ in cells:
-        bounds = [(piece.start, piece.stop) for piece in pieces if piece.cell == cell]
-        join_pieces(run, suite, cell, after, bounds)
+    for missing in cells:
+        bounds = [(piece.start, piece.stop) for piece in pieces if piece.cell == missing.cell]
+        join_pieces(run, suite, missing.cell, missing.after, bounds)
 
 
 def _together(work: Callable[[], T]) -> T:

@@ -225,7 +225,7 @@ class _Measuring:
         return measured
 
     def _write(self, missing: Missing, measured: Measured, lock: BaseFileLock) -> None:
-        cell, after, _ = missing
+        cell, after = missing.cell, missing.after
         try:
             self.run.write(cell.name, grown(self.run, self.suite, cell, after, measured.predictions))
             self.run.log(measured.line(cell.name, after=after))
