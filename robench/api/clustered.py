@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from robench.api.evaluate import Evaluated, scored
 from robench.api.models import as_model, in_order, names_of
+from robench.api.scored import Evaluated, scored
 from robench.api.suites import fitted, open_one
 from robench.errors import RobenchError
 

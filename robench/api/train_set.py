@@ -148,7 +148,9 @@ class _Work:
         from robench.files import read_document, unwritable, write_json
 
         path = self.out / "set.json"
-        runs = {run.name: run.load().digest for run in found.runs}
+        from robench.training.recipes.digest import digest
+
+        runs = {run.name: digest(run.load()) for run in found.runs}
         if path.is_file():
             before = read_document(path, "record of a training set")
             other = [name for name in runs if before["runs"].get(name, runs[name]) != runs[name]]

@@ -10,7 +10,7 @@ import typer
 from robench.cli import options as o
 
 if TYPE_CHECKING:
-    from robench.api.evaluate import Evaluated
+    from robench.api.scored import Evaluated
 
 HELP = """\
 Interrupted runs resume when you repeat the command.

@@ -46,7 +46,7 @@ _HOMES = {
     "rms_calibration_error_debiased": "debiased",
     "rms_depends_on_order": "calibration",
     "soft_f1": "selective",
-    "softmax": "scores",
+    "softmax": "probabilities",
     "sweep_ece": "calibration",
     "top5_distance_per_clip": "perturbation",
     "worst_of_k_error": "shift",

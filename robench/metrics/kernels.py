@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from robench.metrics import debiased, perturbation
 from robench.metrics.binning import BIN_SIZE, BINS, class_gaps, equal_width, last_of_tie, rising
-from robench.metrics.scores import softmax
+from robench.metrics.probabilities import softmax
 from robench.metrics.weighted import Array, Binned, Column, Columns, Loop, Ordered, Rows, Sums, correct
 
 

@@ -1,4 +1,4 @@
-"""Scores of whole distributions: softmax, Brier decomposition, top-5, and multi-label precision."""
+"""Scores of whole distributions: Brier decomposition, top-5, and multi-label precision."""
 
 from __future__ import annotations
 
@@ -10,22 +10,9 @@ import numpy.typing as npt
 from robench.errors import RobenchError
 from robench.metrics.arrays import as_array, floats, probability_rows, top_label
 from robench.metrics.binning import bin_index
+from robench.metrics.kernels import WEIGHTED_PR_AUC, falling_scores
 
 Array = npt.NDArray[np.float64]
-
-
-def softmax(logits: npt.ArrayLike) -> Array:
-    """Return softmax probabilities (n, K) in float64 of logits of any float type.
-
-    Args:
-        logits: (n, K).
-
-    >>> softmax([[0.0, 0.0]]).tolist()
-    [[0.5, 0.5]]
-    """
-    z = floats(logits)
-    e = np.exp(z - z.max(axis=1, keepdims=True))
-    return np.asarray(e / e.sum(axis=1, keepdims=True))
 
 
 def brier_score(probabilities: npt.ArrayLike, target: npt.ArrayLike) -> Array:
@@ -120,7 +107,5 @@ def frequency_weighted_map(score: npt.ArrayLike, targets: npt.ArrayLike) -> floa
         )
     if np.isnan(score).any() or not ((targets == 0) | (targets == 1)).all():
         raise RobenchError("Scores must not be NaN, targets must be 0 or 1.", hint="Check the model's output.")
-    from robench.metrics import kernels  # which needs this module's softmax
-
-    order, arguments = kernels.falling_scores(score, targets.astype(np.float64))
-    return float(kernels.WEIGHTED_PR_AUC.loop.once(order, arguments)[0])
+    order, arguments = falling_scores(score, targets.astype(np.float64))
+    return float(WEIGHTED_PR_AUC.loop.once(order, arguments)[0])

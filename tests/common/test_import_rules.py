@@ -93,6 +93,61 @@ def test_the_first_line_imports_the_standard_library_only() -> None:
                 assert module in allowed, f"robench/{name}:{line} imports {module}"
 
 
+def _files() -> dict[str, Path]:
+    """Return every file of the package by its module's name."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def _file_imports(path: Path, files: dict[str, Path]) -> dict[str, int]:
+    """Return which files a file imports, anywhere in it, and on which line; what type checkers import is left out."""
+    found: dict[str, int] = {}
+
+    def visit(node: ast.AST) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+                continue
+            names: list[str] = []
+            if isinstance(child, ast.Import):
+                names = [alias.name for alias in child.names]
+            elif isinstance(child, ast.ImportFrom) and child.module:
+                inside = [f"{child.module}.{alias.name}" for alias in child.names]
+                names = [name if name in files else child.module for name in inside]
+            found.update({name: getattr(child, "lineno", 0) for name in names if name in files and files[name] != path})
+            visit(child)
+
+    visit(ast.parse(path.read_text()))
+    return found
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    files = _files()
+    graph = {name: _file_imports(path, files) for name, path in files.items()}
+    left = dict(graph)
+    while leaves := [name for name, imported in left.items() if not any(other in left for other in imported)]:
+        for name in leaves:
+            del left[name]
+    # What is left lies on a circle, or imports one: follow the imports from any of them until one comes again.
+    where, seen = next(iter(left), None), list[str]()
+    while where is not None and where not in seen:
+        seen.append(where)
+        where = next(other for other in graph[where] if other in left)
+    circle = [f"{files[name].relative_to(PACKAGE.parent)}" for name in seen[seen.index(where) :]] if where else []
+    assert not circle, " -> ".join([*circle, circle[0]])
+
+
+def test_metrics_import_no_room() -> None:
+    """A metric added next year runs on a run of today: metrics know columns and weights, and nothing of robench."""
+    allowed = {"robench.metrics", "robench.catalogue", "robench.errors", "robench.compiled"}
+    for path in sorted((PACKAGE / "metrics").rglob("*.py")):
+        for module, line, _ in _imports(ast.parse(path.read_text())):
+            if module.startswith("robench."):
+                assert ".".join(module.split(".")[:2]) in allowed, f"{path.name}:{line} imports {module}"
+
+
 def test_every_room_is_in_the_table() -> None:
     rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} - {"_shipped"}
     assert rooms == set(LINES)

@@ -13,6 +13,7 @@ from torch import nn
 from robench.errors import RobenchError
 from robench.files import atomic_write
 from robench.processes import Precision, dtype_of
+from robench.training.recipes.digest import digest
 from robench.training.recipes.schema import Recipe
 
 
@@ -74,7 +75,7 @@ def make_card(recipe: Recipe, command: str, trained_with: dict[str, Any]) -> dic
         "mean": list(recipe.data.mean),
         "std": list(recipe.data.std),
         "recipe": recipe.name,
-        "recipe_digest": recipe.digest,
+        "recipe_digest": digest(recipe),
         "command": command,
         "trained_with": trained_with,
     }

@@ -7,18 +7,14 @@ the path of a YAML file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robench.files import read_document
-from robench.registry import Registry
 from robench.training.recipes import tables
+from robench.training.recipes.tables import RECIPES, document
 
 if TYPE_CHECKING:
     from robench.training.recipes.schema import Recipe
-
-RECIPES: Registry[Mapping[str, Any] | Path] = Registry("recipe", tables.tables(), group="robench.recipes")
 
 
 def names(data: str | None = None) -> list[str]:
@@ -52,20 +48,3 @@ def load(name: str, assignments: list[str] | None = None) -> Recipe:
 def read(name: str) -> dict[str, Any]:
     """Return the merged fields of a recipe, not yet checked."""
     return tables.fill(document(name))
-
-
-def document(name: str) -> dict[str, Any]:
-    """Return the merged fields of a recipe, its ``words`` not yet filled in.
-
-    Raises:
-        RobenchError: no such recipe or file.
-    """
-    if name.endswith((".yaml", ".yml")):
-        return tables.flatten(
-            read_document(name, "recipe", hint="A built-in recipe is given by its name, such as augmix-digits.")
-        )
-    if name in tables.tables():
-        return tables.built_in(name)
-    found = RECIPES.get(name)
-    fields = read_document(found, "recipe") if isinstance(found, Path) else dict(found)
-    return tables.flatten(fields)

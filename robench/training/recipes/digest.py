@@ -73,7 +73,7 @@ def _network(network: str) -> str:
     """Return the digest of the recipe that trains a network, or the last part of a custom path."""
     from robench.training import recipes
 
-    return recipes.load(network).digest if network in recipes.RECIPES else _last_part(network)
+    return digest(recipes.load(network)) if network in recipes.RECIPES else _last_part(network)
 
 
 def _last_part(path: str) -> str:

@@ -112,13 +112,6 @@ class Recipe(_Part):
         except RobenchError as error:
             raise ValueError(str(error)) from error
 
-    @property
-    def digest(self) -> str:
-        """What is trained, as one checksum; see ``recipes.digest``."""
-        from robench.training.recipes.digest import digest
-
-        return digest(self)
-
 
 def validate(document: dict[str, Any], origin: str) -> Recipe:
     """Return the recipe that ``document`` describes.

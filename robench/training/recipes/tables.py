@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from robench.errors import RobenchError, did_you_mean
+from robench.files import read_document
+from robench.registry import Registry
 
 Document = dict[str, Any]
 
@@ -87,8 +89,6 @@ def _base(name: str, parts: Mapping[str, Document]) -> Document:
         return flatten(parts[name], parts)
     if name in _parts():
         return flatten(_parts()[name])
-    from robench.training.recipes import RECIPES, document
-
     if name in RECIPES:
         return document(name)
     raise RobenchError(f"No recipe or part '{name}' to extend.", hint=did_you_mean(name, [*parts, *_parts(), *RECIPES]))
@@ -112,3 +112,23 @@ def _word(name: str, words: Mapping[str, Any]) -> str:
     if name not in words:
         raise RobenchError(f"The recipe's text has {{{name}}}, which is not among its words.", hint="words: {...}")
     return str(words[name])
+
+
+RECIPES: Registry[Mapping[str, Any] | Path] = Registry("recipe", tables(), group="robench.recipes")
+
+
+def document(name: str) -> dict[str, Any]:
+    """Return the merged fields of a recipe, its ``words`` not yet filled in.
+
+    Raises:
+        RobenchError: no such recipe or file.
+    """
+    if name.endswith((".yaml", ".yml")):
+        return flatten(
+            read_document(name, "recipe", hint="A built-in recipe is given by its name, such as augmix-digits.")
+        )
+    if name in tables():
+        return built_in(name)
+    found = RECIPES.get(name)
+    fields = read_document(found, "recipe") if isinstance(found, Path) else dict(found)
+    return flatten(fields)
