@@ -61,7 +61,8 @@ def open_images(
             ``hf:OWNER/NAME`` (the Hugging Face hub); ``cifar-10-batches-py`` / ``cifar-100-python`` (or the archive,
             or a folder that holds one); ``tiny-imagenet-200``; a folder saved by ``datasets``; Parquet files in the
             hub's layouts; a pair ``NAME_data.npy`` + ``NAME_labels.npy`` or ``images.npy`` + ``labels.npy``;
-            WebDataset shards; one folder per class, on the disk or in a tar.
+            ImageNet's validation images in one folder (or tar) with a table of labels; WebDataset shards; one folder
+            per class, on the disk or in a tar.
         split: which part, where the form has parts: ``train``, ``validation`` or ``test`` (which is the validation
             part where there is no test part). Another part is never taken instead.
         dataset: the data set whose classes the labels are brought to by name or WordNet id (``imagenet``,
@@ -127,6 +128,13 @@ def _pair(request: Request) -> AnyImages | None:
     return load_pair(*pair) if pair else None
 
 
+def _flat(request: Request) -> AnyImages | None:
+    from robench.data import flat
+
+    found = flat.find_flat(request.place) if request.split != "train" else None
+    return flat.load_flat(found, **request.how) if found else None
+
+
 def _shards(request: Request) -> AnyImages | None:
     from robench.data import webdataset
 
@@ -158,6 +166,7 @@ READERS: dict[str, Callable[[Request], AnyImages | None]] = {
     "saved": _saved,
     "parquet": _parquet,
     "pair": _pair,
+    "flat": _flat,
     "shards": _shards,
     "folders": _folders,
 }

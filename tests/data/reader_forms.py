@@ -112,6 +112,15 @@ def pair(root: Path, made: Made) -> Path:
     return root
 
 
+def flat(root: Path, made: Made) -> Path:
+    root.mkdir(parents=True)
+    names = [f"ILSVRC2012_val_{i + 1:08d}.{made.ending}" for i in range(len(made.files))]
+    for name, data in zip(names, made.files, strict=True):
+        (root / name).write_bytes(data)
+    (root / "val.txt").write_text("".join(f"{name} {label}\n" for name, label in zip(names, made.labels, strict=True)))
+    return root
+
+
 def shards(root: Path, made: Made) -> Path:
     root.mkdir(parents=True)
     with tarfile.open(root / f"set-{'val' if made.split == 'test' else made.split}-000000.tar", "w") as archive:
@@ -193,6 +202,7 @@ FORMS = {
     "saved": Form("saved", saved, values=True),
     "hub": Form("hub", hub, values=True),
     "pair": Form("pair", pair, encoded=False, splits=False, values=True, named=False),
+    "flat": Form("flat", flat, splits=False, named=False),
     "shards": Form("shards", shards, values=True, named=False),
     "cifar": Form("cifar", cifar, encoded=False),
     "tiny": Form("tiny", tiny, named=False),

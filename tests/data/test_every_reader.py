@@ -73,7 +73,7 @@ def test_another_split_is_never_taken_for_the_test_split(form: str, tmp_path: Pa
 
 @pytest.mark.parametrize("form", [*some(encoded=True, values=False), "shards"])
 def test_files_that_are_not_read_are_counted_by_their_ending(form: str, tmp_path: Path) -> None:
-    from reader_forms import folders, packed, shards, tiny
+    from reader_forms import flat, folders, packed, shards, tiny
 
     def build(root: Path, split: str, ending: str) -> None:
         files = Made(files=[b"x"] * 3, labels=(1, 1, 2), split=split, ending=ending)
@@ -83,6 +83,9 @@ def test_files_that_are_not_read_are_counted_by_their_ending(form: str, tmp_path
             with tarfile.open(next(root.glob("*.tar")), "a") as archive:
                 for i in range(3):
                     archive.addfile(tarfile.TarInfo(f"x{i}.heic"))
+        elif form == "flat":
+            for i in range(3):
+                (root / f"x{i}.heic").write_bytes(b"")
         elif form == "tiny":
             for i in range(3):
                 (root / "tiny-imagenet-200" / "val" / "images" / f"x{i}.png").write_bytes(b"")
@@ -90,7 +93,7 @@ def test_files_that_are_not_read_are_counted_by_their_ending(form: str, tmp_path
             (packed if form == "tar" else folders)(root, files)
 
     place = made(form, tmp_path)
-    assert {folders, packed, shards, tiny} >= {FORMS[form].build}
+    assert {flat, folders, packed, shards, tiny} >= {FORMS[form].build}
     build(tmp_path / "set", "test", "heic")
     images = open_images(place)
     assert found(images) == RIGHT
@@ -196,7 +199,7 @@ def test_a_hostile_image_is_named_and_the_others_are_read(form: str, data: bytes
             bad.append(str(error))
     assert len(bad) == 1
     assert said in bad[0]
-    assert "--skip-corrupt" in bad[0]
+    assert "`skip_corrupt=True`" in bad[0]
     assert "label" not in bad[0].split(" cannot be decoded")[1]
 
 
