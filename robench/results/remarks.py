@@ -30,7 +30,7 @@ def remarks(
     return [
         *_omitted(known),
         *_uncounted(suite, notes),
-        *_sampled(sampled),
+        *_sampled(suite, sampled),
         *_part(suite, {cell.name for cell in cells}),
         *_few_images(cells),
         *_near_chance(suite, cells),
@@ -67,11 +67,12 @@ def _uncounted(suite: SuiteInfo, notes: Mapping[str, CellNotes | None]) -> Itera
         )
 
 
-def _sampled(sampled: SampledRecord | None) -> Iterator[str]:
+def _sampled(suite: SuiteInfo, sampled: SampledRecord | None) -> Iterator[str]:
     if sampled is not None:
+        noun, what = ("frames", "clips") if counted(suite.task) == "clips" else ("images", "images")
         yield (
-            f"{sampled.text[0].upper()}{sampled.text[1:]} images. Intervals named full run are for what all images"
-            " would give; the others are for new images."
+            f"{sampled.text[0].upper()}{sampled.text[1:]} {noun}. Intervals named full run are for what all {what}"
+            f" would give; the others are for new {what}."
         )
 
 

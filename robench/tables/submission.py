@@ -12,7 +12,7 @@ import numpy as np
 from robench.catalogue import METRICS
 from robench.errors import RobenchError
 from robench.results.loading import load
-from robench.results.protocols import averaged, protocol_of
+from robench.results.protocols import averaged, counted, protocol_of
 from robench.results.schema import Result, StatisticsRecord, Value
 from robench.results.summaries import CellArrays, summarise
 from robench.suites.base import Cell, Suite
@@ -104,7 +104,7 @@ def _cells(result: Result, suite: Suite) -> Iterator[str]:
             yield f"cell {cell.name}: {cell.failed} images could not be read"
         published = suite.published_images(cell.condition)
         if published is not None and cell.images != published:
-            yield f"cell {cell.name} is of {cell.images:,} images; the suite's cell has {published:,}"
+            yield f"cell {cell.name} is of {cell.images:,} {counted(suite.task)}; the suite's cell has {published:,}"
         if not cell.predictions_sha256 or len(cell.predictions_sha256) != 64:
             yield f"cell {cell.name} has no checksum of its predictions"
 

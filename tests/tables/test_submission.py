@@ -160,8 +160,8 @@ def test_made_up_numbers_are_refused_in_words(edit: Callable[[dict[str, Any]], o
 
 def test_sequences_are_counted_as_clips(small_run: Path) -> None:
     """Four clips of 31 frames are neither 4 images nor 124."""
-    assert any("4 clips per cell" in note for note in load(small_run).notes)
-    assert "4 clips in each of 10 cells" in dict(protocol_table([load(small_run)]))["Images"]
+    assert any("1,140 of 170,715 frames" in note for note in load(small_run).notes)
+    assert "4 clips" in dict(protocol_table([load(small_run)]))["Images"]
     run = RunFolder.open(small_run)
     assert compare_runs(run, run, resamples=20).images == 4
     (board,) = make_boards({small_run: load(small_run)}, living=False)
@@ -169,19 +169,17 @@ def test_sequences_are_counted_as_clips(small_run: Path) -> None:
 
 
 def test_an_honest_run_is_refused_for_its_few_images_alone(small_run: Path) -> None:
-    assert all("4 images" in problem or "incomplete" in problem for problem in check_submission(small_run))
+    assert all("of 4 clips" in problem or "incomplete" in problem for problem in check_submission(small_run))
 
 
 def test_a_part_that_says_it_is_the_whole_is_refused_by_its_run(small_run: Path, tmp_path: Path) -> None:
     def as_whole(document: dict[str, Any]) -> None:
         document["suite"]["complete"] = True
-        document["suite"]["protocol"].pop("limit")
+        document["suite"]["sampled"] = None
 
     problems = edited_run(small_run, tmp_path, as_whole)
-    assert "suite.protocol.limit is None, but the run says 4" in problems
-    others = [problem for problem in problems if "limit" not in problem]
-    assert others
-    assert all(problem.endswith("is of 4 images; the suite's cell has 599") for problem in others)
+    assert problems
+    assert all(problem.endswith("is of 4 clips; the suite's cell has 599") for problem in problems)
 
 
 def test_another_model_than_the_run_measured_is_refused(small_run: Path, tmp_path: Path) -> None:
