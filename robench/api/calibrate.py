@@ -113,7 +113,7 @@ def calibrate(
     ...     _ = robench.evaluate("reference:digits/standard", "digits-c", out=folder, **few)
     ...     found = robench.calibrate(folder, resamples=0)
     >>> found.fit_images, found.images, list(found.after)
-    (160, {'clean': 140, 'contrast/5': 140}, ['clean', 'contrast/5', 'mean under shift'])
+    (143, {'clean': 157, 'contrast/5': 153}, ['clean', 'contrast/5', 'mean under shift'])
     """
     from robench.api.refitting import check, columns_of, figures_of, fit_folder, notes_of, without
     from robench.files import write_json

@@ -41,7 +41,7 @@ def per_image_values(name: str, columns: Columns) -> PerImage | None:
     For a metric that is a mean over images the values are those that it is the mean of.
 
     >>> columns = {"index": np.arange(3), "predicted": np.array([1, 2, 2]), "target": np.array([1, 1, 2])}
-    >>> per_image_values("error", columns).values.round(6).tolist()
+    >>> (per_image_values("error", columns).values.round(6) + 0.0).tolist()
     [0.0, 1.0, 0.0]
     """
     found = kernel(name)
