@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from robench.catalogue import metric
-from robench.predictions import CellNotes, RunRecord, SuiteInfo
+from robench.metrics.weighted import correct
+from robench.predictions import CellNotes, Predictions, RunRecord, SuiteInfo
 from robench.results.protocols import counted
 from robench.results.schema import CellResult, SampledRecord
 
@@ -37,6 +38,22 @@ def remarks(
         *_probabilities(suite, known),
         *_batch_dependent(known),
     ]
+
+
+def order_dependent(cells: Sequence[CellResult], predictions: Mapping[str, Predictions]) -> Iterator[str]:
+    """Yield a sentence where the published RMS calibration error depends on the order of the images."""
+    from robench.metrics.calibration import rms_depends_on_order
+
+    name = "rms_calibration_error"
+    defined = [cell.name for cell in cells if name in cell.metrics and cell.metrics[name].value is not None]
+    columns = {cell: predictions[cell].columns() for cell in defined}
+    found = [cell for cell, of in columns.items() if rms_depends_on_order(of["confidence"], correct(of))]
+    if found:
+        shown = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+        yield (
+            f"{shown}: a bin of the RMS calibration error as published cuts through images of equal confidence, so its "
+            "value depends on their order. The other calibration errors do not."
+        )
 
 
 def counts_unreadable(suite: SuiteInfo, notes: Mapping[str, CellNotes | None]) -> bool:

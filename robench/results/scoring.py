@@ -23,7 +23,7 @@ from robench.predictions.parquet import stored_checksum
 from robench.results.precision import Sampled, full_run_interval, sampled_run
 from robench.results.protocols import protocol_of_run
 from robench.results.reliability import reliability_by_level
-from robench.results.remarks import counts_unreadable, other_environments, remarks
+from robench.results.remarks import counts_unreadable, order_dependent, other_environments, remarks
 from robench.results.schema import (
     SCHEMA_VERSION,
     CellResult,
@@ -189,7 +189,12 @@ def build_result(
         reliability=reliability_by_level(predictions, protocol) if "error" in scores.values else {},
         cells=cells,
         failures=[f"{cell}: {why}" for cell, why in failures.items()],
-        notes=[*record.remarks, *remarks(suite, cells, notes, sampled), *other_environments(record)],
+        notes=[
+            *record.remarks,
+            *remarks(suite, cells, notes, sampled),
+            *order_dependent(cells, predictions),
+            *other_environments(record),
+        ],
     )
 
 

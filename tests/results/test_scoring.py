@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -366,3 +367,11 @@ def test_two_hundred_images_have_one_bin(tmp_path: Path) -> None:
     assert found.value is not None
     assert found.value > 0
     assert found.note is None
+
+
+def test_a_published_rms_that_depends_on_the_order_of_images_is_said(tmp_path: Path, run: RunFolder) -> None:
+    certain = make_run(tmp_path / "r", cells=("clean",))
+    rows = make_columns(3.0, seed=0)
+    certain.write("clean", dataclasses.replace(rows, confidence=np.ones(IMAGES, np.float32)))
+    assert any(note.startswith("clean: a bin of the RMS") for note in score_run(certain, resamples=2).notes)
+    assert not any("cuts through images" in note for note in score_run(run, resamples=2).notes)
