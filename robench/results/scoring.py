@@ -199,9 +199,9 @@ def build_result(
 
 
 def _is_whole(suite: SuiteInfo, scores: Scores) -> bool:
-    """Whether all cells of the whole suite were measured, each on the published number of images."""
+    """Whether all cells of the whole suite were measured, and every cell on the published number of images."""
     found = {cell.name: int(images) for cell, images in zip(scores.cells, scores.images, strict=True)}
-    return all(name in found and found[name] == suite.published.get(name, found[name]) for name in suite.whole)
+    return set(suite.whole) <= set(found) and all(n == suite.published.get(name, n) for name, n in found.items())
 
 
 def save(result: Result, path: str | Path) -> Path:

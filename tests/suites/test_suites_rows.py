@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -116,6 +117,22 @@ def test_no_headline_condition_is_optional() -> None:
     assert "clean" not in suites.get("imagenet-c").needed("published")
     assert "clean" in suites.get("imagenet-c").needed("generated")
     assert "iid" in suites.get("svsf").needed("published")
+
+
+def test_no_code_asks_for_a_suites_name() -> None:
+    """What depends on the suite stands in its row: a package's suite is treated as robench's own."""
+    known, rows = set(suites.names()) - {"clean"}, {"rows_small.py", "rows_large.py"}
+    found = []
+    for path in Path(robench.__file__).parent.rglob("*.py"):
+        if path.name in rows or path.parent.name == "importers":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Compare):
+                parts = [node.left, *node.comparators]
+                texts = {n.value for part in parts for n in ast.walk(part) if isinstance(n, ast.Constant)}
+                if texts & known and any(isinstance(n, ast.Attribute) and n.attr == "name" for n in parts):
+                    found.append(f"{path}:{node.lineno}")
+    assert found == []
 
 
 def test_a_new_corruption_changes_no_suite() -> None:

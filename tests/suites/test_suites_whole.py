@@ -44,6 +44,19 @@ def test_a_folder_of_a_few_photographs_is_not_the_suite(tmp_path: Path, photos: 
     assert any("part of the suite" in problem for problem in problems)
 
 
+def test_clean_images_of_another_number_make_no_whole(tmp_path: Path, photos: list[np.ndarray]) -> None:
+    """The gap to the clean images is a value of the suite, though published files come without them."""
+    opened = suites.open_suite("real-blurry", write_classes(tmp_path / "blurry_images", photos))
+    assert opened.whole == ("real-blurry",)
+    write_classes(tmp_path / "val", photos)
+    result = measured("real-blurry", tmp_path / "run", tmp_path / "blurry_images")
+    assert {cell.name for cell in result.cells} == {"clean", "real-blurry"}
+    assert check_submission(tmp_path / "run")[:2] == [
+        "the result is marked incomplete (status 'complete', of part of the suite)",
+        "cell clean is of 8 images; the suite's cell has 50,000",
+    ]
+
+
 @pytest.mark.parametrize(("versions", "complete"), [(("v6", "v4"), True), (("v6",), False)])
 def test_all_sets_of_a_suite_make_it_whole(versions: tuple[str, ...], complete: bool, tmp_path: Path) -> None:
     pixels = digits.load("test").array[:1]
