@@ -33,6 +33,11 @@ WANTED = {
     "robench.results.migrations",
     "robench.results.protocols",
     "robench.results.summaries",
+    "robench.suites",
+    "robench.suites.base",
+    "robench.suites.clean",
+    "robench.suites.drawing",
+    "robench.suites.protocols",
     "robench.tables.boards",
     "robench.tables.published",
 }

@@ -1,4 +1,4 @@
-"""Small sets in the published layouts, made from real pictures."""
+"""Small sets in the published layouts, made from real images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def photos() -> list[np.ndarray]:
 
 @pytest.fixture(scope="session")
 def squares(photos: list[np.ndarray]) -> list[np.ndarray]:
-    """The same pictures at 224 x 224, as ImageNet-C keeps them."""
+    """The same images at 224 x 224, as ImageNet-C keeps them."""
     return [resize_and_crop(photo, Geometry(256, 224)) for photo in photos]
 
 

@@ -54,8 +54,8 @@ def test_harder_noises_lie_beside_and_are_read_as_such(tmp_path: Path) -> None:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    pictures = [picture[:260, 40 * i : 40 * i + 300] for i in range(4) for picture in load_sample_images().images]
-    return write_classes(tmp_path / "val", pictures)
+    images = [image[:260, 40 * i : 40 * i + 300] for i in range(4) for image in load_sample_images().images]
+    return write_classes(tmp_path / "val", images)
 
 
 def test_a_tree_keeps_names_and_is_read_back(tmp_path: Path, photos: Path) -> None:
@@ -64,8 +64,8 @@ def test_a_tree_keeps_names_and_is_read_back(tmp_path: Path, photos: Path) -> No
     assert main([*command, "--corruption", "contrast", "-q"]) == 0
     written = sorted(path.relative_to(out / "contrast" / "3") for path in (out / "contrast" / "3").glob("*/*"))
     assert written == sorted(path.relative_to(photos) for path in photos.glob("*/*"))
-    with Image.open(out / "contrast" / "3" / written[0]) as picture:
-        assert picture.size == (224, 224)
+    with Image.open(out / "contrast" / "3" / written[0]) as image:
+        assert image.size == (224, 224)
     suite = open_suite("imagenet-c", out, OpenOptions(conditions=("contrast",)))
     assert suite.source == suite.protocol["source"] == "generated"
     assert suite.length(Cell("contrast", 3)) == 8
@@ -186,7 +186,7 @@ def test_a_folder_without_the_original_frost_is_refused_at_once(tmp_path: Path) 
     assert not (tmp_path / "out" / "generated.json").exists()
 
 
-def test_pictures_of_one_name_do_not_replace_one_another(tmp_path: Path, photos: Path) -> None:
+def test_images_of_one_name_do_not_replace_one_another(tmp_path: Path, photos: Path) -> None:
     first = next(photos.rglob("*.JPEG"))
     Image.open(first).save(first.with_suffix(".png"))
     with pytest.raises(RobenchError, match="2 clean images would be written to"):

@@ -32,7 +32,7 @@ def test_labels_out_of_range_are_refused(cifar_c: Path, label: int) -> None:
 
 def test_labels_that_leave_the_upper_classes_out_are_another_sets() -> None:
     check_labels(np.arange(1000) % 10, 10, "x")
-    check_labels(np.arange(20) % 10, 100, "a few pictures may lack most classes")
+    check_labels(np.arange(20) % 10, 100, "a few images may lack most classes")
     with pytest.raises(RobenchError, match="labels go from 0 to 9; expected 0 to 99"):
         check_labels(np.arange(1000) % 10, 100, "x")
 
@@ -58,7 +58,7 @@ def test_of_several_sets_in_a_folder_none_is_guessed(cifar_c: Path) -> None:
     assert suites.open_suite("cifar10-c", cifar_c.parent).source == "published"
 
 
-def test_arrays_of_another_picture_size_are_refused(cifar_c: Path) -> None:
+def test_arrays_of_another_image_size_are_refused(cifar_c: Path) -> None:
     np.save(cifar_c / "fog.npy", np.load(cifar_c / "fog.npy").repeat(2, 1).repeat(2, 2))
     with pytest.raises(RobenchError, match="expected images of 32 x 32"):
         suites.open_suite("cifar10-c", cifar_c)
@@ -86,8 +86,8 @@ def test_sequences_of_differing_numbers_of_clips_are_refused(tmp_path: Path) -> 
 
 
 def test_tiny_classes_are_counted_only_where_every_condition_has_them(tmp_path: Path) -> None:
-    pictures = [np.full((64, 64, 3), 20 * i, np.uint8) for i in range(4)]
-    root = write_tree(tmp_path / "Tiny-ImageNet-C", pictures, ("fog", "frost", "snow"))
+    images = [np.full((64, 64, 3), 20 * i, np.uint8) for i in range(4)]
+    root = write_tree(tmp_path / "Tiny-ImageNet-C", images, ("fog", "frost", "snow"))
     for severity in range(1, 6):
         (root / "frost" / str(severity) / "n00000001").mkdir()  # frost was published with classes of ImageNet's
     only = OpenOptions(conditions=("frost",))
@@ -99,9 +99,9 @@ def test_tiny_classes_are_counted_only_where_every_condition_has_them(tmp_path: 
         suites.open_suite("tiny-imagenet-c", root, OpenOptions(conditions=("fog", "snow")))
 
 
-def test_a_file_that_cannot_be_found_is_one_picture_lost_and_no_crash(tmp_path: Path) -> None:
-    pictures = [np.full((256, 256, 3), 20 * i, np.uint8) for i in range(8)]
-    root = write_classes(tmp_path / "blurry_images", pictures)
+def test_a_file_that_cannot_be_found_is_one_image_lost_and_no_crash(tmp_path: Path) -> None:
+    images = [np.full((256, 256, 3), 20 * i, np.uint8) for i in range(8)]
+    root = write_classes(tmp_path / "blurry_images", images)
     first, second = sorted(root.glob("*/*.JPEG"))[:2]
     first.unlink()
     first.symlink_to("nowhere.JPEG")
@@ -135,11 +135,11 @@ def test_a_clip_of_another_size_is_named(tmp_path: Path) -> None:
         list(opened.batches(Cell("scale"), 62))
 
 
-def test_packed_archives_are_read_where_the_clean_pictures_lie_beside_them(tmp_path: Path) -> None:
-    pictures = [np.full((224, 224, 3), 20 * i, np.uint8) for i in range(4)]
-    write_tree(tmp_path / "made", pictures, ("fog",))
+def test_packed_archives_are_read_where_the_clean_images_lie_beside_them(tmp_path: Path) -> None:
+    images = [np.full((224, 224, 3), 20 * i, np.uint8) for i in range(4)]
+    write_tree(tmp_path / "made", images, ("fog",))
     data = tmp_path / "ImageNet-C"
-    write_classes(data / "val", pictures)
+    write_classes(data / "val", images)
     with tarfile.open(data / "weather.tar", "w") as archive:
         archive.add(tmp_path / "made" / "fog", "fog")
     opened = suites.open_suite("imagenet-c", data, OpenOptions(conditions=("fog",)))
@@ -148,9 +148,9 @@ def test_packed_archives_are_read_where_the_clean_pictures_lie_beside_them(tmp_p
 
 
 def test_of_several_natural_sets_the_named_one_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures = [np.full((256, 256, 3), i, np.uint8) for i in range(4)]
+    images = [np.full((256, 256, 3), i, np.uint8) for i in range(4)]
     for name in ("imagenet-a", "imagenet-sketch", "imagenetv2-top-images-format-val"):
-        write_classes(tmp_path / name, pictures[: 2 if name == "imagenet-a" else 4])
+        write_classes(tmp_path / name, images[: 2 if name == "imagenet-a" else 4])
     opened = suites.open_suite("imagenet-sketch", tmp_path)
     assert opened.length(Cell("imagenet-sketch")) == 4
     with pytest.raises(RobenchError, match="holds several sets"):

@@ -23,8 +23,8 @@ from robench.suites import Cell, OpenOptions, OpenSuite
 from robench.suites.protocols import CIFAR_C_BAR
 
 
-def pictures(opened: OpenSuite, cell: Cell, batch: int = 7, **span: int) -> np.ndarray:
-    """Return a cell's pictures as (n, H, W, 3)."""
+def images(opened: OpenSuite, cell: Cell, batch: int = 7, **span: int) -> np.ndarray:
+    """Return a cell's images as (n, H, W, 3)."""
     return np.concatenate([b.images.permute(0, 2, 3, 1).numpy() for b in opened.batches(cell, batch, **span)])
 
 
@@ -39,7 +39,7 @@ def test_published_arrays_come_in_blocks_by_severity(cifar_c: Path) -> None:
     assert [cell.name for cell in opened.suite.cells] == [f"{c}/{s}" for c in BENCHMARK for s in range(1, 6)]
     for cell in (Cell("gaussian_noise", 1), Cell("fog", 3), Cell("jpeg_compression", 5)):
         assert opened.length(cell) == 20
-        assert np.array_equal(pictures(opened, cell), darker(test.array[:20], cell.condition, cell.severity or 0))
+        assert np.array_equal(images(opened, cell), darker(test.array[:20], cell.condition, cell.severity or 0))
         assert column(opened, cell, "target") == test.labels[:20].tolist()
         assert column(opened, cell, "index") == list(range(20))
 
@@ -47,9 +47,9 @@ def test_published_arrays_come_in_blocks_by_severity(cifar_c: Path) -> None:
 def test_every_cell_reads_the_same_whatever_the_batches(cifar_c: Path) -> None:
     opened = suites.open_suite("cifar10-c", cifar_c)
     cell = Cell("snow", 2)
-    whole = pictures(opened, cell, 100)
-    assert np.array_equal(pictures(opened, cell, 1), whole)
-    parts = [pictures(opened, cell, 4, start=0, stop=9), pictures(opened, cell, 4, start=9)]
+    whole = images(opened, cell, 100)
+    assert np.array_equal(images(opened, cell, 1), whole)
+    parts = [images(opened, cell, 4, start=0, stop=9), images(opened, cell, 4, start=9)]
     assert np.array_equal(np.concatenate(parts), whole)
 
 
@@ -57,7 +57,7 @@ def test_the_clean_set_beside_it_becomes_a_cell_and_checks_the_labels(cifar_c: P
     shutil.move(cifar_clean / "cifar-10-batches-py", cifar_c.parent)
     opened = suites.open_suite("cifar10-c", cifar_c)
     assert opened.suite.cells[0] == Cell("clean")
-    assert np.array_equal(pictures(opened, Cell("clean")), digits.load("test").array[:20])
+    assert np.array_equal(images(opened, Cell("clean")), digits.load("test").array[:20])
     labels = np.load(cifar_c / "labels.npy").reshape(5, 20)[:, ::-1].reshape(-1)
     np.save(cifar_c / "labels.npy", labels)
     with pytest.raises(RobenchError, match="differ from those of the clean test set"):
@@ -80,10 +80,10 @@ def test_c_bar_is_read_like_c(tmp_path: Path) -> None:
     for name in ("cifar10-c-bar", "cifar100-c-bar"):
         opened = suites.open_suite(name, folder)
         assert len(opened.suite.cells) == 50
-        assert len(pictures(opened, Cell("sparkles", 5))) == 20
+        assert len(images(opened, Cell("sparkles", 5))) == 20
 
 
-def test_equal_records_mean_equal_pictures(cifar_c: Path) -> None:
+def test_equal_records_mean_equal_images(cifar_c: Path) -> None:
     before = suites.open_suite("cifar10-c", cifar_c).protocol
     assert suites.open_suite("cifar10-c", cifar_c).protocol == before
     array = np.load(cifar_c / "fog.npy")
@@ -155,14 +155,14 @@ def test_a_limit_draws_images_for_every_cell_and_more_later(cifar_c: Path) -> No
     assert sorted([*rows, *beyond]) == column(more, Cell("fog", 1), "index")
 
 
-def test_a_model_of_another_size_gets_scaled_pictures_without_a_crop(cifar_c: Path) -> None:
+def test_a_model_of_another_size_gets_scaled_images_without_a_crop(cifar_c: Path) -> None:
     opened = suites.open_suite("cifar10-c", cifar_c, OpenOptions(geometry=Geometry(248, 224, "bicubic")))
-    made = pictures(opened, Cell("fog", 1))
+    made = images(opened, Cell("fog", 1))
     assert made.shape == (20, 224, 224, 3)
-    plain = pictures(suites.open_suite("cifar10-c", cifar_c), Cell("fog", 1))
+    plain = images(suites.open_suite("cifar10-c", cifar_c), Cell("fog", 1))
     assert np.abs(made[:, ::7, ::7].astype(int).mean() - plain.astype(int).mean()) < 3
     same = suites.open_suite("cifar10-c", cifar_c, OpenOptions(geometry=Geometry(40, 32)))
-    assert np.array_equal(pictures(same, Cell("fog", 1)), plain)
+    assert np.array_equal(images(same, Cell("fog", 1)), plain)
 
 
 SOME = ("fog", "snow")
@@ -179,7 +179,7 @@ def test_imagenet_c_is_read_as_it_is(imagenet_c: Path, squares: list[np.ndarray]
     assert opened.source == "published"
     cell = Cell("fog", 3)
     order = sorted(range(8), key=lambda i: (WNIDS[i % 4], file_name(i)))
-    made = pictures(opened, cell)
+    made = images(opened, cell)
     for row, i in enumerate(order):
         assert np.array_equal(made[row], decode(to_jpeg(darker(squares[i], "fog", 3)), Geometry(), ""))
     assert column(opened, cell, "target") == [INDICES[i % 4] for i in order]
@@ -195,7 +195,7 @@ def test_imagenet_c_as_packed_tars_is_the_same(imagenet_c: Path, tmp_path: Path)
     plain = suites.open_suite("imagenet-c", imagenet_c, ONLY)
     assert packed.protocol == plain.protocol
     for cell in plain.suite.cells:
-        assert np.array_equal(pictures(packed, cell), pictures(plain, cell))
+        assert np.array_equal(images(packed, cell), images(plain, cell))
 
 
 def test_nested_and_case_mangled_folders_are_found(imagenet_c: Path) -> None:
@@ -212,17 +212,17 @@ def test_the_validation_folder_beside_it_becomes_the_clean_cell(
     write_classes(imagenet_c / "val", photos)
     opened = suites.open_suite("imagenet-c", imagenet_c, ONLY)
     assert opened.suite.cells[0] == Cell("clean")
-    clean = pictures(opened, Cell("clean"))
+    clean = images(opened, Cell("clean"))
     assert clean.shape == (8, 224, 224, 3)
     assert np.abs(clean[0].astype(int) - squares[0]).mean() < 4
 
 
-def test_a_missing_severity_picture_or_condition_is_refused(imagenet_c: Path) -> None:
+def test_a_missing_severity_image_or_condition_is_refused(imagenet_c: Path) -> None:
     (imagenet_c / "fog" / "2" / WNIDS[0] / file_name(4)).unlink()
     opened = suites.open_suite("imagenet-c", imagenet_c, ONLY)
-    assert len(pictures(opened, Cell("fog", 1))) == 8
+    assert len(images(opened, Cell("fog", 1))) == 8
     with pytest.raises(RobenchError, match=r"holds other images than .*: 1 missing"):
-        pictures(opened, Cell("fog", 2))
+        images(opened, Cell("fog", 2))
     shutil.rmtree(imagenet_c / "fog" / "2")
     with pytest.raises(RobenchError, match="has no folder 2; found 1, 3, 4, 5"):
         suites.open_suite("imagenet-c", imagenet_c, ONLY)
@@ -234,23 +234,23 @@ def test_a_strange_class_folder_is_refused(imagenet_c: Path) -> None:
     (imagenet_c / "fog" / "1" / "n99999999").mkdir()
     opened = suites.open_suite("imagenet-c", imagenet_c, ONLY)
     with pytest.raises(RobenchError, match="not WordNet ids of the suite: n99999999"):
-        pictures(opened, Cell("fog", 1))
+        images(opened, Cell("fog", 1))
 
 
-def test_a_corrupt_picture_fails_its_cell_or_is_counted(imagenet_c: Path) -> None:
+def test_a_corrupt_image_fails_its_cell_or_is_counted(imagenet_c: Path) -> None:
     bad = imagenet_c / "fog" / "4" / WNIDS[1] / file_name(1)
     bad.write_bytes(bad.read_bytes()[:500])
     opened = suites.open_suite("imagenet-c", imagenet_c, ONLY)
     with pytest.raises(RobenchError, match=rf"fog/4/{WNIDS[1]}/{file_name(1)} cannot be decoded"):
-        pictures(opened, Cell("fog", 4))
-    assert len(pictures(opened, Cell("snow", 4))) == 8
+        images(opened, Cell("fog", 4))
+    assert len(images(opened, Cell("snow", 4))) == 8
     skipping = suites.open_suite("imagenet-c", imagenet_c, OpenOptions(conditions=SOME, skip_corrupt=True))
-    assert len(pictures(skipping, Cell("fog", 4))) == 7
+    assert len(images(skipping, Cell("fog", 4))) == 7
     (message,) = [text for batch in skipping.batches(Cell("fog", 4), 3) for text in batch.unreadable]
     assert file_name(1) in message
 
 
-def test_pictures_left_out_are_counted_in_the_result_also_after_a_stop(imagenet_c: Path, tmp_path: Path) -> None:
+def test_images_left_out_are_counted_in_the_result_also_after_a_stop(imagenet_c: Path, tmp_path: Path) -> None:
     bad = imagenet_c / "fog" / "4" / WNIDS[1] / file_name(1)
     bad.write_bytes(bad.read_bytes()[:500])
     for _ in range(2):  # the second call measures nothing, and knows still
@@ -273,7 +273,7 @@ def test_pictures_left_out_are_counted_in_the_result_also_after_a_stop(imagenet_
 def test_imagenet_c_bar(tmp_path: Path, squares: list[np.ndarray]) -> None:
     folder = write_tree(tmp_path / "bar", squares[:4], ("perlin_noise",))
     opened = suites.open_suite("imagenet-c-bar", folder, OpenOptions(conditions=("perlin_noise",)))
-    assert pictures(opened, Cell("perlin_noise", 5)).shape == (4, 224, 224, 3)
+    assert images(opened, Cell("perlin_noise", 5)).shape == (4, 224, 224, 3)
 
 
 def test_tiny_imagenet_c_reads_the_classes_that_all_corruptions_have(tmp_path: Path, squares: list[np.ndarray]) -> None:
@@ -288,7 +288,7 @@ def test_tiny_imagenet_c_reads_the_classes_that_all_corruptions_have(tmp_path: P
     opened = suites.open_suite("tiny-imagenet-c", tmp_path / "TinyImageNet-C", options)
     assert opened.classes == tuple(sorted(WNIDS))
     for cell in opened.suite.cells:
-        assert pictures(opened, cell).shape == (8, 64, 64, 3)
+        assert images(opened, cell).shape == (8, 64, 64, 3)
         assert set(column(opened, cell, "target")) == {0, 1, 2, 3}
 
 
@@ -311,8 +311,8 @@ def test_class_folders_count_by_their_names(suite: str, tmp_path: Path) -> None:
     def folders(where: str, names: Sequence[str]) -> Path:
         for label, name in enumerate(names):
             (tmp_path / where / name).mkdir(parents=True)
-            picture = np.full((32, 32, 3), 10 * label, np.uint8)
-            Image.fromarray(picture).save(tmp_path / where / name / "a.png")
+            image = np.full((32, 32, 3), 10 * label, np.uint8)
+            Image.fromarray(image).save(tmp_path / where / name / "a.png")
         return tmp_path / where
 
     upper, numbers = [name.upper() for name in CIFAR10_CLASSES], [str(label) for label in range(10)]

@@ -30,7 +30,7 @@ def everything(opened: OpenSuite, cell: Cell) -> tuple[np.ndarray, list]:
 
 
 def write_subset(folder: Path, photos: list[np.ndarray], name: str, count: int = 4) -> list[int]:
-    """Write two pictures into the folders of a subset's first classes; return ImageNet's numbers of these."""
+    """Write two images into the folders of a subset's first classes; return ImageNet's numbers of these."""
     indices = list(SUBSETS[name][:count])
     for number, index in enumerate(indices):
         place = folder / imagenet_wnids()[index]
@@ -260,7 +260,7 @@ def test_dfr_is_made_from_deepfashion2s_annotations(deepfashion: Path) -> None:
         images, target = everything(opened, cell)
         assert images.shape[1:] == (3, 256, 256)
         found[cell.name] = [[k + 1 for k in range(13) if row[k]] for row in target]
-    # The IID set is of the validation pictures alone, and only passing garments are labels.
+    # The IID set is of the validation images alone, and only passing garments are labels.
     assert found == {
         "iid": [[1], [3, 7]],
         "scale-small": [[2]],

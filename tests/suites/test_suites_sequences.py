@@ -1,4 +1,4 @@
-"""Sequences (-P), spatial attempts (STA), and sets generated from clean pictures."""
+"""Sequences (-P), spatial attempts (STA), and sets generated from clean images."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def everything(opened: OpenSuite, cell: Cell, batch: int = 70) -> dict[str, np.n
 @pytest.fixture
 def cifar_p(tmp_path: Path) -> Path:
     """A small CIFAR-10-P: five clips of each perturbation, every frame a little darker."""
-    pictures = digits.load("test").array[:5]
+    images = digits.load("test").array[:5]
     for name in CIFAR_P:
-        frames = [(pictures * (1 - t / 100)).astype(np.uint8) for t in range(frame_count(name, 32))]
+        frames = [(images * (1 - t / 100)).astype(np.uint8) for t in range(frame_count(name, 32))]
         np.save(tmp_path / f"{name}.npy", np.stack(frames, axis=1))
     return tmp_path
 
@@ -135,12 +135,12 @@ def test_a_strange_folder_among_the_clips_is_refused(imagenet_p: Path) -> None:
 
 @pytest.mark.parametrize("angle", [-30.0, -7.3, 0.0, 12.5, 29.9])
 def test_spatial_attempts_are_torchvisions_affine(angle: float) -> None:
-    pictures = torch.from_numpy(digits.load("test").array[:6]).permute(0, 3, 1, 2).contiguous()
+    images = torch.from_numpy(digits.load("test").array[:6]).permute(0, 3, 1, 2).contiguous()
     for shift in ((0, 0), (3, -2), (-1, 3)):
-        made = rotate_and_shift(pictures, torch.full((6,), angle), torch.tensor([shift] * 6))
+        made = rotate_and_shift(images, torch.full((6,), angle), torch.tensor([shift] * 6))
         for i in range(6):
-            picture = Image.fromarray(pictures[i].permute(1, 2, 0).numpy())
-            usual = np.asarray(affine(picture, angle, list(shift), 1.0, [0.0], InterpolationMode.NEAREST))
+            image = Image.fromarray(images[i].permute(1, 2, 0).numpy())
+            usual = np.asarray(affine(image, angle, list(shift), 1.0, [0.0], InterpolationMode.NEAREST))
             same = (made[i].permute(1, 2, 0).numpy() == usual).all(-1).mean()
             assert same > 0.995  # a pixel whose source lies on a border may fall to either side
 
