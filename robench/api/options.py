@@ -37,7 +37,7 @@ Names = str | Sequence[str]
 Place = str | Path
 Places = Place | Mapping[str, Place] | Sequence[str]
 
-NORMS = ("bn", "dubn", "dubin", "splitbn", "splitbn-shared")
+NORMS = ("bn", "ibn", "dubn", "dubin", "splitbn", "splitbn-shared")
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 ENSEMBLES = ("mean-prob", "mean-logit")
 
@@ -52,7 +52,8 @@ class ModelOptions:
         num_classes: number of classes that the model puts out; None: the suite's.
         mean, std: normalisation per channel, of images in [0, 1]; None: the model's own.
         norm_preset: a normalisation by name: ``cifar10``, ``cifar100``, ``imagenet``, ``half`` or ``none``.
-        norm: batch-norm variant of the architecture: ``bn``, ``dubn``, ``dubin``, ``splitbn`` or ``splitbn-shared``.
+        norm: batch-norm variant of the architecture: ``bn``, ``ibn``, ``dubn``, ``dubin``, ``splitbn`` or
+            ``splitbn-shared``.
         ema: load a checkpoint's averaged (EMA) weights.
         ensemble: how several models are joined: ``mean-prob`` (the default) or ``mean-logit``.
         name: display name in tables and plots.

@@ -32,7 +32,7 @@ Norm = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Batch-norm variant: bn, dubn, dubin, splitbn or splitbn-shared (default: bn).",
+        help="Batch-norm variant: bn, ibn, dubn, dubin, splitbn or splitbn-shared (default: bn).",
         rich_help_panel=MODEL,
     ),
 ]

@@ -11,7 +11,7 @@ from torch import nn
 from robench.errors import RobenchError, did_you_mean
 from robench.models.architectures import build as build_own
 from robench.models.architectures import known, names
-from robench.models.architectures.norms import DuBIN, plain_norm
+from robench.models.architectures.norms import INSTANCE, plain_norm
 
 Library = Literal["robench", "torchvision", "timm"]
 
@@ -69,9 +69,10 @@ def build(
     Args:
         arch: as for :func:`find`.
         num_classes: K.
-        norm: ``bn`` (the network's own normalisation), ``dubn``, ``dubin``, ``splitbn`` or ``splitbn-shared``: on
-            torchvision's and timm's networks every BatchNorm2d is replaced. DuBIN takes the first one of every block
-            of a ResNet's first three stages (IBN-a, as in AugMax's published code), all others become dual.
+        norm: ``bn`` (the network's own normalisation), ``ibn``, ``dubn``, ``dubin``, ``splitbn`` or
+            ``splitbn-shared``: on torchvision's and timm's networks every BatchNorm2d is replaced. IBN and DuBIN take
+            the first one of every block of a ResNet's first three stages (IBN-a, as in AugMax's published code); with
+            DuBIN all others become dual.
         input_size: side of the images in pixels, for networks that are built for one (vision transformers); None:
             the library's default.
         weights: name of published weights of torchvision (``IMAGENET1K_V1``) or timm (``a1_in1k``); None: random
@@ -214,8 +215,10 @@ def _with_norm(module: nn.Module, norm: str, found: ArchitectureName) -> nn.Modu
         RobenchError: there is none, one includes more than BatchNorm (timm's may include activations), or DuBIN has no
             stages to go to.
     """
-    if norm == "dubin" and not hasattr(module, "layer3"):
-        raise RobenchError(f"DuBIN is defined for ResNets; '{found.spec}' has no residual stages.", hint="Use dubn.")
+    if norm in INSTANCE and not hasattr(module, "layer3"):
+        kind = INSTANCE[norm].__name__  # type: ignore[attr-defined]
+        hint = "Use dubn." if norm == "dubin" else "Use bn."
+        raise RobenchError(f"{kind} is defined for ResNets; '{found.spec}' has no residual stages.", hint=hint)
     norms = [(path, part) for path, part in module.named_modules() if isinstance(part, nn.BatchNorm2d)]
     if not norms or any(type(part) is not nn.BatchNorm2d for _, part in norms):
         what = "BatchNorms that do more than normalise" if norms else "no BatchNorm2d"
@@ -225,8 +228,9 @@ def _with_norm(module: nn.Module, norm: str, found: ArchitectureName) -> nn.Modu
         )
     for path, part in norms:
         parent, _, leaf = path.rpartition(".")
-        instance = norm == "dubin" and leaf == "bn1" and path.startswith(_STAGES_BEFORE_LAST)
-        fresh = DuBIN(part.num_features) if instance else plain_norm(norm)(part.num_features)
+        first = leaf == "bn1" and path.startswith(_STAGES_BEFORE_LAST)
+        layer = INSTANCE.get(norm, plain_norm(norm)) if first else plain_norm(norm)
+        fresh = layer(part.num_features)
         _copy_constants(fresh, part)
         setattr(module.get_submodule(parent), leaf, fresh)
     return module

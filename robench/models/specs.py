@@ -64,7 +64,7 @@ def load_model(
             ``python:FILE:FUNCTION``, or a bare timm or torchvision name.
         num_classes: number of classes; needed to build an architecture.
         mean, std: normalisation per channel, for images in [0, 1]; they replace the model's own.
-        norm: normalisation layers of the architecture: bn, dubn, dubin, splitbn or splitbn-shared.
+        norm: normalisation layers of the architecture: bn, ibn, dubn, dubin, splitbn or splitbn-shared.
         ema: take a checkpoint's averaged weights.
         key: which of several networks of a checkpoint, or outputs of an ONNX network; also as ``SPEC?key=NAME``.
         geometry: resize and crop; they replace the model's own.

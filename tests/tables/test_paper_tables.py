@@ -173,4 +173,4 @@ def test_a_recipe_stands_in_the_row_of_its_own_setting() -> None:
     table = load_table("autolabel/3")
     recipes = {row.title: table.meaning(i, "cifar10-acc").recipe for i, row in enumerate(table.rows)}
     assert recipes["mixup (beta = 1)"] == "mixup-cifar10-wrn28-10"
-    assert recipes["mixup (beta = 0.2)"] is None
+    assert recipes["mixup (beta = 0.2)"] == "mixup-0.2-cifar10-wrn28-10"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,17 +19,18 @@ from scipy import stats
 from robench.corruptions.random import Stream
 from robench.errors import RobenchError
 from robench.models.architectures import DualBatchNorm
+from robench.models.architectures.norms import IBN
 from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
 from robench.training.methods import autolabel, create
 from robench.training.methods.augmax import AugMax, mix_chains, worst_mixture
 from robench.training.methods.augmix import AugMix
-from robench.training.methods.ccat import ccat_targets
+from robench.training.methods.ccat import CCAT, ccat_targets
 from robench.training.methods.noise2net import noised_half
-from robench.training.methods.weak_augment import WeakAugment, blended_probabilities
+from robench.training.methods.weak_augment import VIEWS, WeakAugment, blended_probabilities
 from robench.training.networks.noise2net import draw_shape, noise2net
 from robench.training.ops import augment, sampling
-from robench.training.ops.attacks import pgd, random_start
+from robench.training.ops.attacks import confident_attack, pgd, random_start
 from robench.training.ops.chains import ChainDistribution, augmix
 from robench.training.ops.labels import BucketLabels, Calibration, calibration, spread, spread_two
 from robench.training.ops.losses import jensen_shannon
@@ -116,6 +118,46 @@ def test_augmix_loss_is_cross_entropy_of_clean_plus_consistency(batch: Batch, ma
     without = AugMix(jsd=False).loss(make_network(), batch)
     alone = torch.nn.functional.cross_entropy(make_network()(views[1]), batch.labels)
     assert without.loss.item() == pytest.approx(alone.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("norm", ["dubn", "dubin"])
+def test_augmix_with_dual_norms_routes_clean_and_mixed_views_apart(norm: str, batch: Batch, make_network: Make) -> None:
+    net = make_network(norm)
+    statistics = {name: value.clone() for name, value in net.module.named_buffers() if "num_batches" in name}
+    step = AugMix().loss(net, batch)
+    assert {int(value - statistics[name]) for name, value in net.module.named_buffers() if name in statistics} == {1}
+    clean = batch.view()
+    fresh = make_network(norm)
+    mixed = torch.cat([AugMix().mixed(batch, clean, view) for view in range(2)])
+    views = [fresh(clean, "main"), *fresh(mixed, "auxiliary").chunk(2)]
+    expected = torch.nn.functional.cross_entropy(views[0], batch.labels) + 12 * jensen_shannon(views)
+    assert step.loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_methods_of_one_route_refuse_dual_norms(tmp_path: Path) -> None:
+    from robench.training.engine.loop import train
+    from robench.training.recipes import load
+
+    for name, setting in (
+        ("standard-digits", "norm=dubin"),
+        ("cutout-digits", "norm=splitbn"),
+        ("augmix-nojsd-digits", "norm=dubn"),
+    ):
+        with pytest.raises(RobenchError, match="needs norm bn or ibn"):
+            train(load(name, [setting]), None, tmp_path, quiet=True)
+
+
+def test_ibn_normalises_half_of_the_channels_by_instance(batch: Batch, make_network: Make) -> None:
+    net = make_network("ibn")
+    halves = [part for part in net.module.modules() if isinstance(part, IBN)]
+    assert len(halves) == 2  # the first norm of a block in all stages but the last
+    x = torch.randn(5, halves[0].split * 2, 4, 4)
+    out = halves[0].train()(x)
+    assert torch.allclose(out[:, : halves[0].split].mean(dim=(2, 3)), torch.zeros(5, halves[0].split), atol=1e-5)
+    assert torch.allclose(out[:, halves[0].split :].mean(dim=(0, 2, 3)), torch.zeros(halves[0].split), atol=1e-5)
+    assert not net.dual
+    assert make_network("dubin").dual
+    AugMix().loss(net, batch).loss.backward()
 
 
 # AugMax
@@ -237,6 +279,63 @@ def test_ccat_labels_fade_to_uniform() -> None:
     torch.testing.assert_close(targets[2:], torch.full((2, 5), 0.2))
 
 
+def test_ccats_attack_raises_a_wrong_class_within_the_ball_and_its_labels_fade(
+    batch: Batch, make_network: Make
+) -> None:
+    net = _trained(make_network, batch)
+    method = CCAT(epsilon=0.1, steps=8, step_size=0.02)
+    pixels = batch.view().float() / 255
+    start = random_start(batch)
+    found = method.attacked(net, batch, pixels, batch.labels, start)
+    distance = (found - pixels).abs().amax(dim=(1, 2, 3))
+    assert float(distance.max()) <= 0.1 + 1e-6
+    assert 0 <= float(found.min()) <= float(found.max()) <= 1
+
+    def wrong(images: torch.Tensor) -> torch.Tensor:
+        with net.frozen(), torch.no_grad():
+            return net(images).softmax(dim=1).scatter(1, batch.labels.unsqueeze(1), 0.0).amax(dim=1)
+
+    assert (wrong(found) >= wrong(pixels) - 1e-6).float().mean() > 0.8
+    assert wrong(found).mean() > wrong(pixels).mean() + 0.05
+    # The transition needs images at several distances: the attack begins anywhere in the ball, plain PGD at its border.
+    for attack, share in (("confident", 0.5), ("pgd", 0.0)):
+        short = CCAT(attack=attack, epsilon=0.1, steps=2, step_size=0.005)
+        near = (short.attacked(net, batch, pixels, batch.labels, start) - pixels).abs().amax(dim=(1, 2, 3)) < 0.09
+        assert (float(near.float().mean()) > share) == (attack == "confident")
+    with pytest.raises(RobenchError, match="confident or pgd"):
+        CCAT(attack="fgsm")
+
+
+def test_backtracking_keeps_the_best_image(batch: Batch, make_network: Make) -> None:
+    net = _trained(make_network, batch)
+    pixels, start = batch.images.float() / 255, torch.zeros_like(random_start(batch))
+    objectives = []
+    for steps in (0, 1, 4, 12):
+        found = confident_attack(net, pixels, batch.labels, 0.1, steps, 0.05, start)
+        with net.frozen(), torch.no_grad():
+            objectives.append(net(found).softmax(dim=1).scatter(1, batch.labels.unsqueeze(1), 0.0).amax(dim=1))
+    for fewer, more in itertools.pairwise(objectives):
+        assert (more >= fewer - 1e-5).all()
+    assert objectives[-1].mean() > objectives[0].mean()
+
+
+def test_friendly_attacks_stop_where_an_image_is_misclassified(batch: Batch, make_network: Make) -> None:
+    net = _trained(make_network, batch)
+    pixels, start = batch.images.float() / 255, random_start(batch)
+    attack = (0.1, 6, 0.02, start)
+    one = pgd(net, pixels, batch.labels, 0.1, 1, 0.02, start)
+    friendly = pgd(net, pixels, batch.labels, *attack, friendly=0)
+    full = pgd(net, pixels, batch.labels, *attack)
+    with net.frozen(), torch.no_grad():
+        begun_wrong = net((pixels + 0.1 * start).clamp(0, 1)).argmax(dim=1) != batch.labels
+        after_one = net(one).argmax(dim=1) != batch.labels
+    stopped = after_one & ~begun_wrong
+    assert stopped.any()
+    torch.testing.assert_close(friendly[stopped], one[stopped])
+    assert not torch.allclose(friendly[stopped], full[stopped])
+    torch.testing.assert_close(pgd(net, pixels, batch.labels, *attack, friendly=6), full)
+
+
 # Noise2Net
 
 
@@ -336,7 +435,8 @@ def test_autolabel_augmix_buckets_and_update(batch: Batch, make_network: Make) -
     values = method.labels.values  # type: ignore[attr-defined]
     assert (values < 1).any()
     assert (values >= 0).all()
-    assert figures["label_first_bucket"] == float(values[0])
+    assert list(figures.values()) == values.tolist()
+    assert list(figures)[-1] == "label_12"
     again = create("autolabel-augmix", {"buckets": 4, "rate": 1.0})
     again.load_state(method.state())
     assert torch.equal(again.labels.values, values)  # type: ignore[attr-defined]
@@ -381,6 +481,26 @@ def test_main_and_auxiliary_statistics_stay_apart(batch: Batch, make_network: Ma
     each = [blended_probabilities(net, batch.images, share) for share in (0.0, 1.0)]
     torch.testing.assert_close(blended, (each[0] + each[1]) / 2)
     assert not torch.allclose(each[0], each[1])
+
+
+def test_views_of_weak_augment(batch: Batch, make_network: Make) -> None:
+    net = make_network("splitbn")
+    flipped = replace(batch, data=batch.data.model_copy(update={"flip": True}))
+    same = batch.images.float() / 255
+    seen = {kind: WeakAugment(cutout=8).view(net, flipped, kind, "weak", "main") for kind in VIEWS}
+    assert torch.equal(seen["none"], same)
+    mirrored = (seen["flip"] == same.flip(-1)).flatten(1).all(dim=1) | (seen["flip"] == same).flatten(1).all(dim=1)
+    assert mirrored.all()
+    assert not torch.equal(seen["flip"], same)
+    assert not torch.equal(seen["flip-crop"], seen["flip"])
+    attacked = seen["adversarial"] - seen["flip-crop"]
+    assert 0 < float(attacked.abs().max()) <= 4 / 255 + 1e-6
+    without = WeakAugment(cutout=8, strong_cutout=0).view(net, flipped, "randaugment", "weak", "main")
+    changed = (without != seen["randaugment"]).any(dim=1).flatten(1).sum(dim=1)
+    assert 16 <= int(changed.max()) <= 64  # Cutout's square alone
+    assert WeakAugment(strong="adversarial", steps=4).passes == 6
+    with pytest.raises(RobenchError, match="views must be among"):
+        WeakAugment(weak="crop")
 
 
 def test_shared_affine_parameters_stay_one_while_statistics_part(

@@ -13,9 +13,18 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from robench.corruptions.random import Stream
+from robench.errors import RobenchError
 from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
-from robench.training.methods.autoaugment import OVERLAPPING, AutoAugment, policy
+from robench.training.methods import create
+from robench.training.methods.autoaugment import (
+    OVERLAPPING,
+    AutoAugment,
+    code_value,
+    magnitude_value,
+    paper_value,
+    policy,
+)
 from robench.training.methods.cutmix import CutMix
 from robench.training.methods.cutout import cutout
 from robench.training.methods.mixup import Mixup, partners, shares
@@ -23,6 +32,7 @@ from robench.training.methods.noise import Noise
 from robench.training.methods.patch import Patch
 from robench.training.methods.randaugment import randaugment
 from robench.training.ops import augment, sampling
+from robench.training.ops.operations import NAMES
 
 Make = Callable[..., Network]
 
@@ -132,8 +142,6 @@ def test_policies_are_torchvisions() -> None:
         assert len(policy(name)) == len(theirs) == 25
         for ours, pair in zip(policy(name), theirs, strict=True):
             for (number, chance, level), (word, probability, magnitude) in zip(ours, pair, strict=True):
-                from robench.training.ops.operations import NAMES
-
                 spelt = NAMES[number].replace("_", "")
                 assert words.get(spelt, spelt).lower() == word.lower()
                 assert chance == pytest.approx(probability)
@@ -158,3 +166,49 @@ def test_starred_autoaugment_skips_overlapping_operations(batch: Batch, monkeypa
     starred = torch.cat([ops.flatten() for ops in seen[0::3] + seen[2::3]])
     assert not torch.isin(starred, torch.tensor(OVERLAPPING)).any()
     assert torch.isin(torch.cat(seen[1::3]).flatten(), torch.tensor(OVERLAPPING)).any()
+
+
+def test_randaugment_goes_beyond_ten() -> None:
+    for name, ten, fourteen in (
+        ("rotate", 30.0, 42.0), ("shear_x", 0.3, 0.42), ("color", 1.9, 2.62), ("posterize", 4.0, 2.0),
+        ("solarize", 0.0, 0.0), ("translate_x", 14.0, 20.0),
+    ):  # fmt: skip
+        number = NAMES.index(name)
+        assert magnitude_value(number, 1.0, 32) == pytest.approx(ten)
+        assert magnitude_value(number, 1.4, 32) == pytest.approx(fourteen)
+
+
+def test_randaugment_at_14_is_not_that_at_10(batch: Batch) -> None:
+    images = batch.view()
+    assert not torch.equal(randaugment(batch, images, 2, 14.0), randaugment(batch, images, 2, 10.0))
+
+
+def test_autoaugments_values_of_paper_and_code() -> None:
+    """Level 9 of 0 to 9: the paper's end of the range, nine tenths of it in the code."""
+    expected = {
+        "rotate": (30.0, 27.0), "shear_x": (0.3, 0.27), "posterize": (4.0, 1.0), "solarize": (0.0, 26.0),
+        "translate_x": (14.0, 9.0), "color": (1.9, 1.72),
+    }  # fmt: skip
+    for name, (paper, code) in expected.items():
+        number = NAMES.index(name)
+        assert paper_value(number, 9, 32) == pytest.approx(paper)
+        assert code_value(number, 9, 32) == pytest.approx(code)
+    assert code_value(NAMES.index("posterize"), 0, 32) == 4.0
+    with pytest.raises(RobenchError, match="paper or code"):
+        AutoAugment(magnitudes="both")
+
+
+def test_autolabel_mixup_draws_one_share_per_step(batch: Batch, make_network: Make) -> None:
+    flat = _uniform_batch(batch)
+    for per_image in (False, True):
+        method = create("autolabel-mixup", {"per_image": per_image})
+        seen: list[torch.Tensor] = []
+        net = make_network()
+        net.module.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.append(inputs[0][:, 0].mean(dim=(1, 2))))
+        method.loss(net, flat)
+        grey = ((seen[0] * 0.5 + 0.5) * 255 / 5).double()
+        other = partners(flat, "autolabel-partners").double()
+        own = torch.arange(len(grey)).double()
+        apart = own != other
+        share = (grey - other)[apart] / (own - other)[apart]
+        assert (float(share.std()) > 0.1) == per_image

@@ -1,4 +1,4 @@
-"""Normalisation layers of the papers: BatchNorm, dual BatchNorm (DuBN, split BatchNorm), DuBIN, and their routing."""
+"""Normalisation layers of the papers: BatchNorm, dual BatchNorm (DuBN, split BatchNorm), IBN, DuBIN; their routing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from robench.errors import RobenchError
 
-NORMS = ("bn", "dubn", "dubin", "splitbn", "splitbn-shared")
+NORMS = ("bn", "ibn", "dubn", "dubin", "splitbn", "splitbn-shared")
 ROUTES = ("main", "auxiliary")
 
 Norm = Callable[[int], nn.Module]
@@ -45,6 +45,25 @@ class DualBatchNorm(nn.Module):
         return normalised
 
 
+class IBN(nn.Module):
+    """IBN-Net's layer (Pan et al. 2018): the first half of the channels InstanceNorm, the rest BatchNorm.
+
+    >>> IBN(6)(torch.ones(2, 6, 4, 4)).shape
+    torch.Size([2, 6, 4, 4])
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.split = channels // 2
+        self.instance = nn.InstanceNorm2d(self.split, affine=True)
+        self.batch = nn.BatchNorm2d(channels - self.split)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalise the two halves."""
+        first, second = x[:, : self.split], x[:, self.split :]
+        return torch.cat([self.instance(first.contiguous()), self.batch(second.contiguous())], dim=1)
+
+
 class DuBIN(nn.Module):
     """AugMax's DuBIN: the first half of the channels InstanceNorm, shared by both routes, the rest dual BatchNorm."""
 
@@ -58,6 +77,10 @@ class DuBIN(nn.Module):
         """Normalise the two halves."""
         first, second = x[:, : self.split], x[:, self.split :]
         return torch.cat([self.instance(first.contiguous()), self.batch(second.contiguous())], dim=1)
+
+
+INSTANCE: dict[str, Norm] = {"ibn": IBN, "dubin": DuBIN}
+"""Layers that take the place of the first normalisation of a block."""
 
 
 @contextmanager
@@ -86,12 +109,12 @@ def plain_norm(norm: str) -> Norm:
         raise RobenchError(f"Unknown normalisation '{norm}'.", hint="Known: " + ", ".join(NORMS) + ".")
     if norm == "splitbn-shared":
         return partial(DualBatchNorm, shared=True)
-    return nn.BatchNorm2d if norm == "bn" else DualBatchNorm
+    return nn.BatchNorm2d if norm in ("bn", "ibn") else DualBatchNorm
 
 
 def first_norm(norm: str, stage: int, stages: int) -> Norm:
-    """Return the layer for the first normalisation of a block: DuBIN in all stages but the last (IBN-a)."""
-    return DuBIN if norm == "dubin" and stage < stages - 1 else plain_norm(norm)
+    """Return the layer for the first normalisation of a block: IBN or DuBIN in all stages but the last (IBN-a)."""
+    return INSTANCE.get(norm, plain_norm(norm)) if stage < stages - 1 else plain_norm(norm)
 
 
 def initialise(module: nn.Module) -> None:

@@ -58,6 +58,13 @@ class Network:
         with torch.autocast(self.device.type, dtype=self._autocast):
             return self.module(inputs).float()
 
+    @property
+    def dual(self) -> bool:
+        """Whether the module has dual normalisation, whose two routes see different views."""
+        from robench.models.architectures import DualBatchNorm
+
+        return any(isinstance(part, DualBatchNorm) for part in self.module.modules())
+
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Evaluation mode and no parameter gradients within: for attacks on the input."""

@@ -119,10 +119,10 @@ def build_module(recipe: Recipe, method: Method, device: torch.device, world: Wo
     Raises:
         RobenchError: an unknown architecture, or a normalisation that the method cannot train.
     """
-    if recipe.norm not in method.NORMS:
+    if recipe.norm not in method.norms:
         raise RobenchError(
-            f"Method {recipe.method} needs norm {' or '.join(method.NORMS)}, the recipe has {recipe.norm}.",
-            hint=f"Use `set='norm={method.NORMS[0]}'`.",
+            f"Method {recipe.method} needs norm {' or '.join(method.norms)}, the recipe has {recipe.norm}.",
+            hint=f"Use `set='norm={method.norms[0]}'`.",
         )
     held_out_count = recipe.data.validation_split or recipe.data.validation
     if method.NEEDS_VALIDATION and not held_out_count:

@@ -19,11 +19,14 @@ class Adversarial(Method):
         epsilon: L-infinity radius in units of [0, 1].
         steps: of the attack.
         step_size: in units of [0, 1].
+        friendly: tau of friendly adversarial training (FAT, Zhang et al. 2020): steps that an image still makes once it
+            is misclassified; -1: it makes all of them.
     """
 
     epsilon: float = 8 / 255
     steps: int = 7
     step_size: float = 2 / 255
+    friendly: int = -1
 
     @property
     def passes(self) -> float:
@@ -33,6 +36,8 @@ class Adversarial(Method):
     def loss(self, net: Network, batch: Batch) -> Step:
         pixels = batch.view().float() / 255.0
         start = random_start(batch)
-        attacked = pgd(net, pixels, batch.labels, self.epsilon, self.steps, self.step_size, start)
+        friendly = None if self.friendly < 0 else self.friendly
+        attack = (self.epsilon, self.steps, self.step_size, start)
+        attacked = pgd(net, pixels, batch.labels, *attack, friendly=friendly)
         logits = net(attacked)
         return Step(cross_entropy(logits, batch.labels), logits, batch.labels)

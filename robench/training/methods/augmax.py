@@ -116,7 +116,7 @@ class AugMax(Method):
             none. The paper (appendix B) names the attack but not its settings; these are robench's.
     """
 
-    NORMS: ClassVar[tuple[str, ...]] = ("dubin", "dubn", "bn")
+    NORMS: ClassVar[tuple[str, ...]] = ("dubin", "dubn", "bn", "ibn")
     TEST_ROUTE: ClassVar[str | None] = "main"
 
     hard: str = "augmax"

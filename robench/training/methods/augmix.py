@@ -22,11 +22,14 @@ from robench.training.ops.losses import cross_entropy, jensen_shannon
 class AugMix(OneView):
     """AugMix with the Jensen-Shannon loss over ``views`` views, or plain cross-entropy on mixed images.
 
+    With dual normalisation the clean view goes through the main route and the mixed views, together, through the
+    auxiliary one (AugMix-DuBN and AugMix-DuBIN of the AugMax paper, section 4.3).
+
     Args:
         width, depth, severity, all_ops: see ``ChainDistribution``.
         alpha: of the Dirichlet and Beta distributions.
         jsd: use the consistency loss; without it the loss is the cross-entropy of one mixed view.
-        views: 3 (clean and two mixed views; the paper's) or 2 (clean and one).
+        views: the clean and ``views - 1`` mixed ones; 3 in the paper.
         consistency: weight of the Jensen-Shannon loss.
         fill: grey outside the image: 0 in the published code, 128 in the authors' ImageNet script.
     """
@@ -42,8 +45,13 @@ class AugMix(OneView):
     fill: int = 0
 
     def __post_init__(self) -> None:
-        if self.views not in (2, 3):
-            raise RobenchError(f"AugMix's views must be 2 or 3, found {self.views}.")
+        if not 2 <= self.views <= 8:
+            raise RobenchError(f"AugMix's views must be 2 to 8, found {self.views}.")
+
+    @property
+    def norms(self) -> tuple[str, ...]:
+        """See ``Method.norms``; one view alone has no use for two routes."""
+        return ("bn", "ibn", "dubn", "dubin") if self.jsd else self.NORMS
 
     @property
     def passes(self) -> float:
@@ -68,7 +76,9 @@ class AugMix(OneView):
             return super().loss(net, batch)
         clean = batch.view()
         mixed = [self.mixed(batch, clean, view) for view in range(self.views - 1)]
-        # One forward pass over all views: they share BatchNorm statistics, as in the published code.
-        views = net(torch.cat([clean.float() / 255.0, *mixed])).chunk(self.views)
+        if net.dual:
+            views = (net(clean, "main"), *net(torch.cat(mixed), "auxiliary").chunk(self.views - 1))
+        else:  # one forward pass over all views: they share BatchNorm statistics, as in the published code
+            views = net(torch.cat([clean.float() / 255.0, *mixed])).chunk(self.views)
         loss = cross_entropy(views[0], batch.labels) + self.consistency * jensen_shannon(views)
         return Step(loss, views[0], batch.labels)

@@ -58,7 +58,7 @@ def policy(name: str) -> list[list[tuple[int, float, int]]]:
 
 
 def magnitude_value(number: int, fraction: float, size: int) -> float:
-    """Return an operation's value at ``fraction`` of its range (0..1), without its sign.
+    """Return an operation's value at ``fraction`` of its range, without its sign; above 1 beyond the range.
 
     Ranges of AutoAugment's Table 6: shear 0.3, translation 150 of 331 pixels, 30 degrees, 8 to 4 bits,
     threshold 256 to 0, blending factors 0.1 to 1.9.
@@ -70,10 +70,32 @@ def magnitude_value(number: int, fraction: float, size: int) -> float:
     if number == op.ROTATE:
         return 30.0 * fraction
     if number == op.POSTERIZE:
-        return 8.0 - round(4.0 * fraction)
+        return float(max(8 - round(4.0 * fraction), 1))
     if number == op.SOLARIZE:
-        return float(int(256.0 * (1.0 - fraction)))
+        return float(max(int(256.0 * (1.0 - fraction)), 0))
     return 0.1 + 1.8 * fraction
+
+
+def paper_value(number: int, level: int, size: int) -> float:
+    """Return an operation's value at a level 0 to 9 of the paper's ranges."""
+    return magnitude_value(number, level / 9, size)
+
+
+def code_value(number: int, level: int, size: int) -> float:
+    """Return an operation's value at a level 0 to 9 as the published code has it.
+
+    Source: ``augmentation_transforms.py`` in tensorflow/models (research/autoaugment), for 32-pixel images; the shift
+    of 10 pixels is scaled with the image's side.
+    """
+    if number == op.POSTERIZE:
+        return float(4 - int(level * 4 / 10))
+    if number == op.SOLARIZE:
+        return float(256 - int(level * 256 / 10))
+    if number == op.ROTATE:
+        return float(int(level * 30 / 10))
+    if number in (op.TRANSLATE_X, op.TRANSLATE_Y):
+        return float(int(level * 10 / 10 * size / 32))
+    return magnitude_value(number, level / 10, size)
 
 
 @dataclass
@@ -82,16 +104,21 @@ class AutoAugment(OneView):
 
     Args:
         policy: ``cifar10`` or ``imagenet``.
+        magnitudes: ``paper``: the ranges of the paper's Table 6 in ten levels, 0 to 9; ``code``: the published code's,
+            which divides levels by 10, keeps ``4 - level`` bits and shifts by 10 pixels at most.
         starred: omit the operations that overlap with the corruptions (AutoAugment*).
         cutout: side of a Cutout square afterwards (16 in the original on CIFAR; none in AutoAugment*).
     """
 
     policy: str = "cifar10"
+    magnitudes: str = "paper"
     starred: bool = True
     cutout: int = 0
 
     def __post_init__(self) -> None:
         policy(self.policy)
+        if self.magnitudes not in ("paper", "code"):
+            raise RobenchError(f"AutoAugment's magnitudes must be paper or code, found '{self.magnitudes}'.")
 
     def augmented(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
         """Return uint8 images after their pair of operations."""
@@ -99,7 +126,8 @@ class AutoAugment(OneView):
         size, device = images.shape[-1], images.device
         numbers = torch.tensor([[step[0] for step in pair] for pair in pairs], device=device)
         chances = torch.tensor([[step[1] for step in pair] for pair in pairs], device=device)
-        table = [[magnitude_value(number, level / 9, size) for number, _, level in pair] for pair in pairs]
+        value = code_value if self.magnitudes == "code" else paper_value
+        table = [[value(number, level, size) for number, _, level in pair] for pair in pairs]
         magnitudes = torch.tensor(table, dtype=torch.float64, device=device)
         stream = batch.stream("autoaugment")
         choice = stream.integers(_PAIR, 0, len(pairs), ())

@@ -55,7 +55,7 @@ class AutoLabel(Method):
         raise NotImplementedError
 
     def end_epoch(self, net: Network, held_out: Batch | None) -> dict[str, float]:
-        """Update every bucket's label (equation 1) from the held-out images."""
+        """Update every bucket's label (equation 1) from the held-out images; all of them are logged."""
         if held_out is None:
             return {}
         was_training = net.module.training
@@ -64,10 +64,7 @@ class AutoLabel(Method):
             found, labels = self.held_out_probabilities(net, held_out, bucket)
             self.labels.update(bucket, calibration(found, labels))
         net.module.train(was_training)
-        return {
-            "label_first_bucket": float(self.labels.values[0]),
-            "label_last_bucket": float(self.labels.values[-1]),
-        }
+        return {f"label_{bucket + 1}": float(value) for bucket, value in enumerate(self.labels.values)}
 
     def state(self) -> dict[str, Any]:
         return {"labels": self.labels.values}

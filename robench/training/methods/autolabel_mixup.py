@@ -10,8 +10,7 @@ from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
 from robench.training.methods.autolabel import AutoLabel, probabilities
 from robench.training.methods.base import Step
-from robench.training.methods.mixup import partners
-from robench.training.ops import sampling
+from robench.training.methods.mixup import partners, shares
 from robench.training.ops.labels import spread_two
 from robench.training.ops.losses import cross_entropy
 
@@ -21,14 +20,16 @@ class AutoLabelMixup(AutoLabel):
     """AutoLabel for mixup: buckets by the minor image's share.
 
     Args:
-        alpha: of mixup's Beta distribution (1 in the paper); one share per image.
+        alpha: of mixup's Beta distribution (1 in the paper).
+        per_image: draw a share for every image; the paper draws one per step, as mixup does.
     """
 
     alpha: float = 1.0
+    per_image: bool = False
 
     def loss(self, net: Network, batch: Batch) -> Step:
         pixels = batch.view().float() / 255.0
-        share = sampling.beta(batch.stream("autolabel-mixup"), 0, self.alpha)
+        share = shares(batch, "autolabel-mixup", self.alpha, self.per_image)
         minor = torch.minimum(share, 1.0 - share)
         partner = partners(batch, "autolabel-partners")
         weight = share.view(-1, 1, 1, 1)

@@ -38,8 +38,8 @@ class Step:
 class Method:
     """One way of training. Subclasses are dataclasses: their fields are the recipe's ``options``."""
 
-    NORMS: ClassVar[tuple[str, ...]] = ("bn", "dubn", "dubin", "splitbn", "splitbn-shared")
-    """Normalisations that this method can train."""
+    NORMS: ClassVar[tuple[str, ...]] = ("bn", "ibn")
+    """Normalisations that this method can train; a dual one needs a method that uses both of its routes."""
     TEST_ROUTE: ClassVar[str | None] = None
     """Route through dual normalisation with which the finished model is tested."""
     NEEDS_VALIDATION: ClassVar[bool] = False
@@ -60,6 +60,11 @@ class Method:
             if name not in options and field.default is MISSING and field.default_factory is MISSING:
                 raise RobenchError(f"Method {cls.__name__} needs the option '{name}'.")
         return cls(**options)
+
+    @property
+    def norms(self) -> tuple[str, ...]:
+        """Normalisations that this method can train with its options."""
+        return self.NORMS
 
     @property
     def passes(self) -> float:

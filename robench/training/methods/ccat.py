@@ -7,11 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+from robench.errors import RobenchError
 from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
 from robench.training.methods.base import Method, Step
-from robench.training.ops.attacks import pgd, random_start
+from robench.training.ops.attacks import confident_attack, pgd, random_start
 from robench.training.ops.losses import cross_entropy
+
+_NORM, _AT_IMAGE = 0, 1
 
 
 def ccat_targets(
@@ -41,10 +44,14 @@ class CCAT(Method):
     """Half of the batch clean, half attacked with labels that fade with the perturbation's size.
 
     Args:
+        attack: ``confident``: the original's (``confident_attack``), begun at a random direction with a norm drawn from
+            U(0, epsilon), or at the image itself, half of the images each; ``pgd``: plain PGD on the cross-entropy,
+            whose images lie at the ball's border, so that their labels are uniform.
         epsilon, steps, step_size: of the attack.
         rho: of the power transition.
     """
 
+    attack: str = "confident"
     epsilon: float = 8 / 255
     steps: int = 7
     step_size: float = 2 / 255
@@ -55,12 +62,29 @@ class CCAT(Method):
         """See ``Method.passes``."""
         return 1.0 + 0.5 * self.steps
 
+    def __post_init__(self) -> None:
+        if self.attack not in ("confident", "pgd"):
+            raise RobenchError(f"CCAT's attack must be confident or pgd, found '{self.attack}'.")
+
+    def attacked(
+        self, net: Network, batch: Batch, pixels: torch.Tensor, labels: torch.Tensor, start: torch.Tensor
+    ) -> torch.Tensor:
+        """Return adversarial examples of the first images of the batch: float32 (m, 3, H, W) in [0, 1]."""
+        attack = (self.epsilon, self.steps, self.step_size)
+        if self.attack == "pgd":
+            return pgd(net, pixels, labels, *attack, start)
+        norm = batch.stream("ccat").uniform(_NORM, ())[: len(pixels)]
+        at_image = batch.stream("ccat").uniform(_AT_IMAGE, ())[: len(pixels)] < 0.5
+        direction = start / start.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-12)
+        share = torch.where(at_image, torch.zeros_like(norm), norm).view(-1, 1, 1, 1)
+        return confident_attack(net, pixels, labels, *attack, share * direction)
+
     def loss(self, net: Network, batch: Batch) -> Step:
         pixels = batch.view().float() / 255.0
         half = max(1, len(pixels) // 2)
         attacked_pixels, labels = pixels[:half], batch.labels[:half]
         start = random_start(batch)[:half]
-        attacked = pgd(net, attacked_pixels, labels, self.epsilon, self.steps, self.step_size, start)
+        attacked = self.attacked(net, batch, attacked_pixels, labels, start)
         distance = (attacked - attacked_pixels).abs().amax(dim=(1, 2, 3))
         logits = net(torch.cat([attacked, pixels[half:]]))
         targets = ccat_targets(labels, distance, self.epsilon, self.rho, logits.shape[1])

@@ -37,7 +37,7 @@ def randaugment(
     """
     known = [number for number in _OPERATIONS if not (starred and number in OVERLAPPING)]
     device, size = images.device, images.shape[-1]
-    values = [0.0 if n < 0 else magnitude_value(n, min(magnitude / 10, 1.0), size) for n in known]
+    values = [0.0 if n < 0 else magnitude_value(n, magnitude / 10, size) for n in known]
     stream = batch.stream(label)
     choice = stream.integers(_OPERATION, 0, len(known), (count,))
     ops = torch.tensor(known, device=device)[choice]
@@ -53,7 +53,7 @@ class RandAugment(OneView):
 
     Args:
         count: N, operations per image.
-        magnitude: M, in tenths of AutoAugment's ranges (values above 10 act as 10).
+        magnitude: M, in tenths of AutoAugment's ranges; above 10 they are extended linearly, as in the published code.
         starred: omit the operations that overlap with the corruptions.
         cutout: side of the Cutout square afterwards, part of RandAugment on CIFAR; 0: none.
     """

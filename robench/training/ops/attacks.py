@@ -23,6 +23,7 @@ def pgd(
     step_size: torch.Tensor | float,
     start: torch.Tensor | None = None,
     route: str | None = None,
+    friendly: int | None = None,
 ) -> torch.Tensor:
     """Return images within an L-infinity ball that raise the cross-entropy (Madry et al. 2018).
 
@@ -35,6 +36,8 @@ def pgd(
         step_size: their length, one for all or per image.
         start: where in [-1, 1] times epsilon the attack begins, (n, 3, H, W); None: at the image.
         route: through dual normalisation.
+        friendly: an image stops after so many steps from where it is misclassified (Zhang et al. 2020, tau), which
+            needs int64 targets; None: it makes all steps.
 
     Returns:
         float (n, 3, H, W) in [0, 1], detached.
@@ -42,14 +45,83 @@ def pgd(
     delta = torch.zeros_like(pixels) if start is None else start * epsilon
     low, high = -torch.as_tensor(epsilon), torch.as_tensor(epsilon)
     low, high = low.to(pixels.device), high.to(pixels.device)
+    wrong = torch.zeros(len(pixels), dtype=torch.int64, device=pixels.device)
     with net.frozen():
         for _ in range(steps):
             attacked = (pixels + delta).clamp(0.0, 1.0).detach().requires_grad_(True)
-            loss = functional.cross_entropy(net(attacked, route), targets, reduction="sum")
+            logits = net(attacked, route)
+            loss = functional.cross_entropy(logits, targets, reduction="sum")
             (gradient,) = torch.autograd.grad(loss, attacked)
             moved = attacked.detach() + step_size * gradient.sign() - pixels
-            delta = torch.minimum(torch.maximum(moved, low), high)
+            moved = torch.minimum(torch.maximum(moved, low), high)
+            if friendly is None:
+                delta = moved
+                continue
+            wrong += logits.argmax(dim=1) != targets
+            moving = wrong <= friendly
+            if not bool(moving.any()):
+                break
+            delta = torch.where(moving.view(-1, 1, 1, 1), moved, delta)
     return (pixels + delta).clamp(0.0, 1.0).detach()
+
+
+def confident_attack(
+    net: Network,
+    pixels: torch.Tensor,
+    labels: torch.Tensor,
+    epsilon: float,
+    steps: int,
+    step_size: float,
+    start: torch.Tensor,
+    momentum: float = 0.9,
+    shrink: float = 1.5,
+) -> torch.Tensor:
+    """Return images within an L-infinity ball on which a wrong class is as confident as can be (Stutz et al. 2020).
+
+    The attack climbs the largest probability of a wrong class by normalised gradients with momentum. A step that does
+    not raise an image's objective is taken back and that image's step size divided by ``shrink`` (backtracking); the
+    image of the highest objective is returned, wherever in the ball it is.
+
+    Args:
+        net: attacked in evaluation mode with frozen weights.
+        pixels: float (n, 3, H, W) in [0, 1].
+        labels: int64 (n,).
+        epsilon: radius in units of [0, 1].
+        steps: attempted.
+        step_size: the first, in units of [0, 1].
+        start: where in [-1, 1] times epsilon the attack begins, (n, 3, H, W).
+        momentum: of the gradients.
+        shrink: of the step size.
+
+    Returns:
+        float (n, 3, H, W) in [0, 1], detached.
+    """
+
+    def clipped(delta: torch.Tensor) -> torch.Tensor:
+        return (pixels + delta.clamp(-epsilon, epsilon)).clamp(0.0, 1.0) - pixels
+
+    def objective(delta: torch.Tensor) -> torch.Tensor:
+        probabilities = net(pixels + delta).softmax(dim=1)
+        return probabilities.scatter(1, labels.unsqueeze(1), 0.0).amax(dim=1)
+
+    delta, velocity = clipped(start * epsilon), torch.zeros_like(pixels)
+    size = pixels.new_full((len(pixels), 1, 1, 1), step_size)
+    with net.frozen():
+        reached = pixels.new_full((len(pixels),), -1.0)
+        trial = delta
+        for step in range(steps + 1):
+            trial = trial.detach().requires_grad_(True)
+            found = objective(trial)
+            (gradient,) = torch.autograd.grad(found.sum(), trial)
+            higher = (found.detach() > reached).view(-1, 1, 1, 1)
+            delta = torch.where(higher, trial.detach(), delta)
+            reached = torch.maximum(reached, found.detach())
+            if step == steps:
+                break
+            velocity = torch.where(higher, momentum * velocity + (1.0 - momentum) * gradient.sign(), velocity)
+            size = torch.where(higher, size, size / shrink)
+            trial = clipped(delta + size * velocity.sign())
+    return (pixels + delta).detach()
 
 
 def random_start(batch: Batch, label: str = "pgd") -> torch.Tensor:

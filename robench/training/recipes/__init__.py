@@ -41,7 +41,7 @@ def load(name: str, assignments: list[str] | None = None) -> Recipe:
     from robench.training.recipes.schema import override, validate
 
     fields = override(read(name), assignments or [])
-    fields.setdefault("name", Path(name).stem)
+    fields.setdefault("name", Path(name).stem if name.endswith((".yaml", ".yml")) else name)
     return validate(fields, name)
 
 

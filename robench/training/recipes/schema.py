@@ -84,7 +84,7 @@ class Recipe(_Part):
     before: BeforePart | None = None
     """Another method that comes first."""
     architecture: str
-    norm: Literal["bn", "dubn", "dubin", "splitbn", "splitbn-shared"] = "bn"
+    norm: Literal["bn", "ibn", "dubn", "dubin", "splitbn", "splitbn-shared"] = "bn"
     num_classes: int = Field(ge=0)
     data: DataPart
     optimiser: OptimiserPart = Field(default_factory=OptimiserPart)
