@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from robench.catalogue import METRICS, defaults
-from robench.metrics.scores import softmax
+from robench.metrics import softmax
 from robench.metrics.statistics import bootstrap_cells
 from robench.metrics.streaming import StreamingMetrics, classification_figures
 

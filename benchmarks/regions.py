@@ -89,7 +89,7 @@ def measure(size: int, counter: Counter) -> dict[str, tuple[int, int]]:
         counts = []
         for severity in range(1, 6):
             corrupt(images, name, severity, index=index)  # compiles loops, builds tables
-            counts.append(counter.of(lambda s=severity: corrupt(images, name, s, index=index)))  # type: ignore[misc]
+            counts.append(counter.of(lambda n=name, s=severity: corrupt(images, n, s, index=index)))  # type: ignore[misc]
         found[name] = (max(one for one, _ in counts), max(one for _, one in counts))
     few = images[: max(2, len(images) // 8)]
     for name in ALL_PERTURBATIONS:

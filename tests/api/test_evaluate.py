@@ -34,7 +34,7 @@ def test_a_module_is_measured_and_taken_up(tmp_path: Path) -> None:
     assert again.cells == result.cells
     assert again.notes == [
         *result.notes,
-        f"Nothing was run: every cell was measured before and stands in {tmp_path / 'r'}.",
+        f"Nothing was run: every cell had already been measured ({tmp_path / 'r'}).",
     ]
 
 

@@ -13,8 +13,8 @@ from sklearn.metrics import log_loss
 from robench.api.refitting import shifted_cells, shown_metrics
 from robench.catalogue import METRICS
 from robench.cli.main import main
+from robench.metrics import softmax
 from robench.metrics.cells import compute
-from robench.metrics.scores import softmax
 from robench.metrics.statistics import bootstrap_cells, centred_interval
 from robench.predictions import RunFolder
 from robench.suites import get

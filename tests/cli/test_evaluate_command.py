@@ -54,7 +54,7 @@ def test_a_checkpoint_on_digits(checkpoint: Path, capsys: pytest.CaptureFixture[
     before = {p.name: p.read_bytes() for p in (run / "predictions").iterdir()}
     capsys.readouterr()
     assert main([*command, "--norm-preset", "half"]) == 0
-    nothing = f"Nothing was run: every cell was measured before and stands in {run}.\n"
+    nothing = f"Nothing was run: every cell had already been measured ({run}).\n"
     said = capsys.readouterr().out
     assert said.endswith(f"run: {run}\n{nothing}")
     assert said.count("Nothing was run") == 1

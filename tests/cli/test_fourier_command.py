@@ -143,18 +143,19 @@ def test_mistakes(arguments: list[str], expected: str, capsys: pytest.CaptureFix
 
 
 def photographs(folder: Path) -> Path:
-    """Write two photographs of different sizes, each of its own class."""
+    """Write two photographs of different sizes, each of its own class, among the folders of ten."""
     from PIL import Image
 
     rng = np.random.default_rng(0)
-    for name, size in (("a", (50, 40)), ("b", (38, 61))):
+    for name in "0123456789":
         (folder / name).mkdir(parents=True)
+    for name, size in (("3", (50, 40)), ("8", (38, 61))):
         Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), np.uint8)).save(folder / name / "1.png")
     return folder
 
 
 def test_photographs_are_resized_and_cropped_as_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = ["--data", str(photographs(tmp_path / "photographs")), "--lowpass", "4", "--num-classes", "10"]
+    data = ["--data", str(photographs(tmp_path / "photographs")), "--lowpass", "4"]
     found = measured(*data, "--resize", "36", "--crop", "32")
     assert found["images"] == 2
     assert main(["fourier", *MODEL, *data, "--interpolation", "cubic"]) == 2

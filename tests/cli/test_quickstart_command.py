@@ -17,7 +17,7 @@ def test_quickstart_makes_its_report_and_takes_it_up(
     from robench import suites
     from robench.suites.base import OpenOptions
 
-    few, open_suite = OpenOptions(limit=220, conditions=("contrast",)), suites.open_suite
+    few, open_suite = OpenOptions(conditions=("contrast",)), suites.open_suite
     monkeypatch.setattr(suites, "open_suite", lambda name, data, options: open_suite(name, data, few))
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     assert main(["quickstart", "--out", str(tmp_path / "q")]) == 0

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from reader_forms import LABELS, Made, folders, pixels, png, table
 
+import robench
 from robench.data import Geometry, open_images
 from robench.data.archive import unpack
 from robench.data.arrays import map_npy, read_rows
@@ -117,8 +118,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_refused(tmp_path: Path, monkey
 
 
 def test_no_reader_hands_a_file_to_an_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from robench.cli import picture
-    from robench.training import disk
+    from robench.training.engine import disk
 
     program = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n(" + bytes(tmp_path / "pwned") + b") (w) file\n"
     path = tmp_path / "1.png"
@@ -129,7 +129,7 @@ def test_no_reader_hands_a_file_to_an_interpreter(tmp_path: Path, monkeypatch: p
     with pytest.raises(RobenchError, match="not an image of a known format"):
         read_rgb(path)
     with pytest.raises(RobenchError, match="not an image of a known format"):
-        picture._picture(path, 32)
+        robench.gallery(path)
     part = type("Part", (), {"resized_crop": (0.1, 1.0), "size": 32})()
     with pytest.raises(RobenchError, match="not an image of a known format"):
         disk._Crops([path], part, 0, 0)[0]

@@ -15,7 +15,7 @@ from sklearn.metrics import auc, precision_recall_curve, top_k_accuracy_score
 
 from robench.catalogue import METRICS, metric
 from robench.errors import RobenchError
-from robench.metrics import calibration, comparison, corruption, perturbation, scores, shift
+from robench.metrics import calibration, comparison, corruption, perturbation, scores, shift, softmax
 from robench.metrics.cells import compute
 
 # Means of google-research/augmix's imagenet.py, six digits.
@@ -168,7 +168,7 @@ def test_affinity_is_the_change_of_accuracy_of_one_model_from_clean_to_augmented
 def _columns(n: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(n)
     logits = rng.normal(size=(n, 6)).astype(np.float32)
-    p = scores.softmax(logits)
+    p = softmax(logits)
     target = rng.integers(0, 6, n).astype(np.int32)
     return {
         "index": np.arange(n) // 2, "frame": np.arange(n) % 2, "target": target, "logits": logits,

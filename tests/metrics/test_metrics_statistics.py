@@ -14,7 +14,8 @@ from robench.metrics import resampling
 from robench.metrics.cells import compute
 from robench.metrics.comparison import holm, mcnemar, rank_intervals
 from robench.metrics.perturbation import clips
-from robench.metrics.scores import brier_score, softmax
+from robench.metrics.probabilities import softmax
+from robench.metrics.scores import brier_score
 from robench.metrics.statistics import bootstrap_cells, centred_interval, draw_weights, exact_interval, interval
 
 NAMES = ("error", "rms_calibration_error", "rms_calibration_error_all_bins", "ece", "brier_top_label", "nll",

@@ -213,9 +213,9 @@ def test_the_hint_after_a_failed_download_carries_the_preprocessing(
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("torch.hub.download_url_to_file", fail)
     for spec, flags in (
-        ("resnet50", "--arch torchvision:resnet50 --norm-preset imagenet --resize 232 --crop 224"),
-        ("resnet50.IMAGENET1K_V1", "--arch torchvision:resnet50 --norm-preset imagenet --resize 256 --crop 224"),
-        ("swin_t", "--norm-preset imagenet --resize 232 --crop 224 --interpolation bicubic"),
+        ("resnet50", "arch='torchvision:resnet50', norm_preset='imagenet', resize=232, crop=224)`"),
+        ("resnet50.IMAGENET1K_V1", "arch='torchvision:resnet50', norm_preset='imagenet', resize=256, crop=224)`"),
+        ("swin_t", "norm_preset='imagenet', resize=232, crop=224, interpolation='bicubic')`"),
     ):
         with pytest.raises(RobenchError, match=r"Could not download the weights of .*: OSError: no network") as caught:
             load_model(f"torchvision:{spec}")

@@ -152,7 +152,7 @@ def test_distorter_renews_from_the_trained_weights(tmp_path: Path) -> None:
     found = distorter.run(pixels, renewals, seeds)
     assert torch.equal(found, distorter.run(pixels, renewals, seeds))
     assert found.shape == pixels.shape
-    with pytest.raises(RobenchError, match="robench train"):
+    with pytest.raises(RobenchError, match=r"Train them, `robench\.train"):
         load_network(tmp_path / "nothing")
 
 
