@@ -17,6 +17,7 @@ from robench.errors import RobenchError, did_you_mean
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_LONGEST = 80
 
 
 class UnknownKeywordError(RobenchError, TypeError):
@@ -58,6 +59,12 @@ def _annotations(words: type) -> dict[str, Any]:
     return {name: getattr(kind, "__forward_arg__", kind) for name, kind in words.__annotations__.items()}
 
 
+def shown(value: object) -> str:
+    """Return a value as messages quote it: control characters escaped, the middle of what is long left out."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}...{text[-_LONGEST // 4 :]}"
+
+
 def one_of(name: str, value: object, known: Sequence[str]) -> str:
     """Return a value that is one of the known ones.
 
@@ -65,10 +72,10 @@ def one_of(name: str, value: object, known: Sequence[str]) -> str:
         RobenchError: it is not; the message suggests the nearest one.
     """
     if not isinstance(value, str) or value not in known:
-        near = did_you_mean(str(value), known)
+        near = did_you_mean(str(value)[:_LONGEST], known)
         raise RobenchError(
-            f"`{name}` must be one of {', '.join(known)}; found '{value}'.",
-            hint=near if near.startswith("Did") else None,
+            f"`{name}` must be one of {', '.join(known)}; found {shown(value)}.",
+            hint=near if near.startswith("Did") else f"For example `{name}={known[0]!r}`.",
         )
     return value
 
@@ -85,7 +92,7 @@ def whole(name: str, value: object, *, least: int, most: int = 2**63 - 1) -> int
         number = None
     if number is None or isinstance(value, bool) or not least <= number <= most:
         bounds = f"of at least {least}" if most >= 2**31 - 1 else f"from {least} to {most}"
-        raise RobenchError(f"`{name}` must be a whole number {bounds}; found {value!r}.", hint=_whole_hint(name, least))
+        raise RobenchError(f"`{name}` must be a whole number {bounds}; found {shown(value)}.", hint=_whole_hint(name, least))
     return int(number)
 
 
@@ -108,14 +115,14 @@ def triple(name: str, value: object) -> tuple[float, float, float]:
         values *= 3
     if len(values) != 3:
         raise RobenchError(
-            f"`{name}` takes 3 numbers, one per channel; found {value!r}.",
+            f"`{name}` takes 3 numbers, one per channel; found {shown(value)}.",
             hint=f"For example `{name}=(0.4914, 0.4822, 0.4465)`.",
         )
     # Written so that NaN is refused too.
     if not all(abs(one) <= 1 and (one > 0 or name != "std") for one in values):
         bounds = "above 0 and at most 1" if name == "std" else "for images in [0, 1]"
         raise RobenchError(
-            f"`{name}` takes numbers {bounds}; found {value!r}.",
+            f"`{name}` takes numbers {bounds}; found {shown(value)}.",
             hint="Divide by 255 what is meant for pixels up to 255.",
         )
     return values[0], values[1], values[2]
@@ -132,7 +139,7 @@ def flag(name: str, value: object) -> bool:
         RobenchError: it is neither.
     """
     if not isinstance(value, bool):
-        raise RobenchError(f"`{name}` must be True or False; found {value!r}.", hint=f"Omit `{name}`, or set it.")
+        raise RobenchError(f"`{name}` must be True or False; found {shown(value)}.", hint=f"Omit `{name}`, or set it.")
     return value
 
 
@@ -146,10 +153,10 @@ def names(name: str, value: object) -> tuple[str, ...]:
     found = []
     for part in parts:
         if not isinstance(part, str):
-            raise RobenchError(f"`{name}` takes names; found {value!r}.", hint=f'For example `{name}="fog,snow"`.')
+            raise RobenchError(f"`{name}` takes names; found {shown(value)}.", hint=f'For example `{name}="fog,snow"`.')
         found += [part.strip()] if part.strip() else []
     if not found:
-        raise RobenchError(f"`{name}` names nothing; found {value!r}.", hint=f"Omit `{name}` to take all of them.")
+        raise RobenchError(f"`{name}` names nothing; found {shown(value)}.", hint=f"Omit `{name}` to take all of them.")
     return tuple(found)
 
 
@@ -162,7 +169,7 @@ def severities(name: str, value: object) -> tuple[int, ...]:
     parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else list(_listed(value))
     found = [int(part) if isinstance(part, (int, str)) and str(part).isdigit() else 0 for part in parts]
     if not found or not all(1 <= one <= 5 for one in found):
-        raise RobenchError(f"`{name}` takes numbers from 1 to 5; found {value!r}.", hint=f'For example `{name}="3,5"`.')
+        raise RobenchError(f"`{name}` takes numbers from 1 to 5; found {shown(value)}.", hint=f'For example `{name}="3,5"`.')
     return tuple(found)
 
 
@@ -173,10 +180,10 @@ def place(name: str, value: object) -> Path:
         RobenchError: an empty one, one that no file system takes, or something else.
     """
     if not isinstance(value, (str, os.PathLike)):
-        raise RobenchError(f"`{name}` takes a path; found {value!r}.", hint="Give a string or a pathlib.Path.")
+        raise RobenchError(f"`{name}` takes a path; found {shown(value)}.", hint="Give a string or a pathlib.Path.")
     text = os.fspath(value)
     if not isinstance(text, str) or not text.strip() or "\0" in text:
-        raise RobenchError(f"`{name}` is not a path: {text!r}.", hint=f"Omit `{name}`, or name a file or folder.")
+        raise RobenchError(f"`{name}` is not a path: {shown(text)}.", hint=f"Omit `{name}`, or name a file or folder.")
     if max((len(os.fsencode(part)) for part in Path(text).parts), default=0) > 255 or len(os.fsencode(text)) > 4095:
         raise RobenchError(f"`{name}` is too long for a path: '{text[:40]}...'.", hint="Give a shorter path.")
     return Path(text)

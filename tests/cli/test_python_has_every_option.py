@@ -101,7 +101,7 @@ def test_every_option_of_a_plot_is_a_keyword(name: str) -> None:
 
 
 def test_words_and_options_hold_the_same_fields() -> None:
-    sized = {"geometry", "interpolation"}
+    sized = {"geometry", "interpolation", "num_classes"}  # which other keywords set
     assert {one.name for one in fields(api.ModelOptions)} == set(ModelWords.__annotations__)
     assert {one.name for one in fields(api.EngineOptions)} == set(EngineWords.__annotations__)
     named = {"conditions": "corruption", "severities": "severity", "frost_dir": "frost"}
