@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,6 +13,17 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from robench.results.schema import Result
+
+
+def path(name: str, given: str | None) -> Path | None:
+    """Return a path that was typed; None where none was.
+
+    Raises:
+        RobenchError: an empty one, or one that no file system takes.
+    """
+    from robench.api.words import place
+
+    return None if given is None else place(name, given)
 
 
 def print_json(document: Any) -> None:

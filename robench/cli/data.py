@@ -29,7 +29,7 @@ Examples:
         --out CIFAR-10-C
 """
 Root = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--root",
         metavar="FOLDER",
@@ -46,21 +46,21 @@ def list_sets(root: Root = None, json_: o.Json = False) -> None:
     """List the known sets, their size and licence, and which are installed."""
     from rich.table import Table
 
-    from robench.cli.common import console, plain_width, print_json
+    from robench.cli.common import console, path, plain_width, print_json
     from robench.data.catalogue import catalogue, data_root, installed
 
-    entries = catalogue().values()
+    entries, place = catalogue().values(), path("root", root)
     if json_:
-        print_json([_record(entry, root) for entry in entries])
+        print_json([_record(entry, place) for entry in entries])
         return
     table = Table(box=None)
     for head in ("set", "size", "licence", "there", "what it is"):
         table.add_column(head, overflow="fold", no_wrap=head == "set")  # a name cut short cannot be typed
     for entry in entries:
-        there = "yes" if installed(entry.name, root) else "-"
+        there = "yes" if installed(entry.name, place) else "-"
         table.add_row(entry.name, _size(entry), entry.licence, there, entry.title)
     console(width=plain_width()).print(table)
-    print(f"Folder: {root or data_root()}")
+    print(f"Folder: {place or data_root()}")
 
 
 def _record(entry: Entry, root: Path | None) -> dict[str, Any]:
@@ -81,16 +81,16 @@ def _record(entry: Entry, root: Path | None) -> dict[str, Any]:
 @app.command(cls=Command)
 def info(name: SetName, root: Root = None, json_: o.Json = False) -> None:
     """Show where a set comes from, its files and checksums. E.g. `robench data info cifar10-c`."""
-    from robench.cli.common import print_json
+    from robench.cli.common import path, print_json
     from robench.data.catalogue import data_root, find_entry, installed
 
-    entry = find_entry(name)
+    entry, place = find_entry(name), path("root", root)
     if json_:
-        print_json(_record(entry, root) | {"files": [{"url": file.url, "md5": file.md5} for file in entry.files]})
+        print_json(_record(entry, place) | {"files": [{"url": file.url, "md5": file.md5} for file in entry.files]})
         return
     lines = [("set", entry.name), ("what it is", entry.title), ("licence", entry.licence), ("source", entry.source)]
-    lines += [("size", _size(entry)), ("folder", str((root or data_root()) / entry.name))]
-    lines += [("installed", "yes" if installed(name, root) else "no")]
+    lines += [("size", _size(entry)), ("folder", str((place or data_root()) / entry.name))]
+    lines += [("installed", "yes" if installed(name, place) else "no")]
     for file in entry.files:
         lines.append(("file", f"{file.url}\n{'':12}MD5 {file.md5 or 'not published'}"))
     for key, value in lines:
@@ -114,14 +114,16 @@ def download(
 ) -> None:
     """Download, check and unpack sets; a broken download resumes. E.g. `robench data download cifar10-c`."""
     from robench.api.words import whole
+    from robench.cli.common import path
     from robench.data.catalogue import find_entry
     from robench.data.install import install
 
+    place = path("root", root)
     whole("retries", retries, least=0, most=1000)
     for entry in [find_entry(name) for name in names]:
         with _Progress(quiet) as progress:
             folder = install(
-                entry, root, mirror=mirror or (), report=progress.file, notify=progress.note, retries=retries
+                entry, place, mirror=mirror or (), report=progress.file, notify=progress.note, retries=retries
             )
         if not quiet:
             print(f"{entry.name} is at {folder}")
@@ -137,17 +139,17 @@ def verify(
     json_: o.Json = False,
 ) -> int:
     """Check every file of a set and name those that are wrong. E.g. `robench data verify cifar10-c --data DIR`."""
-    from robench.api.words import place
-    from robench.cli.common import print_json
+    from robench.cli.common import path, print_json
     from robench.data.catalogue import find_entry, installed
     from robench.data.install import verify as problems_of
 
     entry = find_entry(name)
-    folder = installed(name, root) if data is None else place("data", data)
+    folder = installed(name, path("root", root)) if data is None else path("data", data)
     if folder is None:
         raise RobenchError(f"{name} is not installed.", hint=f"Set `data`, or run `robench data download {name}`.")
-    if not folder.exists():
-        raise RobenchError(f"No such file or folder: {folder}", hint="Check `data`.")
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.exists() else "does not exist"
+        raise RobenchError(f"{folder} {what}.", hint="Give the folder of the set in `data`.")
     problems = list(problems_of(folder, entry))
     if json_:
         print_json({"set": name, "folder": str(folder), "problems": [str(problem) for problem in problems]})
@@ -161,16 +163,18 @@ def verify(
 @app.command("manifest-dfr", cls=Command)
 def manifest_dfr(
     root: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="DeepFashion2's folder, with train and validation in it.")
+        str, typer.Argument(metavar="FOLDER", help="DeepFashion2's folder, with train and validation in it.")
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to write it (default: in the folder).")
+        str | None, typer.Option("--out", "-o", metavar="FILE", help="Where to write it (default: in the folder).")
     ] = None,
 ) -> None:
     """Write DeepFashion Remixed's manifest from DeepFashion2's annotations. E.g. `robench data manifest-dfr DIR`."""
+    from robench.api.words import place
+    from robench.cli.common import path
     from robench.data.deepfashion2 import write_manifest
 
-    print(write_manifest(root, out))
+    print(write_manifest(place("root", root), path("out", out)))
 
 
 def _size(entry: Entry) -> str:

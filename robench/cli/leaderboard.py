@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,7 +25,7 @@ app = group()
 
 @app.command(cls=Command)
 def check(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A result, a run folder, or a folder of results.")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="A result, a run folder, or a folder of results.")],
     json_: o.Json = False,
 ) -> int:
     """Check results: schema, protocol, cells, checksums, and that every summary follows from its cells.
@@ -38,11 +37,12 @@ def check(
         robench leaderboard check runs/digits-c/augmix-4eaddc90
         robench leaderboard check leaderboards/measured
     """
+    from robench.api.words import place
     from robench.cli.common import print_json
     from robench.tables.measured import find_results
     from robench.tables.submission import check_submission, has_predictions
 
-    found = {file: check_submission(file) for file in find_results(path)}
+    found = {file: check_submission(file) for file in find_results(place("path", path))}
     if json_:
         print_json({str(file): problems for file, problems in found.items()})
         return 1 if any(found.values()) else 0
@@ -58,11 +58,9 @@ def check(
 
 @app.command(cls=Command)
 def build(
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder of the page.")] = Path(
-        "leaderboard-page"
-    ),
+    out: Annotated[str, typer.Option("--out", "-o", metavar="FOLDER", help="Folder of the page.")] = "leaderboard-page",
     results: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Measured results (default: those that come with robench).")
+        str | None, typer.Option(metavar="FOLDER", help="Measured results (default: those that come with robench).")
     ] = None,
 ) -> None:
     """Build the page: one folder that opens from disk or from any web host.
@@ -72,10 +70,11 @@ def build(
         robench leaderboard build
         robench leaderboard build --results runs/ --out page/
     """
+    from robench.api.words import place
     from robench.tables.measured import find_results
     from robench.tables.site import build_site
 
-    print(build_site(out, None if results is None else find_results(results)))
+    print(build_site(place("out", out), None if results is None else find_results(place("results", results))))
 
 
 @app.command("list", cls=Command)
@@ -106,7 +105,7 @@ def _record(board: Board) -> dict[str, object]:
 @app.command(cls=Command)
 def readme(
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="File to write (default: print it).")
+        str | None, typer.Option("--out", "-o", metavar="FILE", help="File to write (default: print it).")
     ] = None,
 ) -> None:
     """Write the boards and the papers' tables as Markdown, as leaderboards/README.md shows them.
@@ -115,13 +114,15 @@ def readme(
 
         robench leaderboard readme --out leaderboards/README.md
     """
+    from robench.cli.common import path
     from robench.files import atomic_write
     from robench.tables.board_readme import readme_text
 
+    file = path("out", out)
     text = readme_text()
-    if out is None:
+    if file is None:
         print(text, end="")
         return
-    with atomic_write(out) as file:
-        file.write(text.encode())
-    print(out)
+    with atomic_write(file) as opened:
+        opened.write(text.encode())
+    print(file)

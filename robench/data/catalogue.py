@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -91,9 +92,17 @@ def mirrors(given: Sequence[str] = ()) -> list[str]:
     """Return the mirrors that the user wishes to be asked first: those given, else ``ROBENCH_MIRROR`` (commas between).
 
     A mirror is a web address below which files lie as ``SET/FILE``, such as ``cifar10-c/CIFAR-10-C.tar``.
+
+    Raises:
+        RobenchError: something else.
     """
-    wished = list(given) or os.environ.get("ROBENCH_MIRROR", "").split(",")
-    return [one.strip().rstrip("/") for one in wished if one.strip()]
+    wished = list(given) or [one for one in os.environ.get("ROBENCH_MIRROR", "").split(",") if one.strip()]
+    for one in wished:
+        if not re.match(r"https?://\S+$", one.strip()):
+            raise RobenchError(
+                f"`mirror` takes a web address; found {one[:60]!r}.", hint="For example `mirror='https://host/sets'`."
+            )
+    return [one.strip().rstrip("/") for one in wished]
 
 
 def installed(name: str, root: Path | None = None) -> Path | None:
