@@ -49,7 +49,7 @@ EVALUATE: list[tuple[dict[str, Any], list[str], str, str]] = [
     ({"ensemble": "mean-prob"}, ["--ensemble", "mean-prob"], "`ensemble` has no effect on a single model",
      "--ensemble has no effect"),
     ({"ensemble": "sum"}, ["--ensemble", "sum"], "mean-prob, mean-logit", "--ensemble must be"),
-    ({"norm": "nonsense"}, ["--norm", "nonsense"], "`norm` must be one of bn, dubn", "--norm must be one of"),
+    ({"norm": "nonsense"}, ["--norm", "nonsense"], "`norm` must be one of bn, ibn, dubn", "--norm must be one of"),
     ({"norm": "4"}, ["--norm", "4"], "`robench.fourier(strength=4)`", "`robench fourier --strength 4`"),
     ({"norm": "dubn"}, ["--norm", "dubn"], "`norm` has no effect on 'reference:digits/standard'", "--norm has no"),
     ({"arch": "wrn-10-1"}, ["--arch", "wrn-10-1"], "`arch` has no effect on", "--arch has no effect on"),

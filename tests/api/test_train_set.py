@@ -86,10 +86,10 @@ def test_what_fails_is_named_and_what_needs_it_is_not_begun(
     for setting in SMALL:
         words += ["--set", setting]
     assert main([*words, "--suite", "cifar10-c", "--jobs", "2"]) == 1
-    printed = capsys.readouterr().out
+    printed, complaint = capsys.readouterr()
     assert "mixup: clean test accuracy 50.00%, cifar10-c mean error 25.00 %, done" in printed
     assert "cutout: training failed" in printed
-    assert "Not finished: cutout. Repeat the command to resume." in printed
+    assert "Not finished: cutout. Repeat the command to resume." in complaint
     assert "2 models, 40 images, 2 passes per image" in printed
 
 
