@@ -92,7 +92,9 @@ def whole(name: str, value: object, *, least: int, most: int = 2**63 - 1) -> int
         number = None
     if number is None or isinstance(value, bool) or not least <= number <= most:
         bounds = f"of at least {least}" if most >= 2**31 - 1 else f"from {least} to {most}"
-        raise RobenchError(f"`{name}` must be a whole number {bounds}; found {shown(value)}.", hint=_whole_hint(name, least))
+        raise RobenchError(
+            f"`{name}` must be a whole number {bounds}; found {shown(value)}.", hint=_whole_hint(name, least)
+        )
     return int(number)
 
 
@@ -169,7 +171,9 @@ def severities(name: str, value: object) -> tuple[int, ...]:
     parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else list(_listed(value))
     found = [int(part) if isinstance(part, (int, str)) and str(part).isdigit() else 0 for part in parts]
     if not found or not all(1 <= one <= 5 for one in found):
-        raise RobenchError(f"`{name}` takes numbers from 1 to 5; found {shown(value)}.", hint=f'For example `{name}="3,5"`.')
+        raise RobenchError(
+            f"`{name}` takes numbers from 1 to 5; found {shown(value)}.", hint=f'For example `{name}="3,5"`.'
+        )
     return tuple(found)
 
 
