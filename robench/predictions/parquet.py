@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +109,13 @@ def remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def read(path: Path) -> Predictions:
+def read(path: Path, optional: Collection[str] | None = None) -> Predictions:
     """Read one cell's predictions, of this version of the table or an earlier one.
+
+    Args:
+        path: the file.
+        optional: names of the columns to read besides those up to ``top5``, where the file has them; None: all. What is
+            not read, such as logits of many classes, takes no memory.
 
     Raises:
         RobenchError: the file is missing, damaged, of a newer version, or not a table of predictions.
@@ -117,15 +123,18 @@ def read(path: Path) -> Predictions:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path, page_checksum_verification=True, partitioning=None)
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            there = file.schema_arrow.names
+            wanted = None if optional is None else [name for name in there if name in {*_ALWAYS, *optional}]
+            table = file.read(columns=wanted)
     except Exception as error:  # what damaged bytes make pyarrow raise is not limited to its own errors
         raise RobenchError(f"Could not read {path} as predictions: {first_line(error)}", hint=_AGAIN) from error
     metadata = table.schema.metadata or {}
     version = _version(metadata.get(_FORMAT.encode(), b"1"), path)
-    missing = [name for name in _ALWAYS if name not in table.column_names]
+    missing = [name for name in _ALWAYS if name not in there]
     if missing:
         raise RobenchError(
-            f"{path} lacks the columns {', '.join(missing)}; found {', '.join(table.column_names)}.",
+            f"{path} lacks the columns {', '.join(missing)}; found {', '.join(there)}.",
             hint="Give a file written by `robench evaluate`.",
         )
     notes = CellNotes.parse(metadata.get(_NOTES.encode(), b"{}"), str(path)) if version > 1 else None

@@ -200,8 +200,12 @@ class RunFolder:
             raise RobenchError(f"{path} is missing or damaged.", hint="Run the same command again.")
         return parquet.read(path)
 
-    def read(self, cell: str) -> Predictions:
+    def read(self, cell: str, optional: Collection[str] | None = None) -> Predictions:
         """Read a finished cell.
+
+        Args:
+            cell: the cell's name.
+            optional: as for :func:`robench.predictions.parquet.read`.
 
         Raises:
             RobenchError: it is missing or damaged.
@@ -214,7 +218,7 @@ class RunFolder:
                 f"{path} is damaged: its bytes do not match its checksum.",
                 hint=_AGAIN,
             )
-        return parquet.read(path)
+        return parquet.read(path, optional)
 
     def done(self) -> list[str]:
         """Return the finished cells in the run's order."""

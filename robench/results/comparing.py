@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from robench.catalogue import headlines, row
 from robench.errors import RobenchError
 from robench.metrics.statistics import centred_interval
 from robench.predictions import Predictions, RunFolder, SuiteInfo
+from robench.results.columns import optional_columns
 from robench.results.protocols import protocol_of_run
 from robench.results.schema import StatisticsRecord
 from robench.results.scoring import Scores, default_metrics, score_cells, why_undefined
@@ -80,7 +81,7 @@ def compare_runs(
     _refuse_unlike(a, b)
     for run in (a, b):
         run.refuse_damaged()
-    pairs = _paired_predictions(a, b)
+    pairs = _paired_predictions(a, b, optional_columns(a.record.suite.task, metrics))
     statistics = StatisticsRecord(resamples=resamples, seed=seed)
     suite = a.record.suite
     variants = any(pair[0].frame is not None for pair in pairs.values())
@@ -113,12 +114,14 @@ def _refuse_unlike(a: RunFolder, b: RunFolder) -> None:
         )
 
 
-def _paired_predictions(a: RunFolder, b: RunFolder) -> dict[str, tuple[Predictions, Predictions]]:
+def _paired_predictions(
+    a: RunFolder, b: RunFolder, optional: Collection[str]
+) -> dict[str, tuple[Predictions, Predictions]]:
     in_b = set(b.done())
     pairs = {}
     for name in a.done():
         if name in in_b:
-            left, right = a.read(name), b.read(name)
+            left, right = a.read(name, optional), b.read(name, optional)
             if not np.array_equal(left.index, right.index):
                 left, right = _common(left, right)
             if not len(left):

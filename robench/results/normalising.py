@@ -64,7 +64,7 @@ def normalised_figures(
     # A corruption that the baseline finds no harder than clean images has nothing to divide a rise by.
     rises = table.clean is not None and all(table.mean[name] > table.clean for name in chosen)
     clean = ["clean"] if "clean" in folder.done() and rises else []
-    columns = [dict(folder.read(name).columns()) for name in (*clean, *names)]
+    columns = [dict(folder.read(name, ()).columns()) for name in (*clean, *names)]
     values = np.array([compute("error", cell) for cell in columns])
     drawn = bootstrap_cells(columns, ("error",), resamples=resamples, seed=seed)["error"]
     exact = _figures(values, len(clean), chosen, severities, table)
@@ -116,7 +116,7 @@ def _baseline(given: str | Path) -> tuple[Baseline, dict[str, set[int]] | None]:
     severities = _severities(folder)
 
     def error(cell: str) -> float:
-        return compute("error", folder.read(cell).columns())
+        return compute("error", folder.read(cell, ()).columns())
 
     means = {
         name: float(np.mean([error(f"{name}/{severity}") for severity in sorted(found)]))

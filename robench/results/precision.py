@@ -13,6 +13,7 @@ from robench.metrics.cells import compute
 from robench.metrics.influence import PerImage, per_image_values
 from robench.metrics.sampling import StandardErrors, standard_errors
 from robench.predictions import Predictions, RunFolder
+from robench.results.columns import optional_columns
 from robench.results.protocols import protocol_of_run
 from robench.results.summaries import CellArrays, summarise
 from robench.suites.base import Cell, Suite
@@ -150,7 +151,8 @@ def estimates(run: RunFolder, metrics: Sequence[str] | None = None) -> dict[str,
         run: the run.
         metrics: names of cell metrics; None: the suite's usual ones.
     """
-    predictions = {cell: run.read(cell) for cell in run.done()}
+    optional = optional_columns(run.record.suite.task, metrics)
+    predictions = {cell: run.read(cell, optional) for cell in run.done()}
     suite = protocol_of_run(run.record.suite)
     variants = any(rows.frame is not None for rows in predictions.values())
     task = run.record.suite.task

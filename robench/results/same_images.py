@@ -29,7 +29,7 @@ def shared_images(run: RunFolder, other: RunFolder, index: Index) -> Index:
     there = set(other.done())
     for cell in run.done():
         if cell in there:
-            mine, theirs = run.read(cell), other.read(cell)
+            mine, theirs = (one.read(cell, ("fingerprint",)) for one in (run, other))
             if mine.fingerprint is not None and theirs.fingerprint is not None:
                 asked = theirs.fingerprint[np.isin(theirs.index, index)]
                 shared.append(mine.index[np.isin(mine.fingerprint, asked)])

@@ -20,6 +20,7 @@ from robench.metrics.statistics import bootstrap_cells, centred_interval, exact_
 from robench.predictions import Predictions, RunFolder, SuiteInfo
 from robench.predictions import RunRecord as StoredRecord
 from robench.predictions.parquet import stored_checksum
+from robench.results.columns import optional_columns
 from robench.results.precision import Sampled, full_run_interval, sampled_run
 from robench.results.protocols import protocol_of_run
 from robench.results.reliability import reliability_by_level
@@ -94,7 +95,8 @@ def score_run(
     """
     run = run if isinstance(run, RunFolder) else RunFolder.open(run)
     run.refuse_damaged(failures or ())
-    predictions = {cell: run.read(cell) for cell in run.done()}
+    optional = optional_columns(run.record.suite.task, metrics)
+    predictions = {cell: run.read(cell, optional) for cell in run.done()}
     if not predictions:
         raise RobenchError(f"{run.path} has no finished cell.", hint="Run the same `robench evaluate` again.")
     statistics = StatisticsRecord(resamples=resamples, seed=seed)

@@ -38,6 +38,17 @@ def test_what_is_written_is_read(
     assert_equal(run.read("fog/1"), written)
 
 
+def test_only_the_columns_that_are_needed_are_read(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "r", RECORD)
+    written = make_predictions(extras=True)
+    run.write("clean", written)
+    found = run.read("clean", ("log_complement", "frame", "not there"))
+    assert list(found.stored()) == [*list(written.stored())[:9], "log_complement", "frame"]
+    np.testing.assert_array_equal(found.top5, written.top5)
+    assert found.notes == written.notes
+    assert run.read("clean", ()).logits is None
+
+
 def test_equal_predictions_give_equal_bytes(tmp_path: Path) -> None:
     a, b = (RunFolder.create(tmp_path / name, RECORD) for name in "ab")
     assert a.write("clean", make_predictions()) == b.write("clean", make_predictions())

@@ -329,7 +329,7 @@ def test_what_an_earlier_version_did_not_count_is_not_taken_for_nothing(
     part.record.suite.protocol["skip_corrupt"] = True
     assert score_run(part, resamples=0).suite.complete
     read = RunFolder.read
-    monkeypatch.setattr(RunFolder, "read", lambda run, cell: replace(read(run, cell), notes=None))
+    monkeypatch.setattr(RunFolder, "read", lambda run, *rest: replace(read(run, *rest), notes=None))
     result = score_run(part, resamples=0)
     assert not result.suite.complete
     assert any("it is not known how many there were" in sentence for sentence in result.notes)
