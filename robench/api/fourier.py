@@ -148,9 +148,9 @@ def fourier(
 
 def _bandwidths(given: str | Sequence[int]) -> list[int]:
     parts = [part.strip() for part in given.split(",")] if isinstance(given, str) else [str(part) for part in given]
-    if not parts or not all(part.isdigit() and 0 < int(part) < 10**6 for part in parts):
+    if not parts or not all(part.isdecimal() and len(part) < 7 and int(part) > 0 for part in parts):
         raise RobenchError(
-            f"`lowpass` takes whole numbers from 1 on; found {given!r}.", hint="For example `lowpass='4,8,16'`."
+            f"`lowpass` takes whole numbers from 1 on; found {w.shown(given)}.", hint="For example `lowpass='4,8,16'`."
         )
     return [int(part) for part in parts]
 
@@ -162,7 +162,7 @@ def _options(
 
     if not isinstance(strength, (int, float)) or not 0 < strength < float("inf"):
         raise RobenchError(
-            f"`strength` must be above 0 and finite; found {strength!r}.", hint="The usual one on CIFAR-10 is 4."
+            f"`strength` must be above 0 and finite; found {w.shown(strength)}.", hint="The usual one on CIFAR-10 is 4."
         )
     if window is not None:
         w.whole("window", window, least=1, most=10**6)

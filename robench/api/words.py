@@ -93,13 +93,10 @@ def whole(name: str, value: object, *, least: int, most: int = 2**63 - 1) -> int
     if number is None or isinstance(value, bool) or not least <= number <= most:
         bounds = f"of at least {least}" if most >= 2**31 - 1 else f"from {least} to {most}"
         raise RobenchError(
-            f"`{name}` must be a whole number {bounds}; found {shown(value)}.", hint=_whole_hint(name, least)
+            f"`{name}` must be a whole number {bounds}; found {shown(value)}.",
+            hint=f"For example `{name}={max(least, 1)}`.",
         )
     return int(number)
-
-
-def _whole_hint(name: str, least: int) -> str:
-    return f"For example `{name}={max(least, 1)}`."
 
 
 def triple(name: str, value: object) -> tuple[float, float, float]:
@@ -169,7 +166,7 @@ def severities(name: str, value: object) -> tuple[int, ...]:
         RobenchError: others.
     """
     parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else list(_listed(value))
-    found = [int(part) if isinstance(part, (int, str)) and str(part).isdigit() else 0 for part in parts]
+    found = [int(part) if isinstance(part, (int, str)) and str(part).isdecimal() else 0 for part in parts]
     if not found or not all(1 <= one <= 5 for one in found):
         raise RobenchError(
             f"`{name}` takes numbers from 1 to 5; found {shown(value)}.", hint=f'For example `{name}="3,5"`.'

@@ -12,6 +12,7 @@ import typer
 from robench.cli import options as o
 from robench.cli.app import group
 from robench.cli.help import Command, Group
+from robench.errors import RobenchError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -133,6 +134,8 @@ def write(figure: Figure, out: str | None, name: str) -> int:
     from robench.api.words import place
 
     path = Path(name) if out is None else place("out", out)
+    if path.is_dir():
+        raise RobenchError(f"{path} is a folder.", hint="Give `out` a file's name, such as plot.png.")
     paths: Sequence[Path] = [path] if path.suffix else [path.with_name(f"{path.name}.{s}") for s in ("png", "svg")]
     for one in paths:
         print(plots.save(figure, one))

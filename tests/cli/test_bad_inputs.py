@@ -1,0 +1,127 @@
+"""What nobody should type, for every option: one message with a next step, or the work begins; never a traceback.
+
+The work itself is stopped where it would begin. No value leads out of the test's own folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from robench.cli.app import build
+from robench.cli.main import main
+
+VALUES = [
+    "",
+    " ",
+    ",,,",
+    "x" * 5000,
+    "y" * 300 + "/z",
+    "-1",
+    "nan",
+    "1e400",
+    str(10**30),
+    "²",
+    "\x1b[31m",
+    "a=b=c",
+    ".",
+]
+RUN = ["--resamples", "0"]
+# A command that works, but for the option that is tried.
+COMMANDS: dict[str, list[str]] = {
+    "evaluate": ["-m", "reference:digits/standard", "-s", "digits-c", "--limit", "5", "--device", "cpu", *RUN],
+    "fourier": ["-m", "reference:digits/standard", "--limit", "4", "--device", "cpu"],
+    "train": ["--recipe", "standard-digits"],
+    "metrics": ["run", *RUN],
+    "compare": ["run", "run", "--resamples", "100"],
+    "calibrate": ["run", *RUN],
+    "table": ["augmix/2"],
+    "report": ["run"],
+    "data list": [],
+    "data info": ["cifar10-c"],
+    "data download": ["cifar10-c"],
+    "data verify": ["cifar10-c"],
+    "data generate": ["-s", "digits-c", "--source", "digits", "-o", "generated"],
+    "data manifest-dfr": ["nowhere"],
+    "suites show": ["digits-c"],
+    "models show": ["wrn-10-1"],
+    "leaderboard check": ["run"],
+    "plot severity": ["nowhere.json"],
+    "plot corruptions-gallery": [],
+}
+SCREEN = {"help", "json_", "quiet", "list_", "cells", "dry_run"}
+
+
+class _WorkBeginsError(Exception):
+    """What stands for hours of work in this test."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("bad")
+    few = ["--limit", "12", "--corruption", "contrast", "--severity", "1", "--device", "cpu", *RUN, "-q"]
+    model = ["-m", "reference:digits/standard", "-s", "digits-c"]
+    assert main(["evaluate", *model, *few, "-o", str(made / "run")]) == 0
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _no_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise _WorkBeginsError
+
+    for name in (
+        "robench.evaluation.evaluate_suite",
+        "robench.evaluation.cluster.evaluate_on_cluster",
+        "robench.evaluation.fourier.fourier_map",
+        "robench.evaluation.lowpass.low_pass_curve",
+        "robench.training.engine.loop.train",
+        "robench.data.install.install",
+        "robench.suites.generate.generate",
+        "robench.plots.gallery.gallery",
+        "robench.files.atomic_write",  # nothing is written to where the values lead
+    ):
+        monkeypatch.setattr(name, stop)
+    monkeypatch.setattr(import_module("robench.api.report"), "plots_for", stop)  # its function has the same name
+    monkeypatch.chdir(folder)
+
+
+def tried(name: str) -> Iterator[list[str]]:
+    """Yield the command with every value for every option and argument."""
+    words, good = name.split(), COMMANDS[name]
+    command = build(words[0]) if len(words) == 1 else build(words[0]).get_command(None, words[1])
+    for parameter in command.params:
+        options = [one for one in parameter.opts if one.startswith("--")]
+        if parameter.name in SCREEN or getattr(parameter, "is_flag", False):
+            continue
+        kept = list(good)
+        for option in parameter.opts:
+            if option in kept:
+                at = kept.index(option)
+                del kept[at : at + 2]
+        for value in VALUES:
+            yield [*words, *kept, f"{options[0]}={value}"] if options else [*words, *good[1:], "--", value]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_value_of_any_option_ends_in_a_traceback(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = []
+    for command in tried(name):
+        shown = " ".join(word if len(word) < 40 else f"{word[:20]}..." for word in command)
+        try:
+            code: object = main(command)
+        except _WorkBeginsError:
+            code = "begun"
+        except Exception as error:
+            wrong.append(f"{shown!r}: {type(error).__name__}: {error}"[:300])
+            continue
+        said = capsys.readouterr().err
+        if code == 2 and said.startswith("robench:") and len(said.strip().splitlines()) < 2:
+            wrong.append(f"{shown!r} has no next step: {said[:200]}")
+        if "\x1b" in said or len(said) > 2000:
+            wrong.append(f"{shown!r} is echoed as it is: {said[:200]!r}")
+    assert wrong == []
