@@ -15,7 +15,7 @@ import typer
 
 from robench._version import __version__
 from robench.cli.app import COMMANDS, Root, build
-from robench.cli.streams import drop_output, guard_streams
+from robench.cli.streams import drop_output, guard_streams, printable
 from robench.errors import RobenchError
 from robench.processes import launched_by_torchrun
 
@@ -129,6 +129,7 @@ def _usage_error(error: Exception) -> int:
     """Show click's own errors as it would; anything else is a bug and keeps its traceback."""
     for exceptions in _click_exceptions():
         if isinstance(error, exceptions.ClickException):
+            error.message = printable(error.message)
             error.show()
             return USAGE
     raise error
@@ -152,7 +153,7 @@ def _stopped(arguments: list[str]) -> str:
 
 
 def _complain(text: str) -> None:
-    print(f"robench: {text}", file=sys.stderr)
+    print(f"robench: {printable(text)}", file=sys.stderr)
 
 
 def _version(wanted: bool) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from contextlib import suppress
 from typing import Any, TextIO
+
+_LONG = re.compile(r"\S{400,}")  # no path is as long
 
 
 class Tolerant:
@@ -31,6 +34,16 @@ class Tolerant:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def printable(text: str) -> str:
+    r"""Return a message that a terminal shows as it is: control characters escaped, the middle of long words left out.
+
+    >>> print(printable("no file \x1b[31m"))
+    no file \x1b[31m
+    """
+    kept = "".join(one if one in "\n\t" or one.isprintable() else repr(one)[1:-1] for one in text)
+    return _LONG.sub(lambda word: f"{word[0][:60]}...{word[0][-20:]}", kept)
 
 
 def guard_streams() -> None:
