@@ -118,11 +118,13 @@ def _system_error(error: OSError) -> int:
     if isinstance(error, BrokenPipeError):  # the reader has seen enough, as `head` has
         drop_output()
         return DONE
+    why = error.strerror or error
     if error.filename is None:
         drop_output()
-    where = f" {str(error.filename)[:200]!r}" if error.filename is not None else ""
-    _complain(f"The system refuses{where}: {error.strerror or error}.\nCheck the path, its permissions and free space.")
-    return USAGE if error.filename is not None and error.errno in _MISTAKES else FAILED
+        _complain(f"Could not write the output: {why}.\nSend it elsewhere; files that were written before are kept.")
+        return FAILED
+    _complain(f"Could not use {str(error.filename)!r}: {why}.\nCheck the path, its permissions and free space.")
+    return USAGE if error.errno in _MISTAKES else FAILED
 
 
 def _usage_error(error: Exception) -> int:
