@@ -36,7 +36,11 @@ def console(**options: Any) -> Console:
     """Return a console that prints names as they are: ``net[v2]`` is not markup, ``a:fire:b`` not an emoji."""
     from rich.console import Console
 
-    return Console(markup=False, emoji=False, **options)
+    class Screen(Console):
+        def on_broken_pipe(self) -> None:  # rich would leave with 1
+            raise BrokenPipeError
+
+    return Screen(**{"markup": False, "emoji": False} | options)
 
 
 def plain_width() -> int | None:
@@ -55,7 +59,6 @@ def print_summary(
         left_out: a note that is printed elsewhere.
     """
     from rich import box
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -74,7 +77,7 @@ def print_summary(
         cells = [_two_lines(show(result.summary.get(name), name, interval=True)) for result in results]
         extra = [_two_lines(differences.get(name, ABSENT))] if differences else []
         table.add_row(row(name).head, *cells, *extra)
-    Console(emoji=False).print(table)
+    console(markup=True).print(table)
     notes: dict[str, list[str]] = {}
     for result in results:
         for note in result.notes:

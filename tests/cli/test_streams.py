@@ -1,4 +1,4 @@
-"""Standard streams that are closed, full or left: work goes on, lost output is one message, and nothing is a traceback."""
+"""Standard streams that are closed, full or left: work goes on, and lost output is one message, not a traceback."""
 
 from __future__ import annotations
 
