@@ -1,11 +1,13 @@
 """How fast the corruptions are, beside the published generators and a forward pass on the same device.
 
     python benchmarks/corruptions.py [--original CHECKOUT --frost FOLDER] [--photos FOLDER] [--device cpu] [--threads 2]
+        [--busy 2]
 
 CHECKOUT holds hendrycks/robustness (needs Wand and ImageMagick); without it only our own columns are printed. Photos
-are JPEGs at any depth; without them pictures are made from the embedded digits (32) and frost textures (224). Every
-figure is over all five severities. Ours has whole batches and --threads threads, theirs one picture at a time as it
-was written; the two take turns, and each column is the median over rounds. On a GPU (--device cuda) the last line
+are JPEGs at any depth; without them images are made from the embedded digits (32) and frost textures (224). Every
+figure is over all five severities. Ours has whole batches and --threads threads, theirs one image at a time as it
+was written; the two take turns, and each column is the median over rounds. --busy runs so many processes beside it
+that do nothing but compute, as on a shared machine. On a GPU (--device cuda) the last line
 says how the 75 cells of ImageNet-C, made on the device, compare with a ResNet-50's forward passes in bfloat16.
 """
 
@@ -13,8 +15,11 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,21 +35,21 @@ from robench.data import digits
 
 BATCH = {32: 512, 224: 32}
 GPU_BATCH = 256
-ORIGINAL_SECONDS, MOST_PICTURES = 0.1, 64  # of a corruption, severity and round
+ORIGINAL_SECONDS, MOST_IMAGES = 0.1, 64  # of a corruption, severity and round
 BLOCK = 1e-3  # seconds: shorter work is repeated until it fills this
 ROUNDTRIP = "JPEG round trip of imagenet-c"
 Bytes = original.Bytes
 
 
 class Row(NamedTuple):
-    """A corruption's milliseconds for an image, mean over severities; None: not measured."""
+    """A corruption's milliseconds per image, mean over severities; None: not measured."""
 
     name: str
     ours: float
     theirs: float | None
 
 
-def pictures(size: int, count: int, photos: Path | None) -> Bytes:
+def test_images(size: int, count: int, photos: Path | None) -> Bytes:
     """Return uint8 (count, size, size, 3)."""
     from PIL import Image
 
@@ -74,10 +79,10 @@ def seconds(work: Callable[[], Any], device: torch.device) -> float:
 
 
 def their_seconds(function: original.Corruption, images: Bytes, severity: int) -> float:
-    """Return the original's time for a picture, over as many as fit into :data:`ORIGINAL_SECONDS`, two at least."""
+    """Return the original's time per image, over as many as fit into :data:`ORIGINAL_SECONDS`, two at least."""
     began = time.perf_counter()
-    for done, picture in enumerate(images[:MOST_PICTURES], 1):
-        function(picture, severity)
+    for done, image in enumerate(images[:MOST_IMAGES], 1):
+        function(image, severity)
         spent = time.perf_counter() - began
         if done >= 2 and spent > ORIGINAL_SECONDS:
             break
@@ -87,7 +92,7 @@ def their_seconds(function: original.Corruption, images: Bytes, severity: int) -
 def measure(args: argparse.Namespace, size: int, batch: int) -> list[Row]:
     """Time every corruption at one size, ours and theirs in turns."""
     device = torch.device(args.device)
-    images = pictures(size, batch, args.photos)
+    images = test_images(size, batch, args.photos)
     tensor = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(device)
     index = torch.arange(batch)
     theirs = original.load(args.original, size, args.frost) if args.original else {}
@@ -136,7 +141,7 @@ def forward(args: argparse.Namespace, size: int, batch: int) -> tuple[str, float
 
 
 def rate(ms: float | None) -> str:
-    """Return images a second of milliseconds an image."""
+    """Return images a second of milliseconds per image."""
     return "" if ms is None else f"{1e3 / ms:,.0f}" if ms < 100 else f"{1e3 / ms:.2f}"
 
 
@@ -159,11 +164,11 @@ def table(size: int, rows: Sequence[Row], model: tuple[str, float]) -> str:
     known = [row.theirs for row in summed if row.theirs is not None]
     theirs = sum(known) if len(known) == len(summed) else None
     shown = "" if theirs is None else f"{theirs:,.1f} ms"
-    lines.append(f"| **the 15 summed, ms for an image** | {ours:,.2f} ms | {shown} | {ratio(ours, theirs)} |")
+    lines.append(f"| **the 15 summed, ms per image** | {ours:,.2f} ms | {shown} | {ratio(ours, theirs)} |")
     name, ms = model
     mean = ours / len(summed)
     told = (
-        f"Forward pass of {name}: {rate(ms)} images/s, {ms:.3f} ms an image. "
+        f"Forward pass of {name}: {rate(ms)} images/s, {ms:.3f} ms per image. "
         f"A corruption takes {mean:.3f} ms on average, {mean / ms:.2f} of a forward pass"
     )
     trip = [row.ours for row in rows if row.name == ROUNDTRIP]
@@ -175,6 +180,18 @@ def table(size: int, rows: Sequence[Row], model: tuple[str, float]) -> str:
     return "\n".join(lines)
 
 
+@contextmanager
+def busy(count: int) -> Iterator[None]:
+    """Keep so many other processes computing while the block runs."""
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -183,13 +200,16 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--busy", type=int, default=0, help="processes that compute beside the measured one")
     parser.add_argument("--sizes", type=int, nargs="+", choices=(32, 224), default=(32, 224))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    for size in args.sizes:
-        batch = BATCH[size] if args.device == "cpu" else GPU_BATCH
-        print(table(size, measure(args, size, batch), forward(args, size, batch)), end="\n\n", flush=True)
-    print(f"Threads: {args.threads}; original: one. {original.machine()}.")
+    with busy(args.busy):
+        for size in args.sizes:
+            batch = BATCH[size] if args.device == "cpu" else GPU_BATCH
+            print(table(size, measure(args, size, batch), forward(args, size, batch)), end="\n\n", flush=True)
+    beside = f", beside {args.busy} busy processes" if args.busy else ""
+    print(f"Threads: {args.threads}; original: one{beside}. {original.machine()}.")
 
 
 if __name__ == "__main__":

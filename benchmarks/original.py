@@ -42,7 +42,7 @@ def load(checkout: Path, size: int, frost: Path | None = None) -> dict[str, Corr
     Args:
         checkout: of hendrycks/robustness.
         size: 32, 64, 224 or 299, the side in pixels.
-        frost: folder with the generator's frost pictures; None: the script's own.
+        frost: folder with the generator's frost images; None: the script's own.
 
     Raises:
         SystemExit: the script is not there, or has another form than expected.
@@ -73,15 +73,15 @@ def _one_thread() -> None:
 def _on_bytes(function: Callable[..., Any]) -> Corruption:
     """Store as the script does: ``np.uint8`` of what the function returns, which truncates."""
 
-    def corrupt(picture: Bytes, severity: int) -> Bytes:
-        # A copy: the spatter of mud writes into an array that may share the picture's memory.
-        return np.asarray(function(Image.fromarray(picture.copy()), severity)).astype(np.uint8)
+    def corrupt(image: Bytes, severity: int) -> Bytes:
+        # A copy: the spatter of mud writes into an array that may share the image's memory.
+        return np.asarray(function(Image.fromarray(image.copy()), severity)).astype(np.uint8)
 
     return corrupt
 
 
 def photos(folder: Path, count: int, side: int = 224) -> Bytes:
-    """Return uint8 (count, side, side, 3): pictures of a folder, shorter side 8/7 of ``side``, centre crop.
+    """Return uint8 (count, side, side, 3): images of a folder, shorter side 8/7 of ``side``, centre crop.
 
     Args:
         folder: holds JPEGs at any depth.
@@ -95,9 +95,9 @@ def photos(folder: Path, count: int, side: int = 224) -> Bytes:
 
 
 def _cut(path: Path, side: int) -> Bytes:
-    picture = Image.open(path).convert("RGB")
-    scale = side * 8 / 7 / min(picture.size)
-    wide = picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.BILINEAR)
+    image = Image.open(path).convert("RGB")
+    scale = side * 8 / 7 / min(image.size)
+    wide = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BILINEAR)
     left, top = (wide.width - side) // 2, (wide.height - side) // 2
     return np.asarray(wide.crop((left, top, left + side, top + side)))
 

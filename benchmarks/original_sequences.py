@@ -1,7 +1,7 @@
 """Runs the published generator of CIFAR-10-P, section by section, on today's packages.
 
 ``make_cifar_p.py`` of hendrycks/robustness is one loop in which all but one perturbation are commented out; here each
-section is taken out, uncommented in memory and run on a picture of ours. Its noises, of which nothing but the strength
+section is taken out, uncommented in memory and run on an image of ours. Its noises, of which nothing but the strength
 is to be compared, are left out; what snow and spatter draw can be given, so that they can be compared pixel by pixel.
 """
 
@@ -75,9 +75,9 @@ class _Doubles:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.module, name)
 
-    def warpPerspective(self, picture: original.Bytes, matrix: Field, size: tuple[int, int]) -> Field:
+    def warpPerspective(self, image: original.Bytes, matrix: Field, size: tuple[int, int]) -> Field:
         """Warp and round."""
-        return np.clip(np.rint(self.module.warpPerspective(picture.astype(np.float64), matrix, size)), 0, 255)
+        return np.clip(np.rint(self.module.warpPerspective(image.astype(np.float64), matrix, size)), 0, 255)
 
 
 class _Filters:
@@ -101,10 +101,10 @@ def _section(text: str, title: str) -> str:
 def _run(names: dict[str, Any], section: str, label: str) -> Sequence:
     code = compile(section, label, "exec")
 
-    def frames(picture: original.Bytes, normals: Field) -> original.Bytes:
+    def frames(image: original.Bytes, normals: Field) -> original.Bytes:
         found: list[Any] = []
         with _given(normals):
-            exec(code, {**names, "img": picture.copy(), "seq": found})
+            exec(code, {**names, "img": image.copy(), "seq": found})
         return np.asarray(found).astype(np.uint8)
 
     return frames

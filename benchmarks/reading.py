@@ -1,4 +1,4 @@
-"""How fast pictures are read: JPEGs beside torchvision on Pillow and timm's loader, arrays beside nothing.
+"""How fast images are read: JPEGs beside torchvision on Pillow and timm's loader, arrays beside nothing.
 
     python benchmarks/reading.py --photos FOLDER [--threads 2]
 

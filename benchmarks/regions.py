@@ -77,12 +77,12 @@ class Counter:
 def measure(size: int, counter: Counter) -> dict[str, tuple[int, int]]:
     """Return the most regions and rounds of a call over the severities, and per frame of a sequence."""
     import torch
-    from corruptions import pictures
+    from corruptions import test_images
 
     from robench.corruptions import ALL, corrupt, perturb
     from robench.corruptions.perturbations import ALL_PERTURBATIONS, frame_count
 
-    images = torch.from_numpy(pictures(size, BATCH[size], None)).permute(0, 3, 1, 2).contiguous()
+    images = torch.from_numpy(test_images(size, BATCH[size], None)).permute(0, 3, 1, 2).contiguous()
     index = torch.arange(len(images))
     found: dict[str, tuple[int, int]] = {}
     for name in ALL:
@@ -118,7 +118,9 @@ def main() -> None:
     print("| corruption | " + " | ".join(f"regions, {size} | rounds, {size}" for size in found) + " |")
     print("| --- |" + " ---: | ---: |" * len(found))
     for name in next(iter(found.values())):
-        print(f"| {name} | " + " | ".join(f"{rows[name][0]} | {rows[name][1]}" for rows in found.values()) + " |")
+        print(
+            f"| {name} | " + " | ".join(f"{rows[name][0]:.3g} | {rows[name][1]:.3g}" for rows in found.values()) + " |"
+        )
 
 
 if __name__ == "__main__":

@@ -20,7 +20,16 @@ _DIRECT = 5  # side of the largest kernel that OpenCV is quicker to apply tap by
 
 
 def gaussian_blur(images: torch.Tensor, params: tuple[float], stream: Stream) -> torch.Tensor:
-    """Blur with a Gaussian; ``params`` is (sigma,) in pixels. Edges are repeated, the kernel ends at 4 sigma."""
+    """Blur with a Gaussian; edges are repeated, the kernel ends at 4 sigma.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        params: (sigma,) in pixels.
+        stream: not used: nothing is drawn.
+
+    Returns:
+        uint8 (N, 3, H, W), truncated.
+    """
     return gaussian_smooth(images, params[0])
 
 
@@ -58,7 +67,12 @@ def smoother(sigma: float, truncate_at: float = 4.0) -> Callable[[Image], Image]
 
 
 def gaussian_taps(sigma: float, truncate_at: float = 4.0) -> Array:
-    """Return the float32 taps of scipy's Gaussian filter: radius int(truncate * sigma + 0.5), sum 1."""
+    """Return the float32 taps of scipy's Gaussian filter: radius int(truncate * sigma + 0.5), sum 1.
+
+    >>> taps = gaussian_taps(0.5)
+    >>> len(taps), round(float(taps.sum()), 6), taps.argmax().item()
+    (5, 1.0, 2)
+    """
     radius = int(truncate_at * sigma + 0.5)
     x = np.arange(-radius, radius + 1)
     taps = np.exp(-0.5 * (x / max(sigma, 1e-12)) ** 2)
@@ -75,7 +89,16 @@ def truncate(x: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 
 def defocus_blur(images: torch.Tensor, params: tuple[float, float], stream: Stream) -> torch.Tensor:
-    """Blur with an antialiased disk; ``params`` is (radius, sigma of the antialiasing) in pixels."""
+    """Blur with an antialiased disk.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        params: (radius, sigma of the antialiasing) in pixels.
+        stream: not used: nothing is drawn.
+
+    Returns:
+        uint8 (N, 3, H, W), truncated.
+    """
     kernel = disk_kernel(*params)
     if not _device.has_loops(images.device):
         reach = kernel.shape[0] // 2
@@ -118,7 +141,16 @@ def _trim(kernel: Array) -> Array:
 
 
 def motion_blur(images: torch.Tensor, params: tuple[float, float], stream: Stream) -> torch.Tensor:
-    """Blur along a line at an angle drawn from -45 to 45 degrees; ``params`` is (radius, sigma)."""
+    """Blur along a line at an angle drawn from -45 to 45 degrees.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        params: (radius, sigma) in pixels.
+        stream: draw 0 the angle.
+
+    Returns:
+        uint8 (N, 3, H, W), truncated.
+    """
     angles = stream.uniform(0) * 90.0 - 45.0
     return blur_along(images, *params, angles)
 

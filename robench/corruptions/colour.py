@@ -10,9 +10,17 @@ from robench.corruptions.random import Stream
 
 
 def contrast(images: torch.Tensor, params: tuple[float], stream: Stream) -> torch.Tensor:
-    """Pull every channel towards its mean over the image: (x - mean) * c + mean; ``params`` is (c,).
+    """Pull every channel towards its mean over the image: (x - mean) * c + mean.
 
-    There are 256 values a channel, so the result is a table; sums are exact in integers.
+    There are 256 values per channel, so the result is a table; sums are exact in integers.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        params: (c,).
+        stream: not used: nothing is drawn.
+
+    Returns:
+        uint8 (N, 3, H, W), truncated.
     """
     if _device.has_loops(images.device):
         from robench.corruptions._colour import pull_to_mean
@@ -30,12 +38,30 @@ def contrast(images: torch.Tensor, params: tuple[float], stream: Stream) -> torc
 
 
 def brightness(images: torch.Tensor, params: tuple[float], stream: Stream) -> torch.Tensor:
-    """Add an offset to the value of HSV; ``params`` is (offset,)."""
+    """Add an offset to the value of HSV.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        params: (offset,), in units of [0, 1].
+        stream: not used: nothing is drawn.
+
+    Returns:
+        uint8 (N, 3, H, W), truncated.
+    """
     return adjust_hsv(images, (1.0, 0.0), params[0])
 
 
 def saturate(images: torch.Tensor, params: tuple[float, float], stream: Stream) -> torch.Tensor:
-    """Change the saturation of HSV to s * factor + offset; ``params`` is (factor, offset)."""
+    """Change the saturation of HSV to s * factor + offset.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        params: (factor, offset).
+        stream: not used: nothing is drawn.
+
+    Returns:
+        uint8 (N, 3, H, W), truncated.
+    """
     return adjust_hsv(images, params, 0.0)
 
 
@@ -43,6 +69,14 @@ def adjust_hsv(images: torch.Tensor, saturation: tuple[float, float], value: flo
     """Return images with saturation * factor + offset and value + offset, both clipped to [0, 1].
 
     Through HSV as scikit-image's ``rgb2hsv`` and ``hsv2rgb`` define it (hue 0 where there is no colour).
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        saturation: factor and offset.
+        value: offset.
+
+    Returns:
+        uint8 (N, 3, H, W), truncated.
     """
     if _device.has_loops(images.device):
         from robench.corruptions._colour import shift_hsv

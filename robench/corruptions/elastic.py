@@ -17,13 +17,21 @@ Array = npt.NDArray[np.float32]
 
 
 def elastic_transform(images: torch.Tensor, params: tuple[float, float, float], stream: Stream) -> torch.Tensor:
-    """Warp; ``params`` is (alpha, sigma, affine jitter), all in pixels.
+    """Warp by a jittered affine map and a smooth random displacement.
 
     Three points (the centre and two corners of a square around it) are moved by up to the jitter and the image
     follows, bilinearly, mirrored at the edges; then every pixel reads at a place displaced by alpha times Gaussian-
     smoothed U(-1, 1) noise.
 
     Source: ``elastic_transform`` of the published generator (after Simard et al. 2003).
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        params: (alpha, sigma, affine jitter), all in pixels.
+        stream: draw 0 the jitter, draw 1 the displacement.
+
+    Returns:
+        uint8 (N, 3, H, W), truncated.
     """
     alpha, sigma, jitter = params
     height, width = images.shape[2:]

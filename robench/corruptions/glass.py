@@ -13,11 +13,19 @@ from robench.corruptions.random import Stream
 
 
 def glass_blur(images: torch.Tensor, params: tuple[float, int, int], stream: Stream) -> torch.Tensor:
-    """Blur, displace, blur; ``params`` is (sigma, largest shift in pixels, iterations).
+    """Blur, displace, blur.
 
     The published loop means to exchange two pixels, but both names point into the same array: the pixel takes its
     neighbour's value and the neighbour keeps it. That copy is the protocol. Pixels are visited from the lower right,
     and shifts are drawn from -d to d - 1, as there.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        params: (sigma in pixels, largest shift d in pixels, iterations).
+        stream: draw 0 the shifts.
+
+    Returns:
+        uint8 (N, 3, H, W), truncated.
     """
     sigma, reach, iterations = params
     height, width = images.shape[2:]

@@ -16,7 +16,16 @@ _TAIL_DEVIATIONS, _TAIL_COUNTS = 8.0, 20
 
 
 def gaussian_noise(images: torch.Tensor, params: tuple[float], stream: Stream) -> torch.Tensor:
-    """Add N(0, sigma), clip; ``params`` is (sigma,) in units of [0, 1]."""
+    """Add normal noise to every value, and clip.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        params: (sigma,), in units of [0, 1].
+        stream: draw 0 the noise.
+
+    Returns:
+        uint8 (N, 3, H, W), truncated.
+    """
     if _device.has_loops(images.device):
         return _fused(images, params[0], stream, kind=0)
     noise = stream.normal(0, tuple(images.shape[1:]))
@@ -24,7 +33,16 @@ def gaussian_noise(images: torch.Tensor, params: tuple[float], stream: Stream) -
 
 
 def speckle_noise(images: torch.Tensor, params: tuple[float], stream: Stream) -> torch.Tensor:
-    """Add x times N(0, sigma), clip; ``params`` is (sigma,)."""
+    """Add normal noise in proportion to the value, and clip.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        params: (sigma,), of the noise of a value of 1.
+        stream: draw 0 the noise.
+
+    Returns:
+        uint8 (N, 3, H, W), truncated.
+    """
     if _device.has_loops(images.device):
         return _fused(images, params[0], stream, kind=1)
     noise = stream.normal(0, tuple(images.shape[1:]))
@@ -33,7 +51,16 @@ def speckle_noise(images: torch.Tensor, params: tuple[float], stream: Stream) ->
 
 
 def impulse_noise(images: torch.Tensor, params: tuple[float], stream: Stream) -> torch.Tensor:
-    """Set a fraction of the values to 0 or 255, half each; ``params`` is (fraction,)."""
+    """Set a fraction of the values to 0 or 255, half each.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        params: (fraction,).
+        stream: draw 0 which values.
+
+    Returns:
+        uint8 (N, 3, H, W).
+    """
     if _device.has_loops(images.device):
         return _fused(images, params[0], stream, kind=2)
     u = stream.uniform(0, tuple(images.shape[1:]))
@@ -43,10 +70,18 @@ def impulse_noise(images: torch.Tensor, params: tuple[float], stream: Stream) ->
 
 
 def shot_noise(images: torch.Tensor, params: tuple[float], stream: Stream) -> torch.Tensor:
-    """Draw Poisson(x * rate) / rate, clip; ``params`` is (rate,) counts at full brightness.
+    """Draw Poisson(x * rate) / rate for every value, and clip.
 
     There are 256 different means, so each has a table of its distribution, and a count is found in it by
     inversion: exact to 2**-24.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        params: (rate,), counts at full brightness.
+        stream: draw 0 the counts.
+
+    Returns:
+        uint8 (N, 3, H, W), truncated.
     """
     rate = float(params[0])
     tables, guide, values = _poisson_tables(rate)
@@ -66,7 +101,11 @@ def shot_noise(images: torch.Tensor, params: tuple[float], stream: Stream) -> to
 
 
 def to_uint8(x: torch.Tensor) -> torch.Tensor:
-    """Return images in [0, 1] as uint8 in [0, 255]: clipped, and truncated as the published writer does."""
+    """Return float images in [0, 1] as uint8 in [0, 255]: clipped, and truncated as the published writer does.
+
+    >>> to_uint8(torch.tensor([-0.1, 0.5, 0.999, 2.0])).tolist()
+    [0, 127, 254, 255]
+    """
     return (x.clamp(0.0, 1.0) * 255.0).to(torch.uint8)
 
 

@@ -101,7 +101,7 @@ def frame_count(name: str, size: int) -> int:
 
 
 def check_name(name: str) -> None:
-    """Raise a RobenchError with the nearest names where ``name`` is no perturbation."""
+    """Raise a RobenchError with the nearest names where ``name`` is not a perturbation."""
     if name not in ALL_PERTURBATIONS:
         raise RobenchError(f"Unknown perturbation '{name}'.", hint=did_you_mean(name, ALL_PERTURBATIONS))
 

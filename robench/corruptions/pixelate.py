@@ -17,7 +17,16 @@ _BITS = 22  # Pillow keeps its coefficients as whole multiples of 2**-22
 
 
 def pixelate(images: torch.Tensor, params: tuple[float], stream: Stream) -> torch.Tensor:
-    """Resize to int(side * c) and back, box filter both times; ``params`` is (c,)."""
+    """Resize to int(side * c) and back, by a box filter both times.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        params: (c,).
+        stream: not used: nothing is drawn.
+
+    Returns:
+        uint8 (N, 3, H, W).
+    """
     _, _, height, width = images.shape
     small = (max(1, int(height * params[0])), max(1, int(width * params[0])))
     if not _device.has_loops(images.device):

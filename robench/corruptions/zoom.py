@@ -14,11 +14,19 @@ from robench.corruptions.random import Stream
 
 
 def zoom_blur(images: torch.Tensor, params: tuple[float, float], stream: Stream) -> torch.Tensor:
-    """Average the image with zooms 1, 1 + step, ... below stop; ``params`` is (stop, step).
+    """Average an image with its zooms 1, 1 + step, ... below stop.
 
     The factors are numpy's ``arange(1, stop, step)`` with its rounding, which takes the end in for some stops; zoom 1
     is among them, so the clean image counts twice. Images must be square, as the published ones are; others are
     zoomed as the square of their shorter side would be along each axis.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        params: (stop, step).
+        stream: not used: nothing is drawn.
+
+    Returns:
+        uint8 (N, 3, H, W), truncated.
     """
     factors = np.arange(1.0, params[0], params[1])
     height, width = images.shape[2:]

@@ -78,7 +78,7 @@ def label_map(names: Sequence[str], wanted: Sequence[str], where: str) -> npt.ND
         twice = sorted({names[i] for i, label in enumerate(found) if found.count(label) > 1})
         raise RobenchError(
             f"{where}: several label names fit the same class: {', '.join(map(repr, twice[:5]))}.",
-            hint="Give every class a name of its own.",
+            hint="Give every class its own name.",
         )
     return np.array(found, np.int64)
 

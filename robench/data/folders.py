@@ -48,7 +48,7 @@ def load_folders(
 
     Raises:
         NoClassFoldersError: no class folders, or none with images.
-        RobenchError: only another split's folder, folders that are no classes of ``classes``, a class folder without
+        RobenchError: only another split's folder, folders that are not in ``classes``, a class folder without
             images, numbers that leave it open which class they mean, or duplicates.
     """
     tree = open_tree(path) if isinstance(path, Path) else path
@@ -171,7 +171,7 @@ def _not_classes(names: list[str], where: str) -> tuple[str, ...]:
 
 
 def _left_out(tree: Tree, below: str, images: dict[str, list[str]], where: str) -> tuple[str, ...]:
-    """Count what lies in and beside the class folders and is not read."""
+    """Count the files in and next to the class folders that are not read."""
     strange: list[str] = []
     deeper = 0
     for folder, taken in images.items():
@@ -179,12 +179,12 @@ def _left_out(tree: Tree, below: str, images: dict[str, list[str]], where: str) 
         if len(inside) > len(taken):
             strange += [name for name in inside if not is_image_name(name)]
         deeper += len(tree.folders(join(below, folder)))
-    beside = [name for name in tree.files(below) if is_image_name(name)]
+    stray = [name for name in tree.files(below) if is_image_name(name)]
     remarks = omitted(strange, where)
     if deeper:
         remarks += (f"{where}: {deeper:,} folders within class folders were not read.",)
-    if beside:
-        remarks += (f"{where}: {len(beside):,} images beside the class folders were not read.",)
+    if stray:
+        remarks += (f"{where}: {len(stray):,} images next to the class folders were not read.",)
     return remarks
 
 

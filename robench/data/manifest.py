@@ -28,7 +28,7 @@ def find_manifest(path: Path) -> Path:
             return path / name
     raise RobenchError(
         f"{path} has no {' or '.join(NAMES)}.",
-        hint="Write one row an image (or garment): file, label, and a column for every attribute.",
+        hint="Write one row per image (or garment): file, label, and a column for every attribute.",
     )
 
 

@@ -59,7 +59,7 @@ class TableSource:
         return f"{self._name} row {position}"
 
     def fetch(self, position: int) -> bytes:
-        """Return one row's bytes, of its own or of the file that it names.
+        """Return one row's bytes, its own or those of the file that it names.
 
         Raises:
             OSError: neither is there.

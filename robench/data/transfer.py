@@ -127,7 +127,7 @@ def _judge_status(error: urllib.error.HTTPError, part: Path, have: int) -> None:
         said = {
             429: "the server asks for fewer requests (429)",
             503: "the server is busy or down for the moment (503)",
-        }.get(code, f"the server has a fault of its own ({code} {error.reason})" if code >= 500 else answer)
+        }.get(code, f"the server reports an internal error ({code} {error.reason})" if code >= 500 else answer)
         raise TransientError(said, after=_retry_after(error.headers.get("Retry-After"))) from error
     hint = "Check the address in a browser; the set may have moved. Another host can be given with `mirror`."
     if code in (401, 403, 451):

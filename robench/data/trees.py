@@ -170,7 +170,7 @@ class TarTree:
             if packed is not None and file and not _hidden(file):
                 if file in packed.names:
                     raise RobenchError(
-                        f"{path}: {name} is there twice, in this archive or in another one beside it.",
+                        f"{path}: {name} occurs twice, in this archive or in another one.",
                         hint="One of the two would be read without a word; pack the set again.",
                     )
                 # The same 50,000 file names stand in each of ImageNet-C's 75 cells: kept once.
@@ -237,7 +237,7 @@ def images_in(tree: Tree, path: str) -> list[str]:
     """Return the image files directly in a folder, sorted, after refusing copies.
 
     Raises:
-        RobenchError: a file lies beside a copy of itself (``NAME (1).JPEG``).
+        RobenchError: a file lies next to a copy of itself (``NAME (1).JPEG``).
     """
     names = [name for name in tree.files(path) if is_image_name(name)]
     known = set(names)

@@ -1,4 +1,4 @@
-"""Tar shards in WebDataset's layout: ``KEY.jpg`` beside ``KEY.cls`` (a class number or name) or ``KEY.json``."""
+"""Tar shards in WebDataset's layout: ``KEY.jpg`` next to ``KEY.cls`` (a class number or name) or ``KEY.json``."""
 
 from __future__ import annotations
 
@@ -104,14 +104,14 @@ def _is_shard(path: Path) -> bool:
 
 
 def _label(tree: TarTree, folder: str, name: str, members: set[str]) -> Any:
-    """Return an image's label as it stands beside it: text or a number."""
+    """Return an image's label as stored next to it: text or a number."""
     key = name.split(".", 1)[0]
     try:
         if f"{key}.cls" in members:
             return _number_or_name(tree.fetch(join(folder, f"{key}.cls")).decode().strip())
         if f"{key}.json" not in members:
             raise RobenchError(
-                f"{tree.root}: {name} has no label.", hint=f"Expected {key}.cls or {key}.json beside it."
+                f"{tree.root}: {name} has no label.", hint=f"Expected {key}.cls or {key}.json next to it."
             )
         record = parse_document(tree.fetch(join(folder, f"{key}.json")), f"{key}.json", "label of an image in the file")
     except (ValueError, OSError) as error:

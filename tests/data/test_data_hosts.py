@@ -180,8 +180,8 @@ def test_nobody_listens(tmp_path: Path) -> None:
     [
         (429, "the server asks for fewer requests", "Try again later"),
         (503, "busy or down for the moment", "Try again later"),
-        (500, "a fault of its own .500", "Try again later"),
-        (502, "a fault of its own .502", "Try again later"),
+        (500, "an internal error .500", "Try again later"),
+        (502, "an internal error .502", "Try again later"),
         (404, "answered 404", "may have moved"),
         (410, "answered 410", "may have moved"),
         (403, "answered 403", "`data`"),

@@ -339,7 +339,7 @@ def test_images_beside_and_folders_within_class_folders_are_counted(tmp_path: Pa
     (tmp_path / "ant" / "more").mkdir()
     said = " ".join(open_images(tmp_path).remarks)
     assert "1 folders within class folders were not read" in said
-    assert "1 images beside the class folders were not read" in said
+    assert "1 images next to the class folders were not read" in said
 
 
 # Archives
@@ -379,5 +379,5 @@ def test_a_path_that_is_there_twice_in_tars_is_refused(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     for name in ("a.tar", "b.tar"):
         tar(tmp_path / "set" / name, ["cat/1.png"])
-    with pytest.raises(RobenchError, match=r"cat/1\.png is there twice"):
+    with pytest.raises(RobenchError, match=r"cat/1\.png occurs twice"):
         open_images(tmp_path / "set")
