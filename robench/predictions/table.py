@@ -42,17 +42,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from robench.errors import RobenchError
 from robench.predictions.notes import CellNotes, Sample
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT_VERSION = 2
 
 
-@dataclass
+@dataclass(repr=False)
 class Predictions:
     """Per-image predictions of one cell as arrays; see the module's table of columns.
 
@@ -118,6 +122,30 @@ class Predictions:
     def columns(self) -> dict[str, npt.NDArray[np.generic]]:
         """Return the existing columns by name, as metrics take them: ``confidence`` is in float64."""
         return self.stored() | {"confidence": self.fine_confidence}
+
+    def __repr__(self) -> str:
+        error = f", {100 * (1 - self.correct.mean()):.2f} % wrong" if len(self) and self.targets is None else ""
+        return f"<Predictions of {len(self):,} images{error}; columns {', '.join(self.stored())}>"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the columns as a pandas data frame, one row per image (or frame); lists stay arrays.
+
+        Raises:
+            RobenchError: pandas is not installed.
+
+        >>> import numpy as np
+        >>> one = np.zeros(1, np.float32)
+        >>> cell = Predictions(index=np.array([7]), target=np.array([1], np.int32), predicted=np.array([1], np.int32),
+        ...                    confidence=one, target_probability=one, nll=one, brier=one, entropy=one,
+        ...                    top5=np.array([[1, 0, 2, 3, 4]], np.int32))
+        >>> cell.to_frame()[["index", "target", "predicted"]].values.tolist()
+        [[7, 1, 1]]
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise RobenchError("Data frames need pandas, which is not installed.", hint="pip install pandas") from error
+        return pandas.DataFrame({name: list(v) if v.ndim > 1 else v for name, v in self.stored().items()})
 
     def rows(self, chosen: npt.NDArray[Any]) -> Predictions:
         """Return some of the rows: ``chosen`` are positions, or whether each is kept."""

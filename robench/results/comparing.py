@@ -14,6 +14,8 @@ from robench.errors import RobenchError
 from robench.metrics.statistics import centred_interval
 from robench.predictions import Predictions, RunFolder, SuiteInfo
 from robench.results.columns import optional_columns
+from robench.results.labels import ABSENT
+from robench.results.notebook import html_table
 from robench.results.protocols import protocol_of_run
 from robench.results.schema import StatisticsRecord
 from robench.results.scoring import Scores, default_metrics, score_cells, why_undefined
@@ -60,6 +62,37 @@ class Comparison(BaseModel):
     differences: dict[str, Difference]
     cells: list[CellComparison]
     sentences: list[str]
+
+    def __repr__(self) -> str:
+        found = sum(difference.significant for difference in self.differences.values())
+        return (
+            f"<Comparison of {self.a!r} and {self.b!r} on {self.suite}: {found} of {len(self.differences)} summary "
+            "values differ significantly>"
+        )
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """The terminal's table, for notebooks."""
+        rows = [(row(name).head, difference_text(name, self.differences[name])) for name in headlines(self.differences)]
+        title = f"{self.a} minus {self.b} on {self.suite}, with 95 % confidence intervals"
+        return html_table(title, ("", "difference"), rows, self.sentences)
+
+
+def difference_text(name: str, difference: Difference) -> str:
+    """Return a difference with its sign and interval, and a star where it is statistically significant.
+
+    >>> difference_text("error", Difference(value=-0.0275, low=-0.04, high=-0.015, significant=True))
+    '-2.75 (-4.00 to -1.50) *'
+    """
+    if difference.value is None:
+        return ABSENT
+    about = row(name)
+    text = about.show(difference.value, sign=True)
+    if difference.low is None or difference.high is None:
+        return text
+    ends = f"{about.show(difference.low, sign=True)} to {about.show(difference.high, sign=True)}"
+    return f"{text} ({ends})" + (" *" if difference.significant else "")
 
 
 def compare_runs(

@@ -6,11 +6,27 @@ One JSON file, with a version. Every value is a fraction (or nats) as its metric
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
+from robench.registry import Registry
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 SCHEMA_VERSION = 2
+
+# Views read results, so they are named here, never imported.
+_VIEWS: Registry[Any] = Registry(
+    "view of a result",
+    {
+        "frame": "robench.results.notebook:frame",
+        "html": "robench.results.notebook:html",
+        "line": "robench.results.notebook:line",
+        "plot": "robench.plots.accessor:ResultPlots",
+    },
+)
 
 
 class _Document(BaseModel):
@@ -160,3 +176,32 @@ class Result(_Document):
     cells: list[CellResult]
     failures: list[str] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
+
+    def __repr__(self) -> str:
+        text: str = _VIEWS.get("line")(self)
+        return text
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """The terminal's table, for notebooks."""
+        text: str = _VIEWS.get("html")(self)
+        return text
+
+    def to_frame(self, shape: Literal["cells", "summary"] = "cells") -> pd.DataFrame:
+        """Return the values as a pandas data frame, as fractions (or nats), with null as NaN.
+
+        Args:
+            shape: ``cells``: one row per cell and metric, with value, 95 % intervals and note; ``summary``: one row
+                with a column per summary value, ``NAME``, ``NAME_low`` and ``NAME_high``.
+
+        Raises:
+            RobenchError: pandas is not installed.
+        """
+        found: pd.DataFrame = _VIEWS.get("frame")(self, shape)
+        return found
+
+    @property
+    def plot(self) -> Any:
+        """The plots of this result as methods: ``result.plot.severity()`` returns a matplotlib ``Figure``."""
+        return _VIEWS.get("plot")(self)
