@@ -86,7 +86,7 @@ def test_plots_are_methods_that_return_figures(result, runs):
     one = result.plot.severity(metric="brier")
     two = result.plot.severity(robench.load(runs[1]), metrics=("brier",))
     assert len(one.axes) == len(two.axes) == 1
-    with pytest.raises(AttributeError, match="there are: corruptions"):
+    with pytest.raises(AttributeError, match="There is no plot"):
         result.plot.severe()
 
 
