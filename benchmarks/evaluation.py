@@ -42,6 +42,7 @@ from torch import nn
 from torchvision import models
 
 from robench.corruptions.severities import BENCHMARK
+from robench.cpu import kept_memory
 from robench.data.base import Geometry
 from robench.evaluation import EvaluationOptions, evaluate_suite
 from robench.evaluation.options import Precision
@@ -50,7 +51,6 @@ from robench.models import architectures
 from robench.models.base import Model, Preprocessing
 from robench.models.folding import fold_module
 from robench.models.presets import PRESETS
-from robench.processes import kept_memory
 from robench.suites import OpenOptions, OpenSuite, open_suite
 
 PER_SEVERITY = 10_000

@@ -31,12 +31,12 @@ import numpy.typing as npt
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from robench.cpu import kept_memory
 from robench.evaluation.fourier import Classifier, FourierOptions, error_under, perturbation_of
 from robench.evaluation.fourier_basis import Frequency, basis_vector, frequencies
 from robench.models import load_model, preset
 from robench.models.architectures import build
 from robench.models.base import Model, Preprocessing
-from robench.processes import kept_memory
 from robench.suites import OpenOptions, open_suite
 
 SIZE = (32, 32)

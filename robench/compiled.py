@@ -14,7 +14,7 @@ import numba
 from numba import prange
 from numba.np.ufunc import parallel
 
-from robench.processes import threads
+from robench.cpu import threads
 
 __all__ = ["compiled", "prange"]
 

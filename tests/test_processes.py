@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from robench import processes
+from robench import cpu, processes
 from robench.errors import RobenchError
 from robench.processes import World, as_precision, joined, resolve_device, world
 
@@ -18,7 +18,7 @@ RANKS = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "loca
 
 CODE = """
 import resource, torch
-from robench.processes import kept_memory
+from robench.cpu import kept_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -45,7 +45,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-@pytest.mark.skipif(processes._glibc() is None, reason="no glibc, or the user sets its thresholds")
+@pytest.mark.skipif(cpu._glibc() is None, reason="no glibc, or the user sets its thresholds")
 def test_pages_are_taken_once_within_and_given_back_after() -> None:
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
     usual, kept, grown_kb = map(int, done.stdout.split())
@@ -55,9 +55,9 @@ def test_pages_are_taken_once_within_and_given_back_after() -> None:
 
 def test_a_users_own_thresholds_and_other_devices_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000000")
-    assert processes._glibc() is None
-    with processes.kept_memory(), processes.kept_memory("cuda"):
-        assert processes._inside == 0
+    assert cpu._glibc() is None
+    with cpu.kept_memory(), cpu.kept_memory("cuda"):
+        assert cpu._inside == 0
 
 
 def test_a_precision_has_one_spelling_and_pytorchs_names_are_understood() -> None:
@@ -172,7 +172,7 @@ def test_the_quota_of_a_container_is_read(
         (tmp_path / name).write_text(text + "\n")
     listed = tmp_path / "listed"
     listed.write_text(lines + "\n")
-    assert processes._cpu_quota(listed, tmp_path) == quota
+    assert cpu._cpu_quota(listed, tmp_path) == quota
 
 
 def test_threads_follow_the_affinity_the_quota_and_what_the_user_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,20 +180,20 @@ def test_threads_follow_the_affinity_the_quota_and_what_the_user_says(monkeypatc
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     try:
-        monkeypatch.setattr(processes, "_cpu_quota", lambda: None)
-        assert processes.cores() == 8
-        monkeypatch.setattr(processes, "_cpu_quota", lambda: 2.5)
-        assert processes.cores() == 3
+        monkeypatch.setattr(cpu, "_cpu_quota", lambda: None)
+        assert cpu.cores() == 8
+        monkeypatch.setattr(cpu, "_cpu_quota", lambda: 2.5)
+        assert cpu.cores() == 3
         torch.set_num_threads(8)  # what PyTorch takes by itself
-        assert processes.threads() == 3
-        processes.keep_to_quota()
+        assert cpu.threads() == 3
+        cpu.keep_to_quota()
         assert torch.get_num_threads() == 3
         torch.set_num_threads(5)  # what a user chose
-        processes.keep_to_quota()
-        assert processes.threads() == torch.get_num_threads() == 5
+        cpu.keep_to_quota()
+        assert cpu.threads() == torch.get_num_threads() == 5
         monkeypatch.setenv("OMP_NUM_THREADS", "8")
         torch.set_num_threads(8)
-        processes.keep_to_quota()
-        assert processes.threads() == torch.get_num_threads() == 8
+        cpu.keep_to_quota()
+        assert cpu.threads() == torch.get_num_threads() == 8
     finally:
         torch.set_num_threads(given)

@@ -15,7 +15,7 @@ from robench.metrics.statistics import bootstrap_cells
 from robench.predictions import RunFolder
 from robench.results.protocols import averaged, protocol_of_run
 from robench.results.schema import Value
-from robench.results.scoring import figure
+from robench.results.values import with_interval
 from robench.suites import Cell, Suite
 
 Columns = dict[str, Any]
@@ -133,6 +133,6 @@ def figures_of(
         if metric not in replicates:
             return Value(value=value, note="no interval: too many logits to resample")
         images = min(len(cells[names[i]]["target"]) for i in positions) if row(metric).share else None
-        return figure(value, mean_over_cells(metric, replicates[metric][:, positions]), metric, images=images)
+        return with_interval(value, mean_over_cells(metric, replicates[metric][:, positions]), metric, images=images)
 
     return {group: {m: of_group(m, positions) for m in metrics} for group, positions in groups.items()}

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from robench import processes
+from robench import cpu
 
 Image = npt.NDArray[np.uint8]
 
@@ -44,7 +44,7 @@ def each_row(work: Callable[[int], None], number: int) -> None:
         for row in rows:
             work(row)
 
-    threads = processes.threads()
+    threads = cpu.threads()
     step = max(1, -(-number // (4 * threads)))
     pieces = [range(start, min(start + step, number)) for start in range(0, number, step)]
     if threads == 1 or len(pieces) < 2:
@@ -71,4 +71,4 @@ def _executor(process: int) -> ThreadPoolExecutor:
     import cv2
 
     cv2.setNumThreads(1)  # one pool is enough: images are shared out, not their rows
-    return ThreadPoolExecutor(processes.threads(), thread_name_prefix="robench-corrupt")
+    return ThreadPoolExecutor(cpu.threads(), thread_name_prefix="robench-corrupt")

@@ -12,11 +12,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from robench.cpu import cores
 from robench.data.base import Geometry
 from robench.data.decode import decode
 from robench.data.formats import CorruptImageError, image_size
 from robench.errors import RobenchError
-from robench.processes import cores
 
 _SAMPLED = 64
 _MAX_BATCH = 8 << 30  # bytes

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from robench.cpu import kept_memory
 from robench.errors import RobenchError
 from robench.evaluation.engine import Outcome, pending_cells
 from robench.evaluation.forward import Forward
@@ -24,7 +25,6 @@ from robench.evaluation.probe import check_model
 from robench.evaluation.progress import Progress, QuietProgress
 from robench.models.base import Model
 from robench.predictions import RunFolder, Timing, parquet
-from robench.processes import kept_memory
 from robench.suites.opened import OpenSuite
 
 RETRIES = 5

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import torch.distributed as dist
 
+from robench.cpu import keep_to_quota, kept_memory
 from robench.errors import RobenchError
 from robench.evaluation.engine import Outcome, pending_cells
 from robench.evaluation.forward import Forward
@@ -26,7 +27,7 @@ from robench.evaluation.probe import check_model
 from robench.evaluation.progress import Progress, QuietProgress
 from robench.models.base import Model
 from robench.predictions import RunFolder, Timing, parquet
-from robench.processes import World, joined, keep_to_quota, kept_memory
+from robench.processes import World, joined
 from robench.suites.opened import OpenSuite
 
 T = TypeVar("T")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import BaseFileLock, Timeout
 
+from robench.cpu import keep_to_quota, kept_memory
 from robench.errors import RobenchError
 from robench.evaluation.forward import Forward
 from robench.evaluation.measuring import Measured, UnreadableCellError, measure
@@ -20,7 +21,6 @@ from robench.evaluation.progress import Progress, QuietProgress
 from robench.files import unwritable
 from robench.models.base import Model
 from robench.predictions import RunFolder, Timing
-from robench.processes import keep_to_quota, kept_memory
 from robench.suites.base import Cell
 from robench.suites.opened import OpenSuite
 

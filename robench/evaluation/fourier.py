@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from robench.cpu import keep_to_quota, kept_memory
 from robench.evaluation.fourier_basis import Frequency, basis_vector, centred_range, frequencies, mirror
 from robench.evaluation.fourier_classifier import Classifier
 from robench.evaluation.fourier_options import FourierOptions, check_images
@@ -26,7 +27,6 @@ from robench.evaluation.probe import IMAGES, repeatable
 from robench.evaluation.progress import Progress, QuietProgress
 from robench.files import digest
 from robench.models.base import Model
-from robench.processes import keep_to_quota, kept_memory
 
 __all__ = ["Classifier", "FourierOptions", "check_images", "error_under", "fourier_map", "perturbation_of"]
 

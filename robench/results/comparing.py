@@ -18,8 +18,9 @@ from robench.results.labels import ABSENT
 from robench.results.notebook import html_table
 from robench.results.protocols import protocol_of_run
 from robench.results.schema import StatisticsRecord
-from robench.results.scoring import Scores, default_metrics, score_cells, why_undefined
+from robench.results.scores import Scores, default_metrics, score_cells
 from robench.results.summaries import CellArrays, summarise
+from robench.results.values import why_undefined
 
 Array = npt.NDArray[np.float64]
 

@@ -23,7 +23,7 @@ from robench.metrics.corruption import (
 from robench.metrics.statistics import bootstrap_cells
 from robench.predictions import RunFolder
 from robench.results.schema import Value
-from robench.results.scoring import figure
+from robench.results.values import with_interval
 from robench.suites.base import Cell
 
 Array = npt.NDArray[np.float64]
@@ -71,7 +71,7 @@ def normalised_figures(
     replicates = _figures(drawn, len(clean), chosen, severities, table)
     fewest = min(len(cell["index"]) for cell in columns)
     return {
-        name: figure(float(exact[name]), replicates[name], name, images=fewest if row(name).share else None)
+        name: with_interval(float(exact[name]), replicates[name], name, images=fewest if row(name).share else None)
         for name in exact
     }
 

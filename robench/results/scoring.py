@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from robench._version import __version__
-from robench.catalogue import METRICS, defaults, metric_of, row
+from robench.catalogue import row
 from robench.errors import RobenchError
 from robench.files import read_document, write_json
-from robench.metrics.cells import compute
-from robench.metrics.sampling import StandardErrors
-from robench.metrics.statistics import bootstrap_cells, centred_interval, exact_interval
 from robench.predictions import Predictions, RunFolder, SuiteInfo
 from robench.predictions import RunRecord as StoredRecord
 from robench.predictions.parquet import stored_checksum
 from robench.results.columns import optional_columns
-from robench.results.precision import Sampled, full_run_interval, sampled_run
 from robench.results.protocols import protocol_of_run
 from robench.results.reliability import reliability_by_level
 from robench.results.remarks import counts_unreadable, order_dependent, other_environments, remarks
@@ -36,41 +29,10 @@ from robench.results.schema import (
     SuiteRecord,
     Value,
 )
+from robench.results.scores import Scores, default_metrics, of_sample, score_cells
 from robench.results.summaries import CellArrays, summarise
-from robench.suites.base import Cell, Suite
-
-Array = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Scores:
-    """A run's metrics as arrays.
-
-    Args:
-        cells: the scored cells.
-        values: metric -> (cells,) float64.
-        replicates: metric -> (resamples, cells) bootstrap replicates, images resampled together over cells.
-        images: (cells,) images (clips) of each.
-        sampled: what was drawn, where cells lack images.
-    """
-
-    cells: tuple[Cell, ...]
-    values: dict[str, Array]
-    replicates: dict[str, Array]
-    images: npt.NDArray[np.int64]
-    sampled: Sampled | None = None
-
-    def fewest(self, metric: str, positions: Sequence[int]) -> int | None:
-        """Return the images of the smallest of some cells, where a metric is a share of them, else None."""
-        return int(self.images[list(positions)].min()) if row(metric).share else None
-
-    def errors(self, metric: str, positions: Sequence[int]) -> StandardErrors | None:
-        """Return how far the mean of a metric over some cells is off, where a sample was measured, else None."""
-        if self.sampled is None:
-            return None
-        gradient = np.zeros(len(self.cells))
-        gradient[list(positions)] = 1.0 / len(positions)
-        return self.sampled.errors(metric, gradient)
+from robench.results.values import with_interval
+from robench.suites.base import Suite
 
 
 def score_run(
@@ -138,26 +100,6 @@ def current_result(run: RunFolder, resamples: int) -> Result | None:
     return result if same and whole and result.run.robench == __version__ else None
 
 
-def default_metrics(task: str, *, variants: bool = False) -> tuple[str, ...]:
-    """Return the cell metrics that a result of this task carries; ``variants``: several rows per image, worst of k."""
-    return defaults("variants" if task == "classification" and variants else task)
-
-
-def score_cells(predictions: Mapping[str, Predictions], metrics: Sequence[str], statistics: StatisticsRecord) -> Scores:
-    """Compute metrics and bootstrap replicates of cells.
-
-    Raises:
-        RobenchError: an unknown metric, or one that needs a column which was not kept.
-    """
-    columns = [cell.columns() | {"cell": np.array(name)} for name, cell in predictions.items()]
-    for name in metrics:
-        _check_columns(name, columns[0])
-    values = {name: np.array([compute(name, cell) for cell in columns], float) for name in metrics}
-    replicates = bootstrap_cells(columns, metrics, resamples=statistics.resamples, seed=statistics.seed)
-    images = np.array([len(np.unique(cell.index)) for cell in predictions.values()])
-    return Scores(tuple(Cell.parse(name) for name in predictions), values, replicates, images)
-
-
 def build_result(
     run: RunFolder,
     predictions: Mapping[str, Predictions],
@@ -185,7 +127,7 @@ def build_result(
         model=ModelRecord(**record.model.model_dump()),
         run=_run_record(record, predictions),
         statistics=statistics,
-        summary=_summary_figures(protocol, scores),
+        summary=_summary_values(protocol, scores),
         conditions=_grouped(protocol, scores, by_severity=False),
         severities=_grouped(protocol, scores, by_severity=True),
         reliability=reliability_by_level(predictions, protocol) if "error" in scores.values else {},
@@ -213,57 +155,6 @@ def save(result: Result, path: str | Path) -> Path:
     return path
 
 
-def figure(
-    value: float,
-    replicates: Array,
-    name: str = "",
-    *,
-    images: int | None = None,
-    errors: StandardErrors | None = None,
-    sampled: bool = False,
-) -> Value:
-    """Return a value with its intervals; null where it is undefined.
-
-    Args:
-        value: of the metric or summary value; NaN where it is undefined.
-        replicates: (resamples,) of it.
-        name: of the metric or summary value, beyond whose largest value the interval does not go.
-        images: for a share of images or a mean of such shares: of how many, the fewest of its cells.
-        errors: of a sampled run, how far the value is from that of the full run.
-        sampled: whether it is of a sampled run.
-    """
-    if not np.isfinite(value):
-        return Value(value=None, note=why_undefined(name, sampled=sampled))
-    if not np.isfinite(replicates).any():
-        return Value(value=float(value), note="no interval: too few images")
-    exact = images is not None and value in (0.0, 1.0)
-    if images and exact:
-        low, high = exact_interval(value, images)
-    else:
-        low, high = centred_interval(value, replicates, row(name).range[1] if name else np.inf)
-    full = full_run_interval(value, errors, name) if name else None
-    return Value(
-        value=float(value),
-        low=low,
-        high=high,
-        full_run_low=full[0] if full is not None else None,
-        full_run_high=full[1] if full is not None else None,
-    )
-
-
-def of_sample(scores: Scores, predictions: Mapping[str, Predictions], suite: Suite) -> Scores:
-    """Return the scores of a sampled run: without figures whose estimate from so few images is biased, with errors."""
-    if sampled_run(predictions, {}, suite) is None:
-        return scores
-    values, replicates = dict(scores.values), dict(scores.replicates)
-    for name in values:
-        few = scores.images < METRICS.get(name).sampled_images
-        values[name] = np.where(few, np.nan, values[name])
-        replicates[name] = np.where(few, np.nan, replicates[name])
-    scores = replace(scores, values=values, replicates=replicates)
-    return replace(scores, sampled=sampled_run(predictions, values, suite))
-
-
 def _sampled_record(predictions: Mapping[str, Predictions]) -> SampledRecord:
     passes = of = 0
     for rows in predictions.values():
@@ -273,26 +164,12 @@ def _sampled_record(predictions: Mapping[str, Predictions]) -> SampledRecord:
     return SampledRecord(passes=passes, of=of)
 
 
-def why_undefined(name: str, *, sampled: bool = False) -> str:
-    """Return why a metric or summary value may be undefined.
-
-    >>> why_undefined("mean_rms_calibration_error"), why_undefined("mean_aurc")
-    ('undefined with fewer than 200 images per cell', 'undefined for this data')
-    """
-    of = metric_of(name)
-    if sampled and of is not None and of.sampled_images > 1:
-        return f"not estimated from a sample of fewer than {of.sampled_images:,} images per cell, which would bias it"
-    if of is not None and of.minimum_images > 1:
-        return f"undefined with fewer than {of.minimum_images} images per cell"
-    return "undefined for this data"
-
-
-def _summary_figures(suite: Suite, scores: Scores) -> dict[str, Value]:
+def _summary_values(suite: Suite, scores: Scores) -> dict[str, Value]:
     values = summarise(CellArrays(scores.cells, scores.values, suite))
     replicates = summarise(CellArrays(scores.cells, scores.replicates, suite))
     fewest = int(scores.images.min())
     return {
-        name: figure(
+        name: with_interval(
             float(values[name]),
             replicates[name],
             name,
@@ -316,7 +193,7 @@ def _grouped(suite: Suite, scores: Scores, *, by_severity: bool) -> dict[str, di
         groups = {cell.condition: values.columns((cell.condition,)) for cell in scores.cells}
     return {
         name: {
-            metric: figure(
+            metric: with_interval(
                 float(values.mean(metric, positions)),
                 replicates.mean(metric, positions),
                 metric,
@@ -344,7 +221,7 @@ def _cell(run: RunFolder, scores: Scores, i: int, predictions: Mapping[str, Pred
         failed=rows.notes.unreadable if rows.notes is not None else 0,
         predictions_sha256=stored_checksum(run.cell_path(cell.name)),
         metrics={
-            name: figure(
+            name: with_interval(
                 float(scores.values[name][i]),
                 scores.replicates[name][:, i],
                 name,
@@ -368,14 +245,3 @@ def _run_record(record: StoredRecord, cells: Collection[str]) -> RunRecord:
         command=record.command,
         identity=record.hash,
     )
-
-
-def _check_columns(name: str, columns: Mapping[str, npt.NDArray[Any]]) -> None:
-    missing = [need for need in METRICS.get(name).needs if need not in columns]
-    if missing:
-        raise RobenchError(
-            f"Metric '{name}' needs the columns {', '.join(missing)}, which this run did not keep.",
-            hint="Evaluate into a new folder: `robench.evaluate(logits='yes')`."
-            if "logits" in missing
-            else "Choose metrics for this task.",
-        )

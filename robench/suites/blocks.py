@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from robench.cpu import cores
 from robench.data.arrays import ArrayImages, load_labels, map_npy
 from robench.data.base import Images
 from robench.data.classes import class_list, label_map
 from robench.data.find import open_images
 from robench.errors import RobenchError
-from robench.processes import cores
 from robench.suites.base import Cell, OpenOptions, Suite
 from robench.suites.checks import check_labels, check_side
 from robench.suites.opened import Found, choose_cells

@@ -20,12 +20,12 @@ import numpy as np
 
 from robench.corruptions.perturbations import ALL_PERTURBATIONS, DIFFICULTIES
 from robench.corruptions.registered import CORRUPTIONS
+from robench.cpu import cores
 from robench.data import open_images
 from robench.data.decode import CorruptImageError
 from robench.data.video import check_clip
 from robench.errors import RobenchError, did_you_mean
 from robench.files import remove_leftovers, require_space, write_json
-from robench.processes import cores
 from robench.suites import generate_files as files
 from robench.suites import get
 from robench.suites.base import Layout, Suite

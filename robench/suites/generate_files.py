@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.corruptions.perturbations import NOISES
+from robench.cpu import cores
 from robench.data.base import Images
 from robench.data.video import encode_clip
 from robench.errors import RobenchError
 from robench.files import atomic_write
-from robench.processes import cores
 from robench.suites.generate_task import CLIP_SIDE, Task
 from robench.suites.protocols import SEVERITIES
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.corruptions.perturbations import DIFFICULTIES, published_name
+from robench.cpu import cores
 from robench.data.arrays import map_npy, read_rows
 from robench.data.base import Geometry, Images
 from robench.data.classes import imagenet_wnids
@@ -19,7 +20,6 @@ from robench.data.find import open_images
 from robench.data.trees import Tree, join
 from robench.data.video import decode_clip
 from robench.errors import RobenchError
-from robench.processes import cores
 from robench.suites.base import Cell, OpenOptions, Suite
 from robench.suites.checks import check_clean, check_side, only_one
 from robench.suites.corrupted import embedded

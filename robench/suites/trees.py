@@ -8,10 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
-from robench.data.base import Geometry, Images
+from robench.data.base import Geometry
 from robench.data.classes import imagenet_wnids
 from robench.data.encoded import EncodedImages
 from robench.data.find import open_images
@@ -19,15 +16,13 @@ from robench.data.folders import class_folders, load_folders
 from robench.data.trees import FolderTree, TarTree, Tree, child, join, open_tree
 from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
-from robench.suites.checks import check_labels
-from robench.suites.corrupted import corruption, frost_record
-from robench.suites.opened import Found, choose_cells, without_held_out
-from robench.suites.reading import Transform, View, view_of
+from robench.suites.opened import Found, choose_cells
+from robench.suites.reading import View, view_of
+from robench.suites.trees_generated import open_generated
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
-JPEG_QUALITY = 85
 SOURCE_GEOMETRY = Geometry(resize=256, crop=224)
 _SAMPLED_PER_CELL = 4
 _UNPACK = "Unpack the set again."
@@ -64,7 +59,7 @@ def _open(
             f"{data} has no folder of {suite.name}, such as {conditions[0]}/1/.", hint="Give the unpacked set."
         )
     clean = open_images(data, split="test", dataset=dataset, geometry=clean_geometry, workers=options.workers)
-    return _open_generated(suite, clean, options)
+    return open_generated(suite, clean, options)
 
 
 def open_conditions(data: Path, conditions: Sequence[str]) -> tuple[Tree, dict[str, str]]:
@@ -285,42 +280,3 @@ class _OnlyClasses:
 
     def fetch(self, path: str) -> bytes:
         return self._tree.fetch(path)
-
-
-def _open_generated(suite: Suite, clean: Images, options: OpenOptions) -> Found:
-    """Open a -C suite made from clean images: corrupted, then stored as JPEG of quality 85 as the published one.
-
-    Raises:
-        RobenchError: the clean images have no labels, or labels beyond the suite's classes.
-    """
-    if clean.labels is None:
-        raise RobenchError("The clean set has no labels.", hint="Give a labelled validation set.")
-    if clean.classes is None:
-        check_labels(clean.labels, suite.num_classes, "The clean set")
-    geometry = clean.geometry if isinstance(clean, EncodedImages) else Geometry()
-    cells = without_held_out(suite, choose_cells(suite, options), options)
-
-    def view(cell: Cell) -> View:
-        return view_of(clean, None if cell.severity is None else stored_as_jpeg(corruption(cell, options)))
-
-    if clean.classes is not None:
-        suite = replace(suite, num_classes=len(clean.classes))
-    protocol = {
-        "clean": clean.checksum(),
-        "images": len(clean),
-        "source_geometry": geometry.record(),
-        "jpeg_quality": JPEG_QUALITY,
-        **frost_record(options),
-    }
-    return Found(suite, cells, "generated", view, protocol, clean.classes, remarks=tuple(clean.remarks))
-
-
-def stored_as_jpeg(transform: Transform) -> Transform:
-    """Add the JPEG of quality 85 in which the published images are kept; it changes scores by points."""
-
-    def both(pixels: torch.Tensor, index: npt.NDArray[np.int64]) -> torch.Tensor:
-        from robench.corruptions.jpeg import roundtrip
-
-        return roundtrip(transform(pixels, index), JPEG_QUALITY)
-
-    return both

@@ -5,23 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from robench.catalogue import METRICS
-from robench.errors import RobenchError
 from robench.results.loading import load
 from robench.results.protocols import averaged, counted, protocol_of
 from robench.results.schema import Result, StatisticsRecord, Value
 from robench.results.summaries import CellArrays, summarise
 from robench.suites.base import Cell, Suite
+from robench.tables.recomputed import TOLERANCE, against_predictions, number
 
 if TYPE_CHECKING:
-    from robench.predictions import RunFolder
+    pass
 
-# Values are written with all digits of a double, so that only a different order of summing may differ.
-TOLERANCE = 1e-9
 _LARGEST = 1e4  # of any value or end of an interval, as stored: a likelihood may be some hundreds of nats
 
 
@@ -50,7 +48,7 @@ def check_submission(path: str | Path) -> list[str]:
     ]
     folder = path if path.is_dir() else path.parent
     if (folder / "run.json").is_file():
-        problems += _against_predictions(result, folder)
+        problems += against_predictions(result, folder)
     return problems
 
 
@@ -155,14 +153,8 @@ def _interval(where: str, figure: Value) -> Iterator[str]:
 
 def _arrays(result: Result) -> CellArrays:
     names = [name for name in result.cells[0].metrics if all(name in cell.metrics for cell in result.cells)]
-    values = {
-        name: np.array([_number(cell.metrics[name]) for cell in result.cells], dtype=np.float64) for name in names
-    }
+    values = {name: np.array([number(cell.metrics[name]) for cell in result.cells], dtype=np.float64) for name in names}
     return CellArrays(tuple(Cell(cell.condition, cell.severity) for cell in result.cells), values, protocol_of(result))
-
-
-def _number(figure: Value) -> float:
-    return math.nan if figure.value is None else figure.value
 
 
 def _summaries(result: Result) -> Iterator[str]:
@@ -184,7 +176,7 @@ def _summaries(result: Result) -> Iterator[str]:
 
 
 def _compare(where: str, figure: Value, computed: float) -> Iterator[str]:
-    stated = _number(figure)
+    stated = number(figure)
     if not (math.isnan(stated) and math.isnan(computed)) and not abs(stated - computed) <= TOLERANCE:
         yield f"{where} is {stated}, but its cells give {computed}"
 
@@ -245,71 +237,3 @@ def _reliability(result: Result) -> Iterator[str]:
         pooled = sum(one.count * one.accuracy for one in bins if one.accuracy is not None)
         if counted != images or abs(pooled - right) > 1e-6 * max(images, 1):
             yield f"reliability {level}: {pooled:.2f} of {counted} images right, its cells give {right:.2f} of {images}"
-
-
-def _against_predictions(result: Result, folder: Path) -> Iterator[str]:
-    from robench.predictions import RunFolder
-    from robench.predictions.parquet import stored_checksum
-    from robench.results.scoring import score_cells
-
-    run = RunFolder.open(folder)
-    yield from _against_run(result, run)
-    try:
-        predictions = {cell.name: run.read(cell.name) for cell in result.cells if run.is_done(cell.name)}
-    except RobenchError as error:
-        yield f"could not read the predictions: {error.message}"
-        return
-    absent = [cell.name for cell in result.cells if cell.name not in predictions]
-    if absent:
-        yield f"{len(absent)} cells have no predictions in the run folder: {', '.join(absent[:5])}"
-    if not predictions:
-        return
-    metrics = [name for name in dict.fromkeys(n for c in result.cells for n in c.metrics) if name in METRICS]
-    try:
-        scores = score_cells(predictions, metrics, StatisticsRecord(resamples=2))
-    except RobenchError as error:
-        yield f"could not recompute the cells: {error.message}"
-        return
-    for i, cell in enumerate(cell for cell in result.cells if cell.name in predictions):
-        rows = predictions[cell.name]
-        images = len(rows) if rows.frame is None else int((rows.frame == 0).sum())
-        if cell.images != images:
-            yield f"cell {cell.name} says {cell.images} images, but its predictions are of {images}"
-        if stored_checksum(run.cell_path(cell.name)) != cell.predictions_sha256:
-            yield f"cell {cell.name}: its checksum is not that of its predictions"
-        for name in metrics:
-            if name not in cell.metrics:
-                yield f"cell {cell.name} lacks {name}, which other cells have"
-                continue
-            stated, computed = _number(cell.metrics[name]), float(scores.values[name][i])
-            if not (math.isnan(stated) and math.isnan(computed)) and not abs(stated - computed) <= TOLERANCE:
-                yield f"cell {cell.name}: {name} is {stated}, but its predictions give {computed}"
-
-
-def _against_run(result: Result, run: RunFolder) -> Iterator[str]:
-    """The predictions say nothing of whose they are and of how many images there were to measure: the run does."""
-    there = {"suite": run.record.suite.model_dump(mode="json"), "model": run.record.model.model_dump(mode="json")}
-    stated = {"suite": result.suite.model_dump(), "model": result.model.model_dump()}
-    for record, fields in stated.items():
-        known = there[record]
-        yield from _differing(record, fields, {name: known[name] for name in fields if name in known})
-    if result.run.identity != run.record.hash:
-        yield f"run.identity is {result.run.identity}, but the run folder is of {run.record.hash}"
-    precision = run.record.identity.precision
-    if result.run.precision != precision:
-        yield f"run.precision is {result.run.precision}, but the run was measured in {precision}"
-
-
-def _differing(where: str, stated: Mapping[str, Any], there: Mapping[str, Any]) -> Iterator[str]:
-    """Name the innermost fields that differ from what the run says."""
-    for name, value in there.items():
-        mine = stated.get(name)
-        if isinstance(mine, Mapping) and isinstance(value, Mapping):
-            yield from _differing(f"{where}.{name}", mine, dict.fromkeys(mine) | dict(value))
-        elif mine != value:
-            yield f"{where}.{name} is {_short(mine)}, but the run says {_short(value)}"
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 100 else f"{text[:99]}…"

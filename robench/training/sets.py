@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
+from robench.cpu import kept_memory
 from robench.errors import RobenchError, did_you_mean
 from robench.models.networks import build
-from robench.processes import kept_memory
 from robench.training import methods, recipes
 from robench.training.engine import needed
 from robench.training.recipes import tables

@@ -27,12 +27,13 @@ from robench.predictions import (
     SuiteInfo,
     Timing,
 )
-from robench.results import load, save, score_run, scoring
+from robench.results import load, save, score_run
 from robench.results.comparing import compare_runs
 from robench.results.loading import parse
 from robench.results.migrations import migrate
 from robench.results.protocols import averaged
 from robench.results.summaries import CellArrays, summarise
+from robench.results.values import with_interval
 from robench.suites import get
 from robench.suites.base import Cell
 
@@ -338,11 +339,11 @@ def test_what_an_earlier_version_did_not_count_is_not_taken_for_nothing(
 def test_no_interval_goes_beyond_what_a_figure_can_be() -> None:
     replicates = np.repeat([0.97, 0.98, 0.99, 1.0, 1.0], 200)  # so many that their bias is no chance
     for name in ("robust_accuracy", "error", "mean_ece", "clean_ece", "mean_error", "mean_error_noise", "gap_error"):
-        assert scoring.figure(0.995, replicates, name).high == 1.0
+        assert with_interval(0.995, replicates, name).high == 1.0
     for name in ("nll", "mean_nll", "mce", ""):  # these may pass 1
-        assert (scoring.figure(0.995, replicates, name).high or 0) > 1.0
-    assert (scoring.figure(0.995, replicates, "mean_brier").high or 0) > 1.0  # of 0 to 2
-    assert scoring.figure(1.995, replicates + 1, "mean_brier").high == 2.0
+        assert (with_interval(0.995, replicates, name).high or 0) > 1.0
+    assert (with_interval(0.995, replicates, "mean_brier").high or 0) > 1.0  # of 0 to 2
+    assert with_interval(1.995, replicates + 1, "mean_brier").high == 2.0
 
 
 @pytest.mark.parametrize("images", [20, 100, 150, 199])

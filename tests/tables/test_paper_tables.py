@@ -106,7 +106,7 @@ def test_sequences_of_other_difficulties_fill_no_cell() -> None:
 
 def test_every_metric_of_a_table_is_one_that_its_suite_has() -> None:
     """A cell whose metric no result can have would never be filled."""
-    from robench.results.scoring import default_metrics
+    from robench.results.scores import default_metrics
     from robench.results.summaries import CellArrays, summarise
     from robench.suites import get
 

@@ -12,9 +12,10 @@ import torch
 from torch import nn
 
 from robench._version import __version__
+from robench.cpu import keep_to_quota, kept_memory
 from robench.errors import RobenchError
 from robench.files import digest, unwritable
-from robench.processes import World, joined, keep_to_quota, kept_memory, resolve_device
+from robench.processes import World, joined, resolve_device
 from robench.training import methods
 from robench.training.engine import artefacts, checkpoints, distribution, schedule
 from robench.training.engine.batch import Batch

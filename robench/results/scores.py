@@ -1,0 +1,97 @@
+"""A run's metrics as arrays over its cells, with bootstrap replicates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from robench.catalogue import METRICS, defaults, row
+from robench.errors import RobenchError
+from robench.metrics.cells import compute
+from robench.metrics.sampling import StandardErrors
+from robench.metrics.statistics import bootstrap_cells
+from robench.predictions import Predictions
+from robench.results.precision import Sampled, sampled_run
+from robench.results.schema import StatisticsRecord
+from robench.suites.base import Cell, Suite
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A run's metrics as arrays.
+
+    Args:
+        cells: the scored cells.
+        values: metric -> (cells,) float64.
+        replicates: metric -> (resamples, cells) bootstrap replicates, images resampled together over cells.
+        images: (cells,) images (clips) of each.
+        sampled: what was drawn, where cells lack images.
+    """
+
+    cells: tuple[Cell, ...]
+    values: dict[str, Array]
+    replicates: dict[str, Array]
+    images: npt.NDArray[np.int64]
+    sampled: Sampled | None = None
+
+    def fewest(self, metric: str, positions: Sequence[int]) -> int | None:
+        """Return the images of the smallest of some cells, where a metric is a share of them, else None."""
+        return int(self.images[list(positions)].min()) if row(metric).share else None
+
+    def errors(self, metric: str, positions: Sequence[int]) -> StandardErrors | None:
+        """Return how far the mean of a metric over some cells is off, where a sample was measured, else None."""
+        if self.sampled is None:
+            return None
+        gradient = np.zeros(len(self.cells))
+        gradient[list(positions)] = 1.0 / len(positions)
+        return self.sampled.errors(metric, gradient)
+
+
+def default_metrics(task: str, *, variants: bool = False) -> tuple[str, ...]:
+    """Return the cell metrics that a result of this task carries; ``variants``: several rows per image, worst of k."""
+    return defaults("variants" if task == "classification" and variants else task)
+
+
+def score_cells(predictions: Mapping[str, Predictions], metrics: Sequence[str], statistics: StatisticsRecord) -> Scores:
+    """Compute metrics and bootstrap replicates of cells.
+
+    Raises:
+        RobenchError: an unknown metric, or one that needs a column which was not kept.
+    """
+    columns = [cell.columns() | {"cell": np.array(name)} for name, cell in predictions.items()]
+    for name in metrics:
+        _check_columns(name, columns[0])
+    values = {name: np.array([compute(name, cell) for cell in columns], float) for name in metrics}
+    replicates = bootstrap_cells(columns, metrics, resamples=statistics.resamples, seed=statistics.seed)
+    images = np.array([len(np.unique(cell.index)) for cell in predictions.values()])
+    return Scores(tuple(Cell.parse(name) for name in predictions), values, replicates, images)
+
+
+def of_sample(scores: Scores, predictions: Mapping[str, Predictions], suite: Suite) -> Scores:
+    """Return the scores of a sampled run: without figures whose estimate from so few images is biased, with errors."""
+    if sampled_run(predictions, {}, suite) is None:
+        return scores
+    values, replicates = dict(scores.values), dict(scores.replicates)
+    for name in values:
+        few = scores.images < METRICS.get(name).sampled_images
+        values[name] = np.where(few, np.nan, values[name])
+        replicates[name] = np.where(few, np.nan, replicates[name])
+    scores = replace(scores, values=values, replicates=replicates)
+    return replace(scores, sampled=sampled_run(predictions, values, suite))
+
+
+def _check_columns(name: str, columns: Mapping[str, npt.NDArray[Any]]) -> None:
+    missing = [need for need in METRICS.get(name).needs if need not in columns]
+    if missing:
+        raise RobenchError(
+            f"Metric '{name}' needs the columns {', '.join(missing)}, which this run did not keep.",
+            hint="Evaluate into a new folder: `robench.evaluate(logits='yes')`."
+            if "logits" in missing
+            else "Choose metrics for this task.",
+        )

@@ -1,0 +1,64 @@
+"""A number as results hold it: with its intervals, or null with the reason."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from robench.catalogue import metric_of, row
+from robench.metrics.sampling import StandardErrors
+from robench.metrics.statistics import centred_interval, exact_interval
+from robench.results.precision import full_run_interval
+from robench.results.schema import Value
+
+
+def with_interval(
+    value: float,
+    replicates: npt.NDArray[np.float64],
+    name: str = "",
+    *,
+    images: int | None = None,
+    errors: StandardErrors | None = None,
+    sampled: bool = False,
+) -> Value:
+    """Return a value with its intervals; null where it is undefined.
+
+    Args:
+        value: of the metric or summary value; NaN where it is undefined.
+        replicates: (resamples,) of it.
+        name: of the metric or summary value, beyond whose largest value the interval does not go.
+        images: for a share of images or a mean of such shares: of how many, the fewest of its cells.
+        errors: of a sampled run, how far the value is from that of the full run.
+        sampled: whether it is of a sampled run.
+    """
+    if not np.isfinite(value):
+        return Value(value=None, note=why_undefined(name, sampled=sampled))
+    if not np.isfinite(replicates).any():
+        return Value(value=float(value), note="no interval: too few images")
+    exact = images is not None and value in (0.0, 1.0)
+    if images and exact:
+        low, high = exact_interval(value, images)
+    else:
+        low, high = centred_interval(value, replicates, row(name).range[1] if name else np.inf)
+    full = full_run_interval(value, errors, name) if name else None
+    return Value(
+        value=float(value),
+        low=low,
+        high=high,
+        full_run_low=full[0] if full is not None else None,
+        full_run_high=full[1] if full is not None else None,
+    )
+
+
+def why_undefined(name: str, *, sampled: bool = False) -> str:
+    """Return why a metric or summary value may be undefined.
+
+    >>> why_undefined("mean_rms_calibration_error"), why_undefined("mean_aurc")
+    ('undefined with fewer than 200 images per cell', 'undefined for this data')
+    """
+    of = metric_of(name)
+    if sampled and of is not None and of.sampled_images > 1:
+        return f"not estimated from a sample of fewer than {of.sampled_images:,} images per cell, which would bias it"
+    if of is not None and of.minimum_images > 1:
+        return f"undefined with fewer than {of.minimum_images} images per cell"
+    return "undefined for this data"
