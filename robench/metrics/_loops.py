@@ -17,6 +17,9 @@ from typing import Any
 import numpy as np
 
 from robench.compiled import compiled, prange
+from robench.metrics._detection_loops import detection, detection_each, selective, selective_each
+
+__all__ = ["detection", "detection_each", "selective", "selective_each"]  # kernels are looked up here by name
 
 
 @compiled()

@@ -176,6 +176,9 @@ def _columns(n: int) -> dict[str, np.ndarray]:
         "nll": -np.log(p[np.arange(n), target]), "brier": scores.brier_score(p, target),
         "entropy": -(p * np.log(p)).sum(1), "top5": np.argsort(-logits, 1, kind="stable")[:, :5].astype(np.int32),
         "targets": (rng.random((n, 6)) < 0.4).astype(np.uint8), "cell": np.array("tilt"),
+        "outlier": (rng.random(n) < 0.4).astype(np.uint8),
+        "max_logit": np.sort(logits, 1)[:, -1], "second_logit": np.sort(logits, 1)[:, -2],
+        "logsumexp": np.log(np.exp(logits.astype(float)).sum(1)), "log_complement": np.log1p(-p.max(1)),
     }  # fmt: skip
 
 

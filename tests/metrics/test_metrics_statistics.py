@@ -48,6 +48,14 @@ PER_ROW = [name for name in METRICS if "frame" not in metric(name).needs]
 REPEATED = [name for name in PER_ROW if not name.endswith("_debiased")]
 
 
+def beyond_confidence(logits: np.ndarray) -> dict[str, np.ndarray]:
+    """The columns that tell confident images apart, from logits (n, K)."""
+    ordered = np.sort(logits.astype(float), axis=1)[:, ::-1]
+    lse = np.log(np.exp(ordered).sum(1))
+    return {"max_logit": ordered[:, 0], "second_logit": ordered[:, 1], "logsumexp": lse,
+            "log_complement": np.log(np.exp(ordered[:, 1:]).sum(1)) - lse}  # fmt: skip
+
+
 def _full_cell(n: int, kind: str, seed: int = 3) -> dict[str, np.ndarray]:
     """Every column that a metric without frames needs; ``kind`` is what is awkward about it."""
     rng = np.random.default_rng(seed)
@@ -60,7 +68,8 @@ def _full_cell(n: int, kind: str, seed: int = 3) -> dict[str, np.ndarray]:
         "index": rng.permutation(n) * 3, "target": target, "predicted": predicted, "confidence": confidence,
         "logits": logits, "targets": (rng.random((n, 6)) < 0.3).astype(np.uint8),
         "nll": -np.log(p[np.arange(n), target]), "brier": brier_score(p, target), "entropy": -(p * np.log(p)).sum(1),
-        "top5": np.argsort(-logits, 1)[:, :5],
+        "top5": np.argsort(-logits, 1)[:, :5], "outlier": (rng.random(n) < 0.4).astype(np.uint8),
+        **beyond_confidence(logits),
     }  # fmt: skip
 
 
