@@ -8,8 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from robench.api.about_models import KnownModels, ModelDescription, ReferenceModel, describe_model, list_models
+from robench.api.about_recipes import RecipeRow, describe_recipe, list_recipes
+from robench.api.about_suites import SuiteDescription, describe_suite, list_suites
 from robench.api.calibrate import Calibration, calibrate
 from robench.api.compare import compare
+from robench.api.data_sets import (
+    DataFile,
+    DataSet,
+    Verified,
+    describe_data,
+    dfr_manifest,
+    download_data,
+    list_data,
+    verify_data,
+)
 from robench.api.evaluate import evaluate, plan
 from robench.api.fourier import Sensitivity, fourier
 from robench.api.gallery import gallery
@@ -21,7 +34,7 @@ from robench.api.quickstart import Quickstart, quickstart
 from robench.api.report import report
 from robench.api.table import table
 from robench.api.train import Trained, train
-from robench.api.train_set import SetModel, SetPlan, train_set
+from robench.api.train_set import SetModel, SetPlan, is_set, train_set
 
 if TYPE_CHECKING:
     from robench.api.options import EngineOptions, SuiteOptions
@@ -29,26 +42,45 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Calibration",
+    "DataFile",
+    "DataSet",
     "EngineOptions",
     "Generated",
     "GridModel",
     "Job",
+    "KnownModels",
+    "ModelDescription",
     "ModelOptions",
     "Plan",
     "Quickstart",
+    "RecipeRow",
+    "ReferenceModel",
     "ReportOptions",
     "Sensitivity",
     "SetModel",
     "SetPlan",
+    "SuiteDescription",
     "SuiteOptions",
     "Trained",
+    "Verified",
     "calibrate",
     "compare",
+    "describe_data",
+    "describe_model",
+    "describe_recipe",
+    "describe_suite",
+    "dfr_manifest",
+    "download_data",
     "evaluate",
     "fourier",
     "gallery",
     "generate",
     "grid",
+    "is_set",
+    "list_data",
+    "list_models",
+    "list_recipes",
+    "list_suites",
     "metrics",
     "plan",
     "quickstart",
@@ -56,6 +88,7 @@ __all__ = [
     "table",
     "train",
     "train_set",
+    "verify_data",
 ]
 
 

@@ -60,6 +60,37 @@ class SetModel:
 
 
 @spelled_out()
+def is_set(
+    all: str | None,
+    recipe: Place | None = None,
+    *,
+    data: Place | None = None,
+    fresh: bool = False,
+    only: Names | None = None,
+    suite: Names | None = None,
+    limit: int | None = None,
+    jobs: int | None = None,
+) -> bool:
+    """Return whether ``robench train --all NAME`` means a set of models; if not, it is every recipe for that data.
+
+    Raises:
+        RobenchError: a set without its images, or with an option that it would ignore; or options for sets without one.
+    """
+    from robench.training import sets
+
+    if recipe is None and all in sets.names():
+        if data is None:
+            raise RobenchError(f"Set {all} needs its images.", hint="Give their folder: `data`.")
+        if fresh:
+            raise RobenchError("`fresh` has no effect on a set of models.", hint="Give a new folder: `out`.")
+        return True
+    for option, value in (("only", only), ("suite", suite), ("limit", limit), ("jobs", jobs)):
+        if value is not None:
+            raise RobenchError(f"`{option}` is for sets of models.", hint=f"`all`: {', '.join(sets.names())}.")
+    return False
+
+
+@spelled_out()
 def train_set(
     name: str,
     *,

@@ -62,9 +62,9 @@ def _print(found: Calibration) -> None:
     from rich.table import Table
 
     from robench.api.refitting import SHIFTED
+    from robench.api.values import show
     from robench.catalogue import row
     from robench.cli.common import console
-    from robench.results.labels import show
 
     fitted = "" if found.temperature is None else f", T = {found.temperature:.5g}"
     print(f"{found.model}: {found.method} scaling{fitted}")

@@ -62,8 +62,8 @@ def print_summary(
     from rich.markup import escape
     from rich.table import Table
 
+    from robench.api.values import ABSENT, show
     from robench.catalogue import headlines, row
-    from robench.results.labels import ABSENT, show
 
     first = results[0]
     title = f"{first.suite.name} ({first.suite.source}), with 95 % confidence intervals"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,11 +12,10 @@ from robench.cli.app import group
 from robench.cli.generate import HELP as GENERATE
 from robench.cli.generate import generate
 from robench.cli.help import Command
-from robench.errors import RobenchError
 
 if TYPE_CHECKING:
-    from robench.data.catalogue import Entry
-    from robench.data.download import Report
+    from robench.api import DataSet
+    from robench.api.data_sets import Report
 
 HELP = """\
 Examples:
@@ -46,52 +44,47 @@ def list_sets(root: Root = None, json_: o.Json = False) -> None:
     """List the known sets, their size and licence, and which are installed."""
     from rich.table import Table
 
-    from robench.cli.common import console, path, plain_width, print_json
-    from robench.data.catalogue import catalogue, data_root, installed
+    from robench import api
+    from robench.cli.common import console, plain_width, print_json
 
-    entries, place = catalogue().values(), path("root", root)
+    found = api.list_data(root=root)
     if json_:
-        print_json([_record(entry, place) for entry in entries])
+        print_json([_record(one) for one in found])
         return
     table = Table(box=None)
     for head in ("set", "size", "licence", "there", "what it is"):
         table.add_column(head, overflow="fold", no_wrap=head == "set")  # a name cut short cannot be typed
-    for entry in entries:
-        there = "yes" if installed(entry.name, place) else "-"
-        table.add_row(entry.name, _size(entry), entry.licence, there, entry.title)
+    for one in found:
+        table.add_row(one.name, _size(one), one.licence, "yes" if one.folder else "-", one.title)
     console(width=plain_width()).print(table)
-    print(f"Folder: {place or data_root()}")
+    print(f"Folder: {found[0].place.parent}")
 
 
-def _record(entry: Entry, root: Path | None) -> dict[str, Any]:
+def _record(one: DataSet) -> dict[str, Any]:
     """Return a set as a JSON-able document."""
-    from robench.data.catalogue import installed
-
-    folder = installed(entry.name, root)
     return {
-        "set": entry.name,
-        "title": entry.title,
-        "bytes": entry.size or None,
-        "licence": entry.licence,
-        "source": entry.source,
-        "folder": str(folder) if folder else None,
+        "set": one.name,
+        "title": one.title,
+        "bytes": one.bytes or None,
+        "licence": one.licence,
+        "source": one.source,
+        "folder": str(one.folder) if one.folder else None,
     }
 
 
 @app.command(cls=Command)
 def info(name: SetName, root: Root = None, json_: o.Json = False) -> None:
     """Show where a set comes from, its files and checksums. E.g. `robench data info cifar10-c`."""
-    from robench.cli.common import path, print_json
-    from robench.data.catalogue import data_root, find_entry, installed
+    from robench import api
+    from robench.cli.common import print_json
 
-    entry, place = find_entry(name), path("root", root)
+    one = api.describe_data(name, root=root)
     if json_:
-        print_json(_record(entry, place) | {"files": [{"url": file.url, "md5": file.md5} for file in entry.files]})
+        print_json(_record(one) | {"files": [{"url": file.url, "md5": file.md5} for file in one.files]})
         return
-    lines = [("set", entry.name), ("what it is", entry.title), ("licence", entry.licence), ("source", entry.source)]
-    lines += [("size", _size(entry)), ("folder", str((place or data_root()) / entry.name))]
-    lines += [("installed", "yes" if installed(name, place) else "no")]
-    for file in entry.files:
+    lines = [("set", one.name), ("what it is", one.title), ("licence", one.licence), ("source", one.source)]
+    lines += [("size", _size(one)), ("folder", str(one.place)), ("installed", "yes" if one.folder else "no")]
+    for file in one.files:
         lines.append(("file", f"{file.url}\n{'':12}MD5 {file.md5 or 'not published'}"))
     for key, value in lines:
         print(f"{key:12}{value}")
@@ -113,20 +106,15 @@ def download(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=o.OUTPUT)] = False,
 ) -> None:
     """Download, check and unpack sets; a broken download resumes. E.g. `robench data download cifar10-c`."""
-    from robench.api.words import whole
-    from robench.cli.common import path
-    from robench.data.catalogue import find_entry
-    from robench.data.install import install
+    from robench import api
 
-    place = path("root", root)
-    whole("retries", retries, least=0, most=1000)
-    for entry in [find_entry(name) for name in names]:
+    for name in [api.describe_data(name, root=root).name for name in names]:  # all are known before the first begins
         with _Progress(quiet) as progress:
-            folder = install(
-                entry, place, mirror=mirror or (), report=progress.file, notify=progress.note, retries=retries
+            (folder,) = api.download_data(
+                name, root=root, mirror=mirror or (), retries=retries, report=progress.file, notify=progress.note
             )
         if not quiet:
-            print(f"{entry.name} is at {folder}")
+            print(f"{name} is at {folder}")
 
 
 @app.command(cls=Command)
@@ -139,24 +127,17 @@ def verify(
     json_: o.Json = False,
 ) -> int:
     """Check every file of a set and name those that are wrong. E.g. `robench data verify cifar10-c --data DIR`."""
-    from robench.cli.common import path, print_json
-    from robench.data.catalogue import find_entry, installed
-    from robench.data.install import verify as problems_of
+    from robench import api
+    from robench.cli.common import print_json
 
-    entry = find_entry(name)
-    folder = installed(name, path("root", root)) if data is None else path("data", data)
-    if folder is None:
-        raise RobenchError(f"{name} is not installed.", hint=f"Set `data`, or run `robench data download {name}`.")
-    if not folder.is_dir():
-        what = "is a file, not a folder" if folder.exists() else "does not exist"
-        raise RobenchError(f"{folder} {what}.", hint="Give the folder of the set in `data`.")
-    problems = list(problems_of(folder, entry))
+    found = api.verify_data(name, data=data, root=root)
+    problems = found.problems
     if json_:
-        print_json({"set": name, "folder": str(folder), "problems": [str(problem) for problem in problems]})
+        print_json({"set": name, "folder": str(found.folder), "problems": list(problems)})
         return 1 if problems else 0
     for problem in problems:
         print(problem)
-    print(f"{folder}: {len(problems)} problem(s)." if problems else f"{folder}: every file is correct.")
+    print(f"{found.folder}: {len(problems)} problem(s)." if problems else f"{found.folder}: every file is correct.")
     return 1 if problems else 0
 
 
@@ -170,19 +151,16 @@ def manifest_dfr(
     ] = None,
 ) -> None:
     """Write DeepFashion Remixed's manifest from DeepFashion2's annotations. E.g. `robench data manifest-dfr DIR`."""
-    from robench.api.words import place
-    from robench.cli.common import path
-    from robench.data.deepfashion2 import write_manifest
+    from robench import api
 
-    print(write_manifest(place("root", root), path("out", out)))
+    print(api.dfr_manifest(root, out=out))
 
 
-def _size(entry: Entry) -> str:
-    known = all(file.size for file in entry.files)
-    if not entry.size:
+def _size(one: DataSet) -> str:
+    if not one.bytes:
         return "not known"
-    amount = f"{entry.size / 1e9:.1f} GB" if entry.size >= 1e9 else f"{entry.size / 1e6:.0f} MB"
-    return amount if known else f"over {amount}"
+    amount = f"{one.bytes / 1e9:.1f} GB" if one.bytes >= 1e9 else f"{one.bytes / 1e6:.0f} MB"
+    return amount if one.whole else f"over {amount}"
 
 
 class _Progress:

@@ -63,9 +63,9 @@ def _next_step(
     suite: str, out: Path, conditions: tuple[str, ...] | None, *, seed: int, difficulty: int, frost: str | None
 ) -> str:
     """Return how a model is measured on what was written; without --corruption a suite wants all its conditions."""
-    from robench.suites import get
+    from robench import api
 
-    row = get(suite)
+    row = api.describe_suite(suite).suite
     measured, embedded = row.conditions, row.embedded
     words = ["--suite", suite]
     if not embedded:

@@ -80,8 +80,8 @@ def build(
 @app.command("list", cls=Command)
 def list_boards(json_: o.Json = False) -> None:
     """List the boards: suite, protocol, number of models, and the best one."""
+    from robench.api.values import show
     from robench.cli.common import print_json
-    from robench.results.labels import show
     from robench.tables.boards import make_boards, title
     from robench.tables.site import measured_results
 

@@ -75,9 +75,9 @@ def _print_normalised(found: dict[str, Value], run: str, baseline: str, *, as_js
     from rich import box
     from rich.table import Table
 
+    from robench.api.values import show
     from robench.catalogue import row
     from robench.cli.common import console, print_json
-    from robench.results.labels import show
 
     if as_json:
         print_json({name: value.model_dump() for name, value in found.items()})
@@ -118,8 +118,8 @@ def _print_cells(result: Result) -> None:
     from rich import box
     from rich.table import Table
 
+    from robench.api.values import show
     from robench.cli.common import console
-    from robench.results.labels import show
 
     shown = tuple(result.cells[0].metrics)
     screen = console()

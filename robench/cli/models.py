@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from robench.cli import options as o
 from robench.cli.app import group
 from robench.cli.help import Command
+
+if TYPE_CHECKING:
+    from robench.api import ReferenceModel
 
 HELP = """\
 Examples:
@@ -23,20 +27,18 @@ app = group()
 @app.command("list", cls=Command)
 def list_models(json_: o.Json = False) -> int:
     """List the forms of a model spec, the built-in architectures, and the reference models."""
+    from robench import api
     from robench.cli.common import print_json
-    from robench.models import reference
-    from robench.models.architectures import descriptions
-    from robench.models.presets import PRESETS
-    from robench.models.specs import forms
 
+    found = api.list_models()
     if json_:
-        print_json({"forms": forms(), "architectures": descriptions(), "reference": reference.names()})
+        names = [model.spec.removeprefix("reference:") for model in found.reference]
+        print_json({"forms": found.forms, "architectures": found.architectures, "reference": names})
         return 0
-    _table("--model takes", forms())
-    _table("--arch takes, beside any timm or torchvision name", descriptions())
-    cards = {name: reference.read_card(reference.folder(name)) for name in reference.names()}
-    _table("Reference models", {f"reference:{name}": _describe(card) for name, card in cards.items()})
-    _table("--norm-preset takes", {name: f"mean {mean}, std {std}" for name, (mean, std) in PRESETS.items()})
+    _table("--model takes", found.forms)
+    _table("--arch takes, beside any timm or torchvision name", found.architectures)
+    _table("Reference models", {model.spec: _describe(model) for model in found.reference})
+    _table("--norm-preset takes", {name: f"mean {mean}, std {std}" for name, (mean, std) in found.presets.items()})
     return 0
 
 
@@ -47,40 +49,23 @@ def show(
     json_: o.Json = False,
 ) -> int:
     """Show what is known of a model: architecture, parameters, preprocessing, card."""
-    from torch import nn
-
-    from robench.api.words import whole
+    from robench import api
     from robench.cli.common import print_json
-    from robench.models import load_model
-    from robench.models.architectures import build, descriptions, known
 
-    whole("num_classes", num_classes, least=1, most=10**6)
-    if known(name):
-        network = build(name, num_classes)
-        count = sum(parameter.numel() for parameter in network.parameters())
-        found: dict[str, object] = {"what": descriptions().get(name, "of a family"), "parameters": count}
-        title = name
-    else:
-        model = load_model(name, num_classes=num_classes)
-        found, title = {"name": model.name, "classes": model.num_classes, "hash": model.hash}, model.name
-        if isinstance(model.module, nn.Module) and (own := list(model.module.parameters())):
-            found["parameters"] = sum(parameter.numel() for parameter in own)  # a program's are constants
-        found |= model.preprocessing.record() | model.card
+    found = api.describe_model(name, num_classes=num_classes)
     if json_:
-        print_json(found)
+        print_json(found.facts)
     else:
-        _table(title, {key: f"{one:,}" if key == "parameters" else str(one) for key, one in found.items()})
+        _table(found.name, {key: f"{one:,}" if key == "parameters" else str(one) for key, one in found.facts.items()})
     return 0
 
 
-def _describe(card: dict[str, object]) -> str:
-    trained = card.get("trained_with")
-    accuracy = trained.get("test_accuracy") if isinstance(trained, dict) else None
-    shown = f", clean accuracy {100 * accuracy:.1f} %" if isinstance(accuracy, float) else ""
-    return f"{card['architecture']} on {card.get('dataset', '?')}, recipe {card.get('recipe', '?')}{shown}"
+def _describe(model: ReferenceModel) -> str:
+    shown = "" if model.accuracy is None else f", clean accuracy {100 * model.accuracy:.1f} %"
+    return f"{model.architecture} on {model.dataset or '?'}, recipe {model.recipe or '?'}{shown}"
 
 
-def _table(title: str, rows: dict[str, str]) -> None:
+def _table(title: str, rows: Mapping[str, str]) -> None:
     from rich import box
     from rich.table import Table
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from robench.cli import options as o
-from robench.errors import RobenchError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,14 +86,11 @@ def train(
         return _list(as_json=json_)
     if show is not None:
         return _show(show, settings or [])
-    from robench.training import sets
-
-    if everything in sets.names() and recipe is None:
-        if data is None:
-            raise RobenchError(f"Set {everything} needs its images.", hint="Give their folder: `data`.")
+    several = None if jobs == 1 else jobs
+    if api.is_set(everything, recipe, data=data, fresh=fresh, only=only, suite=suite, limit=limit, jobs=several):
         models = api.train_set(
             str(everything),
-            data=data,
+            data=str(data),
             out=out,
             set=settings or [],
             only=only,
@@ -107,9 +103,6 @@ def train(
             finished=None if quiet else _print_model,
         )
         return _end(models, quiet=quiet)
-    for option, value in (("only", only), ("suite", suite), ("limit", limit), ("jobs", jobs if jobs != 1 else None)):
-        if value is not None:
-            raise RobenchError(f"`{option}` is for sets of models.", hint=f"`all`: {', '.join(sets.names())}.")
     api.train(
         recipe,
         all=everything,
@@ -166,26 +159,20 @@ def _list(*, as_json: bool) -> int:
     from rich import box
     from rich.table import Table
 
+    from robench import api
     from robench.cli.common import console, plain_width, print_json
-    from robench.training import recipes
 
-    rows = {name: recipes.read(name) for name in recipes.names()}
+    rows = api.list_recipes()
     if as_json:
-        print_json(
-            {
-                name: {key: one.get(key) for key in ("title", "method", "architecture", "norm", "paper")}
-                | {"data": one["data"]["dataset"]}
-                for name, one in rows.items()
-            }
-        )
+        keys = ("title", "method", "architecture", "norm", "paper", "data")
+        print_json({one.name: {key: getattr(one, key) for key in keys} for one in rows})
         return 0
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("recipe", no_wrap=True)
     for column in ("method", "network", "paper and row"):
         table.add_column(column)
-    for name, document in rows.items():
-        network = f"{document['architecture']} {document.get('norm', '')}".strip()
-        table.add_row(name, document["title"], network, document["paper"])
+    for one in rows:
+        table.add_row(one.name, one.title, f"{one.architecture} {one.norm or ''}".strip(), one.paper)
     console(width=plain_width()).print(table)
     return 0
 
@@ -193,7 +180,10 @@ def _list(*, as_json: bool) -> int:
 def _show(name: str, settings: list[str]) -> int:
     import yaml
 
-    from robench.training import recipes
+    from robench import api
 
-    print(yaml.safe_dump(recipes.load(name, settings).model_dump(mode="json"), sort_keys=False, width=100), end="")
+    print(
+        yaml.safe_dump(api.describe_recipe(name, set=settings).model_dump(mode="json"), sort_keys=False, width=100),
+        end="",
+    )
     return 0

@@ -13,14 +13,10 @@ import robench
 from robench import api
 from robench.api.options import AmountWords, EngineWords, EvaluateWords, ModelWords, SizeWords
 from robench.cli.app import COMMANDS, build
-from robench.data import catalogue, deepfashion2, install
-from robench.models import load_model
 from robench.plots import PLOTS, save
-from robench.suites import get as get_suite
 from robench.tables.board_readme import readme_text
 from robench.tables.site import build_site
 from robench.tables.submission import check_submission
-from robench.training import recipes
 
 # The functions behind a command; an option must be a keyword of one of them.
 FUNCTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
@@ -36,30 +32,25 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
     "leaderboard build": (build_site,),
     "leaderboard list": (),
     "leaderboard readme": (readme_text,),
-    "train": (robench.train, api.train_set, recipes.load),
+    "train": (robench.train, api.train_set, api.describe_recipe),
     "data generate": (api.generate,),
-    "data list": (catalogue.installed,),
-    "data info": (catalogue.installed,),
-    "data download": (install.install,),
-    "data verify": (install.verify,),
-    "data manifest-dfr": (deepfashion2.write_manifest,),
-    "suites list": (),
-    "suites show": (get_suite,),
-    "models list": (),
-    "models show": (load_model,),
+    "data list": (api.list_data,),
+    "data info": (api.describe_data,),
+    "data download": (api.download_data,),
+    "data verify": (api.verify_data,),
+    "data manifest-dfr": (api.dfr_manifest,),
+    "suites list": (api.list_suites,),
+    "suites show": (api.describe_suite,),
+    "models list": (api.list_models,),
+    "models show": (api.describe_model,),
     "plot corruptions-gallery": (api.gallery, save),
 }
 # What a command prints, not what it computes; Python users have the values themselves.
 SCREEN = {"help", "json", "cells", "list", "install_completion", "show_completion"}
-# Words that the rooms' own functions have another name for.
+# Words that the functions have another name for.
 OTHERWISE = {
-    ("train", "show"): "name",  # recipes.load(name)
-    ("data info", "name"): "name",
-    ("data download", "names"): "entry",
+    ("train", "show"): "name",  # describe_recipe(name)
     ("data download", "quiet"): "report",
-    ("data verify", "name"): "entry",
-    ("data verify", "data"): "folder",
-    ("data verify", "root"): "folder",
     ("models show", "name"): "spec",
     ("plot corruptions-gallery", "out"): "path",
     ("leaderboard readme", "out"): None,  # the text itself is returned

@@ -89,6 +89,19 @@ def test_a_room_imports_only_rooms_above_it(room: str) -> None:
     assert not problems, "\n".join(problems)
 
 
+def test_commands_import_the_api_and_views_only() -> None:
+    """Nothing may be for terminals alone: a command parses, calls a function of the API or a view, and prints."""
+    allowed = {"api", "cli", "tables", "plots", "_version", *(name.removesuffix(".py") for name in FIRST_LINE)}
+    problems = []
+    for path in sorted((PACKAGE / "cli").rglob("*.py")):
+        for module, line, _ in _imports(ast.parse(path.read_text())):
+            if module.startswith("robench.") and module.split(".")[1] not in allowed:
+                problems.append(
+                    f"{path.relative_to(PACKAGE.parent)}:{line} imports {module}, which is not the API or a view"
+                )
+    assert not problems, "\n".join(problems)
+
+
 def test_the_first_line_imports_the_standard_library_only() -> None:
     allowed = {"robench.errors", "robench.registry", "robench.documents", "robench.catalogue_rows"}
     for name in (
