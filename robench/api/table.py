@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from robench.api.options import Place
 from robench.api.words import one_of, place, spelled_out
 from robench.errors import RobenchError, did_you_mean
+
+if TYPE_CHECKING:
+    from robench.tables.measured import Coverage
+    from robench.tables.published import PaperTable
 
 
 @spelled_out()
@@ -16,15 +21,24 @@ def table(
     results: Place | None = None,
     format: str = "terminal",
     recipe: Mapping[str, str] | Sequence[str] = (),
+    why: bool = False,
+    generated: bool = False,
 ) -> str:
-    """Return a published table as text.
+    """Return a published table as text, with measured values beside the printed ones.
+
+    A result fills a cell by what it is, never by its name: its model has the digest of the cell's recipe (and the
+    cell's data set and branch) or is the cell's public weights, and all of the cell's suite was measured on the
+    published files. The runs of several seeds give a mean and a standard deviation. Below the table stands how many
+    results were found, and why those that fill no cell do not count.
 
     Args:
         address: paper and number, ``augmix/2``; ``robench.tables.published.addresses()`` has them all.
-        results: folder with results (or one result): measured values beside the printed ones, only where a result has
-            the same suite, metric and recipe.
+        results: folder with results (or one result).
         format: ``terminal``, ``markdown``, ``latex``, ``csv`` or ``html``.
-        recipe: the recipe of models whose card names none: a mapping, or ``MODEL=RECIPE`` entries.
+        recipe: what models are whose card says nothing, by name: a recipe, public weights or a model spec of this
+            table; a mapping, or ``MODEL=RECIPE`` entries.
+        why: every near miss of every cell too, and the reasons why it does not count; with ``csv``, only these.
+        generated: accept images that robench generated in place of the published files; their values are marked.
 
     Raises:
         RobenchError: no such table, format or recipe, or no result.
@@ -33,22 +47,59 @@ def table(
     >>> robench.api.table("augmix/2", format="csv").splitlines()[0].split(",")[:2]
     ['row', 'clean']
     """
-    from robench.tables.measured import cover, find_results
+    from robench.tables.covering import cover
+    from robench.tables.measured import find_results
     from robench.tables.paper_tables import FORMS, render
     from robench.tables.published import load_table
+    from robench.tables.why import as_csv
 
     loaded = load_table(address)
     one_of("format", format, tuple(FORMS))
-    recipes = _recipes(recipe)
+    words = _recipes(recipe)
     if results is None:
-        if recipes:
-            raise RobenchError("`recipe` has no effect without `results`.", hint="Add `results`.")
+        given = {"recipe": bool(words), "why": why, "generated": generated}
+        for name in (name for name, is_given in given.items() if is_given):
+            raise RobenchError(f"`{name}` has no effect without `results`.", hint="Add `results`.")
         return render(loaded, None, format)
-    known = {loaded.meaning(i, column).recipe for i in range(len(loaded.rows)) for column in loaded.columns} - {None}
-    for name in recipes.values():
-        if name.removesuffix("-paper") not in known:
-            raise RobenchError(f"{address} has no recipe '{name}'.", hint=did_you_mean(name, map(str, known)))
-    return render(loaded, cover(loaded, find_results(place("results", results)).values(), recipes), format)
+    _check_words(loaded, words)
+    coverage = cover(loaded, find_results(place("results", results)), words, generated=generated)
+    if why and format == "csv":
+        return as_csv(loaded, coverage)
+    return render(loaded, coverage.filled, format) + _below(loaded, coverage, format, why)
+
+
+def _check_words(loaded: PaperTable, words: Mapping[str, str]) -> None:
+    """Refuse words that are of no cell.
+
+    Raises:
+        RobenchError: the table has no such recipe, weights or spec.
+    """
+    from robench.tables.claims import accepted_words
+
+    meanings = [loaded.meaning(i, column) for i in range(len(loaded.rows)) for column in loaded.columns]
+    known = sorted({word for meaning in meanings for word in accepted_words(meaning)})
+    for word in words.values():
+        if word not in known:
+            raise RobenchError(
+                f"{loaded.address} has no cell of '{word}'; expected a recipe, weights or a model spec of its cells.",
+                hint=did_you_mean(word, known) if known else "No cell of this table can be filled.",
+            )
+
+
+def _below(loaded: PaperTable, coverage: Coverage, format: str, why: bool) -> str:
+    """Return what stands below the table: nothing below a CSV, comments below LaTeX."""
+    from html import escape
+
+    from robench.tables.why import lines
+
+    if format == "csv":
+        return ""
+    said = lines(loaded, coverage, every=why)
+    if format == "latex":
+        return "".join(f"% {line}\n" for line in said)
+    if format == "html":
+        return "".join(f"<p>{escape(line)}</p>\n" for line in said)
+    return "\n" + "".join(f"{'- ' if i else ''}{line}\n{'' if i else chr(10)}" for i, line in enumerate(said))
 
 
 def _recipes(given: Mapping[str, str] | Sequence[str]) -> dict[str, str]:

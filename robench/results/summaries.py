@@ -112,6 +112,25 @@ def normalised(arrays: CellArrays) -> dict[str, Array]:
     return found
 
 
+def without_noise(arrays: CellArrays) -> dict[str, Array]:
+    """``mean_error_without_noise`` and ``mce_without_noise``: over the benchmark without its noises.
+
+    The twelve corruptions on which Rusak et al. 2020 and AugMax (Table 6) compare models that are trained with noise.
+    """
+    from robench.metrics.corruption import baseline_errors, mean_corruption_error
+
+    noises = dict(arrays.suite.groups).get("noise", ())
+    conditions = tuple(name for name in arrays.suite.benchmark if name not in noises)
+    error = _cube(arrays, conditions) if "error" in arrays.metrics else None
+    if error is None:
+        return {}
+    found = {"mean_error_without_noise": error.mean(axis=(-2, -1))}
+    if arrays.suite.normaliser is not None:
+        baseline = baseline_errors(arrays.suite.normaliser)
+        found["mce_without_noise"] = mean_corruption_error(error, baseline, conditions)
+    return found
+
+
 def shift(arrays: CellArrays) -> dict[str, Array]:
     """Metadata splits: ``iid_<metric>``, ``mean_ood_<metric>`` (plain mean over the OOD sets) and ``gap_<metric>``."""
     iid = arrays.clean()
@@ -168,6 +187,7 @@ RULES: Registry[Rule] = Registry(
         "clean": clean,
         "corruption": corruption,
         "normalised": normalised,
+        "without_noise": without_noise,
         "shift": shift,
         "gap": gap,
         "flips": flips,

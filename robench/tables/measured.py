@@ -1,34 +1,95 @@
-"""The measured values that belong to published cells. A cell that no result covers stays uncovered."""
+"""Results on disk, and the measured value of a published cell."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from robench.errors import RobenchError
 from robench.results.loading import load
 from robench.results.schema import Result, Value
-from robench.tables.published import Meaning, PaperTable
+from robench.tables.published import Meaning
+
+Address = tuple[int, str]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A measured value in the published cell's unit, with its interval and the difference to the printed number."""
+    """A measured value in the published cell's unit, with its interval and the difference to the printed number.
+
+    Args:
+        value: of one result, or the mean over the runs of several seeds.
+        low, high: its 95 % interval; None of several seeds and of what follows from other cells.
+        difference: to the printed number.
+        results: that it comes from.
+        sd: standard deviation over the seeds, with n - 1; None of one.
+        derived: whether it follows from other cells (a mean, a difference) and not from a result of its own.
+    """
 
     value: float
     low: float | None
     high: float | None
     difference: float
-    result: Result
+    results: tuple[Result, ...]
+    sd: float | None = None
+    derived: bool = False
+
+    @property
+    def seeds(self) -> int:
+        """How many runs the value is the mean of."""
+        return len(self.results)
 
     @property
     def remade(self) -> bool:
         """Whether robench generated the images where the benchmark has published files: another protocol."""
         from robench.suites import get
 
-        return self.result.suite.source == "generated" and "published" in get(self.result.suite.name).sources
+        return any(
+            one.suite.source == "generated" and "published" in get(one.suite.name).sources for one in self.results
+        )
+
+    @property
+    def sampled(self) -> bool:
+        """Whether it is of a sample of the suite's images."""
+        return any(one.suite.sampled is not None for one in self.results)
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A result that is nearly a cell's.
+
+    Args:
+        path: of the result.
+        cell: (row, column).
+        reasons: why it does not count.
+    """
+
+    path: Path
+    cell: Address
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What results say of a table.
+
+    Args:
+        filled: (row, column) -> measured value.
+        misses: results that are nearly a cell's.
+        used: results that fill cells -> how many.
+        strangers: results of no cell -> why.
+    """
+
+    filled: dict[Address, Measured] = field(default_factory=dict)
+    misses: list[Miss] = field(default_factory=list)
+    used: dict[Path, int] = field(default_factory=dict)
+    strangers: dict[Path, str] = field(default_factory=dict)
+
+    @property
+    def found(self) -> int:
+        """How many results were looked at."""
+        return len({*self.used, *self.strangers, *(miss.path for miss in self.misses)})
 
 
 def find_results(folder: str | Path) -> dict[Path, Result]:
@@ -51,37 +112,6 @@ def _is_result(file: Path) -> bool:
         return b'"robench-result"' in opened.read(4096)
 
 
-def cover(
-    table: PaperTable, results: Iterable[Result], mapping: Mapping[str, str] | None = None
-) -> dict[tuple[int, str], Measured]:
-    """Return the measured value of each cell that a result covers.
-
-    A result covers a cell when the suite's name is the same, all of the suite was measured, the model's card names
-    the cell's recipe (or its ``-paper`` form), and it has the metric. Sequences count at difficulty 1, the papers'.
-
-    Args:
-        table: the published table.
-        results: measured results; of several that fit, the first on published files is taken, else the first.
-        mapping: model name -> recipe, for models whose card names none.
-    """
-    by_key: dict[tuple[str, str], Result] = {}
-    for result in sorted(results, key=lambda one: one.suite.source != "published"):
-        recipe = (mapping or {}).get(result.model.name) or result.model.card.get("recipe")
-        if recipe and result.suite.complete and result.suite.protocol.get("difficulty", 1) == 1:
-            by_key.setdefault((result.suite.name, str(recipe).removesuffix("-paper")), result)
-    found = {}
-    for i in range(len(table.rows)):
-        for column in table.columns:
-            meaning, printed = table.meaning(i, column), table.number(i, column)
-            if printed is None or None in (meaning.suite, meaning.metric, meaning.recipe):
-                continue
-            matching = by_key.get((str(meaning.suite), str(meaning.recipe)))
-            figure = matching and figure_of(matching, meaning)
-            if matching and figure:
-                found[i, column] = _measured(figure, printed, 100.0 if table.unit == "%" else 1.0, matching)
-    return found
-
-
 def figure_of(result: Result, meaning: Meaning) -> Value | None:
     """Return the value that a metric's name means, or None where the result has none.
 
@@ -98,9 +128,12 @@ def figure_of(result: Result, meaning: Meaning) -> Value | None:
     figure = figures.get(name)
     if figure is None or figure.value is None or not math.isfinite(figure.value):
         return None
+    low, high = (
+        (figure.full_run_low, figure.full_run_high) if figure.full_run_low is not None else (figure.low, figure.high)
+    )
     if not inverted:
-        return Value(value=figure.value * scale, low=_times(figure.low, scale), high=_times(figure.high, scale))
-    return Value(value=1 - figure.value, low=_one_minus(figure.high), high=_one_minus(figure.low))
+        return Value(value=figure.value * scale, low=times(low, scale), high=times(high, scale))
+    return Value(value=1 - figure.value, low=_one_minus(high), high=_one_minus(low))
 
 
 def _baseline(name: str, condition: str) -> float:
@@ -110,14 +143,9 @@ def _baseline(name: str, condition: str) -> float:
     return baseline_errors("alexnet").mean[condition] if name == "ce" else ALEXNET_FLIP_PROBABILITY[condition]
 
 
-def _times(value: float | None, scale: float) -> float | None:
+def times(value: float | None, scale: float) -> float | None:
     return None if value is None else value * scale
 
 
 def _one_minus(value: float | None) -> float | None:
     return None if value is None else 1 - value
-
-
-def _measured(figure: Value, printed: float, factor: float, result: Result) -> Measured:
-    value = factor * float(figure.value or 0.0)
-    return Measured(value, _times(figure.low, factor), _times(figure.high, factor), value - printed, result)

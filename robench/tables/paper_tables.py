@@ -50,9 +50,15 @@ def _cell(table: PaperTable, covered: Covered | None, i: int, j: int, column: st
 
 
 def show(measured: Measured) -> str:
-    """Return ``12.03 [11.80, 12.26] (+0.83)``; a dagger marks images that are not the published ones."""
-    interval = "" if measured.low is None else f" [{measured.low:.2f}, {measured.high:.2f}]"
-    return f"{measured.value:.2f}{'†' if measured.remade else ''}{interval} ({measured.difference:+.2f})"
+    """Return ``12.03 [11.80, 12.26] (+0.83)``, or ``12.03 ± 0.15, 3 seeds (+0.83)``.
+
+    A dagger marks images that are not the published ones, ≈ a sample of them.
+    """
+    spread = "" if measured.low is None else f" [{measured.low:.2f}, {measured.high:.2f}]"
+    if measured.sd is not None:
+        spread = f" ± {measured.sd:.2f}, {measured.seeds} seeds"
+    marks = "†" * measured.remade + "≈" * measured.sampled
+    return f"{measured.value:.2f}{marks}{spread} ({measured.difference:+.2f})"
 
 
 def _summary(table: PaperTable, covered: Covered | None) -> str:
@@ -63,8 +69,12 @@ def _summary(table: PaperTable, covered: Covered | None) -> str:
         return text
     cells = sum(bool(text) for line in table.cells for text in line)
     reading = f"printed; measured [95 % interval] (difference): {len(covered)} of {cells} cells are measured"
+    if any(measured.sd is not None for measured in covered.values()):
+        reading += "; ±: standard deviation over seeds"
     if any(measured.remade for measured in covered.values()):
         reading += "; †: on images that robench generated, not on the published files"
+    if any(measured.sampled for measured in covered.values()):
+        reading += "; ≈: of a sample of the images, with the interval of the full run"
     return f"{text}. {reading}" if text else reading
 
 
@@ -117,7 +127,7 @@ def _latex(table: PaperTable, covered: Covered | None) -> str:
 def _tex(text: str) -> str:
     special = {"\\": "\\textbackslash{}", "%": "\\%", "&": "\\&", "_": "\\_", "#": "\\#", "$": "\\$", "{": "\\{"}
     special |= {"}": "\\}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "±": "$\\pm$", "λ": "$\\lambda$",
-                "−": "$-$", "†": "$^\\dagger$"}  # fmt: skip
+                "−": "$-$", "†": "$^\\dagger$", "≈": "$^\\approx$"}  # fmt: skip
     return "".join(special.get(character, character) for character in text)
 
 
@@ -129,18 +139,27 @@ def _csv(table: PaperTable, covered: Covered | None) -> str:
         writer.writerow(["row", *table.columns])
         writer.writerows([label, *line] for label, line in zip(table.labels(), table.cells, strict=True))
         return text.getvalue()
-    writer.writerow(
-        ["row", "column", "suite", "metric", "recipe", "published", "measured", "low", "high", "difference", "images"]
-    )
+    writer.writerow(_CSV_HEAD)
     for i, label in enumerate(table.labels()):
         for j, column in enumerate(table.columns):
             meaning, measured = table.meaning(i, column), covered.get((i, column))
-            figures = [measured.value, measured.low, measured.high, measured.difference] if measured else [None] * 4
-            shown = ["" if value is None else f"{value:.4f}" for value in figures]
-            images = measured.result.suite.source if measured else ""
-            said = [label, column, meaning.suite, meaning.metric, meaning.recipe, table.cells[i][j]]
-            writer.writerow([*said, *shown, images])
+            said = [label, column, meaning.suite, meaning.metric, meaning.recipe or meaning.weights, table.cells[i][j]]
+            writer.writerow([*said, *_csv_figures(measured)])
     return text.getvalue()
+
+
+_CSV_HEAD = ["row", "column", "suite", "metric", "model", "published", "measured", "low", "high", "difference", "sd",
+             "seeds", "images"]  # fmt: skip
+
+
+def _csv_figures(measured: Measured | None) -> list[str]:
+    if measured is None:
+        return [""] * 7
+    figures = [measured.value, measured.low, measured.high, measured.difference, measured.sd]
+    shown = ["" if value is None else f"{value:.4f}" for value in figures]
+    if measured.derived:
+        return [*shown, "", "derived"]
+    return [*shown, str(measured.seeds), measured.results[0].suite.source + ", sampled" * measured.sampled]
 
 
 def _html(table: PaperTable, covered: Covered | None) -> str:

@@ -1,9 +1,10 @@
 """The papers' tables as data: a CSV as printed, and a YAML that says what each row and column is.
 
 ``leaderboards/published/<paper>/<table>.csv`` has the columns ``group``, ``row`` and one for each column of the
-table. In the YAML, rows and columns carry any of ``suite``, ``metric``, ``recipe``, ``method``, ``dataset`` and
-``arch``; what a cell is follows from its row and its column together, so that a table may have its methods above or
-at the side.
+table. In the YAML, rows and columns carry any of the fields of :class:`Axis`; what a cell is follows from its row and
+its column together, so that a table may have its methods above or at the side. ``method``, ``dataset`` and ``arch``
+together are a key; the table's ``recipes`` say which recipe is the row's where several recipes share a key, and its
+``without`` why no recipe of robench's is the row's model.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from robench.errors import RobenchError, did_you_mean
@@ -23,12 +24,33 @@ PAPERS = ("augmix", "augmax", "many-faces", "autolabel", "split-bn")
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a cell means: a recipe's model on a suite, by a metric; any of them None where there is no counterpart."""
+    """What a cell means, and what fills it: one recipe's model or one set of public weights, on a suite, by a metric.
+
+    Args:
+        suite, metric: None where robench has no counterpart.
+        recipe: name of the recipe, whose digest is in :mod:`robench.tables.identities`; None: not a recipe's.
+        weights: name of public weights in ``published/weights.yaml``; None: not somebody's weights.
+        branch: of a network with two normalisations, the one that predicts: ``main``, ``auxiliary`` or ``mean``.
+        minus: the cell is the difference to this recipe's value.
+        sd_of: the cell is the standard deviation over the seeds of this column of its row.
+        direction: ``lower`` or ``higher`` is better, ``mixed`` or ``none``.
+        why: why nothing fills it.
+    """
 
     suite: str | None
     metric: str | None
     recipe: str | None
     direction: str
+    weights: str | None = None
+    branch: str = "main"
+    minus: str | None = None
+    sd_of: str | None = None
+    why: str | None = None
+
+    @property
+    def filled_by_results(self) -> bool:
+        """Whether a result can hold its value."""
+        return None not in (self.suite, self.metric) and (self.recipe or self.weights) is not None
 
 
 @dataclass(frozen=True)
@@ -38,8 +60,8 @@ class Axis:
     Args:
         title: the column's head, or the row's label as printed.
         group: of rows; "" where the table has none.
-        suite, metric, recipe, direction: as in :class:`Meaning`.
-        method, dataset, arch: which together name a recipe.
+        suite, metric, recipe, weights, branch, minus, sd_of, direction, why: as in :class:`Meaning`.
+        method, dataset, arch: which together are the key of a recipe.
     """
 
     title: str
@@ -47,7 +69,12 @@ class Axis:
     suite: str | None = None
     metric: str | None = None
     recipe: str | None = None
+    weights: str | None = None
+    branch: str | None = None
+    minus: str | None = None
+    sd_of: str | None = None
     direction: str | None = None
+    why: str | None = None
     method: str | None = None
     dataset: str | None = None
     arch: str | None = None
@@ -102,6 +129,9 @@ class PaperTable:
         cells: printed texts, [row][column]; "" where the paper has none.
         checks: how rows and columns must follow from each other.
         notes: cells that were unreadable or inconsistent.
+        recipes: key of method, data set and network -> the recipe that it is in this table, where its name is another.
+        without: key -> why no recipe is the model of its cells.
+        runs: how many training runs the printed numbers are means of; 0: not said.
     """
 
     paper: str
@@ -115,6 +145,9 @@ class PaperTable:
     cells: tuple[tuple[str, ...], ...]
     checks: tuple[Check, ...] = ()
     notes: tuple[Note, ...] = ()
+    recipes: Mapping[str, str] = field(default_factory=dict)
+    without: Mapping[str, str] = field(default_factory=dict)
+    runs: int = 0
 
     @property
     def address(self) -> str:
@@ -128,11 +161,28 @@ class PaperTable:
     def meaning(self, row: int, column: str) -> Meaning:
         """Return what a cell means; what the row says goes before what the column says."""
         ours, theirs = self.rows[row], self.columns[column]
-        names = ("suite", "metric", "recipe", "direction", "method", "dataset", "arch")
-        suite, metric, recipe, direction, *parts = (getattr(ours, name) or getattr(theirs, name) for name in names)
-        if recipe is None and all(parts):
-            recipe = "-".join(parts)
-        return Meaning(suite, metric, recipe, direction or self.direction)
+
+        def said(name: str) -> str | None:
+            found: str | None = getattr(ours, name) or getattr(theirs, name)
+            return found
+
+        recipe, weights, why = said("recipe"), said("weights"), said("why")
+        key = [said(name) for name in ("method", "dataset", "arch")]
+        if recipe is None and weights is None and all(key):
+            recipe = "-".join(map(str, key))
+            why = why or self.without.get(recipe)
+            recipe = None if recipe in self.without else self.recipes.get(recipe, recipe)
+        return Meaning(
+            suite=said("suite"),
+            metric=said("metric"),
+            recipe=recipe,
+            direction=said("direction") or self.direction,
+            weights=weights,
+            branch=said("branch") or "main",
+            minus=said("minus"),
+            sd_of=said("sd_of"),
+            why=why,
+        )
 
     def number(self, row: int, column: str) -> float | None:
         """Return a cell's number, or None where it is empty or text."""
@@ -179,6 +229,9 @@ def load_table(address: str) -> PaperTable:
         cells=tuple(tuple(line[2:]) for line in lines),
         checks=tuple(_check(fields) for fields in about.get("checks", ())),
         notes=tuple(Note(**fields) for fields in about.get("notes", ())),
+        recipes=about.get("recipes", {}),
+        without=about.get("without", {}),
+        runs=about.get("runs", 0),
         **{key: about[key] for key in ("paper", "table", "caption", "source", "unit", "direction")},
     )
 
