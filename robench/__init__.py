@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from robench.api.fourier import fourier
     from robench.api.gallery import gallery
     from robench.api.grid import grid
+    from robench.api.ood import ood
     from robench.api.quickstart import quickstart
     from robench.api.report import report
     from robench.api.train import train
@@ -32,6 +33,7 @@ _FUNCTIONS = {
     "gallery": "robench.api",
     "grid": "robench.api",
     "load": "robench.results",
+    "ood": "robench.api",
     "plan": "robench.api",
     "quickstart": "robench.api",
     "report": "robench.api",
@@ -64,6 +66,7 @@ __all__ = [
     "gallery",
     "grid",
     "load",
+    "ood",
     "plan",
     "quickstart",
     "report",

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
+from robench.catalogue_detection import named_by_score, rows_of_detection
 from robench.catalogue_rows import UNITS, Metric, Row, Summary
 from robench.registry import Registry
 
@@ -119,64 +120,11 @@ _SUMMARIES = (
             range=(-1.0, 1.0), of="error"),
 )  # fmt: skip
 
-# score -> (in titles, columns that it is computed from)
-_SCORES = {
-    "confidence": ("maximum softmax probability", ("confidence",)),
-    "max_logit": ("max logit", ("max_logit",)),
-    "energy": ("energy", ("logsumexp",)),
-    "entropy": ("entropy", ("entropy",)),
-    "margin": ("margin", ("log_complement", "second_logit", "logsumexp")),
-}
-# metric -> (title, whether lower is better)
-_FOUND = {
-    "auroc": ("AUROC", False),
-    "fpr95": ("FPR at 95 % TPR", True),
-    "aupr": ("AUPR", False),
-    "aupr_out": ("AUPR", False),
-    "aupr_in": ("AUPR, in-distribution images as positives", False),
-}
-
-
-def _detection_rows() -> tuple[Metric, ...]:
-    """Return the rows of detecting errors and out-of-distribution images, by every score of an image."""
-    rows = []
-    for score, (by, columns) in _SCORES.items():
-        tail = "" if score == "confidence" else f"_{score}"
-        for name, (title, lower) in _FOUND.items():
-            if name in ("auroc", "fpr95", "aupr"):
-                rows.append(Metric(
-                    f"failure_{name}{tail}", f"{title} of detecting errors by {by}", short=f"error {title}, {by}",
-                    needs=(*columns, *_LABELS), family="ranking", lower_is_better=lower,
-                    source="Hendrycks and Gimpel 2017", notes="errors are the positives",
-                ))  # fmt: skip
-            if name != "aupr":
-                rows.append(Metric(
-                    f"ood_{name}{tail}", f"{title} of detecting out-of-distribution images by {by}",
-                    short=f"OOD {title}, {by}", needs=("outlier", *columns), family="ranking", lower_is_better=lower,
-                    tasks=("ood",), default=True, detail=name == "aupr_in" or score in ("entropy", "margin"),
-                    source="Hendrycks and Gimpel 2017; as pytorch-ood", notes="out-of-distribution is the positive",
-                ))  # fmt: skip
-        if tail:
-            rows.append(Metric(
-                f"aurc{tail}", f"area under the risk-coverage curve by {by}", short=f"AURC, {by}",
-                needs=(*columns, *_LABELS), family="ranking", source="Geifman and El-Yaniv 2017",
-            ))  # fmt: skip
-    rows.append(Metric("augrc", "area under the generalised risk-coverage curve", short="AUGRC", needs=_SURE,
-                       family="ranking", range=(0.0, 0.5), source="Traub et al. 2024"))  # fmt: skip
-    rows += [
-        Metric(f"selective_error_{share}", f"error on the {share} % most confident images",
-               short=f"error at {share} % coverage", needs=_SURE, family="ranking",
-               source="Geifman and El-Yaniv 2017")
-        for share in (80, 90, 95)
-    ]  # fmt: skip
-    return tuple(rows)
-
-
 # A built-in metric's kernel is its name in capitals.
 METRICS: Registry[Metric] = Registry(
     "metric",
     {m.name: replace(m, kernel=f"robench.metrics.kernels:{m.name.upper()}") for m in _METRICS}
-    | {m.name: replace(m, kernel=f"robench.metrics.detection:{m.name.upper()}") for m in _detection_rows()},
+    | {m.name: replace(m, kernel=f"robench.metrics.detection:{m.name.upper()}") for m in rows_of_detection()},
     group="robench.metrics",
 )
 SUMMARIES: Registry[Summary] = Registry(
@@ -266,6 +214,18 @@ def defaults(task: str) -> tuple[str, ...]:
     ('flip_probability', 'top5_distance')
     """
     return tuple(name for name in METRICS if (entry := METRICS.get(name)).default and task in entry.tasks)
+
+
+def detection_rows(what: str) -> dict[str, dict[str, str]]:
+    """Return score -> head -> metric of detecting something, for tables with a row for every score.
+
+    Args:
+        what: ``failure`` or ``ood``.
+
+    >>> detection_rows("failure")["energy"]["AUROC"]
+    'failure_auroc_energy'
+    """
+    return {by: {head: name for head, name in names if name in METRICS} for by, names in named_by_score(what)}
 
 
 def metric_of(name: str) -> Metric | None:

@@ -29,6 +29,7 @@ from robench.api.gallery import gallery
 from robench.api.generate import Generated, generate
 from robench.api.grid import GridModel, Job, grid
 from robench.api.metrics import metrics
+from robench.api.ood import Detection, ood
 from robench.api.options import ModelOptions, ReportOptions
 from robench.api.quickstart import Quickstart, quickstart
 from robench.api.report import report
@@ -44,6 +45,7 @@ __all__ = [
     "Calibration",
     "DataFile",
     "DataSet",
+    "Detection",
     "EngineOptions",
     "Generated",
     "GridModel",
@@ -82,6 +84,7 @@ __all__ = [
     "list_recipes",
     "list_suites",
     "metrics",
+    "ood",
     "plan",
     "quickstart",
     "report",

@@ -23,6 +23,7 @@ def metrics(
     seed: int = 0,
     baseline: None = None,
     corruption: None = None,
+    out: Place | None = None,
 ) -> Result: ...
 
 
@@ -41,6 +42,7 @@ def metrics(
     seed: int = 0,
     baseline: Place | None = None,
     corruption: Names | None = None,
+    out: Place | None = None,
 ) -> Result | dict[str, Value]: ...
 
 
@@ -53,6 +55,7 @@ def metrics(
     seed: int = 0,
     baseline: Place | None = None,
     corruption: Names | None = None,
+    out: Place | None = None,
 ) -> Result | dict[str, Value]:
     """Score a run again, with other metrics, or against a baseline.
 
@@ -66,6 +69,7 @@ def metrics(
         baseline: another run of the same suite, or a published table (``alexnet``, ``tiny-imagenet-resnet18``):
             corruption errors, mCE and relative mCE against it.
         corruption: with ``baseline``, the corruptions; None: those of the benchmark.
+        out: JSON to write the result to, for plots, reports and tables of other metrics than the suite's own.
 
     Returns:
         The result; with ``baseline``, the normalised values by name.
@@ -84,12 +88,15 @@ def metrics(
     from robench.predictions import RunFolder
     from robench.results import score_run
     from robench.results.normalising import normalised_figures
+    from robench.results.scoring import save
 
     folder = place("run", run)
     whole("resamples", resamples, least=0, most=100_000)
     whole("seed", seed, least=0, most=2**32 - 1)
     chosen = None if corruption is None else names("corruption", corruption)
     if baseline is not None:
+        if out is not None:
+            raise RobenchError("`out` has no effect with `baseline`.", hint="Omit `out`.")
         if metric is not None:
             raise RobenchError(
                 "`baseline` and `metric` cannot be combined: a baseline normalises errors only.",
@@ -102,7 +109,9 @@ def metrics(
     wanted = None if metric is None else names("metric", metric)
     opened = RunFolder.open(folder)
     result = score_run(opened, metrics=wanted, resamples=resamples, seed=seed)
-    if wanted is None and (why := _store(result, opened)) is not None:
+    if out is not None:
+        save(result, place("out", out))
+    elif wanted is None and (why := _store(result, opened)) is not None:
         print(f"robench: {why}", file=sys.stderr)
     return result
 

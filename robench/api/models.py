@@ -64,7 +64,7 @@ def model_for(
     """
     from robench.api.suites import fitted
 
-    loaded = as_model(given, options, suite.suite.num_classes)
+    loaded = as_model(given, options, suite.suite.num_classes or None)
     suite = fitted(suite, loaded.preprocessing.geometry, sizes, loaded.num_classes)
     return in_order(loaded, names_of(suite), suite.suite.num_classes), suite
 

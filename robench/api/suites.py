@@ -41,6 +41,7 @@ def open_one(suite: str | OpenSuite, data: Place | None, given: Given) -> OpenSu
     if not isinstance(suite, str):
         _refuse_on_open(data, given)
         return suite
+    suite, data = _with_folder(suite, data)
     names = suite_names(suite)
     if len(names) != 1:
         raise RobenchError(
@@ -48,6 +49,24 @@ def open_one(suite: str | OpenSuite, data: Place | None, given: Given) -> OpenSu
         )
     refuse_unheeded(names, given.suite)
     return _opened(names[0], None if data is None else w.place("data", data), given.suite)
+
+
+def _with_folder(suite: str, data: Place | None) -> tuple[str, Place | None]:
+    """Take ``ood:FOLDER`` apart.
+
+    Raises:
+        RobenchError: no folder after the colon, or ``data`` too.
+    """
+    name, colon, folder = suite.partition(":")
+    if name.strip() != "ood" or not colon:
+        return suite, data
+    if data is not None:
+        raise RobenchError(
+            f"'{suite}' names its images itself; `data` would be ignored.", hint="Omit `data`, or set `suite='ood'`."
+        )
+    if not folder.strip():
+        raise RobenchError("'ood:' names no folder.", hint="For example `suite='ood:my-images'`.")
+    return name.strip(), folder
 
 
 def _opened(name: str, data: Path | None, options: OpenOptions) -> OpenSuite:

@@ -22,6 +22,8 @@ Examples:
     robench metrics                                  list all metrics
     robench metrics runs/digits-c/augmix-1a2b3c4d    score again, write result.json
     robench metrics RUN --metric adaptive_ece,aurc   other metrics, per cell
+    robench metrics RUN --metric error,failure_auroc --out confidence.json
+    robench plot severity confidence.json --metric failure_auroc
     robench metrics RUN --baseline OTHER-RUN         CE, mCE and relative mCE
     robench metrics RUN --baseline alexnet --corruption snow,frost,fog
 """
@@ -40,6 +42,16 @@ def metrics(
         str | None,
         typer.Option(metavar="A,B", help="With --baseline: these corruptions (default: the benchmark's 15)."),
     ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Write the result there, for plots and reports.",
+            rich_help_panel=o.OUTPUT,
+        ),
+    ] = None,
     cells: Annotated[bool, typer.Option("--cells", help="Also print every cell.", rich_help_panel=o.OUTPUT)] = False,
     json_: o.Json = False,
     resamples: o.Resamples = 1000,
@@ -50,23 +62,28 @@ def metrics(
     from robench.cli.common import print_json, print_summary
 
     if run is None:
-        both_lists = [name for name, one in (("metric", metric), ("baseline", baseline)) if one is not None]
+        given = {"metric": metric, "baseline": baseline, "out": out}
+        both_lists = [name for name, one in given.items() if one is not None]
         if both_lists:
             raise RobenchError(f"`{both_lists[0]}` needs a run.", hint="Give a run's folder.")
         _print_list(as_json=json_)
         return 0
     if baseline is not None and cells:
         raise RobenchError("`cells` has no effect with `baseline`.", hint="Omit `cells`.")
-    found = api.metrics(run, metric=metric, baseline=baseline, corruption=corruption, resamples=resamples, seed=seed)
+    found = api.metrics(
+        run, metric=metric, baseline=baseline, corruption=corruption, resamples=resamples, seed=seed, out=out
+    )
     if isinstance(found, dict):
         _print_normalised(found, run, str(baseline), as_json=json_)
     elif json_:
         print_json(found.model_dump(mode="json"))
     elif metric is None and not cells:
         print_summary([found])
-        print(Path(run) / "result.json")
+        print(Path(run) / "result.json" if out is None else out)
     else:
         _print_cells(found)
+        if out is not None:
+            print(out)
     return 0
 
 

@@ -63,7 +63,7 @@ class SuiteInfo(_Record):
 
     name: str
     title: str
-    task: Literal["classification", "perturbation", "multilabel"]
+    task: Literal["classification", "perturbation", "multilabel", "ood"]
     version: int
     dataset: str
     num_classes: int

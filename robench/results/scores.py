@@ -15,6 +15,7 @@ from robench.metrics.cells import compute
 from robench.metrics.sampling import StandardErrors
 from robench.metrics.statistics import bootstrap_cells
 from robench.predictions import Predictions
+from robench.results.outliers import with_outliers
 from robench.results.precision import Sampled, sampled_run
 from robench.results.schema import StatisticsRecord
 from robench.suites.base import Cell, Suite
@@ -64,7 +65,10 @@ def score_cells(predictions: Mapping[str, Predictions], metrics: Sequence[str], 
     Raises:
         RobenchError: an unknown metric, or one that needs a column which was not kept.
     """
-    columns = [cell.columns() | {"cell": np.array(name)} for name, cell in predictions.items()]
+    if any("outlier" in METRICS.get(name).needs for name in metrics):
+        columns = with_outliers(predictions)
+    else:
+        columns = [cell.columns() | {"cell": np.array(name)} for name, cell in predictions.items()]
     for name in metrics:
         _check_columns(name, columns[0])
     values = {name: np.array([compute(name, cell) for cell in columns], float) for name in metrics}
@@ -89,9 +93,11 @@ def of_sample(scores: Scores, predictions: Mapping[str, Predictions], suite: Sui
 def _check_columns(name: str, columns: Mapping[str, npt.NDArray[Any]]) -> None:
     missing = [need for need in METRICS.get(name).needs if need not in columns]
     if missing:
+        hint = "Choose metrics for this task."
+        if "logits" in missing:
+            hint = "Evaluate into a new folder: `robench.evaluate(logits='yes')`."
+        elif set(missing) <= {"log_complement", "logsumexp", "max_logit", "second_logit"}:
+            hint = "An earlier version measured it; evaluate the model again into a new folder."
         raise RobenchError(
-            f"Metric '{name}' needs the columns {', '.join(missing)}, which this run did not keep.",
-            hint="Evaluate into a new folder: `robench.evaluate(logits='yes')`."
-            if "logits" in missing
-            else "Choose metrics for this task.",
+            f"Metric '{name}' needs the columns {', '.join(missing)}, which this run did not keep.", hint=hint
         )

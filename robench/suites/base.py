@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 Source = Literal["published", "generated"]
-Task = Literal["classification", "perturbation", "multilabel"]
+Task = Literal["classification", "perturbation", "multilabel", "ood"]
 Groups = tuple[tuple[str, tuple[str, ...]], ...]
 
 _HEEDED_BY_ALL = ("geometry", "interpolation", "limit", "conditions", "skip_corrupt", "workers")
@@ -106,7 +106,7 @@ class Suite:
     Args:
         name: what users type.
         title: one line.
-        task: what a prediction is: one class, one class per frame, or a set of classes.
+        task: what a prediction is: one class, one class per frame, a set of classes, or whether an image is foreign.
         dataset: the clean data set that the labels belong to (``cifar10``, ``imagenet``, ``digits``...).
         num_classes: classes that the model must put out; 0: those of the data.
         cells: every cell in the published order; the clean one first where the suite has one.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
 from robench.suites.checks import check_labels, check_side
 from robench.suites.opened import Found, choose_cells
+from robench.suites.outliers import ALONE
 from robench.suites.reading import View, view_of
 from robench.suites.subsets import SUBSETS
 
@@ -85,10 +86,14 @@ def _found(suite: Suite, sets: Mapping[Cell, Images], geometry: Geometry | None)
         protocol["geometry"] = geometry.record()
 
     def view(cell: Cell) -> View:
-        return view_of(sets[cell])
+        whole = view_of(sets[cell])
+        foreign = suite.task == "ood" and cell.condition != suite.clean
+        return replace(whole, target=np.full(len(whole), -1, np.int64)) if foreign else whole
 
     classes = next(iter(sets.values())).classes
     remarks = tuple(dict.fromkeys(remark for images in sets.values() for remark in images.remarks))
+    if suite.task == "ood" and not any(cell.condition == suite.clean for cell in sets):
+        remarks = (*remarks, ALONE)
     return Found(suite, tuple(sets), "published", view, protocol, classes, remarks=remarks)
 
 

@@ -25,6 +25,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
     "metrics": (api.metrics,),
     "compare": (robench.compare,),
     "calibrate": (robench.calibrate,),
+    "ood": (robench.ood,),
     "fourier": (robench.fourier,),
     "table": (api.table,),
     "report": (robench.report,),
