@@ -12,7 +12,7 @@ from robench.api.about_models import KnownModels, ModelDescription, ReferenceMod
 from robench.api.about_recipes import RecipeRow, describe_recipe, list_recipes
 from robench.api.about_suites import SuiteDescription, describe_suite, list_suites
 from robench.api.calibrate import Calibration, calibrate
-from robench.api.compare import compare
+from robench.api.compare import compare, comparison_table, failing
 from robench.api.data_sets import (
     DataFile,
     DataSet,
@@ -67,6 +67,7 @@ __all__ = [
     "Verified",
     "calibrate",
     "compare",
+    "comparison_table",
     "describe_data",
     "describe_model",
     "describe_recipe",
@@ -74,6 +75,7 @@ __all__ = [
     "dfr_manifest",
     "download_data",
     "evaluate",
+    "failing",
     "fourier",
     "gallery",
     "generate",

@@ -49,9 +49,11 @@ def quickstart(
 def _print(found: Quickstart, out: Path, seconds: float) -> None:
     from robench.api.quickstart import MODELS
     from robench.cli.common import print_summary
-    from robench.cli.compare import differences_text
+    from robench.tables.comparisons import difference_text
 
-    print_summary(found.results, differences_text(found.comparison))
+    differences = found.comparison.differences
+    shown = {name: difference_text(name, one) for name, one in differences.items() if one.value is not None}
+    print_summary(found.results, shown)
     print("* = significant at the 5 % level (paired bootstrap over images)\n")
     for sentence in found.comparison.sentences:
         print(f"- {sentence}")

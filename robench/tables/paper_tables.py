@@ -111,20 +111,21 @@ def _latex(table: PaperTable, covered: Covered | None) -> str:
     lines = [
         "% needs \\usepackage{booktabs}",
         "\\begin{table}",
-        f"\\caption{{{_tex(table.source)}. {_tex(table.caption)} ({_tex(_summary(table, covered))}).}}",
+        f"\\caption{{{tex(table.source)}. {tex(table.caption)} ({tex(_summary(table, covered))}).}}",
         f"\\begin{{tabular}}{{l{('l' if table.unit == 'text' else 'r') * (len(head) - 1)}}}",
         "\\toprule",
-        " & ".join(map(_tex, head)) + " \\\\",
+        " & ".join(map(tex, head)) + " \\\\",
         "\\midrule",
     ]
     for i, row in enumerate(rows):
         if i and table.rows[i].group != table.rows[i - 1].group:
             lines.append("\\midrule")
-        lines.append(" & ".join(map(_tex, row)) + " \\\\")
+        lines.append(" & ".join(map(tex, row)) + " \\\\")
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", "\\end{table}"]) + "\n"
 
 
-def _tex(text: str) -> str:
+def tex(text: str) -> str:
+    """Return text for LaTeX, its special characters escaped."""
     special = {"\\": "\\textbackslash{}", "%": "\\%", "&": "\\&", "_": "\\_", "#": "\\#", "$": "\\$", "{": "\\{"}
     special |= {"}": "\\}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "±": "$\\pm$", "λ": "$\\lambda$",
                 "−": "$-$", "†": "$^\\dagger$", "≈": "$^\\approx$"}  # fmt: skip

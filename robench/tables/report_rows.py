@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from robench.catalogue import METRICS, headlines, row
-from robench.results.comparing import Comparison, Difference
+from robench.results.comparing import Comparison
+from robench.results.judging import Difference
 from robench.results.labels import interval_text, model_names, sentence, show, words
 from robench.results.protocols import counted, grouped, protocol_of
 from robench.results.schema import Result, Value

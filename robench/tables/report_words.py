@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from robench.catalogue import headlines, metric_of, row
-from robench.results.comparing import Comparison, Difference
+from robench.results.comparing import Comparison
+from robench.results.judging import Difference
 from robench.results.labels import interval_text, model_names, sentence
 from robench.results.schema import Result, Value
 

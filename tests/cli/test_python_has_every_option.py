@@ -23,7 +23,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
     "quickstart": (robench.quickstart,),
     "evaluate": (robench.evaluate, robench.grid),
     "metrics": (api.metrics,),
-    "compare": (robench.compare,),
+    "compare": (robench.compare, api.failing, api.comparison_table),
     "calibrate": (robench.calibrate,),
     "ood": (robench.ood,),
     "fourier": (robench.fourier,),
