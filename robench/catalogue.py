@@ -138,21 +138,24 @@ _PREFIXES = {
     "iid_": ("{} in distribution", "IID {}"),
     "mean_ood_": ("{} out of distribution", "mean OOD {}"),
     "gap_": ("gap in {}", "gap in {}"),
+    "attacked_": ("{} under attack", "{} under attack"),
     "mean_": ("{} under corruption", "mean {}"),
 }
 
-_MEANS = ("mean_", "mean_ood_")
+_MEANS = ("mean_", "mean_ood_", "attacked_")
 
 # The order in tables; the first that a result has is its main one.
 _ORDER = (
     "mce", "mean_error", "mean_error_19", "mfr", "mfp", "mt5d", "mean_ood_error", "mean_ood_weighted_pr_auc",
-    "worst_case_error", "error", "weighted_pr_auc", "clean_error", "iid_error", "matching_error", "gap_error",
-    "iid_weighted_pr_auc", "gap_weighted_pr_auc", "average_case_error", "relative_mce", "robust_accuracy",
+    "attacked_error", "worst_case_error", "error", "weighted_pr_auc", "clean_error", "iid_error", "matching_error",
+    "gap_error", "iid_weighted_pr_auc", "gap_weighted_pr_auc", "average_case_error", "relative_mce", "robust_accuracy",
     "mean_rms_calibration_error_debiased", "mean_ood_rms_calibration_error_debiased",
-    "rms_calibration_error_debiased", "clean_rms_calibration_error_debiased", "mean_rms_calibration_error",
-    "mean_ood_rms_calibration_error", "rms_calibration_error", "clean_rms_calibration_error", "mean_ece_debiased",
-    "mean_ood_ece_debiased", "ece_debiased", "clean_ece_debiased", "mean_ece", "mean_ood_ece", "ece", "clean_ece",
-    "mean_brier", "mean_ood_brier", "brier", "clean_brier", "mean_nll", "mean_ood_nll", "nll",
+    "attacked_rms_calibration_error_debiased", "rms_calibration_error_debiased", "clean_rms_calibration_error_debiased",
+    "mean_rms_calibration_error", "mean_ood_rms_calibration_error", "attacked_rms_calibration_error",
+    "rms_calibration_error", "clean_rms_calibration_error", "mean_ece_debiased", "mean_ood_ece_debiased",
+    "attacked_ece_debiased", "ece_debiased", "clean_ece_debiased", "mean_ece", "mean_ood_ece", "attacked_ece", "ece",
+    "clean_ece", "mean_brier", "mean_ood_brier", "attacked_brier", "brier", "clean_brier", "mean_nll", "mean_ood_nll",
+    "attacked_nll", "nll",
 )  # fmt: skip
 
 
@@ -245,8 +248,8 @@ def means_of(metric: str) -> tuple[str, ...]:
     """Return the names that the mean of a metric over a suite's conditions may have, the most special first.
 
     >>> means_of("flip_probability"), means_of("ece")
-    (('mfp', 'mean_flip_probability', 'mean_ood_flip_probability', 'flip_probability'), \
-('mean_ece', 'mean_ood_ece', 'ece'))
+    (('mfp', 'mean_flip_probability', 'mean_ood_flip_probability', 'attacked_flip_probability', 'flip_probability'), \
+('mean_ece', 'mean_ood_ece', 'attacked_ece', 'ece'))
     """
     special = [name for name in SUMMARIES if (found := SUMMARIES.get(name)).of == metric and found.mean]
     return tuple(dict.fromkeys([*special, *(f"{prefix}{metric}" for prefix in _MEANS), metric]))

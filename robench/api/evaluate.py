@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from robench.api.options import EvaluateWords, ModelOptions, Place, ReportOptions
 from robench.api.scored import Evaluated, scored
 from robench.api.words import both_given, place, spelled_out
+from robench.errors import RobenchError
 
 if TYPE_CHECKING:
     from robench.api.options import EngineOptions, ModelLike, SuiteOptions
@@ -119,7 +121,7 @@ def run_one(
     """Evaluate with packed options; see :func:`evaluate`. Returns None in processes that do not speak for all."""
     folder = None if out is None else place("out", out)
     if cluster is not None:
-        both_given([("cluster", cluster, "within", given.within)])
+        both_given([("cluster", cluster, "within", given.within), ("cluster", cluster, "surrogate", given.surrogate)])
         from robench.api.clustered import evaluate_clustered
 
         return evaluate_clustered(model, suite, given, data=data, out=folder, address=cluster, progress=progress)
@@ -135,7 +137,31 @@ def loaded_and_opened(
     from robench.api.suites import open_one
 
     opened = open_one(suite, data, given)
+    _refuse_surrogate(given, opened)
     return model_for(model, given.model, opened, given.sizes)
+
+
+def _refuse_surrogate(given: Given, suite: OpenSuite) -> None:
+    if given.surrogate is not None and not suite.suite.attacks:
+        from robench.suites import get, names
+
+        attacking = [name for name in names() if get(name).attacks]
+        raise RobenchError(
+            f"`surrogate` has no effect on {suite.suite.name}; it applies only to {', '.join(attacking)}.",
+            hint="Omit `surrogate`.",
+        )
+
+
+def _with_surrogate(given: Given, suite: OpenSuite) -> Given:
+    """Return the options with the surrogate loaded, a model of the same classes with its own preprocessing."""
+    from robench.api.models import model_for
+    from robench.api.packing import Sizes
+
+    if given.surrogate is None:
+        return given
+    _refuse_surrogate(given, suite)
+    loaded, _ = model_for(given.surrogate, ModelOptions(), suite, Sizes())
+    return replace(given, engine=replace(given.engine, surrogate=loaded))
 
 
 def measure(
@@ -147,6 +173,7 @@ def measure(
     from robench.evaluation import default_folder, evaluate_suite, make_progress
     from robench.evaluation.distributed import evaluate_over_ranks
 
+    given = _with_surrogate(given, suite)
     title = f"{model.name} on {suite.suite.name}"
     with together(given.engine.device) as world:
         model = agreed(model, world)

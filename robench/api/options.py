@@ -137,7 +137,10 @@ class AmountWords(TypedDict, total=False):
 
 
 class EngineWords(TypedDict, total=False):
-    """Keywords for :class:`EngineOptions`: where and how the model runs."""
+    """Keywords for :class:`EngineOptions`: where and how the model runs.
+
+    ``surrogate`` is a model on which a suite of attacks also finds black-box images, to see if gradients are masked.
+    """
 
     device: str | None
     precision: str | None
@@ -145,6 +148,7 @@ class EngineWords(TypedDict, total=False):
     compile: bool | None
     fold: bool | None
     logits: bool | str | None
+    surrogate: ModelLike | None
 
 
 class ReportWords(TypedDict, total=False):

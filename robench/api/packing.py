@@ -25,6 +25,7 @@ from robench.errors import RobenchError
 from robench.processes import PRECISIONS, check_device
 
 if TYPE_CHECKING:
+    from robench.api.options import ModelLike
     from robench.data.base import Geometry, Interpolation
     from robench.evaluation.options import EvaluationOptions
     from robench.suites import OpenOptions
@@ -64,6 +65,7 @@ class Given:
     engine: EvaluationOptions
     report: ReportOptions
     within: tuple[Target, ...] = ()
+    surrogate: ModelLike | None = None
 
 
 def pack(
@@ -91,6 +93,7 @@ def pack(
         engine_of(words, engine),
         report_of(words, report),
         () if within is None else targets_of(within),
+        words.get("surrogate"),
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from robench.evaluation import EvaluationOptions
+    from robench.evaluation.pieces import Missing
     from robench.models.base import Model
     from robench.suites import OpenSuite
 
@@ -60,10 +61,22 @@ def plan_one(model: Model, suite: OpenSuite, options: EvaluationOptions, out: Pa
         cells=len(cells),
         images=sum(suite.images(cell) for cell in cells),
         images_left=left,
-        seconds=left * seconds_per_image(model, suite, options) if left else 0.0,
+        seconds=_seconds(model, suite, options, [missing for missing in lacking if missing is not None]),
         folder=folder,
         preprocessing=model.preprocessing.record(),
     )
+
+
+def _seconds(model: Model, suite: OpenSuite, options: EvaluationOptions, lacking: list[Missing]) -> float | None:
+    """Return the estimate for what is lacking; None where an attack does not say how many passes it takes."""
+    passes = 0
+    for missing in lacking:
+        attack = suite.suite.attack(missing.cell.condition)
+        if attack is not None and attack.method != "pgd":
+            return None
+        # A step is a pass forward and one back to the pixels; the result of every restart is looked at.
+        passes += missing.passes * (1 if attack is None else attack.restarts * (2 * attack.steps + 1) + 1)
+    return passes * seconds_per_image(model, suite, options) if passes else 0.0
 
 
 def seconds_per_image(model: Model, suite: OpenSuite, options: EvaluationOptions) -> float:

@@ -70,6 +70,7 @@ def is_set(
     suite: Names | None = None,
     limit: int | None = None,
     jobs: int | None = None,
+    dry_run: bool | None = None,
 ) -> bool:
     """Return whether ``robench train --all NAME`` means a set of models; if not, it is every recipe for that data.
 
@@ -84,7 +85,8 @@ def is_set(
         if fresh:
             raise RobenchError("`fresh` has no effect on a set of models.", hint="Give a new folder: `out`.")
         return True
-    for option, value in (("only", only), ("suite", suite), ("limit", limit), ("jobs", jobs)):
+    of_sets = {"only": only, "suite": suite, "limit": limit, "jobs": jobs, "dry_run": dry_run}
+    for option, value in of_sets.items():
         if value is not None:
             raise RobenchError(f"`{option}` is for sets of models.", hint=f"`all`: {', '.join(sets.names())}.")
     return False
@@ -103,6 +105,7 @@ def train_set(
     jobs: int = 1,
     device: str | None = None,
     precision: str | None = None,
+    dry_run: bool = False,
     planned: Callable[[SetPlan], None] | None = None,
     finished: Callable[[SetModel], None] | None = None,
 ) -> tuple[SetModel, ...]:
@@ -120,11 +123,12 @@ def train_set(
         jobs: models at a time, each in its own process, on one device.
         device: ``cpu``, ``cuda``, ``cuda:1``; None: a GPU where there is one.
         precision: of training and evaluation, ``fp32`` or ``bf16``; None: fp32.
+        dry_run: plan only: nothing is trained or written.
         planned: called with the plan before the first model.
         finished: called with each model as soon as it is done, or has failed.
 
     Returns:
-        The models, in the set's order.
+        The models, in the set's order; none with ``dry_run``.
 
     Raises:
         RobenchError: no such set or run, settings that do not fit, or a folder of another budget.
@@ -143,9 +147,12 @@ def train_set(
         precision,
     )
     jobs = whole("jobs", jobs, least=1, most=1000)
-    work.check_budget(found)
+    if not dry_run:
+        work.check_budget(found)
     if planned is not None:
         planned(plan_set(found, work.data, device))
+    if dry_run:
+        return ()
     return _run_all(found, work, jobs, finished)
 
 

@@ -170,6 +170,14 @@ def evaluate(
             rich_help_panel=o.ADVANCED,
         ),
     ] = None,
+    surrogate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC",
+            help="A second model, whose black-box images test whether an attack fails by masked gradients.",
+            rich_help_panel=o.ADVANCED,
+        ),
+    ] = None,
     resamples: o.Resamples = 1000,
     ema: o.Ema = False,
     ensemble: o.Ensemble = None,
@@ -214,6 +222,7 @@ def evaluate(
         compile=compile_ or None,
         fold=fold or None,
         logits=logits,
+        surrogate=surrogate,
         resamples=resamples,
         quiet=quiet or json_,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,6 +24,7 @@ Examples:
     robench train --recipe augmix-cifar10-wrn40-2 --data DIR --out runs/augmix
     robench train --recipe augmix-cifar10-wrn40-2 --data DIR --set epochs=20
     robench train --all digits --out runs/digits
+    robench train --all cifar10 --data DIR --dry-run
     robench train --all cifar10 --data DIR --jobs 2
     torchrun --nproc-per-node 8 -m robench train \\
         --recipe augmix-imagenet-resnet50-code --data DIR
@@ -68,6 +69,9 @@ def train(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start again instead of resuming.", rich_help_panel=o.RUN)
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what a set would take.", rich_help_panel=o.RUN)
+    ] = False,
     out: Annotated[
         str | None,
         typer.Option(
@@ -86,8 +90,8 @@ def train(
         return _list(as_json=json_)
     if show is not None:
         return _show(show, settings or [])
-    several = None if jobs == 1 else jobs
-    if api.is_set(everything, recipe, data=data, fresh=fresh, only=only, suite=suite, limit=limit, jobs=several):
+    of_sets: Any = {"only": only, "suite": suite, "limit": limit, "jobs": None if jobs == 1 else jobs}
+    if api.is_set(everything, recipe, data=data, fresh=fresh, **of_sets, dry_run=dry_run or None):
         models = api.train_set(
             str(everything),
             data=str(data),
@@ -99,10 +103,11 @@ def train(
             jobs=jobs,
             device=device,
             precision=precision,
-            planned=None if quiet else _print_plan,
+            dry_run=dry_run,
+            planned=None if quiet and not dry_run else _print_plan,
             finished=None if quiet else _print_model,
         )
-        return _end(models, quiet=quiet)
+        return 0 if dry_run else _end(models, quiet=quiet)
     api.train(
         recipe,
         all=everything,
@@ -127,9 +132,12 @@ def _end(models: Sequence[SetModel], *, quiet: bool) -> int:
 
 
 def _print_plan(plan: SetPlan) -> None:
+    each = None if plan.seconds is None else plan.seconds / plan.passes
     for run in plan.runs:
         recipe = run.load()
-        print(f"{run.name}: {run.recipe}, {recipe.epochs} epochs, {run.passes:g} passes per image")
+        # The networks of DeepAugment are not those that were timed.
+        time = "" if each is None or not run.measured else f", about {each * run.passes / 60:.0f} min"
+        print(f"{run.name}: {run.recipe}, {recipe.epochs} epochs, {run.passes:g} passes per image{time}")
     hours = "" if plan.seconds is None else f", about {plan.seconds / 3600:.1f} h one at a time on this device"
     print(f"{len(plan.runs)} models, {plan.images:,} images, {plan.passes:g} passes per image{hours}", flush=True)
 

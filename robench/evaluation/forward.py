@@ -65,16 +65,33 @@ class Forward:
         """
         self._check_size(images)
         x = self._normalise(images)
-        cast: Any = (
-            torch.autocast(torch.device(self.device).type, dtype=self._autocast)
-            if self._autocast
-            else contextlib.nullcontext()
-        )
-        with cast:
+        with self._cast():
             logits = self._run(x, compiled=compiled and self._compiled is not None)
         # A view of the input, or memory that the model writes to again (a buffer, a captured graph's output), would
         # hold the next batch's values by the time it is read.
         return logits.clone() if isinstance(logits, torch.Tensor) else logits
+
+    def of_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return the module's logits of float images, with gradients where PyTorch is told to keep them.
+
+        Args:
+            pixels: float32 in [0, 1], shape (n, 3, H, W), on the device.
+
+        Raises:
+            RobenchError, torch.OutOfMemoryError: as calls.
+        """
+        self._check_size(pixels)
+        # The input of calls is written to in place, so that gradients cannot go through it.
+        x = pixels * (255.0 * self._scale) + self._shift
+        if self._channels_last:
+            x = x.contiguous(memory_format=torch.channels_last)
+        with self._cast():
+            return self._run(x, compiled=False)
+
+    def _cast(self) -> Any:
+        if self._autocast is None:
+            return contextlib.nullcontext()
+        return torch.autocast(torch.device(self.device).type, dtype=self._autocast)
 
     def _run(self, x: torch.Tensor, *, compiled: bool) -> torch.Tensor:
         try:

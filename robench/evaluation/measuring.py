@@ -11,14 +11,16 @@ import numpy as np
 import torch
 
 from robench.errors import RobenchError
+from robench.evaluation.attacks import Attacker
 from robench.evaluation.batching import batch_check
 from robench.evaluation.columns import ColumnBuilder
 from robench.evaluation.forward import Forward
+from robench.evaluation.masking import check_masking
 from robench.evaluation.options import EvaluationOptions
 from robench.evaluation.prefetch import prefetch
 from robench.evaluation.progress import Progress
-from robench.predictions import BatchCheck, Predictions, Timing
-from robench.suites.base import Batch, Cell
+from robench.predictions import AttackCheck, BatchCheck, Predictions, Timing
+from robench.suites.base import Attack, Batch, Cell
 from robench.suites.opened import OpenSuite
 
 
@@ -99,8 +101,9 @@ def measure(
         RobenchError: the model does not fit the suite, its logits are not finite, or one image is too much.
     """
     began = time.monotonic()
+    passes = _Passes(forward, suite, cell, options)
     while True:
-        # In a cell of several parts, the first part runs the batch check.
+        # In a cell of several parts, the first part runs the check.
         shown, check, tried = 0, None, start > 0 or after > 0
         builder = _builder(suite, cell, options)
         readable = _readable(
@@ -111,10 +114,10 @@ def measure(
                 builder.note_unreadable(batch.unreadable)
                 if len(batch.index) == 0:
                     continue
-                logits = forward(batch.images)
+                logits = passes(batch)
                 builder.add(logits, batch)
                 if not tried:
-                    check, tried = batch_check(forward, batch.images, logits), True
+                    check, tried = passes.check(batch, logits), True
                 shown += len(batch.index)
                 progress.advance(len(batch.index), cell.name)
             return Measured(_noted(builder.finish(), check), batch_size, forward.device, time.monotonic() - began)
@@ -124,9 +127,33 @@ def measure(
             progress.say(f"Out of memory on {forward.device}: continuing with batches of {batch_size}.")
 
 
-def _noted(predictions: Predictions, check: BatchCheck | None) -> Predictions:
+class _Passes:
+    """The passes of a cell's batches: the images as they are, or as an attack on the model changes them."""
+
+    def __init__(self, forward: Forward, suite: OpenSuite, cell: Cell, options: EvaluationOptions) -> None:
+        self.forward, self.options = forward, options
+        self.attack: Attack | None = suite.suite.attack(cell.condition)
+        self.attacker = Attacker(forward, suite.options.seed)
+
+    def __call__(self, batch: Batch) -> torch.Tensor:
+        """Return the logits of a batch."""
+        if self.attack is None:
+            return self.forward(batch.images)
+        return self.attacker(batch.images, batch.target, batch.index, self.attack)
+
+    def check(self, batch: Batch, logits: torch.Tensor) -> BatchCheck | AttackCheck | None:
+        """Look whether what was found holds beyond this batch: for other batches, for other attacks."""
+        if self.attack is None:
+            return batch_check(self.forward, batch.images, logits)
+        surrogate = self.options.surrogate
+        other = None if surrogate is None else Forward(surrogate, self.options)
+        return check_masking(self.attacker, batch, logits, self.attack, other)
+
+
+def _noted(predictions: Predictions, check: BatchCheck | AttackCheck | None) -> Predictions:
     if predictions.notes is not None and check is not None:
-        predictions.notes = predictions.notes.model_copy(update={"batch": check})
+        name = "batch" if isinstance(check, BatchCheck) else "attack"
+        predictions.notes = predictions.notes.model_copy(update={name: check})
     return predictions
 
 

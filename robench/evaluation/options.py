@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from robench.models.base import Model
 from robench.processes import Precision, resolve_device
 
 
@@ -18,6 +19,7 @@ class EvaluationOptions:
         logits: keep the logits: True, False, or None for "when there are at most 32 classes".
         compile: run the module through ``torch.compile``.
         fold: fold batch norms into the preceding convolutions; changes predictions at rounding level only.
+        surrogate: model on which a suite of attacks finds black-box images, to see whether gradients are masked.
     """
 
     device: str = "auto"
@@ -26,6 +28,7 @@ class EvaluationOptions:
     logits: bool | None = None
     compile: bool = False
     fold: bool = False
+    surrogate: Model | None = None
 
     def keeps_logits(self, num_classes: int) -> bool:
         """Return whether the logits of a model with this many classes are kept."""

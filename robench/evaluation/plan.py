@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from robench._version import __version__
 from robench.evaluation.forward import Forward
 from robench.evaluation.options import EvaluationOptions
@@ -35,8 +37,9 @@ def make_record(model: Model, suite: OpenSuite, options: EvaluationOptions) -> R
         options: of the evaluation.
     """
     definition = suite.suite
+    suite_record = suite_info(suite, model)
     identity: dict[str, Any] = {
-        "protocol": suite.protocol,
+        "protocol": suite_record.protocol,
         "model": model.hash,
         "preprocessing": _numbers(model),
         "precision": options.precision,
@@ -47,7 +50,7 @@ def make_record(model: Model, suite: OpenSuite, options: EvaluationOptions) -> R
     return RunRecord(
         identity=RunIdentity(**_plain(identity)),
         cells=tuple(cell.name for cell in definition.cells),
-        suite=suite_info(suite),
+        suite=suite_record,
         model=ModelInfo(**_plain(model.record())),
         environment=environment(options),
         command=command_line(),
@@ -111,9 +114,10 @@ def default_folder(
     return free_folder(first, lambda folder: is_run_of(folder, Forward(model, options), suite), say)
 
 
-def suite_info(suite: OpenSuite) -> SuiteInfo:
-    """Return what the record keeps of the suite."""
+def suite_info(suite: OpenSuite, model: Model) -> SuiteInfo:
+    """Return what the record keeps of the suite; of a suite of attacks, also which branch of the model is attacked."""
     definition = suite.suite
+    attacked = {"branch": branch_of(model)} if definition.attacks else {}
     return SuiteInfo(
         name=definition.name,
         title=definition.title,
@@ -128,15 +132,22 @@ def suite_info(suite: OpenSuite) -> SuiteInfo:
         cells=tuple(cell.name for cell in definition.cells),
         whole=tuple(suite.whole),
         published=suite.published,
-        protocol=_plain(suite.protocol),
+        protocol=_plain(suite.protocol | attacked),
         classes=tuple(suite.classes) if suite.classes is not None and len(suite.classes) <= 200 else None,
     )
 
 
+def branch_of(model: Model) -> str:
+    """Return which normalisation of a dual network predicts: ``main``, ``auxiliary``, ``mean``; ``only`` of others."""
+    from robench.models.architectures.norms import DualBatchNorm
+
+    module: Any = model.module
+    dual = isinstance(module, torch.nn.Module) and any(isinstance(part, DualBatchNorm) for part in module.modules())
+    return str(model.card.get("bn", "main" if dual else "only"))
+
+
 def environment(options: EvaluationOptions) -> Environment:
     """Return the software versions and the hardware of this run."""
-    import torch
-
     device = options.resolved_device()
     return Environment(
         robench=__version__,

@@ -73,5 +73,5 @@ def predict_by(model: Model, branch: Branch) -> Model:
     else:
         module = only(model.module, bn)
     digest = hashlib.sha256(f"{model.hash}?{bn}:{branch.share if bn == 'mean' else ''}".encode()).hexdigest()
-    card = model.card | {"bn": bn} | ({"lambda": branch.share} if bn == "mean" else {})
+    card = model.card | {"bn": bn} | ({"lambda": branch.share} if branch.bn == "mean" else {})
     return replace(model, name=f"{model.name}-{branch.label}", module=module, hash=digest, card=card)

@@ -58,6 +58,31 @@ class BatchCheck(_Note):
     changed: int = 0
 
 
+class AttackCheck(_Note):
+    """Whether an attack may have failed because gradients are masked, on some images of a cell.
+
+    Args:
+        images: number of images of the cell's first batch that were attacked again.
+        error, nll: of the cell's attack on them, a fraction and nats.
+        without_gradient: how many of them have no gradient at all at the image itself.
+        more_steps: steps of a longer attack; 0: not tried.
+        more_error, more_nll: of that.
+        surrogate: name of the model on which black-box images were found; "": none was given.
+        transfer_error, transfer_nll: of these images.
+    """
+
+    images: int
+    error: float
+    nll: float
+    without_gradient: int = 0
+    more_steps: int = 0
+    more_error: float = 0.0
+    more_nll: float = 0.0
+    surrogate: str = ""
+    transfer_error: float = 0.0
+    transfer_nll: float = 0.0
+
+
 class Sample(_Note):
     """Which of a cell's images were measured, where not all of them were.
 
@@ -80,6 +105,7 @@ class CellNotes(_Note):
         unreadable_first: messages of the first 20 of them.
         outputs: properties of the raw outputs; None where they were not checked.
         batch: whether they depend on the batch; None where that was not or could not be checked.
+        attack: whether gradients may be masked; None where the images are not those of an attack.
         sample: which images were drawn; None: all of the cell.
     """
 
@@ -87,6 +113,7 @@ class CellNotes(_Note):
     unreadable_first: tuple[str, ...] = ()
     outputs: OutputCheck | None = None
     batch: BatchCheck | None = None
+    attack: AttackCheck | None = None
     sample: Sample | None = None
 
     @classmethod
@@ -113,6 +140,7 @@ class CellNotes(_Note):
             unreadable_first=(*self.unreadable_first, *other.unreadable_first)[:NAMED],
             outputs=outputs,
             batch=self.batch or other.batch,
+            attack=self.attack or other.attack,
         )
 
     def text(self) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from robench.catalogue import metric
 from robench.metrics.weighted import correct
-from robench.predictions import CellNotes, Predictions, RunRecord, SuiteInfo
+from robench.predictions import AttackCheck, CellNotes, Predictions, RunRecord, SuiteInfo
 from robench.results.protocols import counted
 from robench.results.schema import CellResult, SampledRecord
 
 _CHANCE_FACTOR = 0.8
+_FLAT_SHARE = 0.05
 
 
 def remarks(
@@ -37,6 +38,7 @@ def remarks(
         *_near_chance(suite, cells),
         *_probabilities(suite, known),
         *_batch_dependent(known),
+        *_masked_gradients(known),
     ]
 
 
@@ -153,3 +155,34 @@ def _batch_dependent(notes: Mapping[str, CellNotes]) -> Iterator[str]:
         f" {100 * worst.difference:.3g} % of the largest apart, and {worst.changed} another class. The results hold for"
         f" batches of {worst.batch} in this order; batch statistics, adaptation or random numbers do this."
     )
+
+
+def _masked_gradients(notes: Mapping[str, CellNotes]) -> Iterator[str]:
+    """Yield what the checks of an attack found: signs that gradients are masked, or that there were none."""
+    checks = {cell: found.attack for cell, found in notes.items() if found.attack is not None}
+    if not checks:
+        return
+    signs = [f"{cell}: {sign}" for cell, check in checks.items() for sign in _signs(check)]
+    surrogates = sorted({check.surrogate for check in checks.values() if check.surrogate})
+    tried = ["images without a gradient"]
+    tried += ["twice the steps"] if any(check.more_steps for check in checks.values()) else []
+    tried += [f"black-box images of {' and '.join(surrogates)}"] if surrogates else []
+    of = max(check.images for check in checks.values())
+    untried = "" if surrogates else " Black-box images were not tried; `surrogate` names a model to find them on."
+    if signs:
+        yield (
+            f"Signs of masked gradients ({of} images per cell, {', '.join(tried)}): {'; '.join(signs)}. The model's"
+            f" error under attack is likely larger.{untried}"
+        )
+    else:
+        yield f"No sign of masked gradients ({of} images per cell: {', '.join(tried)}).{untried}"
+
+
+def _signs(check: AttackCheck) -> Iterator[str]:
+    if check.without_gradient > _FLAT_SHARE * check.images:
+        yield f"{check.without_gradient} of {check.images} images have no gradient"
+    slack = 1.0 / check.images  # rounding, and steps that end elsewhere, move an image at times
+    if check.more_steps and check.more_error < check.error - slack:
+        yield f"{check.more_steps} steps give {check.more_error:.1%} error, half of them {check.error:.1%}"
+    if check.surrogate and check.transfer_error > check.error + slack:
+        yield f"images of {check.surrogate} give {check.transfer_error:.1%} error, the model's own {check.error:.1%}"

@@ -94,6 +94,12 @@ def corruption(arrays: CellArrays) -> dict[str, Array]:
     return found
 
 
+def attacked(arrays: CellArrays) -> dict[str, Array]:
+    """``attacked_<metric>``: the mean over the benchmark's attacks."""
+    positions = arrays.columns(arrays.averaged())
+    return {f"attacked_{name}": arrays.mean(name, positions) for name in arrays.metrics}
+
+
 def normalised(arrays: CellArrays) -> dict[str, Array]:
     """``mce`` and ``relative_mce``, normalised by the suite's published baseline; all its corruptions are needed."""
     from robench.metrics.corruption import baseline_errors, mean_corruption_error, relative_mean_corruption_error
@@ -186,6 +192,7 @@ RULES: Registry[Rule] = Registry(
     {
         "clean": clean,
         "corruption": corruption,
+        "attacked": attacked,
         "normalised": normalised,
         "without_noise": without_noise,
         "shift": shift,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Source = Literal["published", "generated"]
 Task = Literal["classification", "perturbation", "multilabel", "ood"]
+Norm = Literal["linf", "l2"]
 Groups = tuple[tuple[str, tuple[str, ...]], ...]
 
 _HEEDED_BY_ALL = ("geometry", "interpolation", "limit", "conditions", "skip_corrupt", "workers")
@@ -83,6 +84,39 @@ class OpenOptions:
 
 
 @dataclass(frozen=True)
+class Attack:
+    """An attack on the model, which turns the images of a cell into the worst that are found near them.
+
+    Args:
+        norm: of the perturbation, over all pixels and channels.
+        epsilon: its largest norm, in units of images scaled to [0, 1].
+        steps: gradient steps of each restart.
+        restarts: random starts; of every image the worst result counts.
+        step: length of a step, in the same norm and units.
+        method: ``pgd`` (Madry et al. 2018) or ``autoattack`` (Croce and Hein 2020, of the package of this name), which
+            has its own steps and restarts.
+    """
+
+    norm: Norm
+    epsilon: float
+    steps: int = 0
+    restarts: int = 1
+    step: float = 0.0
+    method: Literal["pgd", "autoattack"] = "pgd"
+
+    def record(self) -> dict[str, str | int | float]:
+        """Return what a protocol keeps of it.
+
+        >>> Attack("l2", 0.5, method="autoattack").record()
+        {'method': 'autoattack', 'norm': 'l2', 'epsilon': 0.5}
+        """
+        kept: dict[str, str | int | float] = {"method": self.method, "norm": self.norm, "epsilon": self.epsilon}
+        return (
+            kept if self.method != "pgd" else kept | {"steps": self.steps, "restarts": self.restarts, "step": self.step}
+        )
+
+
+@dataclass(frozen=True)
 class Layout:
     """How ``robench data generate`` writes a suite's files.
 
@@ -126,6 +160,8 @@ class Suite:
         options: fields of :class:`OpenOptions` that this suite heeds beside those that all heed.
         normaliser: name of the table of baseline errors, or None.
         subset: name of the list of class indices that logits are cut to, or None.
+        attacks: (condition, attack) of the conditions whose images are found by attacking the model; the images of the
+            other conditions do not depend on it.
         geometry: resize and crop that the protocol prescribes; a model's own may replace it.
         sources: ways the images can come; a result records which one it was.
         layout: how its files are generated, or None where robench cannot make them.
@@ -155,6 +191,7 @@ class Suite:
     options: tuple[str, ...] = ()
     normaliser: str | None = None
     subset: str | None = None
+    attacks: tuple[tuple[str, Attack], ...] = ()
     geometry: Geometry = Geometry()
     sources: tuple[Source, ...] = ("published",)
     layout: Layout | None = None
@@ -192,6 +229,10 @@ class Suite:
     def frame_count(self, condition: str) -> int:
         """Return how many images a clip has, or how many attempts there are at an image; else 1."""
         return dict(self.frames_of).get(condition, self.frames)
+
+    def attack(self, condition: str) -> Attack | None:
+        """Return the attack that finds the images of a condition, or None."""
+        return dict(self.attacks).get(condition)
 
     @property
     def unit(self) -> str:

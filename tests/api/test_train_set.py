@@ -55,6 +55,24 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return called
 
 
+def test_a_dry_run_plans_and_writes_nothing(
+    commands: list[list[str]], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plans = []
+    options = {"data": data, "out": tmp_path / "out", "set": SMALL, "only": "standard,augmix", "device": "cpu"}
+    assert train_set("cifar10", dry_run=True, planned=plans.append, **options) == ()
+    assert not commands
+    assert not (tmp_path / "out").exists()
+    (plan,) = plans
+    assert plan.passes == 3 * 1 + 3 * 3  # three seeds of each, one epoch, and AugMix's three views
+    words = ["train", "--all", "cifar10", "--data", str(data), "--only", "standard", "--dry-run", "--device", "cpu"]
+    words += ["--set", SMALL[0], "--set", SMALL[1], "--set", SMALL[2], "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "standard: standard-cifar10-wrn40-2, 1 epochs, 1 passes per image, about" in said
+    assert main(["train", "--recipe", "standard-digits", "--dry-run"]) == 2
+
+
 def test_commands_of_a_set(commands: list[list[str]], data: Path, tmp_path: Path) -> None:
     models = train_set(
         "cifar10", data=data, out=tmp_path, set=SMALL, only="weak-augment,deepaugment", limit=7, device="cpu"

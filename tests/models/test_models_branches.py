@@ -61,6 +61,10 @@ def test_each_branch_has_a_name_and_a_hash_of_its_own() -> None:
     assert load_model(SPEC + "?bn=mean&lambda=0.5").hash == models[2].hash
     assert models[1].card["bn"] == "auxiliary"
     assert (models[3].card["bn"], models[3].card["lambda"]) == ("mean", 0.3)
+    for share, bn in ((0.0, "main"), (1.0, "auxiliary")):  # the ends of the curve over lambda
+        end = load_model(f"{SPEC}?bn=mean&lambda={share:g}")
+        assert (end.card["bn"], end.card["lambda"]) == (bn, share)
+    assert "lambda" not in models[1].card
 
 
 def test_branches_of_a_file_of_weights(tmp_path: Path, images: torch.Tensor) -> None:
