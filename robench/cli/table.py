@@ -15,6 +15,7 @@ public weights, on all of the cell's published images. --why lists what nearly f
 Examples:
 
     robench table list
+    robench table coverage                which cells can be filled, and why not the others
     robench table augmix/2
     robench table augmix/1 --results runs/ --format markdown
     robench table augmax/2 --results runs/ --why
@@ -24,7 +25,7 @@ Examples:
 
 def table(
     address: Annotated[
-        str, typer.Argument(metavar="[TABLE]", help="Paper and number, such as augmix/2; or list.")
+        str, typer.Argument(metavar="[TABLE]", help="Paper and number, such as augmix/2; list, or coverage.")
     ] = "list",
     results: Annotated[
         str | None,
@@ -55,6 +56,11 @@ def table(
     if address == "list":
         for one in addresses():
             print(f"{one:<15} {load_table(one).caption}")
+        return
+    if address == "coverage":
+        from robench.tables.coverage import coverage_text
+
+        print(coverage_text(), end="")
         return
     text = api.table(address, results=results, format=form, recipe=recipe or (), why=why, generated=generated)
     print(_in_options(text) if results is not None else text, end="")

@@ -41,8 +41,9 @@ class Weights:
         name: what tables and users call them.
         title: one line.
         spec: the model spec that loads them; None: they are a file that the user brings.
-        source: where that file is.
+        source: where that file is; of a model of the user's own, what it was trained on.
         evidence: why they are those of the paper.
+        own: whether nobody published them, so that only who trained such a model has them.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Weights:
     evidence: str
     spec: str | None = None
     source: str = ""
+    own: bool = False
 
 
 @cache
