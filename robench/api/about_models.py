@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from robench.api.about_zeroshot import zero_shot, zero_shot_options
+from robench.api.options import Place
 from robench.api.words import spelled_out, whole
 
 
@@ -91,15 +93,25 @@ def _reference(name: str) -> ReferenceModel:
 
 
 @spelled_out()
-def describe_model(spec: str, *, num_classes: int = 10) -> ModelDescription:
+def describe_model(
+    spec: str,
+    *,
+    num_classes: int = 10,
+    prompts: Place | None = None,
+    class_names: Place | None = None,
+    dataset: str | None = None,
+) -> ModelDescription:
     """Return what is known of a model, which is loaded, or of a built-in architecture, which is built.
 
     Args:
         spec: a model spec, or the name of a built-in architecture.
         num_classes: to build an architecture for.
+        prompts, class_names: of a zero-shot model, as for :func:`robench.evaluate`.
+        dataset: whose class names and prompts a zero-shot model uses: ``imagenet``, ``cifar10``, ``cifar100`` or
+            ``digits``; None: only what does not depend on them is returned. Text features are not computed.
 
     Raises:
-        RobenchError: no such model or architecture.
+        RobenchError: no such model or architecture, or options that have no effect on it.
 
     >>> describe_model("reference:digits/augmix").facts["classes"]
     10
@@ -107,6 +119,11 @@ def describe_model(spec: str, *, num_classes: int = 10) -> ModelDescription:
     from robench.models.architectures import build, descriptions, known
 
     whole("num_classes", num_classes, least=1, most=10**6)
+    options = zero_shot_options(prompts, class_names, dataset)
+    found = zero_shot(spec, options)
+    if found is not None:
+        return ModelDescription(found["name"], found["parameters"], found)
+    options.refuse(spec)
     if known(spec):
         count = sum(parameter.numel() for parameter in build(spec, num_classes).parameters())
         return ModelDescription(spec, count, {"what": descriptions().get(spec, "of a family"), "parameters": count})

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from robench.api.models import as_model, in_order, names_of
+from robench.api.models import DataClasses, as_model, data_classes, in_order, names_of
 from robench.api.scored import Evaluated, scored
 from robench.api.suites import fitted, open_one
 from robench.errors import RobenchError
@@ -47,11 +48,13 @@ def evaluate_clustered(
     specs = tuple(_absolute(spec) for spec in _specs(model))
     there = None if data is None else _absolute(str(data))
     opened = open_one(suite, there, given)
-    loaded = as_model(specs, given.model, opened.suite.num_classes)
+    told = data_classes(opened)
+    loaded = as_model(specs, given.model, told)
     own, classes = loaded.preprocessing.geometry, loaded.num_classes
     make_suite = partial(_open_fitted, suite, there, given, own, classes)
     opened = fitted(opened, own, given.sizes, classes)
-    make_model = partial(_load, specs, given.model, classes, names_of(opened), opened.suite.num_classes)
+    told = replace(told, count=classes)
+    make_model = partial(_load, specs, given.model, told, names_of(opened), opened.suite.num_classes)
     loaded = make_model()
     shown = progress or make_progress(f"{loaded.name} on {opened.suite.name}", quiet=given.report.quiet)
     folder = out or default_folder(loaded, opened, given.engine)
@@ -61,9 +64,9 @@ def evaluate_clustered(
 
 
 def _load(
-    specs: tuple[str, ...], options: ModelOptions, own: int, names: tuple[str, ...] | None, classes: int
+    specs: tuple[str, ...], options: ModelOptions, told: DataClasses, names: tuple[str, ...] | None, classes: int
 ) -> Model:
-    return in_order(as_model(specs, options, own), names, classes)
+    return in_order(as_model(specs, options, told), names, classes)
 
 
 def _open_fitted(suite: str, data: str | None, given: Given, geometry: Geometry | None, num_classes: int) -> OpenSuite:

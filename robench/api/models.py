@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,16 +18,32 @@ if TYPE_CHECKING:
     from robench.suites import OpenSuite
 
 _OF_WEIGHTS = ("arch", "norm", "ema")
+_OF_ZERO_SHOT = ("prompts", "class_names")
 
 
-def as_model(given: ModelLike | Sequence[ModelLike], options: ModelOptions, suite_classes: int | None) -> Model:
+@dataclass(frozen=True)
+class DataClasses:
+    """What a model is told of the data's classes.
+
+    Args:
+        count: how many there are; None: not known.
+        names: by label; None: not known. Zero-shot models are made of them.
+        dataset: the data set's name.
+    """
+
+    count: int | None = None
+    names: tuple[str, ...] | None = None
+    dataset: str | None = None
+
+
+def as_model(given: ModelLike | Sequence[ModelLike], options: ModelOptions, data: DataClasses) -> Model:
     """Return one model, or the ensemble of several.
 
     Args:
         given: a loaded model, a spec (path, ``timm:NAME``...), an ``nn.Module`` or another callable from normalised
             float32 images (n, 3, H, W) to logits (n, K), or a sequence of these.
         options: how it is loaded.
-        suite_classes: number of classes where neither the model nor the options say it.
+        data: number of classes where neither the model nor the options say it, and their names.
 
     Raises:
         RobenchError: it cannot be loaded, or would not heed an option.
@@ -45,7 +61,7 @@ def as_model(given: ModelLike | Sequence[ModelLike], options: ModelOptions, suit
         raise RobenchError(
             "`ensemble` has no effect on a single model.", hint="Give several models, or omit `ensemble`."
         )
-    loaded = [_load(part, options, suite_classes) for part in parts]
+    loaded = [_load(part, options, data) for part in parts]
     if len(loaded) == 1:
         return _named(loaded[0], options.name)
     return _named(ensemble(loaded, how=options.ensemble or "mean-prob"), options.name)
@@ -64,9 +80,15 @@ def model_for(
     """
     from robench.api.suites import fitted
 
-    loaded = as_model(given, options, suite.suite.num_classes or None)
+    loaded = as_model(given, options, data_classes(suite))
     suite = fitted(suite, loaded.preprocessing.geometry, sizes, loaded.num_classes)
     return in_order(loaded, names_of(suite), suite.suite.num_classes), suite
+
+
+def data_classes(suite: OpenSuite) -> DataClasses:
+    """Return what a model is told of a suite's classes; of other images than the model's own it is told nothing."""
+    count = suite.suite.num_classes or None
+    return DataClasses(count, names_of(suite) if count else None, suite.suite.dataset)
 
 
 def names_of(suite: OpenSuite) -> tuple[str, ...] | None:
@@ -83,30 +105,37 @@ def in_order(model: Model, classes: Sequence[str] | None, count: int | None) -> 
     return model if count is None else in_order_of(model, classes, count)
 
 
-def _load(given: ModelLike, options: ModelOptions, suite_classes: int | None) -> Model:
+def _load(given: ModelLike, options: ModelOptions, data: DataClasses) -> Model:
     from robench.models import load_model, wrap
     from robench.models.base import Model
 
     if isinstance(given, Model):
-        _refuse(options, [one.name for one in fields(options)], "a model that is already loaded", heeds=_JOINED)
+        refuse(options, [one.name for one in fields(options)], "a model that is already loaded", heeds=_JOINED)
         return given
     mean, std = _normalisation(options)
     if isinstance(given, (str, Path)):
         spec = str(given)
         if not _is_weights(spec):
-            _refuse(options, _OF_WEIGHTS, f"'{spec}', which brings its architecture")
+            refuse(options, _OF_WEIGHTS, f"'{spec}', which brings its architecture")
         model = load_model(
             spec,
             arch=options.arch,
-            num_classes=options.num_classes or suite_classes,
+            num_classes=options.num_classes or data.count,
             mean=mean,
             std=std,
             norm=options.norm or "bn",
             ema=options.ema,
+            prompts=options.prompts,
+            class_names=options.class_names,
+            classes=data.names,
+            dataset=data.dataset,
         )
+        if "zero_shot" not in model.card:
+            refuse(options, _OF_ZERO_SHOT, f"'{spec}', which has a head of its own")
     else:
-        _refuse(options, _OF_WEIGHTS, "a module or function, which brings its architecture")
-        model = wrap(given, num_classes=options.num_classes or suite_classes, mean=mean, std=std, name=options.name)
+        refuse(options, _OF_ZERO_SHOT, "a module or function, which has a head of its own")
+        refuse(options, _OF_WEIGHTS, "a module or function, which brings its architecture")
+        model = wrap(given, num_classes=options.num_classes or data.count, mean=mean, std=std, name=options.name)
     if options.num_classes not in (None, model.num_classes):
         raise RobenchError(
             f"{model.name} puts out {model.num_classes} classes; `num_classes` says {options.num_classes}.",
@@ -118,7 +147,7 @@ def _load(given: ModelLike, options: ModelOptions, suite_classes: int | None) ->
 _JOINED = ("name", "ensemble")
 
 
-def _refuse(options: ModelOptions, names: Sequence[str], whose: str, heeds: Sequence[str] = ()) -> None:
+def refuse(options: ModelOptions, names: Sequence[str], whose: str, heeds: Sequence[str] = ()) -> None:
     """Refuse those of the named options that differ from their defaults."""
     usual = ModelOptions()
     for name in names:

@@ -57,6 +57,10 @@ class ModelOptions:
         ema: load a checkpoint's averaged (EMA) weights.
         ensemble: how several models are joined: ``mean-prob`` (the default) or ``mean-logit``.
         name: display name in tables and plots.
+        prompts: of a zero-shot model: ``imagenet``, ``cifar``, ``simple``, or a file of templates; None: the published
+            ones of the data set, else ``simple``.
+        class_names: of a zero-shot model: ``imagenet``, ``cifar10``, ``cifar100``, or a file of names by label; None:
+            the published ones of the data set, else the data's own class names.
     """
 
     arch: str | None = None
@@ -68,6 +72,8 @@ class ModelOptions:
     ema: bool = False
     ensemble: str | None = None
     name: str | None = None
+    prompts: str | None = None
+    class_names: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,8 @@ class ModelWords(TypedDict, total=False):
     ema: bool | None
     ensemble: str | None
     name: str | None
+    prompts: str | None
+    class_names: str | None
 
 
 class SizeWords(TypedDict, total=False):

@@ -120,10 +120,16 @@ def model_of(words: ModelWords, options: ModelOptions | None = None) -> ModelOpt
         _check_norm(kept.norm)
     if kept.ensemble is not None:
         w.one_of("ensemble", kept.ensemble, ENSEMBLES)
+    texts = [_text_or_place(name, getattr(kept, name)) for name in ("prompts", "class_names")]
     for name in ("arch", "name"):
         _check_text(name, getattr(kept, name))
     w.flag("ema", kept.ema)
-    return replace(kept, mean=mean, std=std)
+    return replace(kept, mean=mean, std=std, prompts=texts[0], class_names=texts[1])
+
+
+def _text_or_place(name: str, value: object) -> str | None:
+    """Return what names a published set or a file."""
+    return None if value is None else str(w.place(name, value))
 
 
 def _check_norm(norm: object) -> None:

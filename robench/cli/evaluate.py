@@ -44,7 +44,8 @@ def evaluate(
             "--model",
             "-m",
             metavar="SPEC",
-            help="Path, timm:NAME, torchvision:NAME, hf:ID, reference:NAME or python:FILE.py:FUNCTION. "
+            help="Path, timm:NAME, torchvision:NAME, hf:ID, open_clip:ARCH/PRETRAINED, reference:NAME or "
+            "python:FILE.py:FUNCTION. "
             "Several --model are joined into one ensemble.",
             rich_help_panel=o.MODEL,
         ),
@@ -62,6 +63,8 @@ def evaluate(
     num_classes: o.NumClasses = None,
     norm: o.Norm = None,
     name: o.Name = None,
+    prompts: o.Prompts = None,
+    class_names: o.ClassNames = None,
     suite: Annotated[
         str,
         typer.Option(
@@ -201,6 +204,8 @@ def evaluate(
         ema=ema or None,
         ensemble=ensemble,
         name=name,
+        prompts=prompts,
+        class_names=class_names,
         corruption=corruption,
         severity=severity,
         within=within,

@@ -46,6 +46,8 @@ def fourier(
     ] = None,
     norm: o.Norm = None,
     name: o.Name = None,
+    prompts: o.Prompts = None,
+    class_names: o.ClassNames = None,
     data: Annotated[
         str | None,
         typer.Option(metavar="PATH", help="Clean images with labels (default: the digits).", rich_help_panel=o.DATA),
@@ -133,6 +135,8 @@ def fourier(
         num_classes=num_classes,
         norm=norm,
         name=name,
+        prompts=prompts,
+        class_names=class_names,
         norm_preset=norm_preset,
         mean=mean,
         std=std,

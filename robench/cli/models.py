@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,7 @@ Examples:
     robench models list
     robench models show reference:digits/augmix
     robench models show wrn-40-2
+    robench models show open_clip:ViT-B-32/laion2b_s34b_b79k --dataset imagenet
 """
 app = group()
 
@@ -46,18 +47,39 @@ def list_models(json_: o.Json = False) -> int:
 def show(
     name: Annotated[str, typer.Argument(metavar="SPEC", help="A model spec, or a built-in architecture.")],
     num_classes: Annotated[int, typer.Option(metavar="N", help="Classes to build an architecture for.")] = 10,
+    prompts: o.Prompts = None,
+    class_names: o.ClassNames = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Zero-shot: the data set whose names and prompts are used, e.g. imagenet, cifar10, digits.",
+            rich_help_panel=o.MODEL,
+        ),
+    ] = None,
     json_: o.Json = False,
 ) -> int:
-    """Show what is known of a model: architecture, parameters, preprocessing, card."""
+    """Show what is known of a model: architecture, parameters, preprocessing, prompts, card."""
     from robench import api
     from robench.cli.common import print_json
 
-    found = api.describe_model(name, num_classes=num_classes)
+    found = api.describe_model(name, num_classes=num_classes, prompts=prompts, class_names=class_names, dataset=dataset)
     if json_:
         print_json(found.facts)
     else:
-        _table(found.name, {key: f"{one:,}" if key == "parameters" else str(one) for key, one in found.facts.items()})
+        _table(found.name, _lines(found.facts))
     return 0
+
+
+def _lines(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return values as text; those of a zero-shot model on lines of their own."""
+    lines: dict[str, str] = {}
+    for key, one in facts.items():
+        if isinstance(one, dict) and key == "zero_shot":
+            lines |= {name: str(value) for name, value in one.items()}
+        else:
+            lines[key] = f"{one:,}" if key == "parameters" else str(one)
+    return lines
 
 
 def _describe(model: ReferenceModel) -> str:

@@ -52,6 +52,23 @@ Name = Annotated[
     str | None, typer.Option(metavar="TEXT", help="Display name in tables and plots.", rich_help_panel=MODEL)
 ]
 
+Prompts = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Zero-shot: imagenet, cifar, simple, or a file of templates (default: the data set's).",
+        rich_help_panel=MODEL,
+    ),
+]
+ClassNames = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Zero-shot: imagenet, cifar10, cifar100, or a file of names by label (default: the data's).",
+        rich_help_panel=MODEL,
+    ),
+]
+
 # Preprocessing
 NormPreset = Annotated[
     str | None,

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from robench.models.presets import preset
     from robench.models.request import wrap
     from robench.models.specs import load_model
+    from robench.models.zeroshot.custom import zero_shot
 
-__all__ = ["Model", "Preprocessing", "ensemble", "load_model", "preset", "wrap"]
+__all__ = ["Model", "Preprocessing", "ensemble", "load_model", "preset", "wrap", "zero_shot"]
 
 _HOMES = {
     "Model": "base",
@@ -20,6 +21,7 @@ _HOMES = {
     "load_model": "specs",
     "preset": "presets",
     "wrap": "request",
+    "zero_shot": "zeroshot.custom",
 }
 
 

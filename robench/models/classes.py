@@ -14,6 +14,7 @@ from robench.data.classes import WORDNET_ID, imagenet_names, imagenet_wnids, mat
 from robench.errors import RobenchError
 from robench.models.base import Model
 from robench.models.outputs import logits_of
+from robench.models.synsets import wordnet_ids
 
 # Names that carry only a position.
 _NUMBER = re.compile(r"(?:LABEL_|class[_ ]?)?(\d{1,9})", re.IGNORECASE)
@@ -159,6 +160,11 @@ class _ReorderedFunction:
 
 def _positions(model_classes: Sequence[str], data_classes: Sequence[str]) -> dict[int, int]:
     """Return the model's position of every class of the data whose name determines it."""
+    if len(model_classes) in _IMAGENET_21K:
+        ids, wanted = wordnet_ids(model_classes), wordnet_ids(data_classes)
+        if ids is not None and wanted is not None:
+            at = {name: position for position, name in enumerate(ids)}
+            return {label: at[name] for label, name in enumerate(wanted) if name in at}
     numbers = [_numbers(names) for names in (model_classes, data_classes)]
     if any(found is not None for found in numbers):
         ours, theirs = numbers
@@ -196,10 +202,14 @@ def _shared_in_place(model_classes: Sequence[str], data_classes: Sequence[str], 
 
 
 def _english(names: Sequence[str]) -> Sequence[str]:
-    if not WORDNET_ID.fullmatch(names[0]):
+    if not _has_ids(names):
         return names
     words = dict(zip(imagenet_wnids(), imagenet_names(), strict=True))
     return [words.get(name, name) for name in names]
+
+
+def _has_ids(names: Sequence[str]) -> bool:
+    return any(WORDNET_ID.fullmatch(name) for name in names)
 
 
 def _numbers(names: Sequence[str]) -> list[int] | None:
@@ -210,7 +220,7 @@ def _numbers(names: Sequence[str]) -> list[int] | None:
 
 def _in_words(model_classes: Sequence[str], data_classes: Sequence[str]) -> list[str]:
     """Return the model's WordNet ids as English names where the data has English names."""
-    if not WORDNET_ID.fullmatch(model_classes[0]) or any(WORDNET_ID.fullmatch(name) for name in data_classes):
+    if not _has_ids(model_classes) or _has_ids(data_classes):
         return list(model_classes)
     return list(_english(model_classes))
 
@@ -235,8 +245,9 @@ def _hint(found: int, needed: int) -> str:
         return "TensorFlow's networks have a background class first: '?outputs=1:1001' after the spec drops it."
     if found in _IMAGENET_21K:
         return (
-            "These are ImageNet-21k's classes. Choose weights fine-tuned on ImageNet-1k, or select the logits in a"
-            " function: python:FILE.py:FUNCTION."
+            "These are ImageNet-21k's classes, which do not hold all of ImageNet-1k's. Choose weights fine-tuned on"
+            " ImageNet-1k, data of classes that both have, or a head of your own on this backbone:"
+            " `robench train --recipe linear-probe`."
         )
     return (
         "Choose data of the model's classes, select some logits ('?outputs=FIRST:END' after the spec), or in a"

@@ -28,6 +28,10 @@ class Request:
     ema: bool = False
     key: str | None = None
     geometry: Geometry | None = None
+    prompts: str | None = None
+    class_names: str | None = None
+    classes: tuple[str, ...] | None = None
+    dataset: str | None = None
 
 
 def wrap(

@@ -23,7 +23,10 @@ FORMS = {
     "PATH.onnx": "an ONNX network (pip install 'robench[onnx]')",
     "timm:NAME": "a timm model with its weights and preprocessing",
     "torchvision:NAME[.WEIGHTS]": "a torchvision model with its weights and preprocessing",
-    "hf:OWNER/NAME or hf:FOLDER": "a model of the Hugging Face hub, or a snapshot of one on disk",
+    "hf:OWNER/NAME or hf:FOLDER": "a model of the Hugging Face hub, or a snapshot of one on disk; CLIP and SigLIP "
+    "are zero-shot models",
+    "open_clip:ARCH/PRETRAINED or open_clip:FOLDER": "a zero-shot model of open_clip: a tag of published weights, a "
+    "file, or a snapshot (pip install 'robench[zeroshot]')",
     "reference:NAME": "a model shipped with robench, e.g. reference:digits/augmix",
     "python:FILE_OR_MODULE:FUNCTION": "what the function returns: a module, or any callable from images to logits",
     "'SPEC?bn=auxiliary'": "which normalisation predicts in a network with two (splitbn, dubn, dubin): main, "
@@ -36,6 +39,7 @@ _BUILT_IN = {
     "timm": "robench.models.published:from_timm",
     "torchvision": "robench.models.published:from_torchvision",
     "hf": "robench.models.hub:from_hub",
+    "open_clip": "robench.models.zeroshot.openclip:from_open_clip",
     "reference": "robench.models.local:from_reference",
     "python": "robench.models.custom:from_python",
 }
@@ -55,6 +59,10 @@ def load_model(
     key: str | None = None,
     geometry: Geometry | None = None,
     name: str | None = None,
+    prompts: str | None = None,
+    class_names: str | None = None,
+    classes: tuple[str, ...] | None = None,
+    dataset: str | None = None,
 ) -> Model:
     """Load a model. Code in a checkpoint is never run.
 
@@ -69,24 +77,44 @@ def load_model(
         key: which of several networks of a checkpoint, or outputs of an ONNX network; also as ``SPEC?key=NAME``.
         geometry: resize and crop; they replace the model's own.
         name: what tables call the model.
+        prompts: of a zero-shot model: ``imagenet``, ``cifar``, ``simple`` or a file of templates; None: those of the
+            data set.
+        class_names: of a zero-shot model: ``imagenet``, ``cifar10``, ``cifar100`` or a file; None: the data's.
+        classes: the data's class names by label, for a zero-shot model.
+        dataset: what is evaluated (``imagenet``, ``cifar10``...), for a zero-shot model's names and prompts.
 
     Raises:
         RobenchError: no such model, a file that is unreadable without running code, weights that do not fit, several
             networks and none chosen, or a missing normalisation.
     """
-    from robench.models import branches, classes, queries
+    from robench.models import branches, queries
+    from robench.models.classes import keep
 
     if num_classes is not None and num_classes < 1:
         raise RobenchError(f"A model has at least one class; found num_classes {num_classes}.", hint="Omit it.")
     spec, query = queries.split(spec)
     if key is not None and query.key is not None and key != query.key:
         raise RobenchError(f"Two keys were given, '{key}' and '{query.key}'.", hint="Use only one of them.")
-    request = Request(spec, arch, num_classes, mean, std, norm, ema, key or query.key, geometry)
+    request = Request(
+        spec,
+        arch,
+        num_classes,
+        mean,
+        std,
+        norm,
+        ema,
+        key or query.key,
+        geometry,
+        prompts,
+        class_names,
+        classes,
+        dataset,
+    )
     model = _load(request)
     if query.branch is not None:
         model = branches.predict_by(model, query.branch)
     if query.outputs is not None:
-        model = classes.keep(model, *query.outputs)
+        model = keep(model, *query.outputs)
     if isinstance(model.module, nn.Module):
         model.module.eval()
     return replace(model, name=name or model.name, preprocessing=resolve(model.preprocessing, request))
