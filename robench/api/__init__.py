@@ -23,6 +23,7 @@ from robench.api.data_sets import (
     list_data,
     verify_data,
 )
+from robench.api.deepaugment import WrittenSet, deepaugment
 from robench.api.evaluate import evaluate, plan
 from robench.api.fourier import Sensitivity, fourier
 from robench.api.gallery import gallery
@@ -65,9 +66,11 @@ __all__ = [
     "SuiteOptions",
     "Trained",
     "Verified",
+    "WrittenSet",
     "calibrate",
     "compare",
     "comparison_table",
+    "deepaugment",
     "describe_data",
     "describe_model",
     "describe_recipe",

@@ -9,6 +9,8 @@ import typer
 
 from robench.cli import options as o
 from robench.cli.app import group
+from robench.cli.deepaugment import HELP as DEEPAUGMENT
+from robench.cli.deepaugment import deepaugment
 from robench.cli.generate import HELP as GENERATE
 from robench.cli.generate import generate
 from robench.cli.help import Command
@@ -37,6 +39,7 @@ Root = Annotated[
 SetName = Annotated[str, typer.Argument(metavar="SET", help="A set of `robench data list`.")]
 app = group()
 app.command("generate", cls=Command, help=GENERATE)(generate)
+app.command("deepaugment", cls=Command, help=DEEPAUGMENT)(deepaugment)
 
 
 @app.command("list", cls=Command)

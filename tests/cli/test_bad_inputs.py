@@ -32,6 +32,7 @@ COMMANDS: dict[str, list[str]] = {
     "data download": ["cifar10-c"],
     "data verify": ["cifar10-c"],
     "data generate": ["-s", "digits-c", "--source", "digits", "-o", "generated"],
+    "data deepaugment": ["--network", "edsr", "--source", "nowhere", "-o", "written"],
     "data manifest-dfr": ["nowhere"],
     "suites show": ["digits-c"],
     "models show": ["wrn-10-1"],

@@ -35,6 +35,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
     "leaderboard readme": (readme_text,),
     "train": (robench.train, api.train_set, api.describe_recipe),
     "data generate": (api.generate,),
+    "data deepaugment": (api.deepaugment,),
     "data list": (api.list_data,),
     "data info": (api.describe_data,),
     "data download": (api.download_data,),

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import save_file
 
 from robench.errors import RobenchError
@@ -20,7 +19,7 @@ from robench.training.methods.cutout import Cutout
 from robench.training.methods.deepaugment import DeepAugment
 from robench.training.networks import distort_cae, distort_edsr
 from robench.training.networks.cae import CAE
-from robench.training.networks.distorter import Distorter, load_network, write_set
+from robench.training.networks.distorter import Distorter, load_network
 from robench.training.networks.edsr import EDSR
 
 
@@ -199,15 +198,6 @@ def test_pictures_made_once_belong_to_their_images(tmp_path: Path, batch: Batch)
     assert torch.equal(again.view(_plain(batch)), whole)
     with pytest.raises(RobenchError, match="in memory"):
         again.begin(None, seed=1)
-
-
-def test_written_set_is_class_folders(tmp_path: Path, batch: Batch) -> None:
-    write_set(_cae(), batch.images[:10], batch.labels[:10], tmp_path)
-    files = sorted(tmp_path.glob("*/*.png"))
-    assert len(files) == 10
-    for file in files:
-        assert int(file.parent.name) == int(batch.labels[int(file.stem)])
-        assert Image.open(file).size == (32, 32)
 
 
 def test_what_deepaugment_makes_is_what_augmix_trains_on(

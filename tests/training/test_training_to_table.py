@@ -62,6 +62,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
                 place.mkdir(parents=True)
                 for copy in range(2 if dataset in ("cifar10", "imagenet") else 1):
                     image.save(place / f"{copy}.png")
+    for name in ("EDSR", "CAE"):  # DeepAugment's written sets, next to ImageNet
+        (home / name).symlink_to(home / "imagenet" / "train")
     return {path.name: path for path in home.iterdir()}
 
 

@@ -17,6 +17,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from robench.errors import RobenchError
+from robench.training.engine.source import extra_folders
 
 if TYPE_CHECKING:
     from robench.training.recipes.schema import DataPart
@@ -44,6 +45,26 @@ def class_folders(root: Path) -> tuple[list[Path], list[int], list[str]]:
             hint="Expected DIR/train/CLASS/NAME.JPEG below `data`.",
         )
     return files, labels, names
+
+
+def in_classes(
+    names: list[str], labels: list[int], classes: list[str] | None, folder: Path
+) -> tuple[list[int], list[str]]:
+    """Return labels counted in the classes of the first folder, and these classes.
+
+    Raises:
+        RobenchError: a class that the first folder does not have.
+    """
+    if classes is None or names == classes:
+        return labels, names
+    unknown = [name for name in names if name not in classes]
+    if unknown:
+        raise RobenchError(
+            f"{folder} has class folders that the training images do not have: {', '.join(unknown[:3])}.",
+            hint="More folders of images (data.extra) need the class folders of the first.",
+        )
+    number = [classes.index(name) for name in names]
+    return [number[label] for label in labels], classes
 
 
 def all_images(root: Path) -> tuple[list[Path], list[int]]:
@@ -152,8 +173,13 @@ def open_disk(part: DataPart, data: Path, seed: int, device: torch.device, *, la
     root = data / part.train_split
     files: list[Path] = []
     labels: list[int] = []
-    for folder in (root if root.is_dir() else data, *map(Path, part.extra)):
-        more, more_labels = class_folders(folder)[:2] if labelled else all_images(folder)
+    classes: list[str] | None = None
+    for folder in (root if root.is_dir() else data, *extra_folders(part, data)):
+        if labelled:
+            more, more_labels, names = class_folders(folder)
+            more_labels, classes = in_classes(names, more_labels, classes, folder)
+        else:
+            more, more_labels = all_images(folder)
         files, labels = files + more, labels + more_labels
     if part.limit is not None:
         files, labels = files[: part.limit], labels[: part.limit]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from robench.training.engine import distribution
 from robench.training.engine.batch import Batch
 from robench.training.engine.disk import DiskSource, open_disk
 from robench.training.engine.network import Network
-from robench.training.engine.source import DeviceSource, Source, held_out, on_device, open_split
+from robench.training.engine.source import DeviceSource, Source, extra_folders, held_out, on_device, open_split
 from robench.training.methods.base import Method
 from robench.training.recipes.schema import DataPart, Recipe
 
@@ -96,7 +97,7 @@ def _training_source(recipe: Recipe, data: Path | None, device: torch.device) ->
     if part.resized_crop is not None and data is not None:
         return open_disk(part, data, recipe.seed, device, labelled=bool(recipe.num_classes))
     source = on_device(open_split(part, data, part.train_split), part, device, part.limit)
-    for folder in part.extra:
+    for folder in extra_folders(part, data):
         more = on_device(open_images(folder), part, device)
         source = DeviceSource(torch.cat([source.images, more.images]), torch.cat([source.labels, more.labels]))
     return source
@@ -149,21 +150,12 @@ def load_init(module: nn.Module, origin: str) -> None:
 
     Args:
         module: the network; a first layer or head of another shape is left as it is drawn.
-        origin: ``torchvision:NAME.WEIGHTS`` (downloaded), or a ``.safetensors`` file.
+        origin: ``torchvision:NAME.WEIGHTS`` (downloaded), or a file of weights, read without running code from it.
 
     Raises:
         RobenchError: no such file or weights, or hardly anything in it fits.
     """
-    if origin.startswith("torchvision:"):
-        from robench.models.published import torchvision_state
-
-        weights = torchvision_state(origin.partition(":")[2])
-    else:
-        from safetensors.torch import load_file
-
-        if not Path(origin).is_file():
-            raise RobenchError(f"No weights at {origin}.", hint="init takes torchvision:NAME or a .safetensors file.")
-        weights = load_file(origin)
+    weights = _published(origin) if origin.startswith("torchvision:") else _from_file(Path(origin))
     own = module.state_dict()
     fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
     if len(fitting) < len(own) // 2:
@@ -172,3 +164,30 @@ def load_init(module: nn.Module, origin: str) -> None:
             hint="The architecture and the weights to start from must belong together.",
         )
     module.load_state_dict(own | fitting)
+
+
+def _published(origin: str) -> Mapping[str, torch.Tensor]:
+    from robench.models.networks import torchvision_weights
+    from robench.models.published import torchvision_state
+
+    name = origin.partition(":")[2]
+    url = torchvision_weights(name)[1].url
+    try:
+        return torchvision_state(name)
+    except RobenchError as error:
+        raise RobenchError(
+            error.message,
+            hint=f"Download {url} elsewhere and put the file into {Path(torch.hub.get_dir()) / 'checkpoints'}, or name"
+            " it: `set='init=FILE.pth'` (or `set='init=null'` to start from random weights).",
+        ) from error
+
+
+def _from_file(path: Path) -> Mapping[str, torch.Tensor]:
+    from robench.models.checkpoints import read_weights
+    from robench.models.matching import strip_prefixes
+
+    if not path.is_file():
+        raise RobenchError(
+            f"No weights at {path}.", hint="init takes torchvision:NAME.WEIGHTS, or a .safetensors, .pth or .pt file."
+        )
+    return strip_prefixes(read_weights(path).state)

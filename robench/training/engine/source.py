@@ -94,6 +94,26 @@ def on_device(images: Images, part: DataPart, device: torch.device, limit: int |
     return DeviceSource(torch.cat(parts), torch.from_numpy(labels.astype(np.int64)).to(device))
 
 
+def extra_folders(part: DataPart, data: Path | None) -> list[Path]:
+    """Return the folders of ``data.extra``: as they are given, or in or next to the data's folder.
+
+    Raises:
+        RobenchError: one is nowhere.
+    """
+    found = []
+    for name in part.extra:
+        beside = [] if data is None else [data / name, data.parent / name]
+        place = next((place for place in (Path(name).expanduser(), *beside) if place.is_dir()), None)
+        if place is None:
+            raise RobenchError(
+                f"No folder {name} with more training images, here or next to {data}.",
+                hint=f"Give its path: `set='data.extra=[...]'`. `robench data deepaugment` writes DeepAugment's sets,"
+                f" EDSR and CAE; this recipe reads {' and '.join(part.extra)}.",
+            )
+        found.append(place)
+    return found
+
+
 def held_out(count: int, validation: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the numbers of the images to train on and of those held out.
 

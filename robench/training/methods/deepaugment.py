@@ -1,9 +1,9 @@
 """DeepAugment: images passed through image-to-image networks whose weights and signals are distorted at random.
 
-Hendrycks et al. 2021 ("The Many Faces of Robustness"). The published code makes a set once (``write_set``) and trains
-on clean, EDSR and CAE images together; this method does it on the fly: every image is one of the three, fresh each
-epoch, or from a set made before the first step (``once``), which is nearer to the published code and costs thirty
-times less over thirty epochs.
+Hendrycks et al. 2021 ("The Many Faces of Robustness"). The published code writes two sets once (``robench data
+deepaugment``) and trains on clean, EDSR and CAE images together (``data.extra``). This method is robench's own variant:
+every image is one of the three, fresh each epoch, or from sets made in memory before the first step (``once``), which
+costs thirty times less over thirty epochs.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class DeepAugment(OneView):
         if images is None:
             raise RobenchError(
                 "DeepAugment's option 'once' needs the training images in memory.",
-                hint="Use `set='options.once=false'`, or write the sets to folders and name them in data.extra.",
+                hint="Use `set='options.once=false'`, or write the sets (`robench data deepaugment`) and name them in"
+                " data.extra.",
             )
         random = np.random.default_rng(seed)
         self._sets = [

@@ -6,7 +6,7 @@ A network's weights are distorted anew with probability 0.05 per image.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -128,37 +128,3 @@ def distorted_groups(
         renewals = torch.from_numpy(random.random(len(pixels)) < RENEWAL)
         seeds = torch.from_numpy(random.integers(0, 2**31 - 1, len(pixels)))
         yield (distorter.run(pixels, renewals, seeds) * 255.0).to(torch.uint8)
-
-
-def write_set(
-    network: EDSR | CAE,
-    images: torch.Tensor,
-    labels: torch.Tensor,
-    out: Path,
-    *,
-    seed: int = 1,
-    group: int = 64,
-    after: Callable[[int], None] | None = None,
-) -> None:
-    """Write every image once through the distorted network, as class folders that ``data.extra`` takes.
-
-    Args:
-        network: trained EDSR or CAE, on the images' device.
-        images: uint8 (N, 3, H, W).
-        labels: int64 (N,).
-        out: ``out/LABEL/NUMBER.png`` is written.
-        seed: of the distortions.
-        group: images at a time.
-        after: called with the number of images written.
-    """
-    from PIL import Image
-
-    written = 0
-    for distorted in distorted_groups(Distorter(network), images, np.random.default_rng(seed), group):
-        for image in distorted.permute(0, 2, 3, 1).cpu().numpy():
-            folder = out / f"{int(labels[written]):05d}"
-            folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image).save(folder / f"{written:08d}.png")
-            written += 1
-        if after is not None:
-            after(written)

@@ -35,7 +35,8 @@ class DataPart(_Part):
     validation: int = Field(default=0, ge=0)
     """Training images held out (the same ones for every method and seed) where it has none."""
     extra: list[str] = Field(default_factory=list)
-    """More folders of training images (a pre-generated DeepAugment set), concatenated to the first."""
+    """More folders of training images (DeepAugment's written sets), concatenated to the first: paths, or names of
+    folders in or next to the data's."""
     limit: int | None = Field(default=None, ge=1)
     """Use only the first so many training images, for a quick try."""
 
@@ -94,7 +95,7 @@ class Recipe(_Part):
     drop_last: bool = False
     seed: int = 1
     init: str | None = None
-    """Weights to start from: a model spec (``torchvision:resnet50``) or a ``.safetensors`` file."""
+    """Weights to start from: ``torchvision:resnet50.IMAGENET1K_V1``, or a file (``.safetensors``, ``.pth``)."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of the forward and backward passes; the weights and their updates are float32."""
     weights: Precision = "fp32"

@@ -1,0 +1,48 @@
+"""Weights to start from: pinned, from a file of any usual form, and refused in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from robench.errors import RobenchError
+from robench.models import networks, published
+from robench.training import recipes
+from robench.training.engine.setup import load_init
+
+
+def test_papers_that_start_from_public_weights_name_them() -> None:
+    started = {recipes.load(name).init for name in recipes.names()} - {None}
+    assert started == {"torchvision:resnet50.IMAGENET1K_V1"}
+
+
+def test_a_checkpoint_of_another_library(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    own, other = networks.build("resnet-20", 10), networks.build("resnet-20", 10)
+    torch.save({"state_dict": {f"module.{k}": v for k, v in other.state_dict().items()}}, tmp_path / "best.pth")
+    load_init(own, str(tmp_path / "best.pth"))
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in own.state_dict().items())
+    with pytest.raises(RobenchError, match="tensors are in"):
+        load_init(networks.build("allconv", 10), str(tmp_path / "best.pth"))
+
+
+def test_without_network_the_message_says_where_the_file_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*_: Any, **__: Any) -> None:
+        raise OSError("no route")
+
+    monkeypatch.setattr(published.networks, "build", offline)
+    module = torch.nn.Linear(1, 1)
+    with pytest.raises(RobenchError, match="Could not download") as caught:
+        load_init(module, "torchvision:resnet50.IMAGENET1K_V1")
+    assert "resnet50-0676ba61.pth" in str(caught.value.hint)
+    assert "init=FILE.pth" in str(caught.value.hint)
+    for origin, said in (
+        ("torchvision:resnet50.IMAGENET1K_V9", "no weights 'IMAGENET1K_V9'"),
+        ("torchvision:resnot", "no classifier"),
+        ("nowhere.pth", "No weights at"),
+    ):
+        with pytest.raises(RobenchError, match=said):
+            load_init(module, origin)
