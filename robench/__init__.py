@@ -14,6 +14,7 @@ from robench.errors import RobenchError
 if TYPE_CHECKING:
     from robench.api.calibrate import calibrate
     from robench.api.compare import compare
+    from robench.api.conformal import conformal
     from robench.api.evaluate import evaluate, plan
     from robench.api.fourier import fourier
     from robench.api.gallery import gallery
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _FUNCTIONS = {
     "calibrate": "robench.api",
     "compare": "robench.api",
+    "conformal": "robench.api",
     "evaluate": "robench.api",
     "fourier": "robench.api",
     "gallery": "robench.api",
@@ -61,6 +63,7 @@ __all__ = [
     "__version__",
     "calibrate",
     "compare",
+    "conformal",
     "evaluate",
     "fourier",
     "gallery",

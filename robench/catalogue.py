@@ -94,6 +94,19 @@ _METRICS = (
            source="Hendrycks and Dietterich 2019, 4.2"),
 )  # fmt: skip
 
+_SETS = ("covered", "set_size")
+_CONFORMAL = (
+    Metric("conformal_coverage", "coverage of conformal sets", short="coverage", needs=_SETS[:1], share=True,
+           lower_is_better=None, tasks=("conformal",), source="Vovk et al. 2005",
+           notes="one minus alpha where images are like those of the calibration"),
+    Metric("conformal_set_size", "size of conformal sets", "classes", short="set size", needs=_SETS[1:],
+           range=_OPEN, decimals=3, tasks=("conformal",), source="Sadinle et al. 2019"),
+    Metric("size_stratified_coverage", "coverage of conformal sets in the worst stratum of sizes",
+           short="size-stratified coverage", needs=_SETS, lower_is_better=False, tasks=("conformal",),
+           source="Angelopoulos et al. 2021",
+           notes="strata of 0-1, 2-3, 4-10, 11-100 and more classes with at least 20 images"),
+)  # fmt: skip
+
 _SUMMARIES = (
     Summary("mce", "mean corruption error (mCE)", "ratio", short="mCE", range=_OPEN, of="error",
             source="Hendrycks and Dietterich 2019", notes="normalised by the suite's published baseline, which is 100"),
@@ -124,7 +137,8 @@ _SUMMARIES = (
 METRICS: Registry[Metric] = Registry(
     "metric",
     {m.name: replace(m, kernel=f"robench.metrics.kernels:{m.name.upper()}") for m in _METRICS}
-    | {m.name: replace(m, kernel=f"robench.metrics.detection:{m.name.upper()}") for m in rows_of_detection()},
+    | {m.name: replace(m, kernel=f"robench.metrics.detection:{m.name.upper()}") for m in rows_of_detection()}
+    | {m.name: replace(m, kernel=f"robench.metrics.conformal:{m.name.upper()}") for m in _CONFORMAL},
     group="robench.metrics",
 )
 SUMMARIES: Registry[Summary] = Registry(

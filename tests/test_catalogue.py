@@ -20,7 +20,7 @@ def test_every_row_is_whole(name: str) -> None:
     assert about.title
     assert not about.title.startswith(("Error", "Mean", "Expected"))  # lower case, as within a sentence
     assert about.range[0] < about.range[1]
-    assert about.unit in (*UNITS, "nats", "ranks")
+    assert about.unit in (*UNITS, "nats", "ranks", "classes")
     assert about.decimals == (2 if about.factor == 100 else 3)
     if about.share:
         assert about.range == (0.0, 1.0)

@@ -13,6 +13,7 @@ from robench.api.about_recipes import RecipeRow, describe_recipe, list_recipes
 from robench.api.about_suites import SuiteDescription, describe_suite, list_suites
 from robench.api.calibrate import Calibration, calibrate
 from robench.api.compare import compare, comparison_table, failing
+from robench.api.conformal import Conformal, conformal
 from robench.api.data_sets import (
     DataFile,
     DataSet,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Calibration",
+    "Conformal",
     "DataFile",
     "DataSet",
     "Detection",
@@ -70,6 +72,7 @@ __all__ = [
     "calibrate",
     "compare",
     "comparison_table",
+    "conformal",
     "deepaugment",
     "describe_data",
     "describe_model",

@@ -58,7 +58,7 @@ def report(
     given = [runs] if isinstance(runs, (str, Path, Result)) else list(runs)
     results = [one if isinstance(one, Result) else load(place("runs", one)) for one in given]
     comparison = _comparison([one for one in given if not isinstance(one, Result)]) if compare else None
-    plots = plots_for(results)
+    plots = plots_for(results) | _coverage([Path(one) for one in given if not isinstance(one, Result)])
     if page.suffix == ".md":
         text = render_markdown(results, _beside(page, plots), comparison)
     else:
@@ -79,6 +79,24 @@ def plots_for(results: Sequence[Result]) -> dict[str, Plot]:
         except RobenchError:  # this kind of suite has no such values
             continue
     return drawn
+
+
+def _coverage(places: Sequence[Path]) -> dict[str, Plot]:
+    """Draw the conformal sets that ``robench conformal`` left in the runs' folders, where it did."""
+    from robench import plots
+
+    found = [plots.read_coverage(place) for place in places if place.is_dir() and any(place.glob("conformal-*.json"))]
+    if not found:
+        return {}
+    try:
+        drawn = plots.to_bytes(plots.coverage(found), "svg")
+    except RobenchError:  # a suite without severities
+        return {}
+    caption = (
+        "How often a set of classes that should hold the right one still does. Below the dashed line the promise is"
+        " broken; a model that knows that an image is hard gives larger sets instead."
+    )
+    return {"coverage": ("Coverage of conformal sets under shift", caption, drawn)}
 
 
 def _wanted(results: Sequence[Result]) -> list[tuple[str, Callable[[], Figure], str, str]]:

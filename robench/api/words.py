@@ -99,6 +99,35 @@ def whole(name: str, value: object, *, least: int, most: int = 2**63 - 1) -> int
     return int(number)
 
 
+def number(
+    name: str,
+    value: object,
+    *,
+    least: float = float("-inf"),
+    above: float = float("-inf"),
+    below: float = float("inf"),
+) -> float:
+    """Return a number of at least ``least``, above ``above`` and below ``below``.
+
+    Raises:
+        RobenchError: it is not one.
+    """
+    try:
+        found = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        found = float("nan")
+    # Written so that NaN is refused too.
+    if isinstance(value, bool) or not (found >= least and found > above and found < below):
+        inner = 0.1 if above < 0.1 < below else max(least, 0.0)
+        bounds = [f"{word} {end:g}" for word, end in (("of at least", least), ("above", above), ("below", below))
+                  if abs(end) != float("inf")]  # fmt: skip
+        raise RobenchError(
+            f"`{name}` must be a number {' and '.join(bounds)}; found {shown(value)}.",
+            hint=f"For example `{name}={inner:g}`.",
+        )
+    return found
+
+
 def triple(name: str, value: object) -> tuple[float, float, float]:
     """Return three numbers of a normalisation: from ``"0.49,0.48,0.45"``, a sequence, or one number for all three.
 

@@ -42,6 +42,7 @@ COMMANDS: Registry[Row | typer.Typer | Callable[..., Any]] = Registry(
             _row("metrics", "Score a run again from its predictions, or list the metrics."),
             _row("compare", "Compare two runs on the same images."),
             _row("calibrate", "Fit temperature or vector scaling; show its effect under shift."),
+            _row("conformal", "Find conformal prediction sets; show their coverage under shift."),
             _row("ood", "Score how well confidence tells foreign images from a run's own."),
             _row("fourier", "Measure sensitivity to frequencies: Fourier map, low-pass curve."),
             _row("table", "Show the papers' tables, with your results beside them."),

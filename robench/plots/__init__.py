@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from robench.plots.condition_rows import ConditionRows, corruptions
+    from robench.plots.coverage_curves import CoverageCurve, coverage, read_coverage
     from robench.plots.error_and_calibration import trio
     from robench.plots.flip_rows import flips
     from robench.plots.fourier_maps import FourierMap, fourier, read_fourier
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ConditionRows": "condition_rows",
+    "CoverageCurve": "coverage_curves",
     "FourierMap": "fourier_maps",
     "LowPassCurve": "lowpass_curves",
     "Option": "registry",
@@ -32,10 +34,12 @@ _HOMES = {
     "SeverityCurves": "severity_curves",
     "ShiftPoints": "shift_points",
     "TradeOff": "trade_off",
+    "coverage": "coverage_curves",
     "corruptions": "condition_rows",
     "flips": "flip_rows",
     "fourier": "fourier_maps",
     "lowpass": "lowpass_curves",
+    "read_coverage": "coverage_curves",
     "read_fourier": "fourier_maps",
     "read_lowpass": "lowpass_curves",
     "reliability": "reliability_diagrams",
@@ -50,6 +54,7 @@ _HOMES = {
 __all__ = [
     "PLOTS",
     "ConditionRows",
+    "CoverageCurve",
     "FourierMap",
     "LowPassCurve",
     "Option",
@@ -59,9 +64,11 @@ __all__ = [
     "ShiftPoints",
     "TradeOff",
     "corruptions",
+    "coverage",
     "flips",
     "fourier",
     "lowpass",
+    "read_coverage",
     "read_fourier",
     "read_lowpass",
     "reliability",

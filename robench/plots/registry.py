@@ -83,6 +83,7 @@ PLOTS: Registry[Plot] = Registry(
         "flips": "robench.plots.flip_rows:PLOT",
         "scatter": "robench.plots.shift_points:PLOT",
         "tradeoff": "robench.plots.trade_off:PLOT",
+        "coverage": "robench.plots.coverage_curves:PLOT",
         "fourier": "robench.plots.fourier_maps:PLOT",
         "lowpass": "robench.plots.lowpass_curves:PLOT",
     },

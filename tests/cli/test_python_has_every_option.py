@@ -25,6 +25,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
     "metrics": (api.metrics,),
     "compare": (robench.compare, api.failing, api.comparison_table),
     "calibrate": (robench.calibrate,),
+    "conformal": (robench.conformal,),
     "ood": (robench.ood,),
     "fourier": (robench.fourier,),
     "table": (api.table,),

@@ -176,6 +176,7 @@ def _columns(n: int) -> dict[str, np.ndarray]:
         "nll": -np.log(p[np.arange(n), target]), "brier": scores.brier_score(p, target),
         "entropy": -(p * np.log(p)).sum(1), "top5": np.argsort(-logits, 1, kind="stable")[:, :5].astype(np.int32),
         "targets": (rng.random((n, 6)) < 0.4).astype(np.uint8), "cell": np.array("tilt"),
+        "covered": (rng.random(n) < 0.8).astype(np.uint8), "set_size": rng.integers(0, 6, n).astype(float),
         "outlier": (rng.random(n) < 0.4).astype(np.uint8),
         "max_logit": np.sort(logits, 1)[:, -1], "second_logit": np.sort(logits, 1)[:, -2],
         "logsumexp": np.log(np.exp(logits.astype(float)).sum(1)), "log_complement": np.log1p(-p.max(1)),
@@ -195,7 +196,9 @@ def test_every_metric_keeps_what_it_says(name: str) -> None:
 
 
 def test_what_has_no_good_end_says_so() -> None:
-    assert sorted(name for name in METRICS if metric(name).better == "neither") == ["entropy", "overconfidence_gap"]
+    assert sorted(name for name in METRICS if metric(name).better == "neither") == [
+        "conformal_coverage", "entropy", "overconfidence_gap",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

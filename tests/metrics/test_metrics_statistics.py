@@ -69,6 +69,7 @@ def _full_cell(n: int, kind: str, seed: int = 3) -> dict[str, np.ndarray]:
         "logits": logits, "targets": (rng.random((n, 6)) < 0.3).astype(np.uint8),
         "nll": -np.log(p[np.arange(n), target]), "brier": brier_score(p, target), "entropy": -(p * np.log(p)).sum(1),
         "top5": np.argsort(-logits, 1)[:, :5], "outlier": (rng.random(n) < 0.4).astype(np.uint8),
+        "covered": (rng.random(n) < 0.8).astype(np.uint8), "set_size": rng.integers(0, 6, n).astype(float),
         **beyond_confidence(logits),
     }  # fmt: skip
 

@@ -24,12 +24,16 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     results = [str(save(make(name), folder / f"{name}.json")) for name in ("logistic", "bayes")]
     fourier = {"kind": "robench-fourier", "model": "m", "size": 4, "norm": 4.0, "error": np.full((4, 4), 0.5).tolist()}
     curve = {"kind": "robench-lowpass", "model": "m", "bandwidths": [2, 4], "error": [0.5, 0.25]}
-    for name, document in (("fourier", fourier), ("lowpass", curve)):
+    known = {"conformal_coverage": {"value": 0.9, "low": 0.8, "high": 0.95}}
+    sets = {"kind": "robench-conformal", "model": "m", "method": "lac", "alpha": 0.1, "fitted_on": {"cell": "clean"},
+            "values": {"clean": known, "severity/3": known}}  # fmt: skip
+    for name, document in (("fourier", fourier), ("lowpass", curve), ("coverage", sets)):
         (folder / f"{name}.json").write_text(json.dumps(document))
     return {
         "RUN": results,
         "fourier": [str(folder / "fourier.json")],
         "lowpass": [str(folder / "lowpass.json")],
+        "coverage": [str(folder / "coverage.json")],
     }
 
 
@@ -45,7 +49,9 @@ def test_options_are_those_of_the_function(name: str) -> None:
         assert option.repeated is isinstance(option.default, tuple)
 
 
-@pytest.mark.parametrize("name", ["severity", "trio", "reliability", "corruptions", "scatter", "fourier", "lowpass"])
+@pytest.mark.parametrize(
+    "name", ["severity", "trio", "reliability", "corruptions", "scatter", "fourier", "lowpass", "coverage"]
+)
 def test_a_row_reads_and_draws(name: str, files: dict[str, list[str]]) -> None:
     drawn = PLOTS.get(name).figure(files.get(name, files["RUN"]))
     assert plots.to_bytes(drawn, "png").startswith(b"\x89PNG")

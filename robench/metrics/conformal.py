@@ -1,0 +1,147 @@
+"""Split conformal prediction sets: scores, thresholds, set sizes, and what is measured of them.
+
+A class's score says how badly it fits an image; a set holds the classes whose score is at most the threshold, which
+is found on held-out images so that sets of images like these hold the right class with probability 1 - alpha. Scores
+are those without randomisation:
+
+- ``lac``: one minus the class's probability (Sadinle et al. 2019);
+- ``aps``: the probability of the class and of all classes that are more probable (Romano et al. 2020);
+- ``raps``: that of ``aps`` plus ``penalty`` for every rank beyond ``kreg`` (Angelopoulos et al. 2021).
+
+The score of an image's own class comes from the columns of every run; the sizes of sets need ``logits``, unless the
+first two probabilities already tell them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+import numpy.typing as npt
+
+from robench.errors import RobenchError
+from robench.metrics.arrays import floats
+from robench.metrics.kernels import mean_of
+from robench.metrics.probabilities import softmax
+from robench.metrics.weighted import Array, Binned, Columns, Sums
+
+METHODS = ("lac", "aps", "raps")
+STRATA = ((0, 1), (2, 3), (4, 10), (11, 100), (101, 1000))  # set sizes, Angelopoulos et al. 2021, section 4
+LEAST = 20  # images that a stratum needs for its coverage to count
+_ROWS = 4096  # whose classes are sorted at a time
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How badly a class fits an image.
+
+    Args:
+        method: ``lac``, ``aps`` or ``raps``.
+        penalty: of ``raps``, for every rank beyond ``kreg``.
+        kreg: of ``raps``, ranks that are free.
+    """
+
+    method: str = "lac"
+    penalty: float = 0.01
+    kreg: int = 5
+
+    def extra(self, ranks: npt.ArrayLike) -> Array:
+        """Return what ranks (0 is the most probable class) add to a score."""
+        if self.method != "raps":
+            return np.zeros(np.shape(ranks))
+        return self.penalty * np.maximum(np.asarray(ranks, np.float64) + 1.0 - self.kreg, 0.0)
+
+
+def target_scores(columns: Columns, rule: Rule) -> Array:
+    """Return the score of every image's own class, float64 (n,).
+
+    Args:
+        columns: ``nll`` for ``lac``; ``target_tail`` and ``target_rank`` for the others.
+        rule: the score.
+    """
+    if rule.method == "lac":
+        return -np.expm1(-np.asarray(columns["nll"], np.float64))
+    return 1.0 - np.asarray(columns["target_tail"], np.float64) + rule.extra(columns["target_rank"])
+
+
+def threshold(scores: npt.ArrayLike, alpha: float) -> float:
+    """Return the split conformal threshold: the ceil((n + 1)(1 - alpha))-th smallest score; infinite beyond the n-th.
+
+    Source: Vovk et al. 2005; Angelopoulos and Bates 2023, section 1.
+
+    Args:
+        scores: (n,) of held-out images.
+        alpha: share of sets that may miss the right class, in (0, 1).
+
+    Raises:
+        RobenchError: no scores, NaN among them, or another alpha.
+
+    >>> threshold([0.1, 0.4, 0.2, 0.3], 0.25)
+    0.4
+    """
+    found = floats(scores)
+    if found.ndim != 1 or not len(found) or np.isnan(found).any() or not 0.0 < alpha < 1.0:
+        raise RobenchError(
+            f"A threshold needs scores (n,) without NaN and alpha in (0, 1); found shape {found.shape} and {alpha!r}.",
+            hint="Give the scores of held-out images with labels, and for example alpha=0.1.",
+        )
+    k = ceil((len(found) + 1) * (1.0 - alpha) - 1e-9)
+    return float("inf") if k > len(found) else float(np.partition(found, k - 1)[k - 1])
+
+
+def set_sizes(columns: Columns, rule: Rule, limit: float) -> Array:
+    """Return how many classes every image's set holds, float64 (n,); NaN where the columns do not tell.
+
+    Args:
+        columns: ``logits``, or ``log_complement``, ``second_logit`` and ``logsumexp`` of the two likeliest classes.
+        rule: the score.
+        limit: the threshold.
+    """
+    if "logits" in columns:
+        logits = np.asarray(columns["logits"])
+        parts = [_counted(logits[at : at + _ROWS], rule, limit) for at in range(0, len(logits), _ROWS)]
+        return np.concatenate(parts) if parts else np.empty(0)
+    rest = np.exp(np.asarray(columns["log_complement"], np.float64))  # one minus the first probability
+    second = np.exp(np.asarray(columns["second_logit"], np.float64) - np.asarray(columns["logsumexp"], np.float64))
+    if rule.method == "lac":
+        first, then = rest, 1.0 - second
+    else:
+        first, then = 1.0 - rest + rule.extra(0), 1.0 - rest + second + rule.extra(1)
+    return np.where(then > limit, (first <= limit).astype(np.float64), np.nan)
+
+
+def _counted(logits: npt.NDArray[np.floating], rule: Rule, limit: float) -> Array:
+    p = softmax(logits)
+    if rule.method == "lac":
+        return np.asarray((1.0 - p <= limit).sum(axis=1), np.float64)
+    rising = np.sort(p, axis=1)
+    after = np.cumsum(rising, axis=1) - rising  # as the stored tail, exactly 0 for the last class
+    scores = 1.0 - after[:, ::-1] + rule.extra(np.arange(p.shape[1]))
+    return np.asarray((scores <= limit).sum(axis=1), np.float64)
+
+
+def stratum(sizes: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return which of :data:`STRATA` each size is in, (n,); larger ones are in the last.
+
+    >>> stratum([0, 1, 2, 10, 5000]).tolist()
+    [0, 0, 1, 2, 4]
+    """
+    uppers = np.array([high for _, high in STRATA[:-1]])
+    return np.searchsorted(uppers, np.asarray(sizes, np.float64)).astype(np.int64)
+
+
+def _strata(columns: Columns) -> Binned:
+    covered = np.asarray(columns["covered"], np.float64)
+    return Binned(np.stack([covered, np.ones(len(covered))]), stratum(columns["set_size"]), len(STRATA))
+
+
+def _worst(sums: Array) -> Array:
+    covered, counts = sums[..., 0], sums[..., 1]
+    worst = np.where(counts >= LEAST, covered / counts, np.inf).min(axis=-1)
+    return np.where(np.isfinite(worst), worst, np.nan)
+
+
+CONFORMAL_COVERAGE = mean_of(lambda columns: columns["covered"])
+CONFORMAL_SET_SIZE = mean_of(lambda columns: columns["set_size"])
+SIZE_STRATIFIED_COVERAGE = Sums((_strata,), _worst)
