@@ -63,7 +63,7 @@ def test_an_unknown_figure_is_shown_as_it_is_stored() -> None:
 
 def test_results_carry_the_metrics_of_their_task() -> None:
     assert defaults("multilabel") == ("weighted_pr_auc",)
-    assert defaults("variants") == ("worst_case_error", "average_case_error")
+    assert defaults("variants") == ("worst_loss_error", "worst_case_error", "average_case_error")
     assert "error" in defaults("classification")
     assert all(METRICS.get(name).needs for name in METRICS)
     assert {entry.of for entry in map(SUMMARIES.get, SUMMARIES)} <= set(METRICS)

@@ -193,6 +193,7 @@ def fitted(suite: OpenSuite, own: Geometry | None, sizes: Sizes, num_classes: in
     from robench.suites import fit_to_model
 
     options = suite.options
+    own = None if suite.suite.fixed_geometry else own
     chosen = sizes.over(options.interpolation, options.geometry, own, suite.suite.geometry)
     if chosen is None or chosen == options.geometry:
         return fit_to_model(suite, own, num_classes)

@@ -160,6 +160,12 @@ def _of_variants(reduce: Callable[..., Any]) -> Sums:
     return mean_of_clips(values)
 
 
+def _of_largest_loss(columns: Columns) -> Array:
+    """Return for every image whether the variant of largest loss is misclassified."""
+    wrong, loss = perturbation.clips(columns["index"], columns["frame"], ~correct(columns), columns["nll"])
+    return np.take_along_axis(wrong, loss.argmax(axis=1)[:, None], axis=1)[:, 0].astype(np.float64)
+
+
 _RMS_LOOP = Loop("rms", _with(_rising_gaps, BIN_SIZE), outputs=2)
 _RISK_LOOP = Loop("risk_coverage", _falling_errors)
 
@@ -184,6 +190,7 @@ AURC = Ordered(_RISK_LOOP)
 AURRA = Ordered(_RISK_LOOP, final=lambda area: 1.0 - area)
 SOFT_F1 = Sums((_unsure_and_wrong, _unsure_or_wrong), detection_f1)
 WEIGHTED_PR_AUC = Ordered(Loop("precision_recall", _falling_scores))
+WORST_LOSS_ERROR = mean_of_clips(_of_largest_loss)
 WORST_CASE_ERROR = _of_variants(np.any)
 AVERAGE_CASE_ERROR = _of_variants(np.mean)
 FLIP_PROBABILITY = _of_clips("predicted", perturbation.flips_per_clip)

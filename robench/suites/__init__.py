@@ -118,7 +118,7 @@ def fit_to_model(opened: OpenSuite, geometry: Geometry | None, num_classes: int 
     """Return the suite with a model's own resize and crop, unless the user chose others when it was opened.
 
     Photographs get the model's geometry instead of the protocol's; images that have their size already (arrays,
-    ImageNet-C) are at most scaled to the model's size, and never cropped.
+    ImageNet-C) are at most scaled to the model's size, and never cropped. DeepFashion Remixed keeps its own.
 
     Args:
         opened: what :func:`open_suite` returned.
@@ -127,7 +127,7 @@ def fit_to_model(opened: OpenSuite, geometry: Geometry | None, num_classes: int 
             names tell which they are (a folder of some of ImageNet's classes).
     """
     options = opened.options
-    if geometry is not None and options.geometry is None:
+    if geometry is not None and options.geometry is None and not opened.suite.fixed_geometry:
         options = replace(options, geometry=geometry)
     if num_classes is not None and options.num_classes is None and _counts_in(opened, num_classes):
         options = replace(options, num_classes=num_classes)

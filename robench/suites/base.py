@@ -163,6 +163,7 @@ class Suite:
         attacks: (condition, attack) of the conditions whose images are found by attacking the model; the images of the
             other conditions do not depend on it.
         geometry: resize and crop that the protocol prescribes; a model's own may replace it.
+        fixed_geometry: whether a model's own geometry leaves it, so that only the user replaces it.
         sources: ways the images can come; a result records which one it was.
         layout: how its files are generated, or None where robench cannot make them.
         embedded: whether the images come with robench, so that no data are taken.
@@ -193,6 +194,7 @@ class Suite:
     subset: str | None = None
     attacks: tuple[tuple[str, Attack], ...] = ()
     geometry: Geometry = Geometry()
+    fixed_geometry: bool = False
     sources: tuple[Source, ...] = ("published",)
     layout: Layout | None = None
     embedded: bool = False

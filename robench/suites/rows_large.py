@@ -292,8 +292,10 @@ LARGE: tuple[Suite, ...] = (
         clean="iid",
         options=("definition",),
         geometry=Geometry(resize=(256, 256)),
+        fixed_geometry=True,
         paper=HENDRYCKS_2021,
         url="https://github.com/hendrycks/imagenet-r",
-        notes=_MANIFEST,
+        notes=_MANIFEST
+        + " `robench data manifest-dfr` writes one from DeepFashion2. Every model sees 256 x 256 pixels, as published.",
     ),
 )

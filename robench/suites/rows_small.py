@@ -179,7 +179,7 @@ SMALL: tuple[Suite, ...] = (
         num_classes=10,
         cells=(Cell("worst_of_10"),),
         summary=("plain",),
-        headline="worst_case_error",
+        headline="worst_loss_error",
         opener="robench.suites.spatial:open_sta",
         benchmark=("worst_of_10",),
         images=10_000,
@@ -190,8 +190,9 @@ SMALL: tuple[Suite, ...] = (
         paper="Engstrom et al., Exploring the Landscape of Spatial Robustness, ICML 2019, arXiv:1712.02779; as"
         " Wang et al., AugMax, NeurIPS 2021, arXiv:2110.13771, evaluate it",
         notes="Rotations up to 30 degrees and shifts up to 3 pixels, nearest neighbour, black outside; the ten"
-        " attempts at an image come in a row, the worst is the one of largest loss. AugMax's script takes the first"
-        " 1,000 images; here all are taken.",
+        " attempts at an image come in a row, the worst is the one of largest loss, as in AugMax's script"
+        " (worst_case_error counts an image if any attempt is wrong). That script takes the first 1,000 images; here"
+        " all are taken.",
     ),
     Suite(
         name="tiny-imagenet-c",

@@ -96,7 +96,7 @@ def open_split_suite(suite: Suite, data: Path | None, options: OpenOptions) -> F
         RobenchError: no manifest, columns or values missing, a label that is not a class, or an empty set.
     """
     if data is None:
-        raise RobenchError(f"{suite.name} needs a manifest.", hint="Give a folder with manifest.csv in `data`.")
+        raise RobenchError(f"{suite.name} needs a manifest.", hint=_NO_MANIFEST)
     given = options.definition
     definition = load_definition(Path(given) if given else suite.name)
     remarks: tuple[str, ...] = ()
@@ -104,7 +104,10 @@ def open_split_suite(suite: Suite, data: Path | None, options: OpenOptions) -> F
         suite = _defined(suite, definition, f"a custom metadata split, defined in {Path(given).name}")
         remarks = (f"Classes and sets are those of {given}: results are not comparable with {suite.name}'s.",)
     cells = choose_cells(suite, options)
-    path = find_manifest(data)
+    try:
+        path = find_manifest(data)
+    except RobenchError as error:
+        raise RobenchError(error.message, hint=_NO_MANIFEST) from error
     rows = read_manifest(path, ["file", "label", *definition.attributes()])
     labels = _labels(rows["label"], definition, path)
     geometry = options.geometry or suite.geometry

@@ -130,3 +130,7 @@ def test_suites_of_several_frames_an_image(tmp_path: Path, suite: str) -> None:
         else:
             wrong = frames != rows.target.reshape(frames.shape)
             assert cell.metrics["worst_case_error"].value == pytest.approx(wrong.any(1).mean())
+            worst = rows.nll.reshape(frames.shape).argmax(1)
+            published = wrong[np.arange(len(wrong)), worst].mean()
+            assert cell.metrics["worst_loss_error"].value == pytest.approx(published)
+            assert published <= wrong.any(1).mean()

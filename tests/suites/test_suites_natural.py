@@ -251,6 +251,13 @@ def deepfashion(tmp_path: Path, photos: list[np.ndarray]) -> Path:
     return tmp_path
 
 
+def test_dfr_is_seen_at_its_own_size_by_every_model(deepfashion: Path) -> None:
+    opened = suites.fit_to_model(suites.open_suite("dfr", deepfashion), Geometry(resize=235, crop=224))
+    assert opened.protocol["geometry"] == Geometry(resize=(256, 256)).record()
+    chosen = suites.open_suite("dfr", deepfashion, OpenOptions(geometry=Geometry(resize=235, crop=224)))
+    assert chosen.protocol["geometry"]["crop"] == 224
+
+
 def test_dfr_is_made_from_deepfashion2s_annotations(deepfashion: Path) -> None:
     assert write_manifest(deepfashion) == deepfashion / "manifest.csv"
     opened = suites.open_suite("dfr", deepfashion)
@@ -367,3 +374,16 @@ def test_a_model_that_names_its_classes_is_not_cut_to_those_of_a_folder(
     result = robench.evaluate(model, "clean", data=tmp_path / "set", out=tmp_path / "run", resize=64, crop=64,
                               resamples=10, quiet=True)  # fmt: skip
     assert (result.suite.num_classes, result.summary["clean_error"].value) == (1000, 1.0)
+
+
+def test_deepfashion_remixed_keeps_its_size_for_every_model(tmp_path: Path) -> None:
+    opened = suites.get("dfr")
+    assert opened.fixed_geometry
+    assert opened.geometry == Geometry(resize=(256, 256))
+    for data in (None, tmp_path):
+        with pytest.raises(RobenchError) as caught:
+            suites.open_suite("dfr", data)
+        assert "robench data manifest-dfr" in str(caught.value.hint)
+    with pytest.raises(RobenchError) as caught:
+        suites.open_suite("svsf", tmp_path)
+    assert "manifest.csv" in str(caught.value.hint)

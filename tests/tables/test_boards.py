@@ -91,8 +91,8 @@ def test_more_is_better_where_the_figure_says_so(tmp_path: Path) -> None:
 
 
 def test_a_worst_case_suite_has_a_board() -> None:
-    given = result("cifar10-sta", summary={"worst_case_error": 0.5, "average_case_error": 0.2})
-    assert boards(given)[0].columns == ["worst_case_error", "average_case_error"]
+    given = result("cifar10-sta", summary={"worst_case_error": 0.5, "average_case_error": 0.2, "worst_loss_error": 0.4})
+    assert boards(given)[0].columns == ["worst_loss_error", "worst_case_error", "average_case_error"]
 
 
 def test_other_metrics_than_boards_have_make_no_board() -> None:

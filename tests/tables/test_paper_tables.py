@@ -20,7 +20,7 @@ from tests.tables.measured_results import by_path, trained
 def test_images_that_are_generated_by_definition_are_not_marked() -> None:
     one = trained("augmix-200-cifar10-resnext29", "cifar10-sta")
     one.suite.source = "generated"
-    one.summary = {"worst_case_error": Value(value=0.4)}
+    one.summary = {"worst_loss_error": Value(value=0.4)}
     table = load_table("augmax/11")
     covered = cover(table, by_path(one)).filled
     assert covered[1, "cifar10-sta"].value == pytest.approx(60.0)

@@ -267,7 +267,7 @@ def test_held_out_cells_and_clean_images_do_not_part_whole_suites(results: list[
 @pytest.mark.parametrize(
     ("suite", "figure", "said"),
     [
-        ("cifar10-sta", "worst_case_error", "Worst-case error, %"),
+        ("cifar10-sta", "worst_loss_error", "Error at the largest loss, %"),
         ("dfr", "mean_ood_weighted_pr_auc", "Weighted area under the precision-recall curve out of distribution, %"),
     ],
 )
