@@ -128,11 +128,19 @@ def metrics() -> Pages:
     rows = []
     for name in METRICS:
         row = METRICS.get(name)
-        found[f"metrics/{name}.md"] = _metric(row, words[name])
+        found[f"metrics/{name}.md"] = _metric(row, words[described(name, words)])
         rows.append((f"[`{name}`]({name}.md)", row.title, row.unit, row.better))
-    head = "# Metrics\n\nEvery metric is a pure function of stored predictions. Intervals, bins and ties: [Metrics in depth](../metrics.md).\n\n"
+    head = (
+        "# Metrics\n\nEvery metric is a pure function of stored predictions. Intervals, bins and ties: "
+        "[Metrics in depth](../metrics.md).\n\n"
+    )
     found["metrics/index.md"] = head + _table(("metric", "title", "unit", "better"), rows)
     return found | _summary("metrics", METRICS)
+
+
+def described(name: str, words: Iterable[str]) -> str:
+    """Return the entry of scripts/docs/metrics.yaml for a metric: its own, or its family's (``ood_auroc_energy``)."""
+    return max((one for one in words if f"{name}_".startswith(f"{one}_")), key=len)
 
 
 def _metric(row: Any, words: Mapping[str, str]) -> str:
