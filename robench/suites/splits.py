@@ -28,6 +28,10 @@ from robench.suites.reading import View, view_of
 
 # StrictInt: YAML reads an unquoted yes or no as a truth value, which would become 1 or 0 and match nothing.
 Value = str | StrictInt | list[str | StrictInt]
+_NO_MANIFEST = (
+    "Give a folder with manifest.csv (or .parquet) in `data`: one row per image (or garment), with file, label and a"
+    " column for every attribute. `robench data manifest-dfr` writes DeepFashion Remixed's."
+)
 
 
 class SplitDefinition(BaseModel):

@@ -252,6 +252,7 @@ def deepfashion(tmp_path: Path, photos: list[np.ndarray]) -> Path:
 
 
 def test_dfr_is_seen_at_its_own_size_by_every_model(deepfashion: Path) -> None:
+    write_manifest(deepfashion)
     opened = suites.fit_to_model(suites.open_suite("dfr", deepfashion), Geometry(resize=235, crop=224))
     assert opened.protocol["geometry"] == Geometry(resize=(256, 256)).record()
     chosen = suites.open_suite("dfr", deepfashion, OpenOptions(geometry=Geometry(resize=235, crop=224)))
