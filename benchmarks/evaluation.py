@@ -222,7 +222,7 @@ def engine(
     options = EvaluationOptions(device=machine.device, precision=machine.precision, batch_size=batch, fold=fold)
 
     def run() -> None:
-        # Into a new folder each time, which goes with the scratch folder: removing it is no part of an evaluation.
+        # Into a new folder each time, which goes with the scratch folder: removing it is not part of an evaluation.
         evaluate_suite(model, suite, Path(tempfile.mkdtemp(dir=folder)) / "run", options, progress=Silent())
 
     return run
@@ -250,7 +250,7 @@ def randomise(network: nn.Module) -> nn.Module:
 
 
 def write_layout(folder: Path) -> Path:
-    """Write a condition of CIFAR-10-C's published layout, five blocks of 10,000 random pictures; return its folder."""
+    """Write a condition of CIFAR-10-C's published layout, five blocks of 10,000 random images; return its folder."""
     place = folder / "CIFAR-10-C"
     place.mkdir()
     rng = np.random.default_rng(0)
@@ -295,15 +295,15 @@ def loop_of(checkout: Path | None) -> tuple[str, Callable[..., Any], Callable[..
         place = Path(folder) / "CIFAR-10-C"
         labels = np.load(place / "labels.npy")
         first = (severity - 1) * PER_SEVERITY
-        pictures = np.load(place / f"{corruptions[0]}.npy")[first : first + n]
-        channels_first = np.transpose(pictures, (0, 3, 1, 2)).astype(np.float32) / 255
+        batch_images = np.load(place / f"{corruptions[0]}.npy")[first : first + n]
+        channels_first = np.transpose(batch_images, (0, 3, 1, 2)).astype(np.float32) / 255
         return torch.tensor(channels_first), torch.tensor(labels[:n])
 
     def accuracy(model: nn.Module, x: torch.Tensor, y: torch.Tensor, batch_size: int, device: torch.device) -> float:
         right = 0.0
         with torch.no_grad():
-            for pictures, labels in zip(x.split(batch_size), y.split(batch_size), strict=True):
-                right += (model(pictures.to(device)).max(1)[1] == labels.to(device)).float().sum().item()
+            for batch_images, labels in zip(x.split(batch_size), y.split(batch_size), strict=True):
+                right += (model(batch_images.to(device)).max(1)[1] == labels.to(device)).float().sum().item()
         return right / len(x)
 
     return "as RobustBench", load, accuracy
@@ -323,8 +323,8 @@ def free_model(place: Path, scratch: Path, checkout: Path | None, rounds: int, m
     free = machine.place(Free())
 
     def theirs() -> None:
-        pictures, labels = load(PER_SEVERITY, 3, str(place.parent), False, ("fog",))
-        accuracy(free, pictures, labels, batch_size=256, device=torch.device(machine.device))
+        batch_images, labels = load(PER_SEVERITY, 3, str(place.parent), False, ("fog",))
+        accuracy(free, batch_images, labels, batch_size=256, device=torch.device(machine.device))
 
     candidates[name], images[name] = theirs, PER_SEVERITY
     print_group("free model, CIFAR-10-C", race(candidates, 3 * rounds), images)
@@ -345,12 +345,12 @@ def wide_resnet(place: Path, scratch: Path, checkout: Path | None, rounds: int, 
         "robench --fold": engine(network, suite, batch, "cifar10", scratch, machine, fold=True),
     }
     who, load, accuracy = loop_of(checkout)
-    pictures, labels = load(number, 3, str(place.parent), False, ("fog",))
+    batch_images, labels = load(number, 3, str(place.parent), False, ("fog",))
     whole = machine.place(Normalised(network, *PRESETS["cifar10"]))
 
     def theirs() -> None:
         with machine.autocast():
-            accuracy(whole, pictures, labels, batch_size=batch, device=torch.device(machine.device))
+            accuracy(whole, batch_images, labels, batch_size=batch, device=torch.device(machine.device))
 
     candidates[f"{who} (clean_accuracy, loading not counted)"] = theirs
     print_group("WRN-40-2, 32 pixels", race(candidates, rounds), dict.fromkeys(candidates, number))
@@ -420,8 +420,8 @@ def timm_loop(
     def run() -> None:
         with machine.autocast():
             for x, target in loader:
-                pictures = x.to(machine.device, non_blocking=True).contiguous(memory_format=layout)
-                (module(pictures).argmax(1) == target.to(machine.device)).sum().item()
+                batch_images = x.to(machine.device, non_blocking=True).contiguous(memory_format=layout)
+                (module(batch_images).argmax(1) == target.to(machine.device)).sum().item()
 
     return run
 

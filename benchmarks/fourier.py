@@ -217,7 +217,7 @@ def shift_lines(title: str, exact: npt.NDArray[np.float64], short: npt.NDArray[n
 
 
 def machine() -> str:
-    """Return what a figure depends on beside the code."""
+    """Return what a value depends on besides the code."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     names = [line.split(":")[1].strip() for line in info.splitlines() if line.startswith("model name")]
     short = [flag for flag in ("amx_bf16", "avx512_bf16") if flag in info] or ["none"]

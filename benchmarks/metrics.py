@@ -2,7 +2,7 @@
 
     python benchmarks/metrics.py [--images 50000] [--cells 75] [--resamples 1000] [--threads 2]
 
-Candidates take turns and the best of several rounds counts; the figures of all must agree. netcal's line is omitted
+Candidates take turns and the best of several rounds counts; the values of all must agree. netcal's line is omitted
 where it is not installed. The bootstrap is timed once, on cells of random columns: the usual metrics of results on
 --images, every other metric on a fifth of them with logits of ten classes.
 """
@@ -22,7 +22,7 @@ import torch
 from robench.catalogue import METRICS, defaults
 from robench.metrics import softmax
 from robench.metrics.statistics import bootstrap_cells
-from robench.metrics.streaming import StreamingMetrics, classification_figures
+from robench.metrics.streaming import StreamingMetrics, classification_metrics
 
 RESULT = defaults("classification")
 OTHERS = ("max_calibration_error", "adaptive_ece", "debiased_ece", "sweep_ece", "classwise_ece", "aurc", "soft_f1",
@@ -43,7 +43,7 @@ def race(candidates: dict[str, Callable[[], Any]], rounds: int) -> tuple[dict[st
 
 
 def library_calls(p: torch.Tensor, target: np.ndarray) -> dict[str, Callable[[], float]]:
-    """Return the libraries' calls by the figure and the library, all on the same probabilities (n, K)."""
+    """Return the libraries' calls by the value and the library, all on the same probabilities (n, K)."""
     from sklearn.metrics import accuracy_score, brier_score_loss, log_loss
     from torchmetrics.classification import MulticlassCalibrationError
 
@@ -77,10 +77,10 @@ def one_pass(images: int, rounds: int, classes: int = 1000) -> list[str]:
     p = torch.from_numpy(logits).softmax(1)
     values, calls = p.numpy(), library_calls(p, target)
     for given, from_logits in ((values, False), (logits, True)):
-        classification_figures(given[:2], target[:2], logits=from_logits)  # compiles
+        classification_metrics(given[:2], target[:2], logits=from_logits)  # compiles
     ours: dict[str, Callable[[], Any]] = {
-        "robench, all four from probabilities": lambda: classification_figures(values, target, logits=False),
-        "robench, all four from logits": lambda: classification_figures(logits, target, logits=True),
+        "robench, all four from probabilities": lambda: classification_metrics(values, target, logits=False),
+        "robench, all four from logits": lambda: classification_metrics(logits, target, logits=True),
         f"robench, in batches of {BATCH}": lambda: streamed(values, target),
         "reading the array once (its largest value)": values.max,
     }
@@ -94,13 +94,13 @@ def one_pass(images: int, rounds: int, classes: int = 1000) -> list[str]:
         best |= {"the calls of all three libraries together": together}
     lines = ["| candidate | ms | times robench's |", "| --- | ---: | ---: |"]
     lines += [f"| {name} | {ms:.1f} | {ms / best[reference]:.1f} |" for name, ms in best.items()]
-    lines += ["", f"Figures agree to {worst:.0e} (relative, float32 input)."]
+    lines += ["", f"Values agree to {worst:.0e} (relative, float32 input)."]
     lines += [f"Memory that the batched pass allocates at its peak: {peak_mib(values, target):.2f} MiB."]
     return lines if "ece, netcal" in calls else [*lines, "netcal is not installed here."]
 
 
 def streamed(values: np.ndarray, target: np.ndarray) -> dict[str, float]:
-    """Return the figures, taken batch by batch."""
+    """Return the values, taken batch by batch."""
     metrics = StreamingMetrics(logits=False)
     for start in range(0, len(values), BATCH):
         metrics.update(values[start : start + BATCH], target[start : start + BATCH])

@@ -106,7 +106,7 @@ class Metric(Row):
             image (worst of k).
         suites, datasets: names that it is defined for; None: all.
         minimum_images: with fewer images in a cell it is undefined (null with a note).
-        headline_images: with fewer images in a cell it is no headline figure: shown under its name, not put first.
+        headline_images: with fewer images in a cell it is not a headline value: shown under its name, not put first.
         sampled_images: with fewer images in a cell a sample does not estimate the full run's value (null with a note):
             the estimate's bias is larger than its spread.
         over_cells: how cells are averaged: ``mean``, or ``root mean square`` of values with their signs.

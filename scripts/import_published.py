@@ -4,7 +4,7 @@
     python scripts/import_published.py timm FOLDER --date 2026-08
 
 FOLDER is RobustBench's ``model_info`` with its ``*_unaggregated_results.csv`` beside the data sets' folders, or
-timm's ``results``. The figures go to ``leaderboards/published/``.
+timm's ``results``. The values go to ``leaderboards/published/``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PUBLISHED = Path(__file__).resolve().parents[1] / "leaderboards" / "published"
 
 
 def main() -> None:
-    """Read the arguments and write the figures."""
+    """Read the arguments and write the values."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", choices=("robustbench", "timm"))
     parser.add_argument("folder", type=Path)

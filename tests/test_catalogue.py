@@ -1,4 +1,4 @@
-"""The catalogue says what every figure is: titles, units, directions, derived names and their order."""
+"""The catalogue says what every value is: titles, units, directions, derived names and their order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_every_row_is_whole(name: str) -> None:
         assert about.range == (0.0, 1.0)
 
 
-def test_derived_figures_keep_what_their_metric_says() -> None:
+def test_derived_values_keep_what_their_metric_says() -> None:
     clean, shifted = row("clean_ece"), row("mean_ood_ece")
     assert (clean.title, clean.head) == ("clean expected calibration error", "clean ECE, %")
     assert shifted.axis == "expected calibration error out of distribution, %"
@@ -42,7 +42,7 @@ def test_a_gap_has_points_both_signs_and_the_direction_of_its_metric() -> None:
     assert row("gap_nll").range == (-math.inf, math.inf)
 
 
-def test_summary_figures_of_groups_and_corruptions_have_rows() -> None:
+def test_summary_values_of_groups_and_corruptions_have_rows() -> None:
     assert row("mean_error_noise").title == "mean error under noise corruptions"
     assert row("mean_error_noise").share
     assert row("mean_error_19").title == "mean error over 19 corruptions"
@@ -54,7 +54,7 @@ def test_the_mean_top5_distance_has_one_unit() -> None:
     assert {row(name).shown_unit for name in ("mt5d", "top5_distance", "mean_top5_distance")} == {"ranks"}
 
 
-def test_an_unknown_figure_is_shown_as_it_is_stored() -> None:
+def test_an_unknown_value_is_shown_as_it_is_stored() -> None:
     assert show("future_figure", 0.25) == "0.2500"
     assert row("future_figure").better == "neither"
     with pytest.raises(RobenchError, match=r"Unknown metric 'eec'.*\n.*'ece'"):
@@ -69,7 +69,7 @@ def test_results_carry_the_metrics_of_their_task() -> None:
     assert {entry.of for entry in map(SUMMARIES.get, SUMMARIES)} <= set(METRICS)
 
 
-def test_tables_show_the_main_figure_first_and_details_on_request() -> None:
+def test_tables_show_the_main_value_first_and_details_on_request() -> None:
     present = ["clean_overconfidence_gap", "mean_ece", "clean_error", "mean_error", "mean_aurc", "unheard_of"]
     assert headlines(present) == ["mean_error", "clean_error", "mean_ece", "mean_aurc"]
 

@@ -143,7 +143,7 @@ def verify_data(name: str, *, data: Place | None = None, root: Place | None = No
 
     Args:
         name: of the set.
-        data: folder of your own copy; None: the downloaded one.
+        data: folder of a copy; None: the downloaded one.
         root: folder of all sets, as for :func:`download_data`.
 
     Raises:

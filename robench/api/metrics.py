@@ -87,7 +87,7 @@ def metrics(
     """
     from robench.predictions import RunFolder
     from robench.results import score_run
-    from robench.results.normalising import normalised_figures
+    from robench.results.normalising import normalised_values
     from robench.results.scoring import save
 
     folder = place("run", run)
@@ -103,7 +103,7 @@ def metrics(
                 hint="Use only one of them.",
             )
         against = place("baseline", baseline)
-        return normalised_figures(folder, str(against), corruptions=chosen, resamples=resamples, seed=seed)
+        return normalised_values(folder, str(against), corruptions=chosen, resamples=resamples, seed=seed)
     if chosen is not None:
         raise RobenchError("`corruption` has no effect without `baseline`.", hint="Add `baseline`.")
     wanted = None if metric is None else names("metric", metric)

@@ -135,9 +135,9 @@ class SuiteWords(SizeWords, total=False):
 
 
 class AmountWords(TypedDict, total=False):
-    """Keyword for how much is measured: ``within=0.5`` stops when the suite's headline figure is known to 0.5 points.
+    """Keyword for how much is measured: ``within=0.5`` stops when the suite's headline value is known to 0.5 points.
 
-    ``within="mce=0.5,mean_error=0.3"`` (or a mapping) is for other figures. The half-width is that of the 95 % interval
+    ``within="mce=0.5,mean_error=0.3"`` (or a mapping) is for other values. The half-width is that of the 95 % interval
     for the full run; 0 measures everything.
     """
 

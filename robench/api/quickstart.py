@@ -157,9 +157,9 @@ def _draw_and_write(results: Sequence[Result], comparison: Comparison, out: Path
     from robench.tables.report import render_html
 
     for key in _PLOTS:
-        figure = getattr(plots, key)(results)
+        drawn = getattr(plots, key)(results)
         for suffix in ("png", "svg"):
-            plots.save(figure, out / "plots" / f"{key}.{suffix}")
+            plots.save(drawn, out / "plots" / f"{key}.{suffix}")
     text = render_html(results, plots_for(results), comparison)
     with atomic_write(out / "report.html") as file:
         file.write(text.encode())

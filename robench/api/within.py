@@ -22,14 +22,14 @@ _LEAST, _MOST = 25, 500  # images per cell of the first round
 
 @dataclass(frozen=True)
 class Target:
-    """How precisely a figure is wanted.
+    """How precisely a value is wanted.
 
     Args:
-        figure: name of a summary figure, or ``headline``: the one that the suite is about.
-        half_width: of the 95 % interval for the full run, in the figure's shown unit (points for percentages).
+        name: of a summary value, or ``headline``: the one that the suite is about.
+        half_width: of the 95 % interval for the full run, in the value's shown unit (points for percentages).
     """
 
-    figure: str
+    name: str
     half_width: float
 
 
@@ -40,8 +40,8 @@ def targets_of(within: Any) -> tuple[Target, ...]:
         RobenchError: not such a text, or a half-width below 0.
 
     >>> targets_of(0.5), targets_of("mce=0.5,mean_error=0.3")
-    ((Target(figure='headline', half_width=0.5),), (Target(figure='mce', half_width=0.5), \
-Target(figure='mean_error', half_width=0.3)))
+    ((Target(name='headline', half_width=0.5),), (Target(name='mce', half_width=0.5), \
+Target(name='mean_error', half_width=0.3)))
     """
     pairs: Iterable[tuple[Any, Any]]
     if isinstance(within, Mapping):
@@ -52,7 +52,7 @@ Target(figure='mean_error', half_width=0.3)))
         pairs = [(HEADLINE, within)]
     found = tuple(Target(str(name), _width(width)) for name, width in pairs)
     if not found:
-        raise RobenchError("`within` names no figure.", hint="For example `within=0.5`, or `within='mce=0.5'`.")
+        raise RobenchError("`within` names no value.", hint="For example `within=0.5`, or `within='mce=0.5'`.")
     return found
 
 
@@ -99,7 +99,7 @@ def measured_within(
         measure: measures a suite of some images per cell; the text says where the run stands.
 
     Raises:
-        RobenchError: a figure that the suite does not have.
+        RobenchError: a value that the suite does not have.
     """
     total = max(suite.total(cell) for cell in suite.suite.cells)
     if all(target.half_width == 0 for target in targets):
@@ -127,7 +127,7 @@ def next_step(run: RunFolder, suite: OpenSuite, targets: tuple[Target, ...], dra
     found = estimates(run)
     texts, following = [], drawn
     for target in targets:
-        name = _figure(target.figure, suite, found)
+        name = _name_of(target.name, suite, found)
         estimate, entry = found[name], row(name)
         wanted = target.half_width / entry.factor
         following = max(following, next_size(estimate.errors, drawn, total, wanted))
@@ -136,7 +136,7 @@ def next_step(run: RunFolder, suite: OpenSuite, targets: tuple[Target, ...], dra
     return Step(drawn, following, ", ".join(texts))
 
 
-def _figure(name: str, suite: OpenSuite, found: Mapping[str, Estimate]) -> str:
+def _name_of(name: str, suite: OpenSuite, found: Mapping[str, Estimate]) -> str:
     from robench.catalogue import headlines
 
     if name == HEADLINE:
@@ -145,10 +145,10 @@ def _figure(name: str, suite: OpenSuite, found: Mapping[str, Estimate]) -> str:
         shown = headlines(found)
         if shown:
             return shown[0]
-        raise RobenchError(f"{suite.suite.name} has no figure that a sample can measure.", hint="Omit `within`.")
+        raise RobenchError(f"{suite.suite.name} has no value that a sample can measure.", hint="Omit `within`.")
     if name not in found:
         raise RobenchError(
-            f"'{name}' is not a figure of {suite.suite.name} that a sample can measure.", hint=did_you_mean(name, found)
+            f"'{name}' is not a value of {suite.suite.name} that a sample can measure.", hint=did_you_mean(name, found)
         )
     return name
 

@@ -46,7 +46,7 @@ COMMANDS: Registry[Row | typer.Typer | Callable[..., Any]] = Registry(
             _row("ood", "Score how well confidence tells foreign images from a run's own."),
             _row("fourier", "Measure sensitivity to frequencies: Fourier map, low-pass curve."),
             _row("table", "Show the papers' tables, with your results beside them."),
-            _row("plot", "Plot results, several models in one figure.", "app"),
+            _row("plot", "Plot results, several models in one plot.", "app"),
             _row("report", "Write a report of one or several runs, as HTML or Markdown."),
             _row("leaderboard", "Check submissions, build the leaderboard's page, list its boards.", "app"),
             _row("train", "Train a model by a recipe: every method in one loop."),

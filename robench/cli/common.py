@@ -55,7 +55,7 @@ def print_summary(
 
     Args:
         results: of one suite.
-        differences: by the name of the summary figure, as text.
+        differences: by the name of the summary value, as text.
         left_out: a note that is printed elsewhere.
     """
     from rich import box

@@ -91,14 +91,14 @@ def list_boards(json_: o.Json = False) -> None:
         return
     for board in boards:
         best = board.rows[0]
-        value = show(best.figures[board.key], board.key)
+        value = show(best.values[board.key], board.key)
         print(f"{board.id:<40} {len(board.rows):>5} models  best: {best.name}, {title(board.key)} {value}")
 
 
 def _record(board: Board) -> dict[str, object]:
     """Return a board and its best model as a JSON-able document."""
     best = board.rows[0]
-    value = best.figures[board.key].value
+    value = best.values[board.key].value
     return {"board": board.id, "models": len(board.rows), "best": best.name, "by": board.key, "value": value}
 
 

@@ -117,7 +117,7 @@ def _print_list(*, as_json: bool) -> None:
     rows = {name: METRICS.get(name) for name in METRICS}
     if as_json:
         keys = ("title", "unit", "better", "needs", "source", "notes")
-        # JSON has no infinity: null is no end.
+        # JSON has no infinity: null stands for an open end.
         ends = {name: [end if isfinite(end) else None for end in one.range] for name, one in rows.items()}
         told = {name: {key: getattr(one, key) for key in keys} for name, one in rows.items()}
         print_json({name: one | {"range": ends[name]} for name, one in told.items()})

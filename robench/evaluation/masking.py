@@ -36,11 +36,11 @@ def check_masking(
     count = min(_IMAGES, len(batch.index))
     images, targets, index = batch.images[:count], batch.target[:count], batch.index[:count]
     labels = torch.from_numpy(np.asarray(targets, np.int64)).to(logits.device)
-    error, nll = _figures(logits[:count], labels)
+    error, nll = _values(logits[:count], labels)
     found = AttackCheck(images=count, error=error, nll=nll, without_gradient=_flat(attacker.forward, images, labels))
     if attack.method == "pgd":
         longer = replace(attack, steps=2 * attack.steps)
-        more_error, more_nll = _figures(attacker(images, targets, index, longer), labels)
+        more_error, more_nll = _values(attacker(images, targets, index, longer), labels)
         update = {"more_steps": longer.steps, "more_error": more_error, "more_nll": more_nll}
         found = found.model_copy(update=update)
     if surrogate is None:
@@ -48,12 +48,12 @@ def check_masking(
     black_box = Attacker(surrogate, attacker.seed).images(images, targets, index, attack)
     with torch.no_grad():
         transferred = attacker.forward.of_pixels(black_box)
-    error, nll = _figures(transferred, labels)
+    error, nll = _values(transferred, labels)
     name = surrogate.model.name
     return found.model_copy(update={"surrogate": name, "transfer_error": error, "transfer_nll": nll})
 
 
-def _figures(logits: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:
+def _values(logits: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:
     """Return error and mean cross-entropy, without digits that depend on the batch size."""
     logits = logits.float()
     error = float((logits.argmax(dim=1) != labels).double().mean())

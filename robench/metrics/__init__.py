@@ -21,7 +21,7 @@ _HOMES = {
     "bootstrap_cells": "statistics",
     "brier_decomposition": "scores",
     "brier_score": "scores",
-    "classification_figures": "streaming",
+    "classification_metrics": "streaming",
     "classwise_ece": "calibration",
     "compute": "cells",
     "corrupted_mean": "shift",

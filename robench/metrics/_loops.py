@@ -7,7 +7,7 @@ stays NaN where no image is drawn.
 
 Rows come in the order of rising confidence (of falling confidence for risk and coverage), and ``last`` marks the last
 row of each group of equal confidences. Unless said otherwise a bin's edge that falls within such a group moves to its
-end, so that no figure depends on the order in which equal confidences are listed.
+end, so that no value depends on the order in which equal confidences are listed.
 """
 
 from __future__ import annotations

@@ -67,8 +67,8 @@ def rank_intervals(
     """Return (low, high) of each model's rank over paired replicates, (models,) each, 1 is the best.
 
     Args:
-        replicates: (resamples, models) of one figure, every row from the same drawn images.
-        higher_is_better: direction of the figure.
+        replicates: (resamples, models) of one value, every row from the same drawn images.
+        higher_is_better: direction of the value.
         level: of the interval.
 
     Equal models share the mean of their ranks. Replicates with a NaN are omitted; NaN if none remains.

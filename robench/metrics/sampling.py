@@ -56,12 +56,12 @@ def standard_errors(
     classes: Sequence[Integers] | None = None,
     share: bool = False,
 ) -> StandardErrors:
-    """Return the standard errors of a figure that depends on the means of sampled cells.
+    """Return the standard errors of a value that depends on the means of sampled cells.
 
     Args:
         values: for each cell float64 (n,), one value per drawn image.
         index: for each cell int64 (n,), which image each is; equal numbers in two cells are the same image.
-        gradient: float64 (cells,), the derivative of the figure by each cell's mean (1 / cells for their mean).
+        gradient: float64 (cells,), the derivative of the value by each cell's mean (1 / cells for their mean).
         totals: int64 (cells,), the images that the whole cell has.
         classes: for each cell int64 (n,), the images' classes, where the design spread them evenly.
         share: whether values are 0 or 1; where nearly all are equal, their spread is taken as a little larger.
@@ -158,7 +158,7 @@ def next_size(errors: StandardErrors, drawn: int, total: int, half_width: float)
         errors: of the sample so far.
         drawn: images per cell so far.
         total: images per cell of the whole.
-        half_width: wanted, of the 95 % interval for the full run, in units of the figure.
+        half_width: wanted, of the 95 % interval for the full run, in units of the value.
 
     >>> errors = StandardErrors(new_images=0.01, full_run=0.01, per_image=0.01, pool=0.0)
     >>> next_size(errors, 100, 50000, 0.0098), next_size(errors, 100, 50000, 0.02)

@@ -1,4 +1,4 @@
-"""Figures over several test sets, and over a part of the classes."""
+"""Values over several test sets, and over a part of the classes."""
 
 from __future__ import annotations
 

@@ -111,13 +111,13 @@ def centred_interval(value: float, replicates: Array, highest: float = np.inf) -
     bootstrap's estimate of that bias (Efron and Tibshirani 1993, section 10.2) and is taken off. For means, such as
     the error, the bias is nil: a mean of replicates within three standard errors of the value is chance, and moves
     nothing (else an interval that ends at zero, as one of a single image does, would leave zero out half of the
-    time). A figure that no resample takes below zero stays at or above zero, and none goes beyond
+    time). A value that no resample takes below zero stays at or above zero, and none goes beyond
     ``highest``, the largest value that it can have.
 
     Args:
-        value: of the figure.
+        value: that the replicates are of.
         replicates: (resamples,) of it; NaN ones are omitted.
-        highest: the largest value that the figure can have.
+        highest: the largest that it can be.
 
     >>> low, high = centred_interval(1.0, np.linspace(1.5, 2.5, 101))
     >>> round(low, 3), round(high, 3)

@@ -44,7 +44,7 @@ def per_image(values: Any, target: Any, *, logits: bool) -> dict[str, npt.NDArra
     return dict(zip(("correct", "confidence", "nll", "brier"), out.T, strict=True))
 
 
-def classification_figures(values: Any, target: Any, *, logits: bool, bins: int = 15) -> dict[str, float]:
+def classification_metrics(values: Any, target: Any, *, logits: bool, bins: int = 15) -> dict[str, float]:
     """Return the metrics of :meth:`StreamingMetrics.compute` of whole arrays, read once; see :func:`per_image`.
 
     Args:
@@ -56,7 +56,7 @@ def classification_figures(values: Any, target: Any, *, logits: bool, bins: int 
     Raises:
         RobenchError: as :func:`per_image`.
 
-    >>> found = classification_figures([[0.25, 0.75], [0.5, 0.5]], [1, 1], logits=False)
+    >>> found = classification_metrics([[0.25, 0.75], [0.5, 0.5]], [1, 1], logits=False)
     >>> found["accuracy"], round(found["ece"], 4)
     (0.5, 0.375)
     """

@@ -53,33 +53,33 @@ _SUMMARIES = {"mean_corruption_error": "mean_error", "mean_corruption_error_19":
 _METRICS = {"mce_calibration": "max_calibration_error", "mean_average_precision": "weighted_pr_auc"}
 
 
-def _rename_figures(document: Document) -> Document:
+def _rename_values(document: Document) -> Document:
     """Schema 2 differs from schema 1 only in names of metrics and summary values."""
     new = {**document, "schema_version": 2}
     for key in ("summary", "conditions", "severities", "cells"):
         if key in document:
-            new[key] = _FIGURES[key](document[key])
+            new[key] = _NAMED[key](document[key])
     return new
 
 
-def _figures(named: Any) -> Any:
-    return {renamed(name): figure for name, figure in named.items()} if isinstance(named, Mapping) else named
+def _values(named: Any) -> Any:
+    return {renamed(name): value for name, value in named.items()} if isinstance(named, Mapping) else named
 
 
 def _groups(groups: Any) -> Any:
-    return {name: _figures(named) for name, named in groups.items()} if isinstance(groups, Mapping) else groups
+    return {name: _values(named) for name, named in groups.items()} if isinstance(groups, Mapping) else groups
 
 
 def _cells(cells: Any) -> Any:
     if not isinstance(cells, list):
         return cells
-    return [{**cell, "metrics": _figures(cell.get("metrics"))} if isinstance(cell, Mapping) else cell for cell in cells]
+    return [{**cell, "metrics": _values(cell.get("metrics"))} if isinstance(cell, Mapping) else cell for cell in cells]
 
 
-_FIGURES: dict[str, Callable[[Any], Any]] = {
-    "summary": _figures,
+_NAMED: dict[str, Callable[[Any], Any]] = {
+    "summary": _values,
     "conditions": _groups,
     "severities": _groups,
     "cells": _cells,
 }
-STEPS: dict[int, Callable[[Document], Document]] = {1: _rename_figures}
+STEPS: dict[int, Callable[[Document], Document]] = {1: _rename_values}

@@ -30,7 +30,7 @@ Array = npt.NDArray[np.float64]
 _ALL = frozenset(range(1, 6))
 
 
-def normalised_figures(
+def normalised_values(
     run: str | Path,
     baseline: str | Path,
     *,
@@ -67,8 +67,8 @@ def normalised_figures(
     columns = [dict(folder.read(name, ()).columns()) for name in (*clean, *names)]
     values = np.array([compute("error", cell) for cell in columns])
     drawn = bootstrap_cells(columns, ("error",), resamples=resamples, seed=seed)["error"]
-    exact = _figures(values, len(clean), chosen, severities, table)
-    replicates = _figures(drawn, len(clean), chosen, severities, table)
+    exact = _values(values, len(clean), chosen, severities, table)
+    replicates = _values(drawn, len(clean), chosen, severities, table)
     fewest = min(len(cell["index"]) for cell in columns)
     return {
         name: with_interval(float(exact[name]), replicates[name], name, images=fewest if row(name).share else None)
@@ -76,7 +76,7 @@ def normalised_figures(
     }
 
 
-def _figures(
+def _values(
     errors: Array, clean: int, chosen: tuple[str, ...], severities: dict[str, set[int]], table: Baseline
 ) -> dict[str, Array]:
     """Return the normalised values of errors (..., cells), the clean one first where there is one."""

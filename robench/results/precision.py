@@ -32,7 +32,7 @@ class Sampled:
         totals: int64 (cells,), images (sequences: clips) that each whole cell has.
         classes: for each cell int64 (n,), the classes of its images by rising index; None where they have none.
         values: metric -> for each cell the images' values; only metrics that are formulas of sums over images.
-        figures: metric -> float64 (cells,), the metrics.
+        metrics: metric -> float64 (cells,), the metrics.
         suite: the protocol.
     """
 
@@ -40,7 +40,7 @@ class Sampled:
     totals: npt.NDArray[np.int64]
     classes: tuple[npt.NDArray[np.int64], ...] | None
     values: Mapping[str, Sequence[PerImage]]
-    figures: Mapping[str, Array]
+    metrics: Mapping[str, Array]
     suite: Suite
 
     @property
@@ -53,7 +53,7 @@ class Sampled:
         )
 
     def errors(self, metric: str, gradient: Array) -> StandardErrors | None:
-        """Return the standard errors of a figure that changes with a metric's cells by ``gradient``, (cells,)."""
+        """Return the standard errors of a value that changes with a metric's cells by ``gradient``, (cells,)."""
         if metric not in self.values:
             return None
         found = self.values[metric]
@@ -67,7 +67,7 @@ class Sampled:
         )
 
     def summary_errors(self, name: str) -> StandardErrors | None:
-        """Return the standard errors of a summary figure; None where they are not known."""
+        """Return the standard errors of a summary value; None where they are not known."""
         of = metric_of(name)
         if of is None or of.name not in self.values:
             return None
@@ -75,14 +75,14 @@ class Sampled:
         return None if gradient is None else self.errors(of.name, gradient)
 
     def _gradient(self, name: str, metric: str) -> Array | None:
-        """Return the derivatives of a summary figure by the cells of its metric, (cells,)."""
+        """Return the derivatives of a summary value by the cells of its metric, (cells,)."""
         cells = len(self.cells)
-        moved = np.tile(self.figures[metric], (2 * cells, 1))
-        step = _STEP * np.maximum(np.abs(self.figures[metric]), 1e-2)
+        moved = np.tile(self.metrics[metric], (2 * cells, 1))
+        step = _STEP * np.maximum(np.abs(self.metrics[metric]), 1e-2)
         at = np.arange(cells)
         moved[at, at] += step
         moved[cells + at, at] -= step
-        metrics = {key: np.broadcast_to(value, moved.shape) for key, value in self.figures.items()} | {metric: moved}
+        metrics = {key: np.broadcast_to(value, moved.shape) for key, value in self.metrics.items()} | {metric: moved}
         found = summarise(CellArrays(self.cells, metrics, self.suite)).get(name)
         if found is None or not np.isfinite(found).all():
             return None
@@ -90,12 +90,12 @@ class Sampled:
         return np.where(np.abs(slopes) < 1e-7, 0.0, slopes)
 
 
-def sampled_run(predictions: Mapping[str, Predictions], figures: Mapping[str, Array], suite: Suite) -> Sampled | None:
+def sampled_run(predictions: Mapping[str, Predictions], metrics: Mapping[str, Array], suite: Suite) -> Sampled | None:
     """Return what is known of a run's sample; None where every cell has all of its images.
 
     Args:
         predictions: of the measured cells.
-        figures: metric -> float64 (cells,).
+        metrics: metric -> float64 (cells,).
         suite: the protocol.
     """
     samples = [rows.notes.sample if rows.notes is not None else None for rows in predictions.values()]
@@ -107,7 +107,7 @@ def sampled_run(predictions: Mapping[str, Predictions], figures: Mapping[str, Ar
         rows.target[first].astype(np.int64) for rows, (_, first) in zip(predictions.values(), index, strict=True)
     )
     values = {}
-    for name in (name for name, of_cells in figures.items() if np.isfinite(of_cells).all()):
+    for name in (name for name, of_cells in metrics.items() if np.isfinite(of_cells).all()):
         found = [per_image_values(name, rows.columns() | {"cell": np.array(c)}) for c, rows in predictions.items()]
         if all(one is not None and np.isfinite(one.values).all() for one in found):
             values[name] = [one for one in found if one is not None]
@@ -117,13 +117,13 @@ def sampled_run(predictions: Mapping[str, Predictions], figures: Mapping[str, Ar
         np.array(totals, np.int64),
         classes if known else None,
         values,
-        figures,
+        metrics,
         suite,
     )
 
 
 def full_run_interval(value: float, errors: StandardErrors | None, name: str) -> tuple[float, float] | None:
-    """Return the 95 % interval for what the full run would give, cut at the ends of what the figure can be."""
+    """Return the 95 % interval for what the full run would give, cut at the ends of what the value can be."""
     if errors is None or not np.isfinite(value):
         return None
     reach = _Z * errors.full_run
@@ -133,19 +133,19 @@ def full_run_interval(value: float, errors: StandardErrors | None, name: str) ->
 
 @dataclass(frozen=True)
 class Estimate:
-    """A summary figure of a run, and how far it is from that of the full run."""
+    """A summary value of a run, and how far it is from that of the full run."""
 
     value: float
     errors: StandardErrors
 
     @property
     def half_width(self) -> float:
-        """Half the width of the 95 % interval for the full run, in the figure's stored unit."""
+        """Half the width of the 95 % interval for the full run, in the value's stored unit."""
         return _Z * self.errors.full_run
 
 
 def estimates(run: RunFolder, metrics: Sequence[str] | None = None) -> dict[str, Estimate]:
-    """Return a run's summary figures with their standard errors; those that a sample says nothing of are left out.
+    """Return a run's summary values with their standard errors; those that a sample says nothing of are left out.
 
     Args:
         run: the run.
@@ -158,10 +158,10 @@ def estimates(run: RunFolder, metrics: Sequence[str] | None = None) -> dict[str,
     task = run.record.suite.task
     names = metrics or defaults("variants" if task == "classification" and variants else task)
     columns = [rows.columns() | {"cell": np.array(name)} for name, rows in predictions.items()]
-    figures = {name: np.array([compute(name, cell) for cell in columns], float) for name in names}
+    computed = {name: np.array([compute(name, cell) for cell in columns], float) for name in names}
     cells = tuple(Cell.parse(name) for name in predictions)
-    values = summarise(CellArrays(cells, figures, suite))
-    sampled = sampled_run(predictions, figures, suite)
+    values = summarise(CellArrays(cells, computed, suite))
+    sampled = sampled_run(predictions, computed, suite)
     found = {}
     for name, value in values.items():
         errors = StandardErrors(0.0, 0.0, 0.0, 0.0) if sampled is None else sampled.summary_errors(name)

@@ -78,7 +78,7 @@ def score_cells(predictions: Mapping[str, Predictions], metrics: Sequence[str], 
 
 
 def of_sample(scores: Scores, predictions: Mapping[str, Predictions], suite: Suite) -> Scores:
-    """Return the scores of a sampled run: without figures whose estimate from so few images is biased, with errors."""
+    """Return the scores of a sampled run: without values whose estimate from so few images is biased, with errors."""
     if sampled_run(predictions, {}, suite) is None:
         return scores
     values, replicates = dict(scores.values), dict(scores.replicates)

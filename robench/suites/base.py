@@ -242,7 +242,7 @@ class Suite:
         return "clip" if self.task == "perturbation" else "image"
 
     def needed(self, source: str) -> tuple[str, ...]:
-        """Return the names of the cells without which a result is only a part of the suite.
+        """Return the names of the cells without which a result is partial.
 
         Held-out conditions are in no headline value, and published files of a shifted set come without the clean
         images, which are another set's.

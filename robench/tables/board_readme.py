@@ -37,8 +37,8 @@ def _board(board: Board) -> list[str]:
     head = ["Model", "Source", *[title(name) for name in board.columns], "Rank"]
     lines += ["| " + " | ".join(head) + " |", "| --- | --- |" + " ---: |" * (len(board.columns) + 1)]
     for i, row in enumerate(board.rows[:_LONGEST]):
-        known = [(name, row.figures.get(name)) for name in board.columns]
-        shown = ["" if figure is None else show(figure, name, interval=True) for name, figure in known]
+        known = [(name, row.values.get(name)) for name in board.columns]
+        shown = ["" if value is None else show(value, name, interval=True) for name, value in known]
         source = "**measured**" if row.kind == "measured" else f"*published*, {row.source}"
         rank = str(i + 1) if row.rank is None else f"{i + 1} ({row.rank[0]} to {row.rank[1]})"
         lines.append("| " + " | ".join([markdown(row.name), source, *shown, rank]) + " |")

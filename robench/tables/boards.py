@@ -51,7 +51,7 @@ class Row:
     method: str
     architecture: str
     source: str
-    figures: Mapping[str, Value]
+    values: Mapping[str, Value]
     link: str = ""
     page: str = ""
     rank: tuple[int, int] | None = None
@@ -112,7 +112,7 @@ def _size(result: Result, size: int) -> str:
 
 def _ranking(result: Result) -> list[str]:
     """Return the summary values of a result that a board may be ranked by."""
-    known = [name for name, figure in result.summary.items() if figure.value is not None]
+    known = [name for name, value in result.summary.items() if value.value is not None]
     families = {name: of.family for name in headlines(known, main=True) if (of := metric_of(name)) is not None}
     return [name for name, family in families.items() if family in ("error", "stability")]
 
@@ -150,10 +150,10 @@ def _method(card: Mapping[str, Any]) -> str:
 def measured_row(result: Result, board: str) -> Row:
     """Return the row of a measured result."""
     card = result.model.card
-    figures = {
-        name: figure
+    values = {
+        name: value
         for name in headlines(result.summary, main=True)
-        if (figure := result.summary[name]).value is not None
+        if (value := result.summary[name]).value is not None
     }
     name = str(card.get("name") or result.model.name)
     # The same model in another precision, say, is another row.
@@ -166,7 +166,7 @@ def measured_row(result: Result, board: str) -> Row:
         method=_method(card),
         architecture=str(card.get("architecture") or ""),
         source="robench",
-        figures=figures,
+        values=values,
         page=f"models/{identity}.html",
         curve=[None if one is None or one.value is None else 100 * one.value for one in severities],
         conditions={
@@ -179,12 +179,12 @@ def measured_row(result: Result, board: str) -> Row:
 
 def _published_rows(cells: CellAccuracies) -> Iterable[Row]:
     for model, entry in cells.about["models"].items():
-        figures = {
+        values = {
             "mean_error": Value(value=cells.mean_error(model)),
             "clean_error": Value(value=1 - cells.clean[model]),
         }
         if "AlexNet" in cells.cells:
-            figures["mce"] = Value(value=cells.mce(model))
+            values["mce"] = Value(value=cells.mce(model))
         clean = 1 - cells.clean[model]
         yield Row(
             id=_slug(f"{cells.about['suite']}-robustbench-{model}"),
@@ -193,7 +193,7 @@ def _published_rows(cells: CellAccuracies) -> Iterable[Row]:
             method="",  # their names are of authors; the paper is the link
             architecture=entry["architecture"],
             source=cells.about["source"],
-            figures=figures,
+            values=values,
             link=entry["link"],
             curve=[100 * clean, *(100 * cells.error_at(model, severity) for severity in range(1, 6))],
             conditions={"clean": clean} | {name: cells.mean_error(model, name) for name in cells.conditions},
@@ -214,9 +214,9 @@ def _timm_boards() -> Iterable[Board]:
         for line in lines:
             if line[name] is None:
                 continue
-            figures = {"error": Value(value=1 - line[name])}
+            values = {"error": Value(value=1 - line[name])}
             if line[matching] is not None:
-                figures["matching_error"] = Value(value=1 - line[matching])
+                values["matching_error"] = Value(value=1 - line[matching])
             model, _, tag = line["model"].partition(".")
             rows.append(
                 Row(
@@ -226,7 +226,7 @@ def _timm_boards() -> Iterable[Board]:
                     method=tag,
                     architecture=model,
                     source="timm",
-                    figures=figures,
+                    values=values,
                 )
             )
         protocol = f"{about['sets'][name]}; {about['protocol']}"
@@ -235,21 +235,21 @@ def _timm_boards() -> Iterable[Board]:
 
 def _finish(board: Board) -> None:
     """Choose the columns, sort by the first, and give measured rows the interval of their rank."""
-    board.columns = headlines((name for entry in board.rows for name in entry.figures), main=True)
+    board.columns = headlines((name for entry in board.rows for name in entry.values), main=True)
     sign = -1.0 if row(board.key).lower_is_better is False else 1.0
 
     def standing(entry: Row) -> tuple[float, float, float]:
         """Return (low, value, high) of what ranks, turned so that less is better; last where there is none."""
-        figure = entry.figures.get(board.key)
-        if figure is None or figure.value is None:
+        value = entry.values.get(board.key)
+        if value is None or value.value is None:
             return (float("inf"),) * 3
-        ends = [sign * (figure.value if end is None else end) for end in (figure.low, figure.high)]
-        return min(ends), sign * figure.value, max(ends)
+        ends = [sign * (value.value if end is None else end) for end in (value.low, value.high)]
+        return min(ends), sign * value.value, max(ends)
 
     board.rows.sort(key=lambda entry: standing(entry)[1])
     bounds = [(low, high) for low, _, high in map(standing, board.rows)]
     for entry, (low, high) in zip(board.rows, bounds, strict=True):
-        if (figure := entry.figures.get(board.key)) is not None and figure.low is not None:
+        if (value := entry.values.get(board.key)) is not None and value.low is not None:
             entry.rank = (1 + sum(h < low for _, h in bounds), sum(lo <= high for lo, _ in bounds))
 
 

@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 from robench.results.schema import Result, Value
 from robench.tables.claims import claims, reasons_against
 from robench.tables.derived import derive
-from robench.tables.measured import Address, Coverage, Measured, Miss, figure_of, times
+from robench.tables.measured import Address, Coverage, Measured, Miss, times, value_of
 from robench.tables.published import Meaning, PaperTable
 
 
@@ -80,15 +80,15 @@ def _fits(
         if not claims(result, meaning, word):
             continue
         against = reasons_against(result, meaning, word, generated=generated)
-        figure = figure_of(result, meaning)
-        if figure is None:
+        value = value_of(result, meaning)
+        if value is None:
             against.append(_why_missing(result, meaning))
         elif not against:
             against = [*_again(path, result, fits, seeds=meaning.recipe is not None)]
-        if against or figure is None:
+        if against or value is None:
             misses.append(Miss(path, cell, tuple(against)))
         else:
-            fits[path] = (result, figure)
+            fits[path] = (result, value)
     return fits, misses
 
 
@@ -137,7 +137,7 @@ def _why_strange(table: PaperTable, result: Result, word: str | None) -> str:
 
 
 def _values(fits: Iterable[tuple[Result, Value]], factor: float) -> list[float]:
-    return [factor * float(figure.value or 0.0) for _, figure in fits]
+    return [factor * float(value.value or 0.0) for _, value in fits]
 
 
 def _combined(fits: list[tuple[Result, Value]], printed: float, factor: float) -> Measured:
@@ -146,8 +146,8 @@ def _combined(fits: list[tuple[Result, Value]], printed: float, factor: float) -
     if len(values) > 1:
         mean = fmean(values)
         return Measured(mean, None, None, mean - printed, results, sd=stdev(values))
-    figure = fits[0][1]
-    low, high = times(figure.low, factor), times(figure.high, factor)
+    value = fits[0][1]
+    low, high = times(value.low, factor), times(value.high, factor)
     return Measured(values[0], low, high, values[0] - printed, results)
 
 

@@ -37,7 +37,7 @@ def _ticks(top: float) -> tuple[list[float], float]:
     return [round(step * i, 6) for i in range(count + 1)], step * count
 
 
-def severity_curve(title: str, figures: Sequence[Value | None], factor: float) -> str:
+def severity_curve(title: str, values: Sequence[Value | None], factor: float) -> str:
     """Return the curve of a metric over severities 0 to 5 with its interval as a band.
 
     Args:
@@ -45,7 +45,7 @@ def severity_curve(title: str, figures: Sequence[Value | None], factor: float) -
         values: of severity 0 (clean) to 5; None where there is none.
         factor: what values are multiplied by.
     """
-    points = [(i, one) for i, one in enumerate(figures) if one is not None and one.value is not None]
+    points = [(i, one) for i, one in enumerate(values) if one is not None and one.value is not None]
     if not points:
         return ""
     ticks, top = _ticks(max(factor * float(one.high or one.value or 0) for _, one in points) or 1.0)

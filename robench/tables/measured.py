@@ -112,7 +112,7 @@ def _is_result(file: Path) -> bool:
         return b'"robench-result"' in opened.read(4096)
 
 
-def figure_of(result: Result, meaning: Meaning) -> Value | None:
+def value_of(result: Result, meaning: Meaning) -> Value | None:
     """Return the value that a metric's name means, or None where the result has none.
 
     ``NAME`` is a summary value, ``NAME@CONDITION`` a condition's mean over its severities; ``1-NAME`` is one minus
@@ -124,16 +124,14 @@ def figure_of(result: Result, meaning: Meaning) -> Value | None:
     scale = 1.0
     if name in ("ce", "flip_rate"):
         scale, name = 1.0 / _baseline(name, condition), "error" if name == "ce" else "flip_probability"
-    figures = result.conditions.get(condition, {}) if condition else result.summary
-    figure = figures.get(name)
-    if figure is None or figure.value is None or not math.isfinite(figure.value):
+    values = result.conditions.get(condition, {}) if condition else result.summary
+    value = values.get(name)
+    if value is None or value.value is None or not math.isfinite(value.value):
         return None
-    low, high = (
-        (figure.full_run_low, figure.full_run_high) if figure.full_run_low is not None else (figure.low, figure.high)
-    )
+    low, high = (value.full_run_low, value.full_run_high) if value.full_run_low is not None else (value.low, value.high)
     if not inverted:
-        return Value(value=figure.value * scale, low=times(low, scale), high=times(high, scale))
-    return Value(value=1 - figure.value, low=_one_minus(high), high=_one_minus(low))
+        return Value(value=value.value * scale, low=times(low, scale), high=times(high, scale))
+    return Value(value=1 - value.value, low=_one_minus(high), high=_one_minus(low))
 
 
 def _baseline(name: str, condition: str) -> float:

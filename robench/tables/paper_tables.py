@@ -145,7 +145,7 @@ def _csv(table: PaperTable, covered: Covered | None) -> str:
         for j, column in enumerate(table.columns):
             meaning, measured = table.meaning(i, column), covered.get((i, column))
             said = [label, column, meaning.suite, meaning.metric, meaning.recipe or meaning.weights, table.cells[i][j]]
-            writer.writerow([*said, *_csv_figures(measured)])
+            writer.writerow([*said, *_csv_values(measured)])
     return text.getvalue()
 
 
@@ -153,11 +153,11 @@ _CSV_HEAD = ["row", "column", "suite", "metric", "model", "published", "measured
              "seeds", "images"]  # fmt: skip
 
 
-def _csv_figures(measured: Measured | None) -> list[str]:
+def _csv_values(measured: Measured | None) -> list[str]:
     if measured is None:
         return [""] * 7
-    figures = [measured.value, measured.low, measured.high, measured.difference, measured.sd]
-    shown = ["" if value is None else f"{value:.4f}" for value in figures]
+    values = [measured.value, measured.low, measured.high, measured.difference, measured.sd]
+    shown = ["" if value is None else f"{value:.4f}" for value in values]
     if measured.derived:
         return [*shown, "", "derived"]
     return [*shown, str(measured.seeds), measured.results[0].suite.source + ", sampled" * measured.sampled]

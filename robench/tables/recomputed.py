@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-9
 
 
-def number(figure: Value) -> float:
+def number(value: Value) -> float:
     """Return a value, NaN where it is undefined."""
-    return math.nan if figure.value is None else figure.value
+    return math.nan if value.value is None else value.value
 
 
 def against_predictions(result: Result, folder: Path) -> Iterator[str]:

@@ -70,7 +70,7 @@ def summary_table(results: Sequence[Result], comparison: Comparison | None, *, m
 def conditions_table(results: Sequence[Result], *, marked: bool = True) -> Table | None:
     """Return the error (or what stands in its place) of every condition in the suite's groups."""
     present = list(dict.fromkeys(name for r in results for name in r.conditions))
-    metrics = {name for r in results for figures in r.conditions.values() for name in figures}
+    metrics = {name for r in results for named in r.conditions.values() for name in named}
     metric = next((name for name in METRICS if name in metrics), None)
     if metric is None or len(present) < 2:
         return None
@@ -152,16 +152,16 @@ def _row(name: str, head: str, values: Sequence[Value | None], *, marked: bool) 
     return Row(head, tuple(entries))
 
 
-def _standing_apart(figures: Sequence[Value | None], lower_is_better: bool | None) -> int | None:
+def _standing_apart(values: Sequence[Value | None], lower_is_better: bool | None) -> int | None:
     """Return which value is better than all others with an interval that overlaps none of theirs, or None."""
-    known = [(i, f) for i, f in enumerate(figures) if f is not None and f.value is not None]
+    known = [(i, one) for i, one in enumerate(values) if one is not None and one.value is not None]
     if len(known) < 2 or lower_is_better is None:
         return None
-    best, figure = (min if lower_is_better else max)(known, key=lambda pair: pair[1].value or 0.0)
+    best, first = (min if lower_is_better else max)(known, key=lambda pair: pair[1].value or 0.0)
     for i, other in known:
-        if None in (figure.low, figure.high, other.low, other.high):
+        if None in (first.low, first.high, other.low, other.high):
             return None
-        if i != best and max(figure.low or 0.0, other.low or 0.0) <= min(figure.high or 0.0, other.high or 0.0):
+        if i != best and max(first.low or 0.0, other.low or 0.0) <= min(first.high or 0.0, other.high or 0.0):
             return None
     return best
 

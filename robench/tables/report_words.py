@@ -73,8 +73,8 @@ def next_commands(results: Sequence[Result], comparison: Comparison | None) -> l
 
 
 def _value(result: Result, name: str) -> float | None:
-    figure = result.summary.get(name)
-    return None if figure is None else figure.value
+    value = result.summary.get(name)
+    return None if value is None else value.value
 
 
 def _usable(difference: Difference) -> bool:
@@ -133,8 +133,8 @@ def _of(name: str, better: str, worse: str, results: Sequence[Result]) -> str:
 
 def _alone(name: str, result: Result) -> str:
     """Say one value of one model."""
-    figure, about = result.summary[name], row(name)
-    return f"{result.model.name}: {about.title} {_with_interval(figure, name)}."
+    value, about = result.summary[name], row(name)
+    return f"{result.model.name}: {about.title} {_with_interval(value, name)}."
 
 
 def _ranked(names: Sequence[str], results: Sequence[Result]) -> list[str]:
@@ -147,7 +147,7 @@ def _ranked(names: Sequence[str], results: Sequence[Result]) -> list[str]:
         (first, best), (second, next_best) = order[0], order[1]
         way = "highest" if about.lower_is_better is False else "lowest"
         if i == 0:
-            values = [about.show(figure.value or 0.0, unit=True) for figure in (best, next_best)]
+            values = [about.show(value.value or 0.0, unit=True) for value in (best, next_best)]
             said.append(
                 f"Of {len(results)} models, {first} has the {way} {about.title}: {values[0]}, "
                 f"before {second} with {values[1]}."

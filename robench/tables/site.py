@@ -79,38 +79,38 @@ def _short(board: Board) -> dict[str, Any]:
 
 def _short_row(one: Row) -> dict[str, Any]:
     document = {field.name: getattr(one, field.name) for field in fields(one)}
-    document["figures"] = {name: _short_figure(figure, name) for name, figure in one.figures.items()}
+    document["values"] = {name: _short_value(stored, name) for name, stored in one.values.items()}
     document["curve"] = [None if value is None else round(value, 3) for value in one.curve]
     document["conditions"] = {name: show(Value(value=value), "error") for name, value in one.conditions.items()}
     return {name: value for name, value in document.items() if value not in ("", None, [], {})}
 
 
-def _short_figure(figure: Value, name: str) -> list[Any]:
+def _short_value(stored: Value, name: str) -> list[Any]:
     """Return [value, low, high] in the unit that is shown, to sort and draw by, and the texts that are printed."""
     factor = catalogue_row(name).factor
-    numbers = [None if end is None else round(factor * end, 4) for end in (figure.value, figure.low, figure.high)]
-    return [*numbers, show(figure, name), interval_text(figure, name)]
+    numbers = [None if end is None else round(factor * end, 4) for end in (stored.value, stored.low, stored.high)]
+    return [*numbers, show(stored, name), interval_text(stored, name)]
 
 
 def _model(result: Result, board: Board, name: str) -> dict[str, Any]:
     levels = {metric: [result.severities.get(str(s), {}).get(metric) for s in range(6)] for metric in CURVES}
     curves = [(axis, _safe(_curve(axis, name, levels[m], m))) for m in CURVES if any(levels[m]) and (axis := _axis(m))]
     conditions = [
-        (condition, figures["error"])
-        for condition, figures in result.conditions.items()
-        if "error" in figures and figures["error"].value is not None
+        (condition, named["error"])
+        for condition, named in result.conditions.items()
+        if "error" in named and named["error"].value is not None
     ]
     reliability = [
         (level, _safe(reliability_diagram(f"Reliability of {name}, {level}", bins)))
         for level, bins in result.reliability.items()
         if level in LEVELS
     ]
-    figures = measured_row(result, board.id).figures
+    values = measured_row(result, board.id).values
     return {
         "name": name,
         "result": result,
         "board": board,
-        "figures": [(title(key), show(figure, key), interval_text(figure, key)) for key, figure in figures.items()],
+        "values": [(title(key), show(value, key), interval_text(value, key)) for key, value in values.items()],
         "curves": curves,
         "bars": _safe(bars(f"Error of {name} by condition, in percent", conditions)) if conditions else "",
         "reliability": reliability,

@@ -110,13 +110,13 @@ def _cells(result: Result, suite: Suite) -> Iterator[str]:
 def _plausible(result: Result) -> Iterator[str]:
     """Ranges, intervals that hold their value, and error rates that are a whole number of images."""
     for cell in result.cells:
-        for name, figure in cell.metrics.items():
+        for name, value in cell.metrics.items():
             if name not in METRICS:
                 yield f"cell {cell.name}: unknown metric '{name}'"
                 continue
             low, high = METRICS.get(name).range
-            if figure.value is not None and not low <= figure.value <= high:
-                yield f"cell {cell.name}: {name} is {figure.value}, outside {low:g} to {high:g}"
+            if value.value is not None and not low <= value.value <= high:
+                yield f"cell {cell.name}: {name} is {value.value}, outside {low:g} to {high:g}"
         error = cell.metrics.get("error")
         if cell.images < 1:
             yield f"cell {cell.name} has {cell.images} images"
@@ -124,31 +124,31 @@ def _plausible(result: Result) -> Iterator[str]:
             wrong = error.value * cell.images
             if abs(wrong - round(wrong)) > 1e-6 * cell.images:
                 yield f"cell {cell.name}: an error of {error.value} is not a multiple of 1/{cell.images}"
-    for where, figure in _figures(result):
-        yield from _interval(where, figure)
+    for where, value in _values(result):
+        yield from _interval(where, value)
 
 
-def _figures(result: Result) -> Iterator[tuple[str, Value]]:
-    yield from ((f"summary {name}", figure) for name, figure in result.summary.items())
+def _values(result: Result) -> Iterator[tuple[str, Value]]:
+    yield from ((f"summary {name}", value) for name, value in result.summary.items())
     groups: Mapping[str, Mapping[str, Value]] = {
         **{f"cell {cell.name}": cell.metrics for cell in result.cells},
-        **{f"condition {name}": figures for name, figures in result.conditions.items()},
-        **{f"severity {name}": figures for name, figures in result.severities.items()},
+        **{f"condition {name}": values for name, values in result.conditions.items()},
+        **{f"severity {name}": values for name, values in result.severities.items()},
     }
-    for where, figures in groups.items():
-        yield from ((f"{where}: {name}", figure) for name, figure in figures.items())
+    for where, values in groups.items():
+        yield from ((f"{where}: {name}", value) for name, value in values.items())
 
 
-def _interval(where: str, figure: Value) -> Iterator[str]:
-    numbers = [number for number in (figure.value, figure.low, figure.high) if number is not None]
+def _interval(where: str, value: Value) -> Iterator[str]:
+    numbers = [number for number in (value.value, value.low, value.high) if number is not None]
     if not all(map(math.isfinite, numbers)):
         yield f"{where} is not finite"
-    elif figure.low is not None and figure.high is not None and figure.low > figure.high:
+    elif value.low is not None and value.high is not None and value.low > value.high:
         yield f"{where}: the interval's ends are swapped"
     elif len(numbers) == 3 and not numbers[1] - TOLERANCE <= numbers[0] <= numbers[2] + TOLERANCE:
-        yield f"{where} is {figure.value}, outside its own interval, {figure.low} to {figure.high}"
+        yield f"{where} is {value.value}, outside its own interval, {value.low} to {value.high}"
     elif any(abs(number) > _LARGEST for number in numbers):
-        yield f"{where} is {figure.value} ({figure.low} to {figure.high}), which no metric can be"
+        yield f"{where} is {value.value} ({value.low} to {value.high}), which no metric can be"
 
 
 def _arrays(result: Result) -> CellArrays:
@@ -175,8 +175,8 @@ def _summaries(result: Result) -> Iterator[str]:
             yield from _compare(f"summary {name}", result.summary[name], float(computed[name]))
 
 
-def _compare(where: str, figure: Value, computed: float) -> Iterator[str]:
-    stated = number(figure)
+def _compare(where: str, value: Value, computed: float) -> Iterator[str]:
+    stated = number(value)
     if not (math.isnan(stated) and math.isnan(computed)) and not abs(stated - computed) <= TOLERANCE:
         yield f"{where} is {stated}, but its cells give {computed}"
 
@@ -186,22 +186,22 @@ def _groups(result: Result) -> Iterator[str]:
         return
     arrays = _arrays(result)
     benchmark = arrays.averaged()
-    groups = [(f"condition {name}", figures, arrays.columns((name,))) for name, figures in result.conditions.items()]
+    groups = [(f"condition {name}", values, arrays.columns((name,))) for name, values in result.conditions.items()]
     groups += [
         (
             f"severity {name}",
-            figures,
+            values,
             arrays.clean() if name == "0" else arrays.columns(benchmark, int(name)),
         )
-        for name, figures in result.severities.items()
+        for name, values in result.severities.items()
         if name.isdigit()
     ]
-    for where, figures, positions in groups:
-        for metric, figure in figures.items():
+    for where, values, positions in groups:
+        for metric, value in values.items():
             if metric not in arrays.metrics:
                 yield f"{where}: {metric} stands in no cell"
             else:
-                yield from _compare(f"{where}: {metric}", figure, float(arrays.mean(metric, positions)))
+                yield from _compare(f"{where}: {metric}", value, float(arrays.mean(metric, positions)))
 
 
 def _absent_groups(result: Result) -> Iterator[str]:

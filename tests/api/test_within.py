@@ -96,7 +96,7 @@ def test_cells_draw_images_of_their_own(tmp_path: Path) -> None:
     assert np.mean(shared) < 3  # 1.5 by chance; 30 where all cells hold the same images
 
 
-def test_biased_figures_of_a_sample_are_null_with_a_reason(tmp_path: Path) -> None:
+def test_biased_values_of_a_sample_are_null_with_a_reason(tmp_path: Path) -> None:
     result = measured(tmp_path / "run", limit=30)
     assert result.summary["mean_ece"].value is None
     assert "5,000 images per cell" in (result.summary["mean_ece"].note or "")
@@ -118,7 +118,7 @@ def test_two_samples_are_compared_on_the_images_of_both(tmp_path: Path) -> None:
     [
         ("wide", "half-width in points"),
         (-1, "half-width in points"),
-        ("mean_erorr=1", "not a figure of digits-c"),
+        ("mean_erorr=1", "not a value of digits-c"),
         (float("nan"), "half-width in points"),
     ],
 )

@@ -69,15 +69,15 @@ def test_temperature_lowers_the_loss_on_images_it_was_not_fitted_on(
     assert log_loss(columns["target"][even], softmax(columns["logits"][even] / found["temperature"])) < own
 
 
-def test_every_figure_has_the_interval_that_results_have(
+def test_every_value_has_the_interval_that_results_have(
     run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = document(capsys, run, "-o", str(tmp_path / "t.json"), "--resamples", "60", "--seed", "4")
     for side in ("before", "after"):
-        for group, figures in found[side].items():
-            assert list(figures) == list(shown_metrics())
-            for name, figure in figures.items():
-                assert figure["low"] <= figure["value"] <= figure["high"], (side, group, name)
+        for group, values in found[side].items():
+            assert list(values) == list(shown_metrics())
+            for name, value in values.items():
+                assert value["low"] <= value["value"] <= value["high"], (side, group, name)
     cells = {}
     for name in ("clean", "contrast/1", "contrast/5"):
         columns = RunFolder.open(run).read(name).columns()
@@ -85,16 +85,16 @@ def test_every_figure_has_the_interval_that_results_have(
     replicates = bootstrap_cells(list(cells.values()), shown_metrics(), resamples=60, seed=4)
     for name in ("max_calibration_error", "adaptive_ece", "ece", "error", "classwise_ece"):
         value = compute(name, cells["contrast/5"])
-        figure = found["before"]["contrast/5"][name]
+        stated = found["before"]["contrast/5"][name]
         expected = (value, *centred_interval(value, replicates[name][:, 2]))
-        assert (figure["value"], figure["low"], figure["high"]) == pytest.approx(expected)
+        assert (stated["value"], stated["low"], stated["high"]) == pytest.approx(expected)
         both = float(np.mean([compute(name, cells[cell]) for cell in ("contrast/1", "contrast/5")]))
-        figure = found["before"]["mean under shift"][name]
+        stated = found["before"]["mean under shift"][name]
         ends = centred_interval(both, replicates[name][:, 1:].mean(axis=1))
-        assert (figure["low"], figure["high"]) == pytest.approx(ends)
+        assert (stated["low"], stated["high"]) == pytest.approx(ends)
 
 
-def test_every_calibration_figure_of_the_list_is_shown() -> None:
+def test_every_calibration_value_of_the_list_is_shown() -> None:
     of_confidence = {name for name in METRICS if "calibration" in name or name.endswith("ece")}
     assert of_confidence <= set(shown_metrics())
 
@@ -187,7 +187,7 @@ def test_an_error_of_too_few_images_is_null_before_and_after(
     part = evaluate(tmp_path / "part", "--logits", "yes", "--limit", "340")
     found = document(capsys, part, "-o", str(tmp_path / "t.json"), "--resamples", "20")
     for side in ("before", "after"):
-        for figures in found[side].values():
-            assert figures["rms_calibration_error"]["value"] is None
-            assert "fewer than 200 images" in figures["rms_calibration_error"]["note"]
-            assert figures["rms_calibration_error_all_bins"]["value"] > 0
+        for values in found[side].values():
+            assert values["rms_calibration_error"]["value"] is None
+            assert "fewer than 200 images" in values["rms_calibration_error"]["note"]
+            assert values["rms_calibration_error_all_bins"]["value"] > 0

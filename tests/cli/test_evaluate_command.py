@@ -246,7 +246,7 @@ def test_published_files_equal_what_they_were_made_of(tmp_path: Path, checkpoint
     np.testing.assert_array_equal(found.target, labels[20000 + found.index])
 
 
-def test_scaled_pictures_are_not_taken_for_unscaled_ones(capsys: pytest.CaptureFixture[str]) -> None:
+def test_scaled_images_are_not_taken_for_unscaled_ones(capsys: pytest.CaptureFixture[str]) -> None:
     Path("mine.py").write_text(
         "import torch\n"
         "def make():\n"

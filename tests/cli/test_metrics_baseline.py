@@ -13,7 +13,7 @@ from robench.cli.main import main
 from robench.errors import RobenchError
 from robench.metrics.corruption import BASELINES, Baseline
 from robench.predictions import RunFolder
-from robench.results.normalising import _chosen, normalised_figures
+from robench.results.normalising import _chosen, normalised_values
 
 CORRUPTIONS = ("contrast", "fog")
 
@@ -56,7 +56,7 @@ def test_against_another_run_is_a_plain_ratio_of_sums(runs: dict[str, str], caps
     rise = [(a - 5 * ours["clean"]) / (b - 5 * theirs["clean"]) for a, b in sums.values()]
     assert found["relative_mce"]["value"] == pytest.approx(np.mean(rise))
     assert found["mean_error"]["value"] == pytest.approx(np.mean([a / 5 for a, _ in sums.values()]))
-    assert all(figure["low"] <= figure["value"] <= figure["high"] for figure in found.values())
+    assert all(value["low"] <= value["value"] <= value["high"] for value in found.values())
     itself = against(capsys, runs["run"], "--baseline", runs["run"])
     assert itself["mce"]["value"] == pytest.approx(1)
 
@@ -87,13 +87,13 @@ def test_a_published_table_and_a_subset(
 def test_a_baseline_of_another_data_set_is_refused(runs: dict[str, str], tmp_path: Path) -> None:
     """AlexNet's errors are ImageNet-C's: divided by them, errors on other images look like an mCE and are none."""
     with pytest.raises(RobenchError, match=r"alexnet is of imagenet, but .* is a run on digits \(digits-c\)"):
-        normalised_figures(runs["run"], "alexnet", resamples=0)
+        normalised_values(runs["run"], "alexnet", resamples=0)
     cifar = of_dataset(runs["run"], tmp_path / "cifar", "cifar10-c", "cifar10")
     with pytest.raises(RobenchError, match=r"of digits, but .* is a run on cifar10 \(cifar10-c\)"):
-        normalised_figures(cifar, runs["other"], resamples=0)
+        normalised_values(cifar, runs["other"], resamples=0)
     tiny = of_dataset(runs["run"], tmp_path / "tiny", "tiny-imagenet-c", "tiny-imagenet")
     with pytest.raises(RobenchError, match="or tiny-imagenet-resnet18"):
-        normalised_figures(tiny, "alexnet", resamples=0)
+        normalised_values(tiny, "alexnet", resamples=0)
 
 
 def test_no_relative_error_where_the_baseline_has_no_rise(
@@ -102,8 +102,8 @@ def test_no_relative_error_where_the_baseline_has_no_rise(
     """A rise below 0 would turn the sign: the more our error rose, the better its ratio would look."""
     harder = Baseline("harder", {"contrast": 0.5, "fog": 0.2}, 0.3, "made up", "digits")
     monkeypatch.setitem(BASELINES, "harder", harder)
-    assert "relative_mce" not in normalised_figures(runs["run"], "harder", resamples=0)
-    assert "relative_mce" in normalised_figures(runs["run"], "harder", corruptions=["contrast"], resamples=0)
+    assert "relative_mce" not in normalised_values(runs["run"], "harder", resamples=0)
+    assert "relative_mce" in normalised_values(runs["run"], "harder", corruptions=["contrast"], resamples=0)
 
 
 def test_held_out_corruptions_count_only_where_they_are_named() -> None:

@@ -79,8 +79,8 @@ def test_ctrl_c_is_answered_by_every_command(
     assert expected in capsys.readouterr().err
 
 
-def pictures(folder: str) -> None:
-    """Write 30 pictures in ten class folders."""
+def write_images(folder: str) -> None:
+    """Write 30 images in ten class folders."""
     rng = np.random.default_rng(0)
     for label in range(10):
         below = Path(folder, CIFAR10_CLASSES[label])
@@ -93,8 +93,8 @@ def test_what_a_reader_must_know_survives_another_scoring(capsys: pytest.Capture
     Path("mine.py").write_text(
         "import torch\ndef make():\n    return lambda x: torch.zeros(len(x), 10) + torch.arange(10) / 10\n"
     )
-    pictures("pictures")
-    command = ["evaluate", "-m", "python:mine.py:make", "-s", "cifar10-c", "--data", "pictures", "--device", "cpu"]
+    write_images("images")
+    command = ["evaluate", "-m", "python:mine.py:make", "-s", "cifar10-c", "--data", "images", "--device", "cpu"]
     said = printed(capsys, *command, "--corruption", "contrast", "--severity", "1", "--resamples", "20", "-o", "run")
     notes = [line for line in said.splitlines() if line.startswith("note:")]
     assert any("30 images per cell found, 10,000 can be made of cifar10's test set" in note for note in notes)
@@ -133,7 +133,7 @@ def test_json_is_all_that_is_printed_where_it_is_asked_for(capsys: pytest.Captur
     ],
 )
 def test_the_step_after_generating_works(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    pictures("clean")
+    write_images("clean")
     said = printed(capsys, "data", "generate", *options, "--out", "made of noise", "-q")
     assert said == ""
     (*_, step) = printed(capsys, "data", "generate", *options, "--out", "made of noise").splitlines()

@@ -13,7 +13,7 @@ from robench.cli.main import main
 def test_quickstart_makes_its_report_and_takes_it_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # The small sequences suite would have other figures; one corruption of digits-c keeps the test short.
+    # The small sequences suite would have other values; one corruption of digits-c keeps the test short.
     from robench import suites
     from robench.suites.base import OpenOptions
 

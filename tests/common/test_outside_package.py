@@ -89,9 +89,9 @@ from robench.plots import Option, Plot
 
 def bars(results, name="mean_error"):
     from matplotlib.figure import Figure
-    figure = Figure()
-    figure.subplots().bar([result.model.name for result in results], [result.summary[name].value for result in results])
-    return figure
+    value = Figure()
+    value.subplots().bar([result.model.name for result in results], [result.summary[name].value for result in results])
+    return value
 
 PLOT = Plot("bars", "One bar per model.", bars, options=(Option("name", "The summary.", "mean_error", ("--name",)),))
 ''',

@@ -218,7 +218,7 @@ def test_the_batch_size_follows_the_device_and_is_recorded() -> None:
     assert found["options"]["batch_size"] == 50
 
 
-def test_bfloat16_shifts_figures_little_and_is_recorded() -> None:
+def test_bfloat16_shifts_values_little_and_is_recorded() -> None:
     model, images, target = _setting()
     exact, short = (fourier_map(model, images, target, replace(OPTIONS, precision=p)) for p in ("fp32", "bf16"))
     np.testing.assert_allclose(exact["error"], short["error"], atol=0.2)

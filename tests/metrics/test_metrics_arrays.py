@@ -67,7 +67,7 @@ def test_small_logits_are_not_taken_for_probabilities() -> None:
     logits = RNG.normal(size=(20, 10)).astype(np.float32) / 10
     for given in (logits, logits.astype(np.float64)):
         with pytest.raises(RobenchError, match="logits=True"):
-            metrics.classification_figures(given, np.arange(20) % 10, logits=False)
+            metrics.classification_metrics(given, np.arange(20) % 10, logits=False)
 
 
 def test_no_images_have_no_brier_parts() -> None:

@@ -257,7 +257,7 @@ def test_no_image_gives_nan(function: object) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 400), st.integers(0, 10_000))
-def test_figures_stay_in_range_and_do_not_depend_on_the_order_of_rows(n: int, seed: int) -> None:
+def test_values_stay_in_range_and_do_not_depend_on_the_order_of_rows(n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     confidence = rng.permutation(n) / n  # no ties
     correct = rng.random(n) < 0.6

@@ -121,6 +121,6 @@ def test_every_kernel_has_its_row() -> None:
         (lambda: selective_error([0.1], [True], 0.0), "coverage in"),
     ],
 )
-def test_what_would_give_a_wrong_figure_is_refused(call: Callable[[], object], expected: str) -> None:
+def test_what_would_give_a_wrong_value_is_refused(call: Callable[[], object], expected: str) -> None:
     with pytest.raises(RobenchError, match=expected):
         call()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from robench.metrics import calibration
-from robench.metrics.streaming import classification_figures
+from robench.metrics.streaming import classification_metrics
 
 netcal = pytest.importorskip("netcal.metrics", reason="netcal is not installed (pip install netcal)")
 
@@ -63,6 +63,6 @@ def test_equal_count_bins(name: str, theirs: str) -> None:
 @pytest.mark.parametrize("name", ["random", "all right", "all wrong", "certain"])
 def test_the_stream_from_probabilities_of_all_classes(name: str) -> None:
     p, target = CASES[name]
-    found = classification_figures(p, target, logits=False)
+    found = classification_metrics(p, target, logits=False)
     assert found["ece"] == pytest.approx(netcal.ECE(15).measure(p, target), rel=1e-6, abs=1e-9)
     assert found["max_calibration_error"] == pytest.approx(netcal.MCE(15).measure(p, target), rel=1e-6, abs=1e-9)

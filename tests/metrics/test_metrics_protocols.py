@@ -216,7 +216,7 @@ def test_the_direction_puts_a_model_that_knows_its_errors_first(name: str) -> No
 
 
 @pytest.mark.parametrize("name", [name for name in METRICS if "frame" not in metric(name).needs])
-def test_one_image_is_a_figure_or_nan_and_none_is_nan(name: str) -> None:
+def test_one_image_is_a_value_or_nan_and_none_is_nan(name: str) -> None:
     columns = {key: column[:1] if np.ndim(column) else column for key, column in _columns(10).items()}
     value = compute(name, columns)
     assert np.isnan(value) or metric(name).range[0] <= value <= metric(name).range[1]
@@ -238,6 +238,6 @@ def test_one_image_is_a_figure_or_nan_and_none_is_nan(name: str) -> None:
         (lambda: comparison.mcnemar([True, False, True], [True]), "on the same images"),
     ],
 )
-def test_what_would_give_a_wrong_figure_is_refused(call: Callable[[], object], expected: str) -> None:
+def test_what_would_give_a_wrong_value_is_refused(call: Callable[[], object], expected: str) -> None:
     with pytest.raises(RobenchError, match=expected):
         call()

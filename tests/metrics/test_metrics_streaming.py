@@ -1,4 +1,4 @@
-"""The one-pass figures beside scikit-learn, scipy and the functions on arrays."""
+"""The one-pass values beside scikit-learn, scipy and the functions on arrays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss
 
 from robench.errors import RobenchError
 from robench.metrics import calibration, scores
-from robench.metrics.streaming import StreamingMetrics, classification_figures, per_image
+from robench.metrics.streaming import StreamingMetrics, classification_metrics, per_image
 
 
 def _logits(n: int = 700, classes: int = 37, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -35,11 +35,11 @@ def _expected(logits: np.ndarray, target: np.ndarray) -> dict[str, float]:
 
 @pytest.mark.parametrize(("dtype", "rel"), [(np.float64, 1e-9), (np.float32, 2e-6)])
 @pytest.mark.parametrize("from_logits", [True, False])
-def test_figures_equal_the_references(dtype: type, rel: float, from_logits: bool) -> None:
+def test_values_equal_the_references(dtype: type, rel: float, from_logits: bool) -> None:
     logits, target = _logits()
     logits = logits.astype(dtype)
     values = logits if from_logits else np.exp(log_softmax(logits.astype(np.float64), axis=1)).astype(dtype)
-    found = classification_figures(values, target, logits=from_logits)
+    found = classification_metrics(values, target, logits=from_logits)
     for name, expected in _expected(logits, target).items():
         assert found[name] == pytest.approx(expected, rel=rel), name
 
@@ -67,7 +67,7 @@ def _adversarial() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 def test_adversarial_input_equals_the_references(name: str, dtype: type, rel: float) -> None:
     logits, target = _adversarial()[name]
     logits = logits.astype(dtype)
-    found = classification_figures(logits, target, logits=True)
+    found = classification_metrics(logits, target, logits=True)
     p = np.exp(log_softmax(logits.astype(np.float64), axis=1))
     expected = _expected(logits, target) if name != "confidence of one" else {}  # scikit-learn clips a probability of 0
     expected |= {
@@ -75,15 +75,15 @@ def test_adversarial_input_equals_the_references(name: str, dtype: type, rel: fl
         "nll": -log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(target)), target].mean(),
         "max_calibration_error": calibration.maximum_calibration_error(p.max(axis=1), logits.argmax(axis=1) == target),
     }
-    for figure, value in expected.items():
-        assert found[figure] == pytest.approx(value, rel=rel, abs=1e-7), figure
+    for named, value in expected.items():
+        assert found[named] == pytest.approx(value, rel=rel, abs=1e-7), named
 
 
 def test_half_precision_logits_of_torch_are_read_exactly() -> None:
     logits, target = _logits()
     for dtype in (torch.float16, torch.bfloat16):
         half = torch.tensor(logits).to(dtype)
-        found = classification_figures(half, torch.tensor(target), logits=True)
+        found = classification_metrics(half, torch.tensor(target), logits=True)
         expected = _expected(half.double().numpy(), target)
         assert {name: found[name] for name in expected} == pytest.approx(expected, rel=3e-6)
 
@@ -101,7 +101,7 @@ def test_ties_take_the_lowest_class() -> None:
 
 
 def test_certain_probabilities_and_impossible_targets() -> None:
-    found = classification_figures(np.eye(3)[[0, 1, 2, 2]], np.array([0, 1, 2, 0]), logits=False)
+    found = classification_metrics(np.eye(3)[[0, 1, 2, 2]], np.array([0, 1, 2, 0]), logits=False)
     assert found["accuracy"] == 0.75
     assert found["ece"] == pytest.approx(0.25)
     assert np.isinf(found["nll"])
@@ -129,7 +129,7 @@ def test_only_equal_bins_merge_and_there_is_at_least_one() -> None:
 
 
 def test_one_image() -> None:
-    found = classification_figures([[0.2, 0.8]], [1], logits=False)
+    found = classification_metrics([[0.2, 0.8]], [1], logits=False)
     assert found["ece"] == pytest.approx(0.2)
     assert found["brier"] == pytest.approx(0.08)
     assert found["brier"] == pytest.approx(scores.brier_score([[0.2, 0.8]], [1])[0])

@@ -109,7 +109,7 @@ class Awkward(nn.Module):
         return self
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if self.kind == "rows of a picture":
+        if self.kind == "rows of an image":
             return self.rows(self.linear(x[:, 0]))
         y = self.norm(self.conv(x))
         if self.kind == "weight used by itself":
@@ -121,7 +121,7 @@ class Awkward(nn.Module):
     "kind",
     [
         "hook on the convolution", "hook before the norm", "hook after the norm", "hook on the network",
-        "rows of a picture", "weight used by itself", "bias used by itself", "batch statistics",
+        "rows of an image", "weight used by itself", "bias used by itself", "batch statistics",
     ],
 )  # fmt: skip
 def test_what_a_fold_would_change_is_left(kind: str) -> None:

@@ -33,11 +33,11 @@ def test_a_run_of_version_1_is_read_and_scored() -> None:
     assert rows.second_probability is rows.target_cumulative is None
     np.testing.assert_array_equal(rows.columns()["confidence"], rows.confidence.astype(float))
     result = score_run(run, resamples=20)
-    figures = {cell.name: {name: value.value for name, value in cell.metrics.items()} for cell in result.cells}
-    assert figures["clean"]["error"] == 0.0
-    assert figures["clean"]["nll"] == pytest.approx(0.020494963054564625, rel=1e-9)
-    assert figures["fog/3"]["error"] == pytest.approx(11 / 12)
-    assert figures["fog/3"]["brier"] == pytest.approx(1.8367388794819515, rel=1e-9)
+    values = {cell.name: {name: value.value for name, value in cell.metrics.items()} for cell in result.cells}
+    assert values["clean"]["error"] == 0.0
+    assert values["clean"]["nll"] == pytest.approx(0.020494963054564625, rel=1e-9)
+    assert values["fog/3"]["error"] == pytest.approx(11 / 12)
+    assert values["fog/3"]["brier"] == pytest.approx(1.8367388794819515, rel=1e-9)
     assert result.status == "partial"
 
 

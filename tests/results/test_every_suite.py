@@ -1,4 +1,4 @@
-"""Every suite's predictions can be scored: its rules find their cells, and no figure of the summary is missing."""
+"""Every suite's predictions can be scored: its rules find their cells, and no value of the summary is missing."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def test_plots_and_leaderboards_take_it(runs: list[str], tmp_path: Path) -> None
     assert "mean_ks_error" in board.columns
 
 
-def test_without_the_package_its_figures_are_shown_as_they_are_stored(runs: list[str]) -> None:
+def test_without_the_package_its_values_are_shown_as_they_are_stored(runs: list[str]) -> None:
     assert "ks_error" not in METRICS
     assert row("ks_error").show(0.25) == "0.2500"
     assert "ks_error" not in score_run(runs[0], resamples=0).cells[0].metrics

@@ -24,16 +24,16 @@ def metric_groups(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def old_document() -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a shipped result as it was in schema 1, with a figure of each old name everywhere, and as it is now."""
+    """Return a shipped result as it was in schema 1, with a value of each old name everywhere, and as it is now."""
     new = json.loads((leaderboards() / "measured" / "digits-c" / "standard.json").read_text())
-    figure = {"value": 0.25, "low": 0.2, "high": 0.3, "note": None}
-    new["summary"]["clean_max_calibration_error"] = figure
+    value = {"value": 0.25, "low": 0.2, "high": 0.3, "note": None}
+    new["summary"]["clean_max_calibration_error"] = value
     for group in (
         *new["conditions"].values(),
         *new["severities"].values(),
         *(cell["metrics"] for cell in new["cells"]),
     ):
-        group["max_calibration_error"] = figure
+        group["max_calibration_error"] = value
     old = copy.deepcopy(new) | {"schema_version": 1}
     old["summary"] = {
         {"mean_error": OLD["mean_error"]}.get(name, name.replace("max_calibration_error", "mce_calibration")): found
@@ -48,7 +48,7 @@ def old_document() -> tuple[dict[str, Any], dict[str, Any]]:
     return old, new
 
 
-def test_a_document_of_schema_1_is_read_with_equal_figures() -> None:
+def test_a_document_of_schema_1_is_read_with_equal_values() -> None:
     old, new = old_document()
     before = copy.deepcopy(old)
     assert migrate(old) == new | {"schema_version": SCHEMA_VERSION}

@@ -1,4 +1,4 @@
-"""From a run to a result: every figure against brute force on the stored predictions."""
+"""From a run to a result: every value against brute force on the stored predictions."""
 
 from __future__ import annotations
 
@@ -111,13 +111,13 @@ def test_summaries_are_the_means_of_the_cells(run: RunFolder) -> None:
     assert result.run.images_per_second == IMAGES / 0.5
 
 
-def test_every_figure_has_an_interval_around_it(run: RunFolder) -> None:
+def test_every_value_has_an_interval_around_it(run: RunFolder) -> None:
     result = score_run(run, resamples=200)
     for name in ("clean_error", "mean_error", "mean_brier", "mean_nll"):
-        figure = result.summary[name]
-        assert figure.low is not None
-        assert figure.high is not None
-        assert figure.low < figure.value < figure.high
+        value = result.summary[name]
+        assert value.low is not None
+        assert value.high is not None
+        assert value.low < value.value < value.high
     # The mean over cells of independent noise is known better than one cell.
     one, mean = result.cells[1].metrics["brier"], result.summary["mean_brier"]
     assert mean.high - mean.low < one.high - one.low
@@ -126,9 +126,9 @@ def test_every_figure_has_an_interval_around_it(run: RunFolder) -> None:
 def test_no_wrong_answer_has_the_exact_binomial_interval(tmp_path: Path) -> None:
     result = score_run(make_run(tmp_path / "r", better=40.0), resamples=20)
     high = binomtest(0, IMAGES).proportion_ci(method="exact").high
-    for figures in (result.cells[3].metrics, result.conditions["fog"], result.severities["5"]):
-        assert (figures["error"].low, figures["error"].high) == (0.0, pytest.approx(high))
-        assert figures["ece"].high < 1e-6
+    for values in (result.cells[3].metrics, result.conditions["fog"], result.severities["5"]):
+        assert (values["error"].low, values["error"].high) == (0.0, pytest.approx(high))
+        assert values["ece"].high < 1e-6
     for name in ("clean_error", "mean_error", "mean_error_noise"):
         assert (result.summary[name].low, result.summary[name].high) == (0.0, pytest.approx(high))
     accuracy = result.summary["robust_accuracy"]
@@ -141,15 +141,15 @@ def test_no_wrong_answer_has_the_exact_binomial_interval(tmp_path: Path) -> None
     [("error", True), ("mean_top5_error", True), ("worst_case_error", True), ("iid_error", True), ("mfp", True),
      ("mce", False), ("relative_mce", False), ("gap_error", False), ("mean_ece", False), ("mt5d", False)],
 )  # fmt: skip
-def test_shares_of_images_are_told_from_other_figures(name: str, share: bool) -> None:
+def test_shares_of_images_are_told_from_other_values(name: str, share: bool) -> None:
     assert row(name).share is share
 
 
 def test_the_interval_of_the_error_is_about_the_binomial_one(run: RunFolder) -> None:
     result = score_run(run, resamples=1000)
-    figure = result.conditions["clean"]["error"]
-    half = 1.96 * np.sqrt(figure.value * (1 - figure.value) / IMAGES)
-    assert (figure.high - figure.low) / 2 == pytest.approx(half, rel=0.2)
+    value = result.conditions["clean"]["error"]
+    half = 1.96 * np.sqrt(value.value * (1 - value.value) / IMAGES)
+    assert (value.high - value.low) / 2 == pytest.approx(half, rel=0.2)
 
 
 def test_reliability_bins_hold_every_image(run: RunFolder) -> None:
@@ -251,7 +251,7 @@ def test_a_comparison_of_a_part_says_so(tmp_path: Path, run: RunFolder) -> None:
     assert not any("Only the" in sentence for sentence in whole.sentences)
 
 
-def test_headline_figures_average_the_fifteen() -> None:
+def test_headline_values_average_the_fifteen() -> None:
     cells = tuple(Cell(name, s) for name in ("fog", "spatter") for s in range(1, 6))
     suite = replace(get("cifar10-c"), summary=("corruption",))
     assert averaged(suite, cells) == ("fog",)
@@ -294,10 +294,10 @@ def test_a_stored_result_is_taken_up_only_while_it_is_current(tmp_path: Path) ->
 def test_a_binned_error_lies_inside_its_interval(run: RunFolder) -> None:
     """Resamples repeat images and so look worse calibrated; the bootstrap's bias is taken off."""
     result = score_run(run, resamples=300)
-    for figures in (result.summary, *(cell.metrics for cell in result.cells)):
-        for name, figure in figures.items():
-            if figure.low is not None:
-                assert figure.low <= figure.value <= figure.high, name
+    for values in (result.summary, *(cell.metrics for cell in result.cells)):
+        for name, value in values.items():
+            if value.low is not None:
+                assert value.low <= value.value <= value.high, name
     ece = result.summary["mean_ece"]
     assert ece.low < ece.value < ece.high
 
@@ -336,7 +336,7 @@ def test_what_an_earlier_version_did_not_count_is_not_taken_for_nothing(
     assert any("it is not known how many there were" in sentence for sentence in result.notes)
 
 
-def test_no_interval_goes_beyond_what_a_figure_can_be() -> None:
+def test_no_interval_goes_beyond_what_a_value_can_be() -> None:
     replicates = np.repeat([0.97, 0.98, 0.99, 1.0, 1.0], 200)  # so many that their bias is no chance
     for name in ("robust_accuracy", "error", "mean_ece", "clean_ece", "mean_error", "mean_error_noise", "gap_error"):
         assert with_interval(0.995, replicates, name).high == 1.0

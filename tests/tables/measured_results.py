@@ -30,7 +30,7 @@ def public(spec: str, suite: str, value: float = 0.3, **summary: Value) -> Resul
 
 def measured(card: Mapping[str, Any], suite: str, value: float, *, model_hash: str = "0", **summary: Value) -> Result:
     """Return a complete result on published files with a mean error and its like."""
-    figure = Value(value=value, low=value - 0.01, high=value + 0.01)
+    stated = Value(value=value, low=value - 0.01, high=value + 0.01)
     return Result(
         suite=SuiteRecord(
             name=suite,
@@ -45,7 +45,7 @@ def measured(card: Mapping[str, Any], suite: str, value: float, *, model_hash: s
         model=ModelRecord(name="m", hash=model_hash, num_classes=10, preprocessing={"origin": "card"}, card=dict(card)),
         run=RunRecord(robench="0"),
         statistics=StatisticsRecord(),
-        summary={"mean_error": figure, "clean_error": figure, **summary},
+        summary={"mean_error": stated, "clean_error": stated, **summary},
         cells=[],
     )
 

@@ -17,7 +17,7 @@ from robench.tables.site import build_site
 def result(suite: str = "digits-c", name: str = "m", **said: Any) -> Result:
     """A result of two cells; ``said`` names what differs: summary, protocol, complete, source, card, identity."""
     summary = said.get("summary", {"mean_error": 0.2})
-    figures = {key: Value(value=value, low=value - 0.01, high=value + 0.01) for key, value in summary.items()}
+    values = {key: Value(value=value, low=value - 0.01, high=value + 0.01) for key, value in summary.items()}
     cells = said.get("cells", ("clean", "fog/1"))
     return Result(
         suite=SuiteRecord(
@@ -33,7 +33,7 @@ def result(suite: str = "digits-c", name: str = "m", **said: Any) -> Result:
         model=ModelRecord(name=name, hash="ab", num_classes=10, preprocessing={}, card=said.get("card", {})),
         run=RunRecord(robench="0", identity=said.get("identity")),
         statistics=StatisticsRecord(),
-        summary=figures,
+        summary=values,
         cells=[CellResult(name=c, condition=c, severity=None, images=9, metrics={}) for c in cells],
     )
 
@@ -80,7 +80,7 @@ def test_precision_makes_a_row_of_its_own() -> None:
     assert len({row.id for row in board.rows}) == 2
 
 
-def test_more_is_better_where_the_figure_says_so(tmp_path: Path) -> None:
+def test_more_is_better_where_the_value_says_so(tmp_path: Path) -> None:
     given = [
         result("dfr", name, summary={"mean_ood_weighted_pr_auc": value})
         for name, value in (("worse", 0.5), ("best", 0.8), ("near", 0.79))
@@ -117,7 +117,7 @@ def test_the_page_prints_what_is_stored_rounded_once(tmp_path: Path) -> None:
     build_site(tmp_path, {Path("0"): given})
     board = next(board for board in page_data(tmp_path)["boards"] if board["title"] == "digits-c")
     (row,) = board["rows"]
-    assert row["figures"]["mean_error"] == [3.005, 2.005, 3.125, "3.00", "2.00 to 3.12"]
+    assert row["values"]["mean_error"] == [3.005, 2.005, 3.125, "3.00", "2.00 to 3.12"]
     assert row["conditions"] == {"fog": "3.00"}
     page = (tmp_path / row["page"]).read_text()
     assert '<td class="n">3.00</td><td class="n">2.00 to 3.12</td>' in page
@@ -130,8 +130,8 @@ def test_page_and_readme_print_the_same_numbers(tmp_path: Path) -> None:
     for board in page_data(tmp_path)["boards"]:
         for row in board["rows"][:25]:
             for name in board["columns"]:
-                if name in row["figures"]:
-                    text, interval = row["figures"][name][3:]
+                if name in row["values"]:
+                    text, interval = row["values"][name][3:]
                     assert f"| {text} ({interval}) |" in readme if interval else f"| {text} |" in readme
                     printed += 1
     assert printed > 300

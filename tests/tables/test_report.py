@@ -1,4 +1,4 @@
-"""The report: its sentences against the figures, one file without the network, readable by machines too."""
+"""The report: its sentences against the values, one file without the network, readable by machines too."""
 
 from __future__ import annotations
 
@@ -79,18 +79,18 @@ def comparison() -> Comparison:
 
 @pytest.fixture(scope="module")
 def page(results: list[Result], comparison: Comparison) -> str:
-    pictures = {
+    plots_ = {
         "one": ("Error", "How to read it.", plots.to_bytes(plots.severity(results), "svg")),
         "two": ("Again", "The same.", plots.to_bytes(plots.severity(results), "svg")),
         "bits": ("Bitmap", "A bitmap.", plots.to_bytes(plots.corruptions(results), "png")),
     }
-    return render_html(results, pictures, comparison)
+    return render_html(results, plots_, comparison)
 
 
 def test_the_page_stands_alone(page: str) -> None:
     found = Page(page)
     assert found.open == []
-    assert len(found.ids) == len(set(found.ids)), "two pictures share ids"
+    assert len(found.ids) == len(set(found.ids)), "two plots share ids"
     assert {reference[1:] for reference in found.references} <= set(found.ids)
     assert all(address.startswith("data:") for address in found.addresses)
     assert "<script" not in page
@@ -159,8 +159,8 @@ def test_tables_hold_every_summary_and_condition_with_intervals(results: list[Re
     for result in results:
         for name in ("clean_error", "mean_rms_calibration_error", "mean_brier"):
             assert show(result.summary[name], name, interval=True).replace("**", "") in text.replace("**", "")
-        for figures in result.conditions.values():
-            assert show(figures["error"], "error", interval=True) in text.replace("**", "")
+        for values in result.conditions.values():
+            assert show(values["error"], "error", interval=True) in text.replace("**", "")
     assert "| Noise: Gaussian noise |" in text
 
 
@@ -184,8 +184,8 @@ def test_names_from_outside_are_escaped(results: list[Result]) -> None:
     evil = results[0].model_copy(deep=True)
     evil.model.name = "<script>alert(1)</script>|x"
     evil.run.command = "robench evaluate --name '<img src=http://example.org>'"
-    picture = {"a": ('"><b>', "<i>caption</i>", plots.to_bytes(plots.severity([evil]), "svg"))}
-    text = render_html([evil], picture)
+    drawn = {"a": ('"><b>', "<i>caption</i>", plots.to_bytes(plots.severity([evil]), "svg"))}
+    text = render_html([evil], drawn)
     assert "<script" not in text
     assert "<img src=http" not in text
     assert "<i>" not in text
@@ -222,9 +222,9 @@ def test_labels_know_prefixes_and_units() -> None:
 def test_only_what_stands_apart_is_marked_as_better(results: list[Result], comparison: Comparison) -> None:
     close = results[0].model_copy(deep=True)
     close.model.name = "close"
-    for figures in (close.summary, *close.conditions.values()):
-        for figure in figures.values():
-            figure.value = (figure.value or 0) * 1.0001
+    for values in (close.summary, *close.conditions.values()):
+        for value in values.values():
+            value.value = (value.value or 0) * 1.0001
     assert "**" not in "\n".join(line for line in render_markdown([results[0], close]).splitlines() if line[:1] == "|")
     found = next(
         line for line in render_markdown(results).splitlines() if line.startswith("| Mean error under corruption")
@@ -265,19 +265,19 @@ def test_held_out_cells_and_clean_images_do_not_part_whole_suites(results: list[
 
 
 @pytest.mark.parametrize(
-    ("suite", "figure", "said"),
+    ("suite", "value", "said"),
     [
         ("cifar10-sta", "worst_loss_error", "Error at the largest loss, %"),
         ("dfr", "mean_ood_weighted_pr_auc", "Weighted area under the precision-recall curve out of distribution, %"),
     ],
 )
-def test_every_suite_has_its_figure_in_the_table(suite: str, figure: str, said: str, results: list[Result]) -> None:
+def test_every_suite_has_its_value_in_the_table(suite: str, value: str, said: str, results: list[Result]) -> None:
     one = results[0].model_copy(deep=True)
     one.suite.name = suite
-    one.summary = {figure: Value(value=0.5, low=0.4, high=0.6)}
+    one.summary = {value: Value(value=0.5, low=0.4, high=0.6)}
     text = render_markdown([one])
     assert f"| {said} | 50.00 (40.00 to 60.00) |" in text
-    assert f"neighbours: {row(figure).title} 50.00 %" in text
+    assert f"neighbours: {row(value).title} 50.00 %" in text
 
 
 def test_mce_names_the_baseline_of_its_suite(results: list[Result]) -> None:

@@ -95,7 +95,7 @@ def test_the_clean_suite_takes_any_data_set(tmp_path: Path) -> None:
     assert not any("dataset" in problem or "num_classes" in problem or "missing" in problem for problem in problems)
 
 
-def test_an_interval_that_does_not_hold_its_figure_is_refused(tmp_path: Path) -> None:
+def test_an_interval_that_does_not_hold_its_value_is_refused(tmp_path: Path) -> None:
     problems = edited(tmp_path, lambda d: d["summary"]["mean_error"].update(low=0.0, high=0.0))
     assert any("outside its own interval" in problem for problem in problems)
 

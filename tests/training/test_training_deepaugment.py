@@ -179,12 +179,12 @@ def test_views_take_clean_and_distorted_images_by_lot(tmp_path: Path, batch: Bat
         same += int((kinds[-1] == later.images).flatten(1).all(dim=1).sum())
     assert 0.2 < same / (5 * len(batch.images)) < 0.5
     assert torch.equal(views.view(batch), views.view(batch))
-    # An image is itself or one of its two pictures where these are made once, and always another otherwise.
+    # An image is itself or one of its two images where these are made once, and always another otherwise.
     most = max(len({kind[n].numpy().tobytes() for kind in kinds}) for n in range(len(batch.images)))
     assert most <= 3 if once else most > 3
 
 
-def test_pictures_made_once_belong_to_their_images(tmp_path: Path, batch: Batch) -> None:
+def test_images_made_once_belong_to_their_images(tmp_path: Path, batch: Batch) -> None:
     views = DeepAugment(["edsr-digits", "cae-digits"], True)
     views.locate(_folders(tmp_path))
     views.begin(batch.images, seed=1)

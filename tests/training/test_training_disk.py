@@ -1,4 +1,4 @@
-"""Training pictures from the disk: class folders with labels, any folder without."""
+"""Training images from the disk: class folders with labels, any folder without."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def image_folder(tmp_path: Path) -> Path:
     """Twelve digits of 40 x 36 pixels in the folders of their classes, one with a folder below."""
     images = digits.load("train")
     for number in range(12):
@@ -30,19 +30,19 @@ def pictures(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_labels_are_the_classes_in_sorted_order(pictures: Path) -> None:
-    files, labels, names = class_folders(pictures / "train")
+def test_labels_are_the_classes_in_sorted_order(image_folder: Path) -> None:
+    files, labels, names = class_folders(image_folder / "train")
     assert names == sorted(names)
     assert len(files) == 12
     for file, label in zip(files, labels, strict=True):
         assert names[label] in file.parts
-    assert set(all_images(pictures)[0]) == set(files)
-    assert all_images(pictures)[1] == [-1] * 12
+    assert set(all_images(image_folder)[0]) == set(files)
+    assert all_images(image_folder)[1] == [-1] * 12
 
 
-def test_crops_depend_on_seed_epoch_and_number_alone(pictures: Path) -> None:
+def test_crops_depend_on_seed_epoch_and_number_alone(image_folder: Path) -> None:
     part = recipes.load("standard-imagenet-resnet50", ["data.size=24"]).data
-    source = open_disk(part, pictures, 1, CPU)
+    source = open_disk(part, image_folder, 1, CPU)
     source.workers = 0
     (whole,) = source.batches([torch.arange(12)], epoch=3)
     assert whole.shape == (12, 3, 24, 24)
@@ -66,19 +66,19 @@ def test_crop_boxes_lie_within_and_have_their_area() -> None:
 
 
 @pytest.mark.parametrize("name", ["edsr", "cae"])
-def test_networks_learn_from_any_folder_of_pictures(name: str, pictures: Path, tmp_path: Path) -> None:
+def test_networks_learn_from_any_folder_of_images(name: str, image_folder: Path, tmp_path: Path) -> None:
     small = ["options.blocks=2", "options.features=8"] if name == "edsr" else ["options.width=8", "options.code=4"]
     recipe = recipes.load(name, ["data.size=32", "batch_size=4", "epochs=6", "optimiser.lr=0.003", *small])
-    train(recipe, pictures / "train", tmp_path / "out", quiet=True)
+    train(recipe, image_folder / "train", tmp_path / "out", quiet=True)
     with (tmp_path / "out" / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
 
 
-def test_what_needs_labels_refuses_a_flat_folder(pictures: Path, tmp_path: Path) -> None:
+def test_what_needs_labels_refuses_a_flat_folder(image_folder: Path, tmp_path: Path) -> None:
     flat = tmp_path / "flat"
     flat.mkdir()
-    for file in (pictures / "train").rglob("*.png"):
+    for file in (image_folder / "train").rglob("*.png"):
         (flat / file.name).write_bytes(file.read_bytes())
     with pytest.raises(RobenchError, match="No class folders"):
         train(recipes.load("standard-imagenet-resnet50"), flat, tmp_path / "out", quiet=True)

@@ -16,8 +16,8 @@ from robench.training.ops import operations as op
 BILINEAR = Image.Resampling.BILINEAR
 
 
-def _affine(picture: Image.Image, matrix: tuple[float, ...]) -> Image.Image:
-    return picture.transform(picture.size, Image.Transform.AFFINE, matrix, resample=BILINEAR)
+def _affine(image: Image.Image, matrix: tuple[float, ...]) -> Image.Image:
+    return image.transform(image.size, Image.Transform.AFFINE, matrix, resample=BILINEAR)
 
 
 PILLOW: dict[str, Callable[[Image.Image, float], Image.Image]] = {
@@ -57,8 +57,8 @@ CASES = [(name, value) for name in op.NAMES for value in VALUES[name]]
 
 
 @pytest.fixture(scope="module")
-def pictures() -> npt.NDArray[np.uint8]:
-    """Smooth and noisy pictures, low contrast among them, and two of one colour."""
+def samples() -> npt.NDArray[np.uint8]:
+    """Smooth and noisy images, low contrast among them, and two of one colour."""
     random = np.random.default_rng(5)
     small = random.integers(0, 256, (40, 3, 6, 6)).astype(np.float32)
     large = torch.nn.functional.interpolate(torch.from_numpy(small), (32, 32), mode="bicubic").numpy()
@@ -70,16 +70,16 @@ def pictures() -> npt.NDArray[np.uint8]:
     return result
 
 
-def _by_pillow(pictures: npt.NDArray[np.uint8], name: str, value: float) -> npt.NDArray[np.uint8]:
-    done = [np.asarray(PILLOW[name](Image.fromarray(one.transpose(1, 2, 0)), value)) for one in pictures]
+def _by_pillow(samples: npt.NDArray[np.uint8], name: str, value: float) -> npt.NDArray[np.uint8]:
+    done = [np.asarray(PILLOW[name](Image.fromarray(one.transpose(1, 2, 0)), value)) for one in samples]
     return np.stack(done).transpose(0, 3, 1, 2)
 
 
 @pytest.mark.parametrize(("name", "value"), CASES)
-def test_operation_is_pillows(pictures: npt.NDArray[np.uint8], name: str, value: float) -> None:
-    ops = np.full((len(pictures), 1), op.NAMES.index(name))
-    found = kernels_cpu.apply(pictures, ops, np.full(ops.shape, float(value)))
-    difference = np.abs(found.astype(int) - _by_pillow(pictures, name, value).astype(int))
+def test_operation_is_pillows(samples: npt.NDArray[np.uint8], name: str, value: float) -> None:
+    ops = np.full((len(samples), 1), op.NAMES.index(name))
+    found = kernels_cpu.apply(samples, ops, np.full(ops.shape, float(value)))
+    difference = np.abs(found.astype(int) - _by_pillow(samples, name, value).astype(int))
     if name in EXACT:
         assert difference.max() == 0
     else:
@@ -88,69 +88,69 @@ def test_operation_is_pillows(pictures: npt.NDArray[np.uint8], name: str, value:
 
 
 @pytest.mark.parametrize(("name", "value"), CASES)
-def test_tensor_kernel_is_the_compiled_one(pictures: npt.NDArray[np.uint8], name: str, value: float) -> None:
-    ops = np.full((len(pictures), 1), op.NAMES.index(name))
+def test_tensor_kernel_is_the_compiled_one(samples: npt.NDArray[np.uint8], name: str, value: float) -> None:
+    ops = np.full((len(samples), 1), op.NAMES.index(name))
     values = np.full(ops.shape, float(value))
-    compiled = kernels_cpu.apply(pictures, ops, values, fill=128)
-    arguments = (torch.from_numpy(pictures), torch.from_numpy(ops), torch.from_numpy(values))
+    compiled = kernels_cpu.apply(samples, ops, values, fill=128)
+    arguments = (torch.from_numpy(samples), torch.from_numpy(ops), torch.from_numpy(values))
     difference = np.abs(kernels_torch.apply(*arguments, fill=128).numpy().astype(int) - compiled.astype(int))
     assert difference.max() <= (1 if name in ("shear_x", "shear_y", "rotate") else 0)
     assert (difference > 0).mean() < 0.02
 
 
-def test_every_image_has_its_own_chain(pictures: npt.NDArray[np.uint8]) -> None:
+def test_every_image_has_its_own_chain(samples: npt.NDArray[np.uint8]) -> None:
     random = np.random.default_rng(0)
-    ops = random.integers(-1, len(op.NAMES), (len(pictures), 3))
+    ops = random.integers(-1, len(op.NAMES), (len(samples), 3))
     choices = [VALUES[op.NAMES[number]] for number in ops.ravel()]
     values = np.array([float(one[random.integers(len(one))]) for one in choices]).reshape(ops.shape)
-    together = kernels_cpu.apply(pictures, ops, values)
-    for i in range(len(pictures)):
-        alone = kernels_cpu.apply(pictures[i : i + 1], ops[i : i + 1], values[i : i + 1])
+    together = kernels_cpu.apply(samples, ops, values)
+    for i in range(len(samples)):
+        alone = kernels_cpu.apply(samples[i : i + 1], ops[i : i + 1], values[i : i + 1])
         assert np.array_equal(alone[0], together[i])
-    tensors = (torch.from_numpy(pictures), torch.from_numpy(ops), torch.from_numpy(values))
+    tensors = (torch.from_numpy(samples), torch.from_numpy(ops), torch.from_numpy(values))
     batched = kernels_torch.apply(*tensors).numpy()
     # A later operation may amplify a last-bit difference of a warp, so compare the bulk.
     assert (np.abs(batched.astype(int) - together.astype(int)) > 1).mean() < 0.02
 
 
 @pytest.mark.parametrize("places", [(0, 2), (1, 3), (0, 3), (2, 3)])
-def test_a_skipped_step_changes_nothing(pictures: npt.NDArray[np.uint8], places: tuple[int, int]) -> None:
+def test_a_skipped_step_changes_nothing(samples: npt.NDArray[np.uint8], places: tuple[int, int]) -> None:
     pairs = [(a, b) for a in range(len(op.NAMES)) for b in range(len(op.NAMES))]
     values = np.array([[float(VALUES[op.NAMES[number]][-1]) for number in pair] for pair in pairs])
     ops = np.array(pairs)
-    images = pictures[2 + np.arange(len(pairs)) % (len(pictures) - 2)]
+    images = samples[2 + np.arange(len(pairs)) % (len(samples) - 2)]
     spread_ops, spread_values = np.full((len(pairs), 4), op.NONE), np.zeros((len(pairs), 4))
     spread_ops[:, places], spread_values[:, places] = ops, values
     short = kernels_cpu.apply(images, ops, values)
     assert np.array_equal(kernels_cpu.apply(images, spread_ops, spread_values), short)
 
 
-def test_images_are_not_changed_and_noop_copies(pictures: npt.NDArray[np.uint8]) -> None:
-    before = pictures.copy()
-    none = torch.full((len(pictures), 2), op.NONE)
-    values = torch.zeros(len(pictures), 2, dtype=torch.float64)
-    same = augment.apply(torch.from_numpy(pictures), none, values)
+def test_images_are_not_changed_and_noop_copies(samples: npt.NDArray[np.uint8]) -> None:
+    before = samples.copy()
+    none = torch.full((len(samples), 2), op.NONE)
+    values = torch.zeros(len(samples), 2, dtype=torch.float64)
+    same = augment.apply(torch.from_numpy(samples), none, values)
     assert np.array_equal(same.numpy(), before)
-    augment.apply(torch.from_numpy(pictures), torch.full((len(pictures), 2), op.INVERT), values)
-    assert np.array_equal(pictures, before)
+    augment.apply(torch.from_numpy(samples), torch.full((len(samples), 2), op.INVERT), values)
+    assert np.array_equal(samples, before)
 
 
 @pytest.mark.parametrize("kernel", ["compiled", "tensor"])
-def test_mixing_is_the_convex_combination(pictures: npt.NDArray[np.uint8], kernel: str) -> None:
-    n = len(pictures)
+def test_mixing_is_the_convex_combination(samples: npt.NDArray[np.uint8], kernel: str) -> None:
+    n = len(samples)
     random = np.random.default_rng(1)
     ops = random.integers(0, 9, (n, 3, 2))
     values = np.where(ops == op.POSTERIZE, 3.0, np.where(ops == op.SOLARIZE, 200.0, 0.0))
     weights = random.dirichlet([1, 1, 1], n).astype(np.float32)
     m = random.uniform(size=n).astype(np.float32)
-    chains = np.stack([kernels_cpu.apply(pictures, ops[:, k], values[:, k]) for k in range(3)], axis=1)
+    chains = np.stack([kernels_cpu.apply(samples, ops[:, k], values[:, k]) for k in range(3)], axis=1)
     mixed = np.einsum("nk,nkchw->nchw", weights, chains.astype(np.float64))
     share = m[:, None, None, None]
-    expected = ((1 - share) * pictures + share * mixed) / 255
+    expected = ((1 - share) * samples + share * mixed) / 255
     if kernel == "compiled":
-        found = kernels_cpu.mix(pictures, ops, values, weights, m)
+        found = kernels_cpu.mix(samples, ops, values, weights, m)
     else:
-        tensors = [torch.from_numpy(array) for array in (pictures, ops, values, weights, m)]
+        tensors = [torch.from_numpy(array) for array in (samples, ops, values, weights, m)]
         found = kernels_torch.mix(*tensors).numpy()
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-6)

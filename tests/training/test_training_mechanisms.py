@@ -431,12 +431,12 @@ def test_autolabel_augmix_buckets_and_update(batch: Batch, make_network: Make) -
     mixed, depths = method.mixed(batch, images, ones, "x")  # type: ignore[attr-defined]
     torch.testing.assert_close(mixed, images.float() / 255)
     assert set(depths.tolist()) <= {1, 2, 3}
-    figures = method.end_epoch(make_network(), batch)
+    logged = method.end_epoch(make_network(), batch)
     values = method.labels.values  # type: ignore[attr-defined]
     assert (values < 1).any()
     assert (values >= 0).all()
-    assert list(figures.values()) == values.tolist()
-    assert list(figures)[-1] == "label_12"
+    assert list(logged.values()) == values.tolist()
+    assert list(logged)[-1] == "label_12"
     again = create("autolabel-augmix", {"buckets": 4, "rate": 1.0})
     again.load_state(method.state())
     assert torch.equal(again.labels.values, values)  # type: ignore[attr-defined]

@@ -67,7 +67,7 @@ def test_speckle_scales_with_the_pixel(batch: Batch) -> None:
 
 
 def _uniform_batch(batch: Batch) -> Batch:
-    """Pictures of one grey each, all different, so that a mixture shows what it is made of."""
+    """Images of one grey each, all different, so that a mixture shows what it is made of."""
     grey = 5 * torch.arange(len(batch.images), dtype=torch.uint8).view(-1, 1, 1, 1)
     data = batch.data.model_copy(update={"flip": False, "pad": 0})
     return replace(batch, images=grey.expand_as(batch.images).contiguous(), data=data)

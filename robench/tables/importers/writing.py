@@ -1,4 +1,4 @@
-"""Writing of imported figures: plain CSV with Unix line ends, and YAML in the order given."""
+"""Writing of imported values: plain CSV with Unix line ends, and YAML in the order given."""
 
 from __future__ import annotations
 

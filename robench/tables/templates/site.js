@@ -15,9 +15,9 @@
     node.append(...children.filter((child) => child !== null && child !== undefined));
     return node;
   }
-  const value = (row, key) => (row.figures[key] ? row.figures[key][0] : null);
-  // A figure is [value, low, high, text, interval]: numbers to sort and draw by, texts rounded once from what is stored.
-  const text = (row, key) => (row.figures[key] ? row.figures[key][3] : "–");
+  const value = (row, key) => (row.values[key] ? row.values[key][0] : null);
+  // A value is [value, low, high, text, interval]: numbers to sort and draw by, texts rounded once from what is stored.
+  const text = (row, key) => (row.values[key] ? row.values[key][3] : "–");
 
   function options(select, name) {
     const values = [...new Set(board.rows.map((row) => row[name]).filter(Boolean))].sort();
@@ -68,10 +68,10 @@
       const state = sort.key !== key ? "none" : sort.descending ? "descending" : "ascending";
       return make("th", { scope: "col", "aria-sort": state, class: key === "name" ? null : "n" }, button);
     });
-    const [name, ...figures] = cells;
+    const [name, ...heads] = cells;
     $("board").tHead.replaceChildren(make("tr", {},
       make("th", { scope: "col" }, "Compare"), make("th", { scope: "col", class: "n" }, "Rank"), name,
-      make("th", { scope: "col" }, "Kind"), ...figures));
+      make("th", { scope: "col" }, "Kind"), ...heads));
   }
 
   function line(row) {
@@ -91,7 +91,7 @@
       make("th", { scope: "row" }, name, about ? make("span", { class: "about" }, about) : null),
       make("td", {}, make("span", { class: `tag ${row.kind}` }, row.kind), make("span", { class: "about" }, row.source)),
       ...board.columns.map((key) => {
-        const interval = row.figures[key] && row.figures[key][4];
+        const interval = row.values[key] && row.values[key][4];
         return make("td", { class: "n" }, text(row, key), interval ? make("span", { class: "interval" }, interval) : null);
       }));
   }
@@ -124,13 +124,13 @@
     return svg;
   }
 
-  // The index of the figure that is better than all others with an interval that overlaps none of theirs, else -1.
-  function apart(figures, lower) {
-    if (figures.some((one) => !one || one[1] === null)) return -1;
-    const values = figures.map((one) => one[0]);
+  // The index of the value that is better than all others with an interval that overlaps none of theirs, else -1.
+  function apart(stored, lower) {
+    if (stored.some((one) => !one || one[1] === null)) return -1;
+    const values = stored.map((one) => one[0]);
     const best = values.indexOf(Math[lower ? "min" : "max"](...values));
-    const clear = (one) => (lower ? figures[best][2] < one[1] : figures[best][1] > one[2]);
-    return figures.every((one, i) => i === best || clear(one)) ? best : -1;
+    const clear = (one) => (lower ? stored[best][2] < one[1] : stored[best][1] > one[2]);
+    return stored.every((one, i) => i === best || clear(one)) ? best : -1;
   }
 
   function compare() {
@@ -138,18 +138,18 @@
     $("compare").hidden = rows.length < 2;
     if (rows.length < 2) return;
     const names = [...new Set(rows.flatMap((row) => Object.keys(row.conditions || {})))];
-    const figures = board.columns.map((key) => {
-      const best = apart(rows.map((row) => row.figures[key]), data.columns[key].lower);
+    const numbers = board.columns.map((key) => {
+      const best = apart(rows.map((row) => row.values[key]), data.columns[key].lower);
       return [data.columns[key].title, rows.map((row, i) => make("td", { class: "n" },
         i === best ? make("strong", {}, text(row, key)) : text(row, key),
-        row.figures[key] && row.figures[key][4] ? make("span", { class: "interval" }, row.figures[key][4]) : null))];
+        row.values[key] && row.values[key][4] ? make("span", { class: "interval" }, row.values[key][4]) : null))];
     });
     const errors = names.map((name) => [`${name.replaceAll("_", " ")}, error %`,
       rows.map((row) => make("td", { class: "n" }, (row.conditions || {})[name] ?? "–"))]);
     const table = make("table", {},
       make("caption", {}, "The selected models side by side. Bold: the best value whose 95 % interval overlaps no other; published values have no intervals. `robench compare` pairs two runs image by image."),
       make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Metric"), ...rows.map((row) => make("th", { scope: "col", class: "n" }, row.name)))),
-      make("tbody", {}, ...[...figures, ...errors].map(([title, cells]) => make("tr", {}, make("th", { scope: "row" }, title), ...cells))));
+      make("tbody", {}, ...[...numbers, ...errors].map(([title, cells]) => make("tr", {}, make("th", { scope: "row" }, title), ...cells))));
     const curves = rows.filter((row) => row.curve);
     const top = Math.max(...curves.flatMap((row) => row.curve), 1);
     const parts = [make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Comparison table" }, table)];
