@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from robench.api.options import Place
+from robench.api.probe import is_probe
 from robench.api.train import settings_of
 from robench.api.words import place, spelled_out
 
 if TYPE_CHECKING:
     from robench.api.train import Settings
+    from robench.training.probe.options import Settings as ProbeSettings
     from robench.training.recipes.schema import Recipe
 
 
@@ -39,12 +41,13 @@ class RecipeRow:
 
 @spelled_out()
 def list_recipes() -> tuple[RecipeRow, ...]:
-    """Return all recipes, built-in ones and those of installed packages.
+    """Return all recipes, built-in ones and those of installed packages, and the heads on frozen backbones.
 
     >>> next(one for one in list_recipes() if one.name == "augmix-digits").data
     'digits'
     """
     from robench.training import recipes
+    from robench.training.probe.options import PAPERS, RECIPES
 
     rows = {name: recipes.read(name) for name in recipes.names()}
     return tuple(
@@ -58,11 +61,13 @@ def list_recipes() -> tuple[RecipeRow, ...]:
             str(one["data"]["dataset"]),
         )
         for name, one in rows.items()
+    ) + tuple(
+        RecipeRow(name, title, name, "a frozen backbone", None, PAPERS[name], "any") for name, title in RECIPES.items()
     )
 
 
 @spelled_out()
-def describe_recipe(name: Place, *, set: Settings = ()) -> Recipe:
+def describe_recipe(name: Place, *, set: Settings = ()) -> Recipe | ProbeSettings:
     """Return a recipe in full, with every default filled in.
 
     Args:
@@ -77,4 +82,8 @@ def describe_recipe(name: Place, *, set: Settings = ()) -> Recipe:
     """
     from robench.training import recipes
 
+    if is_probe(name):
+        from robench.training.probe.options import settings_of as of_probe
+
+        return of_probe(str(name), settings_of(set))
     return recipes.load(str(place("name", name)), settings_of(set))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robench.api.options import Place
+from robench.api.probe import is_probe
 from robench.api.words import both_given, place, spelled_out
 from robench.errors import RobenchError, did_you_mean
 
@@ -58,6 +59,8 @@ def train(
     all: str | None = None,
     device: str | None = None,
     precision: str | None = None,
+    backbone: Place | None = None,
+    features: Place | None = None,
     fresh: bool = False,
     quiet: bool = False,
     finished: Callable[[Trained], None] | None = None,
@@ -65,13 +68,17 @@ def train(
     """Train a model by a recipe; a run that was stopped resumes.
 
     Args:
-        recipe: a recipe's name (``robench.training.recipes.names()``), or a YAML file.
+        recipe: a recipe's name (``robench.training.recipes.names()``), or a YAML file; ``linear-probe`` or ``knn``: a
+            head on a frozen ``backbone``.
         data: folder or file of the training data; None: the embedded digits.
         out: output folder; None: ``runs/RECIPE``.
         set: fields to override: ``{"epochs": 20}`` or ``["epochs=20"]``.
         all: train every recipe for this data (``digits``) instead of one.
         device: ``cpu``, ``cuda``, ``cuda:1``; None: a GPU where there is one.
         precision: ``fp32`` or ``bf16``; None: the recipe's.
+        backbone: of ``linear-probe`` and ``knn``: ``timm:NAME``, ``torchvision:NAME``, ``hf:FOLDER``,
+            ``open_clip:ARCH/PRETRAINED``, or a model whose last layer is linear.
+        features: of these: folder under which their features are kept; None: the user's cache folder.
         fresh: start again instead of resuming.
         quiet: show no progress.
         finished: called with each model as soon as it is trained.
@@ -92,6 +99,11 @@ def train(
     settings = [*settings_of(set), *_precision(precision)]
     how = _How(None if data is None else place("data", data), device, fresh, quiet, finished)
     folder = None if out is None else place("out", out)
+    if is_probe(recipe):
+        return (_train_probe(str(recipe), backbone, features, folder, settings, how),)
+    for name, value in (("backbone", backbone), ("features", features)):
+        if value is not None:
+            raise RobenchError(f"`{name}` is for linear-probe and knn.", hint="Use `recipe='linear-probe'`.")
     if all is not None:
         return _train_all(all, folder, settings, how)
     if recipe is None:
@@ -100,6 +112,28 @@ def train(
 
     name = str(place("recipe", recipe))
     return (_train_one(recipes.load(name, settings), name, folder, settings, how),)
+
+
+def _train_probe(
+    recipe: str, backbone: Place | None, features: Place | None, out: Path | None, settings: list[str], how: _How
+) -> Trained:
+    from robench.api.probe import train_probe
+
+    folder = train_probe(
+        recipe,
+        None if backbone is None else str(backbone),
+        data=how.data,
+        out=out,
+        settings=settings,
+        features=None if features is None else place("features", features),
+        device=how.device,
+        fresh=how.fresh,
+        quiet=how.quiet,
+    )
+    trained = _trained(recipe, folder)
+    if how.finished is not None:
+        how.finished(trained)
+    return trained
 
 
 def settings_of(given: Settings) -> list[str]:

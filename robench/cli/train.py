@@ -26,6 +26,8 @@ Examples:
     robench train --all digits --out runs/digits
     robench train --all cifar10 --data DIR --dry-run
     robench train --all cifar10 --data DIR --jobs 2
+    robench train --recipe linear-probe --data DIR \\
+        --backbone timm:vit_small_patch14_dinov2.lvd142m
     torchrun --nproc-per-node 8 -m robench train \\
         --recipe augmix-imagenet-resnet50-code --data DIR
 """
@@ -61,6 +63,17 @@ def train(
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the recipes, their paper and table row.")] = False,
     show: Annotated[str | None, typer.Option("--show", metavar="NAME", help="Print a recipe in full.")] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC",
+            help="Of linear-probe and knn: timm:NAME, torchvision:NAME, hf:FOLDER or open_clip:ARCH/PRETRAINED.",
+        ),
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Where their features are kept (default: the user's cache folder)."),
+    ] = None,
     device: o.Device = None,
     precision: Annotated[
         str | None,
@@ -116,6 +129,8 @@ def train(
         set=settings or [],
         device=device,
         precision=precision,
+        backbone=backbone,
+        features=features,
         fresh=fresh,
         quiet=quiet,
         finished=None if quiet else _print,

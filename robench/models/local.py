@@ -43,6 +43,10 @@ def from_folder(path: Path, request: Request) -> Model:
             hint="Give a file of weights, or a folder that `robench train` wrote.",
         )
     document = read_card(path)
+    if "backbone" in document:
+        from robench.models.probes import from_probe_folder
+
+        return from_probe_folder(path, document)
     card = check_card(document, str(path / "card.yaml"))
     state = read_weights(path / "weights.safetensors").state
     try:

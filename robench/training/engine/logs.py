@@ -54,7 +54,8 @@ def _tensorboard(folder: Path) -> Any:
 class Progress:
     """Rate and time left: one line that is updated on a terminal, a plain line every few seconds elsewhere."""
 
-    def __init__(self, title: str, steps: int, done: int, quiet: bool) -> None:
+    def __init__(self, title: str, steps: int, done: int, quiet: bool, unit: str = "steps") -> None:
+        self._unit = unit
         self._title, self._steps, self._first, self._quiet = title, steps, done, quiet
         self._terminal = sys.stderr.isatty()
         self._start = time.monotonic()
@@ -69,7 +70,8 @@ class Progress:
         self._next = now + (0.2 if self._terminal else 10.0)
         elapsed = max(now - self._start, 1e-9)
         left = elapsed / max(step - self._first, 1) * (self._steps - step)
-        text = f"{self._title}: {step}/{self._steps} steps, {images / elapsed:,.0f} images/s, {_clock(left)} left{note}"
+        done = f"{self._title}: {step:,}/{self._steps:,} {self._unit}"
+        text = f"{done}, {images / elapsed:,.0f} images/s, {_clock(left)} left{note}"
         ending = "\n" if last or not self._terminal else ""
         sys.stderr.write(("\r\x1b[2K" if self._terminal else "") + text + ending)
         sys.stderr.flush()

@@ -1,0 +1,1 @@
+"""Heads on frozen backbones: features computed once, then logistic regression or nearest neighbours."""
