@@ -198,6 +198,11 @@ def _material(
     from robench.api.models import model_for
 
     loaded, opened = model_for(model, options, opened, sizes)
+    if loaded.batch_size is not None:
+        raise RobenchError(
+            f"{loaded.name} takes the statistics of its batches, which here hold one perturbation many times.",
+            hint="Omit ?bn=batch.",
+        )
     batches = list(opened.batches(opened.suite.cells[0], 500))
     images, target = torch.cat([batch.images for batch in batches]), np.concatenate([b.target for b in batches])
     return loaded, images, target, opened.protocol

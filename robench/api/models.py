@@ -173,7 +173,9 @@ def _normalisation(options: ModelOptions) -> tuple[Triple | None, Triple | None]
 
 
 def _named(model: Model, name: str | None) -> Model:
-    return model if name is None else replace(model, name=name)
+    from robench.models.posthoc import marked
+
+    return model if name is None else marked(replace(model, name=name))
 
 
 def title_of(model: ModelLike) -> str:

@@ -85,7 +85,7 @@ def seconds_per_image(model: Model, suite: OpenSuite, options: EvaluationOptions
     from robench.evaluation.plan import prepare
 
     forward = Forward(prepare(model, options, say=lambda _: None), options)
-    size = min(options.resolved_batch_size(forward.device), 64)
+    size = min(options.resolved_batch_size(forward.device, forward.model), 64)
     cell = suite.suite.cells[-1]
     times, images = [], []
     batches = suite.batches(cell, size, device=forward.device)

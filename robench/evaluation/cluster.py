@@ -67,7 +67,7 @@ def evaluate_on_cluster(
     run = RunFolder.create(out, make_record(model, suite, job.options))
     check_model(run, Forward(model, job.options), suite)
     cells = pending_cells(run, suite, list(suite.suite.cells), progress)
-    pieces = split_cells(cells, job.options.resolved_batch_size(job.options.resolved_device()))
+    pieces = split_cells(cells, job.options.resolved_batch_size(job.options.resolved_device(), model))
     outcome = Outcome(run)
     with progress:
         total = sum(whole_of(suite, cell).passes for cell in suite.suite.cells)
@@ -164,7 +164,7 @@ def _measure_remotely(job: Job, piece: Piece) -> Measured | str:
         model = prepare(job.make_model(), options, lambda _: None)
         _loaded[known] = (Forward(model, options), job.make_suite())
     forward, suite = _loaded[known]
-    size = job.options.resolved_batch_size(forward.device)
+    size = job.options.resolved_batch_size(forward.device, forward.model)
     try:
         with kept_memory(forward.device):
             return measure(

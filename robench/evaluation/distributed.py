@@ -67,7 +67,7 @@ def evaluate_over_ranks(
         forward = Forward(model, options)
         _together(lambda: check_model(run, forward, suite) if world.first else None)
         cells = pending_cells(run, suite, list(suite.suite.cells), shown)
-        pieces = split_cells(cells, options.resolved_batch_size(forward.device))
+        pieces = split_cells(cells, options.resolved_batch_size(forward.device, model))
         dist.barrier()
         share = share_out(pieces, world.size)[world.rank]
         parts = _gather(_together(lambda: _measure_share(forward, suite, run, share, options, shown)))
@@ -110,7 +110,7 @@ def _measure_share(
     total, fresh = sum(piece.passes for piece in share), sum(piece.passes for piece in left)
     with progress, kept_memory(forward.device):
         progress.start(total, total - fresh)
-        batch_size = options.resolved_batch_size(forward.device)
+        batch_size = options.resolved_batch_size(forward.device, forward.model)
         for piece in left:
             cell, start, stop, after, _ = piece
             if missing_of(run, suite, cell) is None:  # measured by another run in the same folder

@@ -159,7 +159,7 @@ class _Measuring:
     ) -> None:
         self.forward, self.suite, self.options = forward, suite, options
         self.progress, self.outcome, self.run = progress, outcome, outcome.run
-        self.batch_size = options.resolved_batch_size(forward.device)
+        self.batch_size = options.resolved_batch_size(forward.device, forward.model)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="robench-writer")
         self._written: list[Future[None]] = []
 

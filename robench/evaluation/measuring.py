@@ -123,6 +123,12 @@ def measure(
             return Measured(_noted(builder.finish(), check), batch_size, forward.device, time.monotonic() - began)
         except torch.OutOfMemoryError as error:
             progress.advance(-shown, cell.name)
+            if forward.model.batch_size is not None:
+                raise RobenchError(
+                    f"Not enough memory on {forward.device} for a batch of {batch_size} in cell '{cell.name}', whose"
+                    " statistics the model takes.",
+                    hint="Choose a smaller one in the spec: ?bn=batch&batch=N.",
+                ) from error
             batch_size = _back_off(forward.device, batch_size, cell, error)
             progress.say(f"Out of memory on {forward.device}: continuing with batches of {batch_size}.")
 

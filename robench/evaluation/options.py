@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from robench.errors import RobenchError
 from robench.models.base import Model
 from robench.processes import Precision, resolve_device
 
@@ -42,6 +43,18 @@ class EvaluationOptions:
         """
         return resolve_device(self.device)
 
-    def resolved_batch_size(self, device: str) -> int:
-        """Return the initial batch size on this device."""
-        return self.batch_size or (256 if device == "cpu" else 512)
+    def resolved_batch_size(self, device: str, model: Model) -> int:
+        """Return the initial batch size on this device: the model's own where its answers depend on it.
+
+        Raises:
+            RobenchError: another one was asked for than the model's.
+        """
+        if model.batch_size is None:
+            return self.batch_size or (256 if device == "cpu" else 512)
+        if self.batch_size not in (None, model.batch_size):
+            raise RobenchError(
+                f"{model.name} takes the statistics of batches of {model.batch_size}; `batch_size={self.batch_size}`"
+                " would make it another model.",
+                hint=f"Omit `batch_size`, or choose it in the spec: ?bn=batch&batch={self.batch_size}.",
+            )
+        return model.batch_size

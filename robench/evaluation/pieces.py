@@ -55,6 +55,8 @@ def missing_of(run: RunFolder, suite: OpenSuite, cell: Cell) -> Missing | None:
         return None
     if there.key != suite.sample_key(cell):
         return whole
+    if there.drawn < whole.images and "adapted" in run.record.model.card:
+        return whole  # its answers depend on which images share a batch
     return whole._replace(after=there.drawn, images=whole.images - there.drawn) if there.drawn < whole.images else None
 
 

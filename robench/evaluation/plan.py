@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from robench._version import __version__
+from robench.errors import RobenchError
 from robench.evaluation.forward import Forward
 from robench.evaluation.options import EvaluationOptions
 from robench.evaluation.pieces import whole_of
@@ -37,6 +38,7 @@ def make_record(model: Model, suite: OpenSuite, options: EvaluationOptions) -> R
         options: of the evaluation.
     """
     definition = suite.suite
+    _refuse_batches_of_frames(model, suite)
     suite_record = suite_info(suite, model)
     identity: dict[str, Any] = {
         "protocol": suite_record.protocol,
@@ -52,7 +54,7 @@ def make_record(model: Model, suite: OpenSuite, options: EvaluationOptions) -> R
         cells=tuple(cell.name for cell in definition.cells),
         suite=suite_record,
         model=ModelInfo(**_plain(model.record())),
-        environment=environment(options),
+        environment=environment(options, model),
         command=command_line(),
         remarks=tuple(suite.remarks),
     )
@@ -146,7 +148,18 @@ def branch_of(model: Model) -> str:
     return str(model.card.get("bn", "main" if dual else "only"))
 
 
-def environment(options: EvaluationOptions) -> Environment:
+def _refuse_batches_of_frames(model: Model, suite: OpenSuite) -> None:
+    """Refuse a model that takes a batch's statistics on suites whose batches are frames of a few clips, or attacks."""
+    definition = suite.suite
+    several = definition.task == "perturbation" or any(definition.frame_count(c) > 1 for c in definition.conditions)
+    if model.batch_size is not None and (several or definition.attacks):
+        raise RobenchError(
+            f"{model.name} takes the statistics of its batches, which on {definition.name} would be of few images.",
+            hint="Omit ?bn=batch, or choose a suite of single images.",
+        )
+
+
+def environment(options: EvaluationOptions, model: Model) -> Environment:
     """Return the software versions and the hardware of this run."""
     device = options.resolved_device()
     return Environment(
@@ -155,7 +168,7 @@ def environment(options: EvaluationOptions) -> Environment:
         torch=torch.__version__,
         device=torch.cuda.get_device_name() if device.startswith("cuda") else f"{device} ({platform.machine()})",
         precision=options.precision,
-        batch_size=options.resolved_batch_size(device),
+        batch_size=options.resolved_batch_size(device, model),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 

@@ -48,6 +48,7 @@ class Model:
         hash: SHA-256 over architecture name and weights, of the file, or of all that a Python object computes with.
         card: what is known about it (spec, architecture, training), as stored in the result.
         classes: names of the K classes in the order of the logits; None: not known.
+        batch_size: images per batch that its answers are of, where they depend on the batch (``?bn=batch``); None: any.
         identity_proven: whether two models of this hash compute the same. If not, the hash alone must not let
             earlier predictions be reused (see :mod:`robench.models.identity`); the card says why.
     """
@@ -60,6 +61,7 @@ class Model:
     card: dict[str, Any] = field(default_factory=dict)
     classes: tuple[str, ...] | None = None
     identity_proven: bool = True
+    batch_size: int | None = None
 
     def record(self) -> dict[str, Any]:
         """Return what a result stores about the model."""

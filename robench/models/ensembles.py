@@ -72,6 +72,10 @@ def ensemble(models: Sequence[Model], *, how: str = "mean-prob", name: str | Non
             f"The models have {sorted(classes)} classes; an ensemble needs one number.",
             hint="Use models of the same classes.",
         )
+    if adapted := [model.name for model in models if model.batch_size is not None]:
+        raise RobenchError(
+            f"{adapted[0]} takes the statistics of its batches; an ensemble does not.", hint="Omit ?bn=batch."
+        )
     names = models[0].classes
     if names is not None:
         models = [in_order_of(model, names, len(names)) for model in models]

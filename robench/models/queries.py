@@ -10,7 +10,9 @@ from urllib.parse import parse_qsl
 from robench.errors import RobenchError
 
 BRANCHES = ("main", "auxiliary", "mean")
-_KNOWN = ("bn", "lambda", "key", "outputs")
+VIEWS = ("flip",)
+BATCH = 200  # images whose statistics a batch norm takes, as in the papers on CIFAR-10-C
+_KNOWN = ("bn", "lambda", "batch", "tta", "key", "outputs")
 _EXAMPLE = "For example 'reference:digits/weak-augment?bn=mean&lambda=0.5' (in quotes)."
 
 
@@ -40,11 +42,15 @@ class Query:
         branch: which normalisation of a dual network predicts; None: the main one.
         key: which of several networks of a checkpoint, or outputs of an ONNX network.
         outputs: first and last (exclusive) of the logits to keep; None: all.
+        batch: images per batch whose statistics batch norms take (``bn=batch``); None: those of training.
+        tta: views that the answer is the mean of: ``flip``, or None.
     """
 
     branch: Branch | None = None
     key: str | None = None
     outputs: tuple[int, int] | None = None
+    batch: int | None = None
+    tta: str | None = None
 
 
 def split(spec: str) -> tuple[str, Query]:
@@ -54,7 +60,7 @@ def split(spec: str) -> tuple[str, Query]:
         RobenchError: an unknown key or value.
 
     >>> split("w.pth?key=student")
-    ('w.pth', Query(branch=None, key='student', outputs=None))
+    ('w.pth', Query(branch=None, key='student', outputs=None, batch=None, tta=None))
     """
     rest, mark, text = spec.rpartition("?")
     if not mark or "=" not in text:
@@ -66,7 +72,25 @@ def split(spec: str) -> tuple[str, Query]:
             f"'?{text}' is not a query of a model spec; known are {', '.join(f'{name}=' for name in _KNOWN)}.",
             hint=_EXAMPLE,
         )
-    return rest, Query(_branch(asked), asked.get("key"), _outputs(asked.get("outputs")))
+    batch, tta = _batch(asked), asked.get("tta")
+    if tta is not None and tta not in VIEWS:
+        raise RobenchError(f"tta is one of {', '.join(VIEWS)}; found '{tta}'.", hint="E.g. 'w.pth?tta=flip'")
+    branch = None if batch is not None else _branch(asked)
+    return rest, Query(branch, asked.get("key"), _outputs(asked.get("outputs")), batch, tta)
+
+
+def _batch(asked: dict[str, str]) -> int | None:
+    if asked.get("bn") != "batch":
+        if "batch" in asked:
+            raise RobenchError("batch= goes with bn=batch.", hint="E.g. 'w.pth?bn=batch&batch=64' (in quotes)")
+        return None
+    text = asked.get("batch", str(BATCH))
+    if "lambda" in asked or re.fullmatch(r"\d{1,6}", text, re.ASCII) is None or int(text) < 2:
+        raise RobenchError(
+            f"bn=batch takes batch=N, at least 2 images, and no lambda; found '{text}'.",
+            hint="E.g. 'w.pth?bn=batch&batch=64' (in quotes)",
+        )
+    return int(text)
 
 
 def _branch(asked: dict[str, str]) -> Branch | None:
@@ -74,7 +98,7 @@ def _branch(asked: dict[str, str]) -> Branch | None:
         return None
     bn = asked.get("bn", "mean")
     if bn not in BRANCHES or ("lambda" in asked and bn != "mean"):
-        raise RobenchError(f"bn is one of {', '.join(BRANCHES)}, and lambda goes with bn=mean.", hint=_EXAMPLE)
+        raise RobenchError(f"bn is one of {', '.join(BRANCHES)}, batch, and lambda goes with bn=mean.", hint=_EXAMPLE)
     try:
         share = float(asked.get("lambda", "0.5"))
     except ValueError:

@@ -31,6 +31,8 @@ FORMS = {
     "python:FILE_OR_MODULE:FUNCTION": "what the function returns: a module, or any callable from images to logits",
     "'SPEC?bn=auxiliary'": "which normalisation predicts in a network with two (splitbn, dubn, dubin): main, "
     "auxiliary, or bn=mean&lambda=0.5",
+    "'SPEC?tta=flip'": "the mean of the probabilities of an image and its mirror image",
+    "'SPEC?bn=batch&batch=200'": "batch norms with each batch's own statistics; results are marked as adapted",
     "'PATH?key=student'": "one of several networks of a checkpoint, or of several outputs of an ONNX network",
     "'SPEC?outputs=1:1001'": "only these logits, counted from 0, such as those after a background class",
 }
@@ -87,7 +89,7 @@ def load_model(
         RobenchError: no such model, a file that is unreadable without running code, weights that do not fit, several
             networks and none chosen, or a missing normalisation.
     """
-    from robench.models import branches, queries
+    from robench.models import branches, posthoc, queries
     from robench.models.classes import keep
 
     if num_classes is not None and num_classes < 1:
@@ -115,9 +117,14 @@ def load_model(
         model = branches.predict_by(model, query.branch)
     if query.outputs is not None:
         model = keep(model, *query.outputs)
+    if query.batch is not None:
+        model = posthoc.by_batch(model, query.batch)
+    if query.tta is not None:
+        model = posthoc.flipped(model)
     if isinstance(model.module, nn.Module):
         model.module.eval()
-    return replace(model, name=name or model.name, preprocessing=resolve(model.preprocessing, request))
+    named = posthoc.marked(replace(model, name=name or model.name))
+    return replace(named, preprocessing=resolve(model.preprocessing, request))
 
 
 def forms() -> dict[str, str]:

@@ -15,6 +15,7 @@ from robench.predictions import Predictions, RunFolder, SuiteInfo
 from robench.predictions import RunRecord as StoredRecord
 from robench.predictions.parquet import stored_checksum
 from robench.results.columns import optional_columns
+from robench.results.posthoc import changed_after_training
 from robench.results.protocols import protocol_of_run
 from robench.results.reliability import reliability_by_level
 from robench.results.remarks import counts_unreadable, order_dependent, other_environments, remarks
@@ -135,6 +136,7 @@ def build_result(
         failures=[f"{cell}: {why}" for cell, why in failures.items()],
         notes=[
             *record.remarks,
+            *changed_after_training(record.model, predictions),
             *remarks(suite, cells, notes, sampled),
             *order_dependent(cells, predictions),
             *other_environments(record),
