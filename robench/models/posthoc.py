@@ -63,10 +63,7 @@ def by_batch(model: Model, size: int) -> Model:
         RobenchError: no network of PyTorch modules, or one without batch norms.
     """
     network = model.module
-    norms = (
-        [part for part in network.modules() if isinstance(part, _BatchNorm)] if isinstance(network, nn.Module) else []
-    )
-    if not norms:
+    if not isinstance(network, nn.Module) or not any(isinstance(part, _BatchNorm) for part in network.modules()):
         raise RobenchError(
             f"{model.name} has no batch norm of PyTorch, whose statistics ?bn=batch replaces.", hint="Omit ?bn=batch."
         )
