@@ -33,6 +33,7 @@ from robench.api.grid import GridModel, Job, grid
 from robench.api.metrics import metrics
 from robench.api.ood import Detection, ood
 from robench.api.options import ModelOptions, ReportOptions
+from robench.api.own_table import own_table
 from robench.api.quickstart import Quickstart, quickstart
 from robench.api.report import report
 from robench.api.table import table
@@ -93,6 +94,7 @@ __all__ = [
     "list_suites",
     "metrics",
     "ood",
+    "own_table",
     "plan",
     "quickstart",
     "report",

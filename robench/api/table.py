@@ -1,30 +1,36 @@
-"""``robench.api.table(address)``: a paper's table, as published or with measured results beside it."""
+"""``robench.api.table(...)``: a paper's table with measured results beside it, or a table of one's own models."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from robench.api.options import Place
-from robench.api.words import one_of, place, spelled_out
+from robench.api.options import Names, Place
+from robench.api.own_table import own_table
+from robench.api.words import both_given, one_of, place, spelled_out
 from robench.errors import RobenchError, did_you_mean
 
 if TYPE_CHECKING:
+    from robench.results import Result
     from robench.tables.measured import Coverage
     from robench.tables.published import PaperTable
 
 
 @spelled_out()
 def table(
-    address: str,
+    address: str | None = None,
     *,
     results: Place | None = None,
     format: str = "terminal",
     recipe: Mapping[str, str] | Sequence[str] = (),
     why: bool = False,
     generated: bool = False,
+    runs: Sequence[Place | Result] = (),
+    figures: Names | None = None,
+    by: str | None = None,
+    with_published: bool = False,
 ) -> str:
-    """Return a published table as text, with measured values beside the printed ones.
+    """Return a published table as text, with measured values beside the printed ones; or a table of one's own models.
 
     A result fills a cell by what it is, never by its name: its model has the digest of the cell's recipe (and the
     cell's data set and branch) or is the cell's public weights, and all of the cell's suite was measured on the
@@ -39,9 +45,11 @@ def table(
             table; a mapping, or ``MODEL=RECIPE`` entries.
         why: every near miss of every cell too, and the reasons why it does not count; with ``csv``, only these.
         generated: accept images that robench generated in place of the published files; their values are marked.
+        runs: in place of ``address``: the models of the table's rows; see :func:`robench.api.own_table`.
+        figures, by, with_published: of the table of ``runs``.
 
     Raises:
-        RobenchError: no such table, format or recipe, or no result.
+        RobenchError: no such table, format or recipe, no result, or an option that would have no effect.
 
     >>> import robench
     >>> robench.api.table("augmix/2", format="csv").splitlines()[0].split(",")[:2]
@@ -53,6 +61,16 @@ def table(
     from robench.tables.published import load_table
     from robench.tables.why import as_csv
 
+    own = {"figures": figures is not None, "by": by is not None, "with_published": with_published}
+    if len(runs):
+        excluded = {"address": address is not None, "results": results is not None, "recipe": bool(recipe)}
+        excluded |= {"why": why, "generated": generated}
+        both_given([("runs", runs, name, given) for name, given in excluded.items()])
+        return own_table(runs, format=format, figures=figures, by=by, with_published=with_published)
+    for name in (name for name, is_given in own.items() if is_given):
+        raise RobenchError(f"`{name}` has no effect without `runs`.", hint="Add `runs`.")
+    if address is None:
+        raise RobenchError("Which table?", hint="Name one, such as augmix/2, or give `runs` for one of your models.")
     loaded = load_table(address)
     one_of("format", format, tuple(FORMS))
     words = _recipes(recipe)

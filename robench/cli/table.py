@@ -1,4 +1,4 @@
-"""``robench table``: the papers' tables, as published or with measured results beside them."""
+"""``robench table``: the papers' tables with measured results beside them, and tables of one's own models."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from robench.cli import options as o
+from robench.errors import RobenchError
 
 HELP = """\
 A cell is filled by what a result is, never by its name: a model with the digest of the cell's recipe, or the cell's \
@@ -20,13 +21,20 @@ Examples:
     robench table augmix/1 --results runs/ --format markdown
     robench table augmax/2 --results runs/ --why
     robench table many-faces/8 --results runs/ --recipe cbam=cbam-resnet50
+    robench table --runs runs/a runs/b --format latex
+    robench table --runs runs/a runs/b --by corruption --figures error
+    robench table --runs runs/a --with-published
 """
+
+
+_OWN = "Your own models"
 
 
 def table(
     address: Annotated[
-        str, typer.Argument(metavar="[TABLE]", help="Paper and number, such as augmix/2; list, or coverage.")
-    ] = "list",
+        list[str] | None,
+        typer.Argument(metavar="[TABLE]", help="Paper and number, such as augmix/2; list, or coverage."),
+    ] = None,
     results: Annotated[
         str | None,
         typer.Option(metavar="FOLDER", help="Results: measured values beside the printed ones."),
@@ -42,6 +50,22 @@ def table(
         bool,
         typer.Option("--generated", help="Also show values on images that robench generated, marked."),
     ] = False,
+    runs: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RUN...", help="Rows: run folders, or results.", rich_help_panel=_OWN),
+    ] = None,
+    figures: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Columns: summary values; with --by, one metric.", rich_help_panel=_OWN),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A column per corruption, severity or group.", rich_help_panel=_OWN),
+    ] = None,
+    with_published: Annotated[
+        bool,
+        typer.Option("--with-published", help="Also published rows of the same protocol.", rich_help_panel=_OWN),
+    ] = False,
     form: Annotated[
         str,
         typer.Option(
@@ -53,16 +77,30 @@ def table(
     from robench import api
     from robench.tables.published import addresses, load_table
 
-    if address == "list":
+    words = address or []
+    if runs:  # further runs follow the first without its option
+        text = api.table(
+            None, runs=[*runs, *words], results=results, format=form, recipe=recipe or (), why=why, generated=generated,
+            figures=figures, by=by, with_published=with_published,
+        )  # fmt: skip
+        print(text, end="")
+        return
+    if len(words) > 1:
+        raise RobenchError(f"One table at a time; found {', '.join(words)}.", hint="For a table of runs: `runs`.")
+    name = words[0] if words else "list"
+    if name == "list":
         for one in addresses():
             print(f"{one:<15} {load_table(one).caption}")
         return
-    if address == "coverage":
+    if name == "coverage":
         from robench.tables.coverage import coverage_text
 
         print(coverage_text(), end="")
         return
-    text = api.table(address, results=results, format=form, recipe=recipe or (), why=why, generated=generated)
+    text = api.table(
+        name, results=results, format=form, recipe=recipe or (), why=why, generated=generated, figures=figures, by=by,
+        with_published=with_published,
+    )  # fmt: skip
     print(_in_options(text) if results is not None else text, end="")
 
 
