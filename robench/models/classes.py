@@ -246,8 +246,8 @@ def _hint(found: int, needed: int) -> str:
     if found in _IMAGENET_21K:
         return (
             "These are ImageNet-21k's classes, which do not hold all of ImageNet-1k's. Choose weights fine-tuned on"
-            " ImageNet-1k, data of classes that both have, or a head of your own on this backbone:"
-            " `robench train --recipe linear-probe`."
+            " ImageNet-1k, data of classes that both have, or train a head on this backbone"
+            " (the recipe linear-probe)."
         )
     return (
         "Choose data of the model's classes, select some logits ('?outputs=FIRST:END' after the spec), or in a"

@@ -60,7 +60,7 @@ def why_undefined(name: str, *, sampled: bool = False) -> str:
     if sampled and of is not None and of.sampled_images > 1:
         return f"not estimated from a sample of fewer than {of.sampled_images:,} images per cell, which would bias it"
     if of is not None and "outlier" in of.needs:
-        return "needs in-distribution and out-of-distribution images; `robench ood RUN --far THIS-RUN` joins two runs"
+        return "needs in-distribution and out-of-distribution images; `robench ood` joins two runs"
     if of is not None and of.minimum_images > 1:
         return f"undefined with fewer than {of.minimum_images} images per cell"
     return "undefined for this data"

@@ -18,8 +18,8 @@ from robench.suites.opened import Found, choose_cells
 from robench.suites.reading import View, view_of
 
 ALONE = (
-    "There are no images of the model's own classes (`clean`) to tell these from; `robench ood RUN --far THIS-RUN`"
-    " scores them against those of another run."
+    "There are no images of the model's own classes (`clean`) to tell these from; `robench ood` scores them"
+    " against those of another run."
 )
 _DEEPEST = 8  # levels of folders that are searched
 

@@ -120,7 +120,7 @@ def _why_missing(result: Result, meaning: Meaning) -> str:
     if value is not None:
         return f"its {name} is not defined: {value.note}" if value.note else f"its {name} is not defined"
     if name.endswith("top5_error"):
-        return "it has no top-5 error: `robench metrics RUN --metric error,top5_error --json` makes a result with it"
+        return "it has no top-5 error: `robench metrics` with the metrics error and top5_error computes it"
     return f"it has no {name}"
 
 

@@ -17,8 +17,12 @@ PACKAGE = Path(robench.__file__).parent
 OTHERS = {"--force-reinstall", "--head", "--help", "--nproc-per-node", "--version"}  # of pip, ray, all, torchrun
 # Outside robench/cli these write commands to be typed: into cards, reports, other processes, and rows of plots.
 COMMAND_WRITERS = {
+    "api/conformal_sets.py",
+    "api/probe.py",
     "api/train.py",
     "api/train_set.py",
+    "plots/coverage_curves.py",
+    "tables/coverage.py",
     "tables/report_words.py",
     "plots/registry.py",
     "plots/reliability_diagrams.py",

@@ -241,11 +241,11 @@ def test_any_two_towers_from_python() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ({}, "either `text_encoder` or `text_features`"),
-        ({"text_encoder": encode, "text_features": np.ones((3, 3))}, "either `text_encoder` or `text_features`"),
+        ({}, "either a text encoder or text features"),
+        ({"text_encoder": encode, "text_features": np.ones((3, 3))}, "either a text encoder or text features"),
         ({"text_features": np.ones((2, 3))}, r"shape \(2, 3\); 3 classes need"),
         ({"text_features": np.full((3, 3), np.nan)}, "NaN"),
-        ({"text_features": np.ones((3, 3)), "scale": 0.0}, "`scale` must be above 0"),
+        ({"text_features": np.ones((3, 3)), "scale": 0.0}, "scale must be above 0"),
         ({"text_encoder": encode, "prompts": ["no slot"]}, "Every template has one"),
     ],
 )

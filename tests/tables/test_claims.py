@@ -348,7 +348,7 @@ def test_top_5_is_read_from_a_result_that_has_it() -> None:
     plain = trained(recipe, "imagenet-c", 0.22)
     coverage = cover(load_table("split-bn/2"), by_path(plain))
     assert set(coverage.filled) == {(4, "wa")}
-    assert "robench metrics RUN --metric error,top5_error" in coverage.misses[0].reasons[0]
+    assert "metrics error and top5_error computes it" in coverage.misses[0].reasons[0]
     both = trained(recipe, "imagenet-c", 0.22, clean_top5_error=Value(value=0.061))
     assert cover(load_table("split-bn/2"), by_path(both)).filled[5, "wa"].value == pytest.approx(93.9)
 

@@ -69,10 +69,10 @@ def zero_shot(
         raise RobenchError("Every class needs a name.", hint="Give `class_names` as a list of texts.")
     if (text_encoder is None) == (text_features is None):
         raise RobenchError(
-            "A zero-shot model needs either `text_encoder` or `text_features`.", hint="Give exactly one of them."
+            "A zero-shot model needs either a text encoder or text features.", hint="Give exactly one of them."
         )
     if not math.isfinite(scale) or scale <= 0:
-        raise RobenchError(f"`scale` must be above 0; found {scale}.", hint="CLIP's is 100.")
+        raise RobenchError(f"The scale must be above 0; found {scale}.", hint="CLIP's is 100.")
     used = _prompts(prompts)
     given = text_features if text_encoder is None else _encoded(text_encoder, used, names)
     text = _joined(given, len(names.names))
