@@ -12,6 +12,7 @@ from robench._version import __version__
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
+    from robench.api.affinity import affinity
     from robench.api.calibrate import calibrate
     from robench.api.compare import compare
     from robench.api.conformal import conformal
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from robench.results import load
 
 _FUNCTIONS = {
+    "affinity": "robench.api",
     "calibrate": "robench.api",
     "compare": "robench.api",
     "conformal": "robench.api",
@@ -61,6 +63,7 @@ _ROOMS = (
 __all__ = [
     "RobenchError",
     "__version__",
+    "affinity",
     "calibrate",
     "compare",
     "conformal",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from robench.api.about_models import KnownModels, ModelDescription, ReferenceModel, describe_model, list_models
 from robench.api.about_recipes import RecipeRow, describe_recipe, list_recipes
 from robench.api.about_suites import SuiteDescription, describe_suite, list_suites
+from robench.api.affinity import Affinity, affinity
 from robench.api.calibrate import Calibration, calibrate
 from robench.api.compare import compare, comparison_table, failing
 from robench.api.conformal import Conformal, conformal
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from robench.api.planning import Plan
 
 __all__ = [
+    "Affinity",
     "Calibration",
     "Conformal",
     "DataFile",
@@ -70,6 +72,7 @@ __all__ = [
     "Trained",
     "Verified",
     "WrittenSet",
+    "affinity",
     "calibrate",
     "compare",
     "comparison_table",

@@ -44,6 +44,7 @@ COMMANDS: Registry[Row | typer.Typer | Callable[..., Any]] = Registry(
             _row("calibrate", "Fit temperature or vector scaling; show its effect under shift."),
             _row("conformal", "Find conformal prediction sets; show their coverage under shift."),
             _row("ood", "Score how well confidence tells foreign images from a run's own."),
+            _row("affinity", "Measure how far a recipe's augmented images are from a model's training images."),
             _row("fourier", "Measure sensitivity to frequencies: Fourier map, low-pass curve."),
             _row("table", "Show the papers' tables, with your results beside them."),
             _row("plot", "Plot results, several models in one plot.", "app"),

@@ -21,6 +21,7 @@ RUN = ["--resamples", "0"]
 COMMANDS: dict[str, list[str]] = {
     "evaluate": ["-m", "reference:digits/standard", "-s", "digits-c", "--limit", "5", "--device", "cpu", *RUN],
     "fourier": ["-m", "reference:digits/standard", "--limit", "4", "--device", "cpu"],
+    "affinity": ["-m", "reference:digits/standard", "--recipe", "cutout-digits", "--limit", "4", "--device", "cpu"],
     "train": ["--recipe", "standard-digits"],
     "metrics": ["run", *RUN],
     "compare": ["run", "run", "--resamples", "100"],

@@ -27,6 +27,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
     "calibrate": (robench.calibrate,),
     "conformal": (robench.conformal,),
     "ood": (robench.ood,),
+    "affinity": (robench.affinity,),
     "fourier": (robench.fourier,),
     "table": (api.table,),
     "report": (robench.report,),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -264,3 +265,17 @@ def test_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     assert main([*arguments, "--set", "epochs=1", "--set", "data.limit=50"]) == 0
     card = yaml.safe_load((tmp_path / "card.yaml").read_text())
     assert card["command"] == "robench train --recipe standard-digits --set epochs=1 --set data.limit=50"
+
+
+def test_autolabels_labels_are_logged_every_epoch(tmp_path: Path) -> None:
+    short = ["data.limit=40", "batch_size=20", "epochs=2", "options.buckets=3", "optimiser.lr=0.05"]
+    train(recipes.load("autolabel-augmix-digits", short), None, tmp_path, quiet=True)
+    with (tmp_path / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [one["epoch"] for one in log] == [1, 2]
+    assert "labels" not in rows[0]
+    for row, one in zip(rows, log, strict=True):
+        assert [len(depth) for depth in one["labels"]] == [3, 3, 3]  # a list per depth, by rising share of the image
+        assert [float(row[f"label_{n + 1}"]) for n in range(9)] == [v for depth in one["labels"] for v in depth]
+        assert float(row["loss"]) == pytest.approx(one["loss"])

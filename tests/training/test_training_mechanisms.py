@@ -435,6 +435,7 @@ def test_autolabel_augmix_buckets_and_update(batch: Batch, make_network: Make) -
     values = method.labels.values  # type: ignore[attr-defined]
     assert (values < 1).any()
     assert (values >= 0).all()
+    assert [value for depth in logged.pop("labels") for value in depth] == values.tolist()
     assert list(logged.values()) == values.tolist()
     assert list(logged)[-1] == "label_12"
     again = create("autolabel-augmix", {"buckets": 4, "rate": 1.0})

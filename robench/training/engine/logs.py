@@ -1,9 +1,10 @@
-"""What a run reports: a CSV row per epoch, TensorBoard where it is installed, progress with the time left."""
+"""What a run reports: a row per epoch as CSV and JSON, TensorBoard where installed, progress with the time left."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import sys
 import time
 from pathlib import Path
@@ -13,9 +14,11 @@ from robench.files import atomic_write
 
 
 class Log:
-    """One row of values per epoch, in ``log.csv`` and, where installed, in TensorBoard.
+    """One row of values per epoch, in ``log.csv``, ``log.jsonl`` and, where installed, in TensorBoard.
 
-    The rows are part of the checkpoint, and the file is rewritten with it: after a restart the log has
+    ``log.jsonl`` has one object per epoch and line, with lists too: AutoLabel's ``labels``.
+
+    The rows are part of the checkpoint, and the files are rewritten with it: after a restart the log has
     neither a gap nor a duplicate row.
     """
 
@@ -30,15 +33,18 @@ class Log:
         self.rows.append(row)
         if not self._writing:
             return
-        columns = list(dict.fromkeys(name for one in self.rows for name in one))
+        numbers = [{name: value for name, value in one.items() if not isinstance(value, list)} for one in self.rows]
+        columns = list(dict.fromkeys(name for one in numbers for name in one))
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(self.rows)
+        writer.writerows(numbers)
         with atomic_write(self._path) as file:
             file.write(text.getvalue().encode())
+        with atomic_write(self._path.with_suffix(".jsonl")) as file:
+            file.write("".join(json.dumps(one) + "\n" for one in self.rows).encode())
         if self._board is not None:
-            for name, value in row.items():
+            for name, value in numbers[-1].items():
                 self._board.add_scalar(name, value, row["epoch"])
             self._board.flush()
 

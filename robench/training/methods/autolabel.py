@@ -54,8 +54,12 @@ class AutoLabel(Method):
         """Return probabilities and labels of the held-out images augmented at a bucket's distance."""
         raise NotImplementedError
 
-    def end_epoch(self, net: Network, held_out: Batch | None) -> dict[str, float]:
-        """Update every bucket's label (equation 1) from the held-out images; all of them are logged."""
+    def end_epoch(self, net: Network, held_out: Batch | None) -> dict[str, Any]:
+        """Update every bucket's label (equation 1) from the held-out images; all of them are logged.
+
+        Every bucket is a number ``label_1``, ``label_2``... in the order of its number; ``labels`` is a list of lists,
+        one for each kind of augmentation (for AugMix, each depth), of the labels by rising distance.
+        """
         if held_out is None:
             return {}
         was_training = net.module.training
@@ -64,7 +68,9 @@ class AutoLabel(Method):
             found, labels = self.held_out_probabilities(net, held_out, bucket)
             self.labels.update(bucket, calibration(found, labels))
         net.module.train(was_training)
-        return {f"label_{bucket + 1}": float(value) for bucket, value in enumerate(self.labels.values)}
+        values = self.labels.values.tolist()
+        curves = [values[start : start + self.buckets] for start in range(0, self.count, self.buckets)]
+        return {f"label_{bucket + 1}": value for bucket, value in enumerate(values)} | {"labels": curves}
 
     def state(self) -> dict[str, Any]:
         return {"labels": self.labels.values}

@@ -89,9 +89,30 @@ class Method:
         """Return the loss of one batch. The network is in training mode."""
         raise NotImplementedError
 
-    def end_epoch(self, net: Network, held_out: Batch | None) -> dict[str, float]:
-        """Look at the held-out images after an epoch (AutoLabel); the returned values are logged."""
+    def end_epoch(self, net: Network, held_out: Batch | None) -> dict[str, Any]:
+        """Look at the held-out images after an epoch (AutoLabel); what is returned is logged.
+
+        Numbers go to ``log.csv`` and ``log.jsonl``, anything else that JSON knows to ``log.jsonl`` alone.
+        """
         return {}
+
+    def labelled_view(self, net: Network, batch: Batch) -> torch.Tensor:
+        """Return the view of every image that the finished model's branch was trained on, for its affinity.
+
+        Args:
+            net: the model that is measured; attacks aim at it.
+            batch: the images.
+
+        Returns:
+            uint8, or float32 in [0, 1], (n, 3, size, size).
+
+        Raises:
+            RobenchError: the method trains on no single view of an image.
+        """
+        raise RobenchError(
+            f"Method {type(self).__name__} trains on no single augmented view of an image.",
+            hint="Affinity is defined for views with the image's own label, such as cutout or randaugment.",
+        )
 
     def state(self) -> dict[str, Any]:
         """Return what must survive a restart besides the weights (tensors and plain values)."""
@@ -119,6 +140,10 @@ class OneView(Method):
         if images.dtype != torch.uint8:
             images = (images * 255.0).round().to(torch.uint8)
         return batch.showing(images)
+
+    def labelled_view(self, net: Network, batch: Batch) -> torch.Tensor:
+        """See ``Method.labelled_view``."""
+        return self.view(batch)
 
     def loss(self, net: Network, batch: Batch) -> Step:
         logits = net(self.view(batch))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
 from robench.training.methods.base import Method, Step
@@ -19,6 +21,10 @@ class Standard(Method):
     """
 
     smoothing: float = 0.0
+
+    def labelled_view(self, net: Network, batch: Batch) -> torch.Tensor:
+        """See ``Method.labelled_view``: flips and crops."""
+        return batch.view()
 
     def loss(self, net: Network, batch: Batch) -> Step:
         logits = net(batch.view())

@@ -74,6 +74,10 @@ class WeakAugment(Method):
         loss = 0.5 * (cross_entropy(weak, batch.labels) + cross_entropy(strong, batch.labels))
         return Step(loss, weak, batch.labels)
 
+    def labelled_view(self, net: Network, batch: Batch) -> torch.Tensor:
+        """See ``Method.labelled_view``: the weak view, of the main BatchNorm."""
+        return self.view(net, batch, self.weak, "weak", "main")
+
     def view(self, net: Network, batch: Batch, kind: str, label: str, route: str) -> torch.Tensor:
         """Return a view with its own flips and crops: float32 in [0, 1]."""
         part = batch.data
