@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from robench.api.grid import grid
     from robench.api.ood import ood
     from robench.api.quickstart import quickstart
+    from robench.api.rank import rank
     from robench.api.report import report
     from robench.api.train import train
     from robench.api.train_set import train_set
@@ -40,6 +41,7 @@ _FUNCTIONS = {
     "ood": "robench.api",
     "plan": "robench.api",
     "quickstart": "robench.api",
+    "rank": "robench.api",
     "report": "robench.api",
     "train": "robench.api",
     "train_set": "robench.api",
@@ -75,6 +77,7 @@ __all__ = [
     "ood",
     "plan",
     "quickstart",
+    "rank",
     "report",
     "train",
     "train_set",

@@ -36,6 +36,7 @@ from robench.api.ood import Detection, ood
 from robench.api.options import ModelOptions, ReportOptions
 from robench.api.own_table import own_table
 from robench.api.quickstart import Quickstart, quickstart
+from robench.api.rank import rank
 from robench.api.report import report
 from robench.api.table import table
 from robench.api.train import Trained, train
@@ -100,6 +101,7 @@ __all__ = [
     "own_table",
     "plan",
     "quickstart",
+    "rank",
     "report",
     "table",
     "train",

@@ -117,8 +117,8 @@ class SuiteWords(SizeWords, total=False):
     """Keywords for :class:`SuiteOptions`: which images of a suite are measured, and how they are prepared.
 
     ``corruption`` and ``severity`` choose cells (``"fog,snow"`` or a list); ``limit`` is the number of images per
-    cell, drawn the same for every model; ``split``, ``clean``, ``difficulty``, ``definition`` and ``frost`` are for
-    the suites that take them.
+    cell, drawn the same for every model; ``split``, ``clean``, ``difficulty``, ``images``, ``definition`` and ``frost``
+    are for the suites that take them.
     """
 
     corruption: Names | None
@@ -128,6 +128,7 @@ class SuiteWords(SizeWords, total=False):
     split: str | None
     clean: Place | None
     difficulty: int | None
+    images: str | None
     definition: Place | None
     frost: Place | None
     skip_corrupt: bool | None

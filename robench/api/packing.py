@@ -191,7 +191,7 @@ def suite_of(words: SuiteWords, options: OpenOptions | None = None) -> OpenOptio
     from robench.suites import OpenOptions
 
     told = w.given(words)
-    found = {name: told[name] for name in (*_WHOLE, "split", "skip_corrupt") if name in told}
+    found = {name: told[name] for name in (*_WHOLE, "split", "images", "skip_corrupt") if name in told}
     if "corruption" in told:
         found["conditions"] = w.names("corruption", told["corruption"])
     if "severity" in told:
@@ -208,6 +208,7 @@ def suite_of(words: SuiteWords, options: OpenOptions | None = None) -> OpenOptio
     if kept.severities is not None:
         w.severities("severity", kept.severities)
     _check_text("split", kept.split)
+    _check_text("images", kept.images)
     w.flag("skip_corrupt", kept.skip_corrupt)
     return kept
 

@@ -149,6 +149,14 @@ def evaluate(
         int | None,
         typer.Option(metavar="N", help="Difficulty of perturbation sequences: 1 to 3.", rich_help_panel=o.ADVANCED),
     ] = None,
+    images: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Only a published list of ImageNet-C's images: robustbench (5,000).",
+            rich_help_panel=o.ADVANCED,
+        ),
+    ] = None,
     definition: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="YAML file defining a custom metadata split.", rich_help_panel=o.ADVANCED),
@@ -214,6 +222,7 @@ def evaluate(
         split=split,
         clean=clean,
         difficulty=difficulty,
+        images=images,
         definition=definition,
         frost=frost,
         resize=resize,

@@ -64,6 +64,7 @@ class OpenOptions:
         clean: folder or file of the clean set, where it does not lie beside the suite's.
         difficulty: of sequences: 1 (None), 2 or 3.
         definition: YAML file that defines a metadata split in place of the suite's definition.
+        images: a published list of some of the images: ``robustbench`` (5,000 of ImageNet's validation images).
         num_classes: how many classes the labels of a clean set count in, where its files do not have all of them.
     """
 
@@ -81,6 +82,7 @@ class OpenOptions:
     difficulty: int | None = None
     definition: str | None = None
     num_classes: int | None = None
+    images: str | None = None
 
 
 @dataclass(frozen=True)

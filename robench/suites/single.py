@@ -125,7 +125,7 @@ def _clean_set(place: Path, wnids: tuple[str, ...], geometry: Geometry, options:
     images = open_images(place, split="test", dataset="imagenet", geometry=geometry, workers=options.workers)
     if not isinstance(images, EncodedImages) or images.labels is None:
         raise RobenchError(f"{place} holds no labelled ImageNet images.", hint="Give ImageNet's validation folder.")
-    return _cut(images, _labels_within(images.labels, wnids), wnids)
+    return cut(images, _labels_within(images.labels, wnids), wnids)
 
 
 @dataclass
@@ -148,7 +148,7 @@ class _RowsOf:
         return bytes(self.source.identity()) + np.asarray(self.rows, np.int64).tobytes()
 
 
-def _cut(images: EncodedImages, labels: npt.NDArray[np.int64], classes: tuple[str, ...]) -> EncodedImages:
+def cut(images: EncodedImages, labels: npt.NDArray[np.int64], classes: tuple[str, ...]) -> EncodedImages:
     """Keep the images whose label is not -1."""
     rows = np.flatnonzero(labels >= 0)
     files = None if images.files is None else [images.files[int(row)] for row in rows]
@@ -182,7 +182,7 @@ def _find_set(
     images = load_folders(tree, None, below=below, split="", geometry=geometry, workers=options.workers)
     labels = _by_name(images, wnids, f"{tree.root}/{below}")
     if (labels < 0).any():
-        return _cut(images, labels, wnids)
+        return cut(images, labels, wnids)
     images.labels, images.classes = labels, wnids
     return images
 
@@ -205,7 +205,7 @@ def _other_form(path: Path, wnids: tuple[str, ...], geometry: Geometry, options:
     images = open_images(path, split="test", geometry=geometry, workers=options.workers)
     if not isinstance(images, EncodedImages) or images.labels is None:
         raise RobenchError(f"{path} holds no labelled image files.", hint="Give the set's folder.")
-    return _cut(images, _by_name(images, wnids, str(path)), wnids)
+    return cut(images, _by_name(images, wnids, str(path)), wnids)
 
 
 def _by_name(images: EncodedImages, wnids: tuple[str, ...], where: str) -> npt.NDArray[np.int64]:

@@ -16,6 +16,7 @@ from robench.data.folders import class_folders, load_folders
 from robench.data.trees import FolderTree, TarTree, Tree, child, join, open_tree
 from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
+from robench.suites.listed import ListedTree, kept, numbers
 from robench.suites.opened import Found, choose_cells
 from robench.suites.reading import View, view_of
 from robench.suites.trees_generated import open_generated
@@ -57,6 +58,11 @@ def _open(
     if "generated" not in suite.sources:
         raise RobenchError(
             f"{data} has no folder of {suite.name}, such as {conditions[0]}/1/.", hint="Give the unpacked set."
+        )
+    if options.images is not None:
+        raise RobenchError(
+            f"`images={options.images!r}` lists images of the published set; {data} has clean ones to generate it.",
+            hint="Omit `images`, or give the published files.",
         )
     clean = open_images(data, split="test", dataset=dataset, geometry=clean_geometry, workers=options.workers)
     return open_generated(suite, clean, options)
@@ -111,7 +117,9 @@ class _Published:
         clean_geometry: Geometry,
         dataset: str | None,
     ) -> None:
-        self.suite, self.tree, self.places, self.options = suite, tree, places, options
+        self.suite, self.places, self.options = suite, places, options
+        self.listed = None if options.images is None else numbers(options.images)
+        self.tree: Tree = tree if self.listed is None else ListedTree(tree, self.listed)
         self.own_classes = dataset is None
         self.clean = self._find_clean(clean_geometry, dataset)
         self.cells = self._choose()
@@ -131,6 +139,9 @@ class _Published:
             protocol["clean"] = self.clean.checksum()
         # Labels count the classes that are there: a model of more classes would be asked for the wrong ones.
         suite = replace(self.suite, num_classes=len(self.classes))
+        if self.listed is not None:
+            protocol["list"] = self.options.images
+            suite = replace(suite, images=len(self.listed))
         remarks = (*(self.clean.remarks if self.clean is not None else ()), *self.reference.remarks)
         return Found(suite, self.cells, "published", self._view, protocol, self.classes, self._count, remarks)
 
@@ -215,7 +226,7 @@ class _Published:
     def _find_clean(self, geometry: Geometry, dataset: str | None) -> EncodedImages | None:
         given = self.options.clean
         places = [Path(given)] if given else []
-        root = self.tree.archives[0].parent if isinstance(self.tree, TarTree) else self.tree.root
+        root = self.tree.root.parent if self.tree.root.suffix == ".tar" else self.tree.root
         if not given and (root / "val").is_dir():
             places = [root / "val"]
         if not places:
@@ -223,7 +234,7 @@ class _Published:
         found = open_images(places[0], split="test", dataset=dataset, geometry=geometry, workers=self.options.workers)
         if not isinstance(found, EncodedImages):
             raise RobenchError(f"{places[0]} holds arrays; image files were expected.", hint="Give image files.")
-        return found
+        return found if self.listed is None else kept(found, self.listed, str(places[0]))
 
     def _matches(self, clean: EncodedImages) -> bool:
         """Whether the clean set has the same images; Tiny's published set has no clean counterpart."""

@@ -28,6 +28,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
     "conformal": (robench.conformal,),
     "ood": (robench.ood,),
     "affinity": (robench.affinity,),
+    "rank": (robench.rank,),
     "fourier": (robench.fourier,),
     "table": (api.table,),
     "report": (robench.report,),
