@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from robench.api.calibrate import calibrate
     from robench.api.compare import compare
     from robench.api.conformal import conformal
+    from robench.api.decide import decide
     from robench.api.evaluate import evaluate, plan
     from robench.api.fourier import fourier
     from robench.api.gallery import gallery
+    from robench.api.gate import gate
     from robench.api.grid import grid
     from robench.api.ood import ood
     from robench.api.quickstart import quickstart
@@ -33,9 +35,11 @@ _FUNCTIONS = {
     "calibrate": "robench.api",
     "compare": "robench.api",
     "conformal": "robench.api",
+    "decide": "robench.api",
     "evaluate": "robench.api",
     "fourier": "robench.api",
     "gallery": "robench.api",
+    "gate": "robench.api",
     "grid": "robench.api",
     "load": "robench.results",
     "ood": "robench.api",
@@ -69,9 +73,11 @@ __all__ = [
     "calibrate",
     "compare",
     "conformal",
+    "decide",
     "evaluate",
     "fourier",
     "gallery",
+    "gate",
     "grid",
     "load",
     "ood",

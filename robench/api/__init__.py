@@ -25,10 +25,13 @@ from robench.api.data_sets import (
     list_data,
     verify_data,
 )
+from robench.api.decide import DecidedValue, Decision, decide
 from robench.api.deepaugment import WrittenSet, deepaugment
 from robench.api.evaluate import evaluate, plan
 from robench.api.fourier import Sensitivity, fourier
 from robench.api.gallery import gallery
+from robench.api.gate import gate
+from robench.api.gate_outcome import GateOutcome, GateValue, write_gate
 from robench.api.generate import Generated, generate
 from robench.api.grid import GridModel, Job, grid
 from robench.api.metrics import metrics
@@ -52,8 +55,12 @@ __all__ = [
     "Conformal",
     "DataFile",
     "DataSet",
+    "DecidedValue",
+    "Decision",
     "Detection",
     "EngineOptions",
+    "GateOutcome",
+    "GateValue",
     "Generated",
     "GridModel",
     "Job",
@@ -78,6 +85,7 @@ __all__ = [
     "compare",
     "comparison_table",
     "conformal",
+    "decide",
     "deepaugment",
     "describe_data",
     "describe_model",
@@ -89,6 +97,7 @@ __all__ = [
     "failing",
     "fourier",
     "gallery",
+    "gate",
     "generate",
     "grid",
     "is_set",
@@ -107,6 +116,7 @@ __all__ = [
     "train",
     "train_set",
     "verify_data",
+    "write_gate",
 ]
 
 

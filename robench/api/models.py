@@ -115,7 +115,7 @@ def _load(given: ModelLike, options: ModelOptions, data: DataClasses) -> Model:
     mean, std = _normalisation(options)
     if isinstance(given, (str, Path)):
         spec = str(given)
-        if not _is_weights(spec):
+        if not is_weights(spec):
             refuse(options, _OF_WEIGHTS, f"'{spec}', which brings its architecture")
         model = load_model(
             spec,
@@ -155,7 +155,7 @@ def refuse(options: ModelOptions, names: Sequence[str], whose: str, heeds: Seque
             raise RobenchError(f"`{name}` has no effect on {whose}.", hint=f"Omit `{name}`.")
 
 
-def _is_weights(spec: str) -> bool:
+def is_weights(spec: str) -> bool:
     """Return whether a spec names a file of weights, which needs an architecture."""
     from robench.models.queries import split
     from robench.models.torchscript import is_torchscript

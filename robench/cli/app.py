@@ -39,6 +39,7 @@ COMMANDS: Registry[Row | typer.Typer | Callable[..., Any]] = Registry(
         (
             _row("quickstart", "Evaluate two small models on digits, and write a report."),
             _row("evaluate", "Measure a model on a suite."),
+            _row("gate", "Check that a new model does not lose against the old one; for scripts and CI."),
             _row("metrics", "Score a run again from its predictions, or list the metrics."),
             _row("compare", "Compare two runs on the same images."),
             _row("calibrate", "Fit temperature or vector scaling; show its effect under shift."),

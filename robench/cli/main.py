@@ -19,7 +19,14 @@ from robench.cli.streams import drop_output, guard_streams, printable
 from robench.errors import RobenchError
 from robench.processes import launched_by_torchrun
 
-RESUMING = ("evaluate", "quickstart", "train", "fourier", "data")  # an interrupted one resumes when it is repeated
+RESUMING = (
+    "evaluate",
+    "gate",
+    "quickstart",
+    "train",
+    "fourier",
+    "data",
+)  # an interrupted one resumes when it is repeated
 
 EPILOG = """\
 Start with `robench quickstart`: it needs no data and no GPU.

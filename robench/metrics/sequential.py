@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-_POINTS = 801  # of the grid over the range of the statistic
+_POINTS = 401  # of the grid over the range of the statistic
 _REACH = 8.0  # standard deviations that the grid covers below
 _LEAST_GROWTH = 1.001  # of the information from look to look
 _NEVER = 40.0  # a critical value that nothing exceeds
@@ -52,59 +52,67 @@ class Spending:
         return float(inner) + self.level * self.reserve * (1.0 - 1.0 / max(fraction, 1.0))
 
 
-def critical_values(fractions: Sequence[float], spending: Spending, *, last: bool = False) -> list[float]:
-    """Return the critical values of standard normal statistics at successive looks.
-
-    Args:
-        fractions: the information at each look, in units of the planned information, rising. What does not rise, as an
-            estimate of a variance may make it, is taken as risen by a thousandth.
-        spending: how the error rate is spent.
-        last: whether the last of these looks is the last of all: it spends all that is left.
+class Boundary:
+    """Critical values of a standard normal statistic at successive looks, one by one.
 
     The probability that the statistic of any look exceeds its critical value is what was spent, where the differences
     of information are independent increments of a Brownian motion (Armitage, McPherson and Rowe 1969: the density of
     the statistic is carried from look to look by numerical integration).
 
-    >>> [round(c, 2) for c in critical_values([0.25, 0.5, 0.75, 1.0], Spending(0.025, reserve=0.0))]
+    Args:
+        spending: how the error rate is spent.
+
+    >>> boundary = Boundary(Spending(0.025, reserve=0.0))
+    >>> [round(boundary.following(fraction), 2) for fraction in (0.25, 0.5, 0.75, 1.0)]
     [4.33, 2.96, 2.36, 2.01]
     """
-    from scipy.optimize import brentq
-    from scipy.special import ndtr
 
-    found: list[float] = []
-    times = _rising(fractions)
-    grid = weights = density = np.empty(0)
-    spent = before = 0.0
-    for look, time in enumerate(times):
-        final = last and look == len(times) - 1
-        may = spending.level if final else min(spending.spent(time), spending.level)
-        new, scale = max(may - spent, 0.0), math.sqrt(time - before)
-        highest = _NEVER * math.sqrt(time)
+    def __init__(self, spending: Spending) -> None:
+        self._spending = spending
+        self._spent = self._time = 0.0
+        self._grid, self._mass = np.zeros(1), np.ones(1)  # of the statistic, where it has not exceeded a critical value
 
-        def beyond(bound: float, grid: Floats = grid, mass: Floats = weights * density, scale: float = scale) -> float:
-            return float(mass @ ndtr((grid - bound) / scale)) if len(grid) else float(ndtr(-bound / scale))
+    def following(self, fraction: float, *, last: bool = False) -> float:
+        """Return the critical value of the next look.
 
-        if new <= beyond(highest):
-            bound = highest
-        else:
-            bound = float(brentq(lambda b: beyond(b) - new, -highest, highest, xtol=1e-9))  # noqa: B023
-        found.append(bound / math.sqrt(time))
-        following = np.linspace(-_REACH * math.sqrt(time), min(bound, _REACH * math.sqrt(time)), _POINTS)
-        if len(grid):
-            density = _bell((following[:, None] - grid) / scale) @ (weights * density) / scale
-        else:
-            density = _bell(following / scale) / scale
-        grid, weights = following, _simpson(following)
-        spent, before = max(may, spent), time
-    return found
+        Args:
+            fraction: the information, in units of the planned information. What does not rise, as an estimate of a
+                variance may make it, is taken as risen by a thousandth.
+            last: whether it is the last look of all: it spends all that is left.
+        """
+        from scipy.optimize import brentq
+        from scipy.special import ndtr
+
+        time = max(float(fraction), self._time * _LEAST_GROWTH, 1e-6)
+        may = self._spending.level if last else min(self._spending.spent(time), self._spending.level)
+        new, scale, highest = max(may - self._spent, 0.0), math.sqrt(time - self._time), _NEVER * math.sqrt(time)
+
+        def beyond(bound: float) -> float:
+            return float(self._mass @ ndtr((self._grid - bound) / scale))
+
+        bound = highest
+        if new > beyond(highest):
+            bound = float(brentq(lambda b: beyond(b) - new, -highest, highest, xtol=1e-9))
+        reach = _REACH * math.sqrt(time)
+        grid = np.linspace(-reach, min(bound, reach), _POINTS)
+        self._mass = _simpson(grid) * (_bell((grid[:, None] - self._grid) / scale) @ self._mass) / scale
+        self._grid, self._spent, self._time = grid, max(may, self._spent), time
+        return bound / math.sqrt(time)
 
 
-def _rising(fractions: Sequence[float]) -> list[float]:
-    times: list[float] = []
-    for fraction in fractions:
-        least = times[-1] * _LEAST_GROWTH if times else 1e-6
-        times.append(max(float(fraction), least))
-    return times
+def critical_values(fractions: Sequence[float], spending: Spending, *, last: bool = False) -> list[float]:
+    """Return the critical values at these looks; see :class:`Boundary`.
+
+    Args:
+        fractions: the information at each look, in units of the planned information.
+        spending: how the error rate is spent.
+        last: whether the last of these looks is the last of all.
+
+    >>> [round(c, 2) for c in critical_values([0.5, 1.0], Spending(0.05), last=True)]
+    [2.86, 1.65]
+    """
+    boundary = Boundary(spending)
+    return [boundary.following(f, last=last and i == len(fractions) - 1) for i, f in enumerate(fractions)]
 
 
 def _bell(z: Floats) -> Floats:

@@ -11,6 +11,9 @@ from robench.errors import RobenchError, did_you_mean
 from robench.suites.base import Batch, Cell, OpenOptions, Source, Suite
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from robench.suites.reading import Reader, View
 
 
@@ -136,6 +139,10 @@ class OpenSuite:
     def total(self, cell: Cell) -> int:
         """Return how many images (sequences: clips) the files have for the cell, whatever the limit."""
         return self._reader.total(cell)
+
+    def index(self, cell: Cell) -> npt.NDArray[np.int64]:
+        """Return the indices of the cell's images (sequences: clips) that are measured, int64 (n,)."""
+        return self._reader.index(cell)
 
     def sample_key(self, cell: Cell) -> str:
         """Return what says which images a sample of the cell holds: a digest of its labels and the seed."""

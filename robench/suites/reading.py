@@ -130,6 +130,10 @@ class Reader:
             return np.arange(whole, dtype=np.int64)
         return np.sort(self._order(cell)[after:wanted])
 
+    def index(self, cell: Cell) -> Rows:
+        """Return the indices of the images that are measured, rising."""
+        return self._view(cell).index[self.drawn(cell, 0)]
+
     def _order(self, cell: Cell) -> Rows:
         target, key = self._view(cell).target, self.sample_key(cell)
         if key not in self._designs:
