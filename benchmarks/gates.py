@@ -23,7 +23,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from robench.api.decide import LEVEL, settled, verdict_of
-from robench.api.gate import of_look
+from robench.api.gate import ALARMS, of_look
 from robench.api.looks import Baseline, Budget, Look, Looks
 from robench.metrics.equivalence import least_error
 from robench.metrics.sampling import standard_errors
@@ -120,7 +120,7 @@ def simulate(
     if not 0 <= kept <= 1:
         raise SystemExit(f"The stored runs differ by {100 * population.difference:.2f} points, less than {loss}.")
     signed = [cell[0].astype(np.int8) - cell[1].astype(np.int8) for cell in population.wrong]
-    margins, levels = {NAME: 0.01 * margin}, (LEVEL / 2, LEVEL) if decide else (LEVEL,)
+    margins, levels = {NAME: 0.01 * margin}, (LEVEL / 2, LEVEL) if decide else (ALARMS, LEVEL)
     found: dict[str, int] = {}
     passes = np.empty(gates)
     for i in range(gates):

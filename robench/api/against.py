@@ -90,15 +90,24 @@ def opened(
 
 
 def baseline_of(
-    baseline: ModelLike | Place,
+    baseline: ModelLike | Sequence[ModelLike],
     suite: str | OpenSuite,
     data: Place | None,
     options: Given,
     out: Place | None,
     first: Measured,
-    arch: str | None,
+    arch: str | None = None,
+    *,
+    as_given: bool = False,
 ) -> Baseline:
     """Return the baseline: a run, a result, or a model that is measured too.
+
+    Args:
+        baseline: which.
+        suite, data, options, out: as of the first model.
+        first: the first model.
+        arch: architecture of a baseline that is a file of weights; None: that of the first model.
+        as_given: whether the options are the baseline's own, not those of the first model.
 
     Raises:
         RobenchError: it is of another protocol, or lacks cells.
@@ -123,11 +132,13 @@ def baseline_of(
         samples = [run.sample(cell.name) for cell in first.suite.suite.cells]
         drawn = [sample.drawn for sample in samples if sample is not None]
         return Baseline(run.record.model.name, run=run, most=min(drawn, default=None))
-    measured = opened(baseline, suite, data, replace(options, model=_own(baseline, options.model, arch)), out)
+    if not as_given:
+        options = replace(options, model=_own(baseline, options.model, arch))
+    measured = opened(baseline, suite, data, options, out)
     return Baseline(measured.model.name, measured=measured)
 
 
-def _own(baseline: ModelLike | Place, options: ModelOptions, arch: str | None) -> ModelOptions:
+def _own(baseline: ModelLike | Sequence[ModelLike], options: ModelOptions, arch: str | None) -> ModelOptions:
     """Return how a baseline is loaded: as the model, unless it brings its own architecture and preprocessing."""
     from robench.api.models import is_weights
 

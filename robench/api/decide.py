@@ -1,20 +1,22 @@
-"""``robench.decide(a, b, suite, margin=...)``: measure two models in turn until it is clear which is better."""
+"""``robench.decide(models, suite, margin=...)``: measure two models in turn until it is clear which is better."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from robench.api.against import Chosen, baseline_of, budget_of, chosen_values, opened, packed
 from robench.api.margins import Margin, margins_of
 from robench.api.options import EvaluateWords, ModelOptions, Names, Place, ReportOptions
-from robench.api.words import spelled_out
+from robench.api.words import both_given, spelled_out
+from robench.errors import RobenchError
 
 if TYPE_CHECKING:
-    from robench.api.looks import Bounds, Look
-    from robench.api.options import EngineOptions, ModelLike, SuiteOptions
+    from robench.api.looks import Bounds, Look, Looks
+    from robench.api.options import EngineOptions, SuiteOptions
     from robench.suites import OpenSuite
 
 Verdict = Literal["better", "worse", "equivalent", "undecided"]
@@ -94,8 +96,7 @@ class Decision:
 
 @spelled_out(EvaluateWords)
 def decide(
-    a: ModelLike,
-    b: ModelLike | Place,
+    models: Place | Sequence[Any],
     suite: str | OpenSuite,
     *,
     margin: Margin,
@@ -116,8 +117,7 @@ def decide(
     margin (equivalent). Each verdict is wrong in at most 5 % of decisions, however often the sample is looked at.
 
     Args:
-        a: a model.
-        b: another, or the folder of a run.
+        models: two models, as for :func:`robench.grid`; the second may be the folder of a run.
         suite, data: as for :func:`robench.evaluate`.
         margin: points within which they count as equivalent; ``"mean_error=1,mean_brier=0.01"`` or a mapping for
             several values.
@@ -126,7 +126,7 @@ def decide(
         budget: forward passes of both models; None: the whole suite.
         minutes: of this call.
         out: folder of the runs (``out/SUITE/MODEL-HASH``); None: ``runs``.
-        model_options, suite_options, engine_options, report_options, words: as for :func:`robench.evaluate`.
+        model_options, suite_options, engine_options, report_options, words: as for :func:`robench.grid`.
 
     Returns:
         The decision; undecided where the budget, or the whole suite, was not enough. A call that is stopped and
@@ -136,25 +136,34 @@ def decide(
         RobenchError: bad input, contradicting options, or a budget that is too small for any answer.
 
     >>> import tempfile, robench
+    >>> two = ["reference:digits/augmix", "reference:digits/standard"]
     >>> with tempfile.TemporaryDirectory() as out:
-    ...     found = robench.decide("reference:digits/augmix", "reference:digits/standard", "digits-c", margin=1.0,
-    ...                            corruption="fog,frost", device="cpu", quiet=True, out=out)
+    ...     found = robench.decide(two, "digits-c", margin=1.0, corruption="fog", device="cpu", quiet=True, out=out)
     >>> found.values[0].verdict, found.passes < found.of
     ('better', True)
     """
+    from robench.api.grid import rows_of
     from robench.api.looks import Looks
 
     began = time.monotonic()
     margins, allowed = margins_of("margin", margin), budget_of(budget, minutes)
     options = packed(words, model_options, suite_options, engine_options, report_options)
-    first = opened(a, suite, data, options, out)
-    other = baseline_of(b, suite, data, options, out, first, None)
+    rows = rows_of(models, options.model)
+    if len(rows) != 2:
+        raise RobenchError(f"A decision is between two models; found {len(rows)}.", hint="Name two in `models`.")
+    given = [row.model if len(row.model) > 1 else row.model[0] for row in rows]
+    first = opened(given[0], suite, data, replace(options, model=rows[0].options), out)
+    other = baseline_of(given[1], suite, data, replace(options, model=rows[1].options), out, first, as_given=True)
     chosen = chosen_values("margin", figures, margins, first)
-    levels = _levels(chosen.margins)
-    title = f"{first.model.name} and {other.name}"
-    looks = Looks(first, other, chosen.margins, levels, allowed, title)
+    looks = Looks(
+        first, other, chosen.margins, _levels(chosen.margins), allowed, f"{first.model.name} and {other.name}"
+    )
     seen = looks.until(lambda look: settled(chosen.margins, look))
-    last = seen[-1]
+    return _decision(looks, seen, chosen, time.monotonic() - began)
+
+
+def _decision(looks: Looks, seen: Sequence[Look], chosen: Chosen, seconds: float) -> Decision:
+    last, first, other = seen[-1], looks.first, looks.baseline
     folders = [first.folder, *([other.measured.folder] if other.measured is not None else [])]
     return Decision(
         suite=first.suite.suite.name,
@@ -166,7 +175,7 @@ def decide(
         measured=first.passes + (other.measured.passes if other.measured is not None else 0),
         of=looks.passes(max(first.suite.total(cell) for cell in first.suite.suite.cells)),
         looks=len(seen),
-        seconds=round(time.monotonic() - began, 1),
+        seconds=round(seconds, 1),
         folders=tuple(folders),
         notes=chosen.notes,
     )
@@ -203,3 +212,29 @@ def _value(chosen: Chosen, name: str, found: Bounds) -> DecidedValue:
     margin, verdict = chosen.margins[name], verdict_of(chosen.margins, name, found)
     loss = found.loss
     return DecidedValue(name, loss.a, loss.b, loss.a - loss.b, ends[0], ends[1], margin, verdict)
+
+
+def check_deciding(
+    until_decided: bool, models: object, others: Mapping[str, object], amounts: Mapping[str, object]
+) -> None:
+    """Refuse options of an evaluation that do not go with a decision, and those of a decision without one.
+
+    Args:
+        until_decided: whether a decision is wanted.
+        models: the two models.
+        others: options that have no effect on a decision, by name.
+        amounts: options that only a decision has, by name.
+
+    Raises:
+        RobenchError: there are some, or the models or the margin are missing.
+    """
+    if not until_decided:
+        for name, value in amounts.items():
+            if value is not None:
+                raise RobenchError(f"`{name}` has no effect without `until_decided`.", hint="Add `until_decided=True`.")
+        return
+    both_given([("until_decided", True, name, value) for name, value in others.items()])
+    if models is None:
+        raise RobenchError("`until_decided` needs two models.", hint="Name them in `models`, as `models='a.pt,b.pt'`.")
+    if amounts["margin"] is None:
+        raise RobenchError("`until_decided` needs a margin.", hint="For example `margin=0.5`.")

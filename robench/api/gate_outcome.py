@@ -13,8 +13,8 @@ from robench.api.words import place
 Verdict = Literal["pass", "loss", "undecided"]
 EXIT_CODES: dict[Verdict, int] = {"pass": 0, "loss": 1, "undecided": 3}
 METHOD = (
-    "repeated confidence intervals, one-sided at 5 %, O'Brien-Fleming-type spending (Lan and DeMets 1983; Jennison and "
-    "Turnbull 1989)"
+    "repeated confidence intervals, one-sided (lower bounds 4 %, upper bounds 5 %), O'Brien-Fleming-type spending "
+    "(Lan and DeMets 1983; Jennison and Turnbull 1989)"
 )
 
 
@@ -26,8 +26,8 @@ class GateValue:
         name: of the summary value.
         model, baseline: the two models' values.
         loss: how much worse the model is, in this sample; below 0 where it is better.
-        low, high: one-sided 95 % bounds of the true loss, valid at all looks together; with several values the lower
-            ones hold for all of them.
+        low, high: one-sided bounds of the true loss, valid at all looks together: it lies below ``low`` in at most 4 %
+            of gates (with several values, any of them), above ``high`` in at most 5 %.
         max_loss: the loss that is allowed.
         verdict: ``pass``: the loss is below ``max_loss``; ``loss``; or ``undecided``.
     """

@@ -83,9 +83,9 @@ def grid(
     """Measure every model on every suite; what is finished is not measured again.
 
     Args:
-        models: a YAML file with a list of models, or a sequence of models: specs, modules, callables, loaded models,
-            mappings with ``model`` and the keywords of :func:`robench.evaluate` that say how it is loaded, or
-            sequences of models (an ensemble each).
+        models: a YAML file with a list of models, specs as ``"A,B"``, or a sequence of models: specs, modules,
+            callables, loaded models, mappings with ``model`` and the keywords of :func:`robench.evaluate` that say how
+            it is loaded, or sequences of models (an ensemble each).
         suite: names of suites, ``"cifar10-c,cifar10-p"`` or a sequence.
         data: one path for all suites, a mapping from suite to path, or ``SUITE=PATH`` entries.
         out: folder of the runs (``out/SUITE/MODEL-HASH``); None: ``runs``.
@@ -128,6 +128,8 @@ def rows_of(models: Place | Sequence[Any], options: ModelOptions) -> list[GridMo
         RobenchError: no such file, not such a list, an unknown key, or options that no model heeds.
     """
     where = "`models`"
+    if isinstance(models, str) and "," in models and not Path(models).exists():
+        models = [part.strip() for part in models.split(",")]
     if isinstance(models, (str, Path)):
         path = place("models", models)
         models, where = _read(path), str(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,13 +25,16 @@ Examples:
         --data cifar-10-batches-py
     robench evaluate --model timm:resnet50.a1_in1k --suite imagenet-c \\
         --data ImageNet-C --within 0.5
+    robench evaluate --models a.pt,b.pt --suite cifar10-c \\
+        --until-decided --margin 0.5
     robench evaluate --models models.yaml --suite cifar10-c,cifar10-p \\
         --data cifar-10-batches-py --dry-run
     torchrun --nproc-per-node 8 -m robench evaluate --model big.pt2 \\
         --suite imagenet-c --data ImageNet-C
 
 The run goes to runs/SUITE/MODEL-HASH (or --out): one Parquet file of predictions per cell, and result.json. \
-`robench suites list` lists the suites, `robench models list` the architectures.
+`robench suites list` lists the suites, `robench models list` the architectures. Exit code with --until-decided: 0 \
+decided, 3 undecided within the budget.
 """
 
 
@@ -51,10 +53,10 @@ def evaluate(
         ),
     ] = None,
     models: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE",
-            help="YAML list of models, each evaluated on its own; one per line: `- PATH`, or "
+            metavar="A,B|FILE",
+            help="Models, each evaluated on its own: specs, or a YAML list, one per line: `- PATH`, or "
             "`- {model: PATH, arch: NAME, norm_preset: half}`.",
             rich_help_panel=o.MODEL,
         ),
@@ -98,6 +100,30 @@ def evaluate(
             help="Stop when the headline is known to +-POINTS, 95 % of the time; FIGURE=POINTS,... for others.",
             rich_help_panel=o.AMOUNT,
         ),
+    ] = None,
+    until_decided: Annotated[
+        bool,
+        typer.Option(
+            "--until-decided",
+            help="Measure two --models in turn on the same images until one is better or they are equivalent.",
+            rich_help_panel=o.AMOUNT,
+        ),
+    ] = False,
+    margin: Annotated[
+        str | None,
+        typer.Option(
+            metavar="POINTS",
+            help="With --until-decided: within which the two count as equivalent; VALUE=AMOUNT,... for several values.",
+            rich_help_panel=o.AMOUNT,
+        ),
+    ] = None,
+    budget: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="With --until-decided: at most N forward passes.", rich_help_panel=o.AMOUNT),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(metavar="N", help="With --until-decided: at most N minutes.", rich_help_panel=o.AMOUNT),
     ] = None,
     limit: Annotated[
         int | None,
@@ -194,14 +220,22 @@ def evaluate(
     ensemble: o.Ensemble = None,
 ) -> int:
     """Measure and print; see HELP."""
-    from robench.api import plan
+    from robench.api import decide, plan
+    from robench.api.decide import check_deciding
     from robench.api.evaluate import run_one
     from robench.api.options import EvaluateWords
     from robench.api.packing import pack
     from robench.api.suites import places_by_suite
     from robench.api.words import both_given
+    from robench.cli.decision import show_decision
     from robench.cli.grid import run_grid, show_plan
 
+    check_deciding(
+        until_decided,
+        models,
+        {"model": model, "cluster": cluster, "dry_run": dry_run},
+        {"margin": margin, "budget": budget, "minutes": minutes},
+    )
     words = EvaluateWords(
         arch=arch,
         num_classes=num_classes,
@@ -237,9 +271,22 @@ def evaluate(
         fold=fold or None,
         logits=logits,
         surrogate=surrogate,
-        resamples=resamples,
+        resamples=None if until_decided else resamples,
         quiet=quiet or json_,
     )
+    if until_decided:
+        found = decide(
+            models or [],
+            suite,
+            margin=margin or "",
+            budget=budget,
+            minutes=minutes,
+            data=places_by_suite(data, [suite]).get(suite),
+            out=out,
+            **words,
+        )
+        show_decision(found, quiet=quiet, as_json=json_)
+        return 0 if found.decided else 3
     if models is not None or "," in suite:
         both_given([("models", models, "model", model), ("models or several suites", True, "cluster", cluster)])
         listed = models if models is not None else [model or []]
@@ -248,11 +295,11 @@ def evaluate(
     if dry_run:
         show_plan(plan(model or [], suite, data=place, out=out, **words), as_json=json_)
         return 0
-    found = run_one(model or [], suite, pack(words), data=place, out=out, cluster=cluster)
-    if found is None:  # under torchrun, another process speaks
+    evaluated = run_one(model or [], suite, pack(words), data=place, out=out, cluster=cluster)
+    if evaluated is None:  # under torchrun, another process speaks
         return 0
-    _show(found, quiet=quiet, as_json=json_)
-    return 1 if found.result.failures else 0
+    _show(evaluated, quiet=quiet, as_json=json_)
+    return 1 if evaluated.result.failures else 0
 
 
 def _show(found: Evaluated, *, quiet: bool, as_json: bool) -> None:

@@ -21,7 +21,8 @@ from robench.tables.submission import check_submission
 # The functions behind a command; an option must be a keyword of one of them.
 FUNCTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
     "quickstart": (robench.quickstart,),
-    "evaluate": (robench.evaluate, robench.grid),
+    "evaluate": (robench.evaluate, robench.grid, robench.decide),
+    "gate": (robench.gate, api.write_gate),
     "metrics": (api.metrics,),
     "compare": (robench.compare, api.failing, api.comparison_table),
     "calibrate": (robench.calibrate,),
@@ -54,6 +55,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
 SCREEN = {"help", "json", "cells", "list", "install_completion", "show_completion"}
 # Words that the functions have another name for.
 OTHERWISE = {
+    ("evaluate", "until_decided"): None,  # robench.decide
     ("train", "show"): "name",  # describe_recipe(name)
     ("data download", "quiet"): "report",
     ("models show", "name"): "spec",

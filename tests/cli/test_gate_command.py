@@ -1,0 +1,49 @@
+"""``robench gate``: exit codes, JSON, files and help."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from robench.cli.main import main
+
+FEW = ["--suite", "digits-c", "--corruption", "fog", "--device", "cpu", "--max-loss", "1"]
+GOOD, BAD = "reference:digits/augmix", "reference:digits/standard"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("gates")
+
+
+def test_exit_codes_json_and_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = ["--junit", str(folder / "gate.xml"), "--markdown", str(folder / "gate.md"), "-o", str(folder / "runs")]
+    assert main(["gate", "-m", GOOD, "--baseline", BAD, *FEW, *files]) == 0
+    text = capsys.readouterr().out
+    assert "augmix loses no more than allowed against standard on digits-c" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 80
+    assert (folder / "gate.xml").read_text().startswith("<?xml")
+    assert "### robench gate: no loss beyond the margin" in (folder / "gate.md").read_text()
+    assert main(["gate", "-m", BAD, "--baseline", GOOD, *FEW, "--json", "-o", str(folder / "runs")]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert (document["verdict"], document["exit_code"], document["measured"]) == ("loss", 1, 0)
+    small = ["gate", "-m", GOOD, "--baseline", GOOD, *FEW[:-1], "0.01", "--budget", "400", "-q"]
+    assert main([*small, "-o", str(folder / "runs")]) == 3
+    assert "Undecided whether augmix loses" in capsys.readouterr().out
+
+
+def test_mistakes_end_with_2(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gate", "-m", GOOD, "--baseline", GOOD, *FEW[:-1], "x"]) == 2
+    assert "--max-loss takes points above 0" in capsys.readouterr().err
+    assert main(["gate", "-m", GOOD, "--baseline", "nowhere.json", *FEW]) == 2
+    assert "nowhere.json" in capsys.readouterr().err
+
+
+def test_the_help_is_in_groups_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gate", "--help"]) == 0
+    text = capsys.readouterr().out
+    for title in ("Model", "Suite and data", "Tests", "How much", "Output", "Exit codes: 0"):
+        assert title in text
+    assert "robench gate --model new.pt" in text
