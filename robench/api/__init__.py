@@ -12,6 +12,7 @@ from robench.api.about_models import KnownModels, ModelDescription, ReferenceMod
 from robench.api.about_recipes import RecipeRow, describe_recipe, list_recipes
 from robench.api.about_suites import SuiteDescription, describe_suite, list_suites
 from robench.api.affinity import Affinity, affinity
+from robench.api.augmentations import augmentations
 from robench.api.calibrate import Calibration, calibrate
 from robench.api.compare import compare, comparison_table, failing
 from robench.api.conformal import Conformal, conformal
@@ -81,6 +82,7 @@ __all__ = [
     "Verified",
     "WrittenSet",
     "affinity",
+    "augmentations",
     "calibrate",
     "compare",
     "comparison_table",

@@ -51,7 +51,7 @@ def corrupted_images(
     for name, value, least, most in (("size", size, 32, 4096), ("index", index, 0, 2**31), ("seed", seed, 0, 2**31)):
         if value is not None:
             whole(name, value, least=least, most=most)
-    clean = _digit(index, size) if image is None else _photograph(place("image", image), size or 224)
+    clean = digit(index, size) if image is None else photograph(place("image", image), size or 224)
     batch = torch.from_numpy(clean).permute(2, 0, 1)[None].contiguous()
     grid = {"clean": clean[None]}
     for name in (*BENCHMARK, *EXTRA):
@@ -60,7 +60,12 @@ def corrupted_images(
     return grid
 
 
-def _digit(index: int, size: int | None) -> npt.NDArray[np.uint8]:
+def digit(index: int, size: int | None) -> npt.NDArray[np.uint8]:
+    """Return a digit of the embedded test set, uint8 (size, size, 3).
+
+    Raises:
+        RobenchError: there are not so many.
+    """
     import numpy as np
 
     from robench.data import digits
@@ -74,7 +79,12 @@ def _digit(index: int, size: int | None) -> npt.NDArray[np.uint8]:
     return _resized(images.read(np.array([index]))[0], size or digits.SIZE)
 
 
-def _photograph(path: Path, size: int) -> npt.NDArray[np.uint8]:
+def photograph(path: Path, size: int) -> npt.NDArray[np.uint8]:
+    """Return the centre of an image file, uint8 (size, size, 3).
+
+    Raises:
+        RobenchError: it cannot be read.
+    """
     from robench.data.formats import CorruptImageError, read_rgb
 
     try:

@@ -32,6 +32,7 @@ Examples:
     robench plot corruptions RUN... --metric rms_calibration_error
 """
 GALLERY = "corruptions-gallery"
+AUGMENTATIONS = "augmentations"
 Out = Annotated[
     str | None,
     typer.Option(
@@ -121,6 +122,30 @@ def gallery(
     from robench import api
 
     return write(api.gallery(image, size=size, index=index, seed=seed), out, GALLERY)
+
+
+@app.command(AUGMENTATIONS, cls=Command)
+def augmentations(
+    recipe: Annotated[str, typer.Option("--recipe", "-r", metavar="A,B", help="Recipes of one image size.")],
+    image: Annotated[str | None, typer.Option(metavar="FILE", help="Input image (default: a bundled digit).")] = None,
+    count: Annotated[int, typer.Option(metavar="N", help="Views of every recipe.")] = 8,
+    index: Annotated[
+        int, typer.Option(metavar="N", help="Which digit; also the image's index, which the randomness depends on.")
+    ] = 0,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a setting of the recipes (repeatable)."),
+    ] = None,
+    networks: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Where DeepAugment's trained networks are (default: runs).")
+    ] = None,
+    out: Out = None,
+) -> int:
+    """What training sees of an image, recipe by recipe."""
+    from robench import api
+
+    found = api.augmentations(recipe, image=image, count=count, index=index, set=set_ or (), networks=networks)
+    return write(found, out, AUGMENTATIONS)
 
 
 @app.callback()

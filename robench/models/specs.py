@@ -123,6 +123,7 @@ def load_model(
         model = posthoc.flipped(model)
     if isinstance(model.module, nn.Module):
         model.module.eval()
+        model = replace(model, card=model.card | {"parameters": sum(one.numel() for one in model.module.parameters())})
     named = posthoc.marked(replace(model, name=name or model.name))
     return replace(named, preprocessing=resolve(model.preprocessing, request))
 

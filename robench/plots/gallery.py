@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -19,12 +20,13 @@ _MARGIN = 0.95
 """Inches left of the images, for the names of the corruptions."""
 
 
-def gallery(grid: Mapping[str, Images]) -> Figure:
+def gallery(grid: Mapping[str, Images], *, titles: bool = True) -> Figure:
     """Draw one row per corruption and one column per severity; ``clean`` stands alone at the top.
 
     Args:
         grid: corruption -> uint8 (5, H, W, 3), severities 1 to 5, drawn in the given order; ``clean`` -> (1, H, W, 3)
-            may be omitted.
+            may be omitted. The same for recipes and views of training.
+        titles: head the columns as severities.
 
     Raises:
         RobenchError: nothing to draw, or images of other shapes.
@@ -57,10 +59,17 @@ def gallery(grid: Mapping[str, Images]) -> Figure:
                 axes.imshow(image, interpolation="nearest")
                 axes.set_axis_off()
                 if column == 0:
-                    axes.text(-0.04, 0.5, name.replace("_", " "), transform=axes.transAxes, ha="right", va="center")
-                if len(images) > 1 and row == _first_full(rows):
+                    axes.text(-0.04, 0.5, _label(name), transform=axes.transAxes, ha="right", va="center")
+                if titles and len(images) > 1 and row == _first_full(rows):
                     axes.set_title(f"severity {column + 1}", loc="center", fontweight="normal", pad=3)
     return figure
+
+
+def _label(name: str) -> str:
+    """Return a row's name; a long one of a recipe in lines that fit beside the images."""
+    if len(name) <= 18:
+        return name.replace("_", " ")
+    return "\n".join(textwrap.wrap(name.replace("-", "- "), 18)).replace("- ", "-").replace("_", " ")
 
 
 def _first_full(rows: Mapping[str, Images]) -> int:

@@ -86,6 +86,10 @@ PLOTS: Registry[Plot] = Registry(
         "coverage": "robench.plots.coverage_curves:PLOT",
         "fourier": "robench.plots.fourier_maps:PLOT",
         "lowpass": "robench.plots.lowpass_curves:PLOT",
+        "methods": "robench.plots.method_bars:PLOT",
+        "ablation": "robench.plots.ablation_curves:PLOT",
+        "size": "robench.plots.model_size:PLOT",
+        "labels": "robench.plots.learned_labels:PLOT",
     },
     group="robench.plots",
 )

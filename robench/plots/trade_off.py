@@ -39,7 +39,8 @@ class TradeOff:
     def from_results(cls, results: Sequence[Result], name: str = "clean_error") -> TradeOff:
         """Take the curves out of results of one suite whose models' cards have ``lambda`` (0: main BN, 1: auxiliary).
 
-        Results of one ``method`` (of the card) make one curve; results with no method make one together.
+        A card that names a branch and no lambda is an end point. Results of one ``method`` (of the card) make one
+        curve; results with no method make one together.
 
         Raises:
             RobenchError: different protocols, a card without lambda, or the same method and lambda twice.
@@ -88,7 +89,8 @@ def tradeoff(results: Sequence[Result], names: Sequence[str] = FIGURES) -> Figur
 
 
 def _weight(result: Result) -> float:
-    weight = result.model.card.get("lambda")
+    ends_ = {"main": 0, "auxiliary": 1}
+    weight = result.model.card.get("lambda", ends_.get(str(result.model.card.get("bn"))))
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
         raise RobenchError(
             f"The card of {result.model.name} has no lambda between 0 and 1 (found {weight!r}).",

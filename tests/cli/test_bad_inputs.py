@@ -56,6 +56,7 @@ COMMANDS: dict[str, list[str]] = {
     "leaderboard check": ["run"],
     "plot severity": ["nowhere.json"],
     "plot corruptions-gallery": [],
+    "plot augmentations": ["--recipe", "cutout-digits"],
 }
 SCREEN = {"help", "json_", "quiet", "list_", "cells", "dry_run"}
 

@@ -50,6 +50,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
     "models list": (api.list_models,),
     "models show": (api.describe_model,),
     "plot corruptions-gallery": (api.gallery, save),
+    "plot augmentations": (api.augmentations, save),
 }
 # What a command prints, not what it computes; Python users have the values themselves.
 SCREEN = {"help", "json", "cells", "list", "install_completion", "show_completion"}
@@ -60,6 +61,7 @@ OTHERWISE = {
     ("data download", "quiet"): "report",
     ("models show", "name"): "spec",
     ("plot corruptions-gallery", "out"): "path",
+    ("plot augmentations", "out"): "path",
     ("leaderboard readme", "out"): None,  # the text itself is returned
 }
 

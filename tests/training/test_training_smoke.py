@@ -123,7 +123,7 @@ def test_artefacts_are_complete_and_small(tmp_path: Path) -> None:
     train(recipe, None, tmp_path, quiet=True, command="robench train --recipe standard-digits")
     card = yaml.safe_load((tmp_path / "card.yaml").read_text())
     assert list(card) == [
-        "name", "architecture", "norm", "num_classes", "dataset", "mean", "std", "recipe", "recipe_digest",
+        "name", "architecture", "norm", "num_classes", "dataset", "mean", "std", "recipe", "recipe_digest", "settings",
         "command", "trained_with",
     ]  # fmt: skip
     assert {"seed", "epochs", "seconds", "robench", "torch", "validation_accuracy", "test_accuracy"} <= set(

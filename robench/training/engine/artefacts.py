@@ -13,7 +13,7 @@ from torch import nn
 from robench.errors import RobenchError
 from robench.files import atomic_write
 from robench.processes import Precision, dtype_of
-from robench.training.recipes.digest import digest
+from robench.training.recipes.digest import digest, settings
 from robench.training.recipes.schema import Recipe
 
 
@@ -76,6 +76,7 @@ def make_card(recipe: Recipe, command: str, trained_with: dict[str, Any]) -> dic
         "std": list(recipe.data.std),
         "recipe": recipe.name,
         "recipe_digest": digest(recipe),
+        "settings": settings(recipe),
         "command": command,
         "trained_with": trained_with,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,38 @@ def digest(recipe: Recipe) -> str:
     last part counts; of a network given by its recipe, that recipe's digest; of a method in a file, the file's bytes.
     """
     return files.digest(content(recipe))
+
+
+def settings(recipe: Recipe) -> dict[str, Any]:
+    """Return every setting that changes what is trained, by its path, defaults of the method included.
+
+    For plots against a setting; the digest is the identity.
+
+    >>> from robench.training import recipes
+    >>> found = settings(recipes.load("augmix-digits"))
+    >>> found["options.width"], found["optimiser.schedule"], "seed" in found
+    (3, 'cosine', False)
+    """
+    document = recipe.model_dump(mode="json", exclude={*WORDS, *IDENTITY, *EXECUTION})
+    document["options"] = _defaults(recipe.method) | document["options"]
+    if recipe.before is not None:
+        document["before"]["options"] = _defaults(recipe.before.method) | document["before"]["options"]
+    return dict(_flat("", document))
+
+
+def _defaults(method: str) -> dict[str, Any]:
+    from robench.training.methods import find
+
+    known = [one for one in fields(find(method)) if one.init and one.default is not MISSING]
+    return {one.name: one.default for one in known}
+
+
+def _flat(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from _flat(f"{path}.{name}" if path else name, part)
+    elif value is not None:
+        yield path, value
 
 
 def content(recipe: Recipe) -> dict[str, Any]:
