@@ -1,4 +1,5 @@
-"""Write the digests of the recipes, and the versions of the suites, that cells of the published tables name.
+"""Write the digests of the recipes, and the versions of the suites, that cells of the published tables and panels of the
+figures name.
 
     python scripts/published_identities.py
 
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from robench.files import atomic_write
 from robench.suites import get
+from robench.tables.figures import figures
 from robench.tables.published import Meaning, PaperTable, addresses, load_table
 from robench.training import recipes
 from robench.training.recipes.digest import digest
@@ -24,8 +26,11 @@ TRAINING_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "tiny-imagenet": 100_0
 def texts() -> dict[str, str]:
     """Return the files' names and contents."""
     tables = [load_table(address) for address in addresses()]
-    names = sorted({name for table in tables for name in _recipes(table)})
-    suites = sorted({name for table in tables for name in _suites(table)})
+    panels = [panel for figure in figures().values() for panel in figure.panels]
+    names = sorted(
+        {name for table in tables for name in _recipes(table)} | {name for one in panels for name in one.models}
+    )
+    suites = sorted({name for table in tables for name in _suites(table)} | {one.suite for one in panels if one.suite})
     return {
         "recipes.csv": _csv(["recipe", "digest", "dataset", "images"], [_recipe(name) for name in names]),
         "suites.csv": _csv(["suite", "version"], [[name, str(get(name).version)] for name in suites]),

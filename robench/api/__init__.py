@@ -29,6 +29,7 @@ from robench.api.data_sets import (
 from robench.api.decide import DecidedValue, Decision, decide
 from robench.api.deepaugment import WrittenSet, deepaugment
 from robench.api.evaluate import evaluate, plan
+from robench.api.figure import DrawnFigure, figure
 from robench.api.fourier import Sensitivity, fourier
 from robench.api.gallery import gallery
 from robench.api.gate import gate
@@ -59,6 +60,7 @@ __all__ = [
     "DecidedValue",
     "Decision",
     "Detection",
+    "DrawnFigure",
     "EngineOptions",
     "GateOutcome",
     "GateValue",
@@ -97,6 +99,7 @@ __all__ = [
     "download_data",
     "evaluate",
     "failing",
+    "figure",
     "fourier",
     "gallery",
     "gate",

@@ -48,6 +48,7 @@ COMMANDS: Registry[Row | typer.Typer | Callable[..., Any]] = Registry(
             _row("affinity", "Measure how far a recipe's augmented images are from a model's training images."),
             _row("fourier", "Measure sensitivity to frequencies: Fourier map, low-pass curve."),
             _row("table", "Show the papers' tables, with your results beside them."),
+            _row("figure", "Draw the papers' figures again, from your results."),
             _row("plot", "Plot results, several models in one plot.", "app"),
             _row("report", "Write a report of one or several runs, as HTML or Markdown."),
             _row("rank", "Say where a run would stand among published rows of its protocol."),

@@ -57,9 +57,9 @@ class MethodBars:
             card = result.model.card
             groups.setdefault((card["recipe_digest"], card.get("bn")) if "recipe_digest" in card else i, []).append(i)
         names, bars = drawn_names(results), [_bar(of, values, low, high) for of in groups.values()]
-        columns = [np.array(column) for column in zip(*bars, strict=True)]
+        middle, lower, upper = (np.array(column, float) for column in zip(*bars, strict=True))
         shown = tuple(names[of[0]] if len(of) == 1 else _recipe(results[of[0]]) for of in groups.values())
-        return cls(metric, shown, *columns, tuple(len(of) for of in groups.values()))
+        return cls(metric, shown, middle, lower, upper, tuple(len(of) for of in groups.values()))
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the bars with their intervals and numbers on ``ax`` and return it; the first stands at the top."""
@@ -72,7 +72,7 @@ class MethodBars:
             reach = float(np.nanmax(right))
             for place, value, end in zip(places, self.values, right, strict=True):
                 text = "not measured" if np.isnan(value) else f"{value:.{min(about.decimals, 1)}f}"
-                ax.text(end + 0.015 * reach, place, text, va="center", fontsize=6.5)
+                ax.text(float(end) + 0.015 * reach, float(place), text, va="center", fontsize=6.5)
             ax.set_yticks(places, [shorten(name, 30) for name in self.names])
             ax.set_ylim(len(self.names) - 0.5, -0.5)
             ax.set_xlim(min(0.0, float(np.nanmin(self.low, initial=0.0))), 1.14 * reach)

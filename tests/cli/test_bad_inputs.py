@@ -43,6 +43,7 @@ COMMANDS: dict[str, list[str]] = {
     "compare": ["run", "run", "--resamples", "100"],
     "calibrate": ["run", *RUN],
     "table": ["augmix/2"],
+    "figure": ["augmix/2"],
     "report": ["run"],
     "data list": [],
     "data info": ["cifar10-c"],

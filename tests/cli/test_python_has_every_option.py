@@ -32,6 +32,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
     "rank": (robench.rank,),
     "fourier": (robench.fourier,),
     "table": (api.table,),
+    "figure": (api.figure, save),
     "report": (robench.report,),
     "leaderboard check": (check_submission,),
     "leaderboard build": (build_site,),
@@ -62,6 +63,7 @@ OTHERWISE = {
     ("models show", "name"): "spec",
     ("plot corruptions-gallery", "out"): "path",
     ("plot augmentations", "out"): "path",
+    ("figure", "out"): "path",
     ("leaderboard readme", "out"): None,  # the text itself is returned
 }
 

@@ -1,0 +1,155 @@
+"""``robench.api.figure(address)``: a figure of the five papers, drawn again from results of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robench.api.options import Place
+from robench.api.words import place, spelled_out
+from robench.errors import RobenchError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from robench.results.schema import Result
+    from robench.tables.figures import Panel
+
+
+@dataclass(frozen=True)
+class DrawnFigure:
+    """A paper's figure.
+
+    Args:
+        address: paper and number.
+        title: what it shows.
+        panels: the panels that could be drawn, matplotlib figures, by the number of the panel (from 1).
+        notes: what is missing, and why.
+    """
+
+    address: str
+    title: str
+    panels: Mapping[int, Figure]
+    notes: tuple[str, ...]
+
+
+@spelled_out()
+def figure(
+    address: str,
+    *,
+    results: Place | None = None,
+    image: Place | None = None,
+    networks: Place | None = None,
+    generated: bool = False,
+) -> DrawnFigure:
+    """Draw a figure of a paper again: each panel from the results of its models, found by content as for tables.
+
+    Args:
+        address: paper and number, ``augmix/7``; ``robench.tables.figures.figures()`` has them all.
+        results: folder with results, documents of ``robench.fourier`` and training runs, as the panels need.
+        image: of panels that show augmented images: an image file; None: a digit of the embedded test set.
+        networks: of panels that show DeepAugment: the folder of its trained networks.
+        generated: accept images that robench generated in place of the published files.
+
+    Raises:
+        RobenchError: no such figure, nothing draws it, or no panel could be drawn.
+
+    >>> import robench
+    >>> drawn = robench.api.figure("augmix/1")
+    >>> drawn.title, list(drawn.panels)
+    ('an image under CutOut, Mixup, CutMix and AugMix', [1])
+    """
+    from robench.tables.figures import load_figure
+
+    asked = load_figure(address)
+    if not asked.panels:
+        raise RobenchError(f"Nothing draws {address} ({asked.title}): {asked.why}.", hint="See `robench figure list`.")
+    folder = None if results is None else place("results", results)
+    pictures = any(panel.images or panel.plot == "corruptions-gallery" for panel in asked.panels)
+    for name, value in (("image", image), ("networks", networks)):
+        if value is not None and not pictures:
+            raise RobenchError(f"`{name}` has no effect: {address} shows no images.", hint=f"Omit `{name}`.")
+    if folder is not None and not any(panel.needs_results for panel in asked.panels):
+        raise RobenchError(f"`results` has no effect: {address} shows images only.", hint="Omit `results`.")
+    drawn: dict[int, Figure] = {}
+    notes: list[str] = [f"not drawn: {asked.why}"] if asked.why else []
+    for number, panel in enumerate(asked.panels, start=1):
+        try:
+            drawn[number] = _draw(panel, folder, image, networks, generated, notes, number)
+        except RobenchError as problem:
+            notes.append(f"panel {number} ({panel.plot}): {problem.message}")
+    if not drawn:
+        raise RobenchError(
+            f"No panel of {address} could be drawn. " + " ".join(f"{note.rstrip('.')}." for note in notes),
+            hint=f"Panel 1 alone: `{asked.panels[0].command()}`.",
+        )
+    return DrawnFigure(address, asked.title, drawn, tuple(notes))
+
+
+def _draw(
+    panel: Panel, folder: Path | None, image: Place | None, networks: Place | None, generated: bool,
+    notes: list[str], number: int,
+) -> Figure:  # fmt: skip
+    """Draw one panel; what is missing is added to the notes.
+
+    Raises:
+        RobenchError: nothing to draw it from.
+    """
+    from robench.plots.registry import PLOTS
+
+    if panel.plot == "corruptions-gallery":
+        from robench.api.gallery import gallery
+
+        return gallery(image)
+    if panel.images:
+        from robench.api.augmentations import augmentations
+
+        return augmentations(",".join(panel.images), image=image, networks=networks)
+    if folder is None:
+        raise RobenchError("it needs results; give their folder in `results`", hint="Add `results`.")
+    if panel.suite is None:
+        paths = list(_runs(panel, folder) if panel.runs else _documents(panel, folder))
+        if not paths:
+            kind = f"training run of {panel.runs}" if panel.runs else f"{panel.documents} document"
+            raise RobenchError(f"there is no {kind} below {folder}", hint="Give another folder in `results`.")
+        return PLOTS.get(panel.plot).figure(paths, **_options(panel))
+    chosen = _results(panel, folder, generated, notes, number)
+    return PLOTS.get(panel.plot).draw(chosen, **_options(panel))
+
+
+def _options(panel: Panel) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in panel.options.items()}
+
+
+def _results(panel: Panel, folder: Path, generated: bool, notes: list[str], number: int) -> list[Result]:
+    from robench.tables.figures import choose
+    from robench.tables.measured import find_results
+
+    chosen = choose(panel, find_results(folder), generated=generated)
+    notes += [f"panel {number}: {path} does not count: {why}" for path, why in chosen.dropped.items()]
+    if not chosen.results:
+        raise RobenchError(
+            f"no result below {folder} is on {panel.suite} of {', '.join(chosen.missing)}", hint="Evaluate them."
+        )
+    if chosen.missing:
+        notes.append(f"panel {number} lacks {', '.join(chosen.missing)}")
+    return chosen.results
+
+
+def _documents(panel: Panel, folder: Path) -> Iterator[Path]:
+    for file in sorted(folder.rglob("*.json")) if folder.is_dir() else [folder]:
+        with open(file, "rb") as opened:
+            if f'"{panel.documents}"'.encode() in opened.read(4096):
+                yield file
+
+
+def _runs(panel: Panel, folder: Path) -> Iterator[Path]:
+    """Yield the training runs below a folder whose method begins as the panel says."""
+    from robench.files import read_document
+
+    for file in sorted(folder.rglob("recipe.yaml")):
+        method = str(read_document(file, "recipe").get("method", ""))
+        if method.startswith(str(panel.runs)) and (file.parent / "log.csv").is_file():
+            yield file.parent
