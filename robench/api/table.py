@@ -55,6 +55,7 @@ def table(
     >>> robench.api.table("augmix/2", format="csv").splitlines()[0].split(",")[:2]
     ['row', 'clean']
     """
+    from robench.tables import hypotheses
     from robench.tables.covering import cover
     from robench.tables.measured import find_results
     from robench.tables.paper_tables import FORMS, render
@@ -79,8 +80,17 @@ def table(
         for name in (name for name, is_given in given.items() if is_given):
             raise RobenchError(f"`{name}` has no effect without `results`.", hint="Add `results`.")
         return render(loaded, None, format)
+    found = find_results(place("results", results))
+    if address in hypotheses.ADDRESSES:
+        if why:
+            raise RobenchError(
+                f"`why` has no effect: the signs of {address} follow from other tables.",
+                hint="Look at these: " + ", ".join(sorted({of for of, _ in hypotheses.SETS.values()})) + ".",
+            )
+        number = hypotheses.measured(found, words, generated=generated)
+        return render(loaded, hypotheses.signs(loaded, number), format)
     _check_words(loaded, words)
-    coverage = cover(loaded, find_results(place("results", results)), words, generated=generated)
+    coverage = cover(loaded, found, words, generated=generated)
     if why and format == "csv":
         return as_csv(loaded, coverage)
     return render(loaded, coverage.filled, format) + _below(loaded, coverage, format, why)

@@ -13,6 +13,7 @@ from robench.results.schema import Result
 from robench.tables import identities
 from robench.tables.covering import cover
 from robench.tables.derived import can_follow
+from robench.tables.figures import figures
 from robench.tables.locations import leaderboards
 from robench.tables.measured import Address, find_results
 from robench.tables.published import PAPERS, PaperTable, addresses, load_table
@@ -111,8 +112,9 @@ def coverage_text() -> str:
         " from other cells (a mean, a gain, a standard deviation over seeds). A result fills a cell only by its"
         " content: the digest of its recipe, or the weights, on the whole published suite.",
         "",
-        f"{own:,} more are of models that nobody published and no recipe trains. Who trained one as the paper says, on"
-        " data of their own, names it in the same way (*own model*). *Filled* counts the results that come with"
+        f"{own:,} more are of models that nobody published and no recipe trains: on DeepFashion2, which is given on"
+        " request, of BiT's public weights tuned on ImageNet, and on StreetView StoreFronts, which was never released."
+        " Who trained one as the paper says names it in the same way (*own model*). *Filled* counts the results that come with"
         " robench, which are of the embedded digits and so belong to no paper.",
         "",
         *_by_paper(found),
@@ -122,7 +124,8 @@ def coverage_text() -> str:
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     lines += [_line(one) for one in found]
-    lines += ["", "## Cells that nothing fills", "", "| Table | Cells | Why |", "| --- | ---: | --- |"]
+    lines += ["", *_figures()]
+    lines += ["## Cells that nothing fills", "", "| Table | Cells | Why |", "| --- | ---: | --- |"]
     lines += [f"| {one.table.address} | {count} | {_cell(why)} |" for one in found for why, count in one.reasons()]
     return "\n".join([*lines, "", *_weights(found)]) + "\n"
 
@@ -149,6 +152,25 @@ def _line(one: TableCoverage) -> str:
     kinds: tuple[How, ...] = ("recipe", "weights", "file", "follows", "own", "not")
     counts = " | ".join(str(one.count(kind) or "") for kind in kinds)
     return f"| {one.table.address} | {_cell(one.table.caption)} | {len(one.how)} | {counts} | {one.filled} |"
+
+
+def _figures() -> list[str]:
+    """Return the list of figures: what each shows, what draws it, and what is missing."""
+    found = figures().values()
+    drawn = sum(bool(one.panels) for one in found)
+    lines = [
+        "## Figures",
+        "",
+        f"`robench figure augmix/7 --results DIR` draws {drawn} of the {len(found)} figures again, from results found"
+        " by content as for tables. The others are drawings, photographs of data sets, or need what no run keeps.",
+        "",
+        "| Figure | What it shows | Drawn by | What is not drawn |",
+        "| --- | --- | --- | --- |",
+    ]
+    for one in found:
+        commands = "; ".join(dict.fromkeys(f"`{panel.command()}`" for panel in one.panels))
+        lines.append(f"| {one.address} | {_cell(one.title)} | {_cell(commands)} | {_cell(one.why)} |")
+    return [*lines, ""]
 
 
 def _weights(found: Iterable[TableCoverage]) -> list[str]:

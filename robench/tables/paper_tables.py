@@ -11,7 +11,8 @@ from robench.errors import RobenchError, did_you_mean
 from robench.tables.measured import Measured
 from robench.tables.published import PaperTable
 
-Covered = Mapping[tuple[int, str], Measured]
+Covered = Mapping[tuple[int, str], Measured] | Mapping[tuple[int, str], str]
+"""Measured values; of a table of signs, the signs that follow from measured values."""
 NOT_COVERED = "not measured"
 
 
@@ -46,7 +47,9 @@ def _cell(table: PaperTable, covered: Covered | None, i: int, j: int, column: st
     if covered is None or not printed:
         return printed
     measured = covered.get((i, column))
-    return f"{printed}; {show(measured) if measured else NOT_COVERED}"
+    if measured is None:
+        return f"{printed}; {NOT_COVERED}"
+    return f"{printed}; {measured if isinstance(measured, str) else show(measured)}"
 
 
 def show(measured: Measured) -> str:
@@ -68,12 +71,15 @@ def _summary(table: PaperTable, covered: Covered | None) -> str:
     if covered is None:
         return text
     cells = sum(bool(text) for line in table.cells for text in line)
+    values = [one for one in covered.values() if not isinstance(one, str)]
+    if covered and not values:
+        return f"printed; from measured values: {len(covered)} of {cells} cells"
     reading = f"printed; measured [95 % interval] (difference): {len(covered)} of {cells} cells are measured"
-    if any(measured.sd is not None for measured in covered.values()):
+    if any(measured.sd is not None for measured in values):
         reading += "; ±: standard deviation over seeds"
-    if any(measured.remade for measured in covered.values()):
+    if any(measured.remade for measured in values):
         reading += "; †: on images that robench generated, not on the published files"
-    if any(measured.sampled for measured in covered.values()):
+    if any(measured.sampled for measured in values):
         reading += "; ≈: of a sample of the images, with the interval of the full run"
     return f"{text}. {reading}" if text else reading
 
@@ -153,9 +159,9 @@ _CSV_HEAD = ["row", "column", "suite", "metric", "model", "published", "measured
              "seeds", "images"]  # fmt: skip
 
 
-def _csv_values(measured: Measured | None) -> list[str]:
-    if measured is None:
-        return [""] * 7
+def _csv_values(measured: Measured | str | None) -> list[str]:
+    if measured is None or isinstance(measured, str):
+        return [measured or "", *[""] * 6]
     values = [measured.value, measured.low, measured.high, measured.difference, measured.sd]
     shown = ["" if value is None else f"{value:.4f}" for value in values]
     if measured.derived:

@@ -1,0 +1,106 @@
+"""The papers' figures: each says what draws it, and is drawn from results found by content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from robench import api
+from robench.errors import RobenchError
+from robench.plots.registry import PLOTS
+from robench.results.schema import Value
+from robench.results.scoring import save
+from robench.tables import identities
+from robench.tables.figures import choose, figures
+from robench.tables.hypotheses import ADDRESSES, MARGIN, printed, signs
+from robench.tables.published import PAPERS, load_table
+from tests.tables.measured_results import by_path, trained
+
+COUNTS = {"augmix": 12, "augmax": 3, "many-faces": 8, "autolabel": 3, "split-bn": 5}
+
+
+def test_every_figure_of_the_five_papers_is_there() -> None:
+    assert list(figures()) == [f"{paper}/{n}" for paper in PAPERS for n in range(1, COUNTS[paper] + 1)]
+
+
+@pytest.mark.parametrize("address", figures())
+def test_every_name_in_a_figure_exists(address: str) -> None:
+    from robench.suites import get
+    from robench.training import recipes
+
+    figure = figures()[address]
+    assert figure.panels or figure.why
+    for panel in figure.panels:
+        assert panel.plot in {*PLOTS, "augmentations", "corruptions-gallery"}
+        known = {option.name for option in PLOTS.get(panel.plot).options} if panel.plot in PLOTS else set()
+        assert set(panel.options) <= known
+        assert set(panel.models) <= set(identities.recipes())
+        assert set(panel.weights) <= set(identities.weights())
+        assert {*panel.images, *({panel.varied} - {None})} <= set(recipes.names())
+        if panel.suite:
+            assert get(panel.suite)
+
+
+def test_a_figure_takes_only_what_counts(tmp_path: Path) -> None:
+    right = trained("augmix-cifar10-resnext29", "cifar10-c")
+    changed = trained("cutout-cifar10-resnext29", "cifar10-c")
+    changed.model.card["recipe_digest"] = "0" * 64
+    panel = figures()["augmix/5"].panels[0]
+    chosen = choose(panel, by_path(right, changed))
+    assert chosen.results == [right]
+    assert "cutout-cifar10-resnext29" in chosen.missing
+    assert len(chosen.dropped) == 1
+    save(right, tmp_path / "a.json")
+    drawn = api.figure("augmix/5", results=tmp_path)
+    assert list(drawn.panels) == [1]
+    assert any("lacks standard-cifar10-resnext29" in note for note in drawn.notes)
+
+
+def test_an_ablation_takes_runs_that_differ_in_its_setting_alone(tmp_path: Path) -> None:
+    for number, (alpha, epochs) in enumerate(((0.5, 90), (1.0, 90), (2.0, 90), (1.0, 10))):
+        result = trained("augmix-imagenet-resnet50-paper", "imagenet-c", 0.4, seed=number, mce=Value(value=0.7))
+        result.model.card |= {"recipe": "augmix-imagenet-resnet50-code", "recipe_digest": f"{number}" * 64}
+        result.model.card["settings"] = {"options.alpha": alpha, "epochs": epochs, "options.width": 3}
+        save(result, tmp_path / f"{number}.json")
+    drawn = api.figure("augmix/8", results=tmp_path)
+    assert list(drawn.panels) == [1]
+    assert [one.get_text() for one in drawn.panels[1].axes[0].get_xticklabels()] == ["0.5", "1", "2"]
+
+
+def test_what_cannot_be_drawn_is_refused_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(RobenchError, match="a drawing"):
+        api.figure("augmax/3")
+    with pytest.raises(RobenchError, match="needs results"):
+        api.figure("augmix/7")
+    with pytest.raises(RobenchError, match="shows images only"):
+        api.figure("augmix/1", results=tmp_path)
+    with pytest.raises(RobenchError, match="shows no images"):
+        api.figure("augmix/7", image="a.png")
+    with pytest.raises(RobenchError, match="augmix/"):
+        api.figure("augmix/99")
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_the_papers_signs_follow_from_its_own_numbers(address: str) -> None:
+    table = load_table(address)
+    expected = {
+        (i, column): table.cells[i][j]
+        for i in range(len(table.rows))
+        for j, column in enumerate(table.columns)
+        if table.cells[i][j]
+    }
+    assert signs(table, printed) == expected
+
+
+def test_signs_follow_from_measured_numbers_and_need_both_models(tmp_path: Path) -> None:
+    from tests.tables.measured_results import public
+
+    base = public("torchvision:resnet50.IMAGENET1K_V1", "imagenet-c", mce=Value(value=0.767))
+    larger = public("torchvision:resnet152.IMAGENET1K_V1", "imagenet-c", mce=Value(value=0.767 - MARGIN / 100 - 0.001))
+    for name, result in (("base", base), ("larger", larger)):
+        save(result, tmp_path / f"{name}.json")
+    text = api.table("many-faces/4", results=tmp_path, format="csv")
+    assert "Larger models,imagenet-c,,,,+,+" in text
+    (tmp_path / "base.json").unlink()
+    assert ",+,+" not in api.table("many-faces/4", results=tmp_path, format="csv")
