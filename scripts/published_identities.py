@@ -1,5 +1,4 @@
-"""Write the digests of the recipes, and the versions of the suites, that cells of the published tables and panels of the
-figures name.
+"""Write the identities of what published tables and figures name: digests of recipes, versions of suites.
 
     python scripts/published_identities.py
 

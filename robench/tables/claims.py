@@ -102,6 +102,8 @@ def _against_branch(result: Result, meaning: Meaning) -> Iterator[str]:
         yield f"its {branch} normalisation predicts; expected the {meaning.branch} one"
     if "ensemble" in card:
         yield "it is an ensemble"
+    if "tta" in card:
+        yield "it averages over views of an image"
 
 
 def _against_protocol(result: Result, generated: bool) -> Iterator[str]:

@@ -114,8 +114,8 @@ def coverage_text() -> str:
         "",
         f"{own:,} more are of models that nobody published and no recipe trains: on DeepFashion2, which is given on"
         " request, of BiT's public weights tuned on ImageNet, and on StreetView StoreFronts, which was never released."
-        " Who trained one as the paper says names it in the same way (*own model*). *Filled* counts the results that come with"
-        " robench, which are of the embedded digits and so belong to no paper.",
+        " Who trained one as the paper says names it in the same way (*own model*). *Filled* counts the results that"
+        " come with robench, which are of the embedded digits and so belong to no paper.",
         "",
         *_by_paper(found),
         "## Tables",
