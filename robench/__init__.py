@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from robench.api.conformal import conformal
     from robench.api.decide import decide
     from robench.api.evaluate import evaluate, plan
+    from robench.api.export import export
     from robench.api.fourier import fourier
     from robench.api.gallery import gallery
     from robench.api.gate import gate
@@ -37,6 +38,7 @@ _FUNCTIONS = {
     "conformal": "robench.api",
     "decide": "robench.api",
     "evaluate": "robench.api",
+    "export": "robench.api",
     "fourier": "robench.api",
     "gallery": "robench.api",
     "gate": "robench.api",
@@ -75,6 +77,7 @@ __all__ = [
     "conformal",
     "decide",
     "evaluate",
+    "export",
     "fourier",
     "gallery",
     "gate",

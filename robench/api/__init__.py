@@ -29,6 +29,7 @@ from robench.api.data_sets import (
 from robench.api.decide import DecidedValue, Decision, decide
 from robench.api.deepaugment import WrittenSet, deepaugment
 from robench.api.evaluate import evaluate, plan
+from robench.api.export import export
 from robench.api.figure import DrawnFigure, figure
 from robench.api.fourier import Sensitivity, fourier
 from robench.api.gallery import gallery
@@ -98,6 +99,7 @@ __all__ = [
     "dfr_manifest",
     "download_data",
     "evaluate",
+    "export",
     "failing",
     "figure",
     "fourier",

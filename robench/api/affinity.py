@@ -131,7 +131,7 @@ def _correct(
     net = Network(model.module, pre.mean, pre.std, torch.device(forward.device))  # type: ignore[arg-type]
     clean, augmented = [], []
     (cell,) = suite.suite.cells
-    for images in suite.batches(cell, options.resolved_batch_size(forward.device), device=forward.device):
+    for images in suite.batches(cell, options.resolved_batch_size(forward.device, model), device=forward.device):
         side = recipe.data.size
         if tuple(images.images.shape[2:]) != (side, side):
             raise RobenchError(

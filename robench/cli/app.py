@@ -52,6 +52,7 @@ COMMANDS: Registry[Row | typer.Typer | Callable[..., Any]] = Registry(
             _row("plot", "Plot results, several models in one plot.", "app"),
             _row("report", "Write a report of one or several runs, as HTML or Markdown."),
             _row("rank", "Say where a run would stand among published rows of its protocol."),
+            _row("export", "Write a result in the formats that others read."),
             _row("leaderboard", "Check submissions, build the leaderboard's page, list its boards.", "app"),
             _row("train", "Train a model by a recipe: every method in one loop."),
             _row("data", "List, download, check and generate data sets.", "app"),

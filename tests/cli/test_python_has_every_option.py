@@ -34,6 +34,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
     "table": (api.table,),
     "figure": (api.figure, save),
     "report": (robench.report,),
+    "export": (robench.export,),
     "leaderboard check": (check_submission,),
     "leaderboard build": (build_site,),
     "leaderboard list": (),
