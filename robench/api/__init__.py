@@ -37,7 +37,7 @@ from robench.api.gate import gate
 from robench.api.gate_outcome import GateOutcome, GateValue, write_gate
 from robench.api.generate import Generated, generate
 from robench.api.grid import GridModel, Job, grid
-from robench.api.metrics import metrics
+from robench.api.metrics import LogitMetrics, metrics
 from robench.api.ood import Detection, ood
 from robench.api.options import ModelOptions, ReportOptions
 from robench.api.own_table import own_table
@@ -69,6 +69,7 @@ __all__ = [
     "GridModel",
     "Job",
     "KnownModels",
+    "LogitMetrics",
     "ModelDescription",
     "ModelOptions",
     "Plan",

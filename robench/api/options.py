@@ -35,6 +35,7 @@ Triple = tuple[float, float, float]
 Numbers = float | Sequence[float] | str
 Names = str | Sequence[str]
 Place = str | Path
+SavedArray = Any  # an array, a tensor, or nested sequences
 Places = Place | Mapping[str, Place] | Sequence[str]
 
 NORMS = ("bn", "ibn", "dubn", "dubin", "splitbn", "splitbn-shared")

@@ -3,22 +3,132 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from robench.api.calibration import Calibration
+from robench.api.options import Place, SavedArray
+from robench.api.saved_logits import needed_logits
 from robench.catalogue import METRICS, row
 from robench.errors import RobenchError
 from robench.metrics.cells import compute, mean_over_cells
 from robench.metrics.statistics import bootstrap_cells
+from robench.metrics.temperature import FITS, scaled_columns
 from robench.predictions import RunFolder
 from robench.results.protocols import averaged, protocol_of_run
+from robench.results.same_images import shared_images
 from robench.results.schema import Value
 from robench.results.values import with_interval
 from robench.suites import Cell, Suite
 
 Columns = dict[str, Any]
+_VECTOR_IMAGES = 10  # of the fit per class, below which vector scaling fits their noise
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images to fit on and images to measure on.
+
+    Attributes:
+        model: the model's name.
+        run, cell: what the fit is on.
+        held_out: columns of the images of the fit.
+        cells: columns of the others, per cell.
+        shifted: positions of the cells under shift, whose mean is taken.
+        notes: what was chosen.
+    """
+
+    model: str
+    run: str
+    cell: str
+    held_out: Columns
+    cells: dict[str, Columns]
+    shifted: list[int]
+    notes: tuple[str, ...] = ()
+
+
+def of_run(path: Path, fit_on: str, fit_run: Path | None) -> Source:
+    """Return what a run is fitted and measured on.
+
+    Raises:
+        RobenchError: as :func:`robench.calibrate`.
+    """
+    folder = RunFolder.open(path)
+    fitted = folder if fit_run is None else fit_folder(folder, fit_run)
+    folder.refuse_damaged()
+    check(fitted, fit_on)
+    held_out = columns_of(fitted, fit_on, parity=0 if fit_run is None else None)
+    cells = {name: columns_of(folder, name, parity=1 if fit_run is None else None) for name in folder.done()}
+    if fit_run is not None and len(seen := shared_images(folder, fitted, held_out["index"])):
+        cells = {name: without(columns, seen, fitted.path) for name, columns in cells.items()}
+    shifted = shifted_cells(protocol_of_run(folder.record.suite), list(cells), fit_on)
+    name = folder.record.model.name
+    return Source(name, str(path if fit_run is None else fit_run), fit_on, held_out, cells, shifted)
+
+
+def of_logits(
+    logits: Place | SavedArray | None,
+    labels: Place | SavedArray | None,
+    fit_logits: Place | SavedArray | None,
+    fit_labels: Place | SavedArray | None,
+    *,
+    probabilities: bool,
+    classes: Place | Sequence[str] | None,
+) -> Source:
+    """Return what saved logits are fitted and measured on.
+
+    Raises:
+        RobenchError: as :func:`robench.api.saved_logits.saved_logits`, other classes to fit on, or a single image.
+    """
+    saved = needed_logits(logits, labels, probabilities, classes)
+    columns, named, notes = saved.columns(), saved.sources[0], saved.notes
+    if fit_logits is None and fit_labels is None:
+        if len(saved.labels) < 2:
+            raise RobenchError(f"{named}: one image cannot be split.", hint="Give more, or `fit_logits`.")
+        even, odd = ({name: column[k::2] for name, column in columns.items()} for k in (0, 1))
+        return Source(named, named, "logits", even, {"logits": odd}, [], notes)
+    words = ("fit_logits", "fit_labels")
+    fit = needed_logits(fit_logits, fit_labels, probabilities, classes, words)
+    if fit.logits.shape[1] != saved.logits.shape[1]:
+        raise RobenchError(
+            f"{fit.sources[0]} has {fit.logits.shape[1]} classes; {named} has {saved.logits.shape[1]}.",
+            hint="Fit on outputs of the same model.",
+        )
+    if fit.logits.shape == saved.logits.shape and np.array_equal(fit.logits, saved.logits):
+        raise RobenchError(
+            "`fit_logits` and `logits` are the same: the metrics would be of the images of the fit.",
+            hint="Omit `fit_logits` to split the images, or give logits of held-out images.",
+        )
+    noted = tuple(dict.fromkeys((*notes, *fit.notes)))
+    return Source(named, fit.sources[0], "fit_logits", fit.columns(), {"logits": columns}, [], noted)
+
+
+def scored(source: Source, method: str, resamples: int, seed: int, path: Path | None) -> Calibration:
+    """Return the calibration fitted on a source's held-out images, and its metrics before and after."""
+    held_out, cells = source.held_out, source.cells
+    scaling = FITS[method](held_out["logits"], held_out["target"])
+    scaled = {name: scaled_columns(columns, scaling) for name, columns in cells.items()}
+    return Calibration(
+        model=source.model,
+        method=method,
+        temperature=scaling.temperature if method == "temperature" else None,
+        scale=scaling.scale.reshape(-1).tolist(),
+        bias=scaling.bias.tolist(),
+        run=source.run,
+        cell=source.cell,
+        fit_images=len(held_out["target"]),
+        notes=[*source.notes, *notes_of(scaled_columns(held_out, scaling), method)],
+        images={name: len(columns["target"]) for name, columns in cells.items()},
+        resamples=resamples,
+        seed=seed,
+        before=figures_of(cells, source.shifted, resamples, seed),
+        after=figures_of(scaled, source.shifted, resamples, seed),
+        path=path,
+    )
+
 
 SHIFTED = "mean under shift"
 # Resampling the class-wise error reads every logit once per resample; beyond this many it takes over ten minutes.
@@ -82,17 +192,27 @@ def columns_of(folder: RunFolder, cell: str, parity: int | None) -> Columns:
     return {name: column[rows] for name, column in columns.items()}
 
 
-def notes_of(fitted: Columns) -> list[str]:
+def notes_of(fitted: Columns, method: str) -> list[str]:
     """Return why a calibration may be of no use, from the columns of its fit after it."""
-    classes = fitted["logits"].shape[1]
+    images, classes = fitted["logits"].shape
+    few = []
+    if method == "vector" and images < _VECTOR_IMAGES * classes:
+        few = [
+            f"Vector scaling fits {2 * classes:,} numbers, here to {images:,} images: with fewer than {_VECTOR_IMAGES}"
+            " images per class it may do harm. Compare the metrics after it with those of `method=temperature`."
+        ]
     if (fitted["predicted"] == fitted["target"]).all():
         return [
+            *few,
             "Every image of the fit is classified correctly, so its loss falls as the logits grow: the fitted scale is"
-            " arbitrary. Fit on more or harder images."
+            " arbitrary. Fit on more or harder images.",
         ]
     if fitted["nll"].mean() > 0.99 * np.log(classes):
-        return ["On the images of the fit the model is no better than chance, so the calibration flattens its outputs."]
-    return []
+        return [
+            *few,
+            "On the images of the fit the model is no better than chance, so the calibration flattens its outputs.",
+        ]
+    return few
 
 
 def without(columns: Columns, index: Any, fit_run: Path) -> Columns:
@@ -116,16 +236,13 @@ def shifted_cells(suite: Suite, names: Sequence[str], fit_on: str) -> list[int]:
     return [i for i, name in enumerate(names) if name != fit_on and Cell.parse(name).condition in conditions]
 
 
-def figures_of(
-    run: RunFolder, cells: dict[str, Columns], fit_on: str, resamples: int, seed: int
-) -> dict[str, dict[str, Value]]:
-    """Return metrics with intervals of every cell, and of the mean over the shifted ones."""
+def figures_of(cells: dict[str, Columns], shifted: list[int], resamples: int, seed: int) -> dict[str, dict[str, Value]]:
+    """Return metrics with intervals of every cell, and of the mean over the cells at the shifted positions."""
     names, metrics = list(cells), shown_metrics()
     values = {m: np.array([compute(m, cells[name]) for name in names]) for m in metrics}
     reads = resamples * sum(columns["logits"].size for columns in cells.values())
     resampled = [m for m in metrics if m != "classwise_ece" or reads <= _MOST_READS]
     replicates = bootstrap_cells(list(cells.values()), resampled, resamples=resamples, seed=seed)
-    shifted = shifted_cells(protocol_of_run(run.record.suite), names, fit_on)
     groups = {name: [i] for i, name in enumerate(names)} | ({SHIFTED: shifted} if shifted else {})
 
     def of_group(metric: str, positions: list[int]) -> Value:

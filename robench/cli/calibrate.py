@@ -16,20 +16,35 @@ Examples:
 
     robench calibrate runs/digits-c/augmix-1a2b3c4d
     robench calibrate RUN --fit-run VALIDATION-RUN --method vector
+    robench calibrate --logits test.npy --labels test-labels.npy --fit-logits val.npy --fit-labels val-labels.npy
 
 Without --fit-run, the even-indexed images of the cell --fit-on are used for fitting and the odd-indexed images of \
 every cell for evaluation. With --fit-run on the same data, its images are left out of the evaluation. The run must \
-have kept its logits. Every value has a 95% confidence interval; before and after are resampled together.
+have kept its logits. With --logits, even rows are used for fitting and odd ones for evaluation, unless --fit-logits \
+are given. Every value has a 95% confidence interval; before and after are resampled together.
 """
 
 
 def calibrate(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a run that kept its logits.")],
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="Folder of a run that kept its logits; or give --logits.")
+    ] = None,
     fit_on: Annotated[str, typer.Option(metavar="CELL", help="The cell to fit on.")] = "clean",
     fit_run: Annotated[
         str | None,
         typer.Option(metavar="RUN", help="Another run of the same model to fit on, instead of splitting this one."),
     ] = None,
+    logits: o.Logits = None,
+    labels: o.Labels = None,
+    fit_logits: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Logits of held-out images to fit on.", rich_help_panel=o.SAVED),
+    ] = None,
+    fit_labels: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Their labels.", rich_help_panel=o.SAVED)
+    ] = None,
+    probabilities: o.Probabilities = False,
+    classes: o.Classes = None,
     method: Annotated[str, typer.Option(metavar="NAME", help="temperature or vector.")] = "temperature",
     out: Annotated[
         str | None,
@@ -37,7 +52,7 @@ def calibrate(
             "--out",
             "-o",
             metavar="FILE",
-            help="JSON to write (default: RUN/calibration-METHOD.json).",
+            help="JSON to write (default: RUN/calibration-METHOD.json; nothing for --logits).",
             rich_help_panel=o.OUTPUT,
         ),
     ] = None,
@@ -49,7 +64,9 @@ def calibrate(
     from robench import api
     from robench.cli.common import print_json
 
-    found = api.calibrate(run, fit_on=fit_on, fit_run=fit_run, method=method, out=out, resamples=resamples, seed=seed)
+    saved = {"logits": logits, "labels": labels, "fit_logits": fit_logits, "fit_labels": fit_labels}
+    found = api.calibrate(run, fit_on=fit_on, fit_run=fit_run, method=method, out=out, resamples=resamples, seed=seed,
+                          probabilities=probabilities, classes=classes, **saved)  # fmt: skip
     if json_:
         print_json(found.document())
     else:
@@ -82,4 +99,5 @@ def _print(found: Calibration) -> None:
         for name in before:
             table.add_row(row(name).axis, *(show(one[name], name, interval=True) for one in (before, after)))
         console().print(table)
-    print(found.path)
+    if found.path is not None:
+        print(found.path)

@@ -1,4 +1,4 @@
-"""``robench metrics``: results of a run from its stored predictions, without the model."""
+"""``robench metrics``: results of a run from its stored predictions, or of saved logits, without the model."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from robench.cli import options as o
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
+    from robench.api.metrics import LogitMetrics
     from robench.results.schema import Result, Value
 
 HELP = """\
@@ -26,6 +27,9 @@ Examples:
     robench plot severity confidence.json --metric failure_auroc
     robench metrics RUN --baseline OTHER-RUN         CE, mCE and relative mCE
     robench metrics RUN --baseline alexnet --corruption snow,frost,fog
+    robench metrics --logits logits.npy --labels labels.npy   outputs of another framework
+
+FILE of --logits and --labels: .npy, .npz, .csv, .tsv or .parquet, one row per image.
 """
 
 _NAME, _VALUE, _INTERVAL = 28, 28, 22  # columns of the table of cells, in characters
@@ -52,6 +56,10 @@ def metrics(
             rich_help_panel=o.OUTPUT,
         ),
     ] = None,
+    logits: o.Logits = None,
+    labels: o.Labels = None,
+    probabilities: o.Probabilities = False,
+    classes: o.Classes = None,
     cells: Annotated[bool, typer.Option("--cells", help="Also print every cell.", rich_help_panel=o.OUTPUT)] = False,
     json_: o.Json = False,
     resamples: o.Resamples = 1000,
@@ -61,6 +69,20 @@ def metrics(
     from robench import api
     from robench.cli.common import print_json, print_summary
 
+    if logits is not None or labels is not None:
+        if cells:
+            raise RobenchError("`cells` has no effect with `logits`.", hint="Omit `cells`.")
+        scored = api.metrics(run, metric=metric, baseline=baseline, corruption=corruption, resamples=resamples,
+                             seed=seed, out=out, logits=logits, labels=labels, probabilities=probabilities,
+                             classes=classes)  # fmt: skip
+        assert isinstance(scored, api.LogitMetrics)
+        _print_logits(scored, as_json=json_)
+        return 0
+    if probabilities or classes is not None:
+        raise RobenchError(
+            f"`{'probabilities' if probabilities else 'classes'}` has no effect without `logits`.",
+            hint="Add `logits` and `labels`.",
+        )
     if run is None:
         given = {"metric": metric, "baseline": baseline, "out": out}
         both_lists = [name for name, one in given.items() if one is not None]
@@ -73,6 +95,7 @@ def metrics(
     found = api.metrics(
         run, metric=metric, baseline=baseline, corruption=corruption, resamples=resamples, seed=seed, out=out
     )
+    assert not isinstance(found, api.LogitMetrics)
     if isinstance(found, dict):
         _print_normalised(found, run, str(baseline), as_json=json_)
     elif json_:
@@ -85,6 +108,26 @@ def metrics(
         if out is not None:
             print(out)
     return 0
+
+
+def _print_logits(found: LogitMetrics, *, as_json: bool) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from robench.api.values import show
+    from robench.catalogue import row
+    from robench.cli.common import console, print_json
+
+    if as_json:
+        print_json(found.document())
+        return
+    title = f"{found.logits}: {found.images:,} images, {found.classes:,} classes"
+    table = Table("", "value", box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    for name, value in found.metrics.items():
+        table.add_row(row(name).axis, show(value, name, interval=True))
+    console().print(table)
+    for note in found.notes:
+        print(f"note: {note}")
 
 
 def _print_normalised(found: dict[str, Value], run: str, baseline: str, *, as_json: bool) -> None:

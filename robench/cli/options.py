@@ -14,6 +14,7 @@ AMOUNT = "How much"
 TESTS = "Tests"
 RUN = "Run"
 OUTPUT = "Output"
+SAVED = "Logits of another framework"
 ADVANCED = "Advanced"
 
 # Model
@@ -108,6 +109,27 @@ Interpolation = Annotated[
         metavar="NAME",
         help="bilinear, bicubic, nearest or lanczos (default: the model's).",
         rich_help_panel=PREPROCESSING,
+    ),
+]
+
+# Logits of other frameworks
+Logits = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Logits that another framework saved, one row per image.", rich_help_panel=SAVED),
+]
+Labels = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Their labels: numbers from 0, one-hot rows, or names.", rich_help_panel=SAVED),
+]
+Probabilities = Annotated[
+    bool, typer.Option("--probabilities", help="--logits holds probabilities.", rich_help_panel=SAVED)
+]
+Classes = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Class names in the order of the logits, one per line, for labels that are names.",
+        rich_help_panel=SAVED,
     ),
 ]
 
