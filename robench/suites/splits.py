@@ -42,6 +42,7 @@ class SplitDefinition(BaseModel):
         iid: attribute -> value, or values of which one must match.
         ood: set name -> the attributes it alters.
         where_iid: further conditions of the IID set alone.
+        where_train: further conditions of the training set, which has the attributes of the IID set.
         first_label: number of the first class, where the manifest numbers them.
         multilabel: whether an image may have several rows, and its target is a set of classes.
     """
@@ -51,6 +52,7 @@ class SplitDefinition(BaseModel):
     iid: dict[str, Value]
     ood: dict[str, dict[str, Value]]
     where_iid: dict[str, Value] = {}
+    where_train: dict[str, Value] = {}
     first_label: int = 0
     multilabel: bool = False
 
@@ -126,12 +128,34 @@ def open_split_suite(suite: Suite, data: Path | None, options: OpenOptions) -> F
         checksums[cell.name] = images.checksum()
         sets[cell] = replace(view_of(images), index=_positions(rows["file"], chosen))
     protocol: dict[str, Any] = {
-        "definition": digest(definition.model_dump()),
+        "definition": digest(definition.model_dump(exclude={"where_train"})),
         "sets": checksums,
         "images": {cell.name: len(view) for cell, view in sets.items()},
         "geometry": geometry.record(),
     }
     return Found(suite, cells, "published", sets.__getitem__, protocol, definition.classes, remarks=remarks)
+
+
+def training_set(name: str, data: Path) -> tuple[list[Path], npt.NDArray[np.int64], Path]:
+    """Return a definition's training images: files, targets as in a suite's batches, and the manifest's folder.
+
+    Args:
+        name: ``svsf``, ``dfr``, or a YAML file.
+        data: the manifest, or its folder.
+
+    Raises:
+        RobenchError: no manifest, or no training image in it.
+    """
+    definition = load_definition(Path(name) if name.endswith((".yaml", ".yml")) else name)
+    try:
+        path = find_manifest(data)
+    except RobenchError as error:
+        raise RobenchError(error.message, hint=_NO_MANIFEST) from error
+    rows = read_manifest(path, ["file", "label", *definition.attributes(), *definition.where_train])
+    labels = _labels(rows["label"], definition, path)
+    chosen = passing(rows, definition.iid | definition.where_train)
+    files, targets = _targets(rows, labels, definition, chosen, path, "train")
+    return [path.parent / file for file in files], targets, path.parent
 
 
 def _defined(suite: Suite, definition: SplitDefinition, title: str) -> Suite:
@@ -157,10 +181,21 @@ def _members(
     path: Path,
 ) -> tuple[list[str], npt.NDArray[np.int64]]:
     """Return the files of one set, and their targets: int64 (n,), or 0/1 of (n, K) for several labels per image."""
-    chosen = passing(rows, definition.rules()[name])
+    return _targets(rows, labels, definition, passing(rows, definition.rules()[name]), path, name)
+
+
+def _targets(
+    rows: dict[str, list[str]],
+    labels: npt.NDArray[np.int64],
+    definition: SplitDefinition,
+    chosen: npt.NDArray[np.int64],
+    path: Path,
+    name: str,
+) -> tuple[list[str], npt.NDArray[np.int64]]:
     if len(chosen) == 0:
+        rule = definition.rules().get(name, definition.iid | definition.where_train)
         raise RobenchError(
-            f"{path}: no row belongs to '{name}' ({definition.rules()[name]}).",
+            f"{path}: no row belongs to '{name}' ({rule}).",
             hint="Check the attribute values, or omit the set with `corruption`.",
         )
     paths = list(dict.fromkeys(rows["file"][row] for row in chosen))

@@ -62,15 +62,37 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
                 place.mkdir(parents=True)
                 for copy in range(2 if dataset in ("cifar10", "imagenet") else 1):
                     image.save(place / f"{copy}.png")
-    for name in ("EDSR", "CAE"):  # DeepAugment's written sets, next to ImageNet
+    _write_splits(home)
+    for name in ("EDSR", "CAE", "StylizedImageNet"):  # DeepAugment's written sets, next to ImageNet
         (home / name).symlink_to(home / "imagenet" / "train")
     return {path.name: path for path in home.iterdir()}
+
+
+def _write_splits(home: Path) -> None:
+    """Write manifests of DeepFashion Remixed and StreetView StoreFronts with an image of every set, and copies."""
+    images = digits.load("train")
+    heads = {"dfr": "file,split,label,scale,occlusion,viewpoint,zoom", "svsf": "file,label,country,year,camera"}
+    rows = {
+        "dfr": ["train,{0},2,2,2,1"] * 8 + ["validation,{0},2,2,2,1", "train,{0},1,2,2,1"],
+        "svsf": ["{0},US,2019,new"] * 8 + ["{0},France,2019,new"],
+    }
+    for name, kinds in rows.items():
+        lines = [heads[name]]
+        for number, kind in enumerate(kinds):
+            file = f"train/image/{number}.png"
+            lines.append(f"{file},{kind.format(1 + number % 5)}")
+            copies = ("EDSR", "CAE", "StylizedDFR", "StylizedSVSF")
+            for place in (home / name / file, *(home / name / copy / "image" / f"{number}.png" for copy in copies)):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(images.read(np.array([number]))[0]).resize((64, 64)).save(place)
+        (home / name / "manifest.csv").write_text("\n".join(lines) + "\n")
 
 
 def _tiny(name: str) -> list[str]:
     """Return the settings that make a recipe a matter of one or two steps."""
     recipe = recipes.load(name)
-    settings = ["data.limit=8", "batch_size=4", "epochs=1", "weights=fp16", "init=null", "optimiser.warmup_epochs=0"]
+    settings = ["data.limit=8", "batch_size=4", "epochs=1", "weights=fp16", "init=null"]
+    settings += ["optimiser.warmup_epochs=0", "optimiser.lr=0.001"]
     if recipe.data.resized_crop is not None:
         settings += ["data.size=64"]
     if find(recipe.method).NEEDS_VALIDATION and recipe.data.validation_split is None:
@@ -109,13 +131,19 @@ def _check(name: str, folders: dict[str, Path], out: Path) -> None:
         assert load_network(folder) is not None
         return
     images: dict[str, Any] = {"limit": 20} if data is None else {"data": data}
+    suite = dataset if recipe.data.definition else "clean"
+    if recipe.data.definition:
+        images["corruption"] = {"dfr": "iid,scale-small", "svsf": "iid,country-france"}[suite]
     result = robench.evaluate(
-        str(folder), "clean", out=out / "run", device="cpu", resamples=0, quiet=True, batch_size=16, **images
+        str(folder), suite, out=out / "run", device="cpu", resamples=0, quiet=True, batch_size=16, **images
     )
     assert result is not None
     assert result.model.num_classes == recipe.num_classes
     assert result.model.card["recipe"] == name
     assert result.model.card["recipe_digest"] == digest(recipe)
+    if recipe.data.definition:
+        assert {cell.name for cell in result.cells} == set(images["corruption"].split(","))
+        return
     error = result.summary["clean_error"].value
     assert error is not None
     assert 0.0 <= error <= 1.0

@@ -170,6 +170,8 @@ def open_disk(part: DataPart, data: Path, seed: int, device: torch.device, *, la
         device: where the batches go.
         labelled: whether labels are needed.
     """
+    if part.definition is not None:
+        return _split_source(part, data, seed, device)
     root = data / part.train_split
     files: list[Path] = []
     labels: list[int] = []
@@ -184,3 +186,26 @@ def open_disk(part: DataPart, data: Path, seed: int, device: torch.device, *, la
     if part.limit is not None:
         files, labels = files[: part.limit], labels[: part.limit]
     return DiskSource(files, torch.tensor(labels, device=device), part, seed, device)
+
+
+def _split_source(part: DataPart, data: Path, seed: int, device: torch.device) -> DiskSource:
+    """Return the training images of a metadata split, and their copies of the same names in more folders.
+
+    Raises:
+        RobenchError: no manifest, or a folder without one of the images.
+    """
+    from robench.suites.splits import training_set
+
+    files, targets, root = training_set(str(part.definition), data)
+    every, names = list(files), [file.relative_to(root) for file in files]
+    for folder in extra_folders(part, data):
+        # A written set lacks the first folder of the name where that is the part of the data set.
+        copies = [folder / name if (folder / name).is_file() else folder.joinpath(*name.parts[1:]) for name in names]
+        lacking = next((name for name, copy in zip(names, copies, strict=True) if not copy.is_file()), None)
+        if lacking is not None:
+            raise RobenchError(f"{folder} has no {lacking}.", hint="It needs a copy of every training image.")
+        every += copies
+    labels = torch.from_numpy(targets).repeat(1 + len(part.extra), *[1] * (targets.ndim - 1))
+    if part.limit is not None:
+        every, labels = every[: part.limit], labels[: part.limit]
+    return DiskSource(every, labels.to(device), part, seed, device)

@@ -195,7 +195,7 @@ class Trainer:
         part = self.recipe.optimiser
         rate = schedule.learning_rate(part, number, self.steps_per_epoch, self.recipe.epochs)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("scale", 1.0)
         self.module.train()
         step = self.method.loss(self.net, batch)
         self.optimiser.zero_grad(set_to_none=True)
@@ -248,9 +248,9 @@ class Trainer:
         values = self.method.end_epoch(self.net, self.material.held_out_batch(self.recipe, self.epoch))
         loss, correct, count = distribution.total(self.tally.clone(), self.world).tolist()
         row: dict[str, Any] = {"epoch": self.epoch + 1, "seconds": round(self.seconds, 3), "loss": loss / count}
-        if self.recipe.num_classes:
+        if self.recipe.num_classes and self.material.source.labels.ndim == 1:
             row["train_accuracy"] = correct / count
-        row["lr"] = self.optimiser.param_groups[0]["lr"]
+        row["lr"] = self.optimiser.param_groups[-1]["lr"]
         self.log.add(row | values)
         self.epoch, self.step_in_epoch = self.epoch + 1, 0
         self.tally.zero_()

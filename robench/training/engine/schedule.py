@@ -32,14 +32,26 @@ def learning_rate(part: OptimiserPart, step: int, steps_per_epoch: int, epochs: 
 
 
 def build_optimiser(part: OptimiserPart, module: nn.Module) -> torch.optim.Optimizer:
-    """Return SGD or Adam over the module's parameters as the recipe says."""
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    """Return SGD or Adam over the module's parameters as the recipe says; a group's ``scale`` is that of its rate."""
+    groups = _groups(part, module)
     if part.name == "adam":
-        return torch.optim.Adam(parameters, lr=part.lr, weight_decay=part.weight_decay)
+        return torch.optim.Adam(groups, lr=part.lr, weight_decay=part.weight_decay)
     nesterov = part.nesterov and part.momentum > 0
     return torch.optim.SGD(
-        parameters, lr=part.lr, momentum=part.momentum, nesterov=nesterov, weight_decay=part.weight_decay
+        groups, lr=part.lr, momentum=part.momentum, nesterov=nesterov, weight_decay=part.weight_decay
     )
+
+
+def _groups(part: OptimiserPart, module: nn.Module) -> list[dict[str, Any]]:
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if part.backbone == 1.0:
+        return [{"params": parameters, "scale": 1.0}]
+    linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+    head = set(map(id, linear[-1].parameters())) if linear else set()
+    return [
+        {"params": [one for one in parameters if id(one) not in head], "scale": part.backbone},
+        {"params": [one for one in parameters if id(one) in head], "scale": 1.0},
+    ]
 
 
 class MovingAverage:

@@ -86,7 +86,7 @@ def prepare(recipe: Recipe, data: Path | None, device: torch.device) -> Material
     elif len(validation_index):
         validation = _taken_out(source, validation_index, part, device)
     test = None
-    if recipe.num_classes:
+    if recipe.num_classes and part.definition is None:
         test = on_device(open_split(part, data, part.test_split), part, device)
     return Material(source, train_index, validation, test)
 
@@ -94,6 +94,11 @@ def prepare(recipe: Recipe, data: Path | None, device: torch.device) -> Material
 def _training_source(recipe: Recipe, data: Path | None, device: torch.device) -> DeviceSource | DiskSource:
     """Return the training images: in memory, or crops of images on disk."""
     part = recipe.data
+    if part.definition is not None and data is None:
+        raise RobenchError(
+            f"This recipe trains on {part.dataset}, which does not come with robench.",
+            hint="Give the folder with its manifest in `data`.",
+        )
     if part.resized_crop is not None and data is not None:
         return open_disk(part, data, recipe.seed, device, labelled=bool(recipe.num_classes))
     source = on_device(open_split(part, data, part.train_split), part, device, part.limit)

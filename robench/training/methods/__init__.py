@@ -27,6 +27,8 @@ METHODS: Registry[type[Method]] = Registry(
         "autoaugment": f"{_HERE}.autoaugment:AutoAugment",
         "random-autoaugment": f"{_HERE}.random_autoaugment:RandomAutoAugment",
         "randaugment": f"{_HERE}.randaugment:RandAugment",
+        "multi-label": f"{_HERE}.multi_label:MultiLabel",
+        "random-erasing": f"{_HERE}.random_erasing:RandomErasing",
         "patch": f"{_HERE}.patch:Patch",
         "noise": f"{_HERE}.noise:Noise",
         "adversarial": f"{_HERE}.adversarial:Adversarial",

@@ -14,8 +14,9 @@ from robench.errors import RobenchError
 from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
 from robench.training.methods.base import OneView, Step
+from robench.training.methods.mixup import partners, shares
 from robench.training.ops.chains import ChainDistribution, augmix
-from robench.training.ops.losses import cross_entropy, jensen_shannon
+from robench.training.ops.losses import cross_entropy, jensen_shannon, paired_cross_entropy
 
 
 @dataclass
@@ -32,6 +33,9 @@ class AugMix(OneView):
         views: the clean and ``views - 1`` mixed ones; 3 in the paper.
         consistency: weight of the Jensen-Shannon loss.
         fill: grey outside the image: 0 in the published code, 128 in the authors' ImageNet script.
+        mixup: alpha of mixup before AugMix ("AugMix on top of Mixup", section 4.3): the images are mixed with others',
+            and the cross-entropy with their labels; 0: none.
+        probability: of mixing an image at all, without the consistency loss (DeepFashion Remixed: one half).
     """
 
     width: int = 3
@@ -43,10 +47,14 @@ class AugMix(OneView):
     views: int = 3
     consistency: float = 12.0
     fill: int = 0
+    mixup: float = 0.0
+    probability: float = 1.0
 
     def __post_init__(self) -> None:
         if not 2 <= self.views <= 8:
             raise RobenchError(f"AugMix's views must be 2 to 8, found {self.views}.")
+        if self.probability != 1.0 and self.jsd:
+            raise RobenchError("AugMix's option probability is for training without the consistency loss (jsd=false).")
 
     @property
     def norms(self) -> tuple[str, ...]:
@@ -69,16 +77,36 @@ class AugMix(OneView):
 
     def view(self, batch: Batch) -> torch.Tensor:
         """Return the first AugMix view: float32 in [0, 1]."""
-        return self.mixed(batch, batch.view(), 0)
+        clean = batch.view()
+        mixed = self.mixed(batch, clean, 0)
+        if self.probability == 1.0:
+            return mixed
+        kept = (batch.stream("augmix-applied").uniform(0, ()) >= self.probability).view(-1, 1, 1, 1)
+        return torch.where(kept, clean.float() / 255.0, mixed)
 
     def loss(self, net: Network, batch: Batch) -> Step:
-        if not self.jsd:
+        if not (self.jsd or self.mixup):
             return super().loss(net, batch)
-        clean = batch.view()
+        clean, partner, share = batch.view(), torch.arange(len(batch.labels), device=batch.labels.device), None
+        if self.mixup:
+            partner, share = partners(batch, "mixup"), shares(batch, "mixup", self.mixup, per_image=False)
+            weight = share.view(-1, 1, 1, 1)
+            clean = (weight * clean + (1.0 - weight) * clean[partner]).round().to(torch.uint8)
+        if not self.jsd:
+            logits = net(self.mixed(batch, clean, 0))
+            return Step(self._cross_entropy(logits, batch, partner, share), logits, batch.labels)
         mixed = [self.mixed(batch, clean, view) for view in range(self.views - 1)]
         if net.dual:
             views = (net(clean, "main"), *net(torch.cat(mixed), "auxiliary").chunk(self.views - 1))
         else:  # one forward pass over all views: they share BatchNorm statistics, as in the published code
             views = net(torch.cat([clean.float() / 255.0, *mixed])).chunk(self.views)
-        loss = cross_entropy(views[0], batch.labels) + self.consistency * jensen_shannon(views)
+        loss = self._cross_entropy(views[0], batch, partner, share) + self.consistency * jensen_shannon(views)
         return Step(loss, views[0], batch.labels)
+
+    @staticmethod
+    def _cross_entropy(
+        logits: torch.Tensor, batch: Batch, partner: torch.Tensor, share: torch.Tensor | None
+    ) -> torch.Tensor:
+        if share is None:
+            return cross_entropy(logits, batch.labels)
+        return paired_cross_entropy(logits, batch.labels, partner, share)

@@ -37,6 +37,8 @@ class DataPart(_Part):
     extra: list[str] = Field(default_factory=list)
     """More folders of training images (DeepAugment's written sets), concatenated to the first: paths, or names of
     folders in or next to the data's."""
+    definition: str | None = None
+    """The training images are those of a metadata split (``dfr``, ``svsf``, or a YAML file), listed in a manifest."""
     limit: int | None = Field(default=None, ge=1)
     """Use only the first so many training images, for a quick try."""
 
@@ -46,6 +48,8 @@ class OptimiserPart(_Part):
 
     name: Literal["sgd", "adam"] = "sgd"
     lr: float = Field(default=0.1, gt=0)
+    backbone: float = Field(default=1.0, ge=0)
+    """Factor on the learning rate of all weights but those of the last linear layer."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
     nesterov: bool = True
     weight_decay: float = Field(default=5e-4, ge=0)
