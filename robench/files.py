@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from robench.documents import parse_document, read_document, require_regular
 from robench.errors import RobenchError
+from robench.replacing import refuse_foreign
 
 __all__ = [
     "atomic_write", "digest", "parse_document", "read_document", "remove_leftovers", "require_regular", "require_space",
@@ -41,7 +42,7 @@ _swept: set[Path] = set()
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[Any]]:
+def atomic_write(path: str | os.PathLike[str], mode: str = "wb", *, own: bool = False) -> Iterator[IO[Any]]:
     """Open a file beside ``path``; on success flush it to the disk and rename it to ``path``.
 
     Whatever happens (an exception, SIGKILL, power loss), ``path`` holds either its old content or the whole
@@ -51,10 +52,12 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
     Args:
         path: the file; folders above it are made.
         mode: ``"wb"`` or ``"w"`` (UTF-8).
+        own: whether robench chose the name, as in a run folder: whatever stands there is damaged, and replaced. A file
+            that a user named is replaced only by its like; see :func:`robench.replacing.refuse_foreign`.
 
     Raises:
-        RobenchError: the folder cannot be written to, the disk is full, or ``path`` is a folder, a disk, or a pipe that
-            nobody reads.
+        RobenchError: the folder cannot be written to, the disk is full, or ``path`` is a folder, a disk, a pipe that
+            nobody reads, or a file that holds something else.
     """
     path = Path(path)
     try:
@@ -71,6 +74,8 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
                 file.flush()
                 os.fsync(file.fileno())
                 os.chmod(aside, 0o666 & ~_umask())
+                if not own:
+                    refuse_foreign(target, aside)
                 if fcntl is not None:  # while it is locked; Windows renames closed files only
                     os.replace(aside, target)
             if fcntl is None:
@@ -87,15 +92,15 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
         raise RobenchError(f"Cannot write {str(path)!r}: a name cannot hold a zero byte.") from error
 
 
-def write_json(path: str | os.PathLike[str], document: Any) -> None:
-    """Write ``document`` as indented JSON with its keys in their order, atomically. NaN is refused.
+def write_json(path: str | os.PathLike[str], document: Any, *, own: bool = False) -> None:
+    """Write ``document`` as indented JSON with its keys in their order, atomically. NaN is refused; ``own`` as there.
 
     Raises:
         RobenchError: as :func:`atomic_write`.
         ValueError: a number is not finite.
     """
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    with atomic_write(path) as file:
+    with atomic_write(path, own=own) as file:
         file.write(text.encode())
 
 

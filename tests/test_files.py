@@ -25,7 +25,7 @@ def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write(path: Path, data: bytes = b"new") -> None:
-    with atomic_write(path) as file:
+    with atomic_write(path, own=True) as file:  # what may be replaced is tested in test_replacing.py
         file.write(data)
 
 

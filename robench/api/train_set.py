@@ -200,7 +200,7 @@ class _Work:
             runs = before["runs"] | runs
         try:
             self.out.mkdir(parents=True, exist_ok=True)
-            write_json(path, {"set": found.name, "limit": self.limit, "runs": runs})
+            write_json(path, {"set": found.name, "limit": self.limit, "runs": runs}, own=True)
         except OSError as error:
             raise unwritable(path, error) from error
 

@@ -82,7 +82,7 @@ def _load(path: Path) -> Entries | None:
 def _save(path: Path, found: Entries) -> None:
     names = np.frombuffer("\0".join(found.names).encode(errors="surrogateescape"), np.uint8)
     try:
-        with atomic_write(path) as file:
+        with atomic_write(path, own=True) as file:
             np.savez_compressed(file, names=names, offsets=found.offsets, sizes=found.sizes)
     except RobenchError:  # no home folder, or a full one: the next opening reads the headers again
         return

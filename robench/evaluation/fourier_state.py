@@ -59,7 +59,7 @@ class MapState:
             document = _Document(
                 kind="robench-fourier-state", identity=self._identity, done=self.done, probe=self._probe
             )
-            write_json(self._path, document.model_dump(mode="json"))
+            write_json(self._path, document.model_dump(mode="json"), own=True)
         self._saved = time.monotonic()
 
     def _read(self, path: Path) -> dict[str, float]:

@@ -108,7 +108,7 @@ def check_model(run: RunFolder, forward: Forward, suite: OpenSuite) -> None:
         return
     found = take(forward, suite)
     if found is not None:
-        write_json(run.path / FILE, found.model_dump(mode="json"))
+        write_json(run.path / FILE, found.model_dump(mode="json"), own=True)
 
 
 def _compare(folder: Path, forward: Forward, suite: OpenSuite) -> bool:

@@ -22,6 +22,9 @@ from robench.metrics._detection_loops import detection, detection_each, selectiv
 __all__ = ["detection", "detection_each", "selective", "selective_each"]  # kernels are looked up here by name
 
 
+WIDE = 64  # resamples in a block: their sums within 15 bins fit a core's cache
+
+
 @compiled()
 def _drawn(weights: Any, rows: Any) -> Any:
     total: Any = 0
@@ -263,15 +266,34 @@ def _area(weights: Any, rows: Any, order: Any, last: Any, target: Any, positives
 
 
 @compiled(parallel=True)
-def binned_sums(weights: Any, rows: Any, index: Any, values: Any, bins: int) -> Any:
-    """Return sums of weighted values (rows, k) within bins, (resamples, bins, k)."""
-    resamples, n, k = weights.shape[0], rows.shape[0], values.shape[1]
-    found = np.zeros((resamples, bins, k))
-    for b in prange(resamples):
+def binned_sums(blocks: Any, rows: Any, index: Any, values: Any, bins: int) -> Any:
+    """Return sums of weighted values (rows, k) within bins, (resamples, bins, k), padded like ``blocks``.
+
+    A row is added to a block of resamples at once: their sums do not wait for each other, and each is in the rows'
+    order.
+
+    Args:
+        blocks: weights, (blocks, images, WIDE).
+        rows: (n,) which image each row is of.
+        index: (n,) bin of each row.
+        values: (n, k).
+        bins: number of bins.
+    """
+    n, k = values.shape
+    found = np.zeros((blocks.shape[0] * WIDE, bins, k))
+    for block in prange(blocks.shape[0]):
+        weights = blocks[block]
+        held = np.zeros((bins, k, WIDE))
         for i in range(n):
-            w = np.float64(weights[b, rows[i]])
+            row, m = np.intp(rows[i]), np.intp(index[i])
             for j in range(k):
-                found[b, index[i], j] += w * values[i, j]
+                value = values[i, j]
+                for b in range(WIDE):
+                    held[m, j, b] += weights[row, b] * value
+        for b in range(WIDE):
+            for m in range(bins):
+                for j in range(k):
+                    found[block * WIDE + b, m, j] = held[m, j, b]
     return found
 
 

@@ -30,6 +30,18 @@ class Draws:
         """The weights as float64."""
         return self.weights.astype(np.float64)
 
+    @cached_property
+    def blocks(self) -> npt.NDArray[np.uint16]:
+        """The weights as (blocks, images, resamples of a block); the last block is filled up with zeros."""
+        from robench.metrics._loops import WIDE
+
+        resamples, images = self.weights.shape
+        found = np.zeros((-(-resamples // WIDE), images, WIDE), np.uint16)
+        for start in range(0, resamples, WIDE):
+            part = self.weights[start : start + WIDE]
+            found[start // WIDE, :, : len(part)] = part.T
+        return found
+
     def sums(self, columns: list[Column], rows: Rows) -> list[Array]:
         """Return the sums over the drawn rows of columns of these rows, (resamples,) each, by one matrix product."""
         spread = np.empty((len(self.images), len(columns)))
@@ -43,8 +55,8 @@ class Draws:
 
         index = feature.index.astype(np.min_scalar_type(feature.bins - 1))
         values = np.ascontiguousarray(feature.values.T)
-        found: Array = _loops.binned_sums(self.weights, rows, index, values, feature.bins)
-        return found
+        found: Array = _loops.binned_sums(self.blocks, rows, index, values, feature.bins)
+        return found[: len(self.weights)]
 
 
 def replicates(cell: Columns, kernels: Mapping[str, AnyKernel], draws: Draws) -> dict[str, Array]:
@@ -58,9 +70,8 @@ def replicates(cell: Columns, kernels: Mapping[str, AnyKernel], draws: Draws) ->
         draws: of the images.
     """
     rows = np.searchsorted(draws.images, np.asarray(cell["index"]))
-    clips = np.searchsorted(draws.images, np.unique(cell["index"]))
     sums = {name: kernel for name, kernel in kernels.items() if isinstance(kernel, Sums)}
-    summed = _summed({feature for kernel in sums.values() for feature in kernel.features}, cell, rows, clips, draws)
+    summed = _summed({feature for kernel in sums.values() for feature in kernel.features}, cell, rows, draws)
     passes: dict[Loop, Array] = {}
     found: dict[str, Array] = {}
     for name, kernel in kernels.items():
@@ -77,16 +88,17 @@ def replicates(cell: Columns, kernels: Mapping[str, AnyKernel], draws: Draws) ->
     return found
 
 
-def _summed(features: set[Feature], cell: Columns, rows: Rows, clips: Rows, draws: Draws) -> Summed:
+def _summed(features: set[Feature], cell: Columns, rows: Rows, draws: Draws) -> Summed:
     """Return each feature's sums over resamples, and with weights of one."""
     computed = {feature: feature(cell) for feature in features}
     found: Summed = {}
     for feature, binned in computed.items():
         if isinstance(binned, Binned):
             found[feature] = (draws.binned_sums(binned, rows), binned.total())
-    for by_clip, where in ((True, clips), (False, rows)):
+    for by_clip in (True, False):
         some = {f: column for f, column in computed.items() if isinstance(column, Column) and column.clips is by_clip}
         if some:
+            where = np.searchsorted(draws.images, np.unique(cell["index"])) if by_clip else rows
             drawn = draws.sums(list(some.values()), where)
             found |= {f: (sums, some[f].total()) for f, sums in zip(some, drawn, strict=True)}
     return found

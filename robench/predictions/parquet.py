@@ -55,7 +55,7 @@ def write(path: Path, predictions: Predictions) -> str:
     arrays = {name: _to_arrow(name, value, pa) for name, value in predictions.stored().items()}
     metadata = {_FORMAT: str(FORMAT_VERSION), _NOTES: (predictions.notes or CellNotes()).text()}
     table = pa.table(arrays).replace_schema_metadata(metadata)
-    with atomic_write(path) as file:
+    with atomic_write(path, own=True) as file:
         # Floats of a softmax hardly compress; dictionary pages would only cost time.
         pq.write_table(table, file, compression="zstd", use_dictionary=False, write_page_checksum=True)
     try:
@@ -64,7 +64,7 @@ def write(path: Path, predictions: Predictions) -> str:
         raise RobenchError(
             f"{path} was removed while it was written.", hint="Run the same command again; other cells are kept."
         ) from error
-    with atomic_write(_sidecar(path)) as file:
+    with atomic_write(_sidecar(path), own=True) as file:
         file.write(f"{checksum}  {path.name}\n".encode())
     return checksum
 

@@ -66,7 +66,7 @@ class RunFolder:
                 if there is not None:
                     record = _with_what_is_there(path, there, record)
                 if record != there:
-                    write_json(path / "run.json", record.document())
+                    write_json(path / "run.json", record.document(), own=True)
         except RobenchError:
             found = _finished_without_writing(path, record)
             if found is None:
@@ -253,7 +253,7 @@ class RunFolder:
         with _locked(self.path):
             record = self.open(self.path).record
             self.record = record.model_copy(update={"timings": {**record.timings, **timings}})
-            write_json(self.path / "run.json", self.record.document())
+            write_json(self.path / "run.json", self.record.document(), own=True)
 
     def log(self, line: dict[str, Any]) -> None:
         """Append one line to the log; a line cut short by a crash stays separate.

@@ -153,7 +153,7 @@ def _is_whole(suite: SuiteInfo, scores: Scores) -> bool:
 def save(result: Result, path: str | Path) -> Path:
     """Write a result as JSON, atomically, and return its path."""
     path = Path(path)
-    write_json(path, result.model_dump(mode="json"))
+    write_json(path, result.model_dump(mode="json"), own=path.name == "result.json")
     return path
 
 

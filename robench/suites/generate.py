@@ -205,7 +205,7 @@ def _claim(task: Task) -> None:
             f"{task.out} holds {', '.join(strange[:3])}, which robench did not write.",
             hint="Choose another folder: `out`.",
         )
-    write_json(path, record)
+    write_json(path, record, own=True)
 
 
 def _check_room(task: Task) -> None:

@@ -94,7 +94,7 @@ def write_clips(task: Task, name: str, told: Told) -> Path:
     told((len(paths) - len(missing)) * frames, name)
 
     def finish(path: Path, clip: npt.NDArray[np.uint8]) -> None:
-        with atomic_write(path) as file:
+        with atomic_write(path, own=True) as file:
             file.write(encode_clip(clip, None if name in NOISES else CRF, tune="grain" if name in NOISES else None))
         told(frames, name)
 
@@ -118,7 +118,7 @@ def write_labels(task: Task) -> None:
     """Write ``labels.npy`` for all severities of blocks."""
     path = task.out / "labels.npy"
     if not path.exists():
-        with atomic_write(path) as file:
+        with atomic_write(path, own=True) as file:
             np.save(file, np.tile(_labels(task.clean), len(SEVERITIES)).astype(np.uint8))
 
 
@@ -144,7 +144,7 @@ def _stream(task: Task, name: str, shape: tuple[int, ...], rows: Iterator[npt.ND
     if path.exists():
         told(int(shape[0] * (shape[1] if len(shape) == 5 else 1)), name)
         return path
-    with atomic_write(path) as file:
+    with atomic_write(path, own=True) as file:
         np.lib.format.write_array_header_1_0(
             file, {"descr": "|u1", "fortran_order": False, "shape": tuple(int(side) for side in shape)}
         )
@@ -168,7 +168,7 @@ def _tensor(pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
 def _write_jpeg(path: Path, image: npt.NDArray[np.uint8]) -> None:
     from PIL import Image
 
-    with atomic_write(path) as file:
+    with atomic_write(path, own=True) as file:
         Image.fromarray(image).save(file, "JPEG", quality=JPEG_QUALITY, optimize=True)
 
 

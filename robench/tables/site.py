@@ -148,5 +148,5 @@ def _safe(text: str) -> Any:
 
 
 def _write(path: Path, text: str) -> None:
-    with atomic_write(path) as file:
+    with atomic_write(path, own=True) as file:
         file.write(text.encode())

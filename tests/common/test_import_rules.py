@@ -19,7 +19,7 @@ LINES = {
 }  # fmt: skip
 ROOMS = sorted(LINES)
 FIRST_LINE = (
-    "errors.py", "registry.py", "documents.py", "files.py", "processes.py", "cpu.py", "catalogue.py",
+    "errors.py", "registry.py", "documents.py", "replacing.py", "files.py", "processes.py", "cpu.py", "catalogue.py",
     "catalogue_detection.py", "catalogue_rows.py",
 )  # fmt: skip
 # Neighbours on a higher line that a room may not import all the same.

@@ -140,5 +140,5 @@ def _kept(path: Path, classes: int) -> np.ndarray | None:
 
 
 def _keep(path: Path, features: np.ndarray) -> None:
-    with suppress(RobenchError), atomic_write(path) as file:  # without a home folder they are computed again
+    with suppress(RobenchError), atomic_write(path, own=True) as file:  # without a home folder they are computed again
         np.save(file, features)

@@ -39,7 +39,7 @@ def write(out: Path, recipe: Recipe, weights: dict[str, torch.Tensor], card: dic
     """Write ``weights.safetensors``, ``recipe.yaml`` and ``card.yaml`` (last: a card marks a finished run)."""
     from safetensors.torch import save
 
-    with atomic_write(out / "weights.safetensors") as file:
+    with atomic_write(out / "weights.safetensors", own=True) as file:
         file.write(save(weights))
     _write_yaml(out / "recipe.yaml", recipe.model_dump(mode="json"))
     _write_yaml(out / "card.yaml", card)
@@ -87,5 +87,5 @@ def _write_yaml(path: Path, document: dict[str, Any]) -> None:
 
     text = io.StringIO()
     yaml.safe_dump(document, text, sort_keys=False, allow_unicode=True, width=100)
-    with atomic_write(path) as file:
+    with atomic_write(path, own=True) as file:
         file.write(text.getvalue().encode())

@@ -16,7 +16,7 @@ FILE = "checkpoint.pt"
 
 def save(path: Path, document: dict[str, Any]) -> None:
     """Write a checkpoint whole or not at all."""
-    with atomic_write(path) as file:
+    with atomic_write(path, own=True) as file:
         torch.save(document, file)
 
 

@@ -39,9 +39,9 @@ class Log:
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(numbers)
-        with atomic_write(self._path) as file:
+        with atomic_write(self._path, own=True) as file:
             file.write(text.getvalue().encode())
-        with atomic_write(self._path.with_suffix(".jsonl")) as file:
+        with atomic_write(self._path.with_suffix(".jsonl"), own=True) as file:
             file.write("".join(json.dumps(one) + "\n" for one in self.rows).encode())
         if self._board is not None:
             for name, value in numbers[-1].items():

@@ -93,7 +93,7 @@ def prepare(weights: Path, kind: str, source: Path, out: Path, seed: int, device
         raise RobenchError(
             f"{out} holds a set of another {other}.", hint="Give another folder: `out`, or the settings of before."
         )
-    write_json(mark, about)
+    write_json(mark, about, own=True)
     return Task(weights, kind, root, files, out, seed, device)
 
 
@@ -154,7 +154,7 @@ class _Maker:
                 continue
             image = Image.fromarray(self.distorted(number, pixels))
             place = self.task.place(number)
-            with atomic_write(place) as file:
+            with atomic_write(place, own=True) as file:
                 image.save(file, format=_format(place))
         return problems
 

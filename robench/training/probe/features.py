@@ -157,5 +157,5 @@ def _kept(path: Path, count: int) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def _keep(path: Path, values: np.ndarray, labels: np.ndarray) -> None:
-    with atomic_write(path) as file:
+    with atomic_write(path, own=True) as file:
         np.savez(file, values=values, labels=labels)

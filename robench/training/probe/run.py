@@ -168,7 +168,7 @@ def _write(task: Task, chosen: Chosen, train: Features, identity: str, measured:
     }
     if train.classes is not None:
         card["classes"] = list(train.classes)
-    with atomic_write(task.out / "weights.safetensors") as file:
+    with atomic_write(task.out / "weights.safetensors", own=True) as file:
         file.write(save({name: one.contiguous() for name, one in chosen.state.items()}))
-    with atomic_write(task.out / "card.yaml") as file:
+    with atomic_write(task.out / "card.yaml", own=True) as file:
         file.write(yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100).encode())
