@@ -109,18 +109,9 @@ def test_the_first_line_imports_the_standard_library_only() -> None:
         "robench.documents",
         "robench.catalogue_detection",
         "robench.catalogue_rows",
+        "robench.replacing",
     }
-    for name in (
-        "errors.py",
-        "registry.py",
-        "documents.py",
-        "files.py",
-        "processes.py",
-        "cpu.py",
-        "catalogue.py",
-        "catalogue_detection.py",
-        "catalogue_rows.py",
-    ):
+    for name in FIRST_LINE:
         for module, line, _ in _imports(ast.parse((PACKAGE / name).read_text())):
             if module.startswith("robench"):
                 assert module in allowed, f"robench/{name}:{line} imports {module}"
