@@ -9,6 +9,7 @@ from robench.api.options import Place
 from robench.api.probe import is_probe
 from robench.api.train import settings_of
 from robench.api.words import place, spelled_out
+from robench.errors import RobenchError, did_you_mean
 
 if TYPE_CHECKING:
     from robench.api.train import Settings
@@ -28,6 +29,7 @@ class RecipeRow:
         norm: batch-norm variant; None: the architecture's.
         paper: paper and row that it is for.
         data: data set that it trains on.
+        epochs, batch_size: of the training; 0 where a recipe has none.
     """
 
     name: str
@@ -37,11 +39,20 @@ class RecipeRow:
     norm: str | None
     paper: str
     data: str
+    epochs: int = 0
+    batch_size: int = 0
 
 
 @spelled_out()
-def list_recipes() -> tuple[RecipeRow, ...]:
-    """Return all recipes, built-in ones and those of installed packages, and the heads on frozen backbones.
+def list_recipes(method: str | None = None, data: str | None = None) -> tuple[RecipeRow, ...]:
+    """Return the recipes, built-in ones and those of installed packages, and the heads on frozen backbones.
+
+    Args:
+        method: only those of this method; None: all.
+        data: only those that train on this data set; None: all.
+
+    Raises:
+        RobenchError: no recipe has this method or data set.
 
     >>> next(one for one in list_recipes() if one.name == "augmix-digits").data
     'digits'
@@ -50,7 +61,7 @@ def list_recipes() -> tuple[RecipeRow, ...]:
     from robench.training.probe.options import PAPERS, RECIPES
 
     rows = {name: recipes.read(name) for name in recipes.names()}
-    return tuple(
+    found = tuple(
         RecipeRow(
             name,
             str(one.get("title", "")),
@@ -59,11 +70,22 @@ def list_recipes() -> tuple[RecipeRow, ...]:
             one.get("norm"),
             str(one.get("paper", "")),
             str(one["data"]["dataset"]),
+            int(one.get("epochs", 0)),
+            int(one.get("batch_size", 0)),
         )
         for name, one in rows.items()
     ) + tuple(
         RecipeRow(name, title, name, "a frozen backbone", None, PAPERS[name], "any") for name, title in RECIPES.items()
     )
+    return _only(_only(found, "method", method), "data", data)
+
+
+def _only(rows: tuple[RecipeRow, ...], field: str, wanted: str | None) -> tuple[RecipeRow, ...]:
+    """Return the rows with this value."""
+    known = {getattr(one, field) for one in rows}
+    if wanted is None or wanted in known:
+        return tuple(one for one in rows if wanted in (None, getattr(one, field)))
+    raise RobenchError(f"No recipe has the {field} '{wanted}'.", hint=did_you_mean(wanted, sorted(known)))
 
 
 @spelled_out()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from robench.cli import completion as complete
 from robench.cli import options as o
 from robench.cli.app import group
 from robench.cli.deepaugment import HELP as DEEPAUGMENT
@@ -36,7 +37,9 @@ Root = Annotated[
         help="Folder of all sets (default: ROBENCH_DATA, else the system's data folder).",
     ),
 ]
-SetName = Annotated[str, typer.Argument(metavar="SET", help="A set of `robench data list`.")]
+SetName = Annotated[
+    str, typer.Argument(metavar="SET", help="A set of `robench data list`.", autocompletion=complete.data_sets)
+]
 app = group()
 app.command("generate", cls=Command, help=GENERATE)(generate)
 app.command("deepaugment", cls=Command, help=DEEPAUGMENT)(deepaugment)
@@ -95,7 +98,9 @@ def info(name: SetName, root: Root = None, json_: o.Json = False) -> None:
 
 @app.command(cls=Command)
 def download(
-    names: Annotated[list[str], typer.Argument(metavar="SET", help="Sets of `robench data list`.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="SET", help="Sets of `robench data list`.", autocompletion=complete.data_sets)
+    ],
     root: Root = None,
     mirror: Annotated[
         list[str] | None,

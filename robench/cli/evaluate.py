@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from robench.cli import completion as complete
 from robench.cli import options as o
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def evaluate(
             "-s",
             metavar="NAME",
             help="What to measure (`robench suites list`); several as A,B.",
+            autocompletion=complete.suites,
             rich_help_panel=o.DATA,
         ),
     ],

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from robench.cli import completion as complete
 from robench.cli import options as o
 from robench.cli.common import path
 
@@ -65,7 +66,12 @@ def gate(
     suite: Annotated[
         str,
         typer.Option(
-            "--suite", "-s", metavar="NAME", help="What to measure (`robench suites list`).", rich_help_panel=o.DATA
+            "--suite",
+            "-s",
+            metavar="NAME",
+            help="What to measure (`robench suites list`).",
+            rich_help_panel=o.DATA,
+            autocompletion=complete.suites,
         ),
     ],
     data: Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from robench.cli import completion as complete
 from robench.cli import options as o
 from robench.errors import RobenchError
 
@@ -37,7 +38,10 @@ _NAME, _VALUE, _INTERVAL = 28, 28, 22  # columns of the table of cells, in chara
 
 def metrics(
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Folder of a run; omit it for the list.")] = None,
-    metric: Annotated[str | None, typer.Option(metavar="A,B", help="Names of metrics, from the list.")] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Names of metrics, from the list.", autocompletion=complete.metrics),
+    ] = None,
     baseline: Annotated[
         str | None,
         typer.Option(metavar="RUN", help="Normalise errors by this run, alexnet or tiny-imagenet-resnet18."),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from robench.cli import completion as complete
 from robench.cli import options as o
 from robench.cli.app import group
 from robench.cli.help import Command
@@ -45,7 +46,12 @@ def list_models(json_: o.Json = False) -> int:
 
 @app.command(cls=Command)
 def show(
-    name: Annotated[str, typer.Argument(metavar="SPEC", help="A model spec, or a built-in architecture.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="SPEC", help="A model spec, or a built-in architecture.", autocompletion=complete.models
+        ),
+    ],
     num_classes: Annotated[int, typer.Option(metavar="N", help="Classes to build an architecture for.")] = 10,
     prompts: o.Prompts = None,
     class_names: o.ClassNames = None,

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from robench.cli import completion as complete
+
 MODEL = "Model"
 DATA = "Suite and data"
 PREPROCESSING = "Preprocessing"
@@ -23,6 +25,7 @@ Arch = Annotated[
     typer.Option(
         metavar="NAME",
         help="Architecture of a file of weights: built-in, timm or torchvision name.",
+        autocompletion=complete.architectures,
         rich_help_panel=MODEL,
     ),
 ]
@@ -76,6 +79,7 @@ NormPreset = Annotated[
     typer.Option(
         metavar="NAME",
         help="Normalisation: cifar10, cifar100, imagenet, half or none.",
+        autocompletion=complete.presets,
         rich_help_panel=PREPROCESSING,
     ),
 ]

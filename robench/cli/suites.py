@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from robench.cli import completion as complete
 from robench.cli import options as o
 from robench.cli.app import group
 from robench.cli.help import Command
@@ -48,7 +49,9 @@ def list_suites(json_: o.Json = False) -> None:
 
 @app.command(cls=Command)
 def show(
-    name: Annotated[str, typer.Argument(metavar="SUITE", help="A suite of `robench suites list`.")],
+    name: Annotated[
+        str, typer.Argument(metavar="SUITE", help="A suite of `robench suites list`.", autocompletion=complete.suites)
+    ],
     json_: o.Json = False,
 ) -> None:
     """Show what a suite measures, on what, and how to get it. E.g. `robench suites show imagenet-c`."""

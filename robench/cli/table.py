@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from robench.cli import completion as complete
 from robench.cli import options as o
 from robench.errors import RobenchError
 
@@ -33,7 +34,11 @@ _OWN = "Your own models"
 def table(
     address: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TABLE]", help="Paper and number, such as augmix/2; list, or coverage."),
+        typer.Argument(
+            metavar="[TABLE]",
+            help="Paper and number, such as augmix/2; list, or coverage.",
+            autocompletion=complete.tables,
+        ),
     ] = None,
     results: Annotated[
         str | None,

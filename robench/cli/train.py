@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from robench.cli import completion as complete
 from robench.cli import options as o
+from robench.errors import RobenchError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +22,7 @@ resumes when you repeat the command. Under `torchrun` the batch is split over th
 Examples:
 
     robench train --list
+    robench train --list --method augmix --data cifar10
     robench train --recipe augmix-digits
     robench train --recipe augmix-cifar10-wrn40-2 --data DIR --out runs/augmix
     robench train --recipe augmix-cifar10-wrn40-2 --data DIR --set epochs=20
@@ -35,7 +38,10 @@ Examples:
 
 def train(
     recipe: Annotated[
-        str | None, typer.Option("--recipe", "-r", metavar="NAME", help="A recipe's name, or a YAML file.")
+        str | None,
+        typer.Option(
+            "--recipe", "-r", metavar="NAME", help="A recipe's name, or a YAML file.", autocompletion=complete.recipes
+        ),
     ] = None,
     everything: Annotated[
         str | None,
@@ -56,13 +62,20 @@ def train(
         int, typer.Option(metavar="N", help="Models of the set to train at a time.", rich_help_panel=o.RUN)
     ] = 1,
     data: Annotated[
-        str | None, typer.Option("--data", metavar="PATH", help="Folder or file of the training data.")
+        str | None,
+        typer.Option("--data", metavar="PATH", help="Folder or file of the training data; with --list: a data set."),
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a field (repeatable).")
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the recipes, their paper and table row.")] = False,
-    show: Annotated[str | None, typer.Option("--show", metavar="NAME", help="Print a recipe in full.")] = None,
+    method: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --list: only recipes of this method.")
+    ] = None,
+    show: Annotated[
+        str | None,
+        typer.Option("--show", metavar="NAME", help="Print a recipe in full.", autocompletion=complete.recipes),
+    ] = None,
     backbone: Annotated[
         str | None,
         typer.Option(
@@ -100,7 +113,9 @@ def train(
     from robench import api
 
     if list_:
-        return _list(as_json=json_)
+        return _list(method, data, as_json=json_)
+    if method is not None:
+        raise RobenchError("`method` only chooses what is listed.", hint="Add `list`, or `set='method=NAME'`.")
     if show is not None:
         return _show(show, settings or [])
     of_sets: Any = {"only": only, "suite": suite, "limit": limit, "jobs": None if jobs == 1 else jobs}
@@ -178,24 +193,26 @@ def _print(trained: Trained) -> None:
     print(f"{trained.recipe}: {trained.folder / 'weights.safetensors'}{accuracy}, {trained.seconds:.0f} s")
 
 
-def _list(*, as_json: bool) -> int:
+def _list(method: str | None, data: str | None, *, as_json: bool) -> int:
     from rich import box
     from rich.table import Table
 
     from robench import api
     from robench.cli.common import console, plain_width, print_json
 
-    rows = api.list_recipes()
+    rows = api.list_recipes(method, data)
     if as_json:
-        keys = ("title", "method", "architecture", "norm", "paper", "data")
+        keys = ("title", "method", "architecture", "norm", "paper", "data", "epochs", "batch_size")
         print_json({one.name: {key: getattr(one, key) for key in keys} for one in rows})
         return 0
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("recipe", no_wrap=True)
-    for column in ("method", "network", "paper and row"):
-        table.add_column(column)
+    table.add_column("network", no_wrap=True)
+    table.add_column("epochs", justify="right", no_wrap=True)
+    table.add_column("what it is", no_wrap=True, overflow="ellipsis")
     for one in rows:
-        table.add_row(one.name, one.title, f"{one.architecture} {one.norm or ''}".strip(), one.paper)
+        network = f"{one.architecture} {one.norm or ''}".strip()
+        table.add_row(one.name, network, str(one.epochs or ""), one.title)
     console(width=plain_width()).print(table)
     return 0
 

@@ -77,3 +77,12 @@ def test_options_of_sets_are_refused_without_one() -> None:
     assert api.is_set("cifar10", data="d", jobs=2)
     with pytest.raises(RobenchError, match="`jobs` is for sets"):
         api.is_set("digits", jobs=2)
+
+
+def test_recipes_of_a_method_and_a_data_set() -> None:
+    rows = api.list_recipes(method="augmix", data="cifar10")
+    assert rows
+    assert {(one.method, one.data) for one in rows} == {("augmix", "cifar10")}
+    assert all(one.epochs > 0 for one in rows)
+    with pytest.raises(RobenchError, match="has the method 'augmx'"):
+        api.list_recipes(method="augmx")
