@@ -39,7 +39,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
     "leaderboard build": (build_site,),
     "leaderboard list": (),
     "leaderboard readme": (readme_text,),
-    "train": (robench.train, api.train_set, api.describe_recipe),
+    "train": (robench.train, api.train_set, api.describe_recipe, api.list_recipes),
     "data generate": (api.generate,),
     "data deepaugment": (api.deepaugment,),
     "data list": (api.list_data,),
