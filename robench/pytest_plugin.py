@@ -48,7 +48,7 @@ def robench_gate(request: pytest.FixtureRequest) -> Callable[..., GateOutcome]:
         undecided = given.pop("undecided", "fail")
         if undecided not in UNDECIDED:
             raise RobenchError(
-                f"`undecided` must be one of {', '.join(UNDECIDED)}; found {undecided!r}.", hint="Omit `undecided`."
+                f"undecided must be one of {', '.join(UNDECIDED)}; found {undecided!r}.", hint="Omit it to fail."
             )
         for name, value in zip(("model", "suite"), args, strict=False):
             given[name] = value
