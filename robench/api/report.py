@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from robench.results.comparing import Comparison
+    from robench.results.comparing_many import ManyComparison
     from robench.results.schema import Result
 
 Plot = tuple[str, str, bytes]
@@ -30,7 +31,7 @@ def report(
         runs: run folders, ``result.json`` files or results, of one suite.
         out: the page: ``.html``, which holds everything and needs no network, or ``.md`` for Markdown with the plots
             as SVG files beside it.
-        compare: compare two runs on the same images, where their predictions are there.
+        compare: compare two or more runs on the same images, where their predictions are there.
 
     Returns:
         ``out``.
@@ -57,12 +58,12 @@ def report(
         )
     given = [runs] if isinstance(runs, (str, Path, Result)) else list(runs)
     results = [one if isinstance(one, Result) else load(place("runs", one)) for one in given]
-    comparison = _comparison([one for one in given if not isinstance(one, Result)]) if compare else None
+    comparison, many = _compared([one for one in given if not isinstance(one, Result)], len(given) if compare else 0)
     plots = plots_for(results) | _coverage([Path(one) for one in given if not isinstance(one, Result)])
     if page.suffix == ".md":
-        text = render_markdown(results, _beside(page, plots), comparison)
+        text = render_markdown(results, _beside(page, plots), comparison, many)
     else:
-        text = render_html(results, plots, comparison)
+        text = render_html(results, plots, comparison, many)
     with atomic_write(page) as file:
         file.write(text.encode())
     return page
@@ -127,17 +128,24 @@ def _wanted(results: Sequence[Result]) -> list[tuple[str, Callable[[], Figure], 
     ]  # fmt: skip
 
 
-def _comparison(runs: Sequence[Place]) -> Comparison | None:
-    """Return the paired comparison of two run folders, or None where there are no two with predictions."""
+def _compared(runs: Sequence[Place], wanted: int) -> tuple[Comparison | None, ManyComparison | None]:
+    """Return the paired comparison of two run folders, or of more; None where they cannot be compared.
+
+    Args:
+        runs: the folders.
+        wanted: how many are reported; 0: no comparison is wanted.
+    """
     from robench.predictions import RunFolder
     from robench.results.comparing import compare_runs
+    from robench.results.comparing_many import compare_many
 
-    if len(runs) != 2 or not all(Path(run).is_dir() for run in runs):
-        return None
+    if wanted < 2 or len(runs) != wanted or not all(Path(run).is_dir() for run in runs):
+        return None, None
     try:  # a folder with a result.json alone can be reported, not compared; nor can runs on other images
-        return compare_runs(*[RunFolder.open(run) for run in runs])
+        opened = [RunFolder.open(run) for run in runs]
+        return (compare_runs(*opened), None) if wanted == 2 else (None, compare_many(opened))
     except RobenchError:
-        return None
+        return None, None
 
 
 def _beside(page: Path, plots: dict[str, Plot]) -> dict[str, tuple[str, str, str]]:

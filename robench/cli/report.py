@@ -10,8 +10,8 @@ from robench.cli import options as o
 
 HELP = """\
 Results with intervals, plots, protocol, and what to run next. The HTML page holds everything and needs no network; \
-`--out NAME.md` writes Markdown, with the plots as SVG files beside it. Two run folders of the same protocol are also \
-compared image by image.
+`--out NAME.md` writes Markdown, with the plots as SVG files beside it. Run folders of the same protocol are also \
+compared image by image: differences of all pairs.
 
 Examples:
 
@@ -25,7 +25,7 @@ def report(
     compare: Annotated[
         bool,
         typer.Option(
-            "--compare/--no-compare", help="Compare two runs on the same images, where their predictions are there."
+            "--compare/--no-compare", help="Compare the runs on the same images, where their predictions are there."
         ),
     ] = True,
     out: Annotated[

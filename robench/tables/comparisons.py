@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from robench.catalogue import headlines, row
 from robench.results.comparing import Comparison, difference_text
@@ -12,7 +13,17 @@ from robench.results.comparing_many import ManyComparison, Ranked, ValueComparis
 from robench.results.labels import markdown, sentence
 from robench.tables.paper_tables import tex
 
-__all__ = ["FORMS", "difference_text", "in_order", "lines_of", "matrix", "pair_text", "rank_text", "value_text"]
+__all__ = [
+    "FORMS",
+    "difference_text",
+    "in_order",
+    "lines_of",
+    "matrix",
+    "pair_tables",
+    "pair_text",
+    "rank_text",
+    "value_text",
+]
 
 Rows = list[list[str]]
 
@@ -143,3 +154,13 @@ def lines_of(found: ManyComparison, name: str) -> tuple[Sequence[str], Rows]:
         for b in runs[i + 1 :]
     ]
     return ["pair", f"difference, {row(name).difference_unit}".rstrip(", "), "verdict"], rows
+
+
+def pair_tables(found: ManyComparison, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return title, head and rows of a report's tables of pairs, one per named value."""
+    tables = []
+    for name in names:
+        if name in found.values:
+            head, rows = matrix(name, found.values[name])
+            tables.append({"title": sentence(row(name).axis), "head": head, "rows": rows})
+    return tables

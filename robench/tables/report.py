@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from robench.errors import RobenchError
 from robench.results.comparing import Comparison
+from robench.results.comparing_many import ManyComparison
 from robench.results.labels import markdown, unlike
 from robench.results.schema import Result
+from robench.tables.comparisons import pair_tables
 from robench.tables.report_rows import conditions_table, facts_table, protocol_table, summary_table
-from robench.tables.report_words import apart, headline, next_commands
+from robench.tables.report_words import apart, headline, headline_names, next_commands
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -25,13 +27,19 @@ Plot = tuple[str, str, bytes]
 _SCREEN_COLOURS = {"#222222": "var(--ink)", "#6b6b6b": "var(--muted)", "#d6d6d6": "var(--grid)", "#ffffff": "none"}
 
 
-def render_html(results: Sequence[Result], plots: Mapping[str, Plot], comparison: Comparison | None = None) -> str:
+def render_html(
+    results: Sequence[Result],
+    plots: Mapping[str, Plot],
+    comparison: Comparison | None = None,
+    many: ManyComparison | None = None,
+) -> str:
     """Return the report as one HTML page: style and plots inside, no script and no request.
 
     Args:
         results: one or several results of one suite.
         plots: key -> (title, caption that says how to read it, SVG or PNG bytes), in the order of the page.
         comparison: of two runs on the same images, where there is one.
+        many: of more than two.
 
     Raises:
         RobenchError: no result, or results of several protocols.
@@ -40,13 +48,14 @@ def render_html(results: Sequence[Result], plots: Mapping[str, Plot], comparison
         {"key": key, "title": title, "caption": caption, "markup": _inline(key, title, content)}
         for key, (title, caption, content) in plots.items()
     ]
-    return _environment().get_template("report.html.jinja").render(_document(results, comparison), plots=drawn)
+    return _environment().get_template("report.html.jinja").render(_document(results, comparison, many), plots=drawn)
 
 
 def render_markdown(
     results: Sequence[Result],
     plots: Mapping[str, tuple[str, str, str]] | None = None,
     comparison: Comparison | None = None,
+    many: ManyComparison | None = None,
 ) -> str:
     """Return the report as Markdown; ``plots`` hold the address of each plot in place of its bytes.
 
@@ -59,7 +68,11 @@ def render_markdown(
     results = [_escaped(result) for result in results]
     if comparison is not None:
         comparison = comparison.model_copy(update={"a": markdown(comparison.a), "b": markdown(comparison.b)})
-    text = _environment().get_template("report.md.jinja").render(_document(results, comparison), plots=drawn)
+    document = _document(results, comparison, many)
+    for pair in document["pairs"]:
+        pair |= {"head": [*map(markdown, pair["head"])], "rows": [[*map(markdown, line)] for line in pair["rows"]]}
+    document["said"] = [markdown(text) for text in document["said"]]
+    text = _environment().get_template("report.md.jinja").render(document, plots=drawn)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
@@ -79,7 +92,9 @@ def _each_text(value: Any, change: Callable[[str], str]) -> Any:
     return change(value) if isinstance(value, str) else value
 
 
-def _document(results: Sequence[Result], comparison: Comparison | None) -> dict[str, Any]:
+def _document(
+    results: Sequence[Result], comparison: Comparison | None, many: ManyComparison | None = None
+) -> dict[str, Any]:
     """Return everything that both forms show."""
     if not results:
         raise RobenchError(
@@ -93,10 +108,13 @@ def _document(results: Sequence[Result], comparison: Comparison | None) -> dict[
         )
     differing = unlike(results)
     comparison = None if differing else comparison  # of the cells that both have, which no mean below is over
+    many = None if differing else many
     return {
         "suite": results[0].suite,
         "headline": [apart(differing)] if differing else headline(results, comparison),
         "summary": summary_table(results, comparison, marked=not differing),
+        "pairs": pair_tables(many, headline_names(results)) if many is not None else [],
+        "said": many.sentences if many is not None else [],
         "conditions": conditions_table(results, marked=not differing),
         "protocol": protocol_table(results),
         "facts": facts_table(results),

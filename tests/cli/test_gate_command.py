@@ -47,3 +47,20 @@ def test_the_help_is_in_groups_with_examples(capsys: pytest.CaptureFixture[str])
     for title in ("Model", "Suite and data", "Tests", "How much", "Output", "Exit codes: 0"):
         assert title in text
     assert "robench gate --model new.pt" in text
+
+
+def test_the_example_workflow_runs_a_command_that_exists() -> None:
+    import shlex
+
+    import yaml
+
+    from robench.cli.app import build
+
+    workflow = yaml.safe_load((Path(__file__).parents[2] / "examples" / "gate" / "gate.yml").read_text())
+    commands = [step["run"] for step in workflow["jobs"]["gate"]["steps"] if "robench gate" in step.get("run", "")]
+    assert len(commands) == 1
+    words = shlex.split(commands[0])
+    known = {name for parameter in build("gate").params for name in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= known
+    required = {max(parameter.opts, key=len) for parameter in build("gate").params if parameter.required}
+    assert required <= set(words)
