@@ -65,8 +65,9 @@ def stored_population(a: str, b: str) -> Population:
     runs = [RunFolder.open(Path(folder)) for folder in (a, b)]
     cells = on_common_images(runs, ())
     names = [name for name in cells if name != "clean"]
-    samples = [cells[name][0].notes.sample for name in names]
-    whole = max(len(cells[n][0]) if s is None else s.of for n, s in zip(names, samples, strict=True))
+    first = [cells[name][0] for name in names]
+    samples = [rows.notes.sample if rows.notes is not None else None for rows in first]
+    whole = max(len(rows) if sample is None else sample.of for rows, sample in zip(first, samples, strict=True))
     return Population([np.stack([~rows.correct for rows in cells[name]]) for name in names], whole)
 
 
