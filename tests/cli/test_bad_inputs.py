@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from robench.cli.app import COMMANDS as NAMES
 from robench.cli.app import build
 from robench.cli.main import main
+from robench.plots import PLOTS
 
 VALUES = ["", ",,,", "x" * 5000, "y" * 300 + "/z", "-1", "nan", str(10**30), "²", "\x1b[31m", "."]
 RUN = ["--resamples", "0"]
@@ -40,6 +42,11 @@ COMMANDS: dict[str, list[str]] = {
         "--device",
         "cpu",
     ],
+    "quickstart": ["--out", "quick"],
+    "conformal": ["run", *RUN],
+    "ood": ["run", *RUN],
+    "rank": ["run"],
+    "export": ["run"],
     "compare": ["run", "run", "--resamples", "100"],
     "calibrate": ["run", *RUN],
     "table": ["augmix/2"],
@@ -54,8 +61,13 @@ COMMANDS: dict[str, list[str]] = {
     "data manifest-dfr": ["nowhere"],
     "suites show": ["digits-c"],
     "models show": ["wrn-10-1"],
+    "suites list": [],
+    "models list": [],
     "leaderboard check": ["run"],
-    "plot severity": ["nowhere.json"],
+    "leaderboard build": [],
+    "leaderboard list": [],
+    "leaderboard readme": [],
+    **{f"plot {name}": ["nowhere.json"] for name in PLOTS},
     "plot corruptions-gallery": [],
     "plot augmentations": ["--recipe", "cutout-digits"],
 }
@@ -89,11 +101,23 @@ def _no_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "robench.data.install.install",
         "robench.suites.generate.generate",
         "robench.corruptions.corrupt",
+        "robench.tables.site.build_site",
+        "robench.tables.board_readme.readme_text",
         "robench.files.atomic_write",  # nothing is written to where the values lead
     ):
         monkeypatch.setattr(name, stop)
     monkeypatch.setattr(import_module("robench.api.report"), "plots_for", stop)  # its function has the same name
     monkeypatch.chdir(folder)
+
+
+def test_every_command_has_a_row() -> None:
+    """A command or plot that is added takes part in the test below, or fails here."""
+    known = set()
+    for name in NAMES:
+        command = build(name)
+        parts = command.list_commands(None) if hasattr(command, "list_commands") else None  # type: ignore[arg-type]
+        known |= {name} if parts is None else {f"{name} {part}" for part in parts}
+    assert set(COMMANDS) == known
 
 
 def tried(name: str) -> Iterator[list[str]]:
