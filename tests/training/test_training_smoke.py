@@ -134,3 +134,22 @@ def test_artefacts_are_complete_and_small(tmp_path: Path) -> None:
     floats = [value for value in load_file(tmp_path / "weights.safetensors").values() if value.is_floating_point()]
     assert {value.dtype for value in floats} == {torch.float16}
     assert not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_a_card_says_that_the_training_images_were_jpegs(tmp_path: Path) -> None:
+    """CIFAR stored as JPEG is another data set than the published one, whatever its folder is called."""
+    import yaml
+    from PIL import Image
+
+    generator = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for label in range(10):
+            folder = tmp_path / "data" / split / f"class{label}"
+            folder.mkdir(parents=True)
+            for number in range(2):
+                Image.fromarray(generator.integers(0, 256, (32, 32, 3), np.uint8)).save(folder / f"{number}.jpg")
+    recipe = recipes.load("standard-cifar10-resnet18", ["architecture=wrn-10-1", "epochs=1", "batch_size=10"])
+    train(recipe, tmp_path / "data", tmp_path / "out", quiet=True)
+    card = yaml.safe_load((tmp_path / "out" / "card.yaml").read_text())
+    assert card["trained_with"]["stored"] == "JPEG"
+    assert card["trained_with"]["images"] == 20

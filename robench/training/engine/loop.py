@@ -304,6 +304,7 @@ class Trainer:
             "seed": self.recipe.seed,
             "epochs": self.recipe.epochs,
             "images": len(self.material.train_index),
+            **({"stored": stored} if (stored := getattr(self.material.source, "stored", "")) else {}),
             "passes": round(self.method.passes, 2),
             "seconds": round(self.seconds, 1),
             "robench": __version__,

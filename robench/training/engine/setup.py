@@ -104,7 +104,8 @@ def _training_source(recipe: Recipe, data: Path | None, device: torch.device) ->
     source = on_device(open_split(part, data, part.train_split), part, device, part.limit)
     for folder in extra_folders(part, data):
         more = on_device(open_images(folder), part, device)
-        source = DeviceSource(torch.cat([source.images, more.images]), torch.cat([source.labels, more.labels]))
+        together = (torch.cat([source.images, more.images]), torch.cat([source.labels, more.labels]))
+        source = DeviceSource(*together, source.stored or more.stored)
     return source
 
 

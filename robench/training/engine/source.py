@@ -36,10 +36,12 @@ class DeviceSource:
     Args:
         images: uint8 (N, 3, H, W).
         labels: int64 (N,), -1 where unknown.
+        stored: how they were stored where that loses something: ``JPEG``; else "".
     """
 
     images: torch.Tensor
     labels: torch.Tensor
+    stored: str = ""
 
     def batches(self, orders: list[torch.Tensor], epoch: int) -> Iterator[torch.Tensor]:
         """See ``Source``."""
@@ -91,7 +93,16 @@ def on_device(images: Images, part: DataPart, device: torch.device, limit: int |
         pixels = torch.from_numpy(np.ascontiguousarray(block)).to(device)
         parts.append(pixels.permute(0, 3, 1, 2).contiguous())
     labels = np.full(count, -1) if images.labels is None else np.asarray(images.labels[:count])
-    return DeviceSource(torch.cat(parts), torch.from_numpy(labels.astype(np.int64)).to(device))
+    return DeviceSource(torch.cat(parts), torch.from_numpy(labels.astype(np.int64)).to(device), _stored(images))
+
+
+def _stored(images: Images) -> str:
+    """Return ``JPEG`` where the images are such files, by the first one's leading bytes."""
+    from robench.data.encoded import EncodedImages
+
+    if not isinstance(images, EncodedImages) or not len(images):
+        return ""
+    return "JPEG" if images.source.fetch(0).startswith(b"\xff\xd8\xff") else ""
 
 
 def extra_folders(part: DataPart, data: Path | None) -> list[Path]:
