@@ -58,6 +58,7 @@ _ROOMS = (
     "corruptions",
     "data",
     "evaluation",
+    "integrations",
     "metrics",
     "models",
     "plots",

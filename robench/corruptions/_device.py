@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import torch
+
+_lost_threads = False
 
 
 def has_loops(device: torch.device) -> bool:
     """Return whether numba's loops can work on a tensor there; elsewhere tensor operations give the same images.
 
-    A test answers no for the CPU too, and so compares both ways without a GPU.
+    They cannot in a process that was forked (a worker of a DataLoader) from one whose loops had begun: their threads
+    are not there, and OpenMP ends the process. A test answers no for the CPU too, and so compares both ways without a
+    GPU.
     """
-    return device.type == "cpu"
+    return device.type == "cpu" and not _lost_threads
+
+
+def _note_lost_threads() -> None:
+    global _lost_threads
+    loops = sys.modules.get("numba.np.ufunc.parallel")
+    _lost_threads = _lost_threads or bool(getattr(loops, "_is_initialized", False))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_lost_threads)

@@ -105,7 +105,7 @@ IMAGE = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
     ("images", "name", "severity", "index", "said"),
     [
         (IMAGE.float(), "fog", 1, 2, "must be a uint8 tensor; found torch.float32"),
-        (IMAGE.numpy(), "fog", 1, 2, "must be a uint8 tensor; found ndarray"),
+        (IMAGE.numpy(), "fog", 1, 2, "Arrays of images have the shape"),
         (IMAGE[0], "fog", 1, 3, r"shape \(N, 3, H, W\); found \(3, 32, 32\)"),
         (IMAGE[:, :1], "fog", 1, 2, "grey"),
         (IMAGE.repeat(1, 2, 1, 1)[:, :4], "fog", 1, 2, "alpha"),
