@@ -110,10 +110,11 @@ def coverage_text() -> str:
         " of robench's recipes trains, by public weights that robench loads by name, by public weights in a file (named"
         " with `--recipe MODEL=NAME`; `leaderboards/published/weights.yaml` says where each is), or because they follow"
         " from other cells (a mean, a gain, a standard deviation over seeds). A result fills a cell only by its"
-        " content: the digest of its recipe, or the weights, on the whole published suite.",
+        " content: the digest of its recipe, or the weights, on the whole published suite. The images of StreetView"
+        " StoreFronts (many-faces/2) were never released; DeepFashion2 is given on request.",
         "",
-        f"{own:,} more are of models that nobody published and no recipe trains: on DeepFashion2, which is given on"
-        " request, of BiT's public weights tuned on ImageNet, and on StreetView StoreFronts, which was never released."
+        f"{own:,} more are of models that nobody published and no recipe trains: BiT's public weights of ImageNet-21K"
+        " tuned on ImageNet or DeepFashion Remixed, and an SE-ResNet-50 on the latter."
         " Who trained one as the paper says names it in the same way (*own model*). *Filled* counts the results that"
         " come with robench, which are of the embedded digits and so belong to no paper.",
         "",
