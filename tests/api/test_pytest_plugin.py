@@ -50,7 +50,7 @@ def test_the_fixture_and_the_marker_fail_and_pass_tests(pytester: pytest.Pyteste
     result.stdout.fnmatch_lines(
         [
             "*standard loses against augmix on digits-c*",
-            "*`undecided` must be one of fail, skip, pass*",
+            "*undecided must be one of fail, skip, pass*",
             "*robench gates*",
             "*test_equal: augmix loses no more than allowed against augmix on digits-c (* passes, * images per cell*",
             "SKIPPED*Undecided whether augmix loses*",
