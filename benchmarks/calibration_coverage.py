@@ -94,12 +94,12 @@ def columns(population: Population, model: int, cell: int, images: np.ndarray) -
             "predicted": correct.astype(np.int8), "target": np.ones(len(images), np.int8)}  # fmt: skip
 
 
-def truths(population: Population) -> dict[str, np.ndarray]:
+def truths(population: Population, names: Sequence[str]) -> dict[str, np.ndarray]:
     """Return each metric's mean over cells of the population, (2,): that of endlessly many draws from it."""
     models, cells, images = population.confidence.shape
     everything = np.arange(images)
     found = {}
-    for name in METRICS:
+    for name in names:
         of = "ece" if name == "ece_debiased" else name
         values = np.empty((models, cells))
         for model in range(models):
@@ -120,12 +120,14 @@ def _rms(cell: dict[str, np.ndarray]) -> float:
 Means = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
-def sample(population: Population, size: int, shared: bool, resamples: int, rng: np.random.Generator) -> Means:
+def sample(
+    population: Population, size: int, shared: bool, resamples: int, rng: np.random.Generator, names: Sequence[str]
+) -> Means:
     """Return means over cells of one sample, (2,), and their replicates, (resamples, 2), by metric."""
     models, cells, images = population.confidence.shape
-    kernels = {name: kernel(name) for name in METRICS}
-    values = {name: np.empty((models, cells)) for name in METRICS}
-    drawn = {name: np.empty((resamples, models, cells)) for name in METRICS}
+    kernels = {name: kernel(name) for name in names}
+    values = {name: np.empty((models, cells)) for name in names}
+    drawn = {name: np.empty((resamples, models, cells)) for name in names}
     drawn_rows, draws = rng.integers(0, images, size), Draws(draw_weights(rng, resamples, size), np.arange(size))
     for cell in range(cells):
         if not shared and cell:
@@ -136,19 +138,19 @@ def sample(population: Population, size: int, shared: bool, resamples: int, rng:
         for model in range(models):
             one = columns(population, model, cell, drawn_rows)
             found = replicates(one, kernels, draws)
-            for name in METRICS:
+            for name in names:
                 values[name][model, cell], drawn[name][:, model, cell] = compute(name, one), found[name]
-    return {name: (mean_over_cells(name, values[name]), mean_over_cells(name, drawn[name])) for name in METRICS}
+    return {name: (mean_over_cells(name, values[name]), mean_over_cells(name, drawn[name])) for name in names}
 
 
 def measure(
-    population: Population, size: int, shared: bool, samples: int, resamples: int, seed: int
+    population: Population, size: int, shared: bool, samples: int, resamples: int, seed: int, names: Sequence[str]
 ) -> dict[tuple[str, str], np.ndarray]:
     """Return value, low and high of every sample, (samples, 3), by metric and whether of a value or a difference."""
     rng = np.random.default_rng(seed)
     kept: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
     for _ in range(samples):
-        for name, (value, drawn) in sample(population, size, shared, resamples, rng).items():
+        for name, (value, drawn) in sample(population, size, shared, resamples, rng, names).items():
             for what, weights in OF.items():
                 one = float(value @ weights)
                 kept.setdefault((name, what), []).append((one, *centred_interval(one, drawn @ weights)))
@@ -157,7 +159,7 @@ def measure(
 
 def rows(population: Population, size: int, measured: dict[tuple[str, str], np.ndarray]) -> list[str]:
     """Return a row per metric: of the first model's value, and of the first minus the second."""
-    true, lines = truths(population), []
+    true, lines = truths(population, sorted({name for name, _ in measured})), []
     for (name, what), found in measured.items():
         one, low, high = found.T
         truth = float(true[name] @ OF[what])
@@ -176,6 +178,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=12, help="the first so many cells, evenly spaced")
     parser.add_argument("--sizes", type=int, nargs="+", default=[200, 1000, 5000])
     parser.add_argument("--designs", nargs="+", default=["same", "own"], choices=["same", "own"])
+    parser.add_argument("--metrics", nargs="+", default=list(METRICS), choices=[*METRICS, "brier_top_label"])
     parser.add_argument("--samples", type=int, default=500)
     parser.add_argument("--resamples", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
@@ -194,7 +197,7 @@ def main() -> None:
         print("| ---: | --- | --- | ---: | ---: | ---: | ---: | ---: |")
         for size in given.sizes:
             shared = design == "same"
-            measured = measure(population, size, shared, given.samples, given.resamples, given.seed)
+            measured = measure(population, size, shared, given.samples, given.resamples, given.seed, given.metrics)
             print("\n".join(rows(population, size, measured)), flush=True)
 
 

@@ -3,12 +3,12 @@
     python benchmarks/fidelity.py --original CHECKOUT --frost FOLDER --figures FILE \
         [--photos FOLDER] [--cifar PARQUET [--checkpoint WEIGHTS]] [--only NAME ...] [--page docs/fidelity.md]
 
-CHECKOUT holds hendrycks/robustness; FOLDER (frost) its frost pictures; photos are JPEGs at any depth; PARQUET is
+CHECKOUT holds hendrycks/robustness; FOLDER (frost) its frost images; photos are JPEGs at any depth; PARQUET is
 CIFAR-10's test split in the hub's layout. Every figure becomes a line of FILE, and what FILE has already is not
 measured again, so a run can be cut, resumed and split over processes by --only. Measured:
 
 * pixels: corruptions without chance, mean and largest difference in grey levels, at 32, 64, 224 and 299 pixels;
-* statistics: corruptions with chance at 32 and 224, relative difference of the mean, the variance within a picture
+* statistics: corruptions with chance at 32 and 224, relative difference of the mean, the variance within an image
   and the power in rings of spatial frequency, with 95 % intervals over images;
 * sequences: the frames of CIFAR-10-P, mean and largest difference in grey levels, both sides with the same draws;
 * errors (with --checkpoint): a ResNet-20's error on our images less its error on theirs, paired by image; with
@@ -41,7 +41,6 @@ from robench.models import load_model
 CERTAIN = (
     "defocus_blur", "zoom_blur", "brightness", "contrast", "pixelate", "jpeg_compression", "gaussian_blur", "saturate",
 )  # fmt: skip
-OWN_FROST = "frost, own textures"
 DRAWS = {  # by name and size; the original's glass blur is too slow for more, and maps vary most at 224
     ("glass_blur", 32): 1,
     ("glass_blur", 224): 1,
@@ -66,18 +65,16 @@ class Sides(NamedTuple):
     theirs: dict[str, original.Corruption]
     frost: Path
 
-    def their_images(self, name: str, pictures: Bytes, severity: int, seed: int) -> Bytes:
-        """Return the original's pictures, uint8 (N, H, W, 3)."""
-        corruption = name.split(",")[0]
-        np.random.seed([seed, severity, ALL.index(corruption)])
-        return np.stack([self.theirs[corruption](picture, severity) for picture in pictures])
+    def their_images(self, name: str, images: Bytes, severity: int, seed: int) -> Bytes:
+        """Return the original's images, uint8 (N, H, W, 3)."""
+        np.random.seed([seed, severity, ALL.index(name)])
+        return np.stack([self.theirs[name](image, severity) for image in images])
 
-    def our_images(self, name: str, pictures: Bytes, severity: int, seed: int) -> Bytes:
+    def our_images(self, name: str, images: Bytes, severity: int, seed: int) -> Bytes:
         """Return robench's, of the same form."""
-        frost = None if name == OWN_FROST else str(self.frost)
-        batch = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+        batch = torch.from_numpy(images).permute(0, 3, 1, 2)
         index = torch.arange(len(batch))
-        found = corrupt(batch, name.split(",")[0], severity, index=index, seed=seed, frost=frost)
+        found = corrupt(batch, name, severity, index=index, seed=seed, frost=str(self.frost))
         return found.permute(0, 2, 3, 1).numpy()
 
 
@@ -97,29 +94,29 @@ def rings(side: int) -> tuple[npt.NDArray[np.int64], Floats]:
     return ring, weight
 
 
-def summaries(pictures: Bytes) -> Floats:
-    """Return (N, 2 + RINGS): each picture's mean, variance within channels, and power per ring."""
-    side = pictures.shape[1]
+def summaries(images: Bytes) -> Floats:
+    """Return (N, 2 + RINGS): each image's mean, variance within channels, and power per ring."""
+    side = images.shape[1]
     ring, weight = rings(side)
-    out = np.empty((len(pictures), 2 + RINGS))
-    for row, picture in enumerate(pictures):
-        x = picture.astype(np.float32)
+    out = np.empty((len(images), 2 + RINGS))
+    for row, image in enumerate(images):
+        x = image.astype(np.float32)
         power = (np.abs(np.fft.rfft2(x, axes=(0, 1))) ** 2).sum(axis=2) / side**4 * weight
         out[row, :2] = x.mean(), x.var(axis=(0, 1)).mean()
         out[row, 2:] = np.bincount(ring.ravel(), power.ravel(), RINGS + 1)[:RINGS]
     return out
 
 
-def statistics(sides: Sides, name: str, pictures: Bytes, severity: int) -> dict[str, Any]:
+def statistics(sides: Sides, name: str, images: Bytes, severity: int) -> dict[str, Any]:
     """Return relative differences in per cent and half widths of their 95 % intervals over images.
 
     Keys ``mean``, ``variance`` and ``power`` (the ring whose difference is largest, of ``rings``).
     """
-    draws = DRAWS.get((name, pictures.shape[1]), USUAL_DRAWS)
-    total = np.zeros((2, len(pictures), 2 + RINGS))
+    draws = DRAWS.get((name, images.shape[1]), USUAL_DRAWS)
+    total = np.zeros((2, len(images), 2 + RINGS))
     for draw in range(draws):
-        total[0] += summaries(sides.our_images(name, pictures, severity, draw))
-        total[1] += summaries(sides.their_images(name, pictures, severity, draw))
+        total[0] += summaries(sides.our_images(name, images, severity, draw))
+        total[1] += summaries(sides.their_images(name, images, severity, draw))
     gap = (total[0] - total[1]) / draws
     level = total[1].mean(axis=0) / draws
     difference = 100 * gap.mean(axis=0) / level
@@ -141,22 +138,22 @@ class Classifier:
         self.std = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 
     @torch.inference_mode()
-    def classes(self, pictures: Bytes) -> npt.NDArray[np.int64]:
+    def classes(self, images: Bytes) -> npt.NDArray[np.int64]:
         """Return the classes of uint8 (N, 32, 32, 3)."""
         found = []
-        for part in torch.from_numpy(pictures).permute(0, 3, 1, 2).split(250):
+        for part in torch.from_numpy(images).permute(0, 3, 1, 2).split(250):
             found.append(self.module((part.float() / 255 - self.mean) / self.std).argmax(1))
         return torch.cat(found).numpy()
 
 
 def errors(
-    sides: Sides, name: str, pictures: Bytes, labels: npt.NDArray[np.int64], classifier: Classifier, draws: int
+    sides: Sides, name: str, images: Bytes, labels: npt.NDArray[np.int64], classifier: Classifier, draws: int
 ) -> dict[str, Any]:
     """Return both errors per severity and the mean difference over severities with its half width, in points."""
-    wrong = np.zeros((2, len(SEVERITIES), len(pictures)))  # ours, theirs; mean over drawings
+    wrong = np.zeros((2, len(SEVERITIES), len(images)))  # ours, theirs; mean over drawings
     for draw in range(draws):
         for row, severity in enumerate(SEVERITIES):
-            our, their = (side(name, pictures, severity, draw) for side in (sides.our_images, sides.their_images))
+            our, their = (side(name, images, severity, draw) for side in (sides.our_images, sides.their_images))
             their_wrong = classifier.classes(their) != labels
             our_wrong, changed = their_wrong.copy(), (our != their).any(axis=(1, 2, 3))
             if changed.any():
@@ -186,31 +183,31 @@ def comparisons(args: argparse.Namespace, names: list[str], done: set[tuple[str,
         if source is None:
             continue
         sides = Sides(original.load(args.original, size, args.frost), args.frost)
-        pictures = original.cifar(source, 512)[0] if size == 32 else original.photos(source, args.photo_count, size)
+        images = original.cifar(source, 512)[0] if size == 32 else original.photos(source, args.photo_count, size)
         for name in (name for name in names if name in CERTAIN or (name in ALL and size in DRAWN_AT)):
             part = "pixels" if name in CERTAIN else "statistics"
             for severity in SEVERITIES:
                 if (part, name, str(size), str(severity)) in done:
                     continue
                 if part == "pixels":
-                    both = (side(name, pictures, severity, 0) for side in (sides.our_images, sides.their_images))
+                    both = (side(name, images, severity, 0) for side in (sides.our_images, sides.their_images))
                     found: dict[str, Any] = dict(pixels(*both))
                 else:
-                    found = statistics(sides, name, pictures, severity)
+                    found = statistics(sides, name, images, severity)
                 key = {"part": part, "name": name, "size": size, "severity": severity}
-                yield {**key, "images": len(pictures), **found}
+                yield {**key, "images": len(images), **found}
 
 
 def sequence_figures(args: argparse.Namespace, done: set[tuple[str, ...]]) -> Iterator[dict[str, Any]]:
     """Yield the figures of perturbation sequences that are not there yet."""
-    pictures = original.cifar(args.cifar, SEQUENCES)[0]
-    batch, index = torch.from_numpy(pictures).permute(0, 3, 1, 2), torch.arange(SEQUENCES)
+    images = original.cifar(args.cifar, SEQUENCES)[0]
+    batch, index = torch.from_numpy(images).permute(0, 3, 1, 2), torch.arange(SEQUENCES)
     for name, theirs in original_sequences.load(args.original).items():
         if ("sequences", name, "32", "") in done:
             continue
         perturbation = name.split(",")[0]
         normals = Stream(0, "perturb", perturbation, 1, 0, index=index).normal(0, (32, 32)).numpy()
-        expected = np.stack([theirs(*both) for both in zip(pictures, normals, strict=True)], axis=1)
+        expected = np.stack([theirs(*both) for both in zip(images, normals, strict=True)], axis=1)
         found = [frame.permute(0, 2, 3, 1).numpy() for frame in perturb(batch, perturbation, index=index)]
         figures = pixels(np.stack(found), expected)
         yield {"part": "sequences", "name": name, "size": 32, "images": SEQUENCES, "frames": len(found), **figures}
@@ -220,12 +217,12 @@ def error_figures(args: argparse.Namespace, names: list[str], done: set[tuple[st
     """Yield the error figures that are not there yet."""
     sides = Sides(original.load(args.original, 32, args.frost), args.frost)
     classifier = Classifier(args.checkpoint)
-    pictures, labels = original.cifar(args.cifar, args.images)
-    clean = 100 * float((classifier.classes(pictures) != labels).mean())
+    images, labels = original.cifar(args.cifar, args.images)
+    clean = 100 * float((classifier.classes(images) != labels).mean())
     for name in names:
         if ("errors", name, "32", "") not in done:
-            found = errors(sides, name, pictures, labels, classifier, 1 if name in CERTAIN else args.draws)
-            yield {"part": "errors", "name": name, "size": 32, "images": len(pictures), "clean": clean, **found}
+            found = errors(sides, name, images, labels, classifier, 1 if name in CERTAIN else args.draws)
+            yield {"part": "errors", "name": name, "size": 32, "images": len(images), "clean": clean, **found}
 
 
 def arguments() -> argparse.Namespace:
@@ -234,7 +231,7 @@ def arguments() -> argparse.Namespace:
     for name in ("original", "frost", "photos", "cifar", "checkpoint", "page"):
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--figures", type=Path, required=True)
-    parser.add_argument("--only", nargs="+", choices=(*ALL, OWN_FROST), default=[*ALL, OWN_FROST])
+    parser.add_argument("--only", nargs="+", choices=ALL, default=list(ALL))
     parser.add_argument("--images", type=int, default=5000, help="CIFAR images for the errors")
     parser.add_argument("--photo-count", type=int, default=48)
     parser.add_argument("--sizes", type=int, nargs="+", choices=tuple(original.SCRIPTS), default=list(original.SCRIPTS))

@@ -7,6 +7,7 @@ same holds here. They are scaled by 0.2 for the parameters of 32 pixels and by 0
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
@@ -17,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from robench.corruptions.frost_textures import VERSION, texture
+from robench import cpu
+from robench.corruptions import frost_first, frost_textures
 from robench.corruptions.perturbations import preset
 from robench.corruptions.random import Stream
 from robench.errors import RobenchError
@@ -31,6 +33,9 @@ FILES = {
 }
 """The images that the original draws from, with the first eight digits of their SHA-256."""
 
+FIRST = "robench:1"
+"""In place of a folder: the first built-in textures, which the embedded digits keep."""
+
 SCALES = {32: 0.2, 64: 0.3, 224: 1.0}
 Frost = npt.NDArray[np.uint8]
 
@@ -41,7 +46,7 @@ def overlays(stream: Stream, size: tuple[int, int], folder: str | PathLike[str] 
     Args:
         stream: draw 0 the frost image, draw 1 the place of the crop.
         size: height and width of the crop.
-        folder: with the original's images; None: built-in textures.
+        folder: with the original's images; None: built-in textures, :data:`FIRST`: the first of them.
 
     Raises:
         RobenchError: an image is missing or another one, or ``size`` is larger than the frost images.
@@ -63,7 +68,7 @@ def crops(
     Args:
         stream: draw 0 the frost image, draw 1 the place of the crop.
         size: height and width of the crop.
-        folder: with the original's images; None: built-in textures.
+        folder: with the original's images; None: built-in textures, :data:`FIRST`: the first of them.
 
     Returns:
         uint8, all frost images (3, H, W) one after another in one row; int64 (N, 3): where an image's crop begins in
@@ -96,7 +101,12 @@ def load(folder: str | None, scale: float) -> tuple[Frost, npt.NDArray[np.int64]
         uint8, all images (3, H, W) one after another in one row; int64 (5, 2): their heights and widths; int64 (5,):
         where each begins.
     """
-    found = [texture(i) for i in range(len(FILES))] if folder is None else _original(folder)
+    if folder is None or folder == FIRST:
+        textures = frost_textures if folder is None else frost_first
+        with ThreadPoolExecutor(cpu.threads()) as pool:  # up to two seconds each
+            found = list(pool.map(textures.texture, range(textures.COUNT)))
+    else:
+        found = _original(folder)
     if scale != 1.0:
         found = [cv2.resize(one, (0, 0), fx=scale, fy=scale).astype(np.uint8) for one in found]
     shapes = np.array([one.shape[:2] for one in found], np.int64)
@@ -111,8 +121,8 @@ def describe(frost: str | PathLike[str] | None = None) -> dict[str, Any]:
     Raises:
         RobenchError: the folder lacks an image or holds another one under its name.
     """
-    if frost is None:
-        return {"pictures": "robench", "version": VERSION}
+    if frost is None or frost == FIRST:
+        return {"pictures": "robench", "version": (frost_textures if frost is None else frost_first).VERSION}
     digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in _files(str(frost))}
     return {"pictures": "hendrycks/robustness", "sha256": digests}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,13 +82,15 @@ def open_generated(suite: Suite, clean: Images, options: OpenOptions) -> Found:
     """Open a -C suite whose images are made from clean ones as they are read."""
     if clean.labels is None:
         raise RobenchError("The clean set has no labels.", hint="Give a labelled test set.")
+    options = with_frost(suite, options)
     cells = without_held_out(suite, choose_cells(suite, options), options)
 
     def view(cell: Cell) -> View:
         return view_of(clean, None if cell.severity is None else corruption(cell, options))
 
     protocol: dict[str, Any] = {"clean": clean.checksum(), **frost_record(options)}
-    return Found(suite, cells, "generated", view, protocol, clean.classes, remarks=tuple(clean.remarks))
+    remarks = (*clean.remarks, *frost_remarks(cells, options))
+    return Found(suite, cells, "generated", view, protocol, clean.classes, remarks=remarks)
 
 
 def corruption(cell: Cell, options: OpenOptions) -> Transform:
@@ -106,3 +110,26 @@ def frost_record(options: OpenOptions) -> dict[str, Any]:
     from robench.corruptions.frost import describe  # late: it imports torch
 
     return {"frost": describe(options.frost_dir)}
+
+
+def with_frost(suite: Suite, options: OpenOptions) -> OpenOptions:
+    """Return the options with the frost that a suite's protocol says where none is given.
+
+    The embedded digits keep the first built-in textures, so that their measured results stay comparable.
+    """
+    from robench.corruptions.frost import FIRST  # late: it imports torch
+
+    return replace(options, frost_dir=FIRST) if suite.dataset == "digits" and options.frost_dir is None else options
+
+
+def frost_remarks(cells: Sequence[Cell], options: OpenOptions) -> tuple[str, ...]:
+    """Return what a reader must know where built-in textures stand in for the original frost images.
+
+    Nothing of the embedded digits: their protocol has no other frost.
+    """
+    if options.frost_dir is not None or all(cell.condition != "frost" for cell in cells):
+        return ()
+    return (
+        "frost: built-in textures stand in for the original generator's frost images; they are made to be about as hard"
+        " (docs/fidelity.md). Give the folder of the originals (--frost) to compare with published results.",
+    )

@@ -13,7 +13,7 @@ from robench.data.encoded import EncodedImages
 from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
 from robench.suites.checks import check_labels
-from robench.suites.corrupted import corruption, frost_record
+from robench.suites.corrupted import corruption, frost_record, frost_remarks
 from robench.suites.opened import Found, choose_cells, without_held_out
 from robench.suites.reading import Transform, View, view_of
 
@@ -48,7 +48,15 @@ def open_generated(suite: Suite, clean: Images, options: OpenOptions) -> Found:
         "jpeg_quality": JPEG_QUALITY,
         **frost_record(options),
     }
-    return Found(suite, cells, "generated", view, protocol, clean.classes, remarks=tuple(clean.remarks))
+    return Found(
+        suite,
+        cells,
+        "generated",
+        view,
+        protocol,
+        clean.classes,
+        remarks=(*clean.remarks, *frost_remarks(cells, options)),
+    )
 
 
 def stored_as_jpeg(transform: Transform) -> Transform:
