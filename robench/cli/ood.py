@@ -91,7 +91,7 @@ def _table(title: str, values: Mapping[str, Value]) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1))
     rows = detection_rows("ood")
-    table.add_column("score", no_wrap=True)
+    table.add_column("score", max_width=18)
     wanted = {head for names in rows.values() for head, name in names.items() if not name.startswith(_LEFT_OUT)}
     heads = [head for head in next(iter(rows.values())) if head in wanted]
     for head in heads:

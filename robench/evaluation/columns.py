@@ -60,9 +60,11 @@ class ColumnBuilder:
         self._prints.append(fingerprints(batch.images))
         if self.subset is not None:
             logits = logits[:, self.subset.to(logits.device)]
+        several = batch.target.ndim == 2 and not self.multilabel
+        target = most_probable(logits, batch.target) if several else batch.target
         self._logits.append(logits)
-        self._targets.append(batch.target)
-        self._all_targets.append(batch.target)
+        self._targets.append(target)
+        self._all_targets.append(target)
         self._index.append(batch.index)
         if batch.frame is not None:
             self._frame.append(batch.frame)
@@ -207,6 +209,20 @@ def _beyond_confidence(logits: torch.Tensor, target: torch.Tensor, top5: torch.T
         "target_rank": torch.where(labelled, before.sum(1), -1).int(),
         "target_tail": torch.where(labelled, tail, torch.nan).float(),
     }
+
+
+def most_probable(logits: torch.Tensor, allowed: np.ndarray) -> np.ndarray:
+    """Return each image's allowed class with the largest logit, -1 where none is allowed; int64 (n,).
+
+    An answer is then right where it is any of the allowed classes.
+
+    Args:
+        logits: float tensor (n, K).
+        allowed: 0/1, (n, K).
+    """
+    mask = torch.from_numpy(np.ascontiguousarray(allowed)).to(logits.device).bool()
+    best = logits.masked_fill(~mask, -torch.inf).argmax(dim=1)
+    return np.where(allowed.any(axis=1), best.cpu().numpy(), -1).astype(np.int64)
 
 
 def _extremes(outputs: torch.Tensor) -> torch.Tensor:

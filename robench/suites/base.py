@@ -264,7 +264,8 @@ class Batch:
     Attributes:
         images: uint8 tensor of shape (n, 3, H, W), channels_last where that is free, on the device asked for.
         index: int64 array (n,): the image's index within its clean data set (sequences: the clip's).
-        target: int64 array (n,) of labels, -1 where there is none; (n, K) of 0/1 for a multilabel task.
+        target: int64 array (n,) of labels, -1 where there is none; (n, K) of 0/1 for a multilabel task, or where
+            several classes are right for an image, any of which counts.
         frame: int64 array (n,): the frame within the clip for sequences, else None.
         unreadable: a message for every image (sequences: clip) of this batch that was left out because it could not
             be read (only with ``skip_corrupt``).

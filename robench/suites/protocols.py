@@ -76,6 +76,12 @@ IMAGENET_C_BAR = (
     "sparkles",
 )
 
+CORRUPTIONS_3DCC = (
+    "near_focus", "far_focus", "bit_error", "color_quant", "flash", "fog_3d",
+    "h265_abr", "h265_crf", "iso_noise", "low_light", "xy_motion_blur", "z_motion_blur",
+)  # fmt: skip
+"""The 12 corruptions of ImageNet-3DCC, in the order of RobustBench's code."""
+
 HENDRYCKS_2019 = "Hendrycks and Dietterich, Benchmarking Neural Network Robustness, ICLR 2019, arXiv:1903.12261"
 HENDRYCKS_2021 = "Hendrycks et al., The Many Faces of Robustness, ICCV 2021, arXiv:2006.16241"
 MINTUN_2021 = "Mintun et al., On Interaction Between Augmentations and Corruptions, NeurIPS 2021, arXiv:2102.11273"

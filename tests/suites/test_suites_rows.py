@@ -29,7 +29,7 @@ from robench.suites.protocols import HELD_OUT, at_all_severities
 from robench.suites.reading import view_of
 
 THREE_D = Suite(
-    name="imagenet-3dcc",
+    name="imagenet-depth",
     title="ImageNet-3DCC: corruptions with a notion of depth",
     task="classification",
     dataset="imagenet",
@@ -96,7 +96,7 @@ def test_the_published_numbers_are_in_the_rows() -> None:
     ("option", "heeded"),
     [
         ("split", {"clean"}),
-        ("definition", {"svsf", "dfr"}),
+        ("definition", {"svsf", "dfr", "imagenet-real"}),
         ("difficulty", {"digits-p", "cifar10-p", "cifar100-p", "imagenet-p"}),
         ("limit", set(suites.names())),
     ],
@@ -154,7 +154,7 @@ def test_a_registered_row_is_a_whole_suite(three_d: Suite, tmp_path: Path, squar
     write_tree(tmp_path / "3dcc", squares, three_d.benchmark)
     result = robench.evaluate(
         lambda images: images.flatten(1)[:, :1000],
-        "imagenet-3dcc",
+        "imagenet-depth",
         data=tmp_path / "3dcc",
         out=tmp_path / "run",
         name="first-pixels",
@@ -166,9 +166,9 @@ def test_a_registered_row_is_a_whole_suite(three_d: Suite, tmp_path: Path, squar
     assert {"mean_error_weather", "mean_error_blur"} <= set(result.summary)
     write_tree(tmp_path / "half", squares[:1], ("fog_3d",))
     with pytest.raises(RobenchError, match="lacks 1 of the conditions: near_focus"):
-        suites.open_suite("imagenet-3dcc", tmp_path / "half")
+        suites.open_suite("imagenet-depth", tmp_path / "half")
     suites.register(three_d)  # the same again
-    with pytest.raises(RobenchError, match="'imagenet-3dcc' is already defined"):
+    with pytest.raises(RobenchError, match="'imagenet-depth' is already defined"):
         suites.register(replace(three_d, version=2))
 
 
