@@ -106,7 +106,7 @@ def _draw(
     if panel.images:
         from robench.api.augmentations import augmentations
 
-        return augmentations(",".join(panel.images), image=image, networks=networks)
+        return augmentations(",".join(panel.images), image=image, networks=networks, set=panel.settings)
     if folder is None:
         raise RobenchError("it needs results; give their folder in `results`", hint="Add `results`.")
     if panel.suite is None:

@@ -32,6 +32,7 @@ class Panel:
         documents: the kind of document of ``robench fourier`` that it reads.
         runs: what the method of the training runs that it reads begins with.
         images: the recipes whose images it shows.
+        settings: of these recipes, in place of their own.
     """
 
     plot: str
@@ -44,6 +45,7 @@ class Panel:
     documents: str | None = None
     runs: str | None = None
     images: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -59,6 +61,7 @@ class Panel:
         """Return the command that draws it alone."""
         options = " ".join(f"--{name.removesuffix('s')} {one}" for name, value in self.options.items()
                            for one in ([value] if isinstance(value, str) else value))  # fmt: skip
+        options = " ".join(part for part in (options, *(f"--set {one}" for one in self.settings)) if part)
         inputs = f"--recipe {','.join(self.images)}" if self.images else "FOLDER..." if self.runs else "RUN..."
         inputs = "FILE..." if self.documents else "" if self.plot == "corruptions-gallery" else inputs
         return " ".join(part for part in ("robench plot", self.plot, inputs, options) if part)
