@@ -252,3 +252,25 @@ def test_any_two_towers_from_python() -> None:
 def test_what_makes_no_classifier_is_refused(words: dict[str, object], said: str) -> None:
     with pytest.raises(RobenchError, match=said):
         zero_shot(nn.Flatten(), NAMES, **{"scale": 10.0} | words)
+
+
+def test_a_name_of_the_hub_that_timm_does_not_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The configuration is fetched by timm, which fails on it; what is cached says that it is a CLIP."""
+    import huggingface_hub
+
+    from robench.models import hub
+
+    folder = networks.save_snapshot(tmp_path / "clip", "clip")
+
+    def fail(*_: object) -> Model:
+        raise RobenchError("hf:someone/clip could not be loaded: KeyError: 'architecture'")
+
+    monkeypatch.setattr(hub, "_by_timm", fail)
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: str(folder / "config.json"))
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(folder))
+    model = load_model("hf:someone/clip", classes=CLASSES)
+    assert model.name == "hf:someone/clip"
+    assert model.hash == load_model(f"hf:{folder}", classes=CLASSES).hash
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: None)
+    with pytest.raises(RobenchError, match="KeyError: 'architecture'"):
+        load_model("hf:someone/clip", classes=CLASSES)
