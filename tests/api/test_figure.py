@@ -38,6 +38,7 @@ def test_every_name_in_a_figure_exists(address: str) -> None:
         assert set(panel.models) <= set(identities.recipes())
         assert set(panel.weights) <= set(identities.weights())
         assert {*panel.images, *({panel.varied} - {None})} <= set(recipes.names())
+        assert all(recipes.load(name, list(panel.settings)) for name in panel.images)
         if panel.suite:
             assert get(panel.suite)
 
