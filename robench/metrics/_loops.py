@@ -285,11 +285,11 @@ def binned_sums(blocks: Any, rows: Any, index: Any, values: Any, bins: int) -> A
         weights = blocks[block]
         held = np.zeros((bins, k, WIDE))
         for i in range(n):
-            row, m = np.intp(rows[i]), np.intp(index[i])
+            row, into = np.intp(rows[i]), np.intp(index[i])
             for j in range(k):
                 value = values[i, j]
                 for b in range(WIDE):
-                    held[m, j, b] += weights[row, b] * value
+                    held[into, j, b] += weights[row, b] * value
         for b in range(WIDE):
             for m in range(bins):
                 for j in range(k):

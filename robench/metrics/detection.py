@@ -48,7 +48,7 @@ def margin_score(columns: Columns) -> Array:
     """Return the margin between the two largest probabilities minus one, (n,): exact where both are near 1 and 0."""
     second = np.asarray(columns["second_logit"], np.float64) - np.asarray(columns["logsumexp"], np.float64)
     rest = np.exp(np.asarray(columns["log_complement"], np.float64))
-    return -(rest + np.nan_to_num(np.exp(second)))
+    return np.asarray(-(rest + np.nan_to_num(np.exp(second))))
 
 
 SCORES: dict[str, Callable[[Columns], Array]] = {

@@ -124,7 +124,7 @@ def _simpson(grid: Floats) -> Floats:
     weights = np.full(len(grid), 2.0)
     weights[1::2] = 4.0
     weights[[0, -1]] = 1.0
-    return weights * (grid[1] - grid[0]) / 3.0
+    return np.asarray(weights * (grid[1] - grid[0]) / 3.0)
 
 
 def planned_error(margin: float, level: float = 0.05, power: float = 0.9) -> float:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from robench.errors import RobenchError
 from robench.metrics import kernels
 from robench.metrics.arrays import class_rows, positive
-from robench.metrics.binning import equal_width
+from robench.metrics.binning import bin_index
 
 _SUMS = ("correct", "confidence", "nll", "brier", "brier_top_label")
 _BLOCK = 1 << 16
@@ -106,7 +106,9 @@ class StreamingMetrics:
         gap = found["confidence"] - found["correct"]
         self.images += len(gap)
         self.sums += [*(found[name].sum() for name in _SUMS[:4]), (gap * gap).sum()]
-        self.bin_sums += equal_width(found["confidence"], gap, self.bins).total()
+        index = bin_index(found["confidence"], self.bins)
+        self.bin_sums[:, 0] += np.bincount(index, weights=gap, minlength=self.bins)
+        self.bin_sums[:, 1] += np.bincount(index, minlength=self.bins)
 
     def merge(self, other: StreamingMetrics) -> None:
         """Add what another one has seen, for instance in another process.

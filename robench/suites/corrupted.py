@@ -100,7 +100,10 @@ def corruption(cell: Cell, options: OpenOptions) -> Transform:
     def transform(pixels: torch.Tensor, index: npt.NDArray[np.int64]) -> torch.Tensor:
         from robench.corruptions import corrupt  # late: it imports torch
 
-        return corrupt(pixels, cell.condition, severity, index=index, seed=options.seed, frost=options.frost_dir)
+        made: torch.Tensor = corrupt(
+            pixels, cell.condition, severity, index=index, seed=options.seed, frost=options.frost_dir
+        )
+        return made
 
     return transform
 
