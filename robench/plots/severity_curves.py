@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from robench.catalogue import row
 from robench.errors import RobenchError
@@ -70,6 +71,8 @@ class SeverityCurves:
             for i, name in enumerate(self.names):
                 seen = look(i)
                 ax.fill_between(x, self.low[i], self.high[i], color=seen.color, alpha=0.16, linewidth=0)
+                alone = _alone(self.low[i])
+                ax.vlines(x[alone], self.low[i][alone], self.high[i][alone], color=seen.color, alpha=0.5, linewidth=1.2)
                 ax.plot(x, self.values[i], label=name, markeredgewidth=0, clip_on=False, zorder=3, **seen._asdict())
                 missing = x[~np.isfinite(self.values[i])]
                 if len(missing):
@@ -92,6 +95,12 @@ class SeverityCurves:
             ax.set_ylabel(row(self.metric).axis)
             ax.set_title(f"{sentence(row(self.metric).title)} as corruption grows")
         return ax
+
+
+def _alone(low: Array) -> npt.NDArray[np.bool_]:
+    """Return which severities have an interval but no neighbour with one, where a band has no width."""
+    there = np.pad(np.isfinite(low), 1)
+    return np.asarray(there[1:-1] & ~there[:-2] & ~there[2:])
 
 
 def severity(results: Sequence[Result], metrics: Sequence[str] = ("error", "rms_calibration_error")) -> Figure:

@@ -361,3 +361,13 @@ def test_an_undefined_metric_is_not_called_absent(results: list[Result]) -> None
     for draw in (lambda: plots.severity([made]), lambda: plots.corruptions([made], "rms_calibration_error")):
         with pytest.raises(RobenchError, match="'rms_calibration_error' is undefined"):
             draw()
+
+
+def test_a_severity_without_neighbours_shows_its_interval() -> None:
+    """Clean, 2, 4 and 5 measured: a band needs two points beside each other, so the first two have a line instead."""
+    nan = float("nan")
+    values = np.array([[0.1, nan, 0.3, nan, 0.5, 0.6]])
+    curves = plots.SeverityCurves("error", ("net",), 100 * values, 100 * values - 2.0, 100 * values + 2.0)
+    ax = curves.plot()
+    lines = [np.asarray(path.vertices) for one in ax.collections for path in one.get_paths() if len(path.vertices) == 2]
+    assert [(path[0, 0], path[0, 1], path[1, 1]) for path in lines] == [(0.0, 8.0, 12.0), (2.0, 28.0, 32.0)]
