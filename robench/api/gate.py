@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from robench.suites import OpenSuite
 
 LEVEL = 0.05
-# A little below 5 %: at small samples a nominal 5 % comes out at up to 5.5 % (docs/deciding.md).
+# A little below 5 %: a nominal 5 % came out at 5.2 % of 1,000 simulated gates (docs/deciding.md).
 ALARMS = 0.04
 
 
