@@ -27,6 +27,7 @@ FORMS = {
     "are zero-shot models",
     "open_clip:ARCH/PRETRAINED or open_clip:FOLDER": "a zero-shot model of open_clip: a tag of published weights, a "
     "file, or a snapshot (pip install 'robench[zeroshot]')",
+    "robustbench:NAME": "a model of RobustBench's zoo, where its package is installed",
     "reference:NAME": "a model shipped with robench, e.g. reference:digits/augmix",
     "python:FILE_OR_MODULE:FUNCTION": "what the function returns: a module, or any callable from images to logits",
     "'SPEC?bn=auxiliary'": "which normalisation predicts in a network with two (splitbn, dubn, dubin): main, "
@@ -43,6 +44,7 @@ _BUILT_IN = {
     "hf": "robench.models.hub:from_hub",
     "open_clip": "robench.models.zeroshot.openclip:from_open_clip",
     "reference": "robench.models.local:from_reference",
+    "robustbench": "robench.models.robustbench:from_robustbench",
     "python": "robench.models.custom:from_python",
 }
 # By the scheme of a spec (before the colon): a function of the rest of the spec and the whole request.
