@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from measured_results import by_path, trained
 
 from robench import api
 from robench.errors import RobenchError
@@ -15,7 +16,6 @@ from robench.tables import identities
 from robench.tables.figures import choose, figures
 from robench.tables.hypotheses import ADDRESSES, MARGIN, printed, signs
 from robench.tables.published import PAPERS, load_table
-from tests.tables.measured_results import by_path, trained
 
 COUNTS = {"augmix": 12, "augmax": 3, "many-faces": 8, "autolabel": 3, "split-bn": 5}
 
@@ -95,7 +95,7 @@ def test_the_papers_signs_follow_from_its_own_numbers(address: str) -> None:
 
 
 def test_signs_follow_from_measured_numbers_and_need_both_models(tmp_path: Path) -> None:
-    from tests.tables.measured_results import public
+    from measured_results import public
 
     base = public("torchvision:resnet50.IMAGENET1K_V1", "imagenet-c", mce=Value(value=0.767))
     larger = public("torchvision:resnet152.IMAGENET1K_V1", "imagenet-c", mce=Value(value=0.767 - MARGIN / 100 - 0.001))

@@ -8,6 +8,7 @@ from statistics import fmean, stdev
 
 import numpy as np
 import pytest
+from measured_results import public, trained
 
 from robench.errors import RobenchError
 from robench.plots.ablation_curves import AblationCurve, ablation
@@ -16,7 +17,6 @@ from robench.plots.method_bars import MethodBars, methods
 from robench.plots.model_size import ModelSizes, size
 from robench.plots.trade_off import TradeOff
 from robench.results.schema import Value
-from tests.tables.measured_results import public, trained
 
 
 def test_bars_are_means_over_seeds_with_their_standard_deviation() -> None:

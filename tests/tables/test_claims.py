@@ -9,6 +9,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 import pytest
+from measured_results import by_path, measured, public, trained
 
 from robench import api
 from robench.errors import RobenchError
@@ -19,7 +20,6 @@ from robench.tables import identities
 from robench.tables.covering import cover
 from robench.tables.measured import Coverage
 from robench.tables.published import addresses, load_table
-from tests.tables.measured_results import by_path, measured, public, trained
 
 AUGMIX = "augmix-cifar10-wrn40-2"
 CELL = (2, "augmix")

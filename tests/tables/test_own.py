@@ -5,6 +5,7 @@ import io
 import re
 
 import pytest
+from measured_results import measured
 
 import robench
 from robench.results.comparing_many import ManyComparison, Pair, Ranked, ValueComparison
@@ -12,7 +13,6 @@ from robench.results.schema import Value
 from robench.tables.own import own_table
 from robench.tables.own_forms import FORMS, render
 from robench.tables.own_published import published_lines
-from tests.tables.measured_results import measured
 
 
 def values(**given):

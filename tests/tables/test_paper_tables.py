@@ -7,6 +7,7 @@ import io
 
 import numpy as np
 import pytest
+from measured_results import by_path, trained
 
 from robench.results.schema import Value
 from robench.tables.board_readme import notes_text, readme_text
@@ -14,7 +15,6 @@ from robench.tables.covering import cover
 from robench.tables.locations import leaderboards
 from robench.tables.paper_tables import FORMS, render
 from robench.tables.published import addresses, load_table
-from tests.tables.measured_results import by_path, trained
 
 
 def test_images_that_are_generated_by_definition_are_not_marked() -> None:
