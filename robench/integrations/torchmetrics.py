@@ -95,13 +95,13 @@ class ConfidenceMetric(Metric):
 
 
 def confidence_metrics(
-    names: Sequence[str] = ("error", "ece", "nll", "brier"), *, logits: bool = True, bins: int = 15, prefix: str = ""
+    names: Sequence[str] = NAMES, *, logits: bool = True, bins: int = 15, prefix: str = ""
 ) -> MetricCollection:
     """Return several metrics as a ``torchmetrics.MetricCollection``, which keeps their state once.
 
     >>> metrics = confidence_metrics(logits=False)
-    >>> sorted(metrics(torch.tensor([[0.25, 0.75]]), torch.tensor([1])))
-    ['brier', 'ece', 'error', 'nll']
+    >>> metrics(torch.tensor([[0.25, 0.75]]), torch.tensor([1]))["brier"]
+    tensor(0.1250, dtype=torch.float64)
     """
     return MetricCollection({name: ConfidenceMetric(name, logits=logits, bins=bins) for name in names}, prefix=prefix)
 
