@@ -168,25 +168,31 @@ def _length(x: torch.Tensor) -> torch.Tensor:
 def _autoattack(
     logits_of: Logits, pixels: torch.Tensor, labels: torch.Tensor, attack: Attack, seed: int, device: str
 ) -> torch.Tensor:
-    """Return the images of AutoAttack's standard version, which draws its random numbers batch by batch."""
-    made: Any = _package()(
-        logits_of,
-        norm={"linf": "Linf", "l2": "L2"}[attack.norm],
-        eps=attack.epsilon,
-        seed=seed,
-        verbose=False,
-        version="standard",
-        device=device,
-    )
-    with torch.enable_grad():
-        found: torch.Tensor = made.run_standard_evaluation(pixels, labels, bs=len(pixels))
-    return found.detach()
+    """Return the images of AutoAttack's standard version, which draws its random numbers batch by batch.
+
+    The packages autoattack (the authors') and pyautoattack differ in two keywords.
+    """
+    name, make = _package()
+    quiet, size = ({"verbose": False}, "bs") if name == "autoattack" else ({}, "batch_size")
+    norm = {"linf": "Linf", "l2": "L2"}[attack.norm]
+
+    def logits(x: torch.Tensor) -> torch.Tensor:
+        if x.requires_grad:  # the packages take views of gradients, which channels-last memory does not allow
+            x = x.clone()
+            x.register_hook(lambda gradient: gradient.contiguous())
+        return logits_of(x).float()
+
+    made: Any = make(logits, norm=norm, eps=attack.epsilon, seed=seed, version="standard", device=device, **quiet)
+    with torch.random.fork_rng(devices=[device] if device.startswith("cuda") else []), torch.enable_grad():
+        found: Any = made.run_standard_evaluation(pixels.contiguous(), labels, **{size: len(pixels)})
+    images: torch.Tensor = found[0] if isinstance(found, tuple) else found  # one of them returns classes too
+    return images.detach()
 
 
-def _package() -> Any:
+def _package() -> tuple[str, Callable[..., Any]]:
     for name in ("autoattack", "pyautoattack"):
         try:
-            return __import__(name).AutoAttack
+            return name, __import__(name).AutoAttack
         except ImportError:
             continue
     raise RobenchError(

@@ -212,10 +212,32 @@ def test_autoattack_needs_its_package(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "autoattack", types.SimpleNamespace(AutoAttack=Fake))  # type: ignore[arg-type]
     result = robench.evaluate(wrap(Digits()), "digits-pgd", out=tmp_path / "b", **options)
     assert result is not None
-    assert (seen["norm"], seen["eps"], seen["version"]) == ("Linf", 8 / 255, "standard")
+    assert (seen["norm"], seen["eps"], seen["version"], seen["verbose"]) == ("Linf", 8 / 255, "standard", False)
     assert result.suite.protocol["attacks"] == {
         "autoattack_linf": {"method": "autoattack", "norm": "linf", "epsilon": 8 / 255}
     }
+
+
+def test_the_other_package_of_autoattack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no ``verbose``, another word for the batch size, and returns classes too."""
+    options: Any = {"corruption": "autoattack_l2", "device": "cpu", "quiet": True, "resamples": 0}
+
+    class Fake:
+        def __init__(self, model: Any, *, norm: str, eps: float, seed: int, version: str, device: str) -> None:
+            assert (norm, eps, seed, version) == ("L2", 0.5, 0, "standard")
+            self.model = model
+
+        def run_standard_evaluation(self, x: torch.Tensor, y: torch.Tensor, *, batch_size: int) -> Any:
+            leaf = x.clone().requires_grad_(True)
+            (gradient,) = torch.autograd.grad(self.model(leaf).sum(), leaf)
+            assert gradient.view(len(x), -1).shape[0] == batch_size  # in plain memory
+            return x, y
+
+    monkeypatch.setitem(sys.modules, "autoattack", None)
+    monkeypatch.setitem(sys.modules, "pyautoattack", types.SimpleNamespace(AutoAttack=Fake))  # type: ignore[arg-type]
+    result = robench.evaluate(wrap(Digits()), "digits-pgd", out=tmp_path, **options)
+    assert result is not None
+    assert result.cells[0].metrics["error"].value == result.cells[1].metrics["error"].value  # images as they were
 
 
 def test_every_suite_has_the_papers_radii() -> None:

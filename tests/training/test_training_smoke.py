@@ -20,7 +20,8 @@ SHORT = ["data.limit=320", "batch_size=20", "epochs=4", "optimiser.lr=0.05"]
 NETWORKS = ("edsr-digits", "cae-digits")
 # What learns slowly gets more epochs, what attacks its images fewer steps.
 LONGER = (
-    "autoaugment", "autolabel-mixup", "ccat", "deepaugment", "noise2net", "patch-uniform", "randaugment", "adversarial"
+    "autoaugment", "autolabel-mixup", "ccat", "deepaugment", "multi-label", "noise2net", "patch-uniform", "randaugment",
+    "adversarial",
 )  # fmt: skip
 FEWER_STEPS = ("adversarial", "autolabel-adversarial", "ccat", "augmax", "augmax-dubn", "deepaugment-augmax", "advmax")
 QUICK = {
