@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from robench.api.options import ModelLike, ModelOptions, Place
     from robench.api.packing import Given
     from robench.data.base import Geometry
-    from robench.evaluation import Progress
+    from robench.evaluation import Outcome, Progress
     from robench.models.base import Model
     from robench.suites import OpenSuite
 
@@ -39,6 +39,8 @@ def evaluate_clustered(
         RobenchError: as :func:`robench.evaluate`, a model or suite that workers cannot make from its name, or no
             cluster at ``address``.
     """
+    from robench.api.rounds import begun
+    from robench.api.within import Rounds
     from robench.evaluation import default_folder, make_progress
     from robench.evaluation.cluster import Job, evaluate_on_cluster
 
@@ -56,10 +58,15 @@ def evaluate_clustered(
     told = replace(told, count=classes)
     make_model = partial(_load, specs, given.model, told, names_of(opened), opened.suite.num_classes)
     loaded = make_model()
-    shown = progress or make_progress(f"{loaded.name} on {opened.suite.name}", quiet=given.report.quiet)
+    title = f"{loaded.name} on {opened.suite.name}"
+    shown = progress or make_progress(title, quiet=given.report.quiet)
     folder = out or default_folder(loaded, opened, given.engine)
-    job = Job(make_model, make_suite, given.engine)
-    outcome = evaluate_on_cluster(job, folder, address=address, progress=shown)
+
+    def measured(sized: OpenSuite, seen: Progress) -> Outcome:
+        job = Job(make_model, make_suite, given.engine, sized.options.limit)
+        return evaluate_on_cluster(job, folder, address=address, progress=seen)
+
+    outcome = Rounds(opened, given.within, given.with_run, begun(folder), shown, title).measured(measured)
     return scored(outcome, opened.suite.name, given.report)
 
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from robench.api.planning import Plan
     from robench.evaluation import Outcome, Progress
     from robench.models.base import Model
-    from robench.predictions import RunFolder
     from robench.results import Result
     from robench.suites import OpenSuite
 
@@ -90,7 +89,8 @@ def plan(
     """Say what :func:`evaluate` would measure with the same arguments, and about how long it would take.
 
     Returns:
-        The plan: cells, images, images left, folder and estimated seconds (a few batches are timed).
+        The plan: cells, images, images left, folder and estimated seconds (a few batches are timed), and a small table
+        of what ``within``, ``limit`` and all images would take and how precise the answer would be.
 
     Raises:
         RobenchError: as :func:`evaluate`.
@@ -105,7 +105,7 @@ def plan(
 
     given = pack(words, model_options, suite_options, engine_options)
     loaded, opened = loaded_and_opened(model, suite, data, given)
-    return plan_one(loaded, opened, given.engine, None if out is None else place("out", out))
+    return plan_one(loaded, opened, given.engine, None if out is None else place("out", out), given.within)
 
 
 def run_one(
@@ -121,7 +121,7 @@ def run_one(
     """Evaluate with packed options; see :func:`evaluate`. Returns None in processes that do not speak for all."""
     folder = None if out is None else place("out", out)
     if cluster is not None:
-        both_given([("cluster", cluster, "within", given.within), ("cluster", cluster, "surrogate", given.surrogate)])
+        both_given([("cluster", cluster, "surrogate", given.surrogate)])
         from robench.api.clustered import evaluate_clustered
 
         return evaluate_clustered(model, suite, given, data=data, out=folder, address=cluster, progress=progress)
@@ -169,32 +169,26 @@ def measure(
 ) -> Evaluated | None:
     """Measure a loaded model on an open suite, alone or with the other processes of ``torchrun``."""
     from robench.api.ranks import agreed, of_first, together
-    from robench.api.within import measured_within
+    from robench.api.rounds import begun
+    from robench.api.within import Rounds
     from robench.evaluation import default_folder, evaluate_suite, make_progress
     from robench.evaluation.distributed import evaluate_over_ranks
+    from robench.evaluation.progress import QuietProgress
 
     given = _with_surrogate(given, suite)
     title = f"{model.name} on {suite.suite.name}"
     with together(given.engine.device) as world:
         model = agreed(model, world)
-        say = (progress or make_progress(title, quiet=given.report.quiet)).say
-        folder = out or of_first(default_folder(model, suite, given.engine, say=say), world)
+        speaks = world is None or world.first
+        shown = (progress or make_progress(title, quiet=given.report.quiet)) if speaks else QuietProgress()
+        folder = out or of_first(default_folder(model, suite, given.engine, say=shown.say), world)
 
-        def run(opened: OpenSuite, state: str) -> Outcome:
-            text = f"{title}: {state}" if state else title
-            shown = progress or make_progress(text, quiet=given.report.quiet)
+        def run(opened: OpenSuite, seen: Progress) -> Outcome:
             if world is None:
-                return evaluate_suite(model, opened, folder, given.engine, progress=shown)
-            return evaluate_over_ranks(model, opened, folder, given.engine, progress=shown)[0]
+                return evaluate_suite(model, opened, folder, given.engine, progress=seen)
+            return evaluate_over_ranks(model, opened, folder, given.engine, progress=seen)[0]
 
-        outcome = measured_within(suite, given.within, begun(folder), run) if given.within else run(suite, "")
-    if world is not None and not world.first:
+        outcome = Rounds(suite, given.within, given.with_run, begun(folder), shown, title).measured(run)
+    if not speaks:
         return None
     return scored(outcome, suite.suite.name, given.report)
-
-
-def begun(folder: Path) -> RunFolder | None:
-    """Return the run in a folder; None where there is none yet."""
-    from robench.predictions import RunFolder
-
-    return RunFolder.open(folder) if (folder / "run.json").exists() else None

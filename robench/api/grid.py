@@ -263,7 +263,7 @@ def _planned(entry: _Entry, options: Given, out: Path | None, world: World | Non
     try:
         model = agreed(entry.model, world)
         folder = of_first(default_folder(model, entry.suite, options.engine, out or Path("runs")), world)
-        plan = plan_one(model, entry.suite, options.engine, folder)
+        plan = plan_one(model, entry.suite, options.engine, folder, options.within)
     except RobenchError as error:
         return entry.failing(error)
     return replace(entry, job=replace(entry.job, plan=plan, folder=plan.folder), model=model)

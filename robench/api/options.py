@@ -137,13 +137,15 @@ class SuiteWords(SizeWords, total=False):
 
 
 class AmountWords(TypedDict, total=False):
-    """Keyword for how much is measured: ``within=0.5`` stops when the suite's headline value is known to 0.5 points.
+    """Keywords for how much is measured: ``within=0.5`` stops when the suite's headline value is known to 0.5 points.
 
     ``within="mce=0.5,mean_error=0.3"`` (or a mapping) is for other values. The half-width is that of the 95 % interval
-    for the full run; 0 measures everything.
+    for the full run; 0 measures everything. ``with_run`` is the folder of another model's run of all images: as far as
+    the two go together, the sample's values are corrected by how the other model did on the images that were not drawn.
     """
 
     within: float | str | Mapping[str, float] | None
+    with_run: Place | None
 
 
 class EngineWords(TypedDict, total=False):

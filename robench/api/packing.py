@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from robench.api import words as w
@@ -66,6 +67,7 @@ class Given:
     report: ReportOptions
     within: tuple[Target, ...] = ()
     surrogate: ModelLike | None = None
+    with_run: Path | None = None
 
 
 def pack(
@@ -94,7 +96,19 @@ def pack(
         report_of(words, report),
         () if within is None else targets_of(within),
         words.get("surrogate"),
+        _with_run(words.get("with_run"), sampled=suite_options.limit is not None or within is not None),
     )
+
+
+def _with_run(given: Any, *, sampled: bool) -> Path | None:
+    if given is None:
+        return None
+    if not sampled:
+        raise RobenchError(
+            "`with_run` makes the interval of a sample narrower; a run of all images has none to make narrower.",
+            hint="Add `within`, for example `within=0.5`, or omit `with_run`.",
+        )
+    return w.place("with_run", given)
 
 
 def model_of(words: ModelWords, options: ModelOptions | None = None) -> ModelOptions:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from robench.api.amounts import Amount
+    from robench.api.within import Target
     from robench.evaluation import EvaluationOptions
     from robench.evaluation.pieces import Missing
     from robench.models.base import Model
+    from robench.predictions import RunFolder
     from robench.suites import OpenSuite
 
 _TIMED_BATCHES = 2
@@ -30,6 +34,9 @@ class Plan:
         seconds: estimated time for them; None: not known.
         folder: the run's folder.
         preprocessing: the model's normalisation and geometry, as a result records it.
+        amounts: what was asked for and other choices of how much to measure, each with passes, time and how precise
+            the suite's main value would be; empty where that is not known.
+        seen: whether these widths follow from the images that the run has; else from a typical network's errors.
     """
 
     model: str
@@ -41,58 +48,90 @@ class Plan:
     seconds: float | None
     folder: Path
     preprocessing: dict[str, Any]
+    amounts: tuple[Amount, ...] = ()
+    seen: bool = False
 
 
-def plan_one(model: Model, suite: OpenSuite, options: EvaluationOptions, out: Path | None = None) -> Plan:
+def plan_one(
+    model: Model,
+    suite: OpenSuite,
+    options: EvaluationOptions,
+    out: Path | None = None,
+    within: tuple[Target, ...] = (),
+) -> Plan:
     """Return what is left to be measured of a loaded model on an open suite."""
+    from robench.api.amounts import amounts
     from robench.evaluation import default_folder
-    from robench.evaluation.pieces import missing_of, whole_of
     from robench.predictions import RunFolder
 
-    cells = suite.suite.cells
     folder = out or default_folder(model, suite, options)
     run = RunFolder.open(folder) if (folder / "run.json").exists() else None
-    lacking = [whole_of(suite, c) if run is None else missing_of(run, suite, c) for c in cells]
-    left = sum(missing.passes for missing in lacking if missing is not None)
+    rate = cache(lambda: seconds_per_image(model, suite, options))
+
+    whole = all(target.half_width == 0 for target in within)
+    suite = suite.with_limit(None) if within and whole else suite
+    rows, seen = amounts(
+        suite, () if whole else within, run, lambda images: _seconds(suite.with_limit(images), run, rate)
+    )
+    drawn = suite.with_limit(rows[0].images) if rows and within else suite
+    left = sum(missing.passes for missing in missing_from(drawn, run))
     return Plan(
         model=model.name,
         suite=suite.suite.name,
         source=suite.source,
-        cells=len(cells),
-        images=sum(suite.images(cell) for cell in cells),
+        cells=len(suite.suite.cells),
+        images=sum(drawn.images(cell) for cell in suite.suite.cells),
         images_left=left,
-        seconds=_seconds(model, suite, options, [missing for missing in lacking if missing is not None]),
+        seconds=_seconds(drawn, run, rate),
         folder=folder,
         preprocessing=model.preprocessing.record(),
+        amounts=rows,
+        seen=seen,
     )
 
 
-def _seconds(model: Model, suite: OpenSuite, options: EvaluationOptions, lacking: list[Missing]) -> float | None:
-    """Return the estimate for what is lacking; None where an attack does not say how many passes it takes."""
+def missing_from(suite: OpenSuite, run: RunFolder | None) -> list[Missing]:
+    """Return what is still to go through the model."""
+    from robench.evaluation.pieces import missing_of, whole_of
+
+    cells = suite.suite.cells
+    lacking = [whole_of(suite, cell) if run is None else missing_of(run, suite, cell) for cell in cells]
+    return [missing for missing in lacking if missing is not None]
+
+
+def _seconds(suite: OpenSuite, run: RunFolder | None, rate: Callable[[], float]) -> float | None:
+    """Return the estimate for what is missing; None where an attack does not say how many passes it takes."""
     passes = 0
-    for missing in lacking:
+    for missing in missing_from(suite, run):
         attack = suite.suite.attack(missing.cell.condition)
         if attack is not None and attack.method != "pgd":
             return None
         # A step is a pass forward and one back to the pixels; the result of every restart is looked at.
         passes += missing.passes * (1 if attack is None else attack.restarts * (2 * attack.steps + 1) + 1)
-    return passes * seconds_per_image(model, suite, options) if passes else 0.0
+    return passes * rate() if passes else 0.0
 
 
 def seconds_per_image(model: Model, suite: OpenSuite, options: EvaluationOptions) -> float:
-    """Time a few batches, after one to warm up, on the suite's last cell (a corrupted one where there are any)."""
+    """Time a few batches, after one to warm up, on the suite's last cell (a corrupted one where there are any).
+
+    Reading and corrupting images counts where it shares the processors with the model, as on a CPU.
+    """
     from robench.evaluation.forward import Forward
     from robench.evaluation.plan import prepare
 
     forward = Forward(prepare(model, options, say=lambda _: None), options)
     size = min(options.resolved_batch_size(forward.device, forward.model), 64)
-    cell = suite.suite.cells[-1]
     times, images = [], []
-    batches = suite.batches(cell, size, device=forward.device)
-    for batch in islice(batches, 1 + _TIMED_BATCHES):
+    batches = iter(suite.batches(suite.suite.cells[-1], size, device=forward.device))
+    for _ in range(1 + _TIMED_BATCHES):
+        asked = time.monotonic()
+        batch = next(batches, None)
+        if batch is None:
+            break
         began = time.monotonic()
         forward(batch.images).float().cpu()
-        times.append(time.monotonic() - began)
+        ended = time.monotonic()
+        times.append(ended - asked if forward.device == "cpu" else max(ended - began, began - asked))
         images.append(len(batch.index))
     chosen = slice(1, None) if len(times) > 1 else slice(0, None)
     return sum(times[chosen]) / max(1, sum(images[chosen]))

@@ -56,9 +56,9 @@ def quickstart(out: Place = "robench-quickstart", *, quiet: bool = False) -> Qui
         Results and files; None under ``torchrun`` in all processes but the first.
     """
     folder = place("out", out)
-    with _evaluating_beside(MODELS[1:], folder):
+    with _evaluating_beside(MODELS[1:], folder) as beside:
         results = [_evaluate(MODELS[0], folder, quiet)]
-    results += [_evaluate(name, folder, quiet) for name in MODELS[1:]]
+    results += [_evaluate(name, folder, quiet, beside=name in beside) for name in MODELS[1:]]
     found = tuple(result for result in results if result is not None)
     if len(found) < len(MODELS):
         return None
@@ -73,7 +73,7 @@ def run_folder(out: Path, name: str) -> Path:
 
 
 @contextmanager
-def _evaluating_beside(names: Sequence[str], out: Path) -> Iterator[None]:
+def _evaluating_beside(names: Sequence[str], out: Path) -> Iterator[list[str]]:
     """Evaluate other models in processes of their own meanwhile, one core each, where there are cores for it.
 
     Models as small as these gain next to nothing from a second thread, but everything from a second process. What
@@ -81,7 +81,7 @@ def _evaluating_beside(names: Sequence[str], out: Path) -> Iterator[None]:
     """
     left = [name for name in names if not (run_folder(out, name) / "result.json").exists()]
     if not left or (os.cpu_count() or 1) <= len(left):
-        yield
+        yield []
         return
     import torch
 
@@ -99,7 +99,7 @@ def _evaluating_beside(names: Sequence[str], out: Path) -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, threads - len(left)))
     try:
-        yield
+        yield left
         for process in beside:
             process.wait()
     finally:
@@ -124,10 +124,13 @@ def measure_backwards(name: str, folder: str) -> None:
     evaluate_suite(model, opened, folder, cells=list(reversed(opened.suite.cells)))
 
 
-def _evaluate(name: str, out: Path, quiet: bool) -> Result | None:
+def _evaluate(name: str, out: Path, quiet: bool, *, beside: bool = False) -> Result | None:
+    """Evaluate a model; ``beside``: a process of this call has measured it, so "nothing was run" would be wrong."""
     from robench.api.evaluate import evaluate
+    from robench.results import load
 
-    return evaluate(f"reference:{name}", SUITE, out=run_folder(out, name), quiet=quiet)
+    found = evaluate(f"reference:{name}", SUITE, out=run_folder(out, name), quiet=quiet)
+    return found if found is None or not beside else load(run_folder(out, name))
 
 
 def _compare(out: Path) -> Comparison:

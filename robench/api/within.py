@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from robench.api.rounds import SeenWhole
 from robench.errors import RobenchError, did_you_mean
 
 if TYPE_CHECKING:
-    from robench.evaluation import Outcome
+    from pathlib import Path
+
+    from robench.evaluation import Outcome, Progress
     from robench.predictions import RunFolder
     from robench.results.precision import Estimate
     from robench.suites import OpenSuite
@@ -76,46 +79,81 @@ class Step:
     Args:
         drawn: images per cell so far.
         following: images per cell after the next round; ``drawn`` where the sample is enough.
+        expected: images per cell that the targets seem to take.
         text: half-widths and what they are to be, in words.
     """
 
     drawn: int
     following: int
+    expected: int
     text: str
 
 
-def measured_within(
-    suite: OpenSuite,
-    targets: tuple[Target, ...],
-    started: RunFolder | None,
-    measure: Callable[[OpenSuite, str], Outcome],
-) -> Outcome:
-    """Measure in rounds, each of which contains the one before, until every target is met or all is measured.
+@dataclass
+class Rounds:
+    """Measures in rounds, each of which contains the one before, until every target is met or all is measured.
 
     Args:
         suite: the suite, opened.
-        targets: what is wanted.
+        targets: what is wanted; none: what the suite was opened with, in one round.
+        with_run: folder of another model's run of all images, or None.
         started: the run where it was begun before, or None.
-        measure: measures a suite of some images per cell; the text says where the run stands.
-
-    Raises:
-        RobenchError: a value that the suite does not have.
+        progress: shows all rounds as one piece of work.
+        title: of the work.
     """
-    total = max(suite.total(cell) for cell in suite.suite.cells)
-    if all(target.half_width == 0 for target in targets):
-        return measure(suite.with_limit(None), "")
-    drawn = max(_first_size(suite), _drawn(started, suite))
-    text, fresh = "", list[str]()
-    while True:
-        outcome = measure(suite.with_limit(drawn if drawn < total else None), text)
-        fresh = list(dict.fromkeys([*fresh, *outcome.fresh]))
-        outcome.fresh = fresh
-        if outcome.failures or not outcome.run.done() or drawn >= total:
+
+    suite: OpenSuite
+    targets: tuple[Target, ...]
+    with_run: Path | None
+    started: RunFolder | None
+    progress: Progress
+    title: str
+
+    def measured(self, measure: Callable[[OpenSuite, Progress], Outcome]) -> Outcome:
+        """Measure.
+
+        Args:
+            measure: measures a suite of some images per cell.
+
+        Raises:
+            RobenchError: a value that the suite does not have, or a control run that does not fit.
+        """
+        from robench.api.controlled import control_of, keep
+
+        other = None if self.with_run is None else control_of(self.with_run, self.suite)
+        if not self.targets or all(target.half_width == 0 for target in self.targets):
+            whole = self.suite.with_limit(None) if self.targets else self.suite
+            outcome = measure(whole, self.progress)
+            if other is not None:
+                keep(outcome.run, other)
             return outcome
-        step = next_step(outcome.run, suite, targets, drawn, total)
-        if step.following <= drawn:
-            return outcome
-        drawn, text = step.following, step.text
+        return self._in_rounds(measure, other)
+
+    def _in_rounds(self, measure: Callable[[OpenSuite, Progress], Outcome], other: RunFolder | None) -> Outcome:
+        from robench.api.controlled import keep
+
+        suite, total = self.suite, max(self.suite.total(cell) for cell in self.suite.suite.cells)
+        drawn = min(total, max(_first_size(suite), _drawn(self.started, suite)))
+        step = Step(drawn, drawn, drawn, "")
+        fresh: list[str] = []
+        with SeenWhole(self.progress, self.title) as seen:
+            while True:
+                seen.begin(passes(suite, step.expected), step.text)
+                outcome = measure(suite.with_limit(drawn if drawn < total else None), seen)
+                outcome.fresh = fresh = list(dict.fromkeys([*fresh, *outcome.fresh]))
+                if other is not None:
+                    keep(outcome.run, other)
+                if outcome.failures or drawn >= total or not outcome.run.done():
+                    return outcome
+                step = next_step(outcome.run, suite, self.targets, drawn, total)
+                if step.following <= drawn:
+                    return outcome
+                drawn = step.following
+
+
+def passes(suite: OpenSuite, drawn: int) -> int:
+    """Return how many images go through the model where each cell draws so many (of sequences: clips)."""
+    return sum(min(drawn, suite.total(cell)) * suite.suite.frame_count(cell.condition) for cell in suite.suite.cells)
 
 
 def next_step(run: RunFolder, suite: OpenSuite, targets: tuple[Target, ...], drawn: int, total: int) -> Step:
@@ -125,15 +163,20 @@ def next_step(run: RunFolder, suite: OpenSuite, targets: tuple[Target, ...], dra
     from robench.results.precision import estimates
 
     found = estimates(run)
-    texts, following = [], drawn
+    texts, following, expected = [], drawn, drawn
     for target in targets:
         name = _name_of(target.name, suite, found)
         estimate, entry = found[name], row(name)
         wanted = target.half_width / entry.factor
         following = max(following, next_size(estimate.errors, drawn, total, wanted))
         now = entry.factor * estimate.half_width
-        texts.append(f"{entry.short or entry.title} ±{now:.2f} of ±{target.half_width:g}")
-    return Step(drawn, following, ", ".join(texts))
+        expected = max(expected, following, _expected(estimate, wanted, total))
+        texts.append(f"{entry.short or entry.title} ±{now:.2f}, to be ±{target.half_width:g}")
+    return Step(drawn, following, expected, ", ".join(texts))
+
+
+def _expected(estimate: Estimate, wanted: float, total: int) -> int:
+    return total if math.isnan(estimate.half_width) else min(total, estimate.errors.images_for(wanted))
 
 
 def _name_of(name: str, suite: OpenSuite, found: Mapping[str, Estimate]) -> str:
@@ -154,7 +197,7 @@ def _name_of(name: str, suite: OpenSuite, found: Mapping[str, Estimate]) -> str:
 
 
 def _first_size(suite: OpenSuite) -> int:
-    return min(_MOST, max(_LEAST, math.ceil(_FIRST_PASSES / len(suite.suite.cells))))
+    return min(_MOST, max(_LEAST, math.ceil(_FIRST_PASSES / passes(suite, 1))))
 
 
 def _drawn(run: RunFolder | None, suite: OpenSuite) -> int:

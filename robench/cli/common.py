@@ -89,7 +89,8 @@ def print_summary(
 
 
 def _two_lines(text: str) -> str:
-    """Put a value's interval on a line of its own, so that three columns fit an ordinary terminal."""
+    """Put a value's intervals on lines of their own, so that three columns fit an ordinary terminal."""
     value, _, rest = text.partition(" (")
-    interval, _, star = rest.partition(")")
-    return f"{value}{star}\n[dim]{interval}[/dim]" if interval else value
+    intervals, _, star = rest.partition(")")
+    lines = [f"[dim]{interval}[/dim]" for interval in intervals.split("; ") if interval]
+    return "\n".join([f"{value}{star}", *lines])

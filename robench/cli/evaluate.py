@@ -135,6 +135,15 @@ def evaluate(
             rich_help_panel=o.AMOUNT,
         ),
     ] = None,
+    with_run: Annotated[
+        str | None,
+        typer.Option(
+            "--with",
+            metavar="RUN",
+            help="Another model's run of all images, which narrows the interval of a sample.",
+            rich_help_panel=o.AMOUNT,
+        ),
+    ] = None,
     device: o.Device = None,
     precision: o.Precision = None,
     batch_size: o.BatchSize = None,
@@ -253,6 +262,7 @@ def evaluate(
         corruption=corruption,
         severity=severity,
         within=within,
+        with_run=with_run,
         limit=limit,
         seed=seed,
         split=split,

@@ -67,8 +67,36 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
     print(f"{plan.model} on {plan.suite} ({plan.source}): {plan.cells} cells, {plan.images:,} images")
     left = "nothing is left" if plan.images_left == 0 else f"{plan.images_left:,} images left"
     print(f"{left}, about {_duration(plan.seconds or 0.0)}")
+    print_amounts(plan)
     print(f"normalisation: {_normalisation(plan.preprocessing)}")
     print(f"into {plan.folder}")
+
+
+def print_amounts(plan: Plan) -> None:
+    """Print what choices of how much to measure take, and how precise the suite's main value would be."""
+    from rich import box
+    from rich.table import Table
+
+    from robench.catalogue import row
+    from robench.cli.common import console
+
+    if not plan.amounts:
+        return
+    about = row(plan.amounts[0].name)
+    basis = "as the images measured so far vary" if plan.seen else "as a typical network's errors vary"
+    title = f"{about.head}: 95 % intervals, {basis} (*: what was asked for)"
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    for head in ("", "per cell", "passes", "time left", "full run", "new images"):
+        table.add_column(head, justify="right" if head else "left")
+    for i, one in enumerate(plan.amounts):
+        choice, equals, value = one.choice.partition("=")
+        named = f"--{choice} {value}" if equals else choice
+        time = "" if one.seconds is None else _duration(one.seconds)
+        table.add_row(
+            f"{named} *" if i == 0 else named, f"{one.images:,}", f"{one.passes:,}", time, f"±{one.full_run:.2f}",
+            f"±{one.new_images:.2f}",
+        )  # fmt: skip
+    console().print(table)
 
 
 def _normalisation(record: dict[str, Any]) -> str:
@@ -86,12 +114,12 @@ def print_plan(jobs: Sequence[Job], title: str) -> None:
     from robench.cli.common import console
 
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
-    for head in ("model and suite", "images left", "of", "about"):
+    for head in ("model and suite", "images left", "of", "about", "full run", "new images"):
         table.add_column(head, justify="left" if head == "model and suite" else "right", overflow="fold")
     for job in jobs:
         left, images = (job.plan.images_left, job.plan.images) if job.plan else (0, 0)
         about = f"fails: {job.problem.splitlines()[0]}" if job.problem else _duration(_seconds(job))
-        table.add_row(job.title, f"{left:,}", f"{images:,}", about)
+        table.add_row(job.title, f"{left:,}", f"{images:,}", about, *_widths(job))
     plans = [job.plan for job in jobs if job.plan is not None]
     table.add_section()
     table.add_row(
@@ -99,8 +127,17 @@ def print_plan(jobs: Sequence[Job], title: str) -> None:
         f"{sum(plan.images_left for plan in plans):,}",
         f"{sum(plan.images for plan in plans):,}",
         _duration(sum(_seconds(job) for job in jobs)),
+        "",
+        "",
     )
     console(stderr=True).print(table)
+
+
+def _widths(job: Job) -> tuple[str, str]:
+    if job.plan is None or not job.plan.amounts:
+        return "", ""
+    asked = job.plan.amounts[0]
+    return f"±{asked.full_run:.2f}", f"±{asked.new_images:.2f}"
 
 
 def _seconds(job: Job) -> float:

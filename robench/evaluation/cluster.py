@@ -38,11 +38,17 @@ class Job:
         make_model: returns the model.
         make_suite: returns the opened suite.
         options: device, precision, batch size.
+        limit: images per cell, where a sample is measured in rounds; None: what the suite was opened with.
     """
 
     make_model: Callable[[], Model]
     make_suite: Callable[[], OpenSuite]
     options: EvaluationOptions
+    limit: int | None = None
+
+    def sized(self, suite: OpenSuite) -> OpenSuite:
+        """Return the suite with as many images per cell as this job measures."""
+        return suite if self.limit is None else suite.with_limit(self.limit)
 
 
 def evaluate_on_cluster(
@@ -62,7 +68,7 @@ def evaluate_on_cluster(
     """
     ray = _connect(address)
     progress = progress or QuietProgress()
-    suite = job.make_suite()
+    suite = job.sized(job.make_suite())
     model = prepare(job.make_model(), job.options, progress.say)
     run = RunFolder.create(out, make_record(model, suite, job.options))
     check_model(run, Forward(model, job.options), suite)
@@ -163,7 +169,7 @@ def _measure_remotely(job: Job, piece: Piece) -> Measured | str:
         options = replace(job.options, device="cuda") if job.options.device.startswith("cuda") else job.options
         model = prepare(job.make_model(), options, lambda _: None)
         _loaded[known] = (Forward(model, options), job.make_suite())
-    forward, suite = _loaded[known]
+    forward, suite = _loaded[known][0], job.sized(_loaded[known][1])
     size = job.options.resolved_batch_size(forward.device, forward.model)
     try:
         with kept_memory(forward.device):

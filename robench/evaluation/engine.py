@@ -87,7 +87,7 @@ def evaluate_suite(
     pending = pending_cells(run, suite, wanted, progress)
     total = sum(whole_of(suite, cell).passes for cell in wanted)
     left = sum(missing.passes for missing in pending)
-    if pending and type(progress) is not QuietProgress and (sentence := logits_not_kept(suite, options)):
+    if pending and not getattr(progress, "quiet", False) and (sentence := logits_not_kept(suite, options)):
         progress.say(sentence)
     keep_to_quota()
     with progress, kept_memory(options.resolved_device()):

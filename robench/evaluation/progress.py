@@ -34,6 +34,8 @@ class Progress(Protocol):
 class QuietProgress:
     """Prints nothing but messages."""
 
+    quiet = True  # whether hints are wanted, too
+
     def __enter__(self) -> QuietProgress:
         return self
 
@@ -61,10 +63,17 @@ class LineProgress(QuietProgress):
         every: seconds between lines.
     """
 
+    quiet = False
+
     def __init__(self, title: str, every: float = 10.0) -> None:
         self._title, self._every = title, every
         self._total = self._done = self._fresh = 0
         self._begin = self._last = time.monotonic()
+
+    def retitle(self, title: str) -> None:
+        """Change the first words of each line, and print them: how precise a sample is, between its rounds."""
+        self._title = title
+        self.say(title)
 
     def start(self, total: int, done: int) -> None:
         """Begin counting."""
@@ -120,7 +129,15 @@ class BarProgress:
     def start(self, total: int, done: int) -> None:
         """Draw the bar."""
         self._begin, self._fresh = time.monotonic(), 0
+        if self._task is not None:  # another round of the same work
+            self._bar.remove_task(self._task)
         self._task = self._bar.add_task(self._title, total=total, completed=done, rate="")
+
+    def retitle(self, title: str) -> None:
+        """Change the words left of the bar."""
+        self._title = title
+        if self._task is not None:
+            self._bar.update(self._task, description=title)
 
     def advance(self, images: int, cell: str) -> None:
         """Move the bar."""

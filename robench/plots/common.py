@@ -36,10 +36,15 @@ def same_suite(results: Sequence[Result]) -> None:
 
 def drawn_names(results: Sequence[Result]) -> list[str]:
     """Return the models' names for a legend; a run that lacks cells or images is marked."""
-    marks = [
-        " (partial)" if r.status == "partial" else "" if r.suite.complete else " (part of the suite)" for r in results
-    ]
-    return [name + mark for name, mark in zip(model_names(results), marks, strict=True)]
+    return [name + _mark(result) for name, result in zip(model_names(results), results, strict=True)]
+
+
+def _mark(result: Result) -> str:
+    if result.status == "partial":
+        return " (partial)"
+    if result.suite.sampled is not None:
+        return " (sampled)"
+    return "" if result.suite.complete else " (part of the suite)"
 
 
 def ends(values: Sequence[Value | None], about: Row) -> tuple[Array, Array, Array]:
@@ -62,7 +67,21 @@ def absent(metric: str, names: set[str], where: str) -> str:
 def provenance(results: Sequence[Result], *said: str) -> str:
     """Return the line under a plot: the suite, where its images come from, and what else the plot says."""
     first = results[0].suite
-    return " · ".join([f"{first.name}, {first.source} images", *said])
+    samples = sorted({r.suite.sampled.text for r in results if r.suite.sampled is not None})
+    return " · ".join([f"{first.name}, {first.source} images", *said, *samples])
+
+
+def or_debiased(results: Sequence[Result], metric: str) -> str:
+    """Return the debiased form of a metric where a sampled result has no value of it by severity, else the metric.
+
+    >>> or_debiased([], "rms_calibration_error")
+    'rms_calibration_error'
+    """
+    levels = [level for result in results for level in result.severities.values()]
+    undefined = any((found := level.get(metric)) is not None and found.value is None for level in levels)
+    debiased = f"{metric}_debiased"
+    defined = any((found := level.get(debiased)) is not None and found.value is not None for level in levels)
+    return debiased if undefined and defined else metric
 
 
 def interval_words(results: Sequence[Result], drawn: str) -> str:

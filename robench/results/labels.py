@@ -50,11 +50,30 @@ def show(value: Value | None, name: str, *, interval: bool = False) -> str:
 
 
 def interval_text(value: Value, name: str, *, sign: bool = False) -> str:
-    """Return both ends of an interval, ``11.80 to 12.91``; "" where there is none."""
+    """Return both ends of an interval, ``11.80 to 12.91``; "" where there is none.
+
+    The value of a sampled run has two: for what the full run would give, and for new images of the same kind.
+
+    >>> interval_text(Value(value=0.1234, low=0.118, high=0.1291, full_run_low=0.12, full_run_high=0.127), "error")
+    'full run 12.00 to 12.70; new images 11.80 to 12.91'
+    """
     if value.low is None or value.high is None:
         return ""
     about = row(name)
-    return f"{about.show(value.low, sign=sign)} to {about.show(value.high, sign=sign)}"
+    new = f"{about.show(value.low, sign=sign)} to {about.show(value.high, sign=sign)}"
+    if value.full_run_low is None or value.full_run_high is None:
+        return new
+    full = f"{about.show(value.full_run_low, sign=sign)} to {about.show(value.full_run_high, sign=sign)}"
+    return f"full run {full}; new images {new}"
+
+
+def sampled_whole(result: Result) -> bool:
+    """Return whether a result is a sample of the whole suite: it lacks images of cells, and no cell."""
+    from robench.results.protocols import protocol_of
+
+    needed = protocol_of(result).needed(result.suite.source)
+    there = {cell.name: cell.of or cell.images for cell in result.cells}
+    return result.suite.sampled is not None and result.status == "complete" and set(needed) <= set(there)
 
 
 def model_names(results: Sequence[Result]) -> list[str]:
@@ -83,7 +102,9 @@ def unlike(results: Sequence[Result]) -> list[str]:
     A model's own resize and crop (``geometry``) is its preprocessing, not another protocol. Of whole suites some may
     have held-out corruptions or clean images too, which the means are not over.
     """
-    cells = {None if r.suite.complete else frozenset(cell.name for cell in r.cells) for r in results}
+    cells = {
+        None if r.suite.complete or sampled_whole(r) else frozenset(cell.name for cell in r.cells) for r in results
+    }
     protocols = [result.suite.protocol for result in results]
     names = sorted({name for protocol in protocols for name in protocol} - {"geometry"})
     values = {name: [p.get(name) for p in protocols if name in p or name != "clean"] for name in names}

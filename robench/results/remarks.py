@@ -89,9 +89,12 @@ def _uncounted(suite: SuiteInfo, notes: Mapping[str, CellNotes | None]) -> Itera
 def _sampled(suite: SuiteInfo, sampled: SampledRecord | None) -> Iterator[str]:
     if sampled is not None:
         noun, what = ("frames", "clips") if counted(suite.task) == "clips" else ("images", "images")
+        control = (
+            f" Values are corrected by {sampled.control}, as far as the two go together." if sampled.control else ""
+        )
         yield (
-            f"{sampled.text[0].upper()}{sampled.text[1:]} {noun}. Intervals named full run are for what all {what}"
-            f" would give; the others are for new {what}."
+            f"Sampled: {sampled.passes:,} of {sampled.of:,} {noun}. Intervals named full run are for what all {what}"
+            f" would give; the others are for new {what}.{control}"
         )
 
 

@@ -76,10 +76,18 @@ class CellResult(_Document):
     condition: str
     severity: int | None
     images: int = Field(ge=0, description="images; of sequences, clips")
+    of: int | None = Field(default=None, ge=1, description="images of the whole cell, where only some were measured")
     frames: int = Field(default=1, ge=1, description="rows per image: frames of a clip, or attempts at an image")
     failed: int = Field(default=0, ge=0, description="images that could not be read and were omitted")
     predictions_sha256: str | None = None
     metrics: dict[str, Value]
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        document: dict[str, Any] = serialise(self)
+        if self.of is None:
+            del document["of"]
+        return document
 
 
 class SampledRecord(_Document):
@@ -87,11 +95,20 @@ class SampledRecord(_Document):
 
     passes: int
     of: int
+    control: str | None = Field(default=None, description="what values were corrected by, known of all images before")
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        document: dict[str, Any] = serialise(self)
+        if self.control is None:
+            del document["control"]
+        return document
 
     @property
     def text(self) -> str:
-        """In words: ``sampled: 54,000 of 3,750,000``."""
-        return f"sampled: {self.passes:,} of {self.of:,}"
+        """In words: ``sampled: 54,000 of 3,750,000``; what corrects the values is named too."""
+        control = f", corrected by {self.control}" if self.control else ""
+        return f"sampled: {self.passes:,} of {self.of:,}{control}"
 
 
 class SuiteRecord(_Document):
@@ -176,6 +193,11 @@ class Result(_Document):
     cells: list[CellResult]
     failures: list[str] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
+
+    @property
+    def images(self) -> int:
+        """Images of the largest cell, measured or, of a sampled result, drawn from."""
+        return max((cell.of or cell.images for cell in self.cells), default=0)
 
     def __repr__(self) -> str:
         text: str = _VIEWS.get("line")(self)

@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from robench.catalogue import METRICS, defaults, row
 from robench.errors import RobenchError
-from robench.metrics.cells import compute
+from robench.metrics.cells import compute, mean_over_cells
 from robench.metrics.sampling import StandardErrors
 from robench.metrics.statistics import bootstrap_cells
 from robench.predictions import Predictions
+from robench.results.controls import ControlRun
 from robench.results.outliers import with_outliers
 from robench.results.precision import Sampled, sampled_run
 from robench.results.schema import StatisticsRecord
@@ -49,8 +50,11 @@ class Scores:
         """Return how far the mean of a metric over some cells is off, where a sample was measured, else None."""
         if self.sampled is None:
             return None
-        gradient = np.zeros(len(self.cells))
-        gradient[list(positions)] = 1.0 / len(positions)
+        chosen, gradient = list(positions), np.zeros(len(self.cells))
+        gradient[chosen] = 1.0 / len(chosen)
+        if METRICS.get(metric).over_cells != "mean":  # the root of the mean of squares
+            mean = abs(float(mean_over_cells(metric, self.values[metric][chosen])))
+            gradient[chosen] *= np.abs(self.values[metric][chosen]) / max(mean, 1e-9)
         return self.sampled.errors(metric, gradient)
 
 
@@ -77,17 +81,27 @@ def score_cells(predictions: Mapping[str, Predictions], metrics: Sequence[str], 
     return Scores(tuple(Cell.parse(name) for name in predictions), values, replicates, images)
 
 
-def of_sample(scores: Scores, predictions: Mapping[str, Predictions], suite: Suite) -> Scores:
-    """Return the scores of a sampled run: without values whose estimate from so few images is biased, with errors."""
-    if sampled_run(predictions, {}, suite) is None:
+def of_sample(
+    scores: Scores, predictions: Mapping[str, Predictions], suite: Suite, other: ControlRun | None = None
+) -> Scores:
+    """Return the scores of a sampled run: without values whose estimate from so few images is biased, with errors.
+
+    Args:
+        scores: of the drawn images alone.
+        predictions: of the drawn images.
+        suite: the protocol.
+        other: another model's whole run on the same images, by which means are corrected.
+    """
+    if all(rows.notes is None or rows.notes.sample is None for rows in predictions.values()):
         return scores
     values, replicates = dict(scores.values), dict(scores.replicates)
     for name in values:
         few = scores.images < METRICS.get(name).sampled_images
         values[name] = np.where(few, np.nan, values[name])
         replicates[name] = np.where(few, np.nan, replicates[name])
-    scores = replace(scores, values=values, replicates=replicates)
-    return replace(scores, sampled=sampled_run(predictions, values, suite))
+    sampled = sampled_run(predictions, values, suite, other)
+    values = values if sampled is None else sampled.estimates
+    return replace(scores, values=values, replicates=replicates, sampled=sampled)
 
 
 def _check_columns(name: str, columns: Mapping[str, npt.NDArray[Any]]) -> None:

@@ -15,7 +15,9 @@ from robench.predictions import Predictions, RunFolder, SuiteInfo
 from robench.predictions import RunRecord as StoredRecord
 from robench.predictions.parquet import stored_checksum
 from robench.results.columns import optional_columns
+from robench.results.controls import control_run
 from robench.results.posthoc import changed_after_training
+from robench.results.precision import Sampled
 from robench.results.protocols import protocol_of_run
 from robench.results.reliability import reliability_by_level
 from robench.results.remarks import counts_unreadable, order_dependent, other_environments, remarks
@@ -97,6 +99,9 @@ def current_result(run: RunFolder, resamples: int) -> Result | None:
         and result.statistics == StatisticsRecord(resamples=resamples)
         and set(run.record.remarks) <= set(result.notes)
     )
+    known = result.suite.sampled.control if result.suite.sampled is not None else None
+    control = control_run(run.path) if result.suite.sampled is not None else None
+    same = same and (control is None or control.text in (known or ""))
     whole = checksums == {name: checksum for name, checksum in stored.items() if checksum is not None}
     return result if same and whole and result.run.robench == __version__ else None
 
@@ -112,8 +117,8 @@ def build_result(
     record, suite = run.record, run.record.suite
     notes = {name: cell.notes for name, cell in predictions.items()}
     protocol = protocol_of_run(suite)
-    scores = of_sample(scores, predictions, protocol)
-    sampled = _sampled_record(predictions) if scores.sampled is not None else None
+    scores = of_sample(scores, predictions, protocol, control_run(run.path))
+    sampled = _sampled_record(predictions, scores.sampled) if scores.sampled is not None else None
     every = _is_whole(suite, scores) and counts_unreadable(suite, notes)
     complete = suite.limit is None and sampled is None and every
     cells = [_cell(run, scores, i, predictions) for i in range(len(scores.cells))]
@@ -157,13 +162,13 @@ def save(result: Result, path: str | Path) -> Path:
     return path
 
 
-def _sampled_record(predictions: Mapping[str, Predictions]) -> SampledRecord:
+def _sampled_record(predictions: Mapping[str, Predictions], sampled: Sampled) -> SampledRecord:
     passes = of = 0
     for rows in predictions.values():
         passes += len(rows)
         sample = rows.notes.sample if rows.notes is not None else None
         of += len(rows) if sample is None else round(len(rows) / max(len(np.unique(rows.index)), 1)) * sample.of
-    return SampledRecord(passes=passes, of=of)
+    return SampledRecord(passes=passes, of=of, control=sampled.control)
 
 
 def _summary_values(suite: Suite, scores: Scores) -> dict[str, Value]:
@@ -219,6 +224,7 @@ def _cell(run: RunFolder, scores: Scores, i: int, predictions: Mapping[str, Pred
         condition=cell.condition,
         severity=cell.severity,
         images=len(rows) // frames,
+        of=rows.notes.sample.of if rows.notes is not None and rows.notes.sample is not None else None,
         frames=frames,
         failed=rows.notes.unreadable if rows.notes is not None else 0,
         predictions_sha256=stored_checksum(run.cell_path(cell.name)),

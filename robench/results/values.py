@@ -8,7 +8,7 @@ import numpy.typing as npt
 from robench.catalogue import metric_of, row
 from robench.metrics.sampling import StandardErrors
 from robench.metrics.statistics import centred_interval, exact_interval
-from robench.results.precision import full_run_interval
+from robench.results.precision import LEAST_WRONG, full_run_interval, new_images_interval
 from robench.results.schema import Value
 
 
@@ -33,14 +33,20 @@ def with_interval(
     """
     if not np.isfinite(value):
         return Value(value=None, note=why_undefined(name, sampled=sampled))
-    if not np.isfinite(replicates).any():
+    if errors is not None and np.isnan(errors.full_run):
+        return Value(value=float(value), note=f"no interval: fewer than {LEAST_WRONG} images are wrong, or right")
+    if sampled and is_biased(name):
+        return Value(value=float(value), note="no interval: the bias of a sample is larger than its spread")
+    full = full_run_interval(value, errors, name) if name else None
+    new = new_images_interval(value, errors, name) if name else None
+    if new is None and not np.isfinite(replicates).any():
         return Value(value=float(value), note="no interval: too few images")
-    exact = images is not None and value in (0.0, 1.0)
-    if images and exact:
+    if new is not None:
+        low, high = new
+    elif images and value in (0.0, 1.0):
         low, high = exact_interval(value, images)
     else:
         low, high = centred_interval(value, replicates, row(name).range[1] if name else np.inf)
-    full = full_run_interval(value, errors, name) if name else None
     return Value(
         value=float(value),
         low=low,
@@ -48,6 +54,16 @@ def with_interval(
         full_run_low=full[0] if full is not None else None,
         full_run_high=full[1] if full is not None else None,
     )
+
+
+def is_biased(name: str) -> bool:
+    """Return whether a sample's value of a metric, or of a mean of one, lies off the full run's on average.
+
+    >>> is_biased("mean_ece"), is_biased("mean_ece_debiased")
+    (True, False)
+    """
+    of = metric_of(name)
+    return of is not None and of.sampled_images > 1
 
 
 def why_undefined(name: str, *, sampled: bool = False) -> str:

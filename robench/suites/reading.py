@@ -16,7 +16,7 @@ from robench.data.decode import CorruptImageError, resize_and_crop
 from robench.errors import RobenchError
 from robench.suites.base import Batch, Cell, OpenOptions, Suite
 from robench.suites.checks import wrong_side
-from robench.suites.drawing import Design, classes_of, key_of
+from robench.suites.drawing import Design, classes_of, key_of, shuffled_names
 
 if TYPE_CHECKING:
     import torch
@@ -104,8 +104,7 @@ class Reader:
     ) -> None:
         self._suite, self._make, self._options, self._count = suite, view, options, count
         self.scaled_to = final_geometry(suite, options)
-        # Severity by severity, so that neighbours, whose draws meet first, are of different conditions.
-        self._places = sorted(all_cells or suite.cells, key=lambda cell: cell.severity or 0)
+        self._places = shuffled_names(cell.name for cell in all_cells or suite.cells)
         self._designs: dict[str, Design] = {}
         self._last: tuple[Cell, View] | None = None
         self._resident: tuple[tuple[int, str], torch.Tensor] | None = None
@@ -138,7 +137,7 @@ class Reader:
         target, key = self._view(cell).target, self.sample_key(cell)
         if key not in self._designs:
             self._designs[key] = Design(len(target), len(self._places), key, classes_of(target))
-        return self._designs[key].order(self._places.index(cell))
+        return self._designs[key].order(self._places.index(cell.name))
 
     def with_options(self, options: OpenOptions) -> Reader:
         """Return a reader of the same images with other options; what was read is kept."""

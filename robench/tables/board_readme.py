@@ -40,6 +40,7 @@ def _board(board: Board) -> list[str]:
         known = [(name, row.values.get(name)) for name in board.columns]
         shown = ["" if value is None else show(value, name, interval=True) for name, value in known]
         source = "**measured**" if row.kind == "measured" else f"*published*, {row.source}"
+        source += f" ({row.sampled})" if row.sampled else ""
         rank = str(i + 1) if row.rank is None else f"{i + 1} ({row.rank[0]} to {row.rank[1]})"
         lines.append("| " + " | ".join([markdown(row.name), source, *shown, rank]) + " |")
     return [*lines, ""]

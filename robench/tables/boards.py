@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from robench.catalogue import headlines, metric_of, row
-from robench.results.labels import sentence
+from robench.results.labels import sampled_whole, sentence
 from robench.results.protocols import counted, protocol_of
 from robench.results.schema import Result, Value
 from robench.tables.living import CellAccuracies, robustbench, timm
@@ -40,6 +40,7 @@ class Row:
         values: summary values by name, as stored.
         link: address of the source.
         page: address of the model's page, relative to the leaderboard's.
+        sampled: how much of the suite was measured, where that is a sample; it ranks by its interval as others do.
         rank: first and last rank that its interval allows.
         curve: error in percent, clean and at severities 1 to 5.
         conditions: condition -> mean error, as stored.
@@ -54,6 +55,7 @@ class Row:
     values: Mapping[str, Value]
     link: str = ""
     page: str = ""
+    sampled: str = ""
     rank: tuple[int, int] | None = None
     curve: list[float | None] = field(default_factory=list)
     conditions: dict[str, float] = field(default_factory=dict)
@@ -84,9 +86,9 @@ def make_boards(results: Mapping[Path, Result], *, living: bool = True) -> list[
     for result in results.values():
         if not _ranking(result):
             continue
-        size = max((cell.images for cell in result.cells), default=0)
+        size = result.images
         kind = f"{result.suite.source} images, {_size(result, size)} per cell"
-        if not result.suite.complete:
+        if not _is_whole(result):
             kind += f", partial: {len(result.cells)} cells"
         protocol = _slug(f"{result.suite.name}-{result.suite.source}-{size}-{_data_key(result)}")
         board = boards.setdefault(protocol, Board(protocol, result.suite.name, f"{result.suite.title}: {kind}", []))
@@ -102,6 +104,11 @@ def make_boards(results: Mapping[Path, Result], *, living: bool = True) -> list[
     for board in boards.values():
         _finish(board)
     return list(boards.values())
+
+
+def _is_whole(result: Result) -> bool:
+    """Return whether a result is of the whole suite, measured on all images or on a sample of them."""
+    return result.suite.complete or sampled_whole(result)
 
 
 def _size(result: Result, size: int) -> str:
@@ -126,7 +133,7 @@ def _data_key(result: Result) -> str:
     from robench.files import digest
 
     protocol = result.suite.protocol
-    part = "" if result.suite.complete else f"part-{digest([protocol.get('limit'), *_names(result)])[:8]}"
+    part = "" if _is_whole(result) else f"part-{digest([protocol.get('limit'), *_names(result)])[:8]}"
     if result.suite.source == "published":
         own = ("checksum", "split", "definition", "sets")
         kept: dict[str, Any] = {key: value for key, value in protocol.items() if key in own}
@@ -166,6 +173,7 @@ def measured_row(result: Result, board: str) -> Row:
         method=_method(card),
         architecture=str(card.get("architecture") or ""),
         source="robench",
+        sampled=result.suite.sampled.text if result.suite.sampled is not None else "",
         values=values,
         page=f"models/{identity}.html",
         curve=[None if one is None or one.value is None else 100 * one.value for one in severities],

@@ -183,6 +183,8 @@ def _by_difference(name: str, made: Row, found: Difference, *, swapped: bool) ->
 def _completeness(result: Result) -> str:
     if result.suite.complete:
         return "the whole suite"
+    if result.suite.sampled is not None:
+        return result.suite.sampled.text
     if result.status == "partial":
         return f"partial: {len(result.cells)} cells are finished"
     return "part of the suite (fewer images or cells)"

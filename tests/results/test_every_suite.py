@@ -10,9 +10,11 @@ import torch
 
 from robench.catalogue import headlines, metric_of, row
 from robench.evaluation.columns import ColumnBuilder
-from robench.predictions import ModelInfo, RunFolder, RunIdentity, RunRecord, SuiteInfo
+from robench.metrics.sampling import next_size
+from robench.predictions import ModelInfo, RunFolder, RunIdentity, RunRecord, Sample, SuiteInfo
 from robench.results import score_run
 from robench.results.comparing import compare_runs
+from robench.results.precision import estimates
 from robench.suites import get, names, subset_indices
 from robench.suites.base import Batch, Cell, Suite
 
@@ -23,32 +25,32 @@ def classes_of(suite: Suite) -> int:
     return len(subset_indices(suite.subset)) if suite.subset else suite.num_classes or 10
 
 
-def fill(run: RunFolder, suite: Suite, cell: Cell, seed: int) -> None:
-    """Write what the engine would, from random logits that lean to the label."""
+def fill(run: RunFolder, suite: Suite, cell: Cell, seed: int, *, images: int = IMAGES, of: int | None = None) -> None:
+    """Write what the engine would, from random logits that lean to the label; ``of``: as a sample of so many images."""
     classes, frames = classes_of(suite), suite.frame_count(cell.condition)
     rng = np.random.default_rng(seed)
-    index = np.repeat(np.arange(IMAGES), frames)
-    label = np.arange(IMAGES)[:, None] % classes
+    drawn = np.arange(images) if of is None else np.sort(rng.permutation(of)[:images])
+    index = np.repeat(drawn, frames)
+    label = drawn[:, None] % classes
     target = np.repeat(label[:, 0], frames)
     if suite.task == "multilabel":
-        target = rng.integers(0, 2, (IMAGES, classes))
+        target = rng.integers(0, 2, (images, classes))
         target[0] = 1
     logits = rng.standard_normal((len(index), classes)).astype(np.float32)
     if target.ndim == 1:
         logits[np.arange(len(index)), target] += 2
-    frame = np.tile(np.arange(frames), IMAGES) if frames > 1 else None
+    frame = np.tile(np.arange(frames), images) if frames > 1 else None
     builder = ColumnBuilder(cell.name, classes, multilabel=suite.task == "multilabel")
     builder.add(
         torch.from_numpy(logits), Batch(torch.zeros(len(index), 3, 1, 1, dtype=torch.uint8), index, target, frame)
     )
-    run.write(cell.name, builder.finish())
+    found = builder.finish()
+    run.write(cell.name, found if of is None else found.of_sample(Sample(drawn=images, of=of, key="a")))
 
 
-@pytest.mark.parametrize("name", names())
-def test_a_suite_is_scored_with_its_headline(name: str, tmp_path: Path) -> None:
-    suite = get(name)
-    cells = suite.cells
-    named = tuple(cell.name for cell in cells)
+def new_run(name: str, suite: Suite, folder: Path) -> RunFolder:
+    """Return a run of the suite without predictions."""
+    named = tuple(cell.name for cell in suite.cells)
     record = RunRecord(
         identity=RunIdentity(protocol={"suite": name}, model="m"),
         cells=named,
@@ -59,13 +61,20 @@ def test_a_suite_is_scored_with_its_headline(name: str, tmp_path: Path) -> None:
         ),
         model=ModelInfo(name="m", hash="m", num_classes=10),
     )  # fmt: skip
-    run = RunFolder.create(tmp_path / "r", record)
+    return RunFolder.create(folder, record)
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_suite_is_scored_with_its_headline(name: str, tmp_path: Path) -> None:
+    suite = get(name)
+    cells, run = suite.cells, new_run(name, suite, tmp_path / "r")
     for seed, cell in enumerate(cells):
         fill(run, suite, cell, seed)
     result = score_run(run, resamples=10)
     headline = result.summary[suite.headline]
     assert headline.value is not None
     assert headline.low is not None
+    assert headline.high is not None
     assert headline.low <= headline.value <= headline.high
     assert result.status == "complete"
     assert len(result.cells) == len(cells)
@@ -81,3 +90,26 @@ def test_a_suite_is_scored_with_its_headline(name: str, tmp_path: Path) -> None:
     assert any(sentence.startswith(row(suite.headline).title) for sentence in comparison.sentences)
     if name.endswith("-p"):
         assert any("mean top-5 distance" in sentence for sentence in comparison.sentences)
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_sample_of_a_suite_says_how_far_its_headline_is_off(name: str, tmp_path: Path) -> None:
+    suite, few = get(name), 60
+    run = new_run(name, suite, tmp_path / "r")
+    for seed, cell in enumerate(suite.cells):
+        fill(run, suite, cell, seed, images=few, of=400)
+    found = estimates(run)
+    result = score_run(run, resamples=10)
+    assert result.suite.sampled is not None
+    assert not result.suite.complete
+    if suite.task == "multilabel" or suite.headline.startswith("ood"):  # areas under curves are no means over images
+        assert suite.headline not in found
+        return
+    value, estimate = result.summary[suite.headline], found[suite.headline]
+    assert value.full_run_low is not None
+    assert value.full_run_high is not None
+    assert value.low is not None
+    assert value.high is not None
+    assert value.low <= value.full_run_low <= (value.value or 0.0) <= value.full_run_high <= value.high
+    assert estimate.value == pytest.approx(value.value)
+    assert few < next_size(estimate.errors, few, 400, estimate.half_width / 1.5) <= 400

@@ -89,7 +89,8 @@
       make("td", {}, box),
       make("td", { class: "n" }, String(rank), row.rank ? make("span", { class: "interval" }, `${row.rank[0]} to ${row.rank[1]}`) : null),
       make("th", { scope: "row" }, name, about ? make("span", { class: "about" }, about) : null),
-      make("td", {}, make("span", { class: `tag ${row.kind}` }, row.kind), make("span", { class: "about" }, row.source)),
+      make("td", {}, make("span", { class: `tag ${row.kind}` }, row.kind), make("span", { class: "about" }, row.source),
+        row.sampled ? make("span", { class: "about" }, row.sampled) : null),
       ...board.columns.map((key) => {
         const interval = row.values[key] && row.values[key][4];
         return make("td", { class: "n" }, text(row, key), interval ? make("span", { class: "interval" }, interval) : null);

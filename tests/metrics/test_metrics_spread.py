@@ -1,0 +1,91 @@
+"""Covariances of a sample's cells, and what controls add, against brute force over many draws."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from robench.metrics.sampling import errors_of, standard_errors
+from robench.metrics.spread import Controls, spread_of
+from robench.suites.drawing import Design, shuffled_names
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+def answers(images: int, cells: int, seed: int, hard: Floats | None = None) -> Floats:
+    """Right or wrong answers, (images, cells), of cells that are alike on the same image."""
+    rng = np.random.default_rng(seed)
+    hard = rng.standard_normal(images) if hard is None else hard
+    latent = 0.7 * hard[:, None] + 0.7 * rng.standard_normal((images, cells))
+    return (latent > np.linspace(-1, 1, cells)).astype(float)
+
+
+def draws(images: int, cells: int, drawn: int, repeat: int) -> list[Integers]:
+    design = Design(images, cells, f"repeat {repeat}")
+    return [np.sort(design.order(place)[:drawn]) for place in range(cells)]
+
+
+@pytest.mark.parametrize("drawn", [40, 300, 560])
+def test_the_variance_is_that_of_repeated_samples_up_to_nearly_all_images(drawn: int) -> None:
+    images, cells, repeats = 600, 20, 250
+    wrong, gradient, totals = answers(images, cells, seed=2), np.full(cells, 1 / cells), np.full(cells, images)
+    off, full = [], []
+    for repeat in range(repeats):
+        index = draws(images, cells, drawn, repeat)
+        values = [wrong[rows, cell] for cell, rows in enumerate(index)]
+        full.append(standard_errors(values, index, gradient, totals, share=True).full_run)
+        off.append(float(np.mean([value.mean() for value in values]) - wrong.mean()))
+    assert np.std(off) == pytest.approx(np.sqrt(np.mean(np.square(full))), rel=0.15)
+    assert np.mean(np.abs(off) <= 1.96 * np.array(full)) == pytest.approx(0.95, abs=0.04)
+
+
+def test_a_control_narrows_the_interval_which_still_holds() -> None:
+    images, cells, drawn, repeats = 2000, 6, 100, 250
+    hard = np.random.default_rng(5).standard_normal(images)
+    wrong, other = answers(images, cells, 6, hard), answers(images, cells, 7, hard)
+    known = np.stack([other, np.repeat(hard[:, None], cells, axis=1)], axis=2)  # (images, cells, controls)
+    gradient, totals = np.full(cells, 1 / cells), np.full(cells, images)
+    off, width, plain = [], [], []
+    for repeat in range(repeats):
+        index = draws(images, cells, drawn, repeat)
+        values = [wrong[rows, cell] for cell, rows in enumerate(index)]
+        controls = Controls([known[rows, cell] for cell, rows in enumerate(index)], known.mean(axis=0))
+        found = spread_of(values, index, totals, share=True, controls=controls)
+        width.append(errors_of(found, gradient).full_run)
+        plain.append(standard_errors(values, index, gradient, totals, share=True).full_run)
+        off.append(float(np.mean([v.mean() for v in values]) + found.shift @ gradient - wrong.mean()))
+    assert np.mean(width) < 0.92 * np.mean(plain)
+    assert np.std(off) == pytest.approx(np.mean(width), rel=0.15)
+    assert np.mean(np.abs(off) <= 1.96 * np.array(width)) == pytest.approx(0.95, abs=0.04)
+    assert abs(np.mean(off)) < 3 * np.std(off) / np.sqrt(repeats)  # no bias
+
+
+def test_cells_of_other_images_do_not_hang_together() -> None:
+    rng = np.random.default_rng(3)
+    values = [rng.random(50), rng.random(50)]
+    index = [np.arange(50), np.arange(50)]
+    totals, gradient = np.array([400, 400]), np.array([0.5, 0.5])
+    apart = errors_of(spread_of(values, index, totals, sets=np.array([0, 1])), gradient)
+    each = [value.var(ddof=1) * (1 / 50 - 1 / 400) / 4 for value in values]
+    assert apart.full_run**2 == pytest.approx(sum(each), rel=1e-9)
+
+
+def test_a_whole_cell_adds_nothing_and_is_not_moved_by_controls() -> None:
+    wrong = answers(300, 3, seed=9)
+    index = [np.arange(300), np.arange(80), np.arange(100, 180)]
+    values = [wrong[rows, cell] for cell, rows in enumerate(index)]
+    known = [wrong[rows, 0][:, None] for rows in index]
+    controls = Controls(known, np.repeat(wrong[:, :1].mean(axis=0)[None], 3, axis=0))
+    found = spread_of(values, index, np.full(3, 300), share=True, controls=controls)
+    assert found.shift[0] == 0.0
+    assert errors_of(found, np.array([1.0, 0.0, 0.0])).full_run == 0.0
+    assert errors_of(found, np.array([0.0, 1.0, 0.0])).full_run > 0.0
+
+
+def test_the_order_of_cells_depends_on_their_names_alone() -> None:
+    names = [f"fog/{severity}" for severity in range(1, 6)]
+    assert shuffled_names(names) == shuffled_names(reversed(names))
+    few = [name for name in shuffled_names(names) if name != "fog/3"]
+    assert shuffled_names([name for name in names if name != "fog/3"]) == few
