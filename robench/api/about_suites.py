@@ -75,10 +75,10 @@ def describe_suite(name: str) -> SuiteDescription:
 
 def _of_split(suite: Suite) -> dict[str, Any]:
     """Return what the manifest of a metadata split must hold, and what each set is."""
-    if not suite.takes("definition"):
-        return {}
-    from robench.suites.splits import load_definition
+    from robench.suites.splits import has_definition, load_definition
 
+    if not has_definition(suite.name):
+        return {}
     definition = load_definition(suite.name)
     return {
         "columns": ("file", "label", *definition.attributes()),

@@ -84,6 +84,11 @@ def load_definition(name: str | Path) -> SplitDefinition:
         ) from error
 
 
+def has_definition(name: str) -> bool:
+    """Return whether a definition of this name comes with robench."""
+    return (files("robench.suites") / f"split_{name}.yaml").is_file()
+
+
 def _in_short(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg'].lower()}" for one in error.errors()[:3])
