@@ -60,6 +60,7 @@ SCREEN = {"help", "json", "cells", "list", "install_completion", "show_completio
 OTHERWISE = {
     ("evaluate", "until_decided"): None,  # robench.decide
     ("train", "show"): "name",  # describe_recipe(name)
+    ("evaluate", "with"): "with_run",  # `with` is a word of Python itself
     ("data download", "quiet"): "report",
     ("models show", "name"): "spec",
     ("plot corruptions-gallery", "out"): "path",
