@@ -117,7 +117,7 @@ def keep_control_run(run: Path, other: RunFolder, cells: tuple[str, ...]) -> Non
     arrays["about"] = np.array([other.record.model.name, other.record.hash])
     written = io.BytesIO()
     np.savez_compressed(written, **arrays)  # type: ignore[arg-type]
-    with atomic_write(run / FILE) as file:
+    with atomic_write(run / FILE, own=True) as file:
         file.write(written.getvalue())
 
 

@@ -19,12 +19,12 @@ def write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) ->
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(head)
     writer.writerows(rows)
-    with atomic_write(path) as file:
+    with atomic_write(path, own=True) as file:
         file.write(text.getvalue().encode())
 
 
 def write_yaml(path: Path, document: Any) -> None:
     """Write a YAML document whole or not at all."""
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=116)
-    with atomic_write(path) as file:
+    with atomic_write(path, own=True) as file:
         file.write(text.encode())
