@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from robench.catalogue import row
 from robench.errors import RobenchError
-from robench.plots.common import Array, absent, drawn_names, ends, interval_words, provenance, same_suite
+from robench.plots.common import Array, absent, drawn_names, ends, interval_words, or_debiased, provenance, same_suite
 from robench.plots.registry import Option, Plot
 from robench.plots.style import COLUMN, PAGE, axes_or_new, finish, look, new_figure, style
 from robench.results.labels import sentence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SEVERITIES = (0, 1, 2, 3, 4, 5)
+USUAL = ("error", "rms_calibration_error")
 
 
 @dataclass(frozen=True)
@@ -103,12 +104,17 @@ def _alone(low: Array) -> npt.NDArray[np.bool_]:
     return np.asarray(there[1:-1] & ~there[:-2] & ~there[2:])
 
 
-def severity(results: Sequence[Result], metrics: Sequence[str] = ("error", "rms_calibration_error")) -> Figure:
+def severity(results: Sequence[Result], metrics: Sequence[str] = USUAL) -> Figure:
     """Draw one panel per metric, all models in each, with bands of the intervals.
+
+    Of the usual metrics the RMS error is drawn in its debiased form, under its name, where a result has none as
+    published, being of a sample or of too few images; where there is neither, the error alone is drawn.
 
     Raises:
         RobenchError: the results are of different protocols, or none has one of the metrics.
     """
+    if tuple(metrics) == USUAL:
+        metrics = _usual(results)
     curves = [SeverityCurves.from_results(results, metric) for metric in metrics]
     with style():
         columns = min(3, len(curves))
@@ -132,6 +138,14 @@ def severity(results: Sequence[Result], metrics: Sequence[str] = ("error", "rms_
     return figure
 
 
+def _usual(results: Sequence[Result]) -> list[str]:
+    """Return the usual metrics that are defined at some severity of a result; all of them where none is."""
+    wanted = [or_debiased(results, metric) for metric in USUAL]
+    levels = [level for result in results for level in result.severities.values()]
+    there = [m for m in wanted if any(m in level and level[m].value is not None for level in levels)]
+    return there or wanted
+
+
 def corruptions_averaged(results: Sequence[Result]) -> str:
     """Return how many corruptions the runs averaged, in words: ``15 corruptions``."""
     counts = {
@@ -150,7 +164,7 @@ PLOT = Plot(
         Option(
             "metrics",
             "One panel per metric; repeat the option for several.",
-            ("error", "rms_calibration_error"),
+            USUAL,
             ("--metric", "-m"),
         ),
     ),
