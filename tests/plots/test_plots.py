@@ -358,7 +358,9 @@ def test_an_undefined_metric_is_not_called_absent(results: list[Result]) -> None
     made = results[0].model_copy(deep=True)
     for figures in (*made.severities.values(), *made.conditions.values(), made.summary):
         figures.update({name: Value(value=None) for name in figures if "rms" in name})
-    for draw in (lambda: plots.severity([made]), lambda: plots.corruptions([made], "rms_calibration_error")):
+    assert len(plots.severity([made]).axes) == 1  # of the usual metrics, the error alone
+    rms = "rms_calibration_error"
+    for draw in (lambda: plots.severity([made], (rms,)), lambda: plots.corruptions([made], rms)):
         with pytest.raises(RobenchError, match="'rms_calibration_error' is undefined"):
             draw()
 
