@@ -191,8 +191,8 @@ def test_names_are_whole_on_a_narrow_screen(
     said = printed(capsys, "metrics", "a", "--metric", "error,ece", "--resamples", "20")
     assert "elastic_transform/1" in said
     cells = printed(capsys, "metrics", "a", "--cells", "--resamples", "20")
-    # all but the binned calibration errors, which a sample of 20 images does not estimate
-    assert len(re.findall(r"\(-?[0-9.]+ to -?[0-9.]+\)", cells)) == 2 * 5
+    # the error of two cells; a sample of 20 images has no interval of the other metrics
+    assert len(re.findall(r"\(full run ", cells)) == 2
     assert "elastic_transform/1" in printed(capsys, "compare", "a", "a", "--cells", "--resamples", "100")
     assert "tiny-imagenet-c" in printed(capsys, "data", "list")
     assert "cifar100-c-bar" in printed(capsys, "suites", "list")
