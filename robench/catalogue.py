@@ -165,7 +165,8 @@ _MEANS = ("mean_", "mean_ood_", "attacked_")
 _ORDER = (
     "mce", "mean_error", "mean_error_19", "mfr", "mfp", "mt5d", "mean_ood_error", "mean_ood_weighted_pr_auc",
     "ood_aupr_out", "attacked_error", "worst_loss_error", "worst_case_error", "error", "weighted_pr_auc", "clean_error",
-    "iid_error", "matching_error", "gap_error", "iid_weighted_pr_auc", "gap_weighted_pr_auc", "average_case_error", "relative_mce",
+    "iid_error", "matching_error", "gap_error", "iid_weighted_pr_auc", "gap_weighted_pr_auc", "average_case_error",
+    "relative_mce",
     "robust_accuracy", "mean_rms_calibration_error_debiased", "mean_ood_rms_calibration_error_debiased",
     "attacked_rms_calibration_error_debiased", "rms_calibration_error_debiased", "clean_rms_calibration_error_debiased",
     "mean_rms_calibration_error", "mean_ood_rms_calibration_error", "attacked_rms_calibration_error",
