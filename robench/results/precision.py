@@ -268,13 +268,13 @@ def _wilson(value: float, error: float) -> Interval:
     The error of next to no wrong answers is that of a share of two more among four more images (Agresti and Coull
     1998); the number of images is the one whose error is this.
 
-    >>> [round(end, 3) for end in _wilson(0.1, 0.03)]  # as of 100 images
-    [0.055, 0.175]
+    >>> [round(end, 3) for end in _wilson(0.1, 0.03)]  # as of 119 images
+    [0.057, 0.169]
     """
     images = max(value * (1.0 - value) / (error * error), math.sqrt(2.0) / error)
     for _ in range(_TURNS):
         expected = (images * value + 2.0) / (images + 4.0)
-        images = expected * (1.0 - expected) / (error * error)
+        images = max(expected * (1.0 - expected) / (error * error), 1.0)
     weight = _Z * _Z / images
     middle = (value + weight / 2.0) / (1.0 + weight)
     reach = math.sqrt(weight * value * (1.0 - value) + weight * weight / 4.0) / (1.0 + weight)
