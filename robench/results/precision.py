@@ -27,6 +27,7 @@ Integers = npt.NDArray[np.int64]
 _Z = 1.959963984540054
 _STEP = 1e-6
 LEAST_WRONG = 20  # images, below which the mean of a score of probabilities has no interval
+_NOTHING = 1e-7  # a standard error that only rounding leaves, as where classes say all of an answer
 _TURNS = 8  # of a fixed point that comes near in three
 Interval = tuple[float, float]
 
@@ -249,7 +250,7 @@ def interval_of(value: float, error: float, name: str) -> Interval | None:
         return None
     about = row(name)
     of = metric_of(name)
-    if error == 0.0:
+    if error < _NOTHING:
         return value, value
     if about.share and 0.0 <= value <= 1.0:
         low, high = _wilson(value, error)
