@@ -56,7 +56,7 @@ def calibrate(
     ...     _ = robench.evaluate("reference:digits/standard", "digits-c", out=folder, **few)
     ...     found = robench.calibrate(folder, resamples=0)
     >>> found.fit_images, found.images, list(found.after)
-    (143, {'clean': 157, 'contrast/5': 153}, ['clean', 'contrast/5', 'mean under shift'])
+    (147, {'clean': 153, 'contrast/5': 155}, ['clean', 'contrast/5', 'mean under shift'])
     """
     from robench.api.refitting import of_logits, of_run, scored
     from robench.files import write_json

@@ -128,7 +128,7 @@ def conformal(
     ...     _ = robench.evaluate("reference:digits/standard", "digits-c", out=folder, **few)
     ...     found = robench.conformal(folder, alpha=0.1, resamples=0)
     >>> found.fit_images, list(found.values), found.values["clean"]["conformal_coverage"].value > 0.8
-    (143, ['clean', 'contrast/5', 'severity/5', 'mean under shift'], True)
+    (147, ['clean', 'contrast/5', 'severity/5', 'mean under shift'], True)
     """
     from robench.api.conformal_sets import expected_coverage, measured, notes_of, rule_of, used, values_of
     from robench.api.refitting import check, fit_folder

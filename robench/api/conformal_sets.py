@@ -157,7 +157,7 @@ def expected_coverage(fit_images: int, alpha: float, images: int) -> tuple[float
     Source: Vovk 2012; Angelopoulos and Bates 2023, section 3.2.
 
     >>> [round(float(end), 3) for end in expected_coverage(500, 0.1, 500)]
-    [0.862, 0.934]
+    [0.86, 0.934]
     """
     from scipy.stats import betabinom
 

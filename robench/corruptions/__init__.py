@@ -111,7 +111,9 @@ def _chosen(
         RobenchError: no corruption, or two.
     """
     if isinstance(severity, str):  # imagecorruptions has the severity first
-        name, severity = severity, None if isinstance(name, str) else name
+        if isinstance(name, str):
+            whole("severity", severity)  # refuses it
+        name, severity = severity, name
     elif name is not None and not isinstance(name, str):
         name, severity = None, name if severity is None else severity
     by_number = None

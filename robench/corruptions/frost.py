@@ -78,19 +78,33 @@ def crops(
         RobenchError: as :func:`overlays`.
     """
     height, width = size
-    flat, shapes, starts = load(None if folder is None else str(folder), SCALES[preset(max(size))])
-    smallest = shapes.min(axis=0)
-    if smallest[0] <= height or smallest[1] <= width:
-        raise RobenchError(
-            f"frost takes images smaller than the frost images ({smallest[0]} x {smallest[1]} at this scale); "
-            f"found {height} x {width}.",
-            hint="Resize and crop the images to 224 first.",
-        )
+    flat, shapes, starts = _larger_than(size, None if folder is None else str(folder))
     chosen = stream.integers(0, 0, len(shapes)).cpu().numpy()
     place = stream.uniform(1, (2,)).double().cpu().numpy()
     rows, columns = shapes[chosen].T
     top, left = (place[:, 0] * (rows - height)).astype(np.int64), (place[:, 1] * (columns - width)).astype(np.int64)
     return flat, np.stack([starts[chosen] + top * columns + left, columns, rows * columns], axis=1)
+
+
+def _larger_than(
+    size: tuple[int, int], folder: str | None
+) -> tuple[Frost, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the frost images at the scale of this size; built-in ones at the next one where they would be too small.
+
+    Raises:
+        RobenchError: the image is not smaller than the frost images.
+    """
+    usual = SCALES[preset(max(size))]
+    for scale in [usual] if folder is not None else sorted(one for one in SCALES.values() if one >= usual):
+        found = load(folder, scale)
+        smallest = found[1].min(axis=0)
+        if smallest[0] > size[0] and smallest[1] > size[1]:
+            return found
+    raise RobenchError(
+        f"frost takes images smaller than the frost images ({smallest[0]} x {smallest[1]} at this scale); "
+        f"found {size[0]} x {size[1]}.",
+        hint="Resize and crop the images to 224 first.",
+    )
 
 
 @lru_cache(maxsize=8)

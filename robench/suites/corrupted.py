@@ -134,5 +134,5 @@ def frost_remarks(cells: Sequence[Cell], options: OpenOptions) -> tuple[str, ...
         return ()
     return (
         "frost: built-in textures stand in for the original generator's frost images; they are made to be about as hard"
-        " (docs/fidelity.md). Give the folder of the originals (--frost) to compare with published results.",
+        " (docs/fidelity.md). Use the originals to compare with published results.",
     )

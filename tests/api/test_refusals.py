@@ -81,8 +81,6 @@ EVALUATE: list[tuple[dict[str, Any], list[str], str, str]] = [
     ({"within": "x"}, ["--within", "x"], "`within` takes a half-width", "--within mce=0.5,mean_error=0.3"),
     ({"within": 0.5, "limit": 5}, ["--within", "0.5", "--limit", "5"], "`limit` and `within` cannot be combined",
      "--limit and --within cannot be combined"),
-    ({"within": 0.5, "cluster": "auto"}, ["--within", "0.5", "--cluster", "auto"], "`cluster` and `within` cannot",
-     "--cluster and --within cannot be combined"),
     ({"cluster": "not an address"}, ["--cluster", "not an address"], "`cluster` must be auto", "--cluster must be"),
 ]  # fmt: skip
 

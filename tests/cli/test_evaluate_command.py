@@ -143,7 +143,10 @@ def test_any_callable_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:
         (["-m", "{checkpoint}", "-s", "digits-c", "--ensemble", "sum"], "mean-logit"),
         (["-m", "{checkpoint}", "-s", "digits-c", "--split", "train"], "--split has no effect on digits-c"),
         (["-m", "{checkpoint}", "-s", "digits-c", "--difficulty", "2"], "only to digits-p, cifar10-p"),
-        (["-m", "{checkpoint}", "-s", "digits-c,clean", "--definition", "mine.yaml"], "only to imagenet-real, svsf, dfr"),
+        (
+            ["-m", "{checkpoint}", "-s", "digits-c,clean", "--definition", "mine.yaml"],
+            "only to imagenet-real, svsf, dfr",
+        ),
         (["-m", "{checkpoint}", "-s", "digits-c", "--clean", "gone"], "--clean has no effect on digits-c"),
         (["-m", "{program}", "-s", "digits-c"], "python:{program}:FUNCTION"),
         (["-m", "reference:digits/augmix", "-s", "digits-c", "--out", "{program}/run"], "Cannot write {program}/run"),

@@ -22,7 +22,7 @@ from robench.results import score_run
 from robench.results.remarks import remarks
 
 CPU = EvaluationOptions(device="cpu", batch_size=50)
-INFO = suite_info(SmallSuite())
+INFO = suite_info(SmallSuite(), small_model())
 
 
 def centred(x: torch.Tensor) -> torch.Tensor:

@@ -6,9 +6,11 @@ a builder here, and then takes part in every test.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -159,6 +161,20 @@ def _reference(_: Path, __: pytest.MonkeyPatch, seed: int) -> Spec:
     return Spec(f"reference:digits/{('standard', 'augmix')[seed % 2]}")
 
 
+def _robustbench(_: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> Spec:
+    zoo = {"cifar10": {"corruptions": {"Small": {}}}}
+    for name, content in {
+        "robustbench": {},
+        "robustbench.utils": {"load_model": lambda **_: network(seed)},
+        "robustbench.model_zoo": {},
+        "robustbench.model_zoo.models": {"model_dicts": zoo},
+    }.items():
+        module = ModuleType(name)
+        module.__dict__.update(content, __path__=[])
+        monkeypatch.setitem(sys.modules, name, module)
+    return Spec("robustbench:cifar10/Small")
+
+
 def _python(folder: Path, _: pytest.MonkeyPatch, seed: int) -> Spec:
     code = f"""
         import torch
@@ -187,4 +203,5 @@ FORMS = {
     "open_clip": Form("open_clip", _open_clip, "open_clip", named=True),
     "reference": Form("reference", _reference, "card", named=True),
     "python": Form("python", _python, "default"),
+    "robustbench": Form("robustbench", _robustbench, "robustbench"),
 }

@@ -44,7 +44,7 @@ def test_imagenet_o_without_validation_images_says_what_to_do(tmp_path: Path, ph
     _class_folders(tmp_path / "imagenet-o", photos, list(SUBSETS["imagenet-o"][:2]))
     opened = suites.open_suite("imagenet-o", tmp_path / "imagenet-o")
     assert [cell.name for cell in opened.suite.cells] == ["imagenet-o"]
-    assert any("robench ood RUN --far" in remark for remark in opened.remarks)
+    assert any("robench ood" in remark for remark in opened.remarks)
 
 
 def test_a_folder_of_any_depth_is_a_set_of_foreign_images(tmp_path: Path, photos: list[np.ndarray]) -> None:
