@@ -5,7 +5,7 @@
 
 CHECKOUT holds hendrycks/robustness (needs Wand and ImageMagick); without it only our own columns are printed. Photos
 are JPEGs at any depth; without them images are made from the embedded digits (32) and frost textures (224). Every
-figure is over all five severities. Ours has whole batches and --threads threads, theirs one image at a time as it
+number is over all five severities. Ours has whole batches and --threads threads, theirs one image at a time as it
 was written; the two take turns, and each column is the median over rounds. --busy runs so many processes beside it
 that do nothing but compute, as on a shared machine. On a GPU (--device cuda) the last line
 says how the 75 cells of ImageNet-C, made on the device, compare with a ResNet-50's forward passes in bfloat16.

@@ -1,10 +1,10 @@
 """How close the corruptions are to the published generators', run side by side on real images.
 
-    python benchmarks/fidelity.py --original CHECKOUT --frost FOLDER --figures FILE \
+    python benchmarks/fidelity.py --original CHECKOUT --frost FOLDER --measurements FILE \
         [--photos FOLDER] [--cifar PARQUET [--checkpoint WEIGHTS]] [--only NAME ...] [--page docs/fidelity.md]
 
 CHECKOUT holds hendrycks/robustness; FOLDER (frost) its frost images; photos are JPEGs at any depth; PARQUET is
-CIFAR-10's test split in the hub's layout. Every figure becomes a line of FILE, and what FILE has already is not
+CIFAR-10's test split in the hub's layout. Every measurement becomes a line of FILE, and what FILE has already is not
 measured again, so a run can be cut, resumed and split over processes by --only. Measured:
 
 * pixels: corruptions without chance, mean and largest difference in grey levels, at 32, 64, 224 and 299 pixels;
@@ -177,7 +177,7 @@ def _half_width(values: Floats) -> float:
 
 
 def comparisons(args: argparse.Namespace, names: list[str], done: set[tuple[str, ...]]) -> Iterator[dict[str, Any]]:
-    """Yield the pixel and statistics figures that are not there yet."""
+    """Yield the pixel and statistics measurements that are not there yet."""
     for size in args.sizes:
         source = args.cifar if size == 32 else args.photos
         if source is None:
@@ -198,8 +198,8 @@ def comparisons(args: argparse.Namespace, names: list[str], done: set[tuple[str,
                 yield {**key, "images": len(images), **found}
 
 
-def sequence_figures(args: argparse.Namespace, done: set[tuple[str, ...]]) -> Iterator[dict[str, Any]]:
-    """Yield the figures of perturbation sequences that are not there yet."""
+def sequence_measurements(args: argparse.Namespace, done: set[tuple[str, ...]]) -> Iterator[dict[str, Any]]:
+    """Yield the measurements of perturbation sequences that are not there yet."""
     images = original.cifar(args.cifar, SEQUENCES)[0]
     batch, index = torch.from_numpy(images).permute(0, 3, 1, 2), torch.arange(SEQUENCES)
     for name, theirs in original_sequences.load(args.original).items():
@@ -209,12 +209,14 @@ def sequence_figures(args: argparse.Namespace, done: set[tuple[str, ...]]) -> It
         normals = Stream(0, "perturb", perturbation, 1, 0, index=index).normal(0, (32, 32)).numpy()
         expected = np.stack([theirs(*both) for both in zip(images, normals, strict=True)], axis=1)
         found = [frame.permute(0, 2, 3, 1).numpy() for frame in perturb(batch, perturbation, index=index)]
-        figures = pixels(np.stack(found), expected)
-        yield {"part": "sequences", "name": name, "size": 32, "images": SEQUENCES, "frames": len(found), **figures}
+        measurements = pixels(np.stack(found), expected)
+        yield {"part": "sequences", "name": name, "size": 32, "images": SEQUENCES, "frames": len(found), **measurements}
 
 
-def error_figures(args: argparse.Namespace, names: list[str], done: set[tuple[str, ...]]) -> Iterator[dict[str, Any]]:
-    """Yield the error figures that are not there yet."""
+def error_measurements(
+    args: argparse.Namespace, names: list[str], done: set[tuple[str, ...]]
+) -> Iterator[dict[str, Any]]:
+    """Yield the error measurements that are not there yet."""
     sides = Sides(original.load(args.original, 32, args.frost), args.frost)
     classifier = Classifier(args.checkpoint)
     images, labels = original.cifar(args.cifar, args.images)
@@ -230,7 +232,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("original", "frost", "photos", "cifar", "checkpoint", "page"):
         parser.add_argument(f"--{name}", type=Path)
-    parser.add_argument("--figures", type=Path, required=True)
+    parser.add_argument("--measurements", type=Path, required=True)
     parser.add_argument("--only", nargs="+", choices=ALL, default=list(ALL))
     parser.add_argument("--images", type=int, default=5000, help="CIFAR images for the errors")
     parser.add_argument("--photo-count", type=int, default=48)
@@ -249,22 +251,24 @@ def main() -> None:
     """Measure what is missing, then write the page."""
     args = arguments()
     torch.set_num_threads(args.threads)
-    lines = [json.loads(line) for line in args.figures.read_text().splitlines()] if args.figures.exists() else []
+    lines = (
+        [json.loads(line) for line in args.measurements.read_text().splitlines()] if args.measurements.exists() else []
+    )
     done: set[tuple[str, ...]] = {(x["part"], x["name"], str(x["size"]), str(x.get("severity", ""))) for x in lines}
     parts = [comparisons(args, args.only, done)]
     if args.cifar:
-        parts.append(sequence_figures(args, done))
+        parts.append(sequence_measurements(args, done))
     if args.checkpoint:
-        parts.append(error_figures(args, args.only, done))
+        parts.append(error_measurements(args, args.only, done))
     stamp = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": original.machine()}
     for part in parts if args.original else []:
-        for figure in part:
-            with args.figures.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({**figure, **stamp}) + "\n")
-            lines.append(figure)
-            print(json.dumps(figure), flush=True)
+        for measurement in part:
+            with args.measurements.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({**measurement, **stamp}) + "\n")
+            lines.append(measurement)
+            print(json.dumps(measurement), flush=True)
     if args.page:
-        everything = [json.loads(line) for line in args.figures.read_text().splitlines()]
+        everything = [json.loads(line) for line in args.measurements.read_text().splitlines()]
         args.page.write_text(page(everything), encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Writes docs/fidelity.md from the figures that fidelity.py measured; every number in it is one of those."""
+"""Writes docs/fidelity.md from the measurements that fidelity.py measured; every number in it is one of those."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from robench.corruptions import ALL
 from robench.corruptions.severities import SEVERITIES
 
-Figure = dict[str, Any]
+Measurement = dict[str, Any]
 AIM_PIXELS, AIM_STATISTICS, AIM_ERROR, AIM_WORST = 0.5, 2.0, 0.5, 1.5
 
 HEAD = """\
@@ -109,15 +109,15 @@ QUIRKS = """\
 """
 
 
-def page(figures: Sequence[Figure]) -> str:
+def page(measurements: Sequence[Measurement]) -> str:
     """Return the document.
 
     Args:
-        figures: lines of fidelity.py's file; of two for the same measurement the later one counts.
+        measurements: lines of fidelity.py's file; of two for the same measurement the later one counts.
     """
-    latest = {(x["part"], x["name"], x["size"], x.get("severity")): x for x in figures}
+    latest = {(x["part"], x["name"], x["size"], x.get("severity")): x for x in measurements}
 
-    def by_part(part: str) -> list[Figure]:
+    def by_part(part: str) -> list[Measurement]:
         return [x for key, x in latest.items() if key[0] == part]
 
     parts = [HEAD, _provenance(latest.values())]
@@ -136,8 +136,8 @@ def page(figures: Sequence[Figure]) -> str:
     return "\n".join(part.rstrip() + "\n" for part in [*parts, QUIRKS])
 
 
-def _provenance(figures: Iterable[Figure]) -> str:
-    seen = sorted({(x["date"], x["machine"]) for x in figures})
+def _provenance(measurements: Iterable[Measurement]) -> str:
+    seen = sorted({(x["date"], x["machine"]) for x in measurements})
     return "\n".join(f"Measured {date}: {machine}." for date, machine in seen)
 
 
@@ -150,9 +150,9 @@ def _order(name: str) -> tuple[int, str]:
     return ALL.index(name.split(",")[0]), name
 
 
-def _grid(figures: Sequence[Figure], cell: Callable[[Figure], str]) -> str:
+def _grid(measurements: Sequence[Measurement], cell: Callable[[Measurement], str]) -> str:
     """Return a table of corruptions and sizes by severity."""
-    found = {(x["name"], x["size"], x["severity"]): x for x in figures}
+    found = {(x["name"], x["size"], x["severity"]): x for x in measurements}
     keys = sorted({key[:2] for key in found}, key=lambda key: (_order(key[0]), key[1]))
     rows = []
     for name, size in keys:
@@ -161,40 +161,41 @@ def _grid(figures: Sequence[Figure], cell: Callable[[Figure], str]) -> str:
     return _table(["corruption, side", *(f"severity {severity}" for severity in SEVERITIES)], rows)
 
 
-def _pixel_table(figures: Sequence[Figure]) -> str:
-    return _grid(figures, lambda x: "=" if x["max"] == 0 else f"{x['mean']:.4f} / {x['max']}")
+def _pixel_table(measurements: Sequence[Measurement]) -> str:
+    return _grid(measurements, lambda x: "=" if x["max"] == 0 else f"{x['mean']:.4f} / {x['max']}")
 
 
-def _pixel_summary(figures: Sequence[Figure]) -> str:
-    equal, worst = sum(x["max"] == 0 for x in figures), max(figures, key=lambda x: x["mean"])
+def _pixel_summary(measurements: Sequence[Measurement]) -> str:
+    equal, worst = sum(x["max"] == 0 for x in measurements), max(measurements, key=lambda x: x["mean"])
     counts = ", ".join(
-        f"{max(x['images'] for x in figures if x['size'] == size)} at {size}"
-        for size in sorted({x["size"] for x in figures})
+        f"{max(x['images'] for x in measurements if x['size'] == size)} at {size}"
+        for size in sorted({x["size"] for x in measurements})
     )
-    over = [x for x in figures if x["mean"] >= AIM_PIXELS]
+    over = [x for x in measurements if x["mean"] >= AIM_PIXELS]
     return (
-        f"Images: {counts}. {equal} of {len(figures)} comparisons are equal to the bit. The largest mean difference "
+        f"Images: {counts}. {equal} of {len(measurements)} comparisons are equal to the bit. The largest mean "
+        f"difference "
         f"is {worst['mean']:.4f} grey levels ({_place(worst)}, {worst['differing']:.1f} % of values), the largest "
-        f"single one {max(x['max'] for x in figures)}. {_missed(over, 'mean')}\n"
+        f"single one {max(x['max'] for x in measurements)}. {_missed(over, 'mean')}\n"
     )
 
 
-def _sequence_table(figures: Sequence[Figure]) -> str:
+def _sequence_table(measurements: Sequence[Measurement]) -> str:
     rows = [
         [x["name"], str(x["images"]), str(x["frames"]), f"{x['mean']:.4f}", str(x["max"]), f"{x['differing']:.3f} %"]
-        for x in figures
+        for x in measurements
     ]
     head = ["perturbation", "images", "frames", "mean difference", "largest", "values that differ"]
     return _table(head, rows) + "\n"
 
 
-def _statistics(figures: Sequence[Figure]) -> Iterable[str]:
-    figures = [{**x, "power": _largest_ring(x["rings"])} for x in figures]
+def _statistics(measurements: Sequence[Measurement]) -> Iterable[str]:
+    measurements = [{**x, "power": _largest_ring(x["rings"])} for x in measurements]
     for kind in ("mean", "variance", "power"):
         yield f"### {kind.capitalize()}\n"
-        yield _grid(figures, lambda x, kind=kind: f"{x[kind][0]:+.2f} ± {x[kind][1]:.2f}")  # type: ignore[misc]
-        yield _statistics_summary(figures, kind)
-    counts = sorted({(x["size"], x["images"], x["draws"], x["name"]) for x in figures})
+        yield _grid(measurements, lambda x, kind=kind: f"{x[kind][0]:+.2f} ± {x[kind][1]:.2f}")  # type: ignore[misc]
+        yield _statistics_summary(measurements, kind)
+    counts = sorted({(x["size"], x["images"], x["draws"], x["name"]) for x in measurements})
     usual = [
         f"{size} pixels: "
         + ", ".join(
@@ -214,8 +215,8 @@ def _largest_ring(rings: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return difference, half * NormalDist().inv_cdf(1 - 0.025 / len(rings)) / NormalDist().inv_cdf(0.975)
 
 
-def _statistics_summary(figures: Sequence[Figure], kind: str) -> str:
-    values = [(x, *x[kind]) for x in figures]
+def _statistics_summary(measurements: Sequence[Measurement], kind: str) -> str:
+    values = [(x, *x[kind]) for x in measurements]
     outside = sum(abs(difference) > half for _, difference, half in values)
     away = [x for x, difference, half in values if abs(difference) - half > AIM_STATISTICS]
     beyond = [x for x, difference, half in values if abs(difference) > AIM_STATISTICS]
@@ -228,9 +229,9 @@ def _statistics_summary(figures: Sequence[Figure], kind: str) -> str:
     return text + ".\n"
 
 
-def _error_table(figures: Sequence[Figure]) -> str:
+def _error_table(measurements: Sequence[Measurement]) -> str:
     rows = []
-    for x in sorted(figures, key=lambda x: _order(x["name"])):
+    for x in sorted(measurements, key=lambda x: _order(x["name"])):
         ours, theirs = (sum(x[side]) / len(x[side]) for side in ("ours", "theirs"))
         severity, gap, half = _worst_severity(x)
         largest = f"{gap:+.2f} ± {half:.2f} ({severity})" if gap else "none"
@@ -244,33 +245,35 @@ def _error_table(figures: Sequence[Figure]) -> str:
     return _table(head, rows)
 
 
-def _worst_severity(x: Figure) -> tuple[int, float, float]:
+def _worst_severity(x: Measurement) -> tuple[int, float, float]:
     gaps = [our - their for our, their in zip(x["ours"], x["theirs"], strict=True)]
     row = max(range(len(gaps)), key=lambda i: abs(gaps[i]))
     return row + 1, gaps[row], x["half_widths"][row]
 
 
-def _error_summary(figures: Sequence[Figure]) -> str:
-    mean = sum(x["difference"] for x in figures) / len(figures)
-    half = math.sqrt(sum(x["half"] ** 2 for x in figures)) / len(figures)
-    over = [x for x in figures if abs(x["difference"]) > AIM_ERROR]
-    worst = [x for x in figures if abs(_worst_severity(x)[1]) > AIM_WORST]
-    outside = [x for x in figures if abs(x["difference"]) > x["half"]]
+def _error_summary(measurements: Sequence[Measurement]) -> str:
+    mean = sum(x["difference"] for x in measurements) / len(measurements)
+    half = math.sqrt(sum(x["half"] ** 2 for x in measurements)) / len(measurements)
+    over = [x for x in measurements if abs(x["difference"]) > AIM_ERROR]
+    worst = [x for x in measurements if abs(_worst_severity(x)[1]) > AIM_WORST]
+    outside = [x for x in measurements if abs(x["difference"]) > x["half"]]
 
-    def names(xs: Sequence[Figure]) -> str:
+    def names(xs: Sequence[Measurement]) -> str:
         return ", ".join(x["name"] for x in xs) or "none"
 
     return (
-        f"Mean difference over the {len(figures)} corruptions: {mean:+.2f} ± {half:.2f} points. Beyond 0.5 points: "
+        f"Mean difference over the {len(measurements)} corruptions: {mean:+.2f} ± {half:.2f} points. Beyond 0.5 "
+        f"points: "
         f"{names(over)}. A severity beyond 1.5 points: {names(worst)}. Intervals that leave out zero: "
-        f"{names(outside)} ({len(outside)} of {sum(x['half'] > 0 for x in figures)} with a width; one in twenty would "
+        f"{names(outside)} ({len(outside)} of {sum(x['half'] > 0 for x in measurements)} with a width; one in "
+        f"twenty would "
         f"by chance).\n"
     )
 
 
-def _frost_table(figures: Sequence[Figure]) -> str:
+def _frost_table(measurements: Sequence[Measurement]) -> str:
     rows = []
-    for x in sorted(figures, key=lambda x: (x["size"], x["name"])):
+    for x in sorted(measurements, key=lambda x: (x["size"], x["name"])):
         gaps = [our - their for our, their in zip(x["ours"], x["theirs"], strict=True)]
         ours, theirs = sum(x["ours"]) / len(gaps), sum(x["theirs"]) / len(gaps)
         what = f"{x['name']}, {x['size']} pixels, {x['images']:,} images"
@@ -280,13 +283,13 @@ def _frost_table(figures: Sequence[Figure]) -> str:
     return _table(head, rows) + "\n"
 
 
-def _place(x: Figure) -> str:
+def _place(x: Measurement) -> str:
     return f"{x['name']} {x['severity']} at {x['size']}"
 
 
-def _places(figures: Sequence[Figure], kind: str) -> str:
-    return ", ".join(f"{_place(x)} ({x[kind][0]:+.1f} ± {x[kind][1]:.1f})" for x in figures)
+def _places(measurements: Sequence[Measurement], kind: str) -> str:
+    return ", ".join(f"{_place(x)} ({x[kind][0]:+.1f} ± {x[kind][1]:.1f})" for x in measurements)
 
 
-def _missed(figures: Sequence[Figure], kind: str) -> str:
-    return "All meet the aim." if not figures else "Beyond the aim: " + ", ".join(map(_place, figures)) + "."
+def _missed(measurements: Sequence[Measurement], kind: str) -> str:
+    return "All meet the aim." if not measurements else "Beyond the aim: " + ", ".join(map(_place, measurements)) + "."

@@ -1,12 +1,13 @@
 """How near the built-in frost textures are to the original's images: statistics, and a network's error on both.
 
     python benchmarks/frost.py --frost FOLDER [--write robench/corruptions/frost_statistics.json]
-        [--model SPEC --data PLACE --size 32 --dataset cifar10 [--images 2000] [--draws 1] [--figures FILE]]
+        [--model SPEC --data PLACE --size 32 --dataset cifar10 [--images 2000] [--draws 1] [--measurements FILE]]
 
 FOLDER holds the frost images of hendrycks/robustness. Without --model the statistics of both are compared, and --write
 measures those of the originals anew. With it, the model's error under frost is measured on images of PLACE (in any form
 that robench reads) of one side: every image under every one of the five frost images of both kinds, at --draws places
-of it. The difference is paired by image, over the five severities, with its 95 % interval. --figures adds a line to the
+of it. The difference is paired by image, over the five severities, with its 95 % interval. --measurements adds a
+line to the
 file from which fidelity.py writes its page.
 """
 
@@ -134,7 +135,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frost", type=Path, required=True)
-    for name in ("write", "data", "figures"):
+    for name in ("write", "data", "measurements"):
         parser.add_argument(f"--{name}", type=Path)
     for name in ("model", "arch", "dataset", "name"):
         parser.add_argument(f"--{name}")
@@ -152,8 +153,8 @@ def main() -> None:
         return
     figure = errors(args)
     print(json.dumps(figure))
-    if args.figures:
-        with args.figures.open("a", encoding="utf-8") as file:
+    if args.measurements:
+        with args.measurements.open("a", encoding="utf-8") as file:
             file.write(json.dumps(figure) + "\n")
 
 
