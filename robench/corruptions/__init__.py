@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
 from robench.corruptions.registered import CORRUPTIONS, Corruption, corruption, parameters, register
 from robench.corruptions.severities import ALL, BENCHMARK, EXTRA, GROUPS, table_size
@@ -112,7 +112,7 @@ def _chosen(
     """
     if isinstance(severity, str):  # imagecorruptions has the severity first
         if isinstance(name, str):
-            whole("severity", severity)  # refuses it
+            raise RobenchError(f"severity is a whole number; found {severity!r}.", hint="Severities are 1 to 5.")
         name, severity = severity, name
     elif name is not None and not isinstance(name, str):
         name, severity = None, name if severity is None else severity
@@ -126,7 +126,7 @@ def _chosen(
     if len(set(given)) != 1:
         what = "Which corruption?" if not given else f"Two corruptions were given: {', '.join(map(str, given))}."
         raise RobenchError(what, hint='For example corrupt(image, "fog", 3).')
-    return str(given[0]), whole("severity", 1 if severity is None else severity)
+    return str(given[0]), whole("severity", 1 if severity is None else cast(int, severity))
 
 
 def _one(images: Any, name: str, severity: int, index: Numbers | None, seed: int, frost: str | None) -> Any:
