@@ -102,6 +102,10 @@ def main(arguments: list[str]) -> int:
         return INTERRUPTED
     except OSError as error:
         return _system_error(error)
+    except SystemExit as leave:
+        if isinstance(leave.__context__, BrokenPipeError):  # click leaves with 1 where a command's reader left
+            return _system_error(leave.__context__)
+        raise
     except Exception as error:
         return _usage_error(error)
 

@@ -49,6 +49,14 @@ def test_a_reader_that_has_seen_enough_is_not_an_error() -> None:
     assert reader.wait() == 0
 
 
+@pytest.mark.parametrize("lines", [1, 3])
+def test_a_reader_that_leaves_midway_is_not_an_error(tmp_path: Path, lines: int) -> None:
+    script = f"{' '.join([*RUN, '-o', 'run'])} 2>error.txt | head -n {lines} >/dev/null; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert done.stdout == "0\n"
+    assert "Traceback" not in (tmp_path / "error.txt").read_text()
+
+
 def test_messages_are_shown_as_they_are() -> None:
     assert printable("a\x1b[31mb\u202ec\n d") == "a\\x1b[31mb\\u202ec\n d"
     assert printable("é ü 画像") == "é ü 画像"
