@@ -23,7 +23,12 @@ def model_index(result: Result) -> dict[str, Any]:
         {"type": name, "name": row(name).head, "value": _shown(name, value), "args": _interval(name, value)}
         for name, value in _values(result)
     ]
-    arguments: dict[str, Any] = {"version": suite.version, "source": suite.source, "cells": len(result.cells)}
+    arguments: dict[str, Any] = {
+        "robench": result.run.robench,
+        "version": suite.version,
+        "source": suite.source,
+        "cells": len(result.cells),
+    }
     if suite.sampled is not None:
         arguments["sampled"] = suite.sampled.text
     return {
@@ -33,7 +38,6 @@ def model_index(result: Result) -> dict[str, Any]:
                 "task": {"type": "image-classification", "name": "Image classification"},
                 "dataset": {"name": suite.title, "type": suite.name, "split": "test", "args": arguments},
                 "metrics": metrics,
-                "source": {"name": f"robench {result.run.robench}", "url": "https://github.com/robench/robench"},
             }
         ],
     }
