@@ -190,7 +190,7 @@ def bare(
 ) -> Callable[[], None]:
     """Return the forward pass alone, over normalised float images that are in memory in this layout.
 
-    ``keep`` lets it have the memory of the batch before, as robench does and a loop of one's own does not.
+    ``keep`` lets it have the memory of the batch before, as robench does and a plain loop does not.
     """
     module = machine.place(network, layout)
     batches = [part.to(machine.device).contiguous(memory_format=layout) for part in x.split(batch)]

@@ -1,4 +1,4 @@
-"""Corrupt images of your own: one image, a data set, and a training set.
+"""Corrupt your images: one image, a data set, and a training set.
 
 python examples/corrupt_a_data_set.py
 """

@@ -1,4 +1,4 @@
-"""``robench.api.figure(address)``: a figure of the five papers, drawn again from results of one's own."""
+"""``robench.api.figure(address)``: a figure of the five papers, drawn again from the user's results."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def figure(
     if not asked.panels:
         raise RobenchError(f"Nothing draws {address} ({asked.title}): {asked.why}.", hint="See `robench figure list`.")
     folder = None if results is None else place("results", results)
-    pictures = any(panel.images or panel.plot == "corruptions-gallery" for panel in asked.panels)
+    from_images = any(panel.images or panel.plot == "corruptions-gallery" for panel in asked.panels)
     for name, value in (("image", image), ("networks", networks)):
-        if value is not None and not pictures:
+        if value is not None and not from_images:
             raise RobenchError(f"`{name}` has no effect: {address} shows no images.", hint=f"Omit `{name}`.")
     if folder is not None and not any(panel.needs_results for panel in asked.panels):
         raise RobenchError(f"`results` has no effect: {address} shows images only.", hint="Omit `results`.")

@@ -1,4 +1,4 @@
-"""``robench.api.own_table(runs)``: a table of one's own models."""
+"""``robench.api.own_table(runs)``: a table of the user's models."""
 
 from __future__ import annotations
 

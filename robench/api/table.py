@@ -1,4 +1,4 @@
-"""``robench.api.table(...)``: a paper's table with measured results beside it, or a table of one's own models."""
+"""``robench.api.table(...)``: a paper's table with measured results beside it, or a table of the user's models."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def table(
     by: str | None = None,
     with_published: bool = False,
 ) -> str:
-    """Return a published table as text, with measured values beside the printed ones; or a table of one's own models.
+    """Return a published table as text, with measured values beside the printed ones; or a table of the user's models.
 
     A result fills a cell by what it is, never by its name: its model has the digest of the cell's recipe (and the
     cell's data set and branch) or is the cell's public weights, and all of the cell's suite was measured on the

@@ -1,4 +1,4 @@
-"""``robench figure``: the papers' figures, drawn again from one's own results."""
+"""``robench figure``: the papers' figures, drawn again from the user's results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``robench table``: the papers' tables with measured results beside them, and tables of one's own models."""
+"""``robench table``: the papers' tables with measured results beside them, and tables of the user's models."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def build_any(arch: str, request: Request) -> tuple[nn.Module, str, Preprocessin
     module = networks.build(found.spec, request.num_classes or 0, norm=request.norm).eval()
     if published is not None:
         return module, found.spec, torchvision_preprocessing(published)
-    return module, found.spec, timm_preprocessing(module) if found.library == "timm" else Preprocessing()
+    return module, found.spec, timm_preprocessing(module) if found.package == "timm" else Preprocessing()
 
 
 def _refuse_without_architecture(path: Path, state: State) -> Model:

@@ -22,13 +22,13 @@ _STAGES_BEFORE_LAST = ("layer1.", "layer2.", "layer3.")
 class ArchitectureName:
     """An architecture and the library that has it."""
 
-    library: Library
+    package: Library
     name: str
 
     @property
     def spec(self) -> str:
         """The name with its library (``torchvision:resnet50``); built-in names stand alone."""
-        return self.name if self.library == "robench" else f"{self.library}:{self.name}"
+        return self.name if self.package == "robench" else f"{self.package}:{self.name}"
 
 
 def find(arch: str) -> ArchitectureName:
@@ -93,10 +93,10 @@ def build(
             f"Published weights of {found.spec} have plain BatchNorms; they do not fit norm={norm}.",
             hint="Build it without weights, and start training from them (init).",
         )
-    if found.library == "robench":
+    if found.package == "robench":
         _refuse(found, input_size=input_size, weights=weights)
         return build_own(found.name, num_classes, norm)
-    make = _from_torchvision if found.library == "torchvision" else _from_timm
+    make = _from_torchvision if found.package == "torchvision" else _from_timm
     module = make(found, num_classes, input_size, weights)
     return module if norm == "bn" else _with_norm(module, norm, found)
 

@@ -1,4 +1,4 @@
-"""Tables of one's own models: rows of results with intervals and marks, published rows of the same protocol below."""
+"""Tables of the user's models: rows of results with intervals and marks, published rows of the same protocol below."""
 
 from __future__ import annotations
 

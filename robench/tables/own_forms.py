@@ -1,4 +1,4 @@
-"""A table of one's own models as text for the terminal, Markdown, LaTeX (booktabs), CSV or HTML."""
+"""A table of the user's models as text for the terminal, Markdown, LaTeX (booktabs), CSV or HTML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published rows of the protocol of one's own results: RobustBench's and those of the papers."""
+"""Published rows of the protocol of the user's results: RobustBench's and those of the papers."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 method with a table of its variants, ``ops`` the batched augmentations, losses and attacks, ``networks`` the networks
 that augment images (EDSR, CAE, Noise2Net).
 
-A method of one's own is a dataclass derived from ``Method`` (or from ``OneView``, where the loss is the cross-entropy
+A custom method is a dataclass derived from ``Method`` (or from ``OneView``, where the loss is the cross-entropy
 of one augmented view); its fields are the options of the recipe:
 
     @dataclass

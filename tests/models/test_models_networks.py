@@ -42,7 +42,7 @@ def filled(network: nn.Module) -> nn.Module:
 )
 def test_where_an_architecture_is_found(given: str, library: str, spec: str) -> None:
     found = find(given)
-    assert (found.library, found.spec) == (library, spec)
+    assert (found.package, found.spec) == (library, spec)
     assert find(spec) == found
 
 

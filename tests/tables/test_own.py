@@ -1,4 +1,4 @@
-"""Tables of one's own models: columns, marks, published rows, and every form."""
+"""Tables of the user's models: columns, marks, published rows, and every form."""
 
 import csv
 import io
@@ -113,6 +113,22 @@ def test_published_rows_of_the_same_protocol(two):
     )
     standard = next(c for c, axis in printed.columns.items() if axis.title == "Standard")
     assert augmix.cells[0].value.value == pytest.approx(printed.number(row, standard) / 100)
+
+
+def test_a_published_accuracy_is_shown_as_the_error_that_it_is(two):
+    printed = robench.tables.published.load_table("augmax/2")
+    accuracies = {
+        round(1 - printed.number(i, c) / 100, 9)
+        for i in range(len(printed.rows))
+        for c in printed.columns
+        if printed.meaning(i, c).metric == "1-mean_error"
+        and printed.meaning(i, c).minus is None
+        and printed.number(i, c) is not None
+    }
+    lines = published_lines(two[0], own_table(two, figures=["mean_error"]).columns, None)
+    shown = {round(line.cells[0].value.value, 9) for line in lines if line.group == printed.source}
+    assert shown
+    assert shown == accuracies
 
 
 def test_published_rows_are_refused_beside_generated_images():

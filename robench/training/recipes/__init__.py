@@ -1,6 +1,6 @@
 """The recipes that come with robench, one file per method with a table of its variants; and those of others.
 
-A recipe of one's own is a YAML file with the fields of ``schema.Recipe``; with ``extends: NAME`` it holds only what
+A custom recipe is a YAML file with the fields of ``schema.Recipe``; with ``extends: NAME`` it holds only what
 differs. Installed packages add recipes through the entry-point group ``robench.recipes``: a mapping of fields, or
 the path of a YAML file.
 """
