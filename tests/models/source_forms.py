@@ -152,8 +152,7 @@ def _open_clip(folder: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> Spec
     from zeroshot_networks import save_open_clip
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-    torch.manual_seed(seed)
-    save_open_clip(folder)
+    save_open_clip(folder, seed=seed)
     return Spec(f"open_clip:{folder}", {"class_names": "cifar10"})
 
 

@@ -25,7 +25,7 @@ def transformers() -> Any:
     return pytest.importorskip("transformers", reason="transformers is not installed (pip install 'robench[zeroshot]')")
 
 
-def save_open_clip(folder: Path, *, bias: bool = False, **changes: Any) -> Path:
+def save_open_clip(folder: Path, *, bias: bool = False, seed: int = 0, **changes: Any) -> Path:
     """Save a CLIP of open_clip; with a bias, as SigLIP has it."""
     from safetensors.torch import save_file
 
@@ -40,7 +40,7 @@ def save_open_clip(folder: Path, *, bias: bool = False, **changes: Any) -> Path:
     folder.mkdir(exist_ok=True, parents=True)
     document = {"model_cfg": config, "preprocess_cfg": PREPROCESSING | changes}
     (folder / "open_clip_config.json").write_text(json.dumps(document))
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     kind = library.CustomTextCLIP if bias else library.CLIP
     network = kind(**{name: value for name, value in config.items() if name != "custom_text"})
     save_file(
