@@ -154,12 +154,15 @@ def _check(name: str, folders: dict[str, Path], out: Path) -> None:
     assert robench.api.table("augmix/1", results=out / "run", format="csv").count("\n") > 3
 
 
-@pytest.mark.parametrize("name", _architectures())
+ONE_OF_EACH = _architectures()
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_one_recipe_of_each_architecture(name: str, folders: dict[str, Path], tmp_path: Path) -> None:
     _check(name, folders, tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in _architectures()])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ONE_OF_EACH])
 def test_every_recipe(name: str, folders: dict[str, Path], tmp_path: Path) -> None:
     _check(name, folders, tmp_path)
