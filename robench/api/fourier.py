@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from robench.suites import OpenSuite
 
 
+USUAL_LIMIT = 1000  # images, as in Yin et al. 2019
+USUAL_LIMIT_WITHIN = 10_000
+
+
 class FourierWords(ModelWords, SizeWords, total=False):
     """Keywords of :func:`fourier` beside its own: how the model is loaded, how images are sized, where it runs."""
 
@@ -59,7 +63,8 @@ def fourier(
     *,
     data: Place | None = None,
     out: Place | None = None,
-    limit: int | None = 1000,
+    limit: int | None = None,
+    within: float | None = None,
     strength: float = 4.0,
     window: int | None = None,
     signs: bool = True,
@@ -78,7 +83,10 @@ def fourier(
         data: clean images with labels; None: the embedded digits.
         out: the document to write; None: ``fourier-MODEL.json`` or ``lowpass-MODEL.json``. A map that was stopped
             resumes when it is asked for again.
-        limit: number of images, drawn as :func:`robench.evaluate` draws them; None: all.
+        limit: number of images, drawn as :func:`robench.evaluate` draws them; None: 1,000, or 10,000 with ``within``.
+        within: points (percent) within which every frequency's error is to be known, by its 95 % interval for the error
+            on all of these images. Each frequency then takes images of its own, only as many as it needs; half-widths
+            stand in the document.
         strength: L2 norm of the perturbation per channel, images in [0, 1]; 4 on CIFAR-10 in the paper.
         window: measure only the centred square of this many lowest frequencies; None: all.
         signs: draw the perturbation's sign at random for every image and channel.
@@ -116,9 +124,10 @@ def fourier(
             compile=words.get("compile"),
         )
     )
-    options = _options(engine, strength, window, signs, seed, fold)
+    options = _options(engine, strength, window, signs, seed, fold, _fraction(within, bandwidths))
     path_asked = None if out is None else w.place("out", out)
-    opened = _open(data, limit, interpolation_of(words))
+    usual = USUAL_LIMIT if within is None else USUAL_LIMIT_WITHIN
+    opened = _open(data, usual if limit is None else limit, interpolation_of(words))
     how = model_of(words, model_options)
     loaded, images, target, protocol = _material(model, how, opened, sizes)
     kind = "fourier" if bandwidths is None else "lowpass"
@@ -155,8 +164,20 @@ def _bandwidths(given: str | Sequence[int]) -> list[int]:
     return [int(part) for part in parts]
 
 
+def _fraction(within: float | None, bandwidths: list[int] | None) -> float | None:
+    """Return the half-width as a fraction."""
+    w.both_given([("within", within is not None, "lowpass", bandwidths is not None)])
+    return None if within is None else w.number("within", within, above=0.0, below=50.0) / 100
+
+
 def _options(
-    engine: EngineOptions, strength: float, window: int | None, signs: bool, seed: int, fold: bool
+    engine: EngineOptions,
+    strength: float,
+    window: int | None,
+    signs: bool,
+    seed: int,
+    fold: bool,
+    within: float | None,
 ) -> FourierOptions:
     from robench.evaluation.fourier import FourierOptions
 
@@ -176,15 +197,15 @@ def _options(
         precision=engine.precision,
         fold=fold,
         compile=engine.compile,
+        within=within,
         batch_size=engine.batch_size,
     )
 
 
-def _open(data: Place | None, limit: int | None, interpolation: Interpolation | None) -> OpenSuite:
+def _open(data: Place | None, limit: int, interpolation: Interpolation | None) -> OpenSuite:
     from robench.suites import OpenOptions, open_suite
 
-    kept = None if limit is None else w.whole("limit", limit, least=1, most=2**31)
-    options = OpenOptions(limit=kept, interpolation=interpolation)
+    options = OpenOptions(limit=w.whole("limit", limit, least=1, most=2**31), interpolation=interpolation)
     return open_suite("clean", None if data is None else w.place("data", data), options)
 
 

@@ -21,7 +21,7 @@ Examples:
     robench fourier --model wrn.pth --arch wrn-40-2 --data cifar-10-batches-py \\
         --limit 1000 --out wrn.json
     robench fourier --model timm:resnet50 --data ImageNet/val --strength 15.7 \\
-        --window 63 --device cuda --precision bf16
+        --window 63 --within 2 --device cuda --precision bf16
     robench fourier --model wrn.pth --arch wrn-28-2 --data cifar-10-batches-py \\
         --lowpass 4,8,12,16,24,32
 """
@@ -90,8 +90,21 @@ def fourier(
     ] = True,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the signs.", rich_help_panel="Perturbation")] = 0,
     limit: Annotated[
-        int, typer.Option(metavar="N", help="Number of images, drawn as evaluate does.", rich_help_panel=o.AMOUNT)
-    ] = 1000,
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Number of images, drawn as evaluate does (default: 1000; 10000 with --within).",
+            rich_help_panel=o.AMOUNT,
+        ),
+    ] = None,
+    within: Annotated[
+        float | None,
+        typer.Option(
+            metavar="POINTS",
+            help="Measure every frequency on images of its own until its error is known to +-POINTS, 95 % of the time.",
+            rich_help_panel=o.AMOUNT,
+        ),
+    ] = None,
     device: o.Device = None,
     precision: o.Precision = None,
     batch_size: Annotated[
@@ -124,6 +137,7 @@ def fourier(
         data=data,
         out=out,
         limit=limit,
+        within=within,
         strength=strength,
         window=window,
         signs=signs,
@@ -169,4 +183,8 @@ def _in_words(found: Sensitivity) -> str:
     cells = [error for row in found.error for error in row]
     mean, low, high = (100 * value for value in (sum(cells) / len(cells), min(cells), max(cells)))
     clean = 100 * (found.clean_error or 0.0)
-    return f"{head} {clean:.2f} % clean, {mean:.2f} % over the map ({low:.2f} to {high:.2f})"
+    said = f"{head} {clean:.2f} % clean, {mean:.2f} % over the map ({low:.2f} to {high:.2f})"
+    if "within" in found.document:
+        passes, of, within = (found.document[name] for name in ("passes", "of", "within"))
+        said += f"; sampled: {passes:,} of {of:,}, every frequency to within {100 * within:g} points"
+    return said

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from robench.errors import RobenchError
+from robench.evaluation.fourier_sample import Tally
 from robench.evaluation.probe import Logits, apart
 from robench.files import read_document, write_json
 
@@ -20,7 +21,7 @@ class _Document(BaseModel):
 
     kind: Literal["robench-fourier-state"]
     identity: str
-    done: dict[str, float]
+    done: dict[str, tuple[tuple[int, int], tuple[int, int]]]
     probe: Logits | None = None
 
 
@@ -34,7 +35,7 @@ class MapState:
             time.
 
     Attributes:
-        done: frequency -> error, a fraction.
+        done: frequency -> the images that it was measured on, and how many of them were answered wrongly.
 
     Raises:
         RobenchError: the file is damaged, or of another map or model.
@@ -43,26 +44,25 @@ class MapState:
     def __init__(self, path: Path | None, identity: str, probe: Logits | None) -> None:
         self._path, self._identity, self._probe = path, identity, probe
         self._saved = time.monotonic()
-        self.done: dict[str, float] = {}
+        self.done: dict[str, Tally] = {}
         if path is not None and path.exists():
             self.done = self._read(path)
 
-    def add(self, frequency: str, error: float) -> None:
-        """Add one frequency's error; the file is written every ten seconds."""
-        self.done[frequency] = error
+    def add(self, frequency: str, tally: Tally) -> None:
+        """Add what is known of one frequency; the file is written every ten seconds."""
+        self.done[frequency] = tally
         if time.monotonic() - self._saved > _SAVE_EVERY:
             self.write()
 
     def write(self) -> None:
         """Write what is finished; an empty file would only be in the way of another map."""
         if self._path is not None and self.done:
-            document = _Document(
-                kind="robench-fourier-state", identity=self._identity, done=self.done, probe=self._probe
-            )
+            done = {frequency: (tally.images, tally.wrong) for frequency, tally in self.done.items()}
+            document = _Document(kind="robench-fourier-state", identity=self._identity, done=done, probe=self._probe)
             write_json(self._path, document.model_dump(mode="json"), own=True)
         self._saved = time.monotonic()
 
-    def _read(self, path: Path) -> dict[str, float]:
+    def _read(self, path: Path) -> dict[str, Tally]:
         hint = "Remove it, or choose another `out`."
         try:
             document = _Document.model_validate(read_document(path, "state of a map", hint=hint))
@@ -75,4 +75,4 @@ class MapState:
                 f"{path} belongs to another model, data set or set of options.",
                 hint="Choose another `out`, or remove it.",
             )
-        return document.done
+        return {frequency: Tally(*counts) for frequency, counts in document.done.items()}

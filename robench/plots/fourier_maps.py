@@ -33,7 +33,8 @@ class FourierMap:
         error: float64 (H, W) in percent; the lowest frequency is in the middle.
         size: rows of the map; fewer than the images have where only low frequencies were measured.
         norm: L2 norm of the perturbation in each channel, images in [0, 1].
-        images: how many images every frequency was tried on, where the document says so.
+        images: of how many images it is, where the document says so.
+        within: half-width in points to which every frequency of a sampled map is known; None: all images were measured.
     """
 
     model: str
@@ -41,6 +42,7 @@ class FourierMap:
     size: int
     norm: float
     images: int | None = None
+    within: float | None = None
 
     def plot(self, ax: Axes, *, low: float = 0.0, high: float = 100.0) -> Any:
         """Draw the map on ``ax`` with the given ends of the scale and return the image, for a colour bar."""
@@ -91,9 +93,11 @@ def fourier(maps: Sequence[FourierMap]) -> Figure:
             ax.set_ylabel("cycles per image")
         figure.colorbar(image, ax=axes, shrink=0.9 / rows if rows > 1 else 0.85, label="error, %", pad=0.02)
         counts = sorted({one.images for one in maps if one.images is not None})
+        widths = [one.within for one in maps if one.within is not None]
         said = (
             f"error under noise of one frequency, L2 norm {maps[0].norm:g} per channel"
             f"{' · ' + ' or '.join(f'{n:,}' for n in counts) + ' images' if counts else ''}"
+            f"{' · sampled: each frequency to ±' + f'{max(widths):g} points' if widths else ''}"
             " · low frequencies in the middle · one scale for all"
         )
         finish(figure, axes[0, 0], (), said)
@@ -110,7 +114,9 @@ def read_fourier(path: str | Path) -> FourierMap:
     try:
         error = np.array(document["error"], float)
         images = None if document.get("images") is None else int(document["images"])
-        found = FourierMap(str(document["model"]), 100 * error, int(document["size"]), float(document["norm"]), images)
+        within = None if document.get("within") is None else 100 * float(document["within"])
+        norm = float(document["norm"])
+        found = FourierMap(str(document["model"]), 100 * error, int(document["size"]), norm, images, within)
     except (KeyError, TypeError, ValueError) as problem:
         raise RobenchError(
             f"{path} is not a complete Fourier map: {problem}.", hint="Write it again with `robench fourier`."

@@ -86,16 +86,16 @@ def _states_of(out: str, *arguments: str) -> list[Path]:
     """Stop a map at its third frequency, as Ctrl-C would, and return the files of its state."""
     from robench.evaluation import fourier
 
-    original, calls = fourier.error_under, []
+    original, calls = fourier.wrong_under, []
 
     def stops(*given: Any) -> float:
         calls.append(1)
-        if len(calls) == 3:
+        if len(calls) == 4:  # the first is that of the clean images
             raise KeyboardInterrupt
         return original(*given)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fourier, "error_under", stops)
+        patch.setattr(fourier, "wrong_under", stops)
         assert main(["fourier", *MODEL, "--limit", str(IMAGES), *arguments, "-o", out]) == 130
     state = Path(out).with_suffix(".state.json")
     assert len(json.loads(state.read_text())["done"]) == 2

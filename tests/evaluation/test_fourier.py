@@ -104,7 +104,7 @@ def test_map_does_not_depend_on_the_batch_size_nor_on_folding() -> None:
 def test_a_stopped_map_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, images, target = _setting()
     state, whole = tmp_path / "state.json", fourier_map(model, images, target, OPTIONS)
-    measured, original = [], fourier.error_under
+    measured, original = [], fourier.wrong_under
 
     def stops(*arguments: object) -> float:
         measured.append(1)
@@ -112,12 +112,12 @@ def test_a_stopped_map_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.
             raise KeyboardInterrupt
         return original(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(fourier, "error_under", stops)
+    monkeypatch.setattr(fourier, "wrong_under", stops)
     with pytest.raises(KeyboardInterrupt):
         fourier_map(model, images, target, OPTIONS, state=state)
-    assert len(json.loads(state.read_text())["done"]) == 7
+    assert len(json.loads(state.read_text())["done"]) == 6  # after the clean images
     assert fourier_map(model, images, target, OPTIONS, state=state) == whole
-    assert len(measured) == 8 + (20 - 7) + 1
+    assert len(measured) == 8 + 1 + (20 - 6)
     with pytest.raises(RobenchError, match="another model"):
         fourier_map(model, images, target, replace(OPTIONS, norm=2.0), state=state)
     other = torch.nn.Sequential(*model.module, torch.nn.Softplus(beta=3))  # of the same hash
