@@ -70,7 +70,7 @@ class Tally:
 
         >>> found = Tally(images=(90, 10), wrong=(18, 8))
         >>> round(found.half_width((9000, 1000)), 3), found.half_width((90, 10))
-        (0.078, 0.0)
+        (0.081, 0.0)
         """
         variance = 0.0
         for wrong, images, count in zip(self.wrong, self.images, of, strict=True):
