@@ -56,6 +56,12 @@ def test_the_fixture_and_the_marker_fail_and_pass_tests(pytester: pytest.Pyteste
             "SKIPPED*Undecided whether augmix loses*",
         ]
     )
+
+
+@pytest.mark.slow
+def test_a_second_session_measures_nothing_again(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(TESTS)
+    pytester.runpytest_subprocess(*PLUGIN).assert_outcomes(passed=2, failed=3, skipped=1)
     runs = pytester.path / ".pytest_cache" / "d" / "robench-runs" / "digits-c"
     assert len(list(runs.iterdir())) == 2
     logs = {path: path.read_bytes() for path in runs.glob("*/log.jsonl")}

@@ -93,6 +93,7 @@ def test_processes_share_the_rounds_of_one_run(tmp_path: Path, narrow: tuple[Pat
     assert logged(out) == sum(len(rows) for rows in drawn(out).values())
 
 
+@pytest.mark.slow
 def test_torchrun_measures_the_same_rounds(tmp_path: Path, narrow: tuple[Path, Result]) -> None:
     out = tmp_path / "run"
     script = tmp_path / "script.py"
