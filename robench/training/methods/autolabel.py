@@ -58,7 +58,8 @@ class AutoLabel(Method):
         """Update every bucket's label (equation 1) from the held-out images; all of them are logged.
 
         Every bucket is a number ``label_1``, ``label_2``... in the order of its number; ``labels`` is a list of lists,
-        one for each kind of augmentation (for AugMix, each depth), of the labels by rising distance.
+        one for mixup and attacks, one per depth for AugMix, of the labels in the order of their buckets: by rising
+        distance for mixup and attacks, by rising share of the clean image (falling distance) for AugMix.
         """
         if held_out is None:
             return {}

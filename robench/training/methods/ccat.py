@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,7 @@ from robench.training.methods.base import Method, Step
 from robench.training.ops.attacks import confident_attack, pgd, random_start
 from robench.training.ops.losses import cross_entropy
 
-_NORM, _AT_IMAGE = 0, 1
+_NORM, _KIND, _NOISE = 0, 1, 2
 
 
 def ccat_targets(
@@ -44,9 +45,10 @@ class CCAT(Method):
     """Half of the batch clean, half attacked with labels that fade with the perturbation's size.
 
     Args:
-        attack: ``confident``: the original's (``confident_attack``), begun at a random direction with a norm drawn from
-            U(0, epsilon), or at the image itself, half of the images each; ``pgd``: plain PGD on the cross-entropy,
-            whose images lie at the ball's border, so that their labels are uniform.
+        attack: ``confident``: the original's (``confident_attack``), begun at the image itself, at Gaussian noise of
+            standard deviation epsilon / (2 ln D) for D numbers per image, or in a random direction with a norm drawn
+            from U(0, epsilon), a third of the images each (the published code draws which for a batch); ``pgd``:
+            plain PGD on the cross-entropy, whose images lie at the ball's border, so that their labels are uniform.
         epsilon, steps, step_size: of the attack.
         rho: of the power transition.
     """
@@ -73,11 +75,17 @@ class CCAT(Method):
         attack = (self.epsilon, self.steps, self.step_size)
         if self.attack == "pgd":
             return pgd(net, pixels, labels, *attack, start)
-        norm = batch.stream("ccat").uniform(_NORM, ())[: len(pixels)]
-        at_image = batch.stream("ccat").uniform(_AT_IMAGE, ())[: len(pixels)] < 0.5
-        direction = start / start.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-12)
-        share = torch.where(at_image, torch.zeros_like(norm), norm).view(-1, 1, 1, 1)
-        return confident_attack(net, pixels, labels, *attack, share * direction)
+        return confident_attack(net, pixels, labels, *attack, self.confident_start(batch)[: len(pixels)])
+
+    def confident_start(self, batch: Batch) -> torch.Tensor:
+        """Return where the original's attack begins, in units of epsilon: float32 (n, 3, S, S)."""
+        stream, size = batch.stream("ccat"), batch.data.size
+        noise = stream.normal(_NOISE, (3, size, size))
+        direction = noise / noise.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-12)
+        norm = stream.uniform(_NORM, ()).view(-1, 1, 1, 1)
+        kind = stream.integers(_KIND, 0, 3, ()).view(-1, 1, 1, 1)
+        gaussian = noise / (2.0 * math.log(noise[0].numel()))
+        return torch.where(kind == 0, torch.zeros_like(noise), torch.where(kind == 1, gaussian, norm * direction))
 
     def loss(self, net: Network, batch: Batch) -> Step:
         pixels = batch.view().float() / 255.0

@@ -78,9 +78,10 @@ def confident_attack(
 ) -> torch.Tensor:
     """Return images within an L-infinity ball on which a wrong class is as confident as can be (Stutz et al. 2020).
 
-    The attack climbs the largest probability of a wrong class by normalised gradients with momentum. A step that does
-    not raise an image's objective is taken back and that image's step size divided by ``shrink`` (backtracking); the
-    image of the highest objective is returned, wherever in the ball it is.
+    The attack climbs the largest probability of a wrong class along a running mean of the gradient's signs. A step
+    that lowers an image's objective is not taken, and that image's step size is divided by ``shrink`` (backtracking),
+    so that the last image is the best, wherever in the ball it is. Source: ``BatchGradientDescent`` with
+    ``backtrack`` of davidstutz/confidence-calibrated-adversarial-training.
 
     Args:
         net: attacked in evaluation mode with frozen weights.
@@ -90,7 +91,7 @@ def confident_attack(
         steps: attempted.
         step_size: the first, in units of [0, 1].
         start: where in [-1, 1] times epsilon the attack begins, (n, 3, H, W).
-        momentum: of the gradients.
+        momentum: of the running mean, which begins at zero: the first step is a tenth of the step size.
         shrink: of the step size.
 
     Returns:
@@ -104,23 +105,23 @@ def confident_attack(
         probabilities = net(pixels + delta).softmax(dim=1)
         return probabilities.scatter(1, labels.unsqueeze(1), 0.0).amax(dim=1)
 
-    delta, velocity = clipped(start * epsilon), torch.zeros_like(pixels)
+    trial, mean = clipped(start * epsilon), torch.zeros_like(pixels)
+    delta, sign = trial, torch.zeros_like(pixels)
     size = pixels.new_full((len(pixels), 1, 1, 1), step_size)
+    reached = pixels.new_full((len(pixels),), -1.0)
     with net.frozen():
-        reached = pixels.new_full((len(pixels),), -1.0)
-        trial = delta
         for step in range(steps + 1):
             trial = trial.detach().requires_grad_(True)
             found = objective(trial)
             (gradient,) = torch.autograd.grad(found.sum(), trial)
-            higher = (found.detach() > reached).view(-1, 1, 1, 1)
-            delta = torch.where(higher, trial.detach(), delta)
+            taken = (found.detach() >= reached).view(-1, 1, 1, 1)
+            delta = torch.where(taken, trial.detach(), delta)
+            sign = torch.where(taken, gradient.sign(), sign)
             reached = torch.maximum(reached, found.detach())
-            if step == steps:
-                break
-            velocity = torch.where(higher, momentum * velocity + (1.0 - momentum) * gradient.sign(), velocity)
-            size = torch.where(higher, size, size / shrink)
-            trial = clipped(delta + size * velocity.sign())
+            size = torch.where(taken, size, size / shrink)
+            if step < steps:
+                mean = momentum * mean + (1.0 - momentum) * sign
+                trial = clipped(delta + size * mean)
     return (pixels + delta).detach()
 
 
