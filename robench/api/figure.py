@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,10 +110,7 @@ def _draw(
     if folder is None:
         raise RobenchError("it needs results; give their folder in `results`", hint="Add `results`.")
     if panel.suite is None:
-        paths = list(_runs(panel, folder) if panel.runs else _documents(panel, folder))
-        if not paths:
-            kind = f"training run of {panel.runs}" if panel.runs else f"{panel.documents} document"
-            raise RobenchError(f"there is no {kind} below {folder}", hint="Give another folder in `results`.")
+        paths = _training_runs(panel, folder) if panel.runs else _documents(panel, folder, notes, number)
         return PLOTS.get(panel.plot).figure(paths, **_options(panel))
     chosen = _results(panel, folder, generated, notes, number)
     return PLOTS.get(panel.plot).draw(chosen, **_options(panel))
@@ -138,18 +135,42 @@ def _results(panel: Panel, folder: Path, generated: bool, notes: list[str], numb
     return chosen.results
 
 
-def _documents(panel: Panel, folder: Path) -> Iterator[Path]:
-    for file in sorted(folder.rglob("*.json")) if folder.is_dir() else [folder]:
-        with open(file, "rb") as opened:
-            if f'"{panel.documents}"'.encode() in opened.read(4096):
-                yield file
+def _documents(panel: Panel, folder: Path, notes: list[str], number: int) -> list[Path]:
+    """Return the documents of ``robench fourier`` that a panel reads.
+
+    Raises:
+        RobenchError: there is none.
+    """
+    from robench.tables.documents import choose_documents
+
+    chosen = choose_documents(panel, folder)
+    notes += [f"panel {number}: {path} does not count: {why}" for path, why in chosen.dropped.items()]
+    if not chosen.paths:
+        raise RobenchError(
+            f"no {panel.documents} document below {folder} is of {', '.join(chosen.missing)}",
+            hint="Write them with `robench fourier`.",
+        )
+    if chosen.missing:
+        notes.append(f"panel {number} lacks {', '.join(chosen.missing)}")
+    return chosen.paths
 
 
-def _runs(panel: Panel, folder: Path) -> Iterator[Path]:
-    """Yield the training runs below a folder whose method begins as the panel says."""
+def _training_runs(panel: Panel, folder: Path) -> list[Path]:
+    """Return the training runs below a folder whose method begins as the panel says.
+
+    Raises:
+        RobenchError: there is none.
+    """
     from robench.files import read_document
 
-    for file in sorted(folder.rglob("recipe.yaml")):
-        method = str(read_document(file, "recipe").get("method", ""))
-        if method.startswith(str(panel.runs)) and (file.parent / "log.csv").is_file():
-            yield file.parent
+    found = [
+        file.parent
+        for file in sorted(folder.rglob("recipe.yaml"))
+        if str(read_document(file, "recipe").get("method", "")).startswith(str(panel.runs))
+        and (file.parent / "log.csv").is_file()
+    ]
+    if not found:
+        raise RobenchError(
+            f"there is no training run of {panel.runs} below {folder}", hint="Give another folder in `results`."
+        )
+    return found

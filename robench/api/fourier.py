@@ -140,7 +140,7 @@ def fourier(
     else:
         shown = progress or make_progress(loaded.name, quiet=quiet)
         document = fourier_map(loaded, images, target, options, state=state, progress=shown)
-    document |= {"data": {"path": str(data or "digits"), "protocol": protocol}}
+    document |= {"data": {"path": str(data or "digits"), "protocol": protocol}, "model_record": _record(loaded)}
     write_json(path, document)
     if bandwidths is None:
         state.unlink(missing_ok=True)
@@ -153,6 +153,13 @@ def fourier(
         path=path,
         document=document,
     )
+
+
+def _record(model: Model) -> dict[str, Any]:
+    """Return what the model is, as a result has it."""
+    from robench.results.schema import ModelRecord
+
+    return ModelRecord.model_validate(model.record()).model_dump(mode="json")
 
 
 def _bandwidths(given: str | Sequence[int]) -> list[int]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from robench.results.schema import Result
+from robench.results.schema import ModelRecord, Result
 from robench.tables import identities
 from robench.tables.published import Meaning
 
@@ -19,9 +20,11 @@ def claims(result: Result, meaning: Meaning, word: str | None) -> bool:
     """
     if not meaning.filled_by_results or result.suite.name != meaning.suite:
         return False
-    if word is not None:
-        return word in accepted_words(meaning)
-    card = result.model.card
+    return word in accepted_words(meaning) if word is not None else claims_model(result.model.card, meaning)
+
+
+def claims_model(card: Mapping[str, Any], meaning: Meaning) -> bool:
+    """Whether a model's card says that it is a cell's, by name or by content."""
     if meaning.recipe is not None:
         named = identities.same_but_form(str(card.get("recipe") or ""))
         return named == identities.same_but_form(meaning.recipe) or card.get("recipe_digest") == _digest(meaning)
@@ -46,8 +49,13 @@ def reasons_against(result: Result, meaning: Meaning, word: str | None, *, gener
         word: as in :func:`claims`.
         generated: accept images that robench generated in place of published files.
     """
-    of_model = _against_recipe(result, meaning, word) if meaning.recipe else _against_weights(result, meaning, word)
-    return [*of_model, *_against_branch(result, meaning), *_against_protocol(result, generated)]
+    return [*reasons_against_model(result.model, meaning, word), *_against_protocol(result, generated)]
+
+
+def reasons_against_model(model: ModelRecord, meaning: Meaning, word: str | None = None) -> list[str]:
+    """Return why a model is not a cell's; an empty list: it is."""
+    of_model = _against_recipe(model, meaning, word) if meaning.recipe else _against_weights(model, meaning, word)
+    return [*of_model, *_against_branch(model, meaning)]
 
 
 def _digest(meaning: Meaning) -> str | None:
@@ -59,8 +67,8 @@ def _network(spec: str) -> str:
     return spec.partition(".")[0]
 
 
-def _against_recipe(result: Result, meaning: Meaning, word: str | None) -> Iterator[str]:
-    card, wanted = result.model.card, identities.recipes()[str(meaning.recipe)]
+def _against_recipe(model: ModelRecord, meaning: Meaning, word: str | None) -> Iterator[str]:
+    card, wanted = model.card, identities.recipes()[str(meaning.recipe)]
     found = card.get("recipe_digest")
     if found is None:
         if word is None:
@@ -80,25 +88,33 @@ def _against_recipe(result: Result, meaning: Meaning, word: str | None) -> Itera
         yield f"it was trained on {trained['images']:,} images; expected {wanted.images:,}"
     if trained.get("stored") == "JPEG" and wanted.dataset.startswith("cifar"):
         yield f"it was trained on JPEG images; the published {wanted.dataset} is lossless"
-    if str(result.model.preprocessing.get("origin", "")).startswith("option"):
+    if str(model.preprocessing.get("origin", "")).startswith("option"):
         yield "options replaced its preprocessing"
 
 
-def _against_weights(result: Result, meaning: Meaning, word: str | None) -> Iterator[str]:
+def _against_weights(model: ModelRecord, meaning: Meaning, word: str | None) -> Iterator[str]:
     spec = identities.weights()[str(meaning.weights)].spec
-    found = result.model.card.get("spec")
+    found = model.card.get("spec")
     if word is not None and (found is None or spec is None or _network(str(found)) != _network(spec)):
         return  # a file: the user's word
     if found != spec:
         yield f"its weights are {found}; expected {spec}"
-    if str(result.model.preprocessing.get("origin", "")).startswith("option"):
+    if str(model.preprocessing.get("origin", "")).startswith("option"):
         yield "options replaced its preprocessing"
 
 
-def _against_branch(result: Result, meaning: Meaning) -> Iterator[str]:
-    card = result.model.card
-    branch = str(card.get("bn") or "main")
-    if branch != meaning.branch:
+def branch_of(card: Mapping[str, Any]) -> str:
+    """Return the branch that predicts: ``main``, ``auxiliary``, ``mean``, or the mean with another lambda than 0.5."""
+    branch, share = str(card.get("bn") or "main"), card.get("lambda", 0.5)
+    return f"{branch}, lambda {share:g}" if branch == "mean" and share != 0.5 else branch
+
+
+def _against_branch(model: ModelRecord, meaning: Meaning) -> Iterator[str]:
+    card = model.card
+    branch = branch_of(card)
+    if branch.startswith(f"{meaning.branch}, "):
+        yield f"its lambda is {card['lambda']:g}; expected 0.5"
+    elif branch != meaning.branch:
         yield f"its {branch} normalisation predicts; expected the {meaning.branch} one"
     if "ensemble" in card:
         yield "it is an ensemble"

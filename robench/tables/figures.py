@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from robench.errors import RobenchError, did_you_mean
 from robench.files import read_document
 from robench.results.schema import Result
-from robench.tables.claims import claims, reasons_against
+from robench.tables.claims import branch_of, claims, reasons_against
 from robench.tables.identities import same_but_form
 from robench.tables.locations import leaderboards
 from robench.tables.published import Meaning
@@ -26,10 +26,11 @@ class Panel:
         plot: its name in ``robench plot``.
         options: of the plot.
         suite: whose results it reads.
-        recipes, weights: the models, in the order of the plot.
+        recipes, weights: the models, in the order of the plot; ``RECIPE?bn=mean`` is a branch.
         varied: the recipe of which one setting differs from run to run, :attr:`options` names it.
         varied_branch: the recipe whose branch differs from result to result.
-        documents: the kind of document of ``robench fourier`` that it reads.
+        documents: the kind of document of ``robench fourier`` that it reads, of :attr:`recipes` and `varied_branch`.
+        expects: fields of such a document as the figure has them: ``norm``, ``images``.
         runs: what the method of the training runs that it reads begins with.
         images: the recipes whose images it shows.
         settings: of these recipes, in place of their own.
@@ -43,6 +44,7 @@ class Panel:
     varied: str | None = None
     varied_branch: str | None = None
     documents: str | None = None
+    expects: Mapping[str, float] = field(default_factory=dict)
     runs: str | None = None
     images: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
@@ -50,7 +52,8 @@ class Panel:
     @property
     def models(self) -> tuple[str, ...]:
         """The recipes whose results it reads."""
-        return (*self.recipes, *((self.varied_branch,) if self.varied_branch else ()))
+        recipes = dict.fromkeys(name.partition("?")[0] for name in self.recipes)
+        return (*recipes, *((self.varied_branch,) if self.varied_branch else ()))
 
     @property
     def needs_results(self) -> bool:
@@ -153,13 +156,13 @@ def choose(panel: Panel, results: Mapping[Path, Result], *, generated: bool = Fa
     chosen: list[Result] = []
     missing: list[str] = []
     dropped: dict[Path, str] = {}
-    for name, meaning in _models(panel):
+    for name, meaning in models_of(panel):
         found = False
         for path, result in results.items():
             if not claims(result, meaning, None):
                 continue
-            branch = str(result.model.card.get("bn") or "main") if panel.varied_branch else "main"
-            against = reasons_against(result, _at(meaning, branch), None, generated=generated)
+            wanted = at_branch(meaning, result.model.card) if name == panel.varied_branch else meaning
+            against = reasons_against(result, wanted, None, generated=generated)
             if against:
                 dropped[path] = "; ".join(against)
             else:
@@ -170,15 +173,18 @@ def choose(panel: Panel, results: Mapping[Path, Result], *, generated: bool = Fa
     return Chosen(chosen, missing, dropped)
 
 
-def _models(panel: Panel) -> Iterator[tuple[str, Meaning]]:
+def models_of(panel: Panel) -> Iterator[tuple[str, Meaning]]:
+    """Yield the models of a panel, by name, each as a cell's meaning."""
     for name in panel.weights:
         yield name, Meaning(panel.suite, "any", None, "none", weights=name)
-    for name in panel.models:
-        yield name, Meaning(panel.suite, "any", name, "none")
+    for name in (*panel.recipes, *((panel.varied_branch,) if panel.varied_branch else ())):
+        recipe, _, branch = name.partition("?bn=")
+        yield name, Meaning(panel.suite, "any", recipe, "none", branch=branch or "main")
 
 
-def _at(meaning: Meaning, branch: str) -> Meaning:
-    return Meaning(meaning.suite, meaning.metric, meaning.recipe, "none", weights=meaning.weights, branch=branch)
+def at_branch(meaning: Meaning, card: Mapping[str, Any]) -> Meaning:
+    """Return what a model of any branch is asked to be: the one that its card names."""
+    return replace(meaning, branch=branch_of(card))
 
 
 def _varied(panel: Panel, results: Mapping[Path, Result], generated: bool) -> Chosen:

@@ -13,6 +13,7 @@ from robench.plots.registry import PLOTS
 from robench.results.schema import Value
 from robench.results.scoring import save
 from robench.tables import identities
+from robench.tables.documents import choose_documents
 from robench.tables.figures import choose, figures
 from robench.tables.hypotheses import ADDRESSES, MARGIN, printed, signs
 from robench.tables.published import PAPERS, load_table
@@ -105,3 +106,57 @@ def test_signs_follow_from_measured_numbers_and_need_both_models(tmp_path: Path)
     assert "Larger models,imagenet-c,,,,+,+" in text
     (tmp_path / "base.json").unlink()
     assert ",+,+" not in api.table("many-faces/4", results=tmp_path, format="csv")
+
+
+def _map(folder: Path, recipe: str, **changes: object) -> Path:
+    """Write a Fourier map of a recipe's model: ``card`` and fields of the document as changed."""
+    import json
+
+    result = trained(recipe, "cifar10-c")
+    card = changes.pop("card", {})
+    assert isinstance(card, dict)
+    result.model.card |= card
+    document = {
+        "kind": "robench-fourier", "model": recipe, "size": 2, "norm": 8.0, "error": [[0.1, 0.2], [0.3, 0.4]],
+        "images": 10_000, "model_record": result.model.model_dump(mode="json"),
+    } | changes  # fmt: skip
+    path = folder / f"{len(list(folder.iterdir()))}.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_fourier_panels_take_the_models_and_branches_of_the_figure_alone(tmp_path: Path) -> None:
+    recipe = "weak-augment-cifar10-wrn28-2"
+    right = [_map(tmp_path, recipe, card=card) for card in ({}, {"bn": "auxiliary"}, {"bn": "mean", "lambda": 0.5})]
+    wrong = {
+        _map(tmp_path, recipe, card={"recipe_digest": "0" * 64}): "its recipe is not",
+        _map(tmp_path, recipe, card={"dataset": "cifar100"}): "trained on cifar100",
+        _map(tmp_path, recipe, norm=4.0): "norm is 4.0; expected 8",
+        _map(tmp_path, recipe, card={"bn": "mean", "lambda": 0.25}): "lambda is 0.25",
+        _map(tmp_path, recipe, model_record=None): "does not say what its model is",
+    }
+    other = _map(tmp_path, "randaugment-cifar10-wrn28-2")
+    (panel,) = figures()["split-bn/4"].panels
+    chosen = choose_documents(panel, tmp_path)
+    assert chosen.paths == right
+    assert chosen.missing == []
+    assert set(chosen.dropped) == set(wrong)
+    for path, said in wrong.items():
+        assert said in chosen.dropped[path]
+    assert other not in chosen.dropped
+    drawn = api.figure("split-bn/4", results=tmp_path)
+    assert len(drawn.panels[1].axes) == 4  # three maps and their scale
+    assert sum("does not count" in note for note in drawn.notes) == len(wrong)
+    with pytest.raises(RobenchError, match="standard-cifar10-wrn40-2"):
+        api.figure("augmix/9", results=tmp_path)
+
+
+def test_a_written_map_says_what_its_model_is(tmp_path: Path) -> None:
+    import robench
+
+    found = robench.fourier(
+        "reference:digits/standard", lowpass="4", limit=20, device="cpu", quiet=True, out=tmp_path / "curve.json"
+    )
+    assert found.document["model_record"]["card"]["recipe_digest"]
+    (panel,) = figures()["split-bn/5"].panels
+    assert choose_documents(panel, tmp_path).paths == []
