@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from robench.api.options import EngineWords, EvaluateWords, ModelWords, Place, SizeWords
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from robench.api.train import Settings
     from robench.evaluation.options import EvaluationOptions
     from robench.models.base import Model
+    from robench.results.affinities import ImagesRecord
     from robench.suites import OpenSuite
     from robench.training.recipes.schema import Recipe
 
@@ -41,6 +42,7 @@ class Affinity:
         clean_accuracy, augmented_accuracy: of the model on them as they are, and augmented.
         value: augmented minus clean accuracy.
         low, high: its 95% bootstrap interval over images; both accuracies are of the same images.
+        document: what ``out`` writes, and :func:`robench.api.table` reads.
     """
 
     model: str
@@ -51,10 +53,7 @@ class Affinity:
     value: float
     low: float
     high: float
-
-    def document(self) -> dict[str, Any]:
-        """Return the fields as JSON has them."""
-        return asdict(self)
+    document: dict[str, Any] = field(repr=False)
 
 
 @spelled_out(AffinityWords)
@@ -65,6 +64,7 @@ def affinity(
     data: Place | None = None,
     set: Settings = (),
     seed: int = 0,
+    out: Place | None = None,
     **words: Unpack[AffinityWords],
 ) -> Affinity:
     """Measure a model, trained on clean images, on test images as a recipe augments its training images.
@@ -78,6 +78,7 @@ def affinity(
         data: the clean test set; None: the embedded digits.
         set: fields of the recipe to override.
         seed: of the augmentation.
+        out: a JSON file to write, which fills cells of ``split-bn/1``; None: write nothing.
         words: options of the model, of the images and of the engine, as for :func:`robench.evaluate`: ``limit=1000``.
 
     Raises:
@@ -88,27 +89,51 @@ def affinity(
     >>> found.images, found.value == found.augmented_accuracy - found.clean_accuracy, found.value <= 0
     (60, True, True)
     """
+    from robench import __version__
     from robench.api.evaluate import loaded_and_opened
     from robench.api.packing import pack
     from robench.api.train import settings_of
+    from robench.files import write_json
     from robench.metrics.statistics import interval
+    from robench.results.affinities import AffinityDocument, ViewRecord
+    from robench.results.schema import ModelRecord, Value
     from robench.training import recipes
+    from robench.training.recipes.digest import digest
 
     whole("seed", seed, least=0, most=2**31)
+    path = None if out is None else place("out", out)
     loaded_recipe = recipes.load(str(place("recipe", recipe)), settings_of(set))
     given = pack(cast(EvaluateWords, words))
     loaded, opened = loaded_and_opened(model, "clean", data, given)
     clean, augmented = _correct(loaded, opened, loaded_recipe, given.engine, seed)
+    accuracies = float(clean.mean()), float(augmented.mean())
     low, high = interval(_replicates(augmented.astype(float) - clean, seed))
-    return Affinity(
-        loaded.name,
-        loaded_recipe.name,
-        len(clean),
-        float(clean.mean()),
-        float(augmented.mean()),
-        float(augmented.mean()) - float(clean.mean()),
-        float(low),
-        float(high),
+    value = Value(value=accuracies[1] - accuracies[0], low=float(low), high=float(high))
+    document = AffinityDocument(
+        robench=__version__,
+        model=ModelRecord.model_validate(loaded.record()),
+        view=ViewRecord(recipe=loaded_recipe.name, digest=digest(loaded_recipe), seed=seed),
+        data=_images(opened, data, len(clean)),
+        clean_accuracy=accuracies[0],
+        augmented_accuracy=accuracies[1],
+        affinity=value,
+    ).model_dump(mode="json")
+    if path is not None:
+        write_json(path, document)
+    counts = loaded.name, loaded_recipe.name, len(clean)
+    return Affinity(*counts, *accuracies, accuracies[1] - accuracies[0], float(low), float(high), document)
+
+
+def _images(opened: OpenSuite, data: Place | None, count: int) -> ImagesRecord:
+    from robench.results.affinities import ImagesRecord
+
+    (cell,) = opened.suite.cells
+    return ImagesRecord(
+        path=str(data or "digits"),
+        images=count,
+        complete=count == opened.total(cell),
+        classes=None if opened.classes is None else list(opened.classes),
+        protocol=opened.protocol,
     )
 
 

@@ -39,7 +39,7 @@ def table(
 
     Args:
         address: paper and number, ``augmix/2``; ``robench.tables.published.addresses()`` has them all.
-        results: folder with results (or one result).
+        results: folder with results (or one result), and with documents of :func:`robench.affinity`.
         format: ``terminal``, ``markdown``, ``latex``, ``csv`` or ``html``.
         recipe: what models are whose card says nothing, by name: a recipe, public weights or a model spec of this
             table; a mapping, or ``MODEL=RECIPE`` entries.
@@ -80,7 +80,7 @@ def table(
         for name in (name for name, is_given in given.items() if is_given):
             raise RobenchError(f"`{name}` has no effect without `results`.", hint="Add `results`.")
         return render(loaded, None, format)
-    found = find_results(place("results", results))
+    found = find_results(place("results", results), affinities=True)
     if address in hypotheses.ADDRESSES:
         if why:
             raise RobenchError(

@@ -15,8 +15,9 @@ al. 2020). 0: the model sees no shift.
 Examples:
 
     robench affinity --model reference:digits/standard --recipe cutout-digits
-    robench affinity --model runs/standard-cifar10-wrn28-2 --data cifar-10-batches-py \
-        --recipe weak-augmix-cifar10-wrn28-2
+    robench affinity --model runs/standard-clean-cifar10-wrn28-2 --data cifar-10-batches-py \
+        --recipe weak-augmix-cifar10-wrn28-2 --out affinities/augmix.json
+    robench table split-bn/1 --results affinities/
 
 The recipe's method gives the view: of Weak Augment the weak one, of the others the one that is trained on.
 """
@@ -39,6 +40,10 @@ def affinity(
     device: o.Device = None,
     batch_size: o.BatchSize = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the augmentation.", rich_help_panel=o.ADVANCED)] = 0,
+    out: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write a JSON document, as tables read it.", rich_help_panel=o.OUTPUT),
+    ] = None,
     json_: o.Json = False,
 ) -> int:
     """Measure and print; see HELP."""
@@ -46,10 +51,18 @@ def affinity(
     from robench.cli.common import print_json
 
     found = api.affinity(
-        model, recipe, data=data, set=settings or [], limit=limit, device=device, batch_size=batch_size, seed=seed
+        model,
+        recipe,
+        data=data,
+        set=settings or [],
+        limit=limit,
+        device=device,
+        batch_size=batch_size,
+        seed=seed,
+        out=out,
     )
     if json_:
-        print_json(found.document())
+        print_json(found.document)
         return 0
     print(
         f"{found.recipe} for {found.model}: affinity {100 * found.value:+.2f} points"

@@ -49,7 +49,7 @@ def reasons_against(result: Result, meaning: Meaning, word: str | None, *, gener
         word: as in :func:`claims`.
         generated: accept images that robench generated in place of published files.
     """
-    return [*reasons_against_model(result.model, meaning, word), *_against_protocol(result, generated)]
+    return [*reasons_against_model(result.model, meaning, word), *_against_protocol(result, meaning, generated)]
 
 
 def reasons_against_model(model: ModelRecord, meaning: Meaning, word: str | None = None) -> list[str]:
@@ -122,13 +122,16 @@ def _against_branch(model: ModelRecord, meaning: Meaning) -> Iterator[str]:
         yield "it averages over views of an image"
 
 
-def _against_protocol(result: Result, generated: bool) -> Iterator[str]:
+def _against_protocol(result: Result, meaning: Meaning, generated: bool) -> Iterator[str]:
     from robench.suites import get
 
     suite, known = result.suite, get(result.suite.name)
     version = identities.suite_versions().get(suite.name)
     if suite.version != version:
         yield f"its suite is version {suite.version}; expected {version}"
+    wanted = identities.recipes().get(str(meaning.recipe))
+    if suite.name == "clean" and wanted is not None and suite.dataset != wanted.dataset:
+        yield f"its images are those of {suite.dataset}; expected the test set of {wanted.dataset}"
     if suite.source == "generated" and "published" in known.sources and not generated:
         yield "its images were generated; the printed number is of the published files"
     if suite.protocol.get("difficulty", 1) != 1:

@@ -92,24 +92,33 @@ class Coverage:
         return len({*self.used, *self.strangers, *(miss.path for miss in self.misses)})
 
 
-def find_results(folder: str | Path) -> dict[Path, Result]:
+def find_results(folder: str | Path, *, affinities: bool = False) -> dict[Path, Result]:
     """Return the results below a folder (or the one of a file), by path: ``result.json`` files and other documents.
+
+    Args:
+        folder: searched with all folders in it.
+        affinities: documents of ``robench affinity`` too, as results.
 
     Raises:
         RobenchError: there is nothing to read.
     """
+    from robench.tables.affinities import read_affinity
+
     folder = Path(folder).expanduser()
+    readers = {"robench-result": load} | ({"robench-affinity": read_affinity} if affinities else {})
     if folder.is_file():
-        return {folder: load(folder)}
-    files = [file for file in sorted(folder.rglob("*.json")) if _is_result(file)]
+        return {folder: readers.get(_kind(folder), load)(folder)}
+    files = {file: kind for file in sorted(folder.rglob("*.json")) if (kind := _kind(file)) in readers}
     if not files:
         raise RobenchError(f"There is no result below {folder}.", hint="Give the folder that `robench evaluate` wrote.")
-    return {file: load(file) for file in files}
+    return {file: readers[kind](file) for file, kind in files.items()}
 
 
-def _is_result(file: Path) -> bool:
+def _kind(file: Path) -> str:
+    """Return the kind of document that a file begins as; "" of another file."""
     with open(file, "rb") as opened:
-        return b'"robench-result"' in opened.read(4096)
+        head = opened.read(4096)
+    return next((kind for kind in ("robench-result", "robench-affinity") if f'"{kind}"'.encode() in head), "")
 
 
 def value_of(result: Result, meaning: Meaning) -> Value | None:

@@ -61,6 +61,7 @@ class Axis:
         title: the column's head, or the row's label as printed.
         group: of rows; "" where the table has none.
         suite, metric, recipe, weights, branch, minus, sd_of, direction, why: as in :class:`Meaning`.
+        seen_by: the cell is a value of this recipe's model, of the view of the recipe that the other axis names.
         method, dataset, arch: which together are the key of a recipe.
     """
 
@@ -75,6 +76,7 @@ class Axis:
     sd_of: str | None = None
     direction: str | None = None
     why: str | None = None
+    seen_by: str | None = None
     method: str | None = None
     dataset: str | None = None
     arch: str | None = None
@@ -172,9 +174,12 @@ class PaperTable:
             recipe = "-".join(map(str, key))
             why = why or self.without.get(recipe)
             recipe = None if recipe in self.without else self.recipes.get(recipe, recipe)
+        metric, seen_by = said("metric"), said("seen_by")
+        if seen_by is not None:
+            metric, recipe = f"{metric}@{recipe}", seen_by
         return Meaning(
             suite=said("suite"),
-            metric=said("metric"),
+            metric=metric,
             recipe=recipe,
             direction=said("direction") or self.direction,
             weights=weights,

@@ -45,6 +45,7 @@ def _result(key: tuple[str | None, str | None, str, str], cells: list[tuple[Addr
         result = public(spec, suite)
     else:
         result = trained(recipe, suite)
+        result.suite.dataset = identities.recipes()[recipe].dataset
     result.model.card |= {} if branch == "main" else {"bn": branch}
     for _, meaning in cells:
         name, _, condition = str(meaning.metric).removeprefix("1-").partition("@")
