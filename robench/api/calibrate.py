@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from robench.api.calibration import Calibration
 from robench.api.options import Place, SavedArray
-from robench.api.saved_logits import without_logits
-from robench.api.words import both_given, one_of, place, spelled_out, whole
+from robench.api.words import both_given, one_of, place, spelled_out, whole, without_logits
 
 __all__ = ["Calibration", "calibrate"]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, overload
 
 from robench.api.options import Names, Place, SavedArray
-from robench.api.saved_logits import SavedLogits, needed_logits, without_logits
-from robench.api.words import both_given, names, place, spelled_out, whole
+from robench.api.words import both_given, names, place, spelled_out, whole, without_logits
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
+    from robench.api.saved_logits import SavedLogits
     from robench.predictions import RunFolder
     from robench.results.schema import Result, Value
 
@@ -161,6 +161,8 @@ def metrics(
     if logits is not None or labels is not None:
         both_given((("logits", True, name, given) for name, given in
                     (("run", run), ("baseline", baseline), ("corruption", corruption))))  # fmt: skip
+        from robench.api.saved_logits import needed_logits
+
         saved = needed_logits(logits, labels, probabilities, classes)
         scored = _of_logits(saved, None if metric is None else names("metric", metric), resamples, seed)
         if out is not None:

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from robench.api.options import Place, Places
 from robench.api.words import place, spelled_out, whole
 from robench.errors import RobenchError
@@ -274,6 +272,8 @@ def _scored(
     own: Predictions, given: Mapping[str, tuple[str, RunFolder, str]], resamples: int, seed: int
 ) -> tuple[dict[str, dict[str, Value]], dict[str, dict[str, Value]], dict[str, Predictions]]:
     """Return each set's values, the means of each group, and the sets' predictions."""
+    import numpy as np
+
     from robench.catalogue import defaults
     from robench.metrics.cells import compute
     from robench.metrics.statistics import bootstrap_cells
@@ -312,6 +312,8 @@ def _refuse_old(columns: Mapping[str, Any], path: Path) -> None:
 def _shared(own: Predictions, foreign: Predictions) -> int:
     if own.fingerprint is None or foreign.fingerprint is None:
         return 0
+    import numpy as np
+
     return int(np.isin(foreign.fingerprint, own.fingerprint).sum())
 
 

@@ -205,14 +205,3 @@ def needed_logits(
     return saved_logits(
         logits, labels, probabilities=flag("probabilities", probabilities), classes=classes, words=words
     )
-
-
-def without_logits(probabilities: bool, classes: object) -> None:
-    """Refuse options that say how logits are read where none are given.
-
-    Raises:
-        RobenchError: one is set.
-    """
-    for word, set_ in (("probabilities", probabilities), ("classes", classes is not None)):
-        if set_:
-            raise RobenchError(f"`{word}` has no effect without `logits`.", hint="Add `logits` and `labels`.")

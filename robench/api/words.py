@@ -233,6 +233,17 @@ def both_given(pairs: Iterable[tuple[str, object, str, object]]) -> None:
             raise RobenchError(f"`{first}` and `{second}` cannot be combined.", hint="Use only one of them.")
 
 
+def without_logits(probabilities: bool, classes: object) -> None:
+    """Refuse options that say how logits are read where none are given.
+
+    Raises:
+        RobenchError: one is set.
+    """
+    for word, set_ in (("probabilities", probabilities), ("classes", classes is not None)):
+        if set_:
+            raise RobenchError(f"`{word}` has no effect without `logits`.", hint="Add `logits` and `labels`.")
+
+
 def given(words: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keywords that are not None."""
     return {name: value for name, value in words.items() if value is not None}
