@@ -23,6 +23,9 @@ def own_table(
     figures: Names | None = None,
     by: str | None = None,
     with_published: bool = False,
+    sources: Names | None = None,
+    group_rows: str | None = None,
+    seeds: bool = False,
 ) -> str:
     """Return a table with a row per model, with 95 % intervals, as text.
 
@@ -33,11 +36,15 @@ def own_table(
         runs: run folders, result files or results, of one suite.
         format: ``terminal``, ``markdown``, ``latex``, ``csv`` or ``html``.
         figures: the columns, names of summary values; with ``by`` one metric; None: the main ones.
-        by: ``corruption``, ``severity`` or ``group``: a column for each, of one metric (default: error).
-        with_published: also rows that papers and RobustBench publish of the same suite, on the published files.
+        by: ``corruption``, ``severity`` or ``group``: a column for each, of one metric (default: error; ``ce`` and
+            ``flip_rate`` are normalised as mCE and mFR are), and one for the mean.
+        with_published: also rows that others publish of the same suite, version and images.
+        sources: whose: ``papers``, ``robustbench``, ``timm``; None: all.
+        group_rows: ``architecture`` or ``method``: models of one stand together under its name.
+        seeds: trainings that differ only in their seed are one row: their mean and standard deviation.
 
     Raises:
-        RobenchError: no result, results of several suites, or a value that they do not have.
+        RobenchError: no result, results of several suites, a value that they do not have, or nothing published.
 
     >>> import tempfile, robench
     >>> few = {"corruption": "contrast", "severity": 5, "limit": 50, "device": "cpu", "resamples": 0, "quiet": True}
@@ -48,13 +55,20 @@ def own_table(
     """
     from robench.results import Result
     from robench.results.loading import load
-    from robench.tables.own import BY, own_table, with_rows
+    from robench.tables.own import BY, GROUPS, own_table, with_rows
     from robench.tables.own_forms import FORMS, render
-    from robench.tables.own_published import published_lines
+    from robench.tables.own_published import SOURCES, published_lines
 
     one_of("format", format, tuple(FORMS))
     if by is not None:
         one_of("by", by, BY)
+    if group_rows is not None:
+        one_of("group_rows", group_rows, GROUPS)
+    if sources is not None and not with_published:
+        raise RobenchError("`sources` has no effect without `with_published`.", hint="Add `with_published`.")
+    chosen = SOURCES if sources is None else names("sources", sources)
+    for one in chosen:
+        one_of("sources", one, SOURCES)
     if isinstance(runs, (str, Path)) or not runs:
         raise RobenchError("`runs` must be a sequence of runs.", hint='For example `runs=["runs/a", "runs/b"]`.')
     results = [one if isinstance(one, Result) else load(place("runs", one)) for one in runs]
@@ -62,10 +76,13 @@ def own_table(
         results,
         figures=() if figures is None else names("figures", figures),
         by=by,
-        comparison=_compared(runs, results) if by is None else None,
+        comparison=_compared(runs, results) if by is None and not seeds else None,
+        group_rows=group_rows,
+        seeds=seeds,
     )
     if with_published:
-        made = with_rows(made, published_lines(results[0], made.columns, by))
+        found = published_lines(results, made.columns, chosen)
+        made = with_rows(made, found.lines, found.notes)
     return render(made, format)
 
 

@@ -29,6 +29,9 @@ def table(
     figures: Names | None = None,
     by: str | None = None,
     with_published: bool = False,
+    sources: Names | None = None,
+    group_rows: str | None = None,
+    seeds: bool = False,
 ) -> str:
     """Return a published table as text, with measured values beside the printed ones; or a table of the user's models.
 
@@ -46,7 +49,7 @@ def table(
         why: every near miss of every cell too, and the reasons why it does not count; with ``csv``, only these.
         generated: accept images that robench generated in place of the published files; their values are marked.
         runs: in place of ``address``: the models of the table's rows; see :func:`robench.api.own_table`.
-        figures, by, with_published: of the table of ``runs``.
+        figures, by, with_published, sources, group_rows, seeds: of the table of ``runs``.
 
     Raises:
         RobenchError: no such table, format or recipe, no result, or an option that would have no effect.
@@ -63,11 +66,15 @@ def table(
     from robench.tables.why import as_csv
 
     own = {"figures": figures is not None, "by": by is not None, "with_published": with_published}
+    own |= {"sources": sources is not None, "group_rows": group_rows is not None, "seeds": seeds}
     if len(runs):
         excluded = {"address": address is not None, "results": results is not None, "recipe": bool(recipe)}
         excluded |= {"why": why, "generated": generated}
         both_given([("runs", runs, name, given) for name, given in excluded.items()])
-        return own_table(runs, format=format, figures=figures, by=by, with_published=with_published)
+        return own_table(
+            runs, format=format, figures=figures, by=by, with_published=with_published, sources=sources,
+            group_rows=group_rows, seeds=seeds,
+        )  # fmt: skip
     for name in (name for name, is_given in own.items() if is_given):
         raise RobenchError(f"`{name}` has no effect without `runs`.", hint="Add `runs`.")
     if address is None:

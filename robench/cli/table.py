@@ -24,6 +24,7 @@ Examples:
     robench table many-faces/8 --results runs/ --recipe cbam=cbam-resnet50
     robench table --runs runs/a runs/b --format latex
     robench table --runs runs/a runs/b --by corruption --figures error
+    robench table --runs runs/a --by corruption --figures ce --with-published --sources papers
     robench table --runs runs/a --with-published
 """
 
@@ -71,6 +72,18 @@ def table(
         bool,
         typer.Option("--with-published", help="Also published rows of the same protocol.", rich_help_panel=_OWN),
     ] = False,
+    sources: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Whose rows: papers, robustbench, timm.", rich_help_panel=_OWN),
+    ] = None,
+    group_rows: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Group rows by architecture or method.", rich_help_panel=_OWN),
+    ] = None,
+    seeds: Annotated[
+        bool,
+        typer.Option("--seeds", help="One row per recipe: mean and SD over its seeds.", rich_help_panel=_OWN),
+    ] = False,
     form: Annotated[
         str,
         typer.Option(
@@ -86,7 +99,7 @@ def table(
     if runs:  # further runs follow the first without its option
         text = api.table(
             None, runs=[*runs, *words], results=results, format=form, recipe=recipe or (), why=why, generated=generated,
-            figures=figures, by=by, with_published=with_published,
+            figures=figures, by=by, with_published=with_published, sources=sources, group_rows=group_rows, seeds=seeds,
         )  # fmt: skip
         print(text, end="")
         return
@@ -104,7 +117,7 @@ def table(
         return
     text = api.table(
         name, results=results, format=form, recipe=recipe or (), why=why, generated=generated, figures=figures, by=by,
-        with_published=with_published,
+        with_published=with_published, sources=sources, group_rows=group_rows, seeds=seeds,
     )  # fmt: skip
     print(_in_options(text) if results is not None else text, end="")
 

@@ -148,7 +148,7 @@ def _names(result: Result) -> list[str]:
     return sorted(cell.name for cell in result.cells)
 
 
-def _method(card: Mapping[str, Any]) -> str:
+def method_of(card: Mapping[str, Any]) -> str:
     """Return the method in a recipe's name, ``patch-uniform`` of ``patch-uniform-cifar10-wrn40-2``."""
     found = re.match(rf"(.+?)-(?:{'|'.join(_DATA_SETS)})(?:-|$)", str(card.get("recipe") or ""))
     return found[1] if found else str(card.get("recipe") or "")
@@ -170,7 +170,7 @@ def measured_row(result: Result, board: str) -> Row:
         id=identity,
         name=name,
         kind="measured",
-        method=_method(card),
+        method=method_of(card),
         architecture=str(card.get("architecture") or ""),
         source="robench",
         sampled=result.suite.sampled.text if result.suite.sampled is not None else "",

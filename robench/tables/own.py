@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from robench.catalogue import Row as About
-from robench.catalogue import headlines, row
-from robench.errors import RobenchError, did_you_mean
+from robench.errors import RobenchError
 from robench.results.comparing_many import ManyComparison
-from robench.results.labels import model_names, sentence, unlike, words
-from robench.results.protocols import grouped, protocol_of
+from robench.results.labels import model_names, unlike
 from robench.results.schema import Result, Value
+from robench.tables.own_columns import BY, Column, columns_of, value_in
 
-BY = ("corruption", "severity", "group")
-_MAIN = 6
+GROUPS = ("architecture", "method")
+__all__ = ["BY", "GROUPS", "Cell", "Column", "Line", "OwnTable", "own_table", "with_rows"]
 
 
 @dataclass(frozen=True)
@@ -24,10 +23,14 @@ class Cell:
     Args:
         value: as stored, with its intervals; None: the row has none.
         best: statistically significantly better than that of every other measured row.
+        sd: standard deviation over the seeds that the value is the mean of.
+        decimals: how many its source prints; None: as the catalogue says.
     """
 
     value: Value | None
     best: bool = False
+    sd: float | None = None
+    decimals: int | None = None
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,11 @@ class Line:
 
     Args:
         label: of the model.
-        group: rows of one group stand together; "": the measured ones.
+        group: rows of one group stand together under it; "": no heading.
         cells: one per column.
         sampled: whether only a sample of the suite was measured.
         partial: whether cells or images of the suite lack otherwise.
+        published: whether others measured it.
     """
 
     label: str
@@ -47,20 +51,7 @@ class Line:
     cells: tuple[Cell, ...]
     sampled: bool = False
     partial: bool = False
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column: its head, and the name of the metric or summary value that says unit and decimals."""
-
-    head: str
-    name: str
-    key: str
-
-    @property
-    def about(self) -> About:
-        """The row of the catalogue."""
-        return row(self.name)
+    published: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,12 +62,14 @@ class OwnTable:
         caption: what is shown, on which images.
         columns, lines: in order.
         tested: how the marks were decided, in words.
+        notes: what else stands below the table.
     """
 
     caption: str
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
     tested: str
+    notes: tuple[str, ...] = ()
 
 
 def own_table(
@@ -85,41 +78,43 @@ def own_table(
     figures: Sequence[str] = (),
     by: str | None = None,
     comparison: ManyComparison | None = None,
+    group_rows: str | None = None,
+    seeds: bool = False,
 ) -> OwnTable:
     """Return a table with a row per result.
 
     Args:
         results: of one suite.
         figures: the columns: names of summary values; with ``by``, the one metric to be shown; empty: the main ones.
-        by: ``corruption``, ``severity`` or ``group``: a column for each, of one metric.
+        by: ``corruption``, ``severity`` or ``group``: a column for each, of one metric, and one for the mean.
         comparison: of the same runs in the same order, by which the best values are marked; None: a value is marked
             where its interval lies apart from every other.
+        group_rows: ``architecture`` or ``method``: models of one stand together under its name.
+        seeds: trainings that differ only in their seed are one row, their mean and standard deviation.
 
     Raises:
         RobenchError: results of several suites or sources, or values that they do not have.
     """
     _same(results)
-    columns = _columns(results, figures, by)
-    values = [[_value(result, column, by) for column in columns] for result in results]
-    best = [_best(i, column, values, comparison, by) for i, column in enumerate(columns)]
-    lines = tuple(
-        Line(
-            label,
-            "",
-            tuple(Cell(value, best[j] == i) for j, value in enumerate(values[i])),
-            sampled=result.suite.sampled is not None,
-            partial=result.suite.sampled is None and not result.suite.complete,
+    columns = columns_of(results, figures, by)
+    lines = _over_seeds(results, columns) if seeds else _one_each(results, columns, comparison if by is None else None)
+    if group_rows is not None:
+        heads = [_group(members[0], group_rows) for _, members in lines]
+        order = list(dict.fromkeys(heads))
+        lines = sorted(
+            ((replace(line, group=head), members) for head, (line, members) in zip(heads, lines, strict=True)),
+            key=lambda pair: order.index(pair[0].group),
         )
-        for i, (label, result) in enumerate(zip(model_names(results), results, strict=True))
-    )
     first = results[0].suite
-    caption = f"{first.title.partition(':')[0]} ({first.name}, {first.source} images), with 95 % confidence intervals"
-    return OwnTable(caption, columns, lines, _tested(results, comparison, by))
+    what = "means and standard deviations over seeds" if seeds else "with 95 % confidence intervals"
+    caption = f"{first.title.partition(':')[0]} ({first.name}, {first.source} images), {what}"
+    tested = "" if seeds else _tested(results, comparison, by)
+    return OwnTable(caption, columns, tuple(line for line, _ in lines), tested)
 
 
-def with_rows(table: OwnTable, lines: Sequence[Line]) -> OwnTable:
-    """Return the table with further rows below."""
-    return replace(table, lines=(*table.lines, *lines))
+def with_rows(table: OwnTable, lines: Sequence[Line], notes: Sequence[str] = ()) -> OwnTable:
+    """Return the table with further rows, and what is said of them, below."""
+    return replace(table, lines=(*table.lines, *lines), notes=(*table.notes, *notes))
 
 
 def _same(results: Sequence[Result]) -> None:
@@ -131,59 +126,78 @@ def _same(results: Sequence[Result]) -> None:
         )
 
 
-def _columns(results: Sequence[Result], figures: Sequence[str], by: str | None) -> tuple[Column, ...]:
-    if by is not None:
-        return _grouped_columns(results, figures, by)
-    present = headlines((name for result in results for name in result.summary), main=not figures)
-    known = {name for result in results for name in result.summary}
-    for name in figures:
-        if name not in known:
-            raise RobenchError(f"The results have no value '{name}'.", hint=did_you_mean(name, sorted(known)))
-    chosen = list(figures) if figures else [name for name in present if _shown(results, name)][:_MAIN]
-    return tuple(Column(sentence(row(name).head), name, name) for name in chosen)
+def _one_each(
+    results: Sequence[Result], columns: Sequence[Column], comparison: ManyComparison | None
+) -> list[tuple[Line, list[Result]]]:
+    values = [[value_in(result, column) for column in columns] for result in results]
+    alike = not unlike(results)  # else their means are of different cells or images
+    best = [
+        _best(i, column, values, comparison) if alike or column.of != "summary" else None
+        for i, column in enumerate(columns)
+    ]
+    names = model_names(results)
+    return [
+        (_line(name, [result], [Cell(v, best[j] == i) for j, v in enumerate(values[i])]), [result])
+        for i, (name, result) in enumerate(zip(names, results, strict=True))
+    ]
 
 
-def _shown(results: Sequence[Result], name: str) -> bool:
-    return any((value := result.summary.get(name)) is not None and value.value is not None for result in results)
+def _line(label: str, results: Sequence[Result], cells: Sequence[Cell]) -> Line:
+    sampled = any(result.suite.sampled is not None for result in results)
+    partial = any(result.suite.sampled is None and not result.suite.complete for result in results)
+    return Line(label, "", tuple(cells), sampled=sampled, partial=partial)
 
 
-def _grouped_columns(results: Sequence[Result], figures: Sequence[str], by: str) -> tuple[Column, ...]:
-    if len(figures) > 1:
-        raise RobenchError(f"A table by {by} shows one metric; found {', '.join(figures)}.", hint="Give one of them.")
-    known = sorted({name for r in results for values in r.conditions.values() for name in values})
-    metric = figures[0] if figures else ("error" if "error" in known else known[0])
-    if metric not in known:
-        raise RobenchError(f"The results have no metric '{metric}'.", hint=did_you_mean(metric, known))
-    if by == "severity":
-        keys = sorted({key for r in results for key in r.severities}, key=int)
-        if not keys:
-            raise RobenchError("These results have no severities.", hint='Use by="corruption".')
-        return tuple(Column("Clean" if key == "0" else f"Severity {key}", metric, key) for key in keys)
-    present = list(dict.fromkeys(name for r in results for name in r.conditions))
-    if by == "corruption":
-        return tuple(Column(words(name), metric, name) for name in present)
-    return tuple(
-        Column(sentence(title) or "Clean", metric, ",".join(members))
-        for title, members in sorted(grouped(protocol_of(results[0]), present), key=lambda one: one[0] != "")
-    )
+def _over_seeds(results: Sequence[Result], columns: Sequence[Column]) -> list[tuple[Line, list[Result]]]:
+    """Return a row per recipe, data and branch: the mean and the standard deviation (n - 1) over its seeds."""
+    found: dict[object, list[Result]] = {}
+    for result in results:
+        card = result.model.card
+        trained = card.get("trained_with") or {}
+        known = (card.get("recipe_digest"), card.get("dataset"), card.get("bn"), trained.get("images"))
+        found.setdefault(known if known[0] else result.model.hash, []).append(result)
+    names = dict(zip([id(one) for one in results], model_names(results), strict=True))
+    rows = []
+    for members in found.values():
+        numbers = [(one.model.card.get("trained_with") or {}).get("seed") for one in members]
+        if len(members) > 1 and len(set(numbers)) < len(members):
+            raise RobenchError(
+                f"Two of these runs are of one training: {', '.join(names[id(one)] for one in members)}.",
+                hint="Give one run per seed.",
+            )
+        label = names[id(members[0])] if len(members) == 1 else _recipe(members)
+        rows.append((_line(label, members, [_mean(members, column) for column in columns]), members))
+    return rows
 
 
-def _value(result: Result, column: Column, by: str | None) -> Value | None:
-    if by is None:
-        return result.summary.get(column.key)
-    if by == "severity":
-        return result.severities.get(column.key, {}).get(column.name)
-    members = column.key.split(",")
-    found = [result.conditions.get(member, {}).get(column.name) for member in members]
-    if len(found) == 1:
-        return found[0]
-    numbers = [one.value for one in found if one is not None and one.value is not None]
-    # The mean of a group has no interval of its own in a result: its members' errors are not independent.
-    return Value(value=sum(numbers) / len(numbers)) if len(numbers) == len(members) else None
+def _recipe(results: Sequence[Result]) -> str:
+    card = results[0].model.card
+    return f"{card.get('recipe') or card.get('name') or results[0].model.name}, {len(results)} seeds"
+
+
+def _mean(results: Sequence[Result], column: Column) -> Cell:
+    values = [value_in(result, column) for result in results]
+    numbers = [one.value for one in values if one is not None and one.value is not None]
+    if len(numbers) < len(results):
+        return Cell(None)
+    if len(numbers) == 1:
+        return Cell(values[0])
+    mean = math.fsum(numbers) / len(numbers)
+    variance = math.fsum((number - mean) ** 2 for number in numbers) / (len(numbers) - 1)
+    return Cell(Value(value=mean), sd=math.sqrt(variance))
+
+
+def _group(result: Result, kind: str) -> str:
+    """Return the heading that a result's row stands under."""
+    from robench.tables.boards import method_of
+
+    card = result.model.card
+    found = str(card.get("architecture") or "") if kind == "architecture" else method_of(card)
+    return found or f"{kind} not known"
 
 
 def _best(
-    i: int, column: Column, values: Sequence[Sequence[Value | None]], comparison: ManyComparison | None, by: str | None
+    i: int, column: Column, values: Sequence[Sequence[Value | None]], comparison: ManyComparison | None
 ) -> int | None:
     """Return the row whose value is significantly better than every other, or None."""
     lower = column.about.lower_is_better
@@ -193,7 +207,7 @@ def _best(
     if len(numbers) < len(values):
         return None
     first = numbers.index(min(numbers) if lower else max(numbers))
-    if comparison is not None and by is None:
+    if comparison is not None:
         compared = comparison.values.get(column.key)
         if compared is None:
             return None
@@ -216,5 +230,5 @@ def _tested(results: Sequence[Result], comparison: ManyComparison | None, by: st
     if comparison is not None and by is None:
         return "Bold: significantly better than every other model measured here (paired, simultaneous 95 % intervals)."
     if differing := unlike(results):
-        return f"Bold: the interval overlaps no other. The results differ in {', '.join(differing)}."
+        return f"The results differ in {', '.join(differing)}: their means are not marked."
     return "Bold: best value whose interval overlaps no other."

@@ -1,4 +1,4 @@
-"""A table of the user's models as text for the terminal, Markdown, LaTeX (booktabs), CSV or HTML."""
+"""A table of the user's models as text for the terminal, Markdown, CSV or HTML; LaTeX is in ``own_latex``."""
 
 from __future__ import annotations
 
@@ -7,81 +7,87 @@ import html
 import io
 from collections.abc import Callable
 from itertools import groupby
+from typing import TYPE_CHECKING
 
-from robench.results.labels import interval_text, markdown, show
-from robench.tables.own import Cell, Column, Line, OwnTable
-from robench.tables.paper_tables import tex
+from robench.results.labels import markdown
+from robench.tables.own import Cell, Column, OwnTable
+from robench.tables.own_cells import ends, label, notes, number
+from robench.tables.own_latex import latex
 
-_SAMPLED, _PARTIAL = "≈", "°"
-
-
-def render(table: OwnTable, form: str) -> str:
-    """Return the table in a form: a key of :data:`FORMS`."""
-    return FORMS[form](table)
-
-
-def notes(table: OwnTable) -> list[str]:
-    """Return what stands below the table."""
-    found = [table.tested] if any(cell.best for line in table.lines for cell in line.cells) else []
-    if any(line.sampled for line in table.lines):
-        found.append(f"{_SAMPLED} measured from a sample of the suite.")
-    if any(line.partial for line in table.lines):
-        found.append(f"{_PARTIAL} only a part of the suite was measured.")
-    if any(line.group for line in table.lines):
-        found.append("Published rows have no intervals where their source gives none.")
-    return found
-
-
-def _label(line: Line) -> str:
-    return line.label + _SAMPLED * line.sampled + _PARTIAL * line.partial
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
 
 
 def _terminal(table: OwnTable) -> str:
-    from rich import box
+    """As wide as it needs to be in a pipe; on a terminal turned where few models have many values, else in blocks."""
     from rich.console import Console
+
+    screen = Console()
+    output = io.StringIO()
+    width = screen.width if screen.is_terminal else 10_000
+    console = Console(file=output, width=width, emoji=False, force_terminal=screen.is_terminal)
+    turned = len(table.columns) > len(table.lines) and len(table.lines) <= 4
+    blocks = [range(len(table.columns))] if turned else _blocks(table, width)
+    for k, block in enumerate(blocks):
+        drawn = _drawn(table, block, turned=turned, title=k == 0)
+        console.print(drawn, width=None if screen.is_terminal else console.measure(drawn).maximum)
+    for note in notes(table):
+        console.print(note, markup=False)
+    return "\n".join(line.rstrip() for line in output.getvalue().splitlines()) + "\n"
+
+
+def _blocks(table: OwnTable, width: int) -> list[range]:
+    """Return columns that fit side by side beside the labels, in order."""
+    head = max((len(label(line)) for line in table.lines), default=0) + 4
+    blocks, start, used = [], 0, head
+    for j, column in enumerate(table.columns):
+        texts = [number(line.cells[j], column) for line in table.lines]
+        texts += [part for line in table.lines for part in ends(line.cells[j], column).split("; ")]
+        needed = max(map(len, [*texts, *column.head.split()])) + 2
+        if j > start and used + needed > width:
+            blocks.append(range(start, j))
+            start, used = j, head
+        used += needed
+    return [*blocks, range(start, len(table.columns))]
+
+
+def _drawn(table: OwnTable, block: range, *, turned: bool, title: bool) -> RichTable:
+    from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    turned = len(table.columns) > len(table.lines) and len(table.lines) <= 4
-    drawn = Table(box=box.SIMPLE_HEAD, title=escape(table.caption), title_justify="left", title_style="bold")
+    drawn = Table(box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    drawn.title = escape(table.caption) if title else None
     drawn.add_column("", no_wrap=True)
+    columns = [table.columns[j] for j in block]
 
     def text(cell: Cell, column: Column) -> str:
-        ends = interval_text(cell.value, column.name) if cell.value is not None else ""
-        shown = show(cell.value, column.name)
-        shown = f"[bold]{shown}[/bold]" if cell.best else shown
-        return f"{shown}\n[dim]{ends}[/dim]" if ends else shown
+        shown = f"[bold]{number(cell, column)}[/bold]" if cell.best else number(cell, column)
+        parts = ends(cell, column).replace("; ", "\n")
+        return f"{shown}\n[dim]{parts}[/dim]" if parts else shown
 
     if turned:
         for line in table.lines:
-            drawn.add_column(escape(_label(line)), justify="right", overflow="fold")
-        for j, column in enumerate(table.columns):
+            drawn.add_column(escape(label(line)), justify="right", overflow="fold")
+        for j, column in zip(block, columns, strict=True):
             drawn.add_row(escape(column.head), *(text(line.cells[j], column) for line in table.lines))
-    else:
-        for column in table.columns:
-            drawn.add_column(escape(column.head), justify="right", overflow="fold")
-        for group, lines in groupby(table.lines, key=lambda line: line.group):
-            if group:
-                drawn.add_section()
-                drawn.add_row(f"[italic]{escape(group)}[/italic]")
-            for line in lines:
-                drawn.add_row(escape(_label(line)), *map(text, line.cells, table.columns))
-    width = max(Console().width, 22 + 16 * (len(table.lines) if turned else len(table.columns)))
-    console = Console(file=io.StringIO(), width=width, emoji=False, force_terminal=Console().is_terminal)
-    console.print(drawn)
-    for note in notes(table):
-        console.print(note, markup=False)
-    output: io.StringIO = console.file  # type: ignore[assignment]
-    return output.getvalue()
+        return drawn
+    for column in columns:
+        drawn.add_column(escape(column.head), justify="right", overflow="fold")
+    for group, lines in groupby(table.lines, key=lambda line: line.group):
+        if group:
+            drawn.add_section()
+            drawn.add_row(f"[italic]{escape(group)}[/italic]")
+        for line in lines:
+            drawn.add_row(escape(label(line)), *(text(line.cells[j], table.columns[j]) for j in block))
+    return drawn
 
 
 def _markdown(table: OwnTable) -> str:
     def text(cell: Cell, column: Column) -> str:
-        shown = show(cell.value, column.name, interval=True)
-        if not cell.best:
-            return shown
-        value, space, ends = shown.partition(" ")
-        return f"**{value}**{space}{ends}"
+        shown = f"**{number(cell, column)}**" if cell.best else number(cell, column)
+        found = ends(cell, column)
+        return f"{shown} ({found})" if found else shown
 
     lines = [f"{markdown(table.caption)}.", ""]
     lines += ["| " + " | ".join(["", *(markdown(column.head) for column in table.columns)]) + " |"]
@@ -90,46 +96,30 @@ def _markdown(table: OwnTable) -> str:
         if group:
             lines.append(f"| *{markdown(group)}* |" + " |" * len(table.columns))
         lines += [
-            "| " + " | ".join([markdown(_label(line)), *map(text, line.cells, table.columns)]) + " |"
-            for line in members
+            "| " + " | ".join([markdown(label(line)), *map(text, line.cells, table.columns)]) + " |" for line in members
         ]
     return "\n".join([*lines, "", *(f"{markdown(note)}" for note in notes(table))]).rstrip() + "\n"
-
-
-def _latex(table: OwnTable) -> str:
-    def text(cell: Cell, column: Column) -> str:
-        value = cell.value
-        if value is None or value.value is None:
-            return "--"
-        shown = tex(column.about.show(value.value))
-        shown = f"\\textbf{{{shown}}}" if cell.best else shown
-        if value.low is None or value.high is None:
-            return shown
-        low, high = (tex(column.about.show(end)) for end in (value.low, value.high))
-        return f"{shown} {{\\scriptsize [{low}, {high}]}}"
-
-    lines = [
-        "% needs \\usepackage{booktabs}",
-        "\\begin{table}",
-        "\\centering",
-        f"\\caption{{{tex(' '.join([table.caption + '.', *notes(table)]))}}}",
-        f"\\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
-        "\\toprule",
-        " & ".join(["Model", *(tex(column.head) for column in table.columns)]) + " \\\\",
-        "\\midrule",
-    ]
-    for group, members in groupby(table.lines, key=lambda line: line.group):
-        if group:
-            lines += ["\\midrule", f"\\multicolumn{{{len(table.columns) + 1}}}{{l}}{{\\textit{{{tex(group)}}}}} \\\\"]
-        lines += [" & ".join([tex(_label(line)), *map(text, line.cells, table.columns)]) + " \\\\" for line in members]
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", "\\end{table}"]) + "\n"
 
 
 def _csv(table: OwnTable) -> str:
     """One line per model and column, every number as it is stored, in a field of its own."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["model", "source", "column", "value_name", "value", "low", "high", "best", "sampled", "partial"])
+    head = [
+        "model",
+        "source",
+        "group",
+        "column",
+        "value_name",
+        "value",
+        "low",
+        "high",
+        "sd",
+        "best",
+        "sampled",
+        "partial",
+    ]
+    writer.writerow(head)
     for line in table.lines:
         for cell, column in zip(line.cells, table.columns, strict=True):
             value = cell.value
@@ -137,10 +127,11 @@ def _csv(table: OwnTable) -> str:
             writer.writerow(
                 [
                     line.label,
-                    line.group or "measured",
+                    line.group if line.published else "measured",
+                    "" if line.published else line.group,
                     column.head,
                     column.name,
-                    *("" if number is None else repr(number) for number in numbers),
+                    *("" if one is None else repr(one) for one in (*numbers, cell.sd)),
                     *(str(one).lower() for one in (cell.best, line.sampled, line.partial)),
                 ]
             )
@@ -149,10 +140,9 @@ def _csv(table: OwnTable) -> str:
 
 def _html(table: OwnTable) -> str:
     def text(cell: Cell, column: Column) -> str:
-        shown = html.escape(show(cell.value, column.name))
-        ends = html.escape(interval_text(cell.value, column.name)) if cell.value is not None else ""
+        shown, found = html.escape(number(cell, column)), html.escape(ends(cell, column))
         shown = f"<strong>{shown}</strong>" if cell.best else shown
-        return f"<td>{shown}<br><small>{ends}</small></td>" if ends else f"<td>{shown}</td>"
+        return f"<td>{shown}<br><small>{found}</small></td>" if found else f"<td>{shown}</td>"
 
     heads = "".join(f'<th scope="col">{html.escape(column.head)}</th>' for column in table.columns)
     lines = ["<table>", f"<caption>{html.escape(table.caption)}</caption>"]
@@ -162,7 +152,7 @@ def _html(table: OwnTable) -> str:
         if group:
             lines.append(f'<tr><th colspan="{len(table.columns) + 1}" scope="rowgroup">{html.escape(group)}</th></tr>')
         lines += [
-            f'<tr><th scope="row">{html.escape(_label(line))}</th>{"".join(map(text, line.cells, table.columns))}</tr>'
+            f'<tr><th scope="row">{html.escape(label(line))}</th>{"".join(map(text, line.cells, table.columns))}</tr>'
             for line in members
         ]
         lines.append("</tbody>")
@@ -172,7 +162,12 @@ def _html(table: OwnTable) -> str:
 FORMS: dict[str, Callable[[OwnTable], str]] = {
     "terminal": _terminal,
     "markdown": _markdown,
-    "latex": _latex,
+    "latex": latex,
     "csv": _csv,
     "html": _html,
 }
+
+
+def render(table: OwnTable, form: str) -> str:
+    """Return the table in a form: a key of :data:`FORMS`."""
+    return FORMS[form](table)

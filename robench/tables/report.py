@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from robench.errors import RobenchError
@@ -16,7 +17,7 @@ from robench.results.comparing_many import ManyComparison
 from robench.results.labels import markdown, unlike
 from robench.results.schema import Result
 from robench.tables.comparisons import pair_tables
-from robench.tables.report_rows import conditions_table, facts_table, protocol_table, summary_table
+from robench.tables.report_rows import conditions_table, facts_table, protocol_table, published_table, summary_table
 from robench.tables.report_words import apart, headline, headline_names, next_commands
 
 if TYPE_CHECKING:
@@ -71,6 +72,11 @@ def render_markdown(
     document = _document(results, comparison, many)
     for pair in document["pairs"]:
         pair |= {"head": [*map(markdown, pair["head"])], "rows": [[*map(markdown, line)] for line in pair["rows"]]}
+    if (found := document["published"]) is not None:
+        near = tuple(
+            (name if own else markdown(name), markdown(source), texts, own) for name, source, texts, own in found.near
+        )
+        document["published"] = replace(found, near=near, notes=tuple(map(markdown, found.notes)))
     document["said"] = [markdown(text) for text in document["said"]]
     text = _environment().get_template("report.md.jinja").render(document, plots=drawn)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
@@ -116,6 +122,7 @@ def _document(
         "pairs": pair_tables(many, headline_names(results)) if many is not None else [],
         "said": many.sentences if many is not None else [],
         "conditions": conditions_table(results, marked=not differing),
+        "published": None if differing else published_table(results),
         "protocol": protocol_table(results),
         "facts": facts_table(results),
         "checksums": _checksums(results),

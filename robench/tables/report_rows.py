@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from robench.catalogue import METRICS, headlines, row
+from robench.errors import RobenchError
 from robench.results.comparing import Comparison
 from robench.results.judging import Difference
 from robench.results.labels import interval_text, model_names, sentence, show, words
@@ -65,6 +66,60 @@ def summary_table(results: Sequence[Result], comparison: Comparison | None, *, m
         rows.append(made)
     head = f"{comparison.a} minus {comparison.b}" if comparison and any(r.difference for r in rows) else ""
     return Table(tuple(names), (("", tuple(rows)),), head)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The results among published rows of the same protocol.
+
+    Args:
+        heads: of the columns.
+        near: (name, source, texts, own) of the results and of the published rows nearest to them, the best first.
+        rows: the same of all, the best first.
+        notes: what the sources are.
+    """
+
+    heads: tuple[str, ...]
+    near: tuple[tuple[str, str, tuple[str, ...], bool], ...]
+    rows: tuple[tuple[str, str, tuple[str, ...], bool], ...]
+    notes: tuple[str, ...]
+
+
+_NEAR = 5
+
+
+def published_table(results: Sequence[Result]) -> Standing | None:
+    """Return the results among the published rows of their protocol; None where nobody publishes some.
+
+    The published rows nearest to each result, by the leading value, are five on either side.
+    """
+    from robench.tables.own import Line, own_table
+    from robench.tables.own_cells import ends, number
+    from robench.tables.own_published import published_lines
+
+    try:
+        table = own_table(results)
+        found = published_lines(results, table.columns)
+    except RobenchError:
+        return None
+    lower = table.columns[0].about.lower_is_better is not False
+
+    def place(line: Line) -> float:
+        value = line.cells[0].value
+        known = value.value if value is not None and value.value is not None else float("inf")
+        return known if lower else -known
+
+    lines = sorted((*table.lines, *found.lines), key=place)
+    own = [i for i, line in enumerate(lines) if not line.published]
+    shown = {i for k in own for i in range(max(k - _NEAR, 0), min(k + _NEAR + 1, len(lines)))}
+
+    def texts(line: Line) -> tuple[str, ...]:
+        pairs = list(zip(line.cells, table.columns, strict=True))
+        return tuple(number(*pair) + (f" ({ends(*pair)})" if ends(*pair) else "") for pair in pairs)
+
+    rows = tuple((line.label, line.group, texts(line), not line.published) for line in lines)
+    near = tuple(row for i, row in enumerate(rows) if i in shown)
+    return Standing(tuple(column.head for column in table.columns), near, rows, found.notes)
 
 
 def conditions_table(results: Sequence[Result], *, marked: bool = True) -> Table | None:

@@ -3,14 +3,17 @@
 import csv
 import io
 import re
+import statistics
 
 import pytest
 from measured_results import measured
 
 import robench
 from robench.results.comparing_many import ManyComparison, Pair, Ranked, ValueComparison
-from robench.results.schema import Value
-from robench.tables.own import own_table
+from robench.results.schema import CellResult, Value
+from robench.suites import get
+from robench.tables.living import robustbench, timm
+from robench.tables.own import own_table, with_rows
 from robench.tables.own_forms import FORMS, render
 from robench.tables.own_published import published_lines
 
@@ -19,14 +22,16 @@ def values(**given):
     return {name: Value(value=v, low=v - w, high=v + w) for name, (v, w) in given.items()}
 
 
-def made(name, error, width=0.01, **changes):
-    result = measured({}, "cifar10-c", error)
+def made(model_name, error, width=0.01, *, card=None, images=10_000, **changes):
+    result = measured(card or {}, "cifar10-c", error)
     summary = values(mean_error=(error, width), clean_error=(error / 2, width))
-    model = result.model.model_copy(update={"name": name, "hash": f"sha256:{name}"})
+    model = result.model.model_copy(update={"name": model_name, "hash": f"sha256:{model_name}"})
     suite = result.suite.model_copy(update={"name": "cifar10-c", "source": "published", "complete": True} | changes)
     severities = {str(s): values(error=(error + s / 100, width)) for s in range(6)}
     conditions = {name: values(error=(error + k / 100, width)) for k, name in enumerate(("clean", "fog", "snow"))}
+    cells = [CellResult(name="clean", condition="clean", severity=0, images=images, metrics={})]
     update = {"summary": summary, "model": model, "suite": suite, "severities": severities, "conditions": conditions}
+    update["cells"] = cells
     return result.model_copy(update=update)
 
 
@@ -54,9 +59,9 @@ def test_chosen_columns_keep_their_order(two):
 @pytest.mark.parametrize(
     ("by", "heads"),
     [
-        ("severity", ["Clean", *(f"Severity {s}" for s in range(1, 6))]),
-        ("corruption", ["Clean", "Fog", "Snow"]),
-        ("group", ["Clean", "Weather"]),
+        ("severity", ["Clean", *(f"Severity {s}" for s in range(1, 6)), "Mean"]),
+        ("corruption", ["Clean", "Snow", "Fog", "Mean"]),
+        ("group", ["Clean", "Weather", "Mean"]),
     ],
 )
 def test_columns_by(two, by, heads):
@@ -65,6 +70,75 @@ def test_columns_by(two, by, heads):
     if by == "group":
         assert table.lines[0].cells[1].value.value == pytest.approx(0.215)  # fog .21, snow .22
         assert table.lines[0].cells[1].value.low is None
+
+
+def test_the_mean_of_a_group_has_the_interval_of_the_summary(two):
+    known = [one.model_copy(update={"summary": one.summary | values(mean_error_weather=(0.21, 0.02))}) for one in two]
+    assert own_table(known, by="group").lines[0].cells[1].value.low == pytest.approx(0.19)
+
+
+def test_corruption_errors_are_normalised_as_mce_is(imagenet):
+    table = own_table(imagenet, by="corruption", figures=["ce"])
+    assert [column.head for column in table.columns[:4]] == [
+        "Clean error",
+        "Gaussian noise",
+        "Shot noise",
+        "Impulse noise",
+    ]
+    assert table.columns[-1].head == "mCE"
+    fog = [column.head for column in table.columns].index("Fog")
+    value = table.lines[0].cells[fog].value
+    assert value.value == pytest.approx(0.4 / 0.819324, rel=1e-6)  # AlexNet's mean error under fog
+    assert (value.low, value.high) == pytest.approx((0.39 / 0.819324, 0.41 / 0.819324))
+    rows = published_lines(imagenet, table.columns)
+    printed = robench.tables.published.load_table("augmix/2")
+    augmix = next(line for line in rows.lines if line.label == "AugMix")
+    row = printed.labels().index("AugMix")
+    assert augmix.cells[fog].value.value == pytest.approx(printed.number(row, "fog") / 100)
+    assert augmix.cells[-1].value.value == pytest.approx(printed.number(row, "mce") / 100)
+    assert all(line.group != "RobustBench" for line in rows.lines)
+    assert any("5,000 images" in note for note in rows.notes)
+    with pytest.raises(robench.RobenchError, match="single corruptions"):
+        own_table(imagenet, by="severity", figures=["ce"])
+
+
+def test_rows_of_one_architecture_or_method_stand_together():
+    def trained(name, arch, recipe):
+        return made(name, 0.2, card={"architecture": arch, "recipe": recipe})
+
+    models = [
+        trained("a", "wrn-40-2", "augmix-cifar10-wrn40-2"),
+        trained("b", "resnet18", "cutout-cifar10-resnet18"),
+        trained("c", "wrn-40-2", "cutout-cifar10-wrn40-2"),
+        made("d", 0.4),
+    ]
+    table = own_table(models, group_rows="architecture")
+    assert [(line.group, line.label) for line in table.lines] == [
+        ("wrn-40-2", "a"),
+        ("wrn-40-2", "c"),
+        ("resnet18", "b"),
+        ("architecture not known", "d"),
+    ]
+    assert [line.group for line in own_table(models, group_rows="method").lines][:3] == ["augmix", "cutout", "cutout"]
+    lines = render(table, "markdown").splitlines()
+    assert lines.index("| *resnet18* | | |") == lines.index(next(one for one in lines if one.startswith("| b"))) - 1
+
+
+def test_seeds_are_one_row_with_their_standard_deviation():
+    def seed(k, error, digest="x"):
+        card = {"recipe": "augmix-cifar10-wrn40-2", "recipe_digest": digest, "trained_with": {"seed": k}}
+        return made(f"s{k}", error, card=card)
+
+    table = own_table([seed(1, 0.1), seed(2, 0.12), seed(3, 0.17), seed(1, 0.3, "y")], seeds=True)
+    first, other = (line.cells[0] for line in table.lines)
+    numbers = [0.1, 0.12, 0.17]
+    assert first.value.value == pytest.approx(statistics.mean(numbers))
+    assert first.sd == pytest.approx(statistics.stdev(numbers))
+    assert (other.value.value, other.sd) == (0.3, None)
+    assert table.lines[0].label == "augmix-cifar10-wrn40-2, 3 seeds"
+    assert "13.00 ± 3.61" in render(table, "markdown")
+    with pytest.raises(robench.RobenchError, match="of one training"):
+        own_table([seed(1, 0.1), seed(1, 0.2)], seeds=True)
 
 
 def test_best_without_predictions_is_an_interval_apart_from_all(two):
@@ -100,19 +174,77 @@ def test_one_table_is_of_one_suite_and_source(two):
 
 
 def test_published_rows_of_the_same_protocol(two):
-    columns = own_table(two).columns
-    lines = published_lines(two[0], columns, None)
-    groups = {line.group for line in lines}
-    assert "RobustBench" in groups
-    augmix = next(
-        line for line in lines if "AugMix" in line.group and "WideResNet" in line.label and "Standard" in line.label
-    )
-    printed = robench.tables.published.load_table("augmix/1")
-    row = next(
-        i for i, label in enumerate(printed.labels()) if "WideResNet" in label and label.startswith("CIFAR-10-C")
-    )
-    standard = next(c for c, axis in printed.columns.items() if axis.title == "Standard")
-    assert augmix.cells[0].value.value == pytest.approx(printed.number(row, standard) / 100)
+    found = published_lines(two, own_table(two).columns)
+    groups = dict.fromkeys(line.group for line in found.lines)
+    assert list(groups) == ["AugMix, Tables 1, 4, 6", "AugMax, Tables 2, 8, 9", "Split BatchNorms, Tables 2, 5", BENCH]
+    augmix = next(line for line in found.lines if line.label == "WideResNet, Standard")
+    errors = robench.tables.published.load_table("augmix/1").number(2, "standard")
+    clean = robench.tables.published.load_table("augmix/6").number(2, "standard")
+    assert [cell.value.value for cell in augmix.cells] == pytest.approx([errors / 100, clean / 100])
+    assert augmix.published
+    text = render(with_rows(own_table(two), found.lines, found.notes), "markdown")
+    assert "| WideResNet, Standard | 26.9 | 5.2 |" in text  # with the decimals that the paper prints
+    assert "AugMix: Hendrycks et al.: AugMix, ICLR 2020" in text
+
+
+BENCH = "RobustBench (2025-03-31)"
+
+
+def test_published_rows_by_severity_corruption_and_group(two):
+    cells = robustbench("cifar10-c")
+    name = "Hendrycks2020AugMix_WRN"
+    wanted = {
+        "severity": [1 - cells.clean[name], *(cells.error_at(name, s) for s in range(1, 6)), cells.mean_error(name)],
+        "corruption": [1 - cells.clean[name], *(cells.mean_error(name, c) for c in ("snow", "fog", None))],
+        "group": [
+            1 - cells.clean[name],
+            sum(cells.mean_error(name, c) for c in ("snow", "fog")) / 2,
+            cells.mean_error(name),
+        ],
+    }  # fmt: skip
+    for by, numbers in wanted.items():
+        found = published_lines(two, own_table(two, by=by).columns, ["robustbench"])
+        line = next(line for line in found.lines if line.label == name)
+        assert [cell.value.value for cell in line.cells] == pytest.approx(numbers)
+
+
+def test_every_published_row_is_a_model_and_every_value_possible(two, imagenet):
+    for results in (two, imagenet):
+        for figures in ((), ("clean_error",)):
+            table = own_table(results, figures=figures)
+            for line in published_lines(results, table.columns).lines:
+                assert not any(word in line.label for word in ("Gain", "± SD", "Mean", "SA, ", "RA, ")), line.label
+                for cell, column in zip(line.cells, table.columns, strict=True):
+                    low, high = column.about.range
+                    assert cell.value is None or low < cell.value.value < min(high, 1.5)
+                    assert cell.value is None or column.key != "clean_error" or cell.value.value < 0.5
+
+
+def test_timms_rows_are_those_of_the_architecture_and_the_best():
+    summary = values(error=(0.6, 0.01), matching_error=(0.2, 0.01), gap_error=(0.4, 0.01))
+    result = made("mine", 0.6, card={"architecture": "resnet50"}, images=30_000)
+    suite = result.suite.model_copy(update={"name": "imagenet-r"})
+    conditions = {"imagenet-200": values(error=(0.2, 0.01)), "imagenet-r": values(error=(0.6, 0.01))}
+    result = result.model_copy(update={"suite": suite, "summary": summary, "conditions": conditions})
+    found = published_lines([result], own_table([result]).columns)
+    _, rows = timm()
+    of_timm = [line for line in found.lines if line.group.startswith("timm")]
+    same = [line for line in of_timm if line.label.startswith("resnet50.")]
+    assert len(same) == 12
+    assert len(of_timm) == 15
+    line = same[0]
+    model, _, size = line.label.rpartition(" at ")
+    row = next(one for one in rows if one["model"] == model and one["image_size"] == size)
+    shown = dict(zip([column.key for column in own_table([result]).columns], line.cells, strict=True))
+    assert shown["error"].value.value == pytest.approx(1 - row["imagenet-r"])
+    assert shown["matching_error"].value.value == pytest.approx(1 - row["imagenet-r-clean"])
+    assert any("rows of imagenet-r" in note for note in found.notes)
+    papers = next(line for line in found.lines if line.group.startswith("Many Faces") and line.label == "ResNet-50")
+    printed = robench.tables.published.load_table("many-faces/1")
+    wanted = [printed.number(0, c) / 100 for c in ("imagenet-r", "imagenet-200", "gap")]
+    assert [papers.cells[k].value.value for k in range(3)] == pytest.approx(wanted)
+    only = published_lines([result], own_table([result]).columns, ["timm"])
+    assert {line.group for line in only.lines} == {of_timm[0].group}
 
 
 def test_a_published_accuracy_is_shown_as_the_error_that_it_is(two):
@@ -120,21 +252,50 @@ def test_a_published_accuracy_is_shown_as_the_error_that_it_is(two):
     accuracies = {
         round(1 - printed.number(i, c) / 100, 9)
         for i in range(len(printed.rows))
-        for c in printed.columns
+        for c in ("normal", "augmix", "augmax")
         if printed.meaning(i, c).metric == "1-mean_error"
-        and printed.meaning(i, c).minus is None
-        and printed.number(i, c) is not None
     }
-    lines = published_lines(two[0], own_table(two, figures=["mean_error"]).columns, None)
-    shown = {round(line.cells[0].value.value, 9) for line in lines if line.group == printed.source}
-    assert shown
-    assert shown == accuracies
+    lines = published_lines(two, own_table(two, figures=["mean_error"]).columns).lines
+    shown = {round(line.cells[0].value.value, 9) for line in lines if line.group.startswith("AugMax")}
+    assert len(accuracies) == 9
+    assert shown >= accuracies
 
 
 def test_published_rows_are_refused_beside_generated_images():
     result = made("a", 0.2, source="generated")
     with pytest.raises(robench.RobenchError, match="published files"):
-        published_lines(result, own_table([result]).columns, None)
+        published_lines([result], own_table([result]).columns)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"complete": False}, "a part of cifar10-c"),
+        ({"version": 99}, "version 99"),
+        ({"name": "cifar10.1"}, "No published row"),
+    ],
+)
+def test_published_rows_are_refused_beside_another_protocol(change, said):
+    result = made("a", 0.2, **change)
+    with pytest.raises(robench.RobenchError, match=said):
+        published_lines([result], own_table([result]).columns)
+
+
+def test_files_of_another_size_have_no_published_rows():
+    result = made("a", 0.2, images=20)
+    with pytest.raises(robench.RobenchError, match="No published row"):
+        published_lines([result], own_table([result]).columns)
+
+
+@pytest.fixture
+def imagenet():
+    def one(name, error):
+        conditions = {c: values(error=(error, 0.01)) for c in ("clean", *get("imagenet-c").benchmark)}
+        result = made(name, error, name="imagenet-c", normaliser="alexnet", images=50_000)
+        summary = values(mce=(error + 0.1, 0.01), clean_error=(0.23, 0.01))
+        return result.model_copy(update={"conditions": conditions, "summary": summary})
+
+    return [one("a_1", 0.4), one("b", 0.5)]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -173,5 +334,14 @@ def test_html_escapes_names(two):
 def test_options_that_would_be_ignored_are_refused():
     with pytest.raises(robench.RobenchError, match="`by` has no effect"):
         robench.api.table("augmix/2", by="severity")
+    for words in ({"seeds": True}, {"group_rows": "method"}, {"sources": "timm"}):
+        with pytest.raises(robench.RobenchError, match="has no effect without `runs`"):
+            robench.api.table("augmix/2", **words)
     with pytest.raises(robench.RobenchError, match="runs"):
         robench.api.table("augmix/2", runs=["x"])
+    with pytest.raises(robench.RobenchError, match="without `with_published`"):
+        robench.api.own_table([made("a", 0.2)], sources="timm")
+    with pytest.raises(robench.RobenchError, match="tim'"):
+        robench.api.own_table([made("a", 0.2)], sources="tim", with_published=True)
+    with pytest.raises(robench.RobenchError, match="architecture"):
+        robench.api.own_table([made("a", 0.2)], group_rows="net")

@@ -325,3 +325,26 @@ def test_texts_of_a_document_are_no_markdown(results: list[Result]) -> None:
     assert r"!\[x\](y)" in text
     assert "robench 'x' # heading" in text
     assert not any(line.startswith(("# heading", "- item")) for line in text.splitlines())
+
+
+def test_published_rows_stand_beside_the_models() -> None:
+    from test_own import made
+
+    mine, other = made("mine_1", 0.11), made("other", 0.2)
+    page = render_html([mine], {})
+    section = page[page.index('id="published"') : page.index('id="protocol"')]
+    assert re.findall(r'<tr class="own"><th scope="row">(.*?)</th><td>(.*?)</td>', section)[0] == (
+        "mine_1",
+        "11.00 (10.00 to 12.00)",
+    )
+    names = re.findall(r'<th scope="row">(.*?)</th>', section[: section.index("<details>")])
+    assert len(names) == 11  # five on either side
+    assert names.index("mine_1") == 5
+    assert "Hendrycks2020AugMix_WRN" in names
+    text = render_markdown([mine, other], {})
+    assert "| WideResNet, AugMix | 11.2 | 4.9 | AugMix, Tables 1, 4, 6 |" in text
+    assert "| **other** | 20.00 (19.00 to 21.00)" in text
+    part = made("part", 0.2, complete=False)
+    generated = made("generated", 0.2, source="generated")
+    for one in (part, generated):
+        assert 'id="published"' not in render_html([one], {})

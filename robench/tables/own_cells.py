@@ -1,0 +1,42 @@
+"""The words in a table of the user's models: values, intervals, labels with their marks, and what the marks mean."""
+
+from __future__ import annotations
+
+from robench.results.labels import ABSENT, interval_text
+from robench.tables.own import Cell, Column, Line, OwnTable
+
+_SAMPLED, _PARTIAL = "≈", "°"
+
+
+def notes(table: OwnTable) -> list[str]:
+    """Return what stands below the table."""
+    found = [table.tested] if any(cell.best for line in table.lines for cell in line.cells) else []
+    if any(line.sampled for line in table.lines):
+        found.append(f"{_SAMPLED} measured from a sample of the suite.")
+    if any(line.partial for line in table.lines):
+        found.append(f"{_PARTIAL} only a part of the suite was measured.")
+    if any(cell.sd is not None for line in table.lines for cell in line.cells):
+        found.append("±: standard deviation over seeds.")
+    if any(line.published for line in table.lines):
+        found.append("Published rows come without intervals.")
+    return [*found, *table.notes]
+
+
+def label(line: Line) -> str:
+    """Return a row's name with the marks that the notes explain."""
+    return line.label + _SAMPLED * line.sampled + _PARTIAL * line.partial
+
+
+def number(cell: Cell, column: Column) -> str:
+    """Return the value of a cell as text, with the decimals that its source prints; a dash where there is none."""
+    value = cell.value
+    if value is None or value.value is None:
+        return ABSENT
+    about = column.about
+    shown = about.show(value.value) if cell.decimals is None else f"{about.factor * value.value:.{cell.decimals}f}"
+    return shown if cell.sd is None else f"{shown} ± {about.show(cell.sd)}"
+
+
+def ends(cell: Cell, column: Column) -> str:
+    """Return the interval of a cell as text; "" where there is none."""
+    return "" if cell.value is None or cell.value.value is None else interval_text(cell.value, column.about.name)
