@@ -31,6 +31,7 @@ import numpy.typing as npt
 import original
 import original_sequences
 import torch
+from fidelity_bar import HEADING as BAR
 from fidelity_page import page
 
 from robench.corruptions import ALL, corrupt, perturb
@@ -247,6 +248,12 @@ def arguments() -> argparse.Namespace:
     return args
 
 
+def _kept(path: Path) -> str:
+    """Return the section that fidelity_bar.py wrote at the end of the page, after an empty line."""
+    _, heading, rest = (path.read_text(encoding="utf-8") if path.exists() else "").partition(BAR)
+    return f"\n{heading}{rest}" if heading else ""
+
+
 def main() -> None:
     """Measure what is missing, then write the page."""
     args = arguments()
@@ -269,7 +276,7 @@ def main() -> None:
             print(json.dumps(measurement), flush=True)
     if args.page:
         everything = [json.loads(line) for line in args.measurements.read_text().splitlines()]
-        args.page.write_text(page(everything), encoding="utf-8")
+        args.page.write_text(page(everything) + _kept(args.page), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -170,13 +170,15 @@ def corruptions() -> Pages:
     from sklearn.datasets import load_sample_image
 
     from robench.corruptions import ALL, BENCHMARK, corrupt, corruption
+    from robench.corruptions.severities_bar import BAR
 
     photograph = load_sample_image("flower.jpg")[40:424, 128:512]
     small = np.asarray(Image.fromarray(photograph).resize((224, 224), Image.Resampling.BILINEAR))
     image = torch.from_numpy(small.copy()).permute(2, 0, 1)[None]
     found: Pages = {}
     rows = []
-    for name in ALL:
+    for name in (*ALL, *sorted(BAR)):
+        kind = "benchmark" if name in BENCHMARK else "C-bar" if name in BAR else "held out"
         strip = [small]
         for severity in range(1, 6):
             made = corrupt(image, name, severity, index=torch.tensor([0]))
@@ -184,19 +186,25 @@ def corruptions() -> Pages:
         buffer = io.BytesIO()
         Image.fromarray(np.concatenate(strip, axis=1)).save(buffer, "JPEG", quality=88)
         found[f"corruptions/{name}.jpg"] = buffer.getvalue()
-        found[f"corruptions/{name}.md"] = _corruption(name, corruption(name), name in BENCHMARK)
-        rows.append(
-            (f"[{name}]({name}.md)", "benchmark" if name in BENCHMARK else "held out", f"![{name}]({name}.jpg)")
-        )
+        found[f"corruptions/{name}.md"] = _corruption(name, corruption(name), kind)
+        rows.append((f"[{name}]({name}.md)", kind, f"![{name}]({name}.jpg)"))
     head = (
-        "# Corruptions\n\nThe fifteen corruptions of the benchmark and the four held-out ones, on a photograph of 224 "
-        "pixels (scikit-learn's sample image): clean, then severities 1 to 5.\n\n"
+        "# Corruptions\n\nThe fifteen corruptions of the benchmark, the four held-out ones, and the fifteen of"
+        " ImageNet-C-bar and CIFAR-10-C-bar, on a photograph of 224 pixels (scikit-learn's sample image): clean, then"
+        " severities 1 to 5.\n\n"
     )
     found["corruptions/index.md"] = head + _table(("corruption", "", "clean, severities 1 to 5"), rows)
-    return found | _summary("corruptions", ALL)
+    return found | _summary("corruptions", (*ALL, *sorted(BAR)))
 
 
-def _corruption(name: str, row: Any, benchmark: bool) -> str:
+_KINDS = {
+    "benchmark": "One of the 15 corruptions of the benchmark.",
+    "held out": "Held out: in no headline value.",
+    "C-bar": "One of the corruptions of ImageNet-C-bar or CIFAR-10-C-bar; no other suite measures it.",
+}
+
+
+def _corruption(name: str, row: Any, kind: str) -> str:
     function = row.load()
     doc = _first_paragraph(function.__doc__)
     strengths = [
@@ -204,7 +212,7 @@ def _corruption(name: str, row: Any, benchmark: bool) -> str:
         for size in (32, 64, 224, 299)
     ]
     lines = [f"# {name}", "", f"![{name} at severities 1 to 5]({name}.jpg)", "", doc, ""]
-    lines += ["One of the 15 corruptions of the benchmark." if benchmark else "Held out: in no headline value.", ""]
+    lines += [_KINDS[kind], ""]
     lines += [
         "Depends on no random numbers."
         if row.deterministic

@@ -1,4 +1,4 @@
-"""The corruptions and perturbation sequences of ImageNet-C, CIFAR-C and their kin, on batches of uint8 images."""
+"""The corruptions and perturbation sequences of ImageNet-C, C-bar and CIFAR-C, on batches of uint8 images."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ def corrupt(
     Args:
         images: uint8 (N, 3, H, W), RGB, on any device; N may be 0. H and W are at least 2. Or one image: a uint8 tensor
             (3, H, W), a uint8 array (H, W, 3), (H, W) or (N, H, W, 3), or a PIL image.
-        name: one of :data:`CORRUPTIONS`: the 19 of :data:`ALL`, and what was registered.
+        name: one of :data:`CORRUPTIONS`: the 19 of :data:`ALL`, the 15 of ImageNet-C-bar and CIFAR-10-C-bar
+            (:data:`robench.corruptions.severities_bar.BAR`), and what was registered.
         severity: 1 to 5; 1 where it is omitted.
         index: int64 (N,): each image's number in its data set. None: a number that depends on the image's pixels.
         seed: of the whole test set.

@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import Any, cast
 
 from robench.corruptions.severities import ELASTIC_UNIT, SEVERITIES, SIZES, TABLES
+from robench.corruptions.severities_bar import strengths_by_side
 from robench.errors import RobenchError
 from robench.registry import Registry
 
@@ -96,6 +97,11 @@ def _elastic_transform() -> Corruption:
     return Corruption("robench.corruptions.elastic:elastic_transform", strengths)
 
 
+def _bar(name: str, home: str, *, deterministic: bool = False) -> Corruption:
+    """One of the corruptions of ImageNet-C-bar and CIFAR-10-C-bar."""
+    return Corruption(f"robench.corruptions.{home}:{name}", strengths_by_side(name), deterministic)
+
+
 CORRUPTIONS: Registry[Corruption] = Registry(
     "corruption",
     {
@@ -118,6 +124,21 @@ CORRUPTIONS: Registry[Corruption] = Registry(
         "elastic_transform": _elastic_transform(),
         "pixelate": _built_in("pixelate", "pixelate", deterministic=True),
         "jpeg_compression": _built_in("jpeg_compression", "jpeg", deterministic=True),
+        "blue_noise_sample": _bar("blue_noise_sample", "spectra"),
+        "brownish_noise": _bar("brownish_noise", "spectra"),
+        "caustic_refraction": _bar("caustic_refraction", "lenses"),
+        "checkerboard_cutout": _bar("checkerboard_cutout", "cutout"),
+        "circular_motion_blur": _bar("circular_motion_blur", "cubic", deterministic=True),
+        "cocentric_sine_waves": _bar("cocentric_sine_waves", "waves"),
+        "inverse_sparkles": _bar("inverse_sparkles", "sparkles"),
+        "lines": _bar("lines", "cutout"),
+        "perlin_noise": _bar("perlin_noise", "perlin"),
+        "pinch_and_twirl": _bar("pinch_and_twirl", "lenses"),
+        "plasma_noise": _bar("plasma_noise", "waves"),
+        "ripple": _bar("ripple", "lenses"),
+        "single_frequency_greyscale": _bar("single_frequency_greyscale", "waves"),
+        "sparkles": _bar("sparkles", "sparkles"),
+        "transverse_chromatic_abberation": _bar("transverse_chromatic_abberation", "cubic"),
     },
     group="robench.corruptions",
 )

@@ -88,7 +88,7 @@ def open_generated(suite: Suite, clean: Images, options: OpenOptions) -> Found:
     def view(cell: Cell) -> View:
         return view_of(clean, None if cell.severity is None else corruption(cell, options))
 
-    protocol: dict[str, Any] = {"clean": clean.checksum(), **frost_record(options)}
+    protocol: dict[str, Any] = {"clean": clean.checksum(), **frost_record(suite, options)}
     remarks = (*clean.remarks, *frost_remarks(cells, options))
     return Found(suite, cells, "generated", view, protocol, clean.classes, remarks=remarks)
 
@@ -108,8 +108,13 @@ def corruption(cell: Cell, options: OpenOptions) -> Transform:
     return transform
 
 
-def frost_record(options: OpenOptions) -> dict[str, Any]:
-    """Return which frost images are overlaid: robench's, with their version, or the user's, with their checksums."""
+def frost_record(suite: Suite, options: OpenOptions) -> dict[str, Any]:
+    """Return which frost images are overlaid: robench's, with their version, or the user's, with their checksums.
+
+    Nothing of a suite without frost.
+    """
+    if "frost" not in suite.conditions:
+        return {}
     from robench.corruptions.frost import describe  # late: it imports torch
 
     return {"frost": describe(options.frost_dir)}

@@ -106,9 +106,15 @@ LARGE: tuple[Suite, ...] = (
         clean="clean",
         images=50_000,
         side=224,
-        options=("severities", "clean"),
+        options=("severities", "clean", "seed"),
+        sources=("published", "generated"),
+        layout=Layout("tree", USUAL),
         paper=MINTUN_2021,
         url="https://github.com/facebookresearch/augmentation-corruption",
+        licence="MIT (generator)",
+        notes="Folders CONDITION/SEVERITY/WNID/NAME.JPEG, whose severities are 1 to 5 or the generator's strengths"
+        " (2.35); or generated from ImageNet's validation folder, and stored as JPEG as there. Given the same draws,"
+        " images are those of the published generator (docs/fidelity.md).",
     ),
     Suite(
         name="imagenet-3dcc",

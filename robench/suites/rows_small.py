@@ -66,10 +66,14 @@ def _cifar_c_bar(name: str, classes: int) -> Suite:
         clean="clean",
         images=10_000,
         side=32,
-        options=("severities", "clean"),
+        options=("severities", "clean", "seed"),
+        sources=("published", "generated"),
+        layout=Layout("blocks"),
         paper=MINTUN_2021,
         url="https://github.com/facebookresearch/augmentation-corruption",
-        notes="Read from arrays in CIFAR-C's layout: one .npy file per corruption, and labels.npy.",
+        licence="MIT (generator)",
+        notes="Arrays in CIFAR-C's layout (one .npy file per corruption, and labels.npy), as the published generator"
+        " writes them, or generated from the clean test set.",
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robench.corruptions.severities_bar import IMAGENET as IMAGENET_BAR
 from robench.data.base import Geometry
 from robench.data.classes import imagenet_wnids
 from robench.data.encoded import EncodedImages
@@ -101,6 +102,18 @@ def find_conditions(tree: Tree, conditions: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def severity_folder(tree: Tree, place: str, cell: Cell) -> str | None:
+    """Return the folder of a cell's severity within its condition's, or None.
+
+    The generator of ImageNet-C-bar calls them after strengths: ``caustic_refraction/2.35`` is severity 1.
+    """
+    assert cell.severity is not None
+    found = child(tree, place, str(cell.severity))
+    if found is None and cell.condition in IMAGENET_BAR:
+        found = child(tree, place, f"{IMAGENET_BAR[cell.condition][cell.severity - 1]:.2f}")
+    return found
+
+
 class _Published:
     """Finds the images of a published tree.
 
@@ -190,7 +203,7 @@ class _Published:
         return tuple(cells)
 
     def _severity(self, cell: Cell) -> str:
-        path = child(self.tree, self.places[cell.condition], str(cell.severity))
+        path = severity_folder(self.tree, self.places[cell.condition], cell)
         if path is None:
             found = ", ".join(self.tree.folders(self.places[cell.condition])) or "nothing"
             raise RobenchError(

@@ -46,7 +46,7 @@ def open_generated(suite: Suite, clean: Images, options: OpenOptions) -> Found:
         "images": len(clean),
         "source_geometry": geometry.record(),
         "jpeg_quality": JPEG_QUALITY,
-        **frost_record(options),
+        **frost_record(suite, options),
     }
     return Found(
         suite,

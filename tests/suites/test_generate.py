@@ -217,5 +217,5 @@ def test_clean_images_of_another_size_are_refused(suite: str, tmp_path: Path) ->
 
 
 def test_a_suite_of_published_files_alone_is_not_generated(tmp_path: Path) -> None:
-    with pytest.raises(RobenchError, match="cannot generate cifar10-c-bar"):
-        prepare("cifar10-c-bar", "digits", tmp_path / "out")
+    with pytest.raises(RobenchError, match="cannot generate imagenet-3dcc"):
+        prepare("imagenet-3dcc", "digits", tmp_path / "out")

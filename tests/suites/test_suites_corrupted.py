@@ -9,17 +9,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from published_layouts import INDICES, WNIDS, darker, file_name, to_jpeg, write_cifar_c, write_classes, write_tree
 
 import robench
 from robench import suites
+from robench.corruptions import corrupt
+from robench.corruptions.jpeg import roundtrip
 from robench.corruptions.severities import BENCHMARK
+from robench.corruptions.severities_bar import IMAGENET as IMAGENET_BAR
 from robench.data import digits
 from robench.data.base import Geometry
 from robench.data.decode import decode
 from robench.errors import RobenchError
 from robench.suites import Cell, OpenOptions, OpenSuite
+from robench.suites.generate import generate, prepare
 from robench.suites.protocols import CIFAR_C_BAR
 
 
@@ -81,6 +86,47 @@ def test_c_bar_is_read_like_c(tmp_path: Path) -> None:
         opened = suites.open_suite(name, folder)
         assert len(opened.suite.cells) == 50
         assert len(images(opened, Cell("sparkles", 5))) == 20
+
+
+def test_c_bar_is_generated_from_the_clean_set(tmp_path: Path, cifar_clean: Path) -> None:
+    opened = suites.open_suite("cifar10-c-bar", cifar_clean, OpenOptions(seed=2))
+    assert opened.source == "generated"
+    assert [cell.name for cell in opened.suite.cells] == [
+        "clean",
+        *(f"{c}/{s}" for c in CIFAR_C_BAR for s in range(1, 6)),
+    ]
+    assert "frost" not in opened.protocol
+    task = prepare("cifar10-c-bar", cifar_clean, tmp_path / "made", conditions=("lines", "sparkles"), seed=2)
+    generate(task)
+    read = suites.open_suite("cifar10-c-bar", tmp_path / "made", OpenOptions(conditions=("lines", "sparkles")))
+    for cell in (Cell("lines", 1), Cell("sparkles", 5)):
+        shown = images(opened, cell)
+        assert np.array_equal(images(read, cell), shown)
+        batch = torch.from_numpy(images(opened, Cell("clean"))).permute(0, 3, 1, 2)
+        made = corrupt(batch, cell.condition, cell.severity, index=torch.arange(20), seed=2)
+        assert np.array_equal(made.permute(0, 2, 3, 1).numpy(), shown)
+
+
+def test_c_bar_is_measured_in_parts_and_to_an_interval(tmp_path: Path, cifar_clean: Path) -> None:
+    def first_pixels(images: torch.Tensor) -> torch.Tensor:
+        return images.flatten(1)[:, :10]
+
+    wanted = OpenOptions(conditions=("lines",), severities=(1, 5), limit=8)
+    known = {"data": cifar_clean, "out": tmp_path / "run", "name": "first", "resamples": 10, "quiet": True}
+    some = robench.evaluate(first_pixels, "cifar10-c-bar", suite_options=wanted, **known)
+    assert {cell.name: cell.images for cell in some.cells} == {"clean": 8, "lines/1": 8, "lines/5": 8}
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*.parquet")}
+    again = robench.evaluate(first_pixels, "cifar10-c-bar", suite_options=wanted, **known)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*.parquet")} == files
+    assert [cell.metrics for cell in again.cells] == [cell.metrics for cell in some.cells]
+    more = robench.evaluate(
+        first_pixels,
+        "cifar10-c-bar",
+        suite_options=OpenOptions(conditions=("lines",), severities=(1, 5)),
+        within=40,
+        **{**known, "out": tmp_path / "within"},
+    )
+    assert all(2 <= cell.images <= 20 for cell in more.cells)
 
 
 def test_equal_records_mean_equal_images(cifar_c: Path) -> None:
@@ -274,6 +320,32 @@ def test_imagenet_c_bar(tmp_path: Path, squares: list[np.ndarray]) -> None:
     folder = write_tree(tmp_path / "bar", squares[:4], ("perlin_noise",))
     opened = suites.open_suite("imagenet-c-bar", folder, OpenOptions(conditions=("perlin_noise",)))
     assert images(opened, Cell("perlin_noise", 5)).shape == (4, 224, 224, 3)
+
+
+def test_imagenet_c_bar_under_the_generators_strengths(tmp_path: Path, squares: list[np.ndarray]) -> None:
+    folder = write_tree(tmp_path / "bar", squares[:4], ("caustic_refraction", "sparkles"))
+    options = OpenOptions(conditions=("caustic_refraction", "sparkles"))
+    plain = suites.open_suite("imagenet-c-bar", folder, options)
+    before = {cell.name: images(plain, cell) for cell in plain.suite.cells}
+    for name in options.conditions or ():
+        for severity, strength in enumerate(IMAGENET_BAR[name], start=1):
+            (folder / name / str(severity)).rename(folder / name / f"{strength:.2f}")
+    opened = suites.open_suite("imagenet-c-bar", folder, options)
+    assert (folder / "caustic_refraction" / "2.35").is_dir()
+    for cell in opened.suite.cells:
+        assert np.array_equal(images(opened, cell), before[cell.name])
+    shutil.rmtree(folder / "sparkles" / "3.00")
+    with pytest.raises(RobenchError, match=r"sparkles has no folder 3; found 1\.00, 2\.00, 5\.00, 6\.00"):
+        suites.open_suite("imagenet-c-bar", folder, options)
+
+
+def test_imagenet_c_bar_is_generated_and_stored_as_jpeg(tmp_path: Path, photos: list[np.ndarray]) -> None:
+    folder = write_classes(tmp_path / "val", photos)
+    opened = suites.open_suite("imagenet-c-bar", folder, OpenOptions(conditions=("sparkles",), severities=(3,)))
+    assert opened.source == "generated"
+    clean = torch.from_numpy(images(opened, Cell("clean"))).permute(0, 3, 1, 2)
+    made = roundtrip(corrupt(clean, "sparkles", 3, index=torch.arange(len(clean))), 85)
+    assert np.array_equal(images(opened, Cell("sparkles", 3)), made.permute(0, 2, 3, 1).numpy())
 
 
 def test_tiny_imagenet_c_reads_the_classes_that_all_corruptions_have(tmp_path: Path, squares: list[np.ndarray]) -> None:

@@ -183,5 +183,5 @@ def test_what_a_reader_left_out_stands_in_the_suites_remarks(tmp_path: Path) -> 
 
 
 def test_corruptions_that_robench_does_not_make_are_not_made(tmp_path: Path) -> None:
-    with pytest.raises(RobenchError, match=r"has no arrays of cifar10-c-bar, such as blue_noise_sample\.npy"):
-        suites.open_suite("cifar10-c-bar", as_pair(tmp_path / "clean", pixels(32)))
+    with pytest.raises(RobenchError, match=r"has no folder of imagenet-3dcc, such as near_focus/1/"):
+        suites.open_suite("imagenet-3dcc", as_folders(tmp_path / "clean", pixels(32)))
