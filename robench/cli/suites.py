@@ -78,6 +78,7 @@ def _lines(found: SuiteDescription) -> list[tuple[str, str]]:
         ("summary", ", ".join(suite.summary)),
         ("normalised by", suite.normaliser or ""),
         ("logits cut to", f"the 200 classes of {suite.subset}" if suite.subset else ""),
+        ("predicted", "superclasses, by the mean probability of their classes" if suite.superclasses else ""),
         ("geometry", _geometry(suite)),
         ("images", " or ".join(suite.sources)),
         ("cost", _cost(found)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,6 +30,7 @@ class ColumnBuilder:
         cell: the cell's name, for error messages.
         num_classes: classes that the suite expects.
         subset: class indices that logits are cut to before everything else, or None.
+        superclasses: the class indices of each superclass, where these are predicted, or None.
         keep_logits: whether the (cut) logits become a column.
         multilabel: whether an image's target is a set of classes.
     """
@@ -35,6 +38,7 @@ class ColumnBuilder:
     cell: str
     num_classes: int
     subset: torch.Tensor | None = None
+    superclasses: tuple[tuple[int, ...], ...] | None = None
     keep_logits: bool = False
     multilabel: bool = False
     _logits: list[torch.Tensor] = field(default_factory=list)
@@ -60,6 +64,8 @@ class ColumnBuilder:
         self._prints.append(fingerprints(batch.images))
         if self.subset is not None:
             logits = logits[:, self.subset.to(logits.device)]
+        if self.superclasses is not None:
+            logits = of_superclasses(logits, self.superclasses)
         several = batch.target.ndim == 2 and not self.multilabel
         target = most_probable(logits, batch.target) if several else batch.target
         self._logits.append(logits)
@@ -209,6 +215,24 @@ def _beyond_confidence(logits: torch.Tensor, target: torch.Tensor, top5: torch.T
         "target_rank": torch.where(labelled, before.sum(1), -1).int(),
         "target_tail": torch.where(labelled, tail, torch.nan).float(),
     }
+
+
+def of_superclasses(logits: torch.Tensor, superclasses: Sequence[Sequence[int]]) -> torch.Tensor:
+    """Return logits of superclasses, (n, S): the logarithms of their classes' mean probabilities.
+
+    A softmax over them makes the mean probabilities sum to 1; which one is the largest stays.
+
+    Args:
+        logits: float tensor (n, K).
+        superclasses: indices of each superclass's classes.
+
+    >>> found = of_superclasses(torch.tensor([[0.0, 0.0, 1.0, 9.0]]), [(0, 1), (2,)])
+    >>> [round(x, 4) for x in torch.softmax(found, 1)[0].tolist()]
+    [0.2689, 0.7311]
+    """
+    log_p = torch.log_softmax(logits, dim=1)
+    means = [torch.logsumexp(log_p[:, list(classes)], dim=1) - math.log(len(classes)) for classes in superclasses]
+    return torch.stack(means, dim=1)
 
 
 def most_probable(logits: torch.Tensor, allowed: np.ndarray) -> np.ndarray:

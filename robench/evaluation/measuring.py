@@ -176,14 +176,18 @@ def _back_off(device: str, batch_size: int, cell: Cell, error: Exception) -> int
 
 def _builder(suite: OpenSuite, cell: Cell, options: EvaluationOptions) -> ColumnBuilder:
     from robench.suites import subset_indices
+    from robench.suites.superclasses import SUPERCLASSES
 
     definition = suite.suite
     subset = subset_indices(definition.subset) if definition.subset else None
-    kept = len(subset) if subset is not None else definition.num_classes
+    superclasses = tuple(SUPERCLASSES[definition.superclasses].values()) if definition.superclasses else None
+    fewer = superclasses if superclasses is not None else subset
+    kept = definition.num_classes if fewer is None else len(fewer)
     return ColumnBuilder(
         cell.name,
         definition.num_classes,
         subset=None if subset is None else torch.as_tensor(np.asarray(subset)),
+        superclasses=superclasses,
         keep_logits=options.keeps_logits(kept),
         multilabel=definition.task == "multilabel",
     )

@@ -129,7 +129,7 @@ def suite_info(suite: OpenSuite, model: Model) -> SuiteInfo:
         num_classes=definition.num_classes,
         source=suite.source,
         normaliser=definition.normaliser,
-        subset=definition.subset,
+        subset=definition.subset or definition.superclasses,
         summary=definition.summary,
         cells=tuple(cell.name for cell in definition.cells),
         whole=tuple(suite.whole),

@@ -51,7 +51,8 @@ class SuiteInfo(_Record):
         name, title, task, version, dataset, num_classes: of the suite's row.
         source: whether the images are published files or generated from clean ones.
         normaliser: name of the table of baseline errors, or None.
-        subset: name of the list of classes that logits were cut to, or None.
+        subset: name of the list of classes that logits were cut to, or of superclasses that they were averaged over, or
+            None.
         summary: names of the rules that sum up the cells.
         cells: the cells to be measured, in the suite's order.
         whole: cells that make a result complete; by default ``cells``.

@@ -162,6 +162,8 @@ class Suite:
         options: fields of :class:`OpenOptions` that this suite heeds beside those that all heed.
         normaliser: name of the table of baseline errors, or None.
         subset: name of the list of class indices that logits are cut to, or None.
+        superclasses: name of the table of superclasses that labels count in, or None: the model's probabilities are
+            averaged over the classes of each (robench/suites/superclasses.py).
         attacks: (condition, attack) of the conditions whose images are found by attacking the model; the images of the
             other conditions do not depend on it.
         geometry: resize and crop that the protocol prescribes; a model's own may replace it.
@@ -194,6 +196,7 @@ class Suite:
     options: tuple[str, ...] = ()
     normaliser: str | None = None
     subset: str | None = None
+    superclasses: str | None = None
     attacks: tuple[tuple[str, Attack], ...] = ()
     geometry: Geometry = Geometry()
     fixed_geometry: bool = False

@@ -82,6 +82,11 @@ CORRUPTIONS_3DCC = (
 )  # fmt: skip
 """The 12 corruptions of ImageNet-3DCC, in the order of RobustBench's code."""
 
+DISTORTIONS_LAION_C = (
+    "mosaic", "vertical_lines", "glitched", "luminance_checkerboard", "geometric_shapes", "stickers",
+)  # fmt: skip
+"""The six distortions of LAION-C, under the names of its folders."""
+
 HENDRYCKS_2019 = "Hendrycks and Dietterich, Benchmarking Neural Network Robustness, ICLR 2019, arXiv:1903.12261"
 HENDRYCKS_2021 = "Hendrycks et al., The Many Faces of Robustness, ICCV 2021, arXiv:2006.16241"
 MINTUN_2021 = "Mintun et al., On Interaction Between Augmentations and Corruptions, NeurIPS 2021, arXiv:2102.11273"

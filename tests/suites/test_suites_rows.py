@@ -96,7 +96,7 @@ def test_the_published_numbers_are_in_the_rows() -> None:
     ("option", "heeded"),
     [
         ("split", {"clean"}),
-        ("definition", {"svsf", "dfr", "imagenet-real"}),
+        ("definition", {"svsf", "dfr", "imagenet-real", "objectnet"}),
         ("difficulty", {"digits-p", "cifar10-p", "cifar100-p", "imagenet-p"}),
         ("limit", set(suites.names())),
     ],
