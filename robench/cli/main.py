@@ -116,7 +116,9 @@ def _parameters(arguments: list[str], name: str | None) -> list[Any]:
     if not words or words[0] not in COMMANDS:
         return []
     command = build(words[0])
-    part = getattr(command, "commands", {}).get(words[1] if len(words) > 1 else "")
+    part = None
+    if len(words) > 1 and hasattr(command, "get_command") and words[1] in command.list_commands(None):
+        part = command.get_command(None, words[1])
     return list((part or command).params)
 
 

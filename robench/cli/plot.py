@@ -30,6 +30,8 @@ Examples:
     robench plot reliability RUN --level clean --level severity/3 \\
         --out figures/reliability.pdf
     robench plot corruptions RUN... --metric rms_calibration_error
+    robench plot severity A B --labels "ours,baseline" --title "" \\
+        --width 3.4 --out figures/severity.pdf
 """
 GALLERY = "corruptions-gallery"
 AUGMENTATIONS = "augmentations"
@@ -40,6 +42,26 @@ Out = Annotated[
         "-o",
         metavar="FILE",
         help="A .png, .svg or .pdf; without a suffix, a PNG and an SVG of that name.",
+        rich_help_panel=o.OUTPUT,
+    ),
+]
+Title = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="Title instead of the plot's own; '' for none.", rich_help_panel=o.OUTPUT),
+]
+Width = Annotated[
+    float | None,
+    typer.Option(
+        metavar="INCHES",
+        help="Width; a paper's column is 3.4 inches, its page 6.9 (default: one of these). Text keeps its size.",
+        rich_help_panel=o.OUTPUT,
+    ),
+]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B",
+        help="Names of the models in the plot, one per input (default: their own).",
         rich_help_panel=o.OUTPUT,
     ),
 ]
@@ -72,14 +94,15 @@ def _command(plot: Plot) -> Any:
 
 def _function(plot: Plot) -> Callable[..., int]:
     def draw(inputs: list[Path], out: str | None, **options: Any) -> int:
-        given = {name: tuple(one) if isinstance(one, list) else one for name, one in options.items()}
+        given: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in options.items()}
         return write(plot.figure(inputs, **given), out, plot.name)
 
     several = typer.Argument(metavar=plot.inputs, help=plot.inputs_help)
     kinds: dict[str, Any] = {"inputs": Annotated[list[Path], several]}
     kinds |= {option.name: _kind(option) for option in plot.options}
-    kinds["out"] = Out
-    usual: dict[str, Any] = {option.name: _default(option) for option in plot.options} | {"out": None}
+    shared = {"title": Title, "width": Width, "labels": Labels, "out": Out}
+    kinds |= shared
+    usual: dict[str, Any] = {option.name: _default(option) for option in plot.options} | dict.fromkeys(shared)
     parameters = [
         inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=usual.get(name, inspect.Parameter.empty)

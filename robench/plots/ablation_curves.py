@@ -95,7 +95,8 @@ def ablation(results: Sequence[Result], setting: str = "", metric: str = "mean_e
     with style():
         figure, axes = new_figure(COLUMN, 2.3)
         curve.plot(axes[0, 0])
-        finish(figure, axes[0, 0], (), provenance(results, interval_words(results, "lines"), "one mark per run"))
+        seen = interval_words(results, "lines", curve.runs[:, 2])
+        finish(figure, axes[0, 0], (), provenance(results, seen, "one mark per run"))
     return figure
 
 

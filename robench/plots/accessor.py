@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class ResultPlots:
     """Every plot that reads results, by its name on the command line; each call returns a matplotlib ``Figure``.
 
-    Options are keywords: ``result.plot.severity(metric="brier")``. Several results go into one plot as
-    ``result.plot.severity(other, another)``.
+    Options are keywords: ``result.plot.severity(metric="brier")``; every plot takes ``title``, ``width`` (inches) and
+    ``labels`` (names of the models), too. Several results go into one plot as ``result.plot.severity(other, another)``.
 
     Args:
         result: to be drawn.
@@ -36,7 +36,7 @@ class ResultPlots:
                 singular = one.name.removesuffix("s")
                 if one.repeated and isinstance(options.get(singular), str):
                     options[one.name] = (options.pop(singular),)
-            return plot.draw([self._result, *others], **options)
+            return plot.drawn([self._result, *others], **options)
 
         draw.__name__, draw.__doc__ = name, plot.help
         return draw

@@ -68,7 +68,7 @@ def provenance(results: Sequence[Result], *said: str) -> str:
     """Return the line under a plot: the suite, where its images come from, and what else the plot says."""
     first = results[0].suite
     samples = sorted({r.suite.sampled.text for r in results if r.suite.sampled is not None})
-    return " · ".join([f"{first.name}, {first.source} images", *said, *samples])
+    return " · ".join([f"{first.name}, {first.source} images", *filter(None, said), *samples])
 
 
 def or_debiased(results: Sequence[Result], metric: str) -> str:
@@ -84,7 +84,15 @@ def or_debiased(results: Sequence[Result], metric: str) -> str:
     return debiased if undefined and defined else metric
 
 
-def interval_words(results: Sequence[Result], drawn: str) -> str:
-    """Return ``bands: 95 % intervals``, with the level of the results."""
+def interval_words(results: Sequence[Result], drawn: str, *low: Array) -> str:
+    """Return ``bands: 95 % intervals``, with the level of the results; "" where no value of ``low`` is finite.
+
+    Args:
+        results: that are drawn.
+        drawn: what shows the intervals.
+        low: the intervals' lower ends.
+    """
+    if not any(np.isfinite(ends_).any() for ends_ in low):
+        return ""
     levels = sorted({result.statistics.level for result in results})
     return f"{drawn}: " + " and ".join(f"{100 * level:g} %" for level in levels) + " intervals"

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _HEAD = 0.19  # height of a group's title in inches
+# From the first to the last model's mark, in heights of a row. Under a half: what belongs together lies nearer together
+# than the next row's marks do.
+SPREAD = 0.44
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class ConditionRows:
         with style():
             ax = axes_or_new(ax, COLUMN, self.height())
             places, ticks = self._places()
-            spread = 0.62 if len(self.names) > 1 else 0.0
+            spread = SPREAD if len(self.names) > 1 else 0.0
             for i, name in enumerate(self.names):
                 shift = spread * (i / max(1, len(self.names) - 1) - 0.5)
                 self._draw_model(ax, i, name, places + shift)
@@ -95,7 +98,7 @@ class ConditionRows:
                     fontweight="bold" if heading else "normal",
                 )
                 if not heading:
-                    ax.axhspan(place - 0.5, place + 0.5, color=FAINT, alpha=0.28, linewidth=0)
+                    ax.axhspan(place - 0.44, place + 0.44, color=FAINT, alpha=0.28, linewidth=0)
             ax.set_yticks([])
             ax.grid(axis="y", visible=False)
             ax.set_ylim(max(place for place, _, _ in ticks) + 0.6, -0.6)
@@ -109,7 +112,8 @@ class ConditionRows:
 
     def _row(self) -> float:
         """Return the height of one condition in inches: every model has its own lane."""
-        return 0.17 + 0.045 * max(0, len(self.names) - 2)
+        several = len(self.names) > 1
+        return 0.17 + 0.03 * several + 0.065 * max(0, len(self.names) - 3)
 
     def _places(self) -> tuple[Array, list[tuple[float, str, bool]]]:
         """Return the y of every condition, and all texts at the left: (y, text, whether it heads a group)."""
@@ -176,8 +180,9 @@ def draw_rows(rows: ConditionRows, results: Sequence[Result], title: str, *said:
         figure, axes = new_figure(COLUMN, rows.height() + 0.1)
         ax = rows.plot(axes[0, 0])
         figure.suptitle(title, x=0.02, ha="left", fontsize=8.5, fontweight="bold")
+        seen = interval_words(results, "lines", rows.low)
         missing = [] if np.isfinite(rows.values).all() else ["×: not measured"]
-        finish(figure, ax, rows.names, provenance(results, *said, interval_words(results, "lines"), *missing))
+        finish(figure, ax, rows.names, provenance(results, *said, seen, *missing))
     return figure
 
 

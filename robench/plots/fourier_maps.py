@@ -16,7 +16,7 @@ from robench.errors import RobenchError
 from robench.files import read_document
 from robench.plots.common import Array
 from robench.plots.registry import Plot
-from robench.plots.style import PAGE, finish, new_figure, style
+from robench.plots.style import PAGE, finish, new_figure, style, wide
 from robench.results.labels import shorten
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def fourier(maps: Sequence[FourierMap]) -> Figure:
     rows = -(-len(maps) // columns)
     high = max(float(np.nanmax(one.error)) for one in maps)
     with style():
-        width = min(PAGE, 2.0 * columns + 0.9)
+        width = wide(min(PAGE, 2.0 * columns + 0.9))
         figure, axes = new_figure(
             width, rows * ((width - 0.9) / columns + 0.42), rows, columns, sharex=True, sharey=True
         )

@@ -97,7 +97,7 @@ def size(results: Sequence[Result], metric: str = "") -> Figure:
     with style():
         figure, axes = new_figure(COLUMN, 2.5)
         points.plot(axes[0, 0])
-        finish(figure, axes[0, 0], points.names, provenance(results, interval_words(results, "lines")))
+        finish(figure, axes[0, 0], points.names, provenance(results, interval_words(results, "lines", points.low)))
     return figure
 
 

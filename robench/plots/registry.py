@@ -57,20 +57,57 @@ class Plot:
     inputs_help: str = "Run folders or result.json files."
     options: tuple[Option, ...] = ()
 
-    def figure(self, paths: Sequence[str | Path], **options: Any) -> Figure:
+    def figure(
+        self,
+        paths: Sequence[str | Path],
+        *,
+        title: str | None = None,
+        width: float | None = None,
+        labels: str | Sequence[str] | None = None,
+        **options: Any,
+    ) -> Figure:
         """Read the inputs and draw them.
 
         Args:
             paths: of the inputs.
+            title, width, labels: as in :meth:`drawn`.
             options: by the names of :attr:`options`.
 
         Raises:
-            RobenchError: an input cannot be read or drawn.
+            RobenchError: an input cannot be read or drawn, or as :meth:`drawn`.
         """
         from robench.results.loading import load
 
         read = self.read or load
-        return self.draw([read(Path(path)) for path in paths], **options)
+        found = [read(Path(path)) for path in paths]
+        return self.drawn(found, title=title, width=width, labels=labels, **options)
+
+    def drawn(
+        self,
+        items: Sequence[Any],
+        *,
+        title: str | None = None,
+        width: float | None = None,
+        labels: str | Sequence[str] | None = None,
+        **options: Any,
+    ) -> Figure:
+        """Draw what :attr:`read` returned.
+
+        Args:
+            items: the inputs.
+            title: instead of the plot's own; "" for none.
+            width: in inches, from 2 to 40; by default that of a paper's column (3.4) or page (6.9). The height and
+                the size of the text stay.
+            labels: names of the models, one per input; a text is split at its commas.
+            options: by the names of :attr:`options`.
+
+        Raises:
+            RobenchError: the inputs cannot be drawn, the width is out of range, or not one label per input.
+        """
+        from robench.plots.wishes import renamed, wanted
+
+        with wanted(title, width):
+            return self.draw(items if labels is None else renamed(items, labels), **options)
 
 
 PLOTS: Registry[Plot] = Registry(

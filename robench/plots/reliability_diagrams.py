@@ -11,7 +11,7 @@ import numpy as np
 from robench.errors import RobenchError
 from robench.plots.common import Array, drawn_names, interval_words, provenance, same_suite
 from robench.plots.registry import Option, Plot
-from robench.plots.style import COLUMN, INK, MUTED, PAGE, axes_or_new, finish, look, new_figure, style
+from robench.plots.style import COLUMN, INK, MUTED, PAGE, axes_or_new, finish, look, new_figure, style, wide
 from robench.results.schema import Result
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def reliability(results: Sequence[Result], levels: Sequence[str] = ("clean", "se
     curves = [ReliabilityCurves.from_results(results, level) for level in levels]
     with style():
         columns = len(curves)
-        width = COLUMN if columns == 1 else PAGE
+        width = wide(COLUMN if columns == 1 else PAGE)
         options: dict[str, Any] = {"sharex": "col", "height_ratios": (4, 1)}
         figure, axes = new_figure(width, width / columns * 1.26, 2, columns, **options)
         for column, curve in enumerate(curves):
@@ -151,11 +151,17 @@ def reliability(results: Sequence[Result], levels: Sequence[str] = ("clean", "se
             results,
             f"{curves[0].share.shape[1]} equal bins of confidence",
             "dashed: perfect calibration",
-            f"larger marks: more images, pale ones: under {FEW}",
-            interval_words(results, "bars") if few else "intervals omitted, too many models",
+            "larger marks: more images" + (f", pale ones: under {FEW}" if any(map(_pale, curves)) else ""),
+            interval_words(results, "bars", *(c.low for c in curves)) if few else "intervals omitted, too many models",
         )
         finish(figure, axes[0, 0], curves[0].legend_names(), said)
     return figure
+
+
+def _pale(curve: ReliabilityCurves) -> bool:
+    """Return whether a bin that is drawn has few images."""
+    counts = np.nan_to_num(curve.share) * np.array(curve.images)[:, None] / 100
+    return bool((np.isfinite(curve.accuracy) & (counts < FEW - 0.5)).any())
 
 
 def level_title(level: str) -> str:

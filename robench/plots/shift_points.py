@@ -10,7 +10,7 @@ import numpy as np
 
 from robench.catalogue import means_of, row
 from robench.errors import RobenchError
-from robench.plots.common import Array, drawn_names, ends, same_suite
+from robench.plots.common import Array, drawn_names, ends, interval_words, provenance, same_suite
 from robench.plots.registry import Plot, metric_option
 from robench.plots.style import COLUMN, INK, axes_or_new, finish, look, new_figure, style
 from robench.results.protocols import clean_condition, protocol_of
@@ -19,6 +19,9 @@ from robench.results.schema import Result, Value
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+DIAGONAL = "_no loss under shift"  # matplotlib leaves names with an underscore out of legends
+SEEN = 0.25  # of a side: of the line of equal values no shorter piece is drawn; a scrap in a corner says nothing
 
 
 @dataclass(frozen=True)
@@ -95,11 +98,14 @@ class ShiftPoints:
 
     def _draw_diagonal(self, ax: Axes) -> None:
         """Draw y = x where it crosses the plot; the points keep their own scales, which may lie far apart."""
-        limits = ax.get_xlim(), ax.get_ylim()
-        ends_ = np.array([min(limits[0][0], limits[1][0]), max(limits[0][1], limits[1][1])])
-        ax.plot(ends_, ends_, color=INK, linewidth=0.7, linestyle=(0, (2, 2)), zorder=1, scalex=False, scaley=False)
-        ax.set_xlim(max(0.0, limits[0][0]), limits[0][1])
-        ax.set_ylim(max(0.0, limits[1][0]), limits[1][1])
+        (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+        # Without a loss at zero nothing is cut: the axis begins a little below it.
+        left, bottom = max(left, -0.02 * right), max(bottom, -0.02 * top)
+        ax.set_xlim(left, right)
+        ax.set_ylim(bottom, top)
+        low, high = max(left, bottom), min(right, top)
+        if np.hypot((high - low) / (right - left), (high - low) / (top - bottom)) > SEEN and high > low:
+            ax.plot((low, high), (low, high), color=INK, linewidth=0.7, linestyle=(0, (2, 2)), zorder=1, label=DIAGONAL)
 
 
 def scatter(results: Sequence[Result], metric: str = "error") -> Figure:
@@ -112,9 +118,10 @@ def scatter(results: Sequence[Result], metric: str = "error") -> Figure:
     with style():
         figure, axes = new_figure(COLUMN, 3.0)
         ax = points.plot(axes[0, 0])
-        first = results[0].suite
-        said = f"{first.name}, {first.source} images · dashed: no loss under shift · lines: 95 % intervals"
-        finish(figure, ax, points.legend_names(), said)
+        drawn = [str(line.get_label()) for line in ax.get_lines()]
+        said = ["dashed: no loss under shift"] if DIAGONAL in drawn else []
+        said.append(interval_words(results, "lines", points.clean[:, 1], points.shifted[:, 1]))
+        finish(figure, ax, points.legend_names(), provenance(results, *said))
     return figure
 
 

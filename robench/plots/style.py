@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from robench.errors import RobenchError
 from robench.files import atomic_write
+from robench.plots.wishes import now
 from robench.results.labels import shorten
 
 if TYPE_CHECKING:
@@ -106,8 +107,13 @@ def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **o
     """Return a figure (inches) and its axes as a (rows, columns) array; no window and no pyplot is involved."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height))
+    figure = Figure(figsize=(wide(width), height))
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def wide(width: float) -> float:
+    """Return the width in inches that the user wants, else ``width``."""
+    return now().width or width
 
 
 def axes_or_new(ax: Axes | None, width: float = COLUMN, height: float = 2.6) -> Axes:
@@ -118,8 +124,10 @@ def axes_or_new(ax: Axes | None, width: float = COLUMN, height: float = 2.6) -> 
 def finish(figure: Figure, axes: Axes, names: Sequence[str], note: str) -> None:
     """Put one legend for all panels under them, and under that, small and grey, what the plot was drawn from.
 
-    The figure grows by what both need, so that the panels keep their size with two models and with twenty.
+    The figure grows by what both need, so that the panels keep their size with two models and with twenty. A title that
+    the user wants (:mod:`robench.plots.wishes`) takes the place of the plot's own.
     """
+    _entitle(figure)
     width, height = figure.get_size_inches()
     note = note.replace(" %", "\u00a0%").replace("×: ", "×:\u00a0")  # these stay on one line
     lines = textwrap.wrap(note, int(width / COLUMN * 80))
@@ -130,8 +138,9 @@ def finish(figure: Figure, axes: Axes, names: Sequence[str], note: str) -> None:
     lengths = [len(shorten(name, room)) + 8 for name in shown]
     line = int(width / COLUMN * 50)
     columns = len(shown) if sum(lengths) <= line else max(1, line // max(lengths))
+    columns = -(-len(shown) // -(-len(shown) // columns)) if shown else 1  # four in two rows are two by two
     foot = 0.06 + 0.115 * len(lines)
-    legend = 0.04 + 0.15 * -(-len(shown) // columns) if shown else 0.0
+    legend = 0.03 + 0.1425 * -(-len(shown) // columns) if shown else 0.0
     total = height + foot + legend
     figure.set_size_inches(width, total)
     engine: Any = figure.get_layout_engine()
@@ -142,13 +151,28 @@ def finish(figure: Figure, axes: Axes, names: Sequence[str], note: str) -> None:
             [by_label[name] for name in shown],
             [shorten(name, room) for name in shown],
             loc="lower left",
-            bbox_to_anchor=(0, foot / total),
+            bbox_to_anchor=(0.012, foot / total),  # in line with the note below
             ncols=columns,
             borderaxespad=0.0,
-            borderpad=0.2,
+            borderpad=0.0,
             columnspacing=1.4,
             labelspacing=0.4,
         ).set_in_layout(False)
+
+
+def _entitle(figure: Figure) -> None:
+    """Put the title that the user wants in the place of the plot's; several panels keep theirs below it."""
+    title = now().title
+    if title is None:
+        return
+    panels = [ax for ax in figure.axes if ax.get_title(loc="left")]
+    if len(panels) == 1 and figure.get_suptitle() == "":
+        panels[0].set_title(title)
+    elif title or figure.get_suptitle():
+        figure.suptitle(title, x=0.02, ha="left", fontsize=8.5, fontweight="bold")
+        if panels:
+            width, height = figure.get_size_inches()
+            figure.set_size_inches(width, height + 0.2)
 
 
 def to_bytes(figure: Figure, suffix: str) -> bytes:

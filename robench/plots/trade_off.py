@@ -83,7 +83,8 @@ def tradeoff(results: Sequence[Result], names: Sequence[str] = FIGURES) -> Figur
         figure, axes = new_figure(PAGE, 2.5, 1, len(panels))
         for ax, panel in zip(axes.flat, panels, strict=True):
             panel.plot(ax)
-        said = provenance(results, "lower is better in both", interval_words(results, "bands"))
+        lows = [points[:, 2] for panel in panels for points in panel.curves.values()]
+        said = provenance(results, "lower is better in both", interval_words(results, "bands", *lows))
         finish(figure, axes[0, 0], list(panels[0].curves), said)
     return figure
 

@@ -43,7 +43,7 @@ class Row:
         sampled: how much of the suite was measured, where that is a sample; it ranks by its interval as others do.
         rank: first and last rank that its interval allows.
         curve: error in percent, clean and at severities 1 to 5.
-        conditions: condition -> mean error, as stored.
+        conditions: condition -> mean error, as stored, with its interval where it is measured.
     """
 
     id: str
@@ -58,18 +58,30 @@ class Row:
     sampled: str = ""
     rank: tuple[int, int] | None = None
     curve: list[float | None] = field(default_factory=list)
-    conditions: dict[str, float] = field(default_factory=dict)
+    conditions: dict[str, Value] = field(default_factory=dict)
 
 
 @dataclass
 class Board:
-    """One table: rows of one protocol."""
+    """One table: rows of one protocol.
+
+    Args:
+        id: unique.
+        title: the suite.
+        protocol: what was measured, in words.
+        rows: sorted, the best first.
+        columns: summary values; the first ranks.
+        facts: what may tell it from other boards of the suite, in few words each.
+        tab: the title and those facts that it takes to be unlike every other board's.
+    """
 
     id: str
     title: str
     protocol: str
     rows: list[Row]
     columns: list[str] = field(default_factory=list)
+    facts: tuple[str, ...] = ()
+    tab: str = ""
 
     @property
     def key(self) -> str:
@@ -87,23 +99,47 @@ def make_boards(results: Mapping[Path, Result], *, living: bool = True) -> list[
         if not _ranking(result):
             continue
         size = result.images
-        kind = f"{result.suite.source} images, {_size(result, size)} per cell"
+        facts: tuple[str, ...] = (f"{result.suite.source} images", f"{_size(result, size)} per cell")
+        kind = ", ".join(facts)
         if not _is_whole(result):
             kind += f", partial: {len(result.cells)} cells"
+            facts = (*facts, "partial", f"{len(result.cells)} cells")
         protocol = _slug(f"{result.suite.name}-{result.suite.source}-{size}-{_data_key(result)}")
-        board = boards.setdefault(protocol, Board(protocol, result.suite.name, f"{result.suite.title}: {kind}", []))
+        made = Board(protocol, result.suite.name, f"{result.suite.title}: {kind}", [], facts=facts)
+        board = boards.setdefault(protocol, made)
         board.rows.append(measured_row(result, protocol))
     if living:
         for suite in ("imagenet-c", "cifar10-c", "cifar100-c"):
             cells = robustbench(suite)
             protocol = _slug(f"{suite}-published-{cells.about['images']}-")
-            board = boards.setdefault(protocol, Board(protocol, suite, cells.about["protocol"], []))
+            facts = ("published images", f"{cells.about['images']:,} per cell")
+            board = boards.setdefault(protocol, Board(protocol, suite, cells.about["protocol"], [], facts=facts))
             board.rows += _published_rows(cells)
         for board in _timm_boards():
             boards[board.id] = board
     for board in boards.values():
         _finish(board)
+    _name_tabs(list(boards.values()))
     return list(boards.values())
+
+
+def _name_tabs(boards: list[Board]) -> None:
+    """Give every board a name of its own: the suite, and the first facts that it takes; else a number."""
+    for board in boards:
+        others = [other for other in boards if other.title == board.title and other is not board]
+        told: list[str] = []
+        for fact in board.facts:
+            left = [other for other in others if fact in other.facts]
+            if len(left) < len(others):
+                told, others = [*told, fact], left
+        if others and told != list(board.facts):  # some have only more to say, as what is partial has
+            told = list(board.facts)
+        board.tab = f"{board.title} ({', '.join(told)})" if told else board.title
+    seen: dict[str, int] = {}
+    for board in boards:
+        seen[board.tab] = seen.get(board.tab, 0) + 1
+        if seen[board.tab] > 1:
+            board.tab = f"{board.tab} #{seen[board.tab]}"
 
 
 def _is_whole(result: Result) -> bool:
@@ -178,7 +214,7 @@ def measured_row(result: Result, board: str) -> Row:
         page=f"models/{identity}.html",
         curve=[None if one is None or one.value is None else 100 * one.value for one in severities],
         conditions={
-            name: one["error"].value
+            name: one["error"]
             for name, one in result.conditions.items()
             if "error" in one and one["error"].value is not None
         },
@@ -204,7 +240,8 @@ def _published_rows(cells: CellAccuracies) -> Iterable[Row]:
             values=values,
             link=entry["link"],
             curve=[100 * clean, *(100 * cells.error_at(model, severity) for severity in range(1, 6))],
-            conditions={"clean": clean} | {name: cells.mean_error(model, name) for name in cells.conditions},
+            conditions={"clean": Value(value=clean)}
+            | {name: Value(value=cells.mean_error(model, name)) for name in cells.conditions},
         )
 
 
@@ -238,7 +275,7 @@ def _timm_boards() -> Iterable[Board]:
                 )
             )
         protocol = f"{about['sets'][name]}; {about['protocol']}"
-        yield Board(f"{name}-timm", name, protocol, rows)
+        yield Board(f"{name}-timm", name, protocol, rows, facts=("timm",))
 
 
 def _finish(board: Board) -> None:

@@ -73,7 +73,7 @@ def _index(boards: list[Board]) -> dict[str, Any]:
 
 def _short(board: Board) -> dict[str, Any]:
     """Return what the script needs of a board: texts are rounded here, once, from the stored values."""
-    document = {name: getattr(board, name) for name in ("id", "title", "protocol", "columns")}
+    document = {name: getattr(board, name) for name in ("id", "tab", "protocol", "columns")}
     return document | {"rows": [_short_row(one) for one in board.rows]}
 
 
@@ -81,7 +81,7 @@ def _short_row(one: Row) -> dict[str, Any]:
     document = {field.name: getattr(one, field.name) for field in fields(one)}
     document["values"] = {name: _short_value(stored, name) for name, stored in one.values.items()}
     document["curve"] = [None if value is None else round(value, 3) for value in one.curve]
-    document["conditions"] = {name: show(Value(value=value), "error") for name, value in one.conditions.items()}
+    document["conditions"] = {name: _short_value(stored, "error") for name, stored in one.conditions.items()}
     return {name: value for name, value in document.items() if value not in ("", None, [], {})}
 
 

@@ -145,17 +145,82 @@ def test_only_what_stands_apart_is_bold(browser: Any, page: Path) -> None:
         browser.find_elements("css selector", f"#compare tbody tr:first-child td:nth-child({i}) *") for i in (2, 3)
     )
     assert [cell.tag_name for cell in first] == ["strong", "span"]
-    assert [cell.tag_name for cell in last] == ["span"]
-    printed = browser.find_element("css selector", "#board tbody td:nth-child(5)").text.split("\n")
+    assert [cell.get_attribute("class") for cell in last] == ["mark", "hidden", "interval"]
+    assert "significantly worse than the best" in last[0].get_attribute("textContent")
+    printed = browser.find_element("css selector", "#board tbody tr td:nth-child(4)").text.split("\n")
     assert [cell.text for cell in first] == printed
 
 
-def test_fits_a_phone(browser: Any, page: Path) -> None:
+@pytest.fixture
+def phone(browser: Any) -> Iterator[Any]:
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
     )
-    try:
-        open_board(browser, page, "imagenet-a-timm")
-        assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
-    finally:
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    yield browser
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_fits_a_phone(phone: Any, page: Path) -> None:
+    for board in ("imagenet-a-timm", "digits-c"):
+        open_board(phone, page, board)
+        boxes = phone.find_elements("css selector", "#board tbody input")[:2]
+        for box in boxes:
+            phone.execute_script("arguments[0].click()", box)
+        assert phone.execute_script("return [innerWidth, document.documentElement.scrollWidth]") == [390, 390]
+
+
+def test_a_phone_shows_the_first_value_without_scrolling(phone: Any, page: Path) -> None:
+    open_board(phone, page, "")
+    value = phone.find_element("css selector", "#board tbody tr:first-child td.n:nth-child(4)")
+    box = phone.execute_script(
+        "const b = arguments[0].getBoundingClientRect(); return [b.left, b.right, b.bottom]", value
+    )
+    assert 0 < box[0] < box[1] <= 390
+    assert box[2] <= 844
+    assert not phone.find_element("id", "search").is_displayed()
+    phone.find_element("css selector", "#folded summary").click()
+    assert phone.find_element("id", "search").is_displayed()
+
+
+def test_what_a_screen_reader_is_told(browser: Any, page: Path) -> None:
+    """The accessibility tree, as Chromium hands it to a screen reader."""
+    open_board(browser, page, "digits-c")
+    for box in browser.find_elements("css selector", "#board tbody input")[:2]:
+        browser.execute_script("arguments[0].click()", box)
+    nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    told: dict[str, list[str]] = {}
+    for node in nodes:
+        if not node.get("ignored"):
+            name = node.get("name", {}).get("value", "")
+            told.setdefault(node["role"]["value"], []).append(name)
+    for role in ("button", "link", "checkbox", "combobox", "searchbox", "columnheader", "rowheader", "table", "image"):
+        assert told.get(role), f"no {role}"
+        assert all(name.strip() for name in told[role]), f"a {role} without a name"
+    assert told["checkbox"][0].startswith("Compare ")
+    assert any(name.startswith("digits-c. Corrupted digits") for name in told["table"])
+    assert {"banner", "main", "navigation", "contentinfo", "status", "search"} <= set(told)
+    assert told["heading"][0] == "Robustness and calibration of image classifiers"
+    assert len(told["heading"]) == 3  # the page's, the comparison's, the plot's
+    assert told["RootWebArea"] == ["digits-c - robench leaderboard"]
+
+
+def test_the_keyboard_reaches_the_comparison(browser: Any, page: Path) -> None:
+    from selenium.webdriver import Keys
+
+    open_board(browser, page, "digits-c")
+    boxes = browser.find_elements("css selector", "#board tbody input")
+    boxes[0].send_keys(Keys.SPACE)
+    assert not browser.find_element("id", "go").is_enabled()
+    boxes[1].send_keys(Keys.SPACE)
+    assert browser.find_element("id", "count").text == "2 models selected"
+    browser.find_element("id", "go").send_keys(Keys.ENTER)
+    assert browser.switch_to.active_element.text == "Comparison"
+    browser.find_element("id", "clear").send_keys(Keys.ENTER)
+    assert not browser.find_element("id", "compare").is_displayed()
+    assert browser.switch_to.active_element.get_attribute("type") == "checkbox"
+
+
+def test_boards_have_names_of_their_own(browser: Any, page: Path) -> None:
+    browser.get(page.as_uri())
+    tabs = [button.text.rpartition(" ")[0] for button in browser.find_elements("css selector", "[data-board]")]
+    assert len(set(tabs)) == len(tabs) > 1

@@ -100,7 +100,10 @@ def test_every_option_is_a_keyword(name: str) -> None:
 def test_every_option_of_a_plot_is_a_keyword(name: str) -> None:
     plot = PLOTS.get(name)
     command = build("plot").get_command(None, name)
-    assert {parameter.name for parameter in command.params} == {"inputs", "out", *(one.name for one in plot.options)}
+    shared = {"title", "width", "labels"}
+    own = {one.name for one in plot.options}
+    assert {parameter.name for parameter in command.params} == {"inputs", "out"} | shared | own
+    assert shared <= set(inspect.signature(plot.figure).parameters) & set(inspect.signature(plot.drawn).parameters)
     assert {one.name for one in plot.options} <= set(inspect.signature(plot.draw).parameters)
 
 

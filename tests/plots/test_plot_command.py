@@ -8,6 +8,7 @@ import pytest
 from digit_results import make
 
 from robench.cli.main import main
+from robench.plots import PLOTS
 from robench.results import save
 
 
@@ -54,3 +55,28 @@ def test_report_as_a_page_and_as_markdown(runs: list[str], tmp_path: Path) -> No
         if line.startswith("!["):
             assert (tmp_path / line.rpartition("(")[2].rstrip(")")).exists()
     assert main(["report", *runs, "--out", str(tmp_path / "a.docx")]) == 2
+
+
+def test_title_width_and_labels(runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wishes = ["--title", "My models", "--width", "5", "--labels", "ours,the baseline"]
+    assert main(["plot", "corruptions", *runs, *wishes, "--out", str(tmp_path / "a.svg")]) == 0
+    assert 'width="360pt"' in (tmp_path / "a.svg").read_text()  # 5 inches of 72 points
+    figure = PLOTS.get("corruptions").figure(runs, title="My models", width=5, labels=["ours", "the baseline"])
+    assert figure.get_suptitle() == "My models"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["ours", "the baseline"]
+    assert figure.get_figwidth() == 5
+    for wrong, said in (
+        (["--labels", "ours"], "--labels needs one name per input: found 1 for 2"),
+        (["--width", "0"], "--width must be from 2 to 40 inches; found 0"),
+        (["--width", "nan"], "found nan"),
+    ):
+        assert main(["plot", "severity", *runs, *wrong]) == 2
+        assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["severity", "trio", "reliability", "corruptions", "scatter", "methods"])
+def test_no_title_at_all(kind: str, runs: list[str]) -> None:
+    figure = PLOTS.get(kind).figure(runs, title="")
+    titles = [ax.get_title(loc="left") for ax in figure.axes if ax.get_title(loc="left")]
+    assert figure.get_suptitle() == ""
+    assert len(titles) != 1  # several panels keep theirs, which say what each shows

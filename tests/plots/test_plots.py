@@ -373,3 +373,45 @@ def test_a_severity_without_neighbours_shows_its_interval() -> None:
     ax = curves.plot()
     lines = [np.asarray(path.vertices) for one in ax.collections for path in one.get_paths() if len(path.vertices) == 2]
     assert [(path[0, 0], path[0, 1], path[1, 1]) for path in lines] == [(0.0, 8.0, 12.0), (2.0, 28.0, 32.0)]
+
+
+@pytest.mark.parametrize("models", [2, 4, 9])
+def test_marks_of_one_row_are_nearer_to_each_other_than_to_the_next_rows(models: int, results: list[Result]) -> None:
+    copies = [
+        results[0].model_copy(update={"model": results[0].model.model_copy(update={"name": f"m{i}"})})
+        for i in range(models)
+    ]
+    (ax,) = plots.corruptions(copies).axes
+    marks = np.array([line.get_ydata() for line in ax.get_lines() if str(line.get_label()).startswith("m")], float)
+    assert len(marks) == models
+    within = marks.max(axis=0) - marks.min(axis=0)
+    to_the_next = marks.min(axis=0)[1:] - marks.max(axis=0)[:-1]
+    assert within.max() < to_the_next.min()
+
+
+def test_a_caption_names_only_what_is_drawn(results: list[Result]) -> None:
+    """The line of no loss is named where it is seen; intervals where there are any; pale marks where one is pale."""
+
+    def moved(clean: float, mean: float) -> Result:
+        ends = {key: Value(value=v, low=v - 0.01, high=v + 0.01) for key, v in
+                (("clean_error", clean), ("mean_error", mean))}  # fmt: skip
+        return results[0].model_copy(update={"summary": ends})
+
+    near, far = [moved(0.1, 0.12), moved(0.15, 0.16)], [moved(0.01, 0.4), moved(0.02, 0.5)]
+    for given, seen in ((near, True), (far, False)):
+        figure = plots.scatter(given)
+        dashed = [line for line in figure.axes[0].get_lines() if line.get_linestyle() == "--"]
+        assert bool(dashed) == seen == ("dashed: no loss" in all_text(figure))
+    bare = [result.model_copy(deep=True) for result in results]
+    for result in bare:
+        for value in (*result.summary.values(), *(v for one in result.conditions.values() for v in one.values())):
+            value.low = value.high = None
+    for draw in (plots.scatter, plots.corruptions):
+        assert "intervals" in all_text(draw(results))
+        assert "intervals" not in all_text(draw(bare))
+
+
+def test_a_mark_at_zero_is_whole(results: list[Result]) -> None:
+    ends = {key: Value(value=v, low=v, high=v + 0.01) for key, v in (("clean_error", 0.0), ("mean_error", 0.1))}
+    (ax,) = plots.scatter([results[0].model_copy(update={"summary": ends}), results[1]]).axes
+    assert ax.get_xlim()[0] < 0

@@ -115,10 +115,10 @@ def test_the_page_prints_what_is_stored_rounded_once(tmp_path: Path) -> None:
     given.summary["mean_error"].high = 0.03125
     given.conditions = {"fog": {"error": Value(value=0.0300499999)}}
     build_site(tmp_path, {Path("0"): given})
-    board = next(board for board in page_data(tmp_path)["boards"] if board["title"] == "digits-c")
+    board = next(board for board in page_data(tmp_path)["boards"] if board["tab"] == "digits-c")
     (row,) = board["rows"]
     assert row["values"]["mean_error"] == [3.005, 2.005, 3.125, "3.00", "2.00 to 3.12"]
-    assert row["conditions"] == {"fog": "3.00"}
+    assert row["conditions"]["fog"][3:] == ["3.00", ""]
     page = (tmp_path / row["page"]).read_text()
     assert '<td class="n">3.00</td><td class="n">2.00 to 3.12</td>' in page
 
@@ -155,3 +155,19 @@ def test_a_long_name_still_has_a_page(tmp_path: Path) -> None:
     given = result(name="name-" * 80)
     build_site(tmp_path, {Path("0"): given})
     assert len(list((tmp_path / "models").iterdir())) == 1
+
+
+def test_boards_of_one_suite_have_names_that_tell_them_apart() -> None:
+    found = boards(
+        result(),
+        result(source="published"),
+        result(complete=False, cells=("fog/1",)),
+        result(complete=False, cells=("fog/1",), protocol={"clean": "b"}),
+        result(suite="digits-p"),
+    )
+    tabs = [board.tab for board in found]
+    assert len(set(tabs)) == 5
+    assert tabs[4] == "digits-p"
+    assert tabs[1].startswith("digits-c (published images")
+    assert "partial" in tabs[2]
+    assert "partial" not in tabs[0]

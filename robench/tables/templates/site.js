@@ -33,7 +33,8 @@
     ["method", "architecture", "source"].forEach((name) => options($(name), name));
     document.querySelectorAll("[data-board]").forEach((button) =>
       button.setAttribute("aria-pressed", String(button.dataset.board === board.id)));
-    $("caption").textContent = `${board.title}. ${board.protocol}.`;
+    $("caption").textContent = `${board.tab}. ${board.protocol}.`;
+    document.title = `${board.tab} - robench leaderboard`;
     draw();
   }
 
@@ -70,8 +71,7 @@
     });
     const [name, ...heads] = cells;
     $("board").tHead.replaceChildren(make("tr", {},
-      make("th", { scope: "col" }, "Compare"), make("th", { scope: "col", class: "n" }, "Rank"), name,
-      make("th", { scope: "col" }, "Kind"), ...heads));
+      make("th", { scope: "col" }, make("span", { class: "long" }, "Compare")), make("th", { scope: "col", class: "n" }, "Rank"), name, ...heads));
   }
 
   function line(row) {
@@ -85,11 +85,11 @@
     const name = target ? make("a", { href: target, rel: row.page ? null : "noreferrer" }, row.name) : row.name;
     const about = [row.architecture, row.method].filter((one) => one && one !== row.name).join(" · ");
     const rank = 1 + board.rows.indexOf(row);
+    const kind = make("span", { class: "about" }, make("span", { class: `tag ${row.kind}` }, row.kind), ` ${row.source}`);
     return make("tr", { class: `is-${row.kind}` },
       make("td", {}, box),
       make("td", { class: "n" }, String(rank), row.rank ? make("span", { class: "interval" }, `${row.rank[0]} to ${row.rank[1]}`) : null),
-      make("th", { scope: "row" }, name, about ? make("span", { class: "about" }, about) : null),
-      make("td", {}, make("span", { class: `tag ${row.kind}` }, row.kind), make("span", { class: "about" }, row.source),
+      make("th", { scope: "row" }, name, about ? make("span", { class: "about" }, about) : null, kind,
         row.sampled ? make("span", { class: "about" }, row.sampled) : null),
       ...board.columns.map((key) => {
         const interval = row.values[key] && row.values[key][4];
@@ -125,30 +125,43 @@
     return svg;
   }
 
-  // The index of the value that is better than all others with an interval that overlaps none of theirs, else -1.
-  function apart(stored, lower) {
-    if (stored.some((one) => !one || one[1] === null)) return -1;
-    const values = stored.map((one) => one[0]);
-    const best = values.indexOf(Math[lower ? "min" : "max"](...values));
-    const clear = (one) => (lower ? stored[best][2] < one[1] : stored[best][1] > one[2]);
-    return stored.every((one, i) => i === best || clear(one)) ? best : -1;
+  // Whether a stored value is worse than another, their intervals being apart.
+  const worse = (one, other, lower) => (lower ? other[2] < one[1] : other[1] > one[2]);
+  const measured = (one) => one && one[1] !== null;
+
+  // For every value of a row: "best" where it is better than all others and its interval overlaps none of theirs,
+  // "worse" where it is significantly worse than the best, else "". What has no interval is neither.
+  function standing(stored, lower) {
+    const known = stored.filter(measured);
+    if (known.length < 2) return stored.map(() => "");
+    const best = known.reduce((a, b) => ((lower ? b[0] < a[0] : b[0] > a[0]) ? b : a));
+    const alone = known.length === stored.length && known.every((one) => one === best || worse(one, best, lower));
+    return stored.map((one) => {
+      if (one === best) return alone ? "best" : "";
+      return measured(one) && worse(one, best, lower) ? "worse" : "";
+    });
+  }
+
+  function compared(stored, lower) {
+    const stands = standing(stored, lower);
+    return stored.map((one, i) => make("td", { class: "n" },
+      stands[i] === "best" ? make("strong", {}, one[3]) : one ? one[3] : "–",
+      stands[i] === "worse" ? make("span", { class: "mark", title: "significantly worse than the best" }, "*", make("span", { class: "hidden" }, " significantly worse than the best")) : null,
+      one && one[4] ? make("span", { class: "interval" }, one[4]) : null));
   }
 
   function compare() {
     const rows = board.rows.filter((row) => chosen.has(row.id));
+    $("tray").hidden = rows.length < 1;
+    $("go").disabled = rows.length < 2;
+    $("count").textContent = rows.length < 2 ? "1 model selected; select one more" : `${rows.length} models selected`;
     $("compare").hidden = rows.length < 2;
     if (rows.length < 2) return;
     const names = [...new Set(rows.flatMap((row) => Object.keys(row.conditions || {})))];
-    const numbers = board.columns.map((key) => {
-      const best = apart(rows.map((row) => row.values[key]), data.columns[key].lower);
-      return [data.columns[key].title, rows.map((row, i) => make("td", { class: "n" },
-        i === best ? make("strong", {}, text(row, key)) : text(row, key),
-        row.values[key] && row.values[key][4] ? make("span", { class: "interval" }, row.values[key][4]) : null))];
-    });
-    const errors = names.map((name) => [`${name.replaceAll("_", " ")}, error %`,
-      rows.map((row) => make("td", { class: "n" }, (row.conditions || {})[name] ?? "–"))]);
+    const numbers = board.columns.map((key) => [data.columns[key].title, compared(rows.map((row) => row.values[key]), data.columns[key].lower)]);
+    const errors = names.map((name) => [`${name.replaceAll("_", " ")}, error %`, compared(rows.map((row) => (row.conditions || {})[name]), true)]);
     const table = make("table", {},
-      make("caption", {}, "The selected models side by side. Bold: the best value whose 95 % interval overlaps no other; published values have no intervals. `robench compare` pairs two runs image by image."),
+      make("caption", {}, "The selected models side by side, with 95 % intervals. Bold: significantly better than all others. *: significantly worse than the best. Both mean that the intervals do not overlap, which is a strict test: `robench compare` pairs runs image by image and finds smaller differences. Published values have no intervals, so nothing is said of them."),
       make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Metric"), ...rows.map((row) => make("th", { scope: "col", class: "n" }, row.name)))),
       make("tbody", {}, ...[...numbers, ...errors].map(([title, cells]) => make("tr", {}, make("th", { scope: "row" }, title), ...cells))));
     const curves = rows.filter((row) => row.curve);
@@ -197,5 +210,8 @@
   $("filters").addEventListener("input", () => draw());
   $("filters").addEventListener("submit", (event) => event.preventDefault());
   $("more").addEventListener("click", () => { all = true; draw(); });
+  $("go").addEventListener("click", () => { $("compare").scrollIntoView(); $("compare-title").focus(); });
+  $("clear").addEventListener("click", () => { chosen.clear(); draw(); $("board").querySelector("tbody input").focus(); });
+  $("folded").open = !matchMedia("(max-width:600px)").matches; // on a phone the table comes first
   open(decodeURIComponent(location.hash.slice(1)));
 })();
