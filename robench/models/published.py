@@ -27,13 +27,29 @@ def from_timm(name: str, request: Request) -> Model:
     Raises:
         RobenchError: no such model, or its weights could not be downloaded.
     """
+    module = _timm_network(name)
+    model = named(f"timm:{name}", module, classes_of(module), timm_preprocessing(module))
+    return replace(model, classes=timm_classes(module))
+
+
+def timm_state(name: str) -> dict[str, torch.Tensor]:
+    """Return the published weights of a timm model by the names of its tensors.
+
+    Raises:
+        RobenchError: no such model, or its weights could not be downloaded.
+    """
+    state: dict[str, torch.Tensor] = _timm_network(name).state_dict()
+    return state
+
+
+def _timm_network(name: str) -> Any:
     import timm
 
     if not timm.is_model(name):
         raise RobenchError(f"timm has no model '{name}'.", hint=did_you_mean(name, timm.list_models(pretrained=True)))
     try:
         with tensors_only():
-            module = timm.create_model(name, pretrained=True).eval()
+            return timm.create_model(name, pretrained=True).eval()
     except Exception as error:  # hub and network errors of many kinds
         raise RobenchError(
             f"Could not download the weights of timm:{name}: {first_line(error)}",
@@ -41,8 +57,6 @@ def from_timm(name: str, request: Request) -> Model:
             f" `robench.evaluate(model='FILE.safetensors', arch='timm:{name}')`"
             " (which brings mean, std, resize and crop).",
         ) from error
-    model = named(f"timm:{name}", module, classes_of(module), timm_preprocessing(module))
-    return replace(model, classes=timm_classes(module))
 
 
 def timm_preprocessing(module: Any) -> Preprocessing:

@@ -113,9 +113,9 @@ def coverage_text() -> str:
         " content: the digest of its recipe, or the weights, on the whole published suite. The images of StreetView"
         " StoreFronts (many-faces/2) were never released; DeepFashion2 is given on request.",
         "",
-        f"{own:,} more are of models that nobody published and no recipe trains: BiT's public weights of ImageNet-21K"
-        " tuned on ImageNet or DeepFashion Remixed, and an SE-ResNet-50 on the latter."
-        " Who trained one as the paper says names it in the same way (*own model*). *Filled* counts the results that"
+        f"{own:,} more are of a model that nobody published, and of whose training the paper says too little for a"
+        " recipe: BiT's public weights of ImageNet-21K, tuned on ImageNet."
+        " Who tuned them names the model in the same way (*own model*). *Filled* counts the results that"
         " come with robench, which are of the embedded digits and so belong to no paper.",
         "",
         *_by_paper(found),

@@ -11,12 +11,16 @@ import torch
 from robench.errors import RobenchError
 from robench.models import networks, published
 from robench.training import recipes
+from robench.training.engine.schedule import build_optimiser
 from robench.training.engine.setup import load_init
 
 
 def test_papers_that_start_from_public_weights_name_them() -> None:
     started = {recipes.load(name).init for name in recipes.names()} - {None}
-    assert started == {"torchvision:resnet50.IMAGENET1K_V1", "torchvision:resnet152.IMAGENET1K_V1"}
+    assert started == {
+        "torchvision:resnet50.IMAGENET1K_V1", "torchvision:resnet152.IMAGENET1K_V1",
+        "timm:resnetv2_50x1_bit.goog_in21k", "timm:legacy_seresnet50.in1k",
+    }  # fmt: skip
 
 
 def test_a_checkpoint_of_another_library(tmp_path: Path) -> None:
@@ -27,6 +31,27 @@ def test_a_checkpoint_of_another_library(tmp_path: Path) -> None:
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in own.state_dict().items())
     with pytest.raises(RobenchError, match="tensors are in"):
         load_init(networks.build("allconv", 10), str(tmp_path / "best.pth"))
+
+
+@pytest.mark.parametrize("name", ["dfr-se-resnet50", "dfr-pretraining-resnet50"])
+def test_timms_weights_fill_all_but_the_last_layer_which_learns_faster(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last layer of BiT is a convolution; its published one has other classes."""
+    import timm
+
+    torch.manual_seed(0)
+    recipe = recipes.load(name)
+    own, other = networks.build(recipe.architecture, 13), networks.build(recipe.architecture, 7)
+    monkeypatch.setattr(timm, "create_model", lambda *_, **__: other)
+    load_init(own, str(recipe.init))
+    theirs = other.state_dict()
+    differ = {key for key, value in own.state_dict().items() if not torch.equal(value, theirs[key])}
+    head = {id(parameter) for parameter in own.get_classifier().parameters()}  # type: ignore[operator]
+    assert differ == {key for key, parameter in own.named_parameters() if id(parameter) in head}
+    groups = build_optimiser(recipe.optimiser, own).param_groups
+    assert {id(parameter) for parameter in groups[1]["params"]} == head
+    assert [group["scale"] for group in groups] == [0.1, 1.0]
 
 
 def test_without_network_the_message_says_where_the_file_belongs(monkeypatch: pytest.MonkeyPatch) -> None:

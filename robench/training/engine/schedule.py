@@ -46,12 +46,19 @@ def _groups(part: OptimiserPart, module: nn.Module) -> list[dict[str, Any]]:
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if part.backbone == 1.0:
         return [{"params": parameters, "scale": 1.0}]
-    linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
-    head = set(map(id, linear[-1].parameters())) if linear else set()
+    head = set(map(id, _head(module)))
     return [
         {"params": [one for one in parameters if id(one) not in head], "scale": part.backbone},
         {"params": [one for one in parameters if id(one) in head], "scale": 1.0},
     ]
+
+
+def _head(module: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters of the layer that classifies: timm's networks name it, others end in a linear one."""
+    if hasattr(module, "get_classifier"):
+        return list(module.get_classifier().parameters())
+    linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+    return list(linear[-1].parameters()) if linear else []
 
 
 class MovingAverage:

@@ -156,12 +156,14 @@ def load_init(module: nn.Module, origin: str) -> None:
 
     Args:
         module: the network; a first layer or head of another shape is left as it is drawn.
-        origin: ``torchvision:NAME.WEIGHTS`` (downloaded), or a file of weights, read without running code from it.
+        origin: ``torchvision:NAME.WEIGHTS`` or ``timm:NAME.WEIGHTS`` (downloaded), or a file of weights, read without
+            running code from it.
 
     Raises:
         RobenchError: no such file or weights, or hardly anything in it fits.
     """
-    weights = _published(origin) if origin.startswith("torchvision:") else _from_file(Path(origin))
+    library = origin.partition(":")[0]
+    weights = _published(origin) if library in ("torchvision", "timm") else _from_file(Path(origin))
     own = module.state_dict()
     fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
     if len(fitting) < len(own) // 2:
@@ -174,17 +176,24 @@ def load_init(module: nn.Module, origin: str) -> None:
 
 def _published(origin: str) -> Mapping[str, torch.Tensor]:
     from robench.models.networks import torchvision_weights
-    from robench.models.published import torchvision_state
+    from robench.models.published import timm_state, torchvision_state
 
-    name = origin.partition(":")[2]
-    url = torchvision_weights(name)[1].url
+    library, _, name = origin.partition(":")
+    if library == "timm":
+        where = "Download them elsewhere, and name the file"
+        read = timm_state
+    else:
+        url = torchvision_weights(name)[1].url
+        kept = Path(torch.hub.get_dir()) / "checkpoints"
+        where = f"Download {url} elsewhere and put the file into {kept}, or name it"
+        read = torchvision_state
     try:
-        return torchvision_state(name)
+        return read(name)
     except RobenchError as error:
+        if "Could not download" not in error.message:
+            raise
         raise RobenchError(
-            error.message,
-            hint=f"Download {url} elsewhere and put the file into {Path(torch.hub.get_dir()) / 'checkpoints'}, or name"
-            " it: `set='init=FILE.pth'` (or `set='init=null'` to start from random weights).",
+            error.message, hint=f"{where}: `set='init=FILE.pth'` (or `set='init=null'` to start from random weights)."
         ) from error
 
 
@@ -194,6 +203,7 @@ def _from_file(path: Path) -> Mapping[str, torch.Tensor]:
 
     if not path.is_file():
         raise RobenchError(
-            f"No weights at {path}.", hint="init takes torchvision:NAME.WEIGHTS, or a .safetensors, .pth or .pt file."
+            f"No weights at {path}.",
+            hint="init takes torchvision:NAME.WEIGHTS, timm:NAME.WEIGHTS, or a .safetensors, .pth or .pt file.",
         )
     return strip_prefixes(read_weights(path).state)
