@@ -10,6 +10,7 @@ import torch
 
 from robench.errors import RobenchError
 from robench.models import networks, published
+from robench.models.architectures.norms import routed
 from robench.training import recipes
 from robench.training.engine.schedule import build_optimiser
 from robench.training.engine.setup import load_init
@@ -31,6 +32,33 @@ def test_a_checkpoint_of_another_library(tmp_path: Path) -> None:
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in own.state_dict().items())
     with pytest.raises(RobenchError, match="tensors are in"):
         load_init(networks.build("allconv", 10), str(tmp_path / "best.pth"))
+
+
+@pytest.mark.parametrize("norm", ["ibn", "dubn", "dubin", "splitbn", "splitbn-shared"])
+def test_plain_weights_begin_both_routes(norm: str, tmp_path: Path) -> None:
+    """With dual BatchNorms both routes are the plain network; of instance halves the affine parameters are its own."""
+    torch.manual_seed(0)
+    plain = networks.build("torchvision:resnet18", 10)
+    for layer in plain.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            for tensor in (layer.weight.data, layer.bias.data, layer.running_mean):
+                assert tensor is not None
+                tensor.normal_(1.0, 0.1)
+    torch.save(plain.state_dict(), tmp_path / "plain.pth")
+    own = networks.build("torchvision:resnet18", 10, norm=norm)
+    load_init(own, str(tmp_path / "plain.pth"))
+    images = torch.rand(2, 3, 32, 32)
+    for route in ("main", "auxiliary"):
+        with torch.no_grad(), routed(own, route):
+            same = torch.allclose(own.eval()(images), plain.eval()(images), atol=1e-5)
+        assert same == (norm not in ("ibn", "dubin"))
+    if norm == "dubin":
+        tensors, before = own.state_dict(), plain.state_dict()
+        for route in ("main", "auxiliary"):
+            parts = [tensors[f"layer1.0.bn1.{place}.weight"] for place in ("instance", f"batch.{route}")]
+            assert torch.equal(torch.cat(parts), before["layer1.0.bn1.weight"])
+            found = tensors[f"layer1.0.bn1.batch.{route}.running_mean"]
+            assert torch.equal(found, before["layer1.0.bn1.running_mean"][32:])
 
 
 @pytest.mark.parametrize("name", ["dfr-se-resnet50", "dfr-pretraining-resnet50"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
@@ -115,6 +115,46 @@ def plain_norm(norm: str) -> Norm:
 def first_norm(norm: str, stage: int, stages: int) -> Norm:
     """Return the layer for the first normalisation of a block: IBN or DuBIN in all stages but the last (IBN-a)."""
     return INSTANCE.get(norm, plain_norm(norm)) if stage < stages - 1 else plain_norm(norm)
+
+
+def from_plain(module: nn.Module, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return a plain network's tensors by the names of a network with other normalisations in its place.
+
+    Both routes of a dual BatchNorm begin as the plain one; of IBN and DuBIN the instance half has the affine
+    parameters of its channels. Tensors that the network has by name already stay.
+
+    Args:
+        module: the network with the other normalisations.
+        weights: of the network with BatchNorms.
+
+    >>> plain = {"0.weight": torch.tensor([1.0, 2.0]), "0.running_mean": torch.tensor([3.0, 4.0])}
+    >>> found = from_plain(nn.Sequential(DuBIN(2)), plain)
+    >>> found["0.instance.weight"].item(), found["0.batch.main.weight"].item(), found["0.batch.auxiliary.weight"].item()
+    (1.0, 2.0, 2.0)
+    """
+    found = dict(weights)
+    for name, layer in module.named_modules():
+        if not isinstance(layer, DualBatchNorm | IBN | DuBIN):
+            continue
+        for tensor in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+            value = found.pop(f"{name}.{tensor}", None)
+            if value is not None:
+                found |= {f"{name}.{place}.{tensor}": part for place, part in _parts(layer, value)}
+    wanted = module.state_dict().keys()
+    return {name: value for name, value in found.items() if name in wanted or name in weights}
+
+
+def _parts(layer: DualBatchNorm | IBN | DuBIN, value: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield what of a plain BatchNorm's tensor belongs where in the layer in its place."""
+    if isinstance(layer, DualBatchNorm):
+        yield from (("main", value), ("auxiliary", value))
+        return
+    first, rest = (value, value) if not value.ndim else (value[: layer.split], value[layer.split :])
+    yield "instance", first
+    if isinstance(layer, IBN):
+        yield "batch", rest
+    else:
+        yield from ((f"batch.{place}", part) for place, part in _parts(layer.batch, rest))
 
 
 def initialise(module: nn.Module) -> None:

@@ -11,6 +11,7 @@ from torch import nn
 
 from robench.data import open_images
 from robench.errors import RobenchError
+from robench.models.architectures.norms import from_plain
 from robench.processes import World
 from robench.training.engine import distribution
 from robench.training.engine.batch import Batch
@@ -155,7 +156,8 @@ def load_init(module: nn.Module, origin: str) -> None:
     """Load weights to start from into the module.
 
     Args:
-        module: the network; a first layer or head of another shape is left as it is drawn.
+        module: the network; a first layer or head of another shape is left as it is drawn. Where it has dual or
+            instance normalisation and the weights BatchNorm, both routes begin as these.
         origin: ``torchvision:NAME.WEIGHTS`` or ``timm:NAME.WEIGHTS`` (downloaded), or a file of weights, read without
             running code from it.
 
@@ -164,7 +166,7 @@ def load_init(module: nn.Module, origin: str) -> None:
     """
     library = origin.partition(":")[0]
     weights = _published(origin) if library in ("torchvision", "timm") else _from_file(Path(origin))
-    own = module.state_dict()
+    weights, own = from_plain(module, weights), module.state_dict()
     fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
     if len(fitting) < len(own) // 2:
         raise RobenchError(
