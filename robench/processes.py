@@ -27,6 +27,20 @@ _LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchru
 # Precision
 
 
+def has_bf16_units(device: str) -> bool:
+    """Return whether the device multiplies matrices of bfloat16 faster than of float32.
+
+    Processors with AMX do, and NVIDIA GPUs from the Ampere generation on. Without such units bfloat16 is slower.
+    """
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if not hasattr(torch.cpu, "get_capabilities"):  # PyTorch 2.11
+        return device == "cpu" and bool(torch.cpu._is_amx_tile_supported())
+    return device == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+
+
 def as_precision(word: str) -> Precision:
     """Return a precision in its one spelling; PyTorch's names, which older recipes use, are accepted.
 

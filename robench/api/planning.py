@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from robench.errors import RobenchError
 
 if TYPE_CHECKING:
     from robench.api.amounts import Amount
@@ -37,6 +39,8 @@ class Plan:
         amounts: what was asked for and other choices of how much to measure, each with passes, time and how precise
             the suite's main value would be; empty where that is not known.
         seen: whether these widths follow from the images that the run has; else from a typical network's errors.
+        bf16_share: of that time that ``precision="bf16"`` would take, as timed; None where the processor has no units
+            for it, or another precision than float32 was asked for.
     """
 
     model: str
@@ -50,6 +54,7 @@ class Plan:
     preprocessing: dict[str, Any]
     amounts: tuple[Amount, ...] = ()
     seen: bool = False
+    bf16_share: float | None = None
 
 
 def plan_one(
@@ -75,6 +80,7 @@ def plan_one(
     )
     drawn = suite.with_limit(rows[0].images) if rows and within else suite
     left = sum(missing.passes for missing in missing_from(drawn, run))
+    seconds = _seconds(drawn, run, rate)
     return Plan(
         model=model.name,
         suite=suite.suite.name,
@@ -82,12 +88,25 @@ def plan_one(
         cells=len(suite.suite.cells),
         images=sum(drawn.images(cell) for cell in suite.suite.cells),
         images_left=left,
-        seconds=_seconds(drawn, run, rate),
+        seconds=seconds,
         folder=folder,
         preprocessing=model.preprocessing.record(),
         amounts=rows,
         seen=seen,
+        bf16_share=_bf16_share(model, suite, options, rate()) if seconds else None,
     )
+
+
+def _bf16_share(model: Model, suite: OpenSuite, options: EvaluationOptions, seconds: float) -> float | None:
+    """Time the model in bfloat16 where that may pay, and return its time over that in float32."""
+    from robench.processes import has_bf16_units
+
+    if options.precision != "fp32" or not has_bf16_units(options.resolved_device()):
+        return None
+    try:
+        return seconds_per_image(model, suite, replace(options, precision="bf16")) / seconds
+    except RobenchError:  # a model that takes float32 only
+        return None
 
 
 def missing_from(suite: OpenSuite, run: RunFolder | None) -> list[Missing]:

@@ -57,6 +57,9 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     return asdict(plan) | {"folder": str(plan.folder)}
 
 
+_WORTH_SAYING = 0.8  # of the time
+
+
 def show_plan(plan: Plan, *, as_json: bool) -> None:
     """Print what would be measured of one model on one suite."""
     from robench.cli.common import print_json
@@ -67,6 +70,9 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
     print(f"{plan.model} on {plan.suite} ({plan.source}): {plan.cells} cells, {plan.images:,} images")
     left = "nothing is left" if plan.images_left == 0 else f"{plan.images_left:,} images left"
     print(f"{left}, about {_duration(plan.seconds or 0.0)}")
+    if plan.bf16_share is not None and plan.bf16_share < _WORTH_SAYING:
+        faster = _duration(plan.bf16_share * (plan.seconds or 0.0))
+        print(f"with --precision bf16 about {faster}, as timed; it shifts errors by some tenths of a point")
     print_amounts(plan)
     print(f"normalisation: {_normalisation(plan.preprocessing)}")
     print(f"into {plan.folder}")

@@ -165,6 +165,22 @@ def test_mistakes(
     assert expected.format(**names) in said
 
 
+@pytest.mark.parametrize(("units", "share", "said"), [(True, 0.4, True), (True, 0.9, False), (False, 0.4, False)])
+def test_a_dry_run_says_where_bfloat16_would_pay(
+    units: bool, share: float, said: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("robench.processes.has_bf16_units", lambda device: units)
+    monkeypatch.setattr(
+        "robench.api.planning.seconds_per_image",
+        lambda model, suite, options: share if options.precision == "bf16" else 1.0,
+    )
+    command = ["evaluate", "-m", "reference:digits/augmix", "-s", "digits-c", "--dry-run", *QUICK]
+    assert main(command) == 0
+    assert ("with --precision bf16 about" in capsys.readouterr().out) is said
+    assert main([*command, "--precision", "bf16"]) == 0
+    assert "with --precision bf16" not in capsys.readouterr().out
+
+
 def test_a_dry_run_names_the_folder_that_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     command = ["evaluate", "-m", "reference:digits/augmix", "-s", "digits-c", "--dry-run", *QUICK]
     assert main([*command, "--out", "there"]) == 0
