@@ -26,7 +26,7 @@ BORDER = 2
 """Pixels cut from each side, as the authors' loader does: the red border, which is one pixel wide, and one more."""
 FOLDERS, CLASSES = "folder_to_objectnet_label.json", "objectnet_to_imagenet_1k.json"
 PYTORCH, NAMES = "pytorch_to_imagenet_2012_id.json", "imagenet_to_label_2012_v2"
-_GET = "Get ObjectNet from https://objectnet.dev, and give the folder that holds `images` and mappings."
+_GET = "Get ObjectNet from https://objectnet.dev, and give the folder that holds images and mappings."
 
 
 class WithoutBorder(EncodedImages):
