@@ -281,6 +281,7 @@ def test_scaled_images_are_not_taken_for_unscaled_ones(capsys: pytest.CaptureFix
     assert "scaled_to" in complain(capsys, *command, "--out", "one")
 
 
+@pytest.mark.slow
 def test_a_grid_under_torchrun_goes_on_past_a_model_that_fails_in_one_process(tmp_path: Path) -> None:
     Path("mine.py").write_text(
         "import os, torch\n"

@@ -49,7 +49,7 @@ def test_a_reader_that_has_seen_enough_is_not_an_error() -> None:
     assert reader.wait() == 0
 
 
-@pytest.mark.parametrize("lines", [1, 3])
+@pytest.mark.parametrize("lines", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_reader_that_leaves_midway_is_not_an_error(tmp_path: Path, lines: int) -> None:
     script = f"{' '.join([*RUN, '-o', 'run'])} 2>error.txt | head -n {lines} >/dev/null; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
