@@ -115,7 +115,8 @@ def _geometry(suite: Suite) -> str:
     if geometry.resize is None:
         return "images keep their size" if suite.side is not None else "--resize, --crop where sizes differ"
     sides = f"resized to {geometry.resize}" + (f", centre crop {geometry.crop}" if geometry.crop else "")
-    return f"{sides}, {geometry.interpolation}; the model's own replaces it"
+    whose = "for every model (--resize, --crop replace it)" if suite.fixed_geometry else "the model's own replaces it"
+    return f"{sides}, {geometry.interpolation}; {whose}"
 
 
 def _cost(found: SuiteDescription) -> str:
