@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -62,6 +63,31 @@ def dtype_of(precision: Precision) -> torch.dtype:
 
     found: torch.dtype = getattr(torch, _DTYPES[precision])
     return found
+
+
+# Progress
+
+_QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
+
+
+@contextmanager
+def quietly(quiet: bool = True) -> Iterator[None]:
+    """Let what runs within say nothing of its progress (``quiet``), or say it."""
+    token = _QUIET.set(quiet)
+    try:
+        yield
+    finally:
+        _QUIET.reset(token)
+
+
+def is_quiet() -> bool:
+    """Return whether progress is not to be said.
+
+    >>> with quietly():
+    ...     is_quiet()
+    True
+    """
+    return _QUIET.get()
 
 
 # Devices

@@ -13,6 +13,7 @@ from robench.api.models import DataClasses, as_model, data_classes, in_order, na
 from robench.api.scored import Evaluated, scored
 from robench.api.suites import fitted, open_one
 from robench.errors import RobenchError
+from robench.processes import quietly
 
 if TYPE_CHECKING:
     from robench.api.options import ModelLike, ModelOptions, Place
@@ -51,7 +52,8 @@ def evaluate_clustered(
     there = None if data is None else _absolute(str(data))
     opened = open_one(suite, there, given)
     told = data_classes(opened)
-    loaded = as_model(specs, given.model, told)
+    with quietly(given.report.quiet):
+        loaded = as_model(specs, given.model, told)
     own, classes = loaded.preprocessing.geometry, loaded.num_classes
     make_suite = partial(_open_fitted, suite, there, given, own, classes)
     opened = fitted(opened, own, given.sizes, classes)

@@ -11,6 +11,8 @@ from robench.api.words import number, one_of, place, spelled_out, whole
 
 if TYPE_CHECKING:
     from robench.api.conformal_sets import Stratum
+    from robench.metrics.conformal import Rule
+    from robench.predictions import RunFolder
     from robench.results.schema import Value
 
 METHODS = ("lac", "aps", "raps")
@@ -114,7 +116,8 @@ def conformal(
         fit_run: another run of the same model for that; None: even-indexed images of ``fit_on`` are used, and the
             values of every cell are of odd-indexed ones. Images of a ``fit_run`` on the same data are left out of the
             values.
-        out: JSON to write; None: ``run/conformal-METHOD.json``.
+        out: JSON to write; None: ``run/conformal-METHOD-ALPHA.json``, with ``penalty``, ``kreg``, ``fit_on`` and the
+            name of ``fit_run`` in its name where they are given.
         resamples: bootstrap resamples of the intervals, which are for new images at this threshold.
         seed: of the bootstrap.
 
@@ -167,7 +170,20 @@ def conformal(
         values=values,
         strata=strata,
         notes=notes_of(folder, cells, method),
-        path=folder.path / f"conformal-{method}.json" if out is None else place("out", out),
+        path=folder.path / _file_name(rule, alpha, fit_on, fitted, folder) if out is None else place("out", out),
     )
     write_json(found.path, found.document())
     return found
+
+
+def _file_name(rule: Rule, alpha: float, fit_on: str, fitted: RunFolder, folder: RunFolder) -> str:
+    """Return a name that tells documents of one run apart: ``conformal-lac-0.1.json``."""
+    from robench.metrics.conformal import Rule
+
+    usual = Rule(rule.method)
+    parts = [rule.method, f"{alpha:g}"]
+    parts += [f"penalty-{rule.penalty:g}"] if rule.penalty != usual.penalty else []
+    parts += [f"kreg-{rule.kreg}"] if rule.kreg != usual.kreg else []
+    parts += [f"on-{fit_on.replace('/', '-')}"] if fit_on != "clean" else []
+    parts += [f"of-{fitted.path.resolve().name}"] if fitted.path != folder.path else []
+    return f"conformal-{'-'.join(parts)}.json"

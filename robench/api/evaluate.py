@@ -135,10 +135,12 @@ def loaded_and_opened(
     """Return the model, and the suite with its images sized for it."""
     from robench.api.models import model_for
     from robench.api.suites import open_one
+    from robench.processes import quietly
 
     opened = open_one(suite, data, given)
     _refuse_surrogate(given, opened)
-    return model_for(model, given.model, opened, given.sizes)
+    with quietly(given.report.quiet):
+        return model_for(model, given.model, opened, given.sizes)
 
 
 def _refuse_surrogate(given: Given, suite: OpenSuite) -> None:

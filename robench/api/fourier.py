@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from robench.api import words as w
 from robench.api.options import EngineWords, ModelOptions, ModelWords, Place, SizeWords
 from robench.errors import RobenchError
+from robench.processes import quietly
 
 if TYPE_CHECKING:
     from robench.api.options import EngineOptions, ModelLike
@@ -129,7 +130,8 @@ def fourier(
     usual = USUAL_LIMIT if within is None else USUAL_LIMIT_WITHIN
     opened = _open(data, usual if limit is None else limit, interpolation_of(words))
     how = model_of(words, model_options)
-    loaded, images, target, protocol = _material(model, how, opened, sizes)
+    with quietly(quiet):
+        loaded, images, target, protocol = _material(model, how, opened, sizes)
     kind = "fourier" if bandwidths is None else "lowpass"
     path = path_asked or Path(f"{kind}-{loaded.name.replace('/', '-')}.json")
     if path.is_dir():

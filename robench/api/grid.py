@@ -243,10 +243,12 @@ def _shared(entries: list[_Entry], world: World | None) -> list[_Entry]:
 def _loaded(row: GridModel, suite: OpenSuite, options: Given) -> _Entry:
     """Load a job's model; a problem is noted, not raised."""
     from robench.api.models import model_for
+    from robench.processes import quietly
 
     entry = _Entry(Job(row.title, suite.suite.name), suite)
     try:
-        model, suite = model_for(row.model, row.options, suite, options.sizes)
+        with quietly(options.report.quiet):
+            model, suite = model_for(row.model, row.options, suite, options.sizes)
     except RobenchError as error:
         return entry.failing(error)
     return _Entry(Job(model.name, suite.suite.name), suite, model)

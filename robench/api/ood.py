@@ -115,7 +115,7 @@ def ood(
             ``imagenet-o``): one, several, or a mapping from a name to a folder; sets of similar classes are near,
             others far. Without either, the foreign cells of ``run`` itself are taken as far.
         cell: the in-distribution cell of ``run``, such as ``fog/3``; None: its clean one.
-        out: JSON to write; None: ``run/ood.json``.
+        out: JSON to write; None: ``run/ood.json``, or ``run/ood-fog-3.json`` of a ``cell`` that was named.
         resamples: bootstrap resamples of the intervals.
         seed: of the bootstrap.
 
@@ -156,10 +156,14 @@ def ood(
         groups=groups,
         resamples=resamples,
         seed=seed,
-        path=folder.path / "ood.json" if out is None else place("out", out),
+        path=folder.path / _file_name(cell) if out is None else place("out", out),
     )
     write_json(found.path, found.document())
     return found
+
+
+def _file_name(cell: str | None) -> str:
+    return "ood.json" if cell is None else f"ood-{cell.replace('/', '-')}.json"
 
 
 def _clean_of(folder: RunFolder) -> str:

@@ -47,7 +47,7 @@ def conformal(
             "--out",
             "-o",
             metavar="FILE",
-            help="JSON to write (default: RUN/conformal-METHOD.json).",
+            help="JSON to write (default: RUN/conformal-METHOD-ALPHA.json).",
             rich_help_panel=o.OUTPUT,
         ),
     ] = None,

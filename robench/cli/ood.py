@@ -24,6 +24,7 @@ Examples:
     robench ood runs/imagenet-c/MODEL --far runs/textures
     robench ood RUN --near runs/imagenet-o --far grey=runs/a --far noise=runs/b
     robench ood RUN --far runs/textures --cell fog/3
+    robench plot ood RUN
 
 RUN has images of the model's own classes; --near and --far name runs of the same model on foreign images. \
 Out-of-distribution images are the positives. Every value has a 95% confidence interval.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 HELP = """\
 Published rows come from RobustBench (cifar10-c, cifar100-c, imagenet-c) and timm (imagenet-a, imagenet-r, \
-imagenet-sketch); a result is ranked only among rows on the same images.
+imagenet-sketch, imagenet-v2: matched-frequency); a result is ranked only among rows on the same images.
 
 Examples:
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from robench.plots.flip_rows import flips
     from robench.plots.fourier_maps import FourierMap, fourier, read_fourier
     from robench.plots.lowpass_curves import LowPassCurve, lowpass, read_lowpass
+    from robench.plots.outlier_rows import Outliers, outliers, read_outliers
     from robench.plots.registry import PLOTS, Option, Plot
     from robench.plots.reliability_diagrams import ReliabilityCurves, reliability
     from robench.plots.severity_curves import SeverityCurves, severity
@@ -28,6 +29,7 @@ _HOMES = {
     "FourierMap": "fourier_maps",
     "LowPassCurve": "lowpass_curves",
     "Option": "registry",
+    "Outliers": "outlier_rows",
     "PLOTS": "registry",
     "Plot": "registry",
     "ReliabilityCurves": "reliability_diagrams",
@@ -39,9 +41,11 @@ _HOMES = {
     "flips": "flip_rows",
     "fourier": "fourier_maps",
     "lowpass": "lowpass_curves",
+    "outliers": "outlier_rows",
     "read_coverage": "coverage_curves",
     "read_fourier": "fourier_maps",
     "read_lowpass": "lowpass_curves",
+    "read_outliers": "outlier_rows",
     "reliability": "reliability_diagrams",
     "save": "style",
     "scatter": "shift_points",
@@ -58,6 +62,7 @@ __all__ = [
     "FourierMap",
     "LowPassCurve",
     "Option",
+    "Outliers",
     "Plot",
     "ReliabilityCurves",
     "SeverityCurves",
@@ -68,9 +73,11 @@ __all__ = [
     "flips",
     "fourier",
     "lowpass",
+    "outliers",
     "read_coverage",
     "read_fourier",
     "read_lowpass",
+    "read_outliers",
     "reliability",
     "save",
     "scatter",

@@ -49,7 +49,7 @@ class CoverageCurve:
     @property
     def name(self) -> str:
         """What the legend calls it."""
-        return f"{self.model}, {self.method.upper()}"
+        return f"{self.model}, {self.method.upper()} {100 * (1 - self.alpha):g} %"
 
     def plot(self, ax: Axes | None = None, metric: str = PANELS[0], *, number: int = 0) -> Axes:
         """Draw a metric on ``ax`` as the ``number``-th curve and return the axes."""
@@ -108,14 +108,17 @@ def coverage(found: Sequence[Sequence[CoverageCurve] | CoverageCurve], method: s
 def read_coverage(path: str | Path) -> tuple[CoverageCurve, ...]:
     """Read what ``robench conformal`` wrote: a document, or all those in a run's folder.
 
+    Of documents whose curves have one name, such as those of two penalties, the newest counts.
+
     Raises:
         RobenchError: nothing there, or not such a document.
     """
     place = Path(path)
-    files = sorted(place.glob("conformal-*.json")) if place.is_dir() else [place]
+    files = list(place.glob("conformal-*.json")) if place.is_dir() else [place]
     if not files:
         raise RobenchError(f"{path} has no conformal sets.", hint=f"Compute them with `{_COMMAND}`.")
-    return tuple(_read(file) for file in files)
+    found = {curve.name: curve for curve in map(_read, sorted(files, key=lambda file: file.stat().st_mtime))}
+    return tuple(found[name] for name in sorted(found))
 
 
 def _read(path: Path) -> CoverageCurve:

@@ -121,6 +121,7 @@ PLOTS: Registry[Plot] = Registry(
         "scatter": "robench.plots.shift_points:PLOT",
         "tradeoff": "robench.plots.trade_off:PLOT",
         "coverage": "robench.plots.coverage_curves:PLOT",
+        "ood": "robench.plots.outlier_rows:PLOT",
         "fourier": "robench.plots.fourier_maps:PLOT",
         "lowpass": "robench.plots.lowpass_curves:PLOT",
         "methods": "robench.plots.method_bars:PLOT",

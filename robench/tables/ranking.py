@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from robench.catalogue import row
 from robench.errors import RobenchError, did_you_mean
 from robench.results.protocols import protocol_of
 from robench.results.schema import Result, Value
-from robench.tables.boards import Board, Row, make_boards
+from robench.tables.boards import Board, Row, make_boards, measured_row
+
+_SETS_OF_TIMM = {"imagenet-v2": "matched-frequency"}
+"""Suite of several sets -> the one whose accuracies timm publishes."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +121,23 @@ def _shared(result: Result) -> tuple[Board, Row, list[Row]]:
             return board, entry, published
     others = [b for b in boards if b.title == result.suite.name and any(r.kind == "published" for r in b.rows)]
     timm = next((b for b in others if b.id.endswith("-timm")), None)
-    if measured and timm is not None and result.suite.source == "published" and _whole(result, timm):
-        return timm, measured[0][1], timm.rows
+    if timm is not None and result.suite.source == "published":
+        if measured and _whole(result, timm):
+            return timm, measured[0][1], timm.rows
+        if (own := _of_one_set(result, timm)) is not None:
+            return timm, own, timm.rows
     raise _unlike(result, others)
+
+
+def _of_one_set(result: Result, board: Board) -> Row | None:
+    """Return the row of the one set that timm measures where a suite has several; None where it is not whole."""
+    condition = _SETS_OF_TIMM.get(board.title)
+    cell = next((cell for cell in result.cells if cell.name == condition), None)
+    if condition is None or cell is None or cell.failed or "error" not in cell.metrics:
+        return None
+    if cell.images != protocol_of(result).published_images(condition):
+        return None
+    return replace(measured_row(result, board.id), values={"error": cell.metrics["error"]})
 
 
 def _whole(result: Result, board: Board) -> bool:
@@ -133,13 +150,15 @@ def _unlike(result: Result, others: Iterable[Board]) -> RobenchError:
     suite = result.suite
     others = list(others)
     if not others:
-        known = "imagenet-c, cifar10-c, cifar100-c (RobustBench); imagenet-a, imagenet-r, imagenet-sketch (timm)"
+        known = "imagenet-c, cifar10-c, cifar100-c (RobustBench); imagenet-a, -r, -sketch and -v2 (timm)"
         return RobenchError(
             f"Nobody whose rows robench has publishes {suite.name}.", hint=f"There are published rows of {known}."
         )
     images = max((cell.images for cell in result.cells), default=0)
     what = f"{suite.source} images, {images:,} per cell, {'the whole suite' if suite.complete else 'a part of it'}"
     hint = "Evaluate the whole suite on its published files."
+    if (one := _SETS_OF_TIMM.get(suite.name)) is not None:
+        hint = f"Evaluate all {one} images, from the published files."
     if protocol_of(result).takes("images"):
         hint = "Evaluate RobustBench's list of images: `robench.evaluate(images='robustbench')`."
     return RobenchError(

@@ -118,6 +118,22 @@ def test_a_run_of_the_first_version_is_refused(runs: Path, tmp_path: Path) -> No
         robench.conformal(tmp_path / "run")
 
 
+def test_documents_of_other_options_lie_beside(runs: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(runs / "with", run, ignore=shutil.ignore_patterns("conformal-*"))
+    options: list[dict[str, object]] = [
+        {}, {"alpha": 0.2}, {"method": "raps", "penalty": 0.1, "kreg": 2}, {"method": "raps", "penalty": 0.01},
+        {"fit_run": runs / "clean"}, {"alpha": 0.25, "fit_on": "fog/1"},
+    ]  # fmt: skip
+    names = [robench.conformal(run, resamples=0, **one).path.name for one in options]  # type: ignore[arg-type]
+    assert names == [
+        "conformal-lac-0.1.json", "conformal-lac-0.2.json", "conformal-raps-0.1-penalty-0.1-kreg-2.json",
+        "conformal-raps-0.1.json", "conformal-lac-0.1-of-clean.json", "conformal-lac-0.25-on-fog-1.json",
+    ]  # fmt: skip
+    shown = {curve.name.partition(", ")[2] for curve in plots.read_coverage(run)}
+    assert shown == {"LAC 90 %", "LAC 80 %", "LAC 75 %", "RAPS 90 %"}
+
+
 def test_command_plot_and_report(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     shutil.copytree(runs / "with", run, ignore=shutil.ignore_patterns("conformal-*"))
@@ -131,6 +147,7 @@ def test_command_plot_and_report(runs: Path, tmp_path: Path, capsys: pytest.Capt
     assert json.loads(capsys.readouterr().out)["kind"] == "robench-conformal"
     curves = plots.read_coverage(run)
     assert [curve.method for curve in curves] == ["aps", "lac"]
+    assert curves[1].alpha == 0.2
     assert curves[1].values["conformal_coverage"][0, 0] > curves[1].values["conformal_coverage"][5, 0]
     assert main(["plot", "coverage", str(run), "--method", "lac", "--out", str(tmp_path / "c.png")]) == 0
     assert main(["plot", "coverage", str(run), "--method", "none", "--out", str(tmp_path / "c.png")]) == 2

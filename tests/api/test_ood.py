@@ -10,6 +10,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import robench
+from robench import plots
 from robench.cli.main import main
 from robench.errors import RobenchError
 from robench.predictions import RunFolder
@@ -117,3 +118,45 @@ def test_other_metrics_go_to_a_file_for_plots(runs: Path, tmp_path: Path) -> Non
     assert robench.load(out).cells[0].metrics["failure_auroc"].value is not None
     assert main(["plot", "severity", str(out), "--metric", "failure_auroc", "--out", str(tmp_path / "a.png")]) == 0
     assert robench.load(runs / "own").cells[0].metrics.keys() != robench.load(out).cells[0].metrics.keys()
+
+
+def test_the_plot_has_a_row_per_set_and_a_dot_per_score(runs: Path, tmp_path: Path) -> None:
+    far = {"flat": runs / "run-flat", "noise": runs / "run-noise"}
+    found = robench.ood(runs / "own", far=far, out=tmp_path / "standard.json", resamples=20)
+    drawn = plots.read_outliers(tmp_path / "standard.json")
+    assert drawn.rows == ["flat", "noise", "mean of far"]
+    value = found.sets["noise"].values["ood_auroc_energy"]
+    assert drawn.values["ood_auroc_energy"]["noise"] == pytest.approx(
+        [100 * v for v in (value.value, value.low, value.high)]
+    )
+    figure = plots.outliers([drawn])
+    for ax, metric in zip(figure.axes, ("ood_auroc", "ood_fpr95"), strict=True):
+        dots = [line for line in ax.get_lines() if line.get_marker() != "None" and len(line.get_xdata()) == 3]
+        assert len(dots) == 5
+        expected = [100 * found.sets[name].values[metric].value for name in far]
+        assert dots[0].get_xdata()[:2] == pytest.approx(expected)
+    one = plots.outliers([drawn], score="margin")
+    assert [text.get_text() for text in one.axes[0].get_yticklabels()] == ["flat (far)", "noise (far)", "Mean of far"]
+    with pytest.raises(RobenchError, match="no score 'energie'"):
+        plots.outliers([drawn], score="energie")
+    other = robench.ood(runs / "own", far=far["noise"], out=tmp_path / "other.json", resamples=0)
+    with pytest.raises(RobenchError, match="same sets"):
+        plots.outliers([drawn, plots.read_outliers(other.path)])
+
+
+def test_plot_on_the_command_line(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = tmp_path / "ood.svg"
+    (tmp_path / "empty").mkdir()
+    assert main(["plot", "ood", str(tmp_path / "empty"), "--out", str(picture)]) == 2
+    assert "robench ood" in capsys.readouterr().err
+    robench.ood(runs / "own", far=runs / "run-flat", resamples=0)
+    assert main(["plot", "ood", str(runs / "own"), "--score", "energy", "--out", str(picture)]) == 0
+    assert picture.read_text().startswith("<?xml")
+    (tmp_path / "cut.json").write_text('{"kind": "robench-ood", "sets": {}}')
+    assert main(["plot", "ood", str(tmp_path / "cut.json"), "--out", str(picture)]) == 2
+    assert "not a complete document" in capsys.readouterr().err
+
+
+def test_another_cells_scores_are_kept_beside(runs: Path) -> None:
+    names = [robench.ood(runs / "own", far=runs / "run-flat", cell=c, resamples=0).path.name for c in (None, "fog/3")]
+    assert names == ["ood.json", "ood-fog-3.json"]

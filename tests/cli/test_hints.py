@@ -27,6 +27,7 @@ COMMAND_WRITERS = {
     "tables/coverage.py",
     "tables/figures.py",
     "tables/report_words.py",
+    "plots/outlier_rows.py",
     "plots/registry.py",
     "plots/reliability_diagrams.py",
     "plots/severity_curves.py",

@@ -38,7 +38,7 @@ def test_the_tutorial_runs_and_says_what_is_so(tmp_path: Path, monkeypatch: pyte
     cells = {cell.name: cell.metrics for cell in load("standard.json").cells}
     assert cells["clean"]["failure_auroc"].value > 0.95 > 0.85 > cells["fog/3"]["failure_auroc"].value
     assert abs(cells["fog/3"]["selective_error_90"].value - cells["fog/3"]["error"].value) < 0.02
-    files = {name: Path(f"runs/{name}/conformal-lac.json") for name in ("standard", "augmix")}
+    files = {name: Path(f"runs/{name}/conformal-lac-0.05.json") for name in ("standard", "augmix")}
     covered = {name: json.loads(file.read_text())["values"] for name, file in files.items()}
     shift = {name: values["mean under shift"]["conformal_coverage"]["value"] for name, values in covered.items()}
     assert 0.5 < shift["standard"] < 0.65 < 0.7 < shift["augmix"] < 0.85

@@ -21,6 +21,7 @@ from robench.evaluation.plan import make_record
 from robench.models import Model, load_model
 from robench.models.zeroshot import features, zero_shot
 from robench.models.zeroshot.texts import load_prompts
+from robench.processes import quietly
 from robench.suites import open_suite
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -274,3 +275,14 @@ def test_a_name_of_the_hub_that_timm_does_not_know(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: None)
     with pytest.raises(RobenchError, match="KeyError: 'architecture'"):
         load_model("hf:someone/clip", classes=CLASSES)
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_progress_of_text_features_is_said_unless_it_is_to_be_quiet(
+    quiet: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(features, "_QUIET_FOR", -1.0)
+    folder = networks.save_open_clip(tmp_path / "net")
+    with quietly(quiet):
+        load_model(f"open_clip:{folder}", classes=CLASSES, prompts="simple")
+    assert ("text features: 3/3 classes" in capsys.readouterr().err) is not quiet

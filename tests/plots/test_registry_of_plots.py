@@ -12,6 +12,7 @@ import pytest
 from digit_results import make
 
 from robench import plots
+from robench.catalogue import defaults
 from robench.plots import PLOTS, Plot
 from robench.plots.registry import Option
 from robench.results import save
@@ -27,13 +28,17 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     known = {"conformal_coverage": {"value": 0.9, "low": 0.8, "high": 0.95}}
     sets = {"kind": "robench-conformal", "model": "m", "method": "lac", "alpha": 0.1, "fitted_on": {"cell": "clean"},
             "values": {"clean": known, "severity/3": known}}  # fmt: skip
-    for name, document in (("fourier", fourier), ("lowpass", curve), ("coverage", sets)):
+    auroc = {name: {"value": 0.9} for name in defaults("ood")}
+    foreign = {"kind": "robench-ood", "model": "m", "cell": "clean", "images": 9, "groups": {"far": auroc},
+               "sets": {"noise": {"group": "far", "values": auroc}}}  # fmt: skip
+    for name, document in (("fourier", fourier), ("lowpass", curve), ("coverage", sets), ("ood", foreign)):
         (folder / f"{name}.json").write_text(json.dumps(document))
     return {
         "RUN": results,
         "fourier": [str(folder / "fourier.json")],
         "lowpass": [str(folder / "lowpass.json")],
         "coverage": [str(folder / "coverage.json")],
+        "ood": [str(folder / "ood.json")],
     }
 
 
@@ -50,7 +55,7 @@ def test_options_are_those_of_the_function(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["severity", "trio", "reliability", "corruptions", "scatter", "fourier", "lowpass", "coverage"]
+    "name", ["severity", "trio", "reliability", "corruptions", "scatter", "fourier", "lowpass", "coverage", "ood"]
 )
 def test_a_row_reads_and_draws(name: str, files: dict[str, list[str]]) -> None:
     drawn = PLOTS.get(name).figure(files.get(name, files["RUN"]))

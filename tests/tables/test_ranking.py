@@ -61,6 +61,23 @@ def test_timms_rows_are_for_whole_sets() -> None:
     assert found.rank == 1 + sum(1 - line["imagenet-r"] < 0.5 for line in timm()[1] if line["imagenet-r"] is not None)
 
 
+def test_imagenet_v2_is_ranked_by_the_set_that_timm_measures() -> None:
+    own = _result("imagenet-v2", 10_000, {"error": Value(value=0.9)}, complete=False)
+    cell = own.cells[0].model_copy(update={
+        "name": "matched-frequency", "condition": "matched-frequency", "severity": None,
+        "metrics": {"error": Value(value=0.3, low=0.29, high=0.31)},
+    })  # fmt: skip
+    top_images = cell.model_copy(update={"name": "top-images", "condition": "top-images"})
+    found = robench.rank(own.model_copy(update={"cells": [top_images, cell]}))
+    theirs = np.array([1 - line["imagenet-v2"] for line in timm()[1] if line["imagenet-v2"] is not None])
+    assert (found.metric, found.value.value) == ("error", 0.3)
+    assert found.rank == 1 + (theirs < 0.3).sum()
+    assert (found.first, found.last) == (1 + (theirs < 0.29).sum(), 1 + (theirs <= 0.31).sum())
+    few = cell.model_copy(update={"images": 5_000})
+    with pytest.raises(RobenchError, match="all matched-frequency images"):
+        robench.rank(own.model_copy(update={"cells": [top_images, few]}))
+
+
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [({"source": "generated"}, "generated images"), ({"complete": False}, "a part of it")],

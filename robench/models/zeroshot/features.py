@@ -19,7 +19,7 @@ from robench.errors import RobenchError, first_line
 from robench.files import atomic_write, digest
 from robench.models.zeroshot.texts import ClassNames, Prompts
 from robench.models.zeroshot.towers import Tokens, Towers
-from robench.processes import resolve_device
+from robench.processes import is_quiet, resolve_device
 
 _TEXTS = 256  # at a time through the encoder
 _BLOCK = 2048  # texts of the classes that are kept in one file
@@ -50,7 +50,7 @@ def text_features(towers: Towers, prompts: Prompts, names: ClassNames, tokens: s
             device = device or resolve_device()
             kept = _features(towers, prompts, block, device)
             _keep(path, kept)
-            if time.monotonic() - said > _QUIET_FOR:
+            if not is_quiet() and time.monotonic() - said > _QUIET_FOR:
                 said = time.monotonic()
                 done = sum(len(one) for one in blocks[: number + 1])
                 print(f"text features: {done:,}/{len(names.names):,} classes", file=sys.stderr, flush=True)
