@@ -61,7 +61,7 @@ def open_objectnet(suite: Suite, data: Path | None, options: OpenOptions) -> Fou
         raise RobenchError(f"{suite.name} needs data.", hint=_GET)
     root = next((place for place in (data, data / "objectnet-1.0") if (place / "images").is_dir()), None)
     if root is None:
-        raise RobenchError(f"{data} has no folder `images`.", hint=_GET)
+        raise RobenchError(f"{data} has no folder 'images'.", hint=_GET)
     mappings = Path(options.definition) if options.definition else root / "mappings"
     right = class_map(mappings)
     tree = FolderTree(root)
