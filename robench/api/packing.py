@@ -44,15 +44,28 @@ class Sizes:
     def over(self, interpolation: Interpolation | None, *owns: Geometry | None) -> Geometry | None:
         """Return the geometry with these parts in place of those of the first of ``owns`` that is there.
 
-        A resize without a crop, or a crop without a resize, replaces both. None: nothing was chosen.
+        None: nothing was chosen.
+
+        Raises:
+            RobenchError: the chosen resize is smaller than the crop that stays, or the crop larger than the resize.
         """
         from robench.data.base import Geometry
 
         if self == Sizes() and interpolation is None:
             return None
         base = next((own for own in owns if own is not None and own != Geometry()), Geometry())
-        if self != Sizes():
-            base = replace(base, resize=self.resize, crop=self.crop)
+        if self.resize is not None:
+            base = replace(base, resize=self.resize)
+        if self.crop is not None:
+            base = replace(base, crop=self.crop)
+        side = base.resize if base.resize is None or isinstance(base.resize, int) else min(base.resize)
+        if self != Sizes() and side is not None and base.crop is not None and base.crop > side:
+            chosen, other = ("resize", "crop") if self.crop is None else ("crop", "resize")
+            raise RobenchError(
+                f"`{chosen}={getattr(self, chosen)}` does not go with the model's or suite's own {other} of"
+                f" {base.crop if other == 'crop' else side} pixels: the crop would be larger than the image.",
+                hint=f"Give `{other}` too, such as `{other}={getattr(self, chosen)}`.",
+            )
         return replace(base, interpolation=interpolation or base.interpolation)
 
 

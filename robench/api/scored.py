@@ -45,7 +45,8 @@ def scored(outcome: Outcome, suite: str, report: ReportOptions) -> Evaluated:
     run, fresh, remark = outcome.run, tuple(outcome.fresh), outcome.remark
     if not run.done():
         reasons = "; ".join(sorted(set(outcome.failures.values()))[:3])
-        raise RobenchError(f"No cell of {suite} could be measured: {reasons}", hint="Check `data`.")
+        hint = None if "\n" in reasons else "Check `data`."  # a reason has its own next step
+        raise RobenchError(f"No cell of {suite} could be measured: {reasons}", hint=hint)
     if not fresh and not outcome.failures and (known := current_result(run, report.resamples)):
         return Evaluated(_noted(known, remark), run.path, fresh, remark=remark)
     result = score_run(run, resamples=report.resamples, failures=outcome.failures)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from robench.catalogue import metric
 from robench.metrics.weighted import correct
-from robench.predictions import AttackCheck, CellNotes, Predictions, RunRecord, SuiteInfo
-from robench.results.protocols import counted
+from robench.predictions import AttackCheck, BatchCheck, CellNotes, Predictions, RunRecord, SuiteInfo
+from robench.results.protocols import clean_condition, counted, protocol_of_run
 from robench.results.schema import CellResult, SampledRecord
 
 _CHANCE_FACTOR = 0.8
+_CHANCE_FACTOR_OF_SEVERE = 0.95  # a good model may fail on most images of severity 2 and more
 _FLAT_SHARE = 0.05
 
 
 def remarks(
     suite: SuiteInfo,
     cells: Sequence[CellResult],
-    notes: Mapping[str, CellNotes | None],
+    predictions: Mapping[str, Predictions],
     sampled: SampledRecord | None = None,
 ) -> list[str]:
     """Return sentences: what was omitted or is missing, has too few images, or looks like a model loaded wrongly.
@@ -25,9 +26,10 @@ def remarks(
     Args:
         suite: the run's record of its suite.
         cells: those of the result.
-        notes: by cell, those of its predictions; None: of an earlier version, which had none.
+        predictions: by cell; those of an earlier version have no notes.
         sampled: how much was measured, where cells lack images.
     """
+    notes = {name: found.notes for name, found in predictions.items()}
     known = {name: note for name, note in notes.items() if note is not None}
     return [
         *_omitted(known),
@@ -35,7 +37,7 @@ def remarks(
         *_sampled(suite, sampled),
         *_part(suite, {cell.name for cell in cells}),
         *_few_images(cells),
-        *_near_chance(suite, cells),
+        *_near_chance(suite, cells, predictions),
         *_probabilities(suite, known),
         *_batch_dependent(known),
         *_masked_gradients(known),
@@ -116,18 +118,44 @@ def _few_images(cells: Sequence[CellResult]) -> Iterator[str]:
         )
 
 
-def _near_chance(suite: SuiteInfo, cells: Sequence[CellResult]) -> Iterator[str]:
-    errors = [cell.metrics["error"].value for cell in cells if cell.name == "clean" and "error" in cell.metrics]
-    classes = suite.num_classes
-    if classes < 2 or not errors or errors[0] is None:
+def _near_chance(
+    suite: SuiteInfo, cells: Sequence[CellResult], predictions: Mapping[str, Predictions]
+) -> Iterator[str]:
+    """Yield a sentence where even the mildest images are hardly told apart: the clean ones, else the cell of least error.
+
+    Labels of sequences count too, though no value of theirs needs them. Attacked images are meant to be misclassified.
+    """
+    classes = _classes(suite)
+    rows = {cell.name: predictions[cell.name] for cell in cells}
+    errors = {
+        name: float((found.predicted != found.target)[found.target >= 0].mean())
+        for name, found in rows.items()
+        if (found.target >= 0).any() and not (found.notes is not None and found.notes.attack is not None)
+    }
+    if classes < 2 or not errors:
         return
-    chance = 1.0 - 1.0 / classes
-    if errors[0] > max(0.5, _CHANCE_FACTOR * chance):
-        yield (
-            f"The clean error is {100 * errors[0]:.1f} %, near chance ({100 * chance:.1f} %). The likeliest "
-            "cause is a wrong normalisation (mean and std, or norm_preset), then classes in another order, then "
-            "weights that belong to another architecture."
-        )
+    chance, clean = 1.0 - 1.0 / classes, clean_condition(protocol_of_run(suite))
+    mildest = clean if clean in errors else min(errors, key=lambda name: errors[name])
+    severity = next(cell.severity for cell in cells if cell.name == mildest)
+    factor = _CHANCE_FACTOR if severity in (None, 1) else _CHANCE_FACTOR_OF_SEVERE
+    if errors[mildest] <= max(0.5, factor * chance):
+        return
+    what = "The clean error" if mildest == clean else f"The least error of a cell ({mildest})"
+    unless = "The" if mildest == clean else "Unless these images are meant to be that hard, the"
+    batches = _worst_batch(notes for found in rows.values() if (notes := found.notes) is not None)
+    first = "a wrong normalisation (mean and std, or norm_preset)"
+    if batches is not None:
+        first = f"a network in training mode, whose batch statistics are those of its test batches, or {first}"
+    yield (
+        f"{what} is {100 * errors[mildest]:.1f} %, near chance ({100 * chance:.1f} %). {unless} likeliest cause is "
+        f"{first}, then classes in another order, then weights that belong to another architecture."
+    )
+
+
+def _classes(suite: SuiteInfo) -> int:
+    from robench.suites import subset_indices
+
+    return len(subset_indices(suite.subset)) if suite.subset else suite.num_classes
 
 
 def _probabilities(suite: SuiteInfo, notes: Mapping[str, CellNotes]) -> Iterator[str]:
@@ -147,9 +175,8 @@ def _probabilities(suite: SuiteInfo, notes: Mapping[str, CellNotes]) -> Iterator
 
 
 def _batch_dependent(notes: Mapping[str, CellNotes]) -> Iterator[str]:
-    tried = [found.batch for found in notes.values() if found.batch is not None]
-    worst = max(tried, key=lambda check: check.difference, default=None)
-    if worst is None or worst.difference == 0.0:
+    worst = _worst_batch(notes.values())
+    if worst is None:
         return
     others = f"without the other {worst.batch - worst.images} of their batch"
     alone = f"{worst.images} images run {others}" if worst.batch > 1 else "an image run together with another"
@@ -158,6 +185,12 @@ def _batch_dependent(notes: Mapping[str, CellNotes]) -> Iterator[str]:
         f" {100 * worst.difference:.3g} % of the largest apart, and {worst.changed} another class. The results hold for"
         f" batches of {worst.batch} in this order; batch statistics, adaptation or random numbers do this."
     )
+
+
+def _worst_batch(notes: Iterable[CellNotes]) -> BatchCheck | None:
+    """Return the check of the cell whose predictions depended most on the batch; None: none did."""
+    tried = [found.batch for found in notes if found.batch is not None and found.batch.difference > 0.0]
+    return max(tried, key=lambda check: check.difference, default=None)
 
 
 def _masked_gradients(notes: Mapping[str, CellNotes]) -> Iterator[str]:

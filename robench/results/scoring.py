@@ -142,7 +142,7 @@ def build_result(
         notes=[
             *record.remarks,
             *changed_after_training(record.model, predictions),
-            *remarks(suite, cells, notes, sampled),
+            *remarks(suite, cells, predictions, sampled),
             *order_dependent(cells, predictions),
             *other_environments(record),
         ],

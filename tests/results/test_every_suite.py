@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,9 @@ def classes_of(suite: Suite) -> int:
     return len(subset_indices(suite.subset)) if suite.subset else suite.num_classes or 10
 
 
-def fill(run: RunFolder, suite: Suite, cell: Cell, seed: int, *, images: int = IMAGES, of: int | None = None) -> None:
+def fill(
+    run: RunFolder, suite: Suite, cell: Cell, seed: int, *, images: int = IMAGES, of: int | None = None, lean: float = 2
+) -> None:
     """Write what the engine would, from random logits that lean to the label; ``of``: as a sample of so many images."""
     classes, frames = classes_of(suite), suite.frame_count(cell.condition)
     rng = np.random.default_rng(seed)
@@ -38,7 +41,7 @@ def fill(run: RunFolder, suite: Suite, cell: Cell, seed: int, *, images: int = I
         target[0] = 1
     logits = rng.standard_normal((len(index), classes)).astype(np.float32)
     if target.ndim == 1:
-        logits[np.arange(len(index)), target] += 2
+        logits[np.arange(len(index)), target] += lean
     frame = np.tile(np.arange(frames), images) if frames > 1 else None
     builder = ColumnBuilder(cell.name, classes, multilabel=suite.task == "multilabel")
     builder.add(
@@ -56,7 +59,7 @@ def new_run(name: str, suite: Suite, folder: Path) -> RunFolder:
         cells=named,
         suite=SuiteInfo(
             name=name, title=suite.title, task=suite.task, version=suite.version, dataset=suite.dataset,
-            num_classes=suite.num_classes, source=suite.sources[0], normaliser=suite.normaliser, subset=suite.subset,
+            num_classes=suite.num_classes or 10, source=suite.sources[0], normaliser=suite.normaliser, subset=suite.subset,
             summary=suite.summary, cells=named, protocol={"suite": name},
         ),
         model=ModelInfo(name="m", hash="m", num_classes=10),
@@ -90,6 +93,37 @@ def test_a_suite_is_scored_with_its_headline(name: str, tmp_path: Path) -> None:
     assert any(sentence.startswith(row(suite.headline).title) for sentence in comparison.sentences)
     if name.endswith("-p"):
         assert any("mean top-5 distance" in sentence for sentence in comparison.sentences)
+
+
+@pytest.mark.parametrize("name", [name for name in names() if get(name).task != "multilabel"])
+def test_errors_near_chance_are_said_whatever_the_cells_are_called(name: str, tmp_path: Path) -> None:
+    suite = get(name)
+    shifted = [cell for cell in suite.cells if cell.condition != suite.clean and cell.severity in (None, 1)]
+    cell = [*shifted, *suite.cells][0]
+    if suite.task == "ood":
+        cell = suite.cells[0]  # the others' images have no label
+    for lean in (-50.0, 50.0):
+        run = new_run(name, suite, tmp_path / f"{lean}")
+        fill(run, suite, cell, 0, lean=lean)
+        notes = [note for note in score_run(run, resamples=0).notes if "near chance" in note]
+        assert len(notes) == (lean < 0)
+        if notes:
+            assert "100.0 %" in notes[0]
+            assert f"({100 - 100 / classes_of(suite):.1f} %)" in notes[0]
+            assert "normalisation" in notes[0]
+            assert "The clean error" in notes[0] or cell.name in notes[0]
+
+
+@pytest.mark.parametrize(("share", "said"), [(1.0, True), (0.8, False)])
+def test_severe_corruptions_alone_may_be_hard(share: float, said: bool, tmp_path: Path) -> None:
+    suite = get("cifar10-c")
+    run = new_run("cifar10-c", suite, tmp_path / "r")
+    fill(run, suite, Cell("fog", 5), 0, images=100, lean=-50)
+    rows = run.read("fog/5")
+    right = np.arange(100) >= 100 * share
+    run.write("fog/5", replace(rows, predicted=np.where(right, rows.target, rows.predicted).astype(np.int32)))
+    notes = score_run(run, resamples=0).notes
+    assert any("near chance" in note and "meant to be that hard" in note for note in notes) == said
 
 
 @pytest.mark.parametrize("name", names())
