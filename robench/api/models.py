@@ -130,6 +130,8 @@ def _load(given: ModelLike, options: ModelOptions, data: DataClasses) -> Model:
             classes=data.names,
             dataset=data.dataset,
         )
+        if is_weights(spec):
+            _refuse_without_normalisation(model, spec)
         if "zero_shot" not in model.card:
             refuse(options, _OF_ZERO_SHOT, f"'{spec}', which has a head of its own")
     else:
@@ -142,6 +144,21 @@ def _load(given: ModelLike, options: ModelOptions, data: DataClasses) -> Model:
             hint="Omit `num_classes`.",
         )
     return model
+
+
+def _refuse_without_normalisation(model: Model, spec: str) -> None:
+    """Refuse bare weights of which nothing says how their images were normalised: errors would be far too large.
+
+    Raises:
+        RobenchError: neither options, file nor architecture say it.
+    """
+    if model.preprocessing.origin == "default":
+        likely = {10: "cifar10", 100: "cifar100"}.get(model.num_classes, "imagenet")
+        raise RobenchError(
+            f"{spec} does not say which normalisation {model.card['architecture']} was trained with.",
+            hint=f"Add `norm_preset='{likely}'` or `norm_preset='half'` (or `mean` and `std`), or `norm_preset='none'`"
+            " for images in [0, 1].",
+        )
 
 
 _JOINED = ("name", "ensemble")

@@ -51,7 +51,7 @@ def plain_width() -> int | None:
 def print_summary(
     results: Sequence[Result], differences: dict[str, str] | None = None, *, left_out: str | None = None
 ) -> None:
-    """Print the headline values of results as a table, with the paired difference where given, and their notes.
+    """Print headline values as a table, with the paired difference where given, the notes, and what was used.
 
     Args:
         results: of one suite.
@@ -62,7 +62,7 @@ def print_summary(
     from rich.markup import escape
     from rich.table import Table
 
-    from robench.api.values import ABSENT, show
+    from robench.api.values import ABSENT, show, used
     from robench.catalogue import headlines, row
 
     first = results[0]
@@ -85,7 +85,18 @@ def print_summary(
     for note, names in notes.items():
         whose = "" if len(names) == len(results) else f"{', '.join(names)}: "
         if note != left_out:
-            print(f"note: {whose}{note}")
+            print(f"note: {whose}{note_in_options(note)}")
+    for result in results:
+        print(f"model: {result.model.name}: {used(result)}")
+
+
+def note_in_options(text: str) -> str:
+    """Return what a run says of itself with the options of `robench evaluate`, by which it is measured again."""
+    from robench.cli.app import build
+    from robench.cli.words import in_options
+
+    parameters = build("evaluate").params
+    return in_options(text, lambda name: parameters if name in (None, "evaluate") else ())
 
 
 def _two_lines(text: str) -> str:

@@ -62,6 +62,7 @@ _WORTH_SAYING = 0.8  # of the time
 
 def show_plan(plan: Plan, *, as_json: bool) -> None:
     """Print what would be measured of one model on one suite."""
+    from robench.api.values import normalisation
     from robench.cli.common import print_json
 
     if as_json:
@@ -74,7 +75,7 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
         faster = _duration(plan.bf16_share * (plan.seconds or 0.0))
         print(f"with --precision bf16 about {faster}, as timed; it shifts errors by some tenths of a point")
     print_amounts(plan)
-    print(f"normalisation: {_normalisation(plan.preprocessing)}")
+    print(f"normalisation: {normalisation(plan.preprocessing)}")
     print(f"into {plan.folder}")
 
 
@@ -103,13 +104,6 @@ def print_amounts(plan: Plan) -> None:
             f"±{one.new_images:.2f}",
         )  # fmt: skip
     console().print(table)
-
-
-def _normalisation(record: dict[str, Any]) -> str:
-    if record["origin"] == "default":
-        return "none"
-    mean, std = (", ".join(f"{value:g}" for value in record[key]) for key in ("mean", "std"))
-    return f"mean {mean}; standard deviation {std} ({record['origin']})"
 
 
 def print_plan(jobs: Sequence[Job], title: str) -> None:
@@ -157,7 +151,7 @@ def _duration(seconds: float) -> str:
 
 
 def _print_end(jobs: Sequence[Job], *, quiet: bool, as_json: bool) -> None:
-    from robench.cli.common import print_json, print_summary
+    from robench.cli.common import note_in_options, print_json, print_summary
 
     results = [job.result for job in jobs if job.result is not None]
     if as_json:
@@ -170,12 +164,4 @@ def _print_end(jobs: Sequence[Job], *, quiet: bool, as_json: bool) -> None:
                 print(f"run: {job.folder}" + ("" if job.remark is None else " (nothing was run: it was finished)"))
     for job in jobs:
         if job.problem:
-            typer.echo(f"failed: {job.title}: {_in_options(job.problem)}", err=True)
-
-
-def _in_options(text: str) -> str:
-    from robench.cli.app import build
-    from robench.cli.words import in_options
-
-    parameters = build("evaluate").params
-    return in_options(text, lambda name: parameters if name in (None, "evaluate") else ())
+            typer.echo(f"failed: {job.title}: {note_in_options(job.problem)}", err=True)

@@ -10,6 +10,7 @@ import numpy as np
 from robench.data.base import Geometry
 from robench.data.classes import WORDNET_ID
 from robench.data.encoded import EncodedImages
+from robench.data.parquet import read_instead
 from robench.data.trees import Tree, TreeSource, images_in, is_image_name, join, omitted, open_tree
 from robench.errors import RobenchError
 
@@ -18,7 +19,9 @@ _SPLITS = {
     "validation": ("val", "validation", "valid"),
     "train": ("train", "training"),
 }
-_SPLIT_NAMES = frozenset(name for names in _SPLITS.values() for name in names)
+_SPLIT_NAMES = frozenset(name for names in _SPLITS.values() for name in names) | {
+    "dev", "development", "holdout", "held-out", "held_out", "eval", "evaluation", "testing", "unlabeled", "unlabelled",
+}  # fmt: skip
 
 
 class NoClassFoldersError(RobenchError):
@@ -74,8 +77,14 @@ def load_folders(
         files=[path_[len(below) :].lstrip("/") for path_ in paths],
         geometry=geometry,
         workers=workers,
-        remarks=(*numbering, *_left_out(tree, below, images, where)),
+        remarks=(*numbering, *_of_validation(below, split, folders, where), *_left_out(tree, below, images, where)),
     )
+
+
+def _of_validation(below: str, split: str, folders: Sequence[str], where: str) -> tuple[str, ...]:
+    """Say that validation images stand for the test images, except of ImageNet, whose test labels are hidden."""
+    name = below.rpartition("/")[2].lower()
+    return () if all(map(WORDNET_ID.fullmatch, folders)) else read_instead(where, split, name)
 
 
 def class_folders(tree: Tree, below: str) -> list[str]:
@@ -86,14 +95,16 @@ def class_folders(tree: Tree, below: str) -> list[str]:
 def _enter_split(tree: Tree, below: str, split: str) -> str:
     """Go down through folders that only wrap (``set/set``), and into the split's own folder.
 
-    A folder with another split's name wraps nothing: its images are not those that were asked for.
+    A folder with another split's name wraps nothing: its images are not those that were asked for. Upper and lower case
+    are the same here.
     """
     wanted = _SPLITS.get(split, (split,))
     entered = False
     for _ in range(3):
         folders = tree.folders(below)
-        there = [] if entered else [name for name in wanted if name in folders]
-        others = [] if entered else [name for name in folders if name in _SPLIT_NAMES]
+        by_name = {name.lower(): name for name in reversed(folders)}
+        there = [] if entered else [by_name[name] for name in wanted if name in by_name]
+        others = [] if entered else [name for name in folders if name.lower() in _SPLIT_NAMES]
         if there:
             inner, entered = there[0], True
         elif others and not any(images_in(tree, join(below, name)) for name in folders):

@@ -13,7 +13,7 @@ import numpy as np
 from robench.data.base import Geometry
 from robench.data.encoded import EncodedImages
 from robench.data.labels import read_labels
-from robench.data.parquet import SPLIT_ALIASES
+from robench.data.parquet import SPLIT_ALIASES, read_instead
 from robench.data.tables import LABEL_COLUMNS, TableSource, choose_columns, gather, images_of_table
 from robench.errors import RobenchError
 from robench.files import read_document
@@ -52,7 +52,9 @@ def load_saved(
             raise RobenchError(f"{file} cannot be read: {error}.", hint="Save the data set again.") from error
     table = pa.concat_tables(tables)
     columns = choose_columns(table.schema, str(folder))
-    return images_of_table(table, str(folder), columns, root=folder, geometry=geometry, workers=workers)
+    found = images_of_table(table, str(folder), columns, root=folder, geometry=geometry, workers=workers)
+    found.remarks = (*read_instead(str(path), split, folder.name if folder != path else ""), *found.remarks)
+    return found
 
 
 def _data_files(folder: Path, state: dict[str, Any]) -> list[Path]:
@@ -170,9 +172,8 @@ def load_hub(
             hint="Hidden labels cannot be measured against: choose another split or set.",
         )
     source = RowsSource(rows, image, name)
-    return EncodedImages(
-        source, labels.numbers, labels.classes, geometry=geometry, workers=workers, remarks=labels.remarks
-    )
+    remarks = (*read_instead(name, split, str(found.split)), *labels.remarks)
+    return EncodedImages(source, labels.numbers, labels.classes, geometry=geometry, workers=workers, remarks=remarks)
 
 
 def _only(found: list[str], features: Any, name: str, kind: str) -> str:

@@ -104,11 +104,25 @@ def load_parquet(
     if split == "test" and folder.is_dir() and not has_labels(files[0]):
         files = find_parquet(folder, "validation") or files
         remarks.append(f"{folder}: the test split hides its labels; the validation split was read.")
+    elif folder.is_dir():
+        above = files[0].relative_to(folder).parts[:-1]
+        remarks += read_instead(str(folder), split, _describe(files[0], above).split)
     columns = wanted_columns(files[0])
     table = read_bounded(files, columns)
     found = images_of_table(table, str(files[0]), columns, root=files[0].parent, geometry=geometry, workers=workers)
     found.remarks = (*remarks, *found.remarks)
     return found
+
+
+def read_instead(where: str, split: str, found: str) -> tuple[str, ...]:
+    """Return a remark where the validation images stand for test images that are not there.
+
+    >>> read_instead("set", "test", "val")
+    ('set: the validation split was read, as there is no test split.',)
+    """
+    if split != "test" or found not in SPLIT_ALIASES["validation"]:
+        return ()
+    return (f"{where}: the validation split was read, as there is no test split.",)
 
 
 def _shards(folder: Path, above: tuple[str, ...] = ()) -> Iterator[_Shard]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from robench.catalogue import metric
 from robench.metrics.weighted import correct
-from robench.predictions import AttackCheck, BatchCheck, CellNotes, Predictions, RunRecord, SuiteInfo
+from robench.predictions import AttackCheck, BatchCheck, CellNotes, ModelInfo, Predictions, RunRecord, SuiteInfo
 from robench.results.protocols import clean_condition, counted, protocol_of_run
 from robench.results.schema import CellResult, SampledRecord
 
@@ -42,6 +42,15 @@ def remarks(
         *_batch_dependent(known),
         *_masked_gradients(known),
     ]
+
+
+def without_normalisation(model: ModelInfo) -> Iterator[str]:
+    """Yield a sentence where nothing said how the model's images are normalised."""
+    if model.preprocessing.get("origin") == "default":
+        yield (
+            "No normalisation was given: the model saw images in [0, 1]. If it was trained on normalised images, its "
+            "errors are too large: set `mean` and `std`, or `norm_preset` ('none' says that none is meant)."
+        )
 
 
 def order_dependent(cells: Sequence[CellResult], predictions: Mapping[str, Predictions]) -> Iterator[str]:
@@ -121,7 +130,7 @@ def _few_images(cells: Sequence[CellResult]) -> Iterator[str]:
 def _near_chance(
     suite: SuiteInfo, cells: Sequence[CellResult], predictions: Mapping[str, Predictions]
 ) -> Iterator[str]:
-    """Yield a sentence where even the mildest images are hardly told apart: the clean ones, else the cell of least error.
+    """Yield a sentence where even the mildest images are hardly told apart: clean ones, else those of least error.
 
     Labels of sequences count too, though no value of theirs needs them. Attacked images are meant to be misclassified.
     """

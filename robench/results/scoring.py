@@ -20,7 +20,13 @@ from robench.results.posthoc import changed_after_training
 from robench.results.precision import Sampled
 from robench.results.protocols import protocol_of_run
 from robench.results.reliability import reliability_by_level
-from robench.results.remarks import counts_unreadable, order_dependent, other_environments, remarks
+from robench.results.remarks import (
+    counts_unreadable,
+    order_dependent,
+    other_environments,
+    remarks,
+    without_normalisation,
+)
 from robench.results.schema import (
     SCHEMA_VERSION,
     CellResult,
@@ -141,6 +147,7 @@ def build_result(
         failures=[f"{cell}: {why}" for cell, why in failures.items()],
         notes=[
             *record.remarks,
+            *without_normalisation(record.model),
             *changed_after_training(record.model, predictions),
             *remarks(suite, cells, predictions, sampled),
             *order_dependent(cells, predictions),

@@ -16,6 +16,7 @@ import torch
 
 from robench.cli.main import main
 
+WRN = ["--arch", "wrn-10-1", "--norm-preset", "none"]
 QUICK = ["--limit", "40", "--corruption", "contrast", "--severity", "1,5", "--resamples", "50", "--device", "cpu"]
 
 
@@ -41,6 +42,29 @@ def complain(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     said = capsys.readouterr()
     assert "Traceback" not in said.err + said.out
     return said.err
+
+
+def test_bare_weights_ask_for_a_normalisation_and_what_was_used_is_shown(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["evaluate", "-m", str(checkpoint), "--arch", "wrn-10-1", "-s", "digits-c", "--limit", "5", *QUICK]
+    said = complain(capsys, *command)
+    assert "does not say which normalisation wrn-10-1 was trained with" in said
+    assert "--norm-preset cifar10 or --norm-preset half (or --mean and --std), or --norm-preset none" in said
+    assert main([*command, "--norm-preset", "none"]) == 0
+    said = capsys.readouterr().out
+    assert f"model: {checkpoint.stem}: normalisation mean 0, 0, 0; standard deviation 1, 1, 1 (option)" in said
+    assert "No normalisation" not in said
+
+
+def test_a_function_without_a_normalisation_is_noted(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.py").write_text("import torch\ndef make():\n    return lambda x: x.flatten(1)[:, :10]\n")
+    command = ["evaluate", "-m", "python:mine.py:make", "-s", "digits-c", "--limit", "5", *QUICK]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "note: No normalisation was given: the model saw images in [0, 1]." in said
+    assert "set --mean and --std, or --norm-preset" in said
+    assert "normalisation none" in said.splitlines()[-2]
 
 
 def test_a_checkpoint_on_digits(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,7 +100,7 @@ def measured(command: list[str], out: str, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_folded_batch_norms_change_float_noise_only(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["evaluate", "-m", str(checkpoint), "--arch", "wrn-10-1", "-s", "digits-c", "--workers", "1", *QUICK]
+    command = ["evaluate", "-m", str(checkpoint), *WRN, "-s", "digits-c", "--workers", "1", *QUICK]
     plain, expected = measured(command, "plain", capsys)
     folded, found = measured([*command, "--fold"], "folded", capsys)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
@@ -94,7 +118,7 @@ def test_a_model_that_cannot_be_folded_is_measured_and_said(capsys: pytest.Captu
 
 @pytest.mark.slow  # compiling takes half a minute
 def test_a_compiled_model_gives_the_same_predictions(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["evaluate", "-m", str(checkpoint), "--arch", "wrn-10-1", "-s", "digits-c", *QUICK]
+    command = ["evaluate", "-m", str(checkpoint), *WRN, "-s", "digits-c", *QUICK]
     _, expected = measured(command, "plain", capsys)
     compiled, found = measured([*command, "--compile", "--fold"], "compiled", capsys)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
@@ -190,7 +214,7 @@ def test_a_dry_run_names_the_folder_that_was_asked_for(capsys: pytest.CaptureFix
 
 
 def test_a_folder_of_another_model_is_refused(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["evaluate", "-m", str(checkpoint), "--arch", "wrn-10-1", "-s", "digits-c", "-o", "here", *QUICK, "-q"]
+    command = ["evaluate", "-m", str(checkpoint), *WRN, "-s", "digits-c", "-o", "here", *QUICK, "-q"]
     assert main(command) == 0
     said = complain(capsys, *command, "--norm-preset", "cifar10")
     assert "preprocessing.mean" in said
@@ -254,7 +278,7 @@ def test_published_files_equal_what_they_were_made_of(tmp_path: Path, checkpoint
     labels = np.tile(rng.integers(0, 10, 10000, dtype=np.uint8), 5)
     np.save(folder / "fog.npy", pixels)
     np.save(folder / "labels.npy", labels)
-    command = ["evaluate", "-m", str(checkpoint), "--arch", "wrn-10-1", "-s", "cifar10-c", "--data", str(folder)]
+    command = ["evaluate", "-m", str(checkpoint), *WRN, "-s", "cifar10-c", "--data", str(folder)]
     assert main([*command, "--corruption", "fog", "--severity", "3", "--limit", "64", "-o", "run", "-q"]) == 0
     found = RunFolder.open("run").read("fog/3")
     chosen = pixels[20000 + found.index]

@@ -71,6 +71,24 @@ def test_another_split_is_never_taken_for_the_test_split(form: str, tmp_path: Pa
     assert "test" in str(caught.value)
 
 
+@pytest.mark.parametrize("form", [name for name in some(splits=True) if name not in ("cifar", "tiny", "shards")])
+def test_validation_images_are_said_to_stand_for_test_images(form: str, tmp_path: Path) -> None:
+    """CIFAR has none, and those of Tiny ImageNet are its test images."""
+    place = made(form, tmp_path, split="validation")
+    images = open_images(place)
+    assert found(images) == RIGHT
+    assert any("validation split was read, as there is no test split" in remark for remark in images.remarks)
+    assert open_images(place, split="validation").remarks == ()
+
+
+@pytest.mark.parametrize("name", ["Train", "TRAINING", "dev", "holdout", "unlabeled"])
+def test_a_folder_of_another_split_wraps_no_test_images(name: str, tmp_path: Path) -> None:
+    place = made("folders", tmp_path, split=name)
+    with pytest.raises(RobenchError, match=f"holds the split {name}; 'test' is not there"):
+        open_images(place)
+    assert found(open_images(f"{place}/{name}")) == RIGHT
+
+
 @pytest.mark.parametrize("form", [*some(encoded=True, values=False), "shards"])
 def test_files_that_are_not_read_are_counted_by_their_ending(form: str, tmp_path: Path) -> None:
     from reader_forms import flat, folders, packed, shards, tiny
