@@ -249,7 +249,8 @@ def _hint(found: int, needed: int) -> str:
             " ImageNet-1k, data of classes that both have, or train a head on this backbone"
             " (the recipe linear-probe)."
         )
+    from_one = "Labels must count from 0; if these count from 1, subtract 1. " if needed == found + 1 else ""
     return (
-        "Choose data of the model's classes, select some logits ('?outputs=FIRST:END' after the spec), or in a"
-        " function: python:FILE.py:FUNCTION."
+        f"{from_one}Choose data of the model's classes, select some logits ('?outputs=FIRST:END' after the spec), or in"
+        " a function: python:FILE.py:FUNCTION."
     )

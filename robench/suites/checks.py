@@ -62,7 +62,9 @@ def check_side(shape: Sequence[int], where: str, side: int | None) -> None:
     if side is not None and tuple(shape[-3:-1]) != (side, side):
         raise RobenchError(
             f"{where}: expected images of {side} x {side} pixels; found an array of shape {tuple(shape)}.",
-            hint="The file is of another set; fetch it again.",
+            hint="Store the images as height x width x RGB."
+            if shape[-3] in (1, 3, 4)
+            else "The file is of another set; fetch it again.",
         )
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.data.base import Geometry, Images
+from robench.data.classes import WORDNET_ID
 from robench.data.encoded import EncodedImages
 from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
-from robench.suites.checks import check_labels
+from robench.suites.checks import check_clean
 from robench.suites.corrupted import corruption, frost_record, frost_remarks
 from robench.suites.opened import Found, choose_cells, without_held_out
 from robench.suites.reading import Transform, View, view_of
@@ -27,12 +28,12 @@ def open_generated(suite: Suite, clean: Images, options: OpenOptions) -> Found:
     """Open a -C suite made from clean images: corrupted, then stored as JPEG of quality 85 as the published one.
 
     Raises:
-        RobenchError: the clean images have no labels, or labels beyond the suite's classes.
+        RobenchError: the clean images have no labels, or those of other classes than the suite's.
     """
     if clean.labels is None:
         raise RobenchError("The clean set has no labels.", hint="Give a labelled validation set.")
-    if clean.classes is None:
-        check_labels(clean.labels, suite.num_classes, "The clean set")
+    if clean.classes is None or not all(WORDNET_ID.fullmatch(name) for name in clean.classes):  # a part has their ids
+        check_clean(suite, clean, "The clean set")
     geometry = clean.geometry if isinstance(clean, EncodedImages) else Geometry()
     cells = without_held_out(suite, choose_cells(suite, options), options)
 

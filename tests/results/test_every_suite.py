@@ -59,8 +59,8 @@ def new_run(name: str, suite: Suite, folder: Path) -> RunFolder:
         cells=named,
         suite=SuiteInfo(
             name=name, title=suite.title, task=suite.task, version=suite.version, dataset=suite.dataset,
-            num_classes=suite.num_classes or 10, source=suite.sources[0], normaliser=suite.normaliser, subset=suite.subset,
-            summary=suite.summary, cells=named, protocol={"suite": name},
+            num_classes=suite.num_classes or 10, source=suite.sources[0], normaliser=suite.normaliser,
+            subset=suite.subset, summary=suite.summary, cells=named, protocol={"suite": name},
         ),
         model=ModelInfo(name="m", hash="m", num_classes=10),
     )  # fmt: skip

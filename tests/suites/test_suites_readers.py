@@ -70,7 +70,16 @@ def test_a_suite_of_one_size_takes_no_other(reader: Reader, suite: str, tmp_path
     assert opened.length(opened.suite.cells[-1]) == COUNT
 
 
-@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("reader", [as_folders, as_tar])
+@pytest.mark.parametrize(("suite", "side", "classes"), [("tiny-imagenet-c", 64, 200), ("cifar100-c", 32, 100)])
+def test_images_of_other_classes_make_no_suite(
+    reader: Reader, suite: str, side: int, classes: int, tmp_path: Path
+) -> None:
+    with pytest.raises(RobenchError, match=rf"10 (label names|classes; {suite} has {classes})"):
+        suites.open_suite(suite, reader(tmp_path / "set", pixels(side)))
+
+
+@pytest.mark.parametrize("reader", [as_pair, as_parquet])
 def test_tiny_takes_no_other_size(reader: Reader, tmp_path: Path) -> None:
     with pytest.raises(RobenchError, match="expected images of 64 x 64 pixels; found 32 x 32"):
         suites.open_suite("tiny-imagenet-c", reader(tmp_path / "set", pixels(32)))
