@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.ndimage import spline_filter
 
 from robench.compiled import compiled
 from robench.corruptions._drawn import drawn, to_byte
@@ -37,6 +36,8 @@ def circular_motion_blur(images: torch.Tensor, params: tuple[float], stream: Str
     Returns:
         uint8 (N, 3, H, W), truncated.
     """
+    from scipy.ndimage import spline_filter
+
     places = 2 * np.arange(TURNS) / (TURNS - 1) - 1
     angles = np.radians(places * (params[0] * 15 / 10))
     shares = np.exp(-2 * places**2)

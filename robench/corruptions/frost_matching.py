@@ -24,7 +24,6 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.fft import dctn, idctn
 
 Plane = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -142,6 +141,8 @@ def _bands(height: int, width: int) -> tuple[npt.NDArray[np.int64], Plane]:
 
 def _power(plane: Plane) -> Floats:
     """Return the root of the power in every octave and direction, of the weighted plane."""
+    from scipy.fft import dctn
+
     weight = _weight(*plane.shape)
     centred = (plane - (plane * weight).sum()) * np.sqrt(weight)
     power = dctn(centred.astype(np.float32), norm="ortho") ** 2
@@ -150,6 +151,8 @@ def _power(plane: Plane) -> Floats:
 
 def _with_power(plane: Plane, wanted: Floats) -> Plane:
     """Return the plane with these powers and a weighted mean of 0."""
+    from scipy.fft import dctn, idctn
+
     band, frequency = _bands(*plane.shape)
     gain = np.clip(wanted / np.maximum(_power(plane), 1e-6), 1e-3, 20.0)
     curve = np.log(gain).reshape(_OCTAVES, DIRECTIONS)

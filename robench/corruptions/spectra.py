@@ -11,7 +11,6 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import fft
 
 from robench.corruptions._pool import Image, map_images
 from robench.corruptions.random import Stream
@@ -86,6 +85,8 @@ def spectral_noise(left: Floats, amplitudes: Floats) -> Floats:
             turn, as published (not with the opposite sign, as a real image's spectrum has it: the real part counts).
         amplitudes: float64 (H, W), frequency 0 at (H / 2, W / 2).
     """
+    from scipy import fft
+
     height, width = amplitudes.shape
     turned = np.exp(1j * left)
     spectrum = np.concatenate([turned, turned[::-1, : width // 2][:, ::-1]], axis=1)

@@ -16,6 +16,8 @@ all three, so the clean error says nothing of new handwritings; corruptions are 
 from __future__ import annotations
 
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -62,13 +64,34 @@ def split_rows(labels: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.int64]
 @cache
 def _all() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     from PIL import Image
-    from sklearn.datasets import load_digits
 
-    digits = load_digits()
-    scaled = (digits.images * (255.0 / 16.0)).astype(np.float32)
+    scans, labels = _scans()
+    scaled = (scans * (255.0 / 16.0)).astype(np.float32)
     images = np.empty((len(scaled), SIZE, SIZE, 3), np.uint8)
     for row, scan in enumerate(scaled):
         large = np.asarray(Image.fromarray(scan).resize((SIZE, SIZE), Image.Resampling.BICUBIC))
         images[row] = np.clip(np.rint(large), 0, 255).astype(np.uint8)[..., None]
     images.setflags(write=False)
-    return images, digits.target.astype(np.int64)
+    return images, labels.astype(np.int64)
+
+
+def _scans() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the scans, (n, 8, 8) of 0..16, and their labels.
+
+    The file is read as scikit-learn reads it, but without importing it, which with SciPy and pandas takes longer than a
+    small run.
+    """
+    import gzip
+
+    package = find_spec("sklearn")
+    places = (package.submodule_search_locations if package is not None else None) or ()
+    for place in places:
+        path = Path(place) / "datasets" / "data" / "digits.csv.gz"
+        if path.is_file():
+            with gzip.open(path, "rt", encoding="ascii") as file:
+                rows = np.loadtxt(file, delimiter=",")
+            return rows[:, :-1].reshape(-1, 8, 8), rows[:, -1]
+    from sklearn.datasets import load_digits  # a version that keeps the file elsewhere
+
+    digits = load_digits()
+    return digits.images, digits.target

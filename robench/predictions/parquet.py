@@ -160,9 +160,9 @@ def _sidecar(path: Path) -> Path:
 
 def _to_arrow(name: str, value: np.ndarray, pa: Any) -> Any:
     value = np.ascontiguousarray(value, dtype=_DTYPES[name])
-    if value.ndim == 1:
-        return pa.array(value)
-    return pa.FixedSizeListArray.from_arrays(pa.array(value.reshape(-1)), value.shape[1])
+    # From its memory: `pyarrow.array` imports pandas, which takes as long as measuring a small cell.
+    flat = pa.Array.from_buffers(pa.from_numpy_dtype(value.dtype), value.size, [None, pa.py_buffer(value)])
+    return flat if value.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, value.shape[1])
 
 
 def _to_numpy(name: str, column: Any, path: Path) -> np.ndarray:
@@ -178,5 +178,13 @@ def _to_numpy(name: str, column: Any, path: Path) -> np.ndarray:
             f"{' in lists of one length' if name in _WIDE else ''}, without nulls.",
             hint="Give a file written by `robench evaluate`.",
         )
-    flat: np.ndarray = values.to_numpy(zero_copy_only=False).astype(dtype, copy=False)
+    flat = _memory(values).astype(dtype, copy=False)
     return flat.reshape(-1, array.type.list_size) if wide else flat
+
+
+def _memory(values: Any) -> np.ndarray:
+    """Return the memory of an array of numbers without nulls; pyarrow's own ``to_numpy`` imports pandas."""
+    kind = np.dtype(values.type.to_pandas_dtype())
+    if not len(values):
+        return np.empty(0, kind)
+    return np.frombuffer(values.buffers()[1], kind, len(values), values.offset * kind.itemsize)
