@@ -55,8 +55,9 @@ def _groups(part: OptimiserPart, module: nn.Module) -> list[dict[str, Any]]:
 
 def _head(module: nn.Module) -> list[nn.Parameter]:
     """Return the parameters of the layer that classifies: timm's networks name it, others end in a linear one."""
-    if hasattr(module, "get_classifier"):
-        return list(module.get_classifier().parameters())
+    named: Any = getattr(module, "get_classifier", None)
+    if named is not None:
+        return list(named().parameters())
     linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
     return list(linear[-1].parameters()) if linear else []
 
