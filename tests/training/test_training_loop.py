@@ -57,13 +57,12 @@ def _run(name: str, out: Path, settings: list[str], kill_at: int) -> int:
 )
 def test_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, name: str, more: list[str]) -> None:
     settings = TINY + more
-    whole = tmp_path / "whole"
-    assert _run(name, whole, settings, -1) == 0
-    broken = tmp_path / "broken"
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train(recipes.load(name, settings), None, whole, quiet=True)
     for kill_at in (3, 10):
         assert _run(name, broken, settings, kill_at) == -signal.SIGKILL
         assert not (broken / "card.yaml").exists()
-    assert _run(name, broken, settings, -1) == 0
+    train(recipes.load(name, settings), None, broken, quiet=True)
     expected, found = (load_file(folder / "weights.safetensors") for folder in (whole, broken))
     assert all(torch.equal(expected[key], found[key]) for key in expected)
     rows = [list(csv.DictReader((folder / "log.csv").open())) for folder in (whole, broken)]
@@ -149,6 +148,7 @@ def test_exploding_loss_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path)
     assert not (tmp_path / "card.yaml").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_model(tmp_path: Path) -> None:
     settings = [*TINY, "epochs=2"]
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m", "robench"]
