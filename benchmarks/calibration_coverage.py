@@ -6,9 +6,12 @@ The images of a population are drawn with replacement, so the population's own v
 that of two finished runs of one suite, of an .npz file with ``confidence`` and ``correct`` (2 models, cells, images),
 or, without either, a made one whose calibration curves are those fitted to an EfficientNet-Lite0 on corrupted
 photographs (``made_population``). Cells are measured on the same images (as suites are run) or on images of their
-own (as a sampled suite is). Each sample is bootstrapped as results are, both models with the same draws; printed are
-the bias of the mean over cells, its standard deviation over samples, the mean width of its interval and the share of
-intervals that hold the truth.
+own (as a sampled suite is). Printed are the bias of the mean over cells, its standard deviation over samples, the mean
+width of its interval and the share of intervals that hold the truth.
+
+Resamples of means and of debiased errors are linear in what is drawn, so the variance of endlessly many of them is a
+sum over images; by default that is used, and 500 samples of 75 cells take minutes. ``--resamples N`` draws N as results
+do, both models with the same draws, which the other metrics need.
 """
 
 from __future__ import annotations
@@ -21,12 +24,15 @@ from typing import NamedTuple
 import numpy as np
 
 from robench.metrics.cells import compute, kernel, mean_over_cells
-from robench.metrics.debiased import equal_count_index
+from robench.metrics.corruption import ALEXNET
+from robench.metrics.debiased import equal_count_index, signed_root
+from robench.metrics.influence import per_image_values
 from robench.metrics.resampling import Draws, replicates
 from robench.metrics.statistics import centred_interval, draw_weights
 
-METRICS = ("error", "ece", "ece_debiased", "rms_calibration_error", "rms_calibration_error_all_bins",
-           "rms_calibration_error_debiased")  # fmt: skip
+METRICS = ("error", "mce", "brier_top_label", "ece", "ece_debiased", "rms_calibration_error",
+           "rms_calibration_error_all_bins", "rms_calibration_error_debiased")  # fmt: skip
+LINEAR = ("error", "mce", "brier_top_label", "ece_debiased", "rms_calibration_error_debiased")
 OF = {"value": np.array([1.0, 0.0]), "difference": np.array([1.0, -1.0])}  # of the two models
 # Intercept and slope of the logit of being right over the logit of the confidence, and mean and standard deviation
 # of the latter: an EfficientNet-Lite0 on 200 ImageNet photographs, clean and under seven corruptions.
@@ -100,14 +106,22 @@ def truths(population: Population, names: Sequence[str]) -> dict[str, np.ndarray
     everything = np.arange(images)
     found = {}
     for name in names:
-        of = "ece" if name == "ece_debiased" else name
+        of = {"ece_debiased": "ece", "mce": "error"}.get(name, name)
         values = np.empty((models, cells))
         for model in range(models):
             for cell in range(cells):
                 one = columns(population, model, cell, everything)
                 values[model, cell] = _rms(one) if name.endswith("error_debiased") else compute(of, one)
-        found[name] = mean_over_cells(name, values)
+        found[name] = over_cells(name, values)
     return found
+
+
+def over_cells(name: str, values: np.ndarray) -> np.ndarray:
+    """Return the mean over cells, the last axis; ``mce`` is of 15 corruptions at five severities each."""
+    if name != "mce":
+        return mean_over_cells(name, values)
+    baseline = np.array(list(ALEXNET.values())).sum(axis=1)
+    return np.asarray((values.reshape(*values.shape[:-1], 15, 5).sum(axis=-1) / baseline).mean(axis=-1))
 
 
 def _rms(cell: dict[str, np.ndarray]) -> float:
@@ -125,7 +139,7 @@ def sample(
 ) -> Means:
     """Return means over cells of one sample, (2,), and their replicates, (resamples, 2), by metric."""
     models, cells, images = population.confidence.shape
-    kernels = {name: kernel(name) for name in names}
+    kernels = {name: kernel(name if name != "mce" else "error") for name in names}
     values = {name: np.empty((models, cells)) for name in names}
     drawn = {name: np.empty((resamples, models, cells)) for name in names}
     drawn_rows, draws = rng.integers(0, images, size), Draws(draw_weights(rng, resamples, size), np.arange(size))
@@ -139,8 +153,55 @@ def sample(
             one = columns(population, model, cell, drawn_rows)
             found = replicates(one, kernels, draws)
             for name in names:
-                values[name][model, cell], drawn[name][:, model, cell] = compute(name, one), found[name]
-    return {name: (mean_over_cells(name, values[name]), mean_over_cells(name, drawn[name])) for name in names}
+                drawn[name][:, model, cell] = found[name]
+                values[name][model, cell] = compute("error" if name == "mce" else name, one)
+    return {name: (over_cells(name, values[name]), over_cells(name, drawn[name])) for name in names}
+
+
+def linear_sample(
+    population: Population, size: int, shared: bool, rng: np.random.Generator, names: Sequence[str]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return means over cells of one sample, (2,), and the variance of endlessly many resamples of them, (2, 2).
+
+    Debiased RMS errors are averaged by their squares: theirs are these means and variances of squares.
+    """
+    models, cells, images = population.confidence.shape
+    weights = {name: over_cells(name, np.eye(cells)) if name == "mce" else np.full(cells, 1 / cells) for name in names}
+    means, added = {name: np.zeros(models) for name in names}, {name: np.zeros((models, size)) for name in names}
+    variances = {name: np.zeros((models, models)) for name in names}
+    drawn_rows = rng.integers(0, images, size)
+    for cell in range(cells):
+        if not shared and cell:
+            drawn_rows = rng.integers(0, images, size)
+        for model in range(models):
+            one = columns(population, model, cell, drawn_rows)
+            for name in names:
+                found = per_image_values("error" if name == "mce" else name, one)
+                assert found is not None, f"{name} needs --resamples"
+                value, change = float(found.values.mean()), found.values - found.values.mean()
+                if name == "rms_calibration_error_debiased":
+                    value, change = value * abs(value), 2.0 * abs(value) * change
+                means[name][model] += weights[name][cell] * value
+                added[name][model] += weights[name][cell] * change
+        if not shared:
+            for name in names:
+                variances[name] += added[name] @ added[name].T / size**2
+                added[name][:] = 0.0
+    return {name: (means[name], variances[name] + added[name] @ added[name].T / size**2) for name in names}
+
+
+def linear_interval(name: str, means: np.ndarray, variance: np.ndarray, of: np.ndarray) -> tuple[float, float, float]:
+    """Return a value or difference and its interval, from :func:`linear_sample`."""
+    if name != "rms_calibration_error_debiased":
+        value, reach = float(means @ of), 1.96 * float(np.sqrt(of @ variance @ of))
+        return value, value - reach, value + reach
+    roots = signed_root(means)
+    if not of.all():
+        ends = signed_root(means[0] + 1.96 * np.sqrt(variance[0, 0]) * np.array([-1.0, 1.0]))
+        return float(roots[0]), float(ends[0]), float(ends[1])
+    slope = of / (2.0 * np.maximum(np.abs(roots), 1e-9))
+    value, reach = float(roots @ of), 1.96 * float(np.sqrt(slope @ variance @ slope))
+    return value, value - reach, value + reach
 
 
 def measure(
@@ -150,6 +211,11 @@ def measure(
     rng = np.random.default_rng(seed)
     kept: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
     for _ in range(samples):
+        if not resamples:
+            for name, (means, variance) in linear_sample(population, size, shared, rng, names).items():
+                for what, weights in OF.items():
+                    kept.setdefault((name, what), []).append(linear_interval(name, means, variance, weights))
+            continue
         for name, (value, drawn) in sample(population, size, shared, resamples, rng, names).items():
             for what, weights in OF.items():
                 one = float(value @ weights)
@@ -178,9 +244,9 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=12, help="the first so many cells, evenly spaced")
     parser.add_argument("--sizes", type=int, nargs="+", default=[200, 1000, 5000])
     parser.add_argument("--designs", nargs="+", default=["same", "own"], choices=["same", "own"])
-    parser.add_argument("--metrics", nargs="+", default=list(METRICS), choices=[*METRICS, "brier_top_label"])
+    parser.add_argument("--metrics", nargs="+", choices=METRICS)
     parser.add_argument("--samples", type=int, default=500)
-    parser.add_argument("--resamples", type=int, default=400)
+    parser.add_argument("--resamples", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     if given.runs:
@@ -189,8 +255,12 @@ def main() -> None:
         population = stored_population(given.population) if given.population else made_population(cells=given.cells)
     chosen = np.linspace(0, population.confidence.shape[1] - 1, given.cells).round().astype(int)
     population = Population(*(part[:, np.unique(chosen)] for part in population))
+    given.metrics = given.metrics or (METRICS if given.resamples else LINEAR)
+    if population.confidence.shape[1] != 75:
+        given.metrics = [name for name in given.metrics if name != "mce"]
     _, cells, images = population.confidence.shape
-    print(f"{images:,} images, {cells} cells, {given.samples} samples, {given.resamples} resamples; % and points.")
+    drawn = f"{given.resamples or 'endlessly many'} resamples"
+    print(f"{images:,} images, {cells} cells, {given.samples} samples, {drawn}; % and points.")
     for design in given.designs:
         print(f"\n{'The same images in every cell' if design == 'same' else 'Images of its own in each cell'}:\n")
         print("| images per cell | metric | of | truth | bias | deviation | width | coverage, % |")

@@ -64,6 +64,8 @@ def per_image_values(name: str, columns: Columns) -> PerImage | None:
 
 def _slope(found: Sums, sums: Sequence[Array], position: int) -> Array:
     """Return the derivatives of the metric by the sums at one position, of their shape."""
+    if found.slopes is not None:
+        return found.slopes(sums)[position]
     flat = np.asarray(sums[position], np.float64).reshape(-1)
     slopes = np.zeros(len(flat))
     for i, value in enumerate(flat):

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 _ROWS_PER_CLASS = 5  # of all cells; fewer say too little about the classes' means
+_LEAST_CELLS = 5  # of one set of images, which tell in what proportions these hold the classes
 _OWN_ROWS_PER_CLASS = 2  # of one cell, to take off its own classes' means
 _PRIOR_IMAGES = 50.0  # images that the correlation of all pairs counts for beside a pair's own
 _SPARSE = 0.15  # of all images by all cells, below which most of the table would be zeros
@@ -40,6 +42,8 @@ class Spread:
         between: float64 (cells, cells), covariances of the values themselves.
         overlap: float64 (cells, cells), ``o_cd / (n_c n_d)``.
         pool: float64 (cells, cells), ``1 / N`` for cells of the same images, else 0.
+        rounding: float64 (cells,), how far the cells' means are off because their images hold the classes nearly, not
+            exactly, in the proportions of all images.
         shift: float64 (cells,), what the controls add to each cell's mean.
         ones: float64 (cells,), how many values are 1 (meaningful where values are 0 or 1).
         share: whether values are 0 or 1.
@@ -51,6 +55,7 @@ class Spread:
     between: Floats
     overlap: Floats
     pool: Floats
+    rounding: Floats
     shift: Floats
     ones: Floats
     share: bool
@@ -64,7 +69,8 @@ class Spread:
         """
         weights = np.outer(gradient, gradient)
         scale, least = self._scale(gradient)
-        drawn = float((weights * self.within * self.overlap).sum()) * scale
+        rounded = float(gradient @ self.rounding) ** 2
+        drawn = float((weights * self.within * self.overlap).sum()) * scale + rounded
         saved = float((weights * self.within * self.pool).sum()) * scale
         used, left = gradient != 0, 1.0 / self.sizes - np.diag(self.pool) * (self.sizes <= self.totals)
         alone = float(np.sum((gradient**2 * left)[used])) * least
@@ -134,6 +140,7 @@ def spread_of(
         np.repeat(np.arange(len(sizes)), sizes),
         sizes,
         totals,
+        sets,
         None if classes is None else np.concatenate([np.asarray(c, np.int64) for c in classes]),
     )
     value = np.concatenate([np.asarray(v, np.float64) for v in values])
@@ -153,23 +160,27 @@ def spread_of(
     member = np.unique(sets[rows.cell] * (int(image.max()) + 1) + image, return_inverse=True)[1].reshape(-1)
     same = sets[:, None] == sets[None, :]
     common = _products(np.ones(len(member)), rows.cell, member, len(sizes))
-    within = _covariances(_products(left, rows.cell, member, len(sizes)), common, sizes, same, whole)
-    between = _covariances(_products(plain, rows.cell, member, len(sizes)), common, sizes, same, whole)
-    degrees = sizes / np.maximum(sizes - 1.0, 1.0)
-    between = between * np.sqrt(np.outer(degrees, degrees))
+    one = 1.0 / sizes  # a mean was fitted to each cell
+    left, plain = left / np.sqrt(1.0 - rows.fitted)[rows.cell], plain / np.sqrt(np.maximum(1.0 - one, one))[rows.cell]
+    products = _unshrunk(_products(left, rows.cell, member, len(sizes)), rows.fitted, common)
+    within = _covariances(products, common, sizes, same, whole)
+    products = _unshrunk(_products(plain, rows.cell, member, len(sizes)), one, common)
+    between = _covariances(products, common, sizes, same, whole)
     return Spread(
         sizes, totals, within, between, common / np.outer(sizes, sizes),
-        np.where(same, 1.0 / np.maximum.outer(totals, totals), 0.0), shift, rows.sums(value), share,
+        np.where(same, 1.0 / np.maximum.outer(totals, totals), 0.0), rows.rounding(value), shift, rows.sums(value),
+        share,
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Rows:
     """The rows of all cells: which cell and class each is of."""
 
     cell: Integers
     sizes: Integers
     totals: Integers
+    sets: Integers
     classes: Integers | None
 
     def sums(self, value: Floats) -> Floats:
@@ -178,31 +189,82 @@ class _Rows:
     def means(self, value: Floats) -> Floats:
         return np.asarray((self.sums(value) / self.sizes)[self.cell])
 
-    def left_to_chance(self, value: Floats) -> Floats:
-        """Return each value less its cell's mean and most of its class's, scaled for the means that were fitted.
+    @cached_property
+    def _kinds(self) -> tuple[Integers, int]:
+        """Every row's class from 0 on, and how many classes there are."""
+        assert self.classes is not None
+        _, group = np.unique(self.classes, return_inverse=True)
+        return group.reshape(-1), int(group.max()) + 1
 
-        A stretch of the list holds a class in its proportion up to rounding at both ends, which leaves the number of
-        its images a variance of 1/3: as ``rounded`` says, the share of the classes' part that is left to chance.
-        """
-        left = value - self.means(value)
-        fitted = np.ones(len(self.sizes))
+    @cached_property
+    def own(self) -> npt.NDArray[np.bool_]:
+        """Whether a cell has images enough to take off its own classes' means, (cells,)."""
+        if self.classes is None:
+            return np.zeros(len(self.sizes), bool)
+        return np.asarray(self.sizes >= _OWN_ROWS_PER_CLASS * self._kinds[1])
+
+    @cached_property
+    def fitted(self) -> Floats:
+        """The number of means that are taken off a cell's values, over its images, (cells,)."""
+        means = np.ones(len(self.sizes))
         if self.classes is not None:
-            _, group = np.unique(self.classes, return_inverse=True)
-            kinds = int(group.max()) + 1
-            part, own = np.zeros(len(value)), self.sizes >= _OWN_ROWS_PER_CLASS * kinds
-            if len(value) >= _ROWS_PER_CLASS * kinds:
-                part = (np.bincount(group, left) / np.bincount(group))[group]
-                fitted += (kinds - 1) * self.sizes / len(value)
-            if own.any():
-                place = self.cell * kinds + group
-                count = np.bincount(place, minlength=kinds * len(self.sizes))
-                means = np.bincount(place, left, len(count)) / np.maximum(count, 1)
-                part = np.where(own[self.cell], means[place], part)
-                fitted = np.where(own, (count.reshape(-1, kinds) > 0).sum(axis=1), fitted)
+            group, kinds = self._kinds
+            if len(self.cell) >= _ROWS_PER_CLASS * kinds:
+                means += (kinds - 1) * self.sizes / len(self.cell)
+            if self.own.any():
+                count = np.bincount(self.cell * kinds + group, minlength=kinds * len(self.sizes))
+                means = np.where(self.own, (count.reshape(-1, kinds) > 0).sum(axis=1), means)
+        return np.asarray(np.minimum(means / self.sizes, 1.0 - 1.0 / self.sizes.clip(2)))
+
+    @cached_property
+    def _alone(self) -> npt.NDArray[np.bool_]:
+        """Whether too few cells are of a cell's images to tell from their draws how many each class has, (cells,)."""
+        _, place, cells = np.unique(self.sets, return_inverse=True, return_counts=True)
+        return np.asarray(cells[place] < _LEAST_CELLS)
+
+    def _parts(self, value: Floats) -> Floats:
+        """Return how much a class's mean lies above the cell's, (rows,); 0 where too few rows tell."""
+        left = value - self.means(value)
+        if self.classes is None:
+            return np.zeros(len(value))
+        group, kinds = self._kinds
+        part = np.zeros(len(value))
+        if len(value) >= _ROWS_PER_CLASS * kinds:
+            part = (np.bincount(group, left) / np.bincount(group))[group]
+        if self.own.any():
+            place = self.cell * kinds + group
+            count = np.bincount(place, minlength=kinds * len(self.sizes))
+            means = np.bincount(place, left, len(count)) / np.maximum(count, 1)
+            part = np.where(self.own[self.cell], means[place], part)
+        return np.asarray(part)
+
+    def left_to_chance(self, value: Floats) -> Floats:
+        """Return each value less its cell's mean and its class's.
+
+        A stretch of the list holds a class in its proportion up to rounding at both ends. How far that takes the
+        mean of a cell off is known (:meth:`rounding`), but for sets of few cells: there the number of a class's images
+        has a variance of 1/3, and the share ``rounded`` of the classes' part is left to chance.
+        """
+        left, part = value - self.means(value), self._parts(value)
+        if self.classes is not None:
             rest = self.sizes * np.maximum(1.0 - self.sizes / self.totals, 1e-9)
-            rounded = np.sqrt(np.minimum(1.0, kinds / (3.0 * rest)))
-            left = left - part + part * rounded[self.cell]
-        return np.asarray(left * np.sqrt(self.sizes / np.maximum(self.sizes - fitted, 1.0))[self.cell])
+            rounded = np.sqrt(np.minimum(1.0, self._kinds[1] / (3.0 * rest)))
+            left = left - part + np.where(self._alone, rounded, 0.0)[self.cell] * part
+        return np.asarray(left)
+
+    def rounding(self, value: Floats) -> Floats:
+        """Return how far the cells' means are off as they hold the classes not exactly in proportion, (cells,)."""
+        if self.classes is None:
+            return np.zeros(len(self.sizes))
+        group, kinds = self._kinds
+        cells, place = len(self.sizes), self.cell * kinds + group
+        count = np.bincount(place, minlength=kinds * cells).reshape(cells, kinds)
+        sums = np.bincount(place, self._parts(value), kinds * cells).reshape(cells, kinds)
+        _, of_set = np.unique(self.sets, return_inverse=True)
+        share = np.stack([count[of_set == number].sum(axis=0) for number in range(int(of_set.max()) + 1)])
+        share = share / share.sum(axis=1, keepdims=True)
+        off = (sums * (1.0 - share[of_set] * self.sizes[:, None] / np.maximum(count, 1))).sum(axis=1) / self.sizes
+        return np.asarray(np.where(self._alone | (self.sizes >= self.totals), 0.0, off))
 
 
 def _slope(known: Floats, value: Floats) -> Floats:
@@ -210,6 +272,20 @@ def _slope(known: Floats, value: Floats) -> Floats:
     if len(known) <= 10 * known.shape[1]:
         return np.zeros(known.shape[1])
     return np.asarray(np.linalg.lstsq(known, value, rcond=1e-8)[0], np.float64)
+
+
+def _unshrunk(products: Floats, fitted: Floats, common: Floats) -> Floats:
+    """Return the products of two cells' values, (cells, cells), scaled for the means that were taken off both.
+
+    With the share ``fitted`` of directions taken off, ``1 - fitted`` of a value's square is left, which the values'
+    own scale undoes. Of the product of two cells' values of one image the share depends on how many other images they
+    have in common, which were in both means: from ``1 - fitted`` for the same images to its square for others.
+    """
+    both = np.sqrt(np.outer(fitted, fitted)) * common * np.sqrt(np.outer(1.0 / np.diag(common), 1.0 / np.diag(common)))
+    left = 1.0 - fitted[:, None] - fitted[None, :] + both
+    scale = np.sqrt(np.outer(1.0 - fitted, 1.0 - fitted)) / np.maximum(left, 0.05)
+    np.fill_diagonal(scale, 1.0)
+    return products * scale
 
 
 def _products(value: Floats, cell: Integers, image: Integers, cells: int) -> Floats:

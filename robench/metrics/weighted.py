@@ -72,11 +72,14 @@ class Sums:
         final: from the sums, each (...) or (..., bins, k), to the metric, (...).
         replicates: from the resamples' sums and the sums of weights one to the replicates, where these are not the
             formula of the resamples' sums; see :mod:`robench.metrics.debiased`.
+        slopes: from the sums of weights one to how much the metric changes with each, of their shape, where this is
+            not the formula's derivative.
     """
 
     features: tuple[Feature, ...]
     final: Callable[..., Array]
     replicates: Callable[[Sequence[Array], Sequence[Array]], Array] | None = None
+    slopes: Callable[[Sequence[Array]], Sequence[Array]] | None = None
 
     def value(self, columns: Columns) -> float:
         """Return the metric with weights of one."""

@@ -41,6 +41,37 @@ def test_the_variance_is_that_of_repeated_samples_up_to_nearly_all_images(drawn:
     assert np.mean(np.abs(off) <= 1.96 * np.array(full)) == pytest.approx(0.95, abs=0.04)
 
 
+@pytest.mark.parametrize("drawn", [25, 60, 150])
+def test_the_variance_is_that_of_the_formula_with_the_covariances_of_all_images(drawn: int) -> None:
+    """76 cells, 600 images, 10 classes: of classes that differ, only the rounding of their shares is left to chance."""
+    images, cells, repeats = 600, 76, 4
+    rng = np.random.default_rng(8)
+    classes = np.arange(images) % 10
+    hard = rng.standard_normal(images) + np.linspace(-1.5, 1.5, 10)[classes]
+    wrong = answers(images, cells, 9, hard)[:, rng.permutation(cells)]
+    means = np.stack([wrong[classes == kind].mean(axis=0) for kind in range(10)])
+    rest = wrong - means[classes]
+    within = rest.T @ rest / (images - 10)
+    expected, found = [], []
+    for repeat in range(repeats):
+        design = Design(images, cells, f"repeat {repeat}", classes)
+        index = [np.sort(design.order(place)[:drawn]) for place in range(cells)]
+        drawn_by = np.zeros((images, cells))
+        for cell, rows in enumerate(index):
+            drawn_by[rows, cell] = 1.0 / drawn
+        variance = (within * (drawn_by.T @ drawn_by - 1.0 / images)).sum() / cells**2
+        shares = np.stack([drawn_by[classes == kind].sum(axis=0) for kind in range(10)])
+        rounding = ((shares - 0.1) * means).sum() / cells
+        values = [wrong[rows, cell] for cell, rows in enumerate(index)]
+        of_rows = [classes[rows] for rows in index]
+        errors = standard_errors(
+            values, index, np.full(cells, 1 / cells), np.full(cells, images), classes=of_rows, share=True
+        )
+        expected.append(variance + rounding**2)
+        found.append(errors.full_run**2)
+    assert np.mean(found) == pytest.approx(np.mean(expected), rel=0.08)
+
+
 def test_a_control_narrows_the_interval_which_still_holds() -> None:
     images, cells, drawn, repeats = 2000, 6, 100, 250
     hard = np.random.default_rng(5).standard_normal(images)
