@@ -17,7 +17,7 @@ from robench.models.base import Model, Preprocessing
 from robench.models.checkpoints import weights_hash
 from robench.models.published import timm_preprocessing
 from robench.models.safe_reading import tensors_only
-from robench.models.snapshots import preprocessing_of, quiet, refuse_code, refuse_otherwise
+from robench.models.snapshots import load_snapshot, preprocessing_of, refuse_code, refuse_otherwise
 
 _TRIED = 2
 
@@ -149,21 +149,7 @@ def _of_towers(towers: Any, spec: str) -> Backbone:
 
 
 def _from_transformers(folder: Path, spec: str) -> Backbone:
-    try:
-        from transformers import AutoImageProcessor, AutoModel
-    except ImportError as error:
-        raise RobenchError("This snapshot needs transformers.", hint="pip install 'robench[hub]'") from error
-    safe = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        with tensors_only(), quiet():
-            network, report = AutoModel.from_pretrained(folder, **safe, output_loading_info=True)
-            processor = AutoImageProcessor.from_pretrained(folder, **safe)
-    except Exception as error:  # missing files, unknown architectures, pickles, and more
-        raise RobenchError(
-            f"{folder} cannot be loaded by transformers: {first_line(error)}",
-            hint="It needs config.json, preprocessor_config.json and model.safetensors.",
-        ) from error
-    missing = sorted(report.get("missing_keys") or ())
+    network, processor, missing = load_snapshot(folder, "AutoModel")
     others = [name for name in missing if not name.startswith("pooler.")]
     if others:
         raise RobenchError(

@@ -15,7 +15,14 @@ from robench.errors import RobenchError, first_line
 from robench.models.base import Model
 from robench.models.published import classes_of, named, timm_classes, timm_preprocessing
 from robench.models.safe_reading import tensors_only
-from robench.models.snapshots import is_two_tower, preprocessing_of, quiet, refuse_code, refuse_drawn, refuse_otherwise
+from robench.models.snapshots import (
+    is_two_tower,
+    load_snapshot,
+    preprocessing_of,
+    refuse_code,
+    refuse_drawn,
+    refuse_otherwise,
+)
 
 if TYPE_CHECKING:
     from robench.models.request import Request
@@ -84,22 +91,9 @@ def _by_timm(spec: str, name: str, hint: str) -> Model:
 
 
 def _by_transformers(folder: Path) -> Model:
-    try:
-        from transformers import AutoImageProcessor, AutoModelForImageClassification
-    except ImportError as error:
-        raise RobenchError("This snapshot needs transformers.", hint="pip install 'robench[hub]'") from error
-    safe = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        with tensors_only(), quiet():
-            network, report = AutoModelForImageClassification.from_pretrained(folder, **safe, output_loading_info=True)
-            processor = AutoImageProcessor.from_pretrained(folder, **safe)
-    except Exception as error:  # missing files, unknown architectures, pickles, and more
-        raise RobenchError(
-            f"{folder} cannot be loaded by transformers: {first_line(error)}",
-            hint="It needs config.json, preprocessor_config.json and model.safetensors of an image classifier.",
-        ) from error
+    network, processor, missing = load_snapshot(folder, "AutoModelForImageClassification")
     network.eval()
-    refuse_drawn(folder, report.get("missing_keys") or ())
+    refuse_drawn(folder, missing)
     classes = int(network.config.num_labels)
     preprocessing = preprocessing_of(processor, folder)
     refuse_otherwise(folder, processor, preprocessing)

@@ -16,6 +16,7 @@ from robench.data.base import Geometry, Interpolation
 from robench.data.decode import resize_and_crop
 from robench.errors import RobenchError, first_line
 from robench.models.base import Preprocessing
+from robench.models.safe_reading import tensors_only
 
 # Pillow's numbers of filters, as processors keep them.
 _FILTERS: dict[int, Interpolation] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
@@ -54,6 +55,37 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(level)
         if shown:
             logging.enable_progress_bar()
+
+
+def load_snapshot(folder: Path, kind: str) -> tuple[Any, Any, list[str]]:
+    """Load a snapshot's network and image processor from tensors alone.
+
+    Args:
+        folder: the snapshot.
+        kind: transformers' class for it, such as ``AutoModel``.
+
+    Returns:
+        The network, the processor, and the names of weights that the snapshot lacks and transformers drew at random.
+
+    Raises:
+        RobenchError: transformers is missing, or cannot load it.
+    """
+    try:
+        import transformers
+    except ImportError as error:
+        raise RobenchError("This snapshot needs transformers.", hint="pip install 'robench[hub]'") from error
+    safe = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        with tensors_only(), quiet():
+            network, report = getattr(transformers, kind).from_pretrained(folder, **safe, output_loading_info=True)
+            processor = transformers.AutoImageProcessor.from_pretrained(folder, **safe)
+    except Exception as error:  # missing files, unknown architectures, pickles, and more
+        raise RobenchError(
+            f"{folder} cannot be loaded by transformers: {first_line(error)}",
+            hint="It needs config.json, preprocessor_config.json and model.safetensors"
+            f"{' of an image classifier' if kind.endswith('Classification') else ''}.",
+        ) from error
+    return network, processor, sorted(report.get("missing_keys") or ())
 
 
 def refuse_code(folder: Path, config: dict[str, Any]) -> None:
