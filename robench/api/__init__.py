@@ -39,6 +39,7 @@ from robench.api.generate import Generated, generate
 from robench.api.grid import GridModel, Job, grid
 from robench.api.metrics import LogitMetrics, metrics
 from robench.api.ood import Detection, ood
+from robench.api.operations import operations
 from robench.api.options import ModelOptions, ReportOptions
 from robench.api.own_table import own_table
 from robench.api.quickstart import Quickstart, quickstart
@@ -115,6 +116,7 @@ __all__ = [
     "list_suites",
     "metrics",
     "ood",
+    "operations",
     "own_table",
     "plan",
     "quickstart",

@@ -67,7 +67,7 @@ def figure(
     if not asked.panels:
         raise RobenchError(f"Nothing draws {address} ({asked.title}): {asked.why}.", hint="See `robench figure list`.")
     folder = None if results is None else place("results", results)
-    from_images = any(panel.images or panel.plot == "corruptions-gallery" for panel in asked.panels)
+    from_images = any(panel.images or panel.plot in ("corruptions-gallery", "operations") for panel in asked.panels)
     for name, value in (("image", image), ("networks", networks)):
         if value is not None and not from_images:
             raise RobenchError(f"`{name}` has no effect: {address} shows no images.", hint=f"Omit `{name}`.")
@@ -103,6 +103,10 @@ def _draw(
         from robench.api.gallery import gallery
 
         return gallery(image)
+    if panel.plot == "operations":
+        from robench.api.operations import operations
+
+        return operations(image)
     if panel.images:
         from robench.api.augmentations import augmentations
 

@@ -35,6 +35,7 @@ Examples:
 """
 GALLERY = "corruptions-gallery"
 AUGMENTATIONS = "augmentations"
+OPERATIONS = "operations"
 Out = Annotated[
     str | None,
     typer.Option(
@@ -169,6 +170,24 @@ def augmentations(
 
     found = api.augmentations(recipe, image=image, count=count, index=index, set=set_ or (), networks=networks)
     return write(found, out, AUGMENTATIONS)
+
+
+@app.command(OPERATIONS, cls=Command)
+def operations(
+    image: Annotated[str | None, typer.Option(metavar="FILE", help="Input image (default: a bundled digit).")] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Resize the shorter side and crop the centre (default: 224, or 32 for the digit)."
+        ),
+    ] = None,
+    index: Annotated[int, typer.Option(metavar="N", help="Which digit.")] = 0,
+    out: Out = None,
+) -> int:
+    """AugMix's operations, one by one, at five levels."""
+    from robench import api
+
+    return write(api.operations(image, size=size, index=index), out, OPERATIONS)
 
 
 @app.callback()

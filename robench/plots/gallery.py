@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,13 +20,13 @@ _MARGIN = 0.95
 """Inches left of the images, for the names of the corruptions."""
 
 
-def gallery(grid: Mapping[str, Images], *, titles: bool = True) -> Figure:
+def gallery(grid: Mapping[str, Images], *, titles: bool | Sequence[str] = True) -> Figure:
     """Draw one row per corruption and one column per severity; ``clean`` stands alone at the top.
 
     Args:
         grid: corruption -> uint8 (5, H, W, 3), severities 1 to 5, drawn in the given order; ``clean`` -> (1, H, W, 3)
-            may be omitted. The same for recipes and views of training.
-        titles: head the columns as severities.
+            may be omitted. The same for recipes and views of training, and for operations and their levels.
+        titles: of the columns; True: the severities.
 
     Raises:
         RobenchError: nothing to draw, or images of other shapes.
@@ -61,7 +61,8 @@ def gallery(grid: Mapping[str, Images], *, titles: bool = True) -> Figure:
                 if column == 0:
                     axes.text(-0.04, 0.5, _label(name), transform=axes.transAxes, ha="right", va="center")
                 if titles and len(images) > 1 and row == _first_full(rows):
-                    axes.set_title(f"severity {column + 1}", loc="center", fontweight="normal", pad=3)
+                    title = f"severity {column + 1}" if titles is True else titles[column]
+                    axes.set_title(title, loc="center", fontweight="normal", pad=3)
     return figure
 
 

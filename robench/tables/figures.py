@@ -66,7 +66,7 @@ class Panel:
                            for one in ([value] if isinstance(value, str) else value))  # fmt: skip
         options = " ".join(part for part in (options, *(f"--set {one}" for one in self.settings)) if part)
         inputs = f"--recipe {','.join(self.images)}" if self.images else "FOLDER..." if self.runs else "RUN..."
-        inputs = "FILE..." if self.documents else "" if self.plot == "corruptions-gallery" else inputs
+        inputs = "FILE..." if self.documents else "" if self.plot in ("corruptions-gallery", "operations") else inputs
         return " ".join(part for part in ("robench plot", self.plot, inputs, options) if part)
 
 

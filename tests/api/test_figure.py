@@ -33,7 +33,7 @@ def test_every_name_in_a_figure_exists(address: str) -> None:
     figure = figures()[address]
     assert figure.panels or figure.why
     for panel in figure.panels:
-        assert panel.plot in {*PLOTS, "augmentations", "corruptions-gallery"}
+        assert panel.plot in {*PLOTS, "augmentations", "corruptions-gallery", "operations"}
         known = {option.name for option in PLOTS.get(panel.plot).options} if panel.plot in PLOTS else set()
         assert set(panel.options) <= known
         assert set(panel.models) <= set(identities.recipes())

@@ -70,6 +70,7 @@ COMMANDS: dict[str, list[str]] = {
     **{f"plot {name}": ["nowhere.json"] for name in PLOTS},
     "plot corruptions-gallery": [],
     "plot augmentations": ["--recipe", "cutout-digits"],
+    "plot operations": [],
 }
 SCREEN = {"help", "json_", "quiet", "list_", "cells", "dry_run"}
 

@@ -53,6 +53,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
     "models show": (api.describe_model,),
     "plot corruptions-gallery": (api.gallery, save),
     "plot augmentations": (api.augmentations, save),
+    "plot operations": (api.operations, save),
 }
 # What a command prints, not what it computes; Python users have the values themselves.
 SCREEN = {"help", "json", "cells", "list", "install_completion", "show_completion"}
@@ -65,6 +66,7 @@ OTHERWISE = {
     ("models show", "name"): "spec",
     ("plot corruptions-gallery", "out"): "path",
     ("plot augmentations", "out"): "path",
+    ("plot operations", "out"): "path",
     ("figure", "out"): "path",
     ("leaderboard readme", "out"): None,  # the text itself is returned
 }
