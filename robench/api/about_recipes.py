@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from robench.api.options import Place
 from robench.api.probe import is_probe
@@ -30,6 +31,9 @@ class RecipeRow:
         paper: paper and row that it is for.
         data: data set that it trains on.
         epochs, batch_size: of the training; 0 where a recipe has none.
+        passes: forward and backward passes per training image, over the whole run; None: not known.
+        hours: of these passes' arithmetic at 10 TFLOP/s, a busy GPU; None: not known. Augmentation and reading come
+            on top; ``robench train --all SET --dry-run`` times this machine instead.
     """
 
     name: str
@@ -41,6 +45,8 @@ class RecipeRow:
     data: str
     epochs: int = 0
     batch_size: int = 0
+    passes: float | None = None
+    hours: float | None = None
 
 
 @spelled_out()
@@ -72,12 +78,24 @@ def list_recipes(method: str | None = None, data: str | None = None) -> tuple[Re
             str(one["data"]["dataset"]),
             int(one.get("epochs", 0)),
             int(one.get("batch_size", 0)),
+            *_cost(name, one),
         )
         for name, one in rows.items()
     ) + tuple(
         RecipeRow(name, title, name, "a frozen backbone", None, PAPERS[name], "any") for name, title in RECIPES.items()
     )
     return _only(_only(found, "method", method), "data", data)
+
+
+def _cost(name: str, recipe: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Return passes and hours of a built-in recipe; of others neither is known before they are built."""
+    from robench.training.recipes.costs import costs
+
+    cost = costs().get(name)
+    if cost is None:
+        return None, None
+    data = recipe["data"]
+    return cost.passes, cost.hours(str(data["dataset"]), 1 + len(data.get("extra") or ()))
 
 
 def _only(rows: tuple[RecipeRow, ...], field: str, wanted: str | None) -> tuple[RecipeRow, ...]:

@@ -44,6 +44,7 @@ def evaluate_clustered(
     from robench.api.within import Rounds
     from robench.evaluation import default_folder, make_progress
     from robench.evaluation.cluster import Job, evaluate_on_cluster
+    from robench.evaluation.progress import unit_of
 
     _check_address(address)
     if not isinstance(suite, str):
@@ -61,7 +62,7 @@ def evaluate_clustered(
     make_model = partial(_load, specs, given.model, told, names_of(opened), opened.suite.num_classes)
     loaded = make_model()
     title = f"{loaded.name} on {opened.suite.name}"
-    shown = progress or make_progress(title, quiet=given.report.quiet)
+    shown = progress or make_progress(title, quiet=given.report.quiet, unit=unit_of(opened.suite))
     folder = out or default_folder(loaded, opened, given.engine)
 
     def measured(sized: OpenSuite, seen: Progress) -> Outcome:

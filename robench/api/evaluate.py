@@ -175,14 +175,14 @@ def measure(
     from robench.api.within import Rounds
     from robench.evaluation import default_folder, evaluate_suite, make_progress
     from robench.evaluation.distributed import evaluate_over_ranks
-    from robench.evaluation.progress import QuietProgress
+    from robench.evaluation.progress import QuietProgress, unit_of
 
     given = _with_surrogate(given, suite)
-    title = f"{model.name} on {suite.suite.name}"
+    title, unit = f"{model.name} on {suite.suite.name}", unit_of(suite.suite)
     with together(given.engine.device) as world:
         model = agreed(model, world)
         speaks = world is None or world.first
-        shown = (progress or make_progress(title, quiet=given.report.quiet)) if speaks else QuietProgress()
+        shown = (progress or make_progress(title, quiet=given.report.quiet, unit=unit)) if speaks else QuietProgress()
         folder = out or of_first(default_folder(model, suite, given.engine, say=shown.say), world)
 
         def run(opened: OpenSuite, seen: Progress) -> Outcome:

@@ -70,10 +70,11 @@ class Measured:
             RobenchError: a cell's images cannot be read.
         """
         from robench.evaluation import evaluate_suite, make_progress
+        from robench.evaluation.progress import unit_of
 
         suite, last = self.suite, max(self.suite.total(cell) for cell in self.suite.suite.cells)
         wanted = suite.with_limit(images if images < last else None)
-        progress = make_progress(title, quiet=self.given.report.quiet)
+        progress = make_progress(title, quiet=self.given.report.quiet, unit=unit_of(suite.suite))
         before = passes_in(self.folder, suite)
         outcome = evaluate_suite(self.model, wanted, self.folder, self.given.engine, progress=progress)
         self.passes += passes_in(self.folder, suite) - before

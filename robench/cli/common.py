@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robench.cli.streams import printable
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console
+    from rich.table import Table
 
     from robench.results.schema import Result
 
@@ -33,19 +37,57 @@ def print_json(document: Any) -> None:
 
 
 def console(**options: Any) -> Console:
-    """Return a console that prints names as they are: ``net[v2]`` is not markup, ``a:fire:b`` not an emoji."""
+    """Return a console that prints names as they are: ``net[v2]`` is not markup, ``a:fire:b`` not an emoji.
+
+    In a pipe it is as wide as any table, so that a row stays one line.
+    """
     from rich.console import Console
 
     class Screen(Console):
         def on_broken_pipe(self) -> None:  # rich would leave with 1
             raise BrokenPipeError
 
-    return Screen(**{"markup": False, "emoji": False} | options)
+    stream = sys.stderr if options.get("stderr") else sys.stdout
+    width = None if stream is not None and stream.isatty() else _PIPED
+    return Screen(**{"markup": False, "emoji": False, "width": width} | options)
 
 
-def plain_width() -> int | None:
-    """Return the width for tables whose rows must stay on one line in a pipe; None on a terminal: its own."""
-    return None if sys.stdout.isatty() else 260
+_PIPED = 1000  # columns
+_LEAST = 24  # columns that a text needs to be worth its place
+
+
+def print_columns(
+    columns: Mapping[str, Sequence[str]], narrower: Sequence[Mapping[str, Sequence[str] | None]] = ()
+) -> None:
+    """Print a list, one line per row, never wrapped: in full in a pipe; on a terminal what fits it, names whole.
+
+    Args:
+        columns: head -> texts; a head that begins with ``>`` is of numbers, flush right. The last one may be cut.
+        narrower: what to change in turn while the lines are wider than the terminal: a column, or None to omit it.
+    """
+    columns = dict(columns)
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    last = [*columns][-1]
+    if room is not None and (left := room - _wide(columns) + max(map(len, columns[last]))) >= _LEAST:
+        columns[last] = [
+            text if len(text) <= left else f"{text[: left - 1]}…" for text in columns[last]
+        ]  # its end can be missed
+    for change in narrower:
+        if room is None or _wide(columns) <= room:
+            break
+        columns = {head: told for head in columns if (told := change.get(head, columns[head])) is not None}
+    widths = {head: max(len(head.lstrip(">")), *map(len, texts), 0) for head, texts in columns.items()}
+    lines = [[head.lstrip(">") for head in columns], ["-" * widths[head] for head in columns]]
+    for line in (*lines, *zip(*columns.values(), strict=True)):
+        cells = [
+            f"{text:>{widths[h]}}" if h[0] == ">" else f"{text:<{widths[h]}}"
+            for h, text in zip(columns, line, strict=True)
+        ]
+        print(printable("  ".join(cells).rstrip()))
+
+
+def _wide(columns: Mapping[str, Sequence[str]]) -> int:
+    return sum(max(len(head.lstrip(">")), *map(len, texts), 0) + 2 for head, texts in columns.items()) - 2
 
 
 def print_summary(
@@ -58,26 +100,20 @@ def print_summary(
         differences: by the name of the summary value, as text.
         left_out: a note that is printed elsewhere.
     """
-    from rich import box
     from rich.markup import escape
-    from rich.table import Table
 
     from robench.api.values import ABSENT, show, used
     from robench.catalogue import headlines, row
 
     first = results[0]
     title = f"{first.suite.name} ({first.suite.source}), with 95 % confidence intervals"
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", padding=(0, 1))
-    table.add_column("")
-    for result in results:
-        table.add_column(escape(result.model.name), justify="right", overflow="fold")
-    if differences:
-        table.add_column("difference", justify="right")
-    for name in headlines(name for result in results for name in result.summary):
-        cells = [_two_lines(show(result.summary.get(name), name, interval=True)) for result in results]
-        extra = [_two_lines(differences.get(name, ABSENT))] if differences else []
-        table.add_row(row(name).head, *cells, *extra)
-    console(markup=True).print(table)
+    names = headlines(name for result in results for name in result.summary)
+    heads = [escape(result.model.name) for result in results] + (["difference"] if differences else [])
+    rows = []
+    for name in names:
+        cells = [show(result.summary.get(name), name, interval=True) for result in results]
+        rows.append([*cells, *([differences.get(name, ABSENT)] if differences else [])])
+    print_values(title, [row(name).head for name in names], heads, rows)
     notes: dict[str, list[str]] = {}
     for result in results:
         for note in result.notes:
@@ -97,6 +133,63 @@ def note_in_options(text: str) -> str:
 
     parameters = build("evaluate").params
     return in_options(text, lambda name: parameters if name in (None, "evaluate") else ())
+
+
+def print_values(title: str, names: Sequence[str], heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print values of models: a row per value; where the models are too many for the terminal, a row per model.
+
+    A turned table whose values do not fit side by side is printed in parts below one another. In a pipe a row is one
+    line, whatever its width.
+
+    Args:
+        title: printed above.
+        names: of the values.
+        heads: of the models, as markup.
+        rows: of every value, a text per head; an interval in parentheses goes on a line of its own on a terminal.
+    """
+    screen = console(markup=True)
+    piped = not sys.stdout.isatty()
+    screen.print(f"[bold]{title}[/bold]", soft_wrap=True)
+    shown = [list(line) if piped else [_two_lines(text) for text in line] for line in rows]
+    upright = _table(["", *heads], [[name, *line] for name, line in zip(names, shown, strict=True)])
+    room = screen.width
+    if piped or len(heads) == 1 or _width(upright, screen) <= room:
+        screen.print(upright)
+        return
+    columns = [[head, *line] for head, line in zip(names, shown, strict=True)]
+    first: list[str] = ["", *heads]
+    while columns:
+        taken = 1
+        while taken < len(columns) and _width(_turned(first, columns[: taken + 1]), screen) <= room:
+            taken += 1
+        screen.print(_turned(first, columns[:taken]))
+        columns = columns[taken:]
+
+
+def _turned(first: Sequence[str], columns: Sequence[Sequence[str]]) -> Table:
+    """Return a table with a row per model, its heads broken at words to be narrow."""
+    import textwrap
+
+    heads = ["", *("\n".join(textwrap.wrap(column[0], 16, break_long_words=False)) for column in columns)]
+    rows = [[name, *(column[i] for column in columns)] for i, name in enumerate(first) if i]
+    return _table(heads, rows)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+    for i, head in enumerate(heads):
+        table.add_column(head, justify="right" if i else "left", overflow="fold")
+    for line in rows:
+        table.add_row(*line)
+    return table
+
+
+def _width(table: Table, screen: Console) -> int:
+    """Return the columns that a table takes where nothing is folded."""
+    return screen.measure(table, options=screen.options.update(width=10_000)).maximum
 
 
 def _two_lines(text: str) -> str:

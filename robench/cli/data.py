@@ -51,7 +51,7 @@ def list_sets(root: Root = None, json_: o.Json = False) -> None:
     from rich.table import Table
 
     from robench import api
-    from robench.cli.common import console, plain_width, print_json
+    from robench.cli.common import console, print_json
 
     found = api.list_data(root=root)
     if json_:
@@ -62,7 +62,7 @@ def list_sets(root: Root = None, json_: o.Json = False) -> None:
         table.add_column(head, overflow="fold", no_wrap=head == "set")  # a name cut short cannot be typed
     for one in found:
         table.add_row(one.name, _size(one), one.licence, "yes" if one.folder else "-", one.title)
-    console(width=plain_width()).print(table)
+    console().print(table)
     print(f"Folder: {found[0].place.parent}")
 
 

@@ -159,7 +159,7 @@ def _print_list(*, as_json: bool) -> None:
     from rich.table import Table
 
     from robench.catalogue import METRICS
-    from robench.cli.common import console, plain_width, print_json
+    from robench.cli.common import console, print_json
 
     rows = {name: METRICS.get(name) for name in METRICS}
     if as_json:
@@ -175,7 +175,7 @@ def _print_list(*, as_json: bool) -> None:
     for name, one in rows.items():
         low, high = one.range
         table.add_row(name, one.unit, one.better, f"{low:g} to {high:g}", ", ".join(one.needs))
-    console(width=plain_width()).print(table)
+    console().print(table)
 
 
 def _print_cells(result: Result) -> None:

@@ -36,7 +36,7 @@ def list_suites(json_: o.Json = False) -> None:
         return
     from rich.table import Table
 
-    from robench.cli.common import console, plain_width
+    from robench.cli.common import console
 
     table = Table(box=None)
     for head in ("suite", "cells", "classes", "images", "what it measures"):
@@ -44,7 +44,7 @@ def list_suites(json_: o.Json = False) -> None:
     for suite in (one.suite for one in found):
         classes = str(suite.num_classes) if suite.num_classes else "any"
         table.add_row(suite.name, str(len(suite.cells)), classes, " or ".join(suite.sources), suite.title)
-    console(width=plain_width()).print(table)
+    console().print(table)
 
 
 @app.command(cls=Command)

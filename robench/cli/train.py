@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -34,6 +35,11 @@ Examples:
     torchrun --nproc-per-node 8 -m robench train \\
         --recipe augmix-imagenet-resnet50-code --data DIR
 """
+
+LIST_NOTE = """\
+passes: forward and backward, per training image. GPU time: of their arithmetic
+alone at 10 TFLOP/s, one busy GPU; `robench train --all cifar10 --data DIR
+--dry-run` times this machine."""
 
 
 def train(
@@ -68,7 +74,7 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a field (repeatable).")
     ] = None,
-    list_: Annotated[bool, typer.Option("--list", help="List the recipes, their paper and table row.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List the recipes: network, passes, time.")] = False,
     method: Annotated[
         str | None, typer.Option(metavar="NAME", help="With --list: only recipes of this method.")
     ] = None,
@@ -194,27 +200,32 @@ def _print(trained: Trained) -> None:
 
 
 def _list(method: str | None, data: str | None, *, as_json: bool) -> int:
-    from rich import box
-    from rich.table import Table
-
     from robench import api
-    from robench.cli.common import console, plain_width, print_json
+    from robench.cli.common import print_columns, print_json
 
     rows = api.list_recipes(method, data)
     if as_json:
-        keys = ("title", "method", "architecture", "norm", "paper", "data", "epochs", "batch_size")
+        keys = ("title", "method", "architecture", "norm", "paper", "data", "epochs", "batch_size", "passes", "hours")
         print_json({one.name: {key: getattr(one, key) for key in keys} for one in rows})
         return 0
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("recipe", no_wrap=True)
-    table.add_column("network", no_wrap=True)
-    table.add_column("epochs", justify="right", no_wrap=True)
-    table.add_column("what it is", no_wrap=True, overflow="ellipsis")
-    for one in rows:
-        network = f"{one.architecture} {one.norm or ''}".strip()
-        table.add_row(one.name, network, str(one.epochs or ""), one.title)
-    console(width=plain_width()).print(table)
+    networks = [one.architecture for one in rows]
+    named = [f"{one.architecture} {one.norm or ''}".strip() for one in rows]
+    columns = {
+        "recipe": [one.name for one in rows],
+        "network": named,
+        ">passes": ["" if one.passes is None else f"{one.passes:g}" for one in rows],
+        ">GPU time": ["" if one.hours is None else _time(one.hours) for one in rows],
+        "what it is": [one.title for one in rows],
+    }
+    print_columns(columns, narrower=[{"what it is": None}, {"network": networks}])
+    print(LIST_NOTE, file=sys.stderr)
     return 0
+
+
+def _time(hours: float) -> str:
+    if hours < 1 / 60:
+        return "< 1 min"
+    return f"{60 * hours:.0f} min" if hours < 1.5 else f"{hours:.0f} h" if hours < 100 else f"{hours / 24:.0f} d"
 
 
 def _show(name: str, settings: list[str]) -> int:

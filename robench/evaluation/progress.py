@@ -6,7 +6,12 @@ import sys
 import time
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from robench.suites.base import Suite
+
+_BAR = 12  # columns of the bar itself
 
 
 class Progress(Protocol):
@@ -61,12 +66,13 @@ class LineProgress(QuietProgress):
     Args:
         title: first words of each line.
         every: seconds between lines.
+        unit: what is counted.
     """
 
     quiet = False
 
-    def __init__(self, title: str, every: float = 10.0) -> None:
-        self._title, self._every = title, every
+    def __init__(self, title: str, every: float = 10.0, unit: str = "images") -> None:
+        self._title, self._every, self._unit = title, every, unit
         self._total = self._done = self._fresh = 0
         self._begin = self._last = time.monotonic()
 
@@ -89,31 +95,60 @@ class LineProgress(QuietProgress):
             self._last = now
             rate = self._fresh / max(now - self._begin, 1e-9)
             left = (self._total - self._done) / max(rate, 1e-9)
-            self.say(
-                f"{self._title}: {cell}, {self._done}/{self._total} images, {rate:.0f} images/s, {left:.0f} s left"
-            )
+            count = f"{self._done}/{self._total} {self._unit}"
+            self.say(f"{self._title}: {clock(left)} left, {cell}, {count}, {rate:.0f} {self._unit}/s")
+
+
+def clock(seconds: float) -> str:
+    """Return a time as a clock shows it.
+
+    >>> clock(75), clock(4000)
+    ('1:15', '1:06:40')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class BarProgress:
-    """A rich progress bar with rate and time left.
+    """A rich progress bar: the time left first, then how much is done, the rate, the cell, and the title last.
+
+    What does not fit the terminal is cut from the end; the time left and the count always show.
 
     Args:
-        title: shown left of the bar.
+        title: what runs.
+        unit: what is counted.
     """
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, unit: str = "images") -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, ProgressColumn
         from rich.progress import Progress as RichProgress
+        from rich.table import Column
+        from rich.text import Text
 
+        console = Console(stderr=True)
+
+        class Left(ProgressColumn):
+            def render(self, task: Any) -> Text:
+                left = task.time_remaining
+                return Text(f"{'-:--' if left is None else clock(left)} left", style="bold")
+
+        class Rest(ProgressColumn):
+            def render(self, task: Any) -> Text:
+                told = task.fields
+                text = f"{task.completed:.0f}/{task.total:.0f} {unit}, {told['rate']:,.0f}/s"
+                line = Text("  ".join(part for part in (text, told["cell"], task.description) if part))
+                line.truncate(max(console.width - _BAR - 15, len(text)), overflow="ellipsis")
+                return line
+
+        whole = Column(no_wrap=True)
         self._title = title
         self._bar: Any = RichProgress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} images"),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
+            Left(table_column=Column(no_wrap=True, min_width=9)),
+            BarColumn(_BAR, table_column=whole),
+            Rest(table_column=whole),
+            console=console,
             transient=True,
         )
         self._task: Any = None
@@ -131,10 +166,10 @@ class BarProgress:
         self._begin, self._fresh = time.monotonic(), 0
         if self._task is not None:  # another round of the same work
             self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(self._title, total=total, completed=done, rate="")
+        self._task = self._bar.add_task(self._title, total=total, completed=done, rate=0.0, cell="")
 
     def retitle(self, title: str) -> None:
-        """Change the words left of the bar."""
+        """Change the title."""
         self._title = title
         if self._task is not None:
             self._bar.update(self._task, description=title)
@@ -143,18 +178,34 @@ class BarProgress:
         """Move the bar."""
         self._fresh += images
         rate = self._fresh / max(time.monotonic() - self._begin, 1e-9)
-        self._bar.update(
-            self._task, advance=images, description=f"{self._title}  {cell:<22}", rate=f"{rate:,.0f} images/s"
-        )
+        self._bar.update(self._task, advance=images, rate=rate, cell=cell)
 
     def say(self, text: str) -> None:
         """Print one line above the bar."""
         self._bar.console.print(text, highlight=False, markup=False)
 
 
-def make_progress(title: str, *, quiet: bool = False) -> Progress:
-    """Return the fitting kind of progress: none when quiet, a bar on a terminal, else plain lines."""
+def make_progress(title: str, *, quiet: bool = False, unit: str = "images") -> Progress:
+    """Return the fitting kind of progress: none when quiet, a bar on a terminal, else plain lines.
+
+    Args:
+        title: what runs.
+        quiet: show nothing but messages.
+        unit: what is counted; see :func:`unit_of`.
+    """
     if quiet:
         return QuietProgress()
     terminal = sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
-    return BarProgress(title) if terminal else LineProgress(title)
+    return BarProgress(title, unit) if terminal else LineProgress(title, unit=unit)
+
+
+def unit_of(suite: Suite) -> str:
+    """Return what goes through the model: images; ``frames`` of clips; ``passes`` where an image is tried repeatedly.
+
+    >>> from robench.suites import get
+    >>> unit_of(get("cifar10-c")), unit_of(get("cifar10-p")), unit_of(get("cifar10-sta"))
+    ('images', 'frames', 'passes')
+    """
+    if suite.frames == 1 and not suite.frames_of:
+        return "images"
+    return "frames" if suite.task == "perturbation" else "passes"

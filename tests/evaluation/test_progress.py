@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import re
 import sys
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 from small_suite import CELLS, SmallSuite, small_model
 
 from robench.evaluation import EvaluationOptions, evaluate_suite, make_progress
-from robench.evaluation.progress import BarProgress, LineProgress, QuietProgress
+from robench.evaluation.progress import BarProgress, LineProgress, QuietProgress, unit_of
+from robench.suites import get
 
 
 class Full(io.StringIO):
@@ -43,12 +45,40 @@ def test_lines_tell_cell_count_rate_and_time_left(capsys: pytest.CaptureFixture[
     progress.start(100, 20)
     progress.advance(30, "fog/3")
     line = capsys.readouterr().err
-    assert line.startswith("m on s: fog/3, 50/100 images, ")
-    assert "images/s" in line
-    assert line.rstrip().endswith("s left")
+    assert re.match(r"m on s: \d+:\d\d left, fog/3, 50/100 images, \d+ images/s$", line)
 
 
 def test_the_kind_of_progress_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert type(make_progress("x", quiet=True)) is QuietProgress
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert isinstance(make_progress("x"), BarProgress)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_a_bar_has_the_time_left_first_and_fits_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    progress = BarProgress("a-model-with-quite-a-long-name on cifar10-p, mFP +-0.8, to be 0.5", "frames")
+    with progress:
+        progress.start(2_850_000, 310_000)
+        progress.advance(3_100, "gaussian_noise")
+        progress._bar.refresh()
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    (line,) = {part.rstrip() for part in re.split(r"[\r\n]+", plain) if "313100" in part}
+    assert re.match(r"(-:--|[\d:]+) left +", line)
+    assert "313100/2850000 frames, " in line
+    assert len(line) <= columns
+    if columns >= 80:
+        assert "gaussian_noise" in line
+
+
+@pytest.mark.parametrize(("suite", "unit"), [("digits-c", "images"), ("digits-p", "frames"), ("cifar10-sta", "passes")])
+def test_what_is_counted_is_called_so(suite: str, unit: str) -> None:
+    assert unit_of(get(suite)) == unit
