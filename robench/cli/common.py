@@ -36,6 +36,15 @@ def print_json(document: Any) -> None:
     print()
 
 
+def print_files(files: Sequence[Path | str], *, as_json: bool) -> None:
+    """Print the paths of written files, one per line, or as ``{"files": [...]}``."""
+    if as_json:
+        print_json({"files": [str(file) for file in files]})
+        return
+    for file in files:
+        print(file)
+
+
 def console(**options: Any) -> Console:
     """Return a console that prints names as they are: ``net[v2]`` is not markup, ``a:fire:b`` not an emoji.
 

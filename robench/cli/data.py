@@ -111,18 +111,24 @@ def download(
         ),
     ] = None,
     retries: Annotated[int, typer.Option(metavar="N", help="How often a broken download is resumed.")] = 8,
+    json_: o.Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=o.OUTPUT)] = False,
 ) -> None:
     """Download, check and unpack sets; a broken download resumes. E.g. `robench data download cifar10-c`."""
     from robench import api
+    from robench.cli.common import print_json
 
+    folders = {}
     for name in [api.describe_data(name, root=root).name for name in names]:  # all are known before the first begins
-        with _Progress(quiet) as progress:
+        with _Progress(quiet or json_) as progress:
             (folder,) = api.download_data(
                 name, root=root, mirror=mirror or (), retries=retries, report=progress.file, notify=progress.note
             )
-        if not quiet:
+        folders[name] = str(folder)
+        if not (quiet or json_):
             print(f"{name} is at {folder}")
+    if json_:
+        print_json(folders)
 
 
 @app.command(cls=Command)
@@ -157,11 +163,13 @@ def manifest_dfr(
     out: Annotated[
         str | None, typer.Option("--out", "-o", metavar="FILE", help="Where to write it (default: in the folder).")
     ] = None,
+    json_: o.Json = False,
 ) -> None:
     """Write DeepFashion Remixed's manifest from DeepFashion2's annotations. E.g. `robench data manifest-dfr DIR`."""
     from robench import api
+    from robench.cli.common import print_files
 
-    print(api.dfr_manifest(root, out=out))
+    print_files([api.dfr_manifest(root, out=out)], as_json=json_)
 
 
 def _size(one: DataSet) -> str:

@@ -40,15 +40,26 @@ def deepaugment(
         typer.Option(metavar="N", help="Processes on the CPU (default: one per core).", rich_help_panel=o.RUN),
     ] = None,
     device: o.Device = None,
+    json_: o.Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=o.OUTPUT)] = False,
 ) -> int:
     """Write the images; see HELP."""
     from robench import api
+    from robench.cli.common import print_json
 
     made = api.deepaugment(
-        network, source, out, weights=weights, seed=seed, workers=workers, device=device, quiet=quiet
+        network, source, out, weights=weights, seed=seed, workers=workers, device=device, quiet=quiet or json_
     )
-    if not quiet:
+    if json_:
+        print_json(
+            {
+                "folder": str(made.folder),
+                "images": made.images,
+                "written": made.written,
+                "unreadable": list(made.unreadable),
+            }
+        )
+    elif not quiet:
         print(
             f"{made.images - len(made.unreadable):,} of {made.images:,} images in {out}, {made.written:,} of them new."
         )

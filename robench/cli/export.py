@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -33,9 +33,27 @@ def export(
         str | None,
         typer.Option("--out", "-o", metavar="FILE", help="Write there, not to the screen.", rich_help_panel=o.OUTPUT),
     ] = None,
+    json_: o.Json = False,
 ) -> None:
     """Export a result; see HELP."""
     from robench import api
+    from robench.cli.common import print_files, print_json
 
     text = api.export(run, form, dataset=dataset, organisation=organisation, out=out)
-    print(text if out is None else f"{out}\n", end="")
+    if out is not None:
+        print_files([out], as_json=json_)
+    elif json_:
+        print_json(_parsed(text, form))
+    else:
+        print(text, end="")
+
+
+def _parsed(text: str, form: str) -> Any:
+    """Return an export as a JSON-able document: the rows of CSV, or what YAML (and so JSON) holds."""
+    import csv
+
+    import yaml
+
+    if form == "csv":
+        return list(csv.DictReader(text.splitlines()))
+    return yaml.safe_load(text.removeprefix("---\n").removesuffix("---\n"))

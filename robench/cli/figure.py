@@ -41,22 +41,32 @@ def figure(
         str | None,
         typer.Option("--out", "-o", metavar="FILE", help="A .png, .svg or .pdf.", rich_help_panel=o.OUTPUT),
     ] = None,
+    json_: o.Json = False,
 ) -> int:
     """List figures or draw one; see HELP."""
     from robench import api
-    from robench.cli.plot import write
-    from robench.tables.figures import list_text
+    from robench.cli.common import print_files, print_json
+    from robench.cli.plot import written
+    from robench.tables.figures import figures, list_text
 
     if address == "list":
         if any((results, image, networks, generated, out)):
             raise RobenchError("`list` takes no options.", hint="Omit them, or name a figure.")
-        print(list_text(), end="")
+        if json_:
+            listed = {
+                name: {"title": one.title, "drawn": bool(one.panels), "why": one.why} for name, one in figures().items()
+            }
+            print_json(listed)
+        else:
+            print(list_text(), end="")
         return 0
     drawn = api.figure(address, results=results, image=image, networks=networks, generated=generated)
     base = Path(out if out is not None else address.replace("/", "-"))
+    files = []
     for number, panel in drawn.panels.items():
         name = base if len(drawn.panels) == 1 else base.with_name(f"{base.stem}-{number}{base.suffix}")
-        write(panel, str(name), name.name)
+        files += written(panel, str(name), name.name)
+    print_files(files, as_json=json_)
     for note in drawn.notes:
         typer.echo(note, err=True)
     return 0

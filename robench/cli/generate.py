@@ -42,16 +42,20 @@ def generate(
         int | None, typer.Option(metavar="N", help="Difficulty of the noises of perturbation sequences: 1 to 3.")
     ] = None,
     frost: Annotated[str | None, typer.Option(metavar="FOLDER", help="The original frost images.")] = None,
+    json_: o.Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=o.OUTPUT)] = False,
 ) -> int:
     """Generate and verify; see HELP."""
     from robench import api
     from robench.api.words import names
+    from robench.cli.common import print_json
 
     made = api.generate(
-        suite, source, out, corruption=corruption, seed=seed, difficulty=difficulty, frost=frost, quiet=quiet
+        suite, source, out, corruption=corruption, seed=seed, difficulty=difficulty, frost=frost, quiet=quiet or json_
     )
-    if not quiet:
+    if json_:
+        print_json({"suite": suite, "files": [str(file) for file in made.files], "images": made.images})
+    elif not quiet:
         noun = "condition" if len(made.files) == 1 else "conditions"
         print(f"{len(made.files)} {noun} of {made.images} images written to {out}, and verified.")
         chosen = None if corruption is None else names("corruption", corruption)

@@ -155,7 +155,12 @@ def _print_end(jobs: Sequence[Job], *, quiet: bool, as_json: bool) -> None:
 
     results = [job.result for job in jobs if job.result is not None]
     if as_json:
-        print_json([result.model_dump(mode="json") for result in results])
+        problems = [
+            {"model": job.model, "suite": job.suite, "error": {"message": _in_options(job.problem)}}
+            for job in jobs
+            if job.problem
+        ]
+        print_json([*(result.model_dump(mode="json") for result in results), *problems])
     elif not quiet:
         for name in dict.fromkeys(result.suite.name for result in results):
             print_summary([result for result in results if result.suite.name == name])

@@ -62,6 +62,7 @@ def build(
     results: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Measured results (default: those that come with robench).")
     ] = None,
+    json_: o.Json = False,
 ) -> None:
     """Build the page: one folder that opens from disk or from any web host.
 
@@ -71,10 +72,12 @@ def build(
         robench leaderboard build --results runs/ --out page/
     """
     from robench.api.words import place
+    from robench.cli.common import print_files
     from robench.tables.measured import find_results
     from robench.tables.site import build_site
 
-    print(build_site(place("out", out), None if results is None else find_results(place("results", results))))
+    found = None if results is None else find_results(place("results", results))
+    print_files([build_site(place("out", out), found)], as_json=json_)
 
 
 @app.command("list", cls=Command)
@@ -107,6 +110,7 @@ def readme(
     out: Annotated[
         str | None, typer.Option("--out", "-o", metavar="FILE", help="File to write (default: print it).")
     ] = None,
+    json_: o.Json = False,
 ) -> None:
     """Write the boards and the papers' tables as Markdown, as leaderboards/README.md shows them.
 
@@ -114,15 +118,18 @@ def readme(
 
         robench leaderboard readme --out leaderboards/README.md
     """
-    from robench.cli.common import path
+    from robench.cli.common import path, print_files, print_json
     from robench.files import atomic_write
     from robench.tables.board_readme import readme_text
 
     file = path("out", out)
     text = readme_text()
     if file is None:
-        print(text, end="")
+        if json_:
+            print_json({"text": text})
+        else:
+            print(text, end="")
         return
     with atomic_write(file) as opened:
         opened.write(text.encode())
-    print(file)
+    print_files([file], as_json=json_)

@@ -87,27 +87,51 @@ def main(arguments: list[str]) -> int:
     try:
         code = build_app()(arguments, standalone_mode=False, prog_name="robench")
         if code == INTERRUPTED:  # what the library makes of Ctrl-C, without a word
-            _complain(_stopped(arguments))
+            return _refused(arguments, INTERRUPTED, _stopped(arguments))
         sys.stdout.flush()
         return int(code or 0)
     except RobenchError as error:
-        from robench.cli.words import in_options
-
-        _complain(in_options(str(error), lambda name: _parameters(arguments, name)))
-        return USAGE
+        return _refusal(error, arguments)
     except typer.Exit as leave:
         return leave.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        _complain(_stopped(arguments))
-        return INTERRUPTED
+        return _refused(arguments, INTERRUPTED, _stopped(arguments))
     except OSError as error:
-        return _system_error(error)
+        return _system_error(error, arguments)
     except SystemExit as leave:
         if isinstance(leave.__context__, BrokenPipeError):  # click leaves with 1 where a command's reader left
-            return _system_error(leave.__context__)
+            return _system_error(leave.__context__, arguments)
         raise
     except Exception as error:
-        return _usage_error(error)
+        return _usage_error(error, arguments)
+
+
+def _refusal(error: RobenchError, arguments: list[str]) -> int:
+    """Say a user's mistake in the words of the command line."""
+    from robench.cli.words import in_options
+
+    def words(text: str) -> str:
+        return in_options(text, lambda name: _parameters(arguments, name))
+
+    return _refused(arguments, USAGE, words(error.message), None if error.hint is None else words(error.hint))
+
+
+def _refused(arguments: list[str], code: int, message: str, hint: str | None = None, *, said: bool = False) -> int:
+    """Print an error for people to standard error; with ``--json`` also as the one document of standard output.
+
+    Args:
+        arguments: of the command line.
+        code: with which the command ends.
+        message, hint: what was wrong, and what to do next.
+        said: standard error has it already.
+    """
+    if not said:
+        _complain(message if hint is None else f"{message}\n{hint}")
+    if "--json" in arguments:
+        from robench.cli.common import print_json
+
+        print_json({"error": {"message": printable(message), "hint": hint and printable(hint), "exit_code": code}})
+    return code
 
 
 def _parameters(arguments: list[str], name: str | None) -> list[Any]:
@@ -126,7 +150,7 @@ def _parameters(arguments: list[str], name: str | None) -> list[Any]:
 _MISTAKES = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EACCES, errno.EINVAL, errno.ELOOP)
 
 
-def _system_error(error: OSError) -> int:
+def _system_error(error: OSError, arguments: list[str]) -> int:
     """Say what the operating system refused, of which file."""
     if isinstance(error, BrokenPipeError):  # the reader has seen enough, as `head` has
         drop_output()
@@ -136,17 +160,18 @@ def _system_error(error: OSError) -> int:
         drop_output()
         _complain(f"Could not write the output: {why}.\nSend it elsewhere; files that were written before are kept.")
         return FAILED
-    _complain(f"Could not use {str(error.filename)!r}: {why}.\nCheck the path, its permissions and free space.")
-    return USAGE if error.errno in _MISTAKES else FAILED
+    code = USAGE if error.errno in _MISTAKES else FAILED
+    hint = "Check the path, its permissions and free space."
+    return _refused(arguments, code, f"Could not use {str(error.filename)!r}: {why}.", hint)
 
 
-def _usage_error(error: Exception) -> int:
+def _usage_error(error: Exception, arguments: list[str]) -> int:
     """Show click's own errors as it would; anything else is a bug and keeps its traceback."""
     for exceptions in _click_exceptions():
         if isinstance(error, exceptions.ClickException):
             error.message = printable(error.message)
             error.show()
-            return USAGE
+            return _refused(arguments, USAGE, error.format_message(), said=True)
     raise error
 
 

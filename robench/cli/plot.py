@@ -94,16 +94,18 @@ def _command(plot: Plot) -> Any:
 
 
 def _function(plot: Plot) -> Callable[..., int]:
-    def draw(inputs: list[Path], out: str | None, **options: Any) -> int:
+    def draw(inputs: list[Path], out: str | None, json_: bool, **options: Any) -> int:
         given: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in options.items()}
-        return write(plot.figure(inputs, **given), out, plot.name)
+        return write(plot.figure(inputs, **given), out, plot.name, as_json=json_)
 
     several = typer.Argument(metavar=plot.inputs, help=plot.inputs_help)
     kinds: dict[str, Any] = {"inputs": Annotated[list[Path], several]}
     kinds |= {option.name: _kind(option) for option in plot.options}
-    shared = {"title": Title, "width": Width, "labels": Labels, "out": Out}
+    shared = {"title": Title, "width": Width, "labels": Labels, "out": Out, "json_": o.Json}
     kinds |= shared
-    usual: dict[str, Any] = {option.name: _default(option) for option in plot.options} | dict.fromkeys(shared)
+    usual: dict[str, Any] = (
+        {option.name: _default(option) for option in plot.options} | dict.fromkeys(shared) | {"json_": False}
+    )
     parameters = [
         inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=usual.get(name, inspect.Parameter.empty)
@@ -141,11 +143,12 @@ def gallery(
     ] = 0,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the corruptions.")] = 0,
     out: Out = None,
+    json_: o.Json = False,
 ) -> int:
     """All corruptions at all severities on one image."""
     from robench import api
 
-    return write(api.gallery(image, size=size, index=index, seed=seed), out, GALLERY)
+    return write(api.gallery(image, size=size, index=index, seed=seed), out, GALLERY, as_json=json_)
 
 
 @app.command(AUGMENTATIONS, cls=Command)
@@ -164,12 +167,13 @@ def augmentations(
         str | None, typer.Option(metavar="FOLDER", help="Where DeepAugment's trained networks are (default: runs).")
     ] = None,
     out: Out = None,
+    json_: o.Json = False,
 ) -> int:
     """What training sees of an image, recipe by recipe."""
     from robench import api
 
     found = api.augmentations(recipe, image=image, count=count, index=index, set=set_ or (), networks=networks)
-    return write(found, out, AUGMENTATIONS)
+    return write(found, out, AUGMENTATIONS, as_json=json_)
 
 
 @app.command(OPERATIONS, cls=Command)
@@ -183,11 +187,12 @@ def operations(
     ] = None,
     index: Annotated[int, typer.Option(metavar="N", help="Which digit.")] = 0,
     out: Out = None,
+    json_: o.Json = False,
 ) -> int:
     """AugMix's operations, one by one, at five levels."""
     from robench import api
 
-    return write(api.operations(image, size=size, index=index), out, OPERATIONS)
+    return write(api.operations(image, size=size, index=index), out, OPERATIONS, as_json=json_)
 
 
 @app.callback()
@@ -195,8 +200,16 @@ def _plot() -> None:
     """Plot results."""
 
 
-def write(figure: Figure, out: str | None, name: str) -> int:
+def write(figure: Figure, out: str | None, name: str, *, as_json: bool = False) -> int:
     """Write a plot as one file, or as a PNG and an SVG, and print their paths."""
+    from robench.cli.common import print_files
+
+    print_files(written(figure, out, name), as_json=as_json)
+    return 0
+
+
+def written(figure: Figure, out: str | None, name: str) -> list[Path]:
+    """Write a plot as one file, or as a PNG and an SVG, and return their paths."""
     from robench import plots
     from robench.api.words import place
 
@@ -204,6 +217,4 @@ def write(figure: Figure, out: str | None, name: str) -> int:
     if path.is_dir():
         raise RobenchError(f"{path} is a folder.", hint="Give `out` a file's name, such as plot.png.")
     paths: Sequence[Path] = [path] if path.suffix else [path.with_name(f"{path.name}.{s}") for s in ("png", "svg")]
-    for one in paths:
-        print(plots.save(figure, one))
-    return 0
+    return [plots.save(figure, one) for one in paths]

@@ -31,17 +31,27 @@ def quickstart(
             "--out", "-o", metavar="FOLDER", help="Folder for results, plots and report.", rich_help_panel=o.OUTPUT
         ),
     ] = "robench-quickstart",
+    json_: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:
     """Evaluate, print, plot and write the report; see HELP."""
     from robench import api
     from robench.api.quickstart import MODELS, SUITE
+    from robench.cli.common import print_json
 
     began = time.monotonic()
-    if not quiet:
+    if not (quiet or json_):
         print(f"robench quickstart: {len(MODELS)} models on {SUITE} (15 corruptions, 5 severities, generated)")
-    found = api.quickstart(out, quiet=quiet)
-    if not quiet and found is not None:
+    found = api.quickstart(out, quiet=quiet or json_)
+    if json_ and found is not None:
+        print_json(
+            {
+                "results": [result.model_dump(mode="json") for result in found.results],
+                "comparison": found.comparison.model_dump(mode="json"),
+                "files": [str(Path(out) / name) for name in found.files],
+            }
+        )
+    elif not quiet and found is not None:
         _print(found, Path(out), time.monotonic() - began)
     return 0
 

@@ -34,9 +34,11 @@ def report(
             "--out", "-o", metavar="FILE", help="The page: .html, or .md for Markdown.", rich_help_panel=o.OUTPUT
         ),
     ] = "report.html",
+    json_: o.Json = False,
 ) -> int:
     """Write the page; see HELP."""
     from robench import api
+    from robench.cli.common import print_files
 
-    print(api.report(runs, out=out, compare=compare))
+    print_files([api.report(runs, out=out, compare=compare)], as_json=json_)
     return 0

@@ -90,36 +90,71 @@ def table(
             "--format", metavar="NAME", help="terminal, markdown, latex, csv or html.", rich_help_panel=o.OUTPUT
         ),
     ] = "terminal",
+    json_: o.Json = False,
 ) -> None:
     """List tables or show one; see HELP."""
     from robench import api
+    from robench.cli.common import print_json
     from robench.tables.published import addresses, load_table
 
     words = address or []
+    if json_ and form != "terminal":
+        raise RobenchError("`format` and --json were both given.", hint="Use only one of them.")
+    form = "csv" if json_ else form
     if runs:  # further runs follow the first without its option
         text = api.table(
             None, runs=[*runs, *words], results=results, format=form, recipe=recipe or (), why=why, generated=generated,
             figures=figures, by=by, with_published=with_published, sources=sources, group_rows=group_rows, seeds=seeds,
         )  # fmt: skip
-        print(text, end="")
+        _print(text, as_json=json_)
         return
     if len(words) > 1:
         raise RobenchError(f"One table at a time; found {', '.join(words)}.", hint="For a table of runs: `runs`.")
     name = words[0] if words else "list"
     if name == "list":
-        for one in addresses():
-            print(f"{one:<15} {load_table(one).caption}")
+        captions = {one: load_table(one).caption for one in addresses()}
+        if json_:
+            print_json(captions)
+        else:
+            print("".join(f"{one:<15} {caption}\n" for one, caption in captions.items()), end="")
         return
     if name == "coverage":
-        from robench.tables.coverage import coverage_text
+        from robench.tables.coverage import coverage_text, table_coverage
 
-        print(coverage_text(), end="")
+        if json_:
+            found = {one: table_coverage(one) for one in addresses()}
+            print_json({name: {"cells": len(one.how), "fillable": one.fillable} for name, one in found.items()})
+        else:
+            print(coverage_text(), end="")
         return
     text = api.table(
         name, results=results, format=form, recipe=recipe or (), why=why, generated=generated, figures=figures, by=by,
         with_published=with_published, sources=sources, group_rows=group_rows, seeds=seeds,
     )  # fmt: skip
-    print(_in_options(text) if results is not None else text, end="")
+    _print(_in_options(text) if results is not None else text, as_json=json_)
+
+
+def _print(text: str, *, as_json: bool) -> None:
+    """Print a table; as JSON, its CSV form as a list of rows, with numbers as numbers."""
+    if not as_json:
+        print(text, end="")
+        return
+    import csv
+
+    from robench.cli.common import print_json
+
+    lines = csv.DictReader(text.splitlines())
+    print_json([{head: _number(cell) for head, cell in line.items()} for line in lines])
+
+
+def _number(text: str) -> float | int | str | bool | None:
+    """Return a cell's number, truth value or text; None for an empty one."""
+    if text in (words := {"": None, "true": True, "false": False}):
+        return words[text]
+    try:
+        return int(text) if text.lstrip("-").isdigit() else float(text)
+    except ValueError:
+        return text
 
 
 def _in_options(text: str) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from robench.cli import completion as complete
 from robench.cli import options as o
+from robench.cli.common import print_json
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from robench.api import SetModel, SetPlan, Trained
 
@@ -110,20 +112,20 @@ def train(
             "--out", "-o", metavar="FOLDER", help="Output folder (default: runs/RECIPE).", rich_help_panel=o.OUTPUT
         ),
     ] = None,
-    json_: Annotated[
-        bool, typer.Option("--json", help="With --list: print as JSON.", rich_help_panel=o.OUTPUT)
-    ] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print as JSON.", rich_help_panel=o.OUTPUT)] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=o.OUTPUT)] = False,
 ) -> int:
     """Train; see HELP."""
     from robench import api
 
+    trained: list[Trained]
     if list_:
         return _list(method, data, as_json=json_)
     if method is not None:
         raise RobenchError("`method` only chooses what is listed.", hint="Add `list`, or `set='method=NAME'`.")
     if show is not None:
-        return _show(show, settings or [])
+        return _show(show, settings or [], as_json=json_)
+    quiet, trained = quiet or json_, []
     of_sets: Any = {"only": only, "suite": suite, "limit": limit, "jobs": None if jobs == 1 else jobs}
     if api.is_set(everything, recipe, data=data, fresh=fresh, **of_sets, dry_run=dry_run or None):
         models = api.train_set(
@@ -138,9 +140,11 @@ def train(
             device=device,
             precision=precision,
             dry_run=dry_run,
-            planned=None if quiet and not dry_run else _print_plan,
+            planned=_planned(quiet=quiet, dry_run=dry_run, as_json=json_),
             finished=None if quiet else _print_model,
         )
+        if json_ and not dry_run:
+            print_json([_document(model) for model in models])
         return 0 if dry_run else _end(models, quiet=quiet)
     api.train(
         recipe,
@@ -154,9 +158,35 @@ def train(
         features=features,
         fresh=fresh,
         quiet=quiet,
-        finished=None if quiet else _print,
+        finished=trained.append if json_ else None if quiet else _print,
     )
+    if json_:
+        print_json([_document(one) for one in trained])
     return 0
+
+
+def _document(of: Trained | SetModel | SetPlan) -> dict[str, Any]:
+    """Return a dataclass as a JSON-able document, its paths as texts."""
+    from dataclasses import asdict
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(one) for key, one in value.items()}
+        return [plain(one) for one in value] if isinstance(value, (list, tuple)) else _text_of_path(value)
+
+    found: dict[str, Any] = plain(asdict(of))
+    return found
+
+
+def _text_of_path(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
+def _planned(*, quiet: bool, dry_run: bool, as_json: bool) -> Callable[[SetPlan], None] | None:
+    """Return what is told the plan of a set: it is the result of a dry run."""
+    if as_json:
+        return (lambda plan: print_json(_document(plan))) if dry_run else None
+    return None if quiet and not dry_run else _print_plan
 
 
 def _end(models: Sequence[SetModel], *, quiet: bool) -> int:
@@ -201,7 +231,7 @@ def _print(trained: Trained) -> None:
 
 def _list(method: str | None, data: str | None, *, as_json: bool) -> int:
     from robench import api
-    from robench.cli.common import print_columns, print_json
+    from robench.cli.common import print_columns
 
     rows = api.list_recipes(method, data)
     if as_json:
@@ -228,13 +258,14 @@ def _time(hours: float) -> str:
     return f"{60 * hours:.0f} min" if hours < 1.5 else f"{hours:.0f} h" if hours < 100 else f"{hours / 24:.0f} d"
 
 
-def _show(name: str, settings: list[str]) -> int:
+def _show(name: str, settings: list[str], *, as_json: bool) -> int:
     import yaml
 
     from robench import api
 
-    print(
-        yaml.safe_dump(api.describe_recipe(name, set=settings).model_dump(mode="json"), sort_keys=False, width=100),
-        end="",
-    )
+    document = api.describe_recipe(name, set=settings).model_dump(mode="json")
+    if as_json:
+        print_json(document)
+    else:
+        print(yaml.safe_dump(document, sort_keys=False, width=100), end="")
     return 0

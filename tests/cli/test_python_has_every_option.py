@@ -104,7 +104,7 @@ def test_every_option_of_a_plot_is_a_keyword(name: str) -> None:
     command = build("plot").get_command(None, name)
     shared = {"title", "width", "labels"}
     own = {one.name for one in plot.options}
-    assert {parameter.name for parameter in command.params} == {"inputs", "out"} | shared | own
+    assert {parameter.name for parameter in command.params} == {"inputs", "out", "json_"} | shared | own
     assert shared <= set(inspect.signature(plot.figure).parameters) & set(inspect.signature(plot.drawn).parameters)
     assert {one.name for one in plot.options} <= set(inspect.signature(plot.draw).parameters)
 

@@ -1,0 +1,79 @@
+"""Tables fit the terminal: they turn, and go on below, where models are many; in a pipe no row is wrapped."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from robench.cli.common import print_columns, print_summary
+from robench.cli.main import main
+from robench.results import load
+from robench.tables.locations import leaderboards
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def terminal(monkeypatch: pytest.MonkeyPatch, columns: int) -> Terminal:
+    """Put a terminal in the place of standard output, for the rest of the test."""
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    return screen
+
+
+def results(count: int) -> list[object]:
+    files: list[Path] = sorted((leaderboards() / "measured" / "digits-c").glob("*.json"))
+    return [load(file) for file in files[:count]]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+@pytest.mark.parametrize("models", [1, 2, 7])
+def test_a_summary_fits(columns: int, models: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, screen = results(models), terminal(monkeypatch, columns)
+    print_summary(found)  # type: ignore[arg-type]
+    text = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue())
+    lines = text.splitlines()
+    table = [line for line in lines if not line.startswith("note: ")]
+    assert max(map(len, table)) <= columns
+    for result in found:
+        name, value = result.model.name, result.summary["mean_error"]  # type: ignore[attr-defined]
+        assert any(name in line.split() for line in table)  # whole, on one line
+        assert f"{100 * value.value:.2f}" in text
+        assert f"{100 * value.low:.2f} to {100 * value.high:.2f}" in text
+
+
+def test_in_a_pipe_a_row_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    print_summary(results(7))  # type: ignore[arg-type]
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "mean error, %" in line]
+    assert row.count(" to ") == 7
+    for command in (["suites", "list"], ["metrics"], ["models", "list"], ["data", "list"]):
+        assert main(command) == 0
+        assert "…" not in capsys.readouterr().out
+
+
+def test_recipes_have_a_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    for columns in (80, 120):
+        screen = terminal(monkeypatch, columns)
+        assert main(["train", "--list", "--data", "cifar10"]) == 0
+        head, _, *lines = screen.getvalue().strip().splitlines()
+        assert head.split()[:3] == ["recipe", "network", "passes"]
+        assert max(map(len, lines)) <= columns
+        named = {line.split()[0]: line for line in lines}
+        assert len(named) == len(lines) > 90
+        assert "wrn-40-2" in named["augmix-cifar10-wrn40-2"]
+        assert " 300 " in named["augmix-cifar10-wrn40-2"]  # 100 epochs of three views
+
+
+def test_columns_that_do_not_fit_go_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = terminal(monkeypatch, 20)
+    columns = {"name": ["a" * 12], ">n": ["1,000"], "text": ["words " * 9]}
+    print_columns(columns, narrower=[{"text": None}])
+    assert screen.getvalue().splitlines() == ["name              n", "------------  -----", f"{'a' * 12}  1,000"]
