@@ -14,6 +14,7 @@ from robench.data.base import Geometry, Images
 from robench.data.classes import WORDNET_ID, class_list, label_map
 from robench.data.encoded import EncodedImages
 from robench.data.folders import NoClassFoldersError, load_folders
+from robench.data.labels import SORTED
 from robench.errors import RobenchError
 
 AnyImages = ArrayImages | EncodedImages
@@ -199,6 +200,7 @@ def with_classes(images: AnyImages, classes: Sequence[str], where: str) -> AnyIm
     if labels is None:
         return images
     if images.classes is not None:
+        images.remarks = tuple(remark for remark in images.remarks if not remark.endswith(SORTED))  # now by name
         if tuple(images.classes) != tuple(classes):
             mapped = label_map(images.classes, classes, where)
             images.labels = mapped[labels]

@@ -17,6 +17,8 @@ from robench.errors import RobenchError
 
 HIDDEN = -1
 """What stands for a label that is not there."""
+SORTED = "labels are names; they were numbered in sorted order."
+"""The end of the remark on labels whose order the file does not give."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ def _from_text(values: list[str | None], where: str, classes: Sequence[str] | No
             hint="Write the labels as class numbers from 0, or as names of that list.",
         )
     number = {name: label for label, name in enumerate(there)}
-    return _numbered(values, number, tuple(there), f"{where}: labels are names; they were numbered in sorted order.")
+    return _numbered(values, number, tuple(there), f"{where}: {SORTED}")
 
 
 def _numbered(values: list[str | None], number: dict[str, int], classes: tuple[str, ...] | None, said: str) -> Labels:

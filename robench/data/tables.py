@@ -83,7 +83,11 @@ class TableSource:
 
         if self._bytes is None:
             return repr(self._paths.to_pylist()).encode(errors="surrogateescape")
-        return np.asarray(pc.binary_length(self._bytes).to_numpy(zero_copy_only=False), np.int64).tobytes()
+        lengths = pc.fill_null(pc.binary_length(self._bytes), -1)
+        known = np.asarray(lengths.to_numpy(zero_copy_only=False), np.int64).tobytes()
+        if self._bytes.null_count == 0 or self._paths is None:
+            return known
+        return known + repr(self._paths.to_pylist()).encode(errors="surrogateescape")
 
     def _refuse_without_images(self) -> None:
         """Tell at once where no row has bytes and the first path leads nowhere: that is one cause for all rows."""

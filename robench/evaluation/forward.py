@@ -113,8 +113,7 @@ class Forward:
         return RobenchError(
             f"{self.model.name} fails on float32 images of shape {tuple(x.shape)}: {first_line(error)}"
             f" ({frame.filename}:{frame.lineno})",
-            hint="Finished cells are kept. If the size is wrong, set it with `resize` or `crop`; a custom function"
-            " gets normalised float32 images.",
+            hint=f"Finished cells are kept. {_advice(str(error))}",
         )
 
     def _normalise(self, images: torch.Tensor) -> torch.Tensor:
@@ -154,3 +153,20 @@ class Forward:
                 f"The model needs images of {needed[0]} x {needed[1]} pixels; the suite gives {found[0]} x {found[1]}.",
                 hint="Set the size with `resize` or `crop`, or choose a suite of the model's size.",
             )
+
+
+_OF_GRADIENTS = ("require grad", "requires grad", "grad_fn", "inference tensor", "inference mode")
+_OF_SIZE = ("shape", "size", "dimension", "must match", "expected input", "too small", "channels")
+
+
+def _advice(problem: str) -> str:
+    """Return the next step after an error of the model, by its cause."""
+    said = problem.lower()
+    if any(word in said for word in _OF_GRADIENTS):
+        return (
+            "Gradients are off while robench measures; a function that needs them computes within"
+            " torch.inference_mode(False), on a clone of its images."
+        )
+    if any(word in said for word in _OF_SIZE):
+        return "If the size is wrong, set it with `resize` or `crop`."
+    return "A custom function gets normalised float32 images of shape (n, 3, H, W), and returns logits (n, K)."

@@ -216,6 +216,24 @@ def test_a_module_that_cannot_be_compiled_is_said(tmp_path: Path) -> None:
     assert "Leave --compile away" in said
 
 
+def gradient(x: torch.Tensor) -> torch.Tensor:
+    """Return logits after a step that needs the images' gradient."""
+    x = x.requires_grad_()
+    x.square().sum().backward()
+    assert x.grad is not None
+    return x.grad.flatten(1)[:, :10]
+
+
+def test_a_function_computes_gradients_as_its_refusal_says() -> None:
+    def run(x: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode(False):
+            return gradient(x.clone())
+
+    images = random_images(2, 3, 8, 8)
+    plain = make_forward(lambda x: 2 * x.flatten(1)[:, :10])
+    torch.testing.assert_close(make_forward(run)(images), plain(images))
+
+
 def test_a_model_that_fails_on_the_images_is_said_and_memory_that_runs_out_is_told_apart() -> None:
     def failing(error: Exception) -> Callable[[torch.Tensor], torch.Tensor]:
         def run(x: torch.Tensor) -> torch.Tensor:
@@ -224,10 +242,14 @@ def test_a_model_that_fails_on_the_images_is_said_and_memory_that_runs_out_is_to
         return run
 
     images = random_images(2, 3, 8, 8)
-    with pytest.raises(RobenchError, match=r"(?s)shape \(2, 3, 8, 8\): ValueError: 7.*`resize`"):
+    with pytest.raises(RobenchError, match=r"(?s)shape \(2, 3, 8, 8\): ValueError: 7.*custom function") as caught:
         make_forward(failing(ValueError("7")))(images)
-    with pytest.raises(RobenchError, match="mat1 and mat2"):
+    assert "`resize`" not in str(caught.value)
+    with pytest.raises(RobenchError, match=r"(?s)mat1 and mat2.*`resize`"):
         make_forward(nn.Sequential(nn.Flatten(), nn.Linear(7, 10)))(images)
+    with pytest.raises(RobenchError, match=r"(?s)Gradients are off.*torch\.inference_mode\(False\)") as caught:
+        make_forward(gradient)(images)
+    assert "`resize`" not in str(caught.value)
     for error in (torch.OutOfMemoryError("CUDA"), RuntimeError("DefaultCPUAllocator: can't allocate memory")):
         with pytest.raises(torch.OutOfMemoryError):
             make_forward(failing(error))(images)
