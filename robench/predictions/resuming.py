@@ -6,6 +6,8 @@ from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from robench.errors import RobenchError
 from robench.predictions.records import Environment, RunRecord
 
@@ -25,6 +27,21 @@ def refuse_foreign(path: Path) -> None:
                 f"{path} is not empty and is not a run folder (found {', '.join(sorted(strangers)[:3])}).",
                 hint="Choose an empty or new folder: `out`.",
             )
+
+
+def nothing_measured(path: Path) -> bool:
+    """Return whether a run's folder holds no predictions, and no process is measuring some."""
+    if any(file.is_file() for name in ("predictions", "parts") for file in (path / name).glob("*")):
+        return False
+    return all(_free(lock) for lock in (path / ".locks").glob("*.lock"))
+
+
+def _free(path: Path) -> bool:
+    try:
+        with FileLock(path, timeout=0):
+            return True
+    except (OSError, NotImplementedError, Timeout):
+        return False
 
 
 def taken_up(path: Path, there: RunRecord, wanted: RunRecord, finished: Set[str]) -> RunRecord:

@@ -24,7 +24,7 @@ from robench.files import read_document, unwritable, write_json
 from robench.predictions import parquet
 from robench.predictions.notes import Sample
 from robench.predictions.records import RunRecord, Timing
-from robench.predictions.resuming import refuse_foreign, taken_up
+from robench.predictions.resuming import nothing_measured, refuse_foreign, taken_up
 from robench.predictions.table import Predictions
 
 _NAMED = 3
@@ -47,8 +47,9 @@ class RunFolder:
     def create(cls, path: str | os.PathLike[str], record: RunRecord) -> RunFolder:
         """Open the folder of this run, or create it; finished cells are kept.
 
-        A run may be asked for more cells than before (its list grows); another identity is refused. A run that has all
-        the cells asked for needs no write permission.
+        A run may be asked for more cells than before (its list grows); another identity is refused, unless nothing has
+        been measured here: a run that failed at once gives its folder to the same command with the option that its
+        message names. A run that has all the cells asked for needs no write permission.
 
         Raises:
             RobenchError: the folder holds another run or other files, or cannot be created.
@@ -144,6 +145,10 @@ class RunFolder:
             RobenchError: the folder is gone or cannot be written to, or the disk is full.
         """
         self._require_folder()
+        if self.open(self.path).record.hash != self.record.hash:
+            raise RobenchError(
+                f"{self.path} has become the folder of another run.", hint="Choose another folder: `out`."
+            )
         return parquet.write(self.cell_path(cell), predictions)
 
     def _require_folder(self) -> None:
@@ -291,6 +296,9 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _with_what_is_there(path: Path, there: RunRecord, wanted: RunRecord) -> RunRecord:
     run = RunFolder(path, there)
+    if there.hash != wanted.hash and nothing_measured(path):
+        (path / "probe.json").unlink(missing_ok=True)  # of the other run
+        return wanted
     return taken_up(path, there, wanted, {cell for cell in there.cells if run.has(cell)})
 
 

@@ -17,6 +17,8 @@ def used(result: Result) -> str:
     card = result.model.card
     geometry = result.suite.protocol.get("geometry") or result.model.preprocessing.get("geometry") or {}
     parts = [f"normalisation {normalisation(result.model.preprocessing)}", _geometry(geometry)]
+    if card.get("ensemble"):
+        parts.insert(0, f"one ensemble of {len(card['members'])} models ({card['ensemble']})")
     if card.get("key"):
         what = "output" if card.get("format") == "ONNX" else "weights"
         beside = f", beside {', '.join(map(str, card['beside']))}" if card.get("beside") else ""
@@ -38,6 +40,8 @@ def normalisation(record: Mapping[str, Any]) -> str:
     """
     if record["origin"] in ("default", "file"):
         return "none"
+    if record["origin"] == "ensemble":
+        return "each member's own"
     mean, std = (", ".join(f"{value:g}" for value in record[key]) for key in ("mean", "std"))
     return f"mean {mean}; standard deviation {std} ({record['origin']})"
 

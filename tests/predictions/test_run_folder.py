@@ -95,9 +95,24 @@ def test_a_folder_is_taken_up_again(tmp_path: Path) -> None:
 
 
 def test_another_run_is_refused_and_the_difference_named(tmp_path: Path) -> None:
-    RunFolder.create(tmp_path / "r", RECORD)
+    RunFolder.create(tmp_path / "r", RECORD).write("fog/1", make_predictions())
     with pytest.raises(RobenchError, match=r"protocol\.seed: there 0, now 1"):
         RunFolder.create(tmp_path / "r", make_record(seed=1))
+
+
+def test_a_run_in_which_nothing_was_measured_gives_its_folder_to_another(tmp_path: Path) -> None:
+    """The command that failed at once is repeated with the option that its message names."""
+    first = RunFolder.create(tmp_path / "r", RECORD)
+    (tmp_path / "r" / "probe.json").write_text("{}")
+    with first.lock("clean"), pytest.raises(RobenchError, match=r"protocol\.seed: there 0, now 1"):
+        RunFolder.create(tmp_path / "r", make_record(seed=1))  # somebody is measuring
+    second = RunFolder.create(tmp_path / "r", make_record(seed=1))
+    assert second.record.identity.protocol["seed"] == 1
+    assert not (tmp_path / "r" / "probe.json").exists()
+    with pytest.raises(RobenchError, match="has become the folder of another run"):
+        first.write("clean", make_predictions())
+    second.write("clean", make_predictions())
+    assert RunFolder.open(tmp_path / "r").done() == ["clean"]
 
 
 def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
