@@ -95,13 +95,15 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb", *, own: bool = 
 def write_json(path: str | os.PathLike[str], document: Any, *, own: bool = False) -> None:
     """Write ``document`` as indented JSON with its keys in their order, atomically. NaN is refused; ``own`` as there.
 
+    Bytes of a path that are not UTF-8, which JSON cannot hold, become question marks.
+
     Raises:
         RobenchError: as :func:`atomic_write`.
         ValueError: a number is not finite.
     """
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with atomic_write(path, own=own) as file:
-        file.write(text.encode())
+        file.write(text.encode(errors="replace"))
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

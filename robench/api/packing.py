@@ -173,6 +173,8 @@ def _check_norm(norm: object) -> None:
 def _check_text(name: str, value: object) -> None:
     if value is not None and (not isinstance(value, str) or not value.strip() or len(value) > 1000):
         raise RobenchError(f"`{name}` must be a short text; found {str(value)[:40]!r}.", hint=f"Omit `{name}`.")
+    if isinstance(value, str) and not value.isascii() and value.encode(errors="replace").decode() != value:
+        raise RobenchError(f"`{name}` holds bytes that are not text: {value[:40]!r}.", hint="Type it in UTF-8.")
 
 
 def sizes_of(words: SizeWords) -> Sizes:

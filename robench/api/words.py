@@ -216,6 +216,8 @@ def place(name: str, value: object) -> Path:
         raise RobenchError(f"`{name}` is not a path: {shown(text)}.", hint=f"Omit `{name}`, or name a file or folder.")
     if max((len(os.fsencode(part)) for part in Path(text).parts), default=0) > 255 or len(os.fsencode(text)) > 4095:
         raise RobenchError(f"`{name}` is too long for a path: '{text[:40]}...'.", hint="Give a shorter path.")
+    if name == "out" and text.encode(errors="replace").decode() != text:  # Parquet's library takes no such path
+        raise RobenchError(f"`{name}` holds bytes that are not UTF-8: {shown(text)}.", hint="Choose another name.")
     return Path(text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -50,6 +51,9 @@ def guard_streams() -> None:
     """Give the process streams for those that are closed, and let standard error drop what cannot be written."""
     if sys.stdout is None:
         sys.stdout = _nowhere()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a path may hold bytes that are not UTF-8: they leave as they came
+            stream.reconfigure(errors="surrogateescape")
     sys.stderr = Tolerant(sys.stderr if sys.stderr is not None else _nowhere())  # type: ignore[assignment]
 
 

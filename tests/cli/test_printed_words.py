@@ -183,6 +183,27 @@ def test_a_pickled_model_is_refused_in_plain_words(capsys: pytest.CaptureFixture
     assert "\x1b" not in said
 
 
+@pytest.mark.parametrize(("option", "said"), [("--out", "not UTF-8"), ("--name", "not text")])
+def test_bytes_that_are_not_utf_8_are_refused_where_they_would_be_written(
+    option: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["evaluate", "-m", "reference:digits/standard", "-s", "digits-c", "--device", "cpu"]
+    assert main([*command, option, "\udcff\udcfebad"]) == 2
+    assert f"{option} holds bytes that are {said}" in capsys.readouterr().err
+    assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["seed=99999999999999999999999999", "seed=-1", "data.pad=99999999999", "epochs=999999999999", "num_classes=0"],
+)
+def test_numbers_of_a_recipe_that_nothing_can_hold_are_refused(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--recipe", "standard-digits", "--set", value, "--device", "cpu", "--out", "t"]) == 2
+    said = capsys.readouterr().err
+    assert value.partition("=")[0].rpartition(".")[2] in said or "classes" in said
+    assert len(said.strip().splitlines()) >= 2
+
+
 def test_names_are_whole_on_a_narrow_screen(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -72,7 +72,10 @@ def build(name: str, num_classes: int, norm: str = "bn") -> nn.Module:
 
     norms.plain_norm(norm)
     if not 1 <= num_classes <= MAX_CLASSES:
-        raise RobenchError(f"A network has 1 to {MAX_CLASSES:,} classes; found {num_classes:,}.")
+        raise RobenchError(
+            f"A network has 1 to {MAX_CLASSES:,} classes; found {num_classes:,}.",
+            hint="Omit the number of classes to take the data's.",
+        )
     if wide := _wide(name):
         return wide_resnet.WideResNet(*wide, num_classes, norm)
     if thin := _thin(name):

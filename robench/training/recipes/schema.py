@@ -24,7 +24,7 @@ class DataPart(_Part):
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     flip: bool = True
     """Mirror every image left to right with probability 1/2."""
-    pad: int = Field(default=4, ge=0)
+    pad: int = Field(default=4, ge=0, le=4096)
     """Random crop of ``size`` from the image padded by this many black pixels; 0: none."""
     resized_crop: tuple[float, float] | None = None
     """Area range of a random resized crop (images of any size, read from disk); replaces ``pad``."""
@@ -93,11 +93,11 @@ class Recipe(_Part):
     num_classes: int = Field(ge=0)
     data: DataPart
     optimiser: OptimiserPart = Field(default_factory=OptimiserPart)
-    epochs: int = Field(ge=1)
+    epochs: int = Field(ge=1, le=1_000_000)
     batch_size: int = Field(default=128, ge=1)
     """Images per step over all processes (torchrun splits it)."""
     drop_last: bool = False
-    seed: int = 1
+    seed: int = Field(default=1, ge=0, lt=2**63)
     init: str | None = None
     """Weights to start from: ``torchvision:resnet50.IMAGENET1K_V1``, or a file (``.safetensors``, ``.pth``)."""
     precision: Literal["fp32", "bf16"] = "fp32"
