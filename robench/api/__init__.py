@@ -19,11 +19,13 @@ from robench.api.conformal import Conformal, conformal
 from robench.api.data_sets import (
     DataFile,
     DataSet,
+    OtherData,
     Verified,
     describe_data,
     dfr_manifest,
     download_data,
     list_data,
+    list_other_data,
     verify_data,
 )
 from robench.api.decide import DecidedValue, Decision, decide
@@ -73,6 +75,7 @@ __all__ = [
     "LogitMetrics",
     "ModelDescription",
     "ModelOptions",
+    "OtherData",
     "Plan",
     "Quickstart",
     "RecipeRow",
@@ -112,6 +115,7 @@ __all__ = [
     "is_set",
     "list_data",
     "list_models",
+    "list_other_data",
     "list_recipes",
     "list_suites",
     "metrics",

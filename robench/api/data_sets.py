@@ -60,6 +60,23 @@ class DataSet:
 
 
 @dataclass(frozen=True)
+class OtherData:
+    """A set that robench reads and does not download.
+
+    Args:
+        name: the suite that reads it, or ``imagenet``.
+        title: what it is.
+        licence: of its images; "" where none is known.
+        source: where the files, or the way to them, are; or the command that generates from what is downloaded.
+    """
+
+    name: str
+    title: str
+    licence: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Verified:
     """What verifying a set found.
 
@@ -88,6 +105,30 @@ def list_data(*, root: Place | None = None) -> tuple[DataSet, ...]:
 
     where = _root(root)
     return tuple(_data_set(entry, where) for entry in catalogue().values())
+
+
+def list_other_data() -> tuple[OtherData, ...]:
+    """Return the sets of the suites that robench does not download: their files are got by hand, or generated.
+
+    >>> [one.name for one in list_other_data() if one.name.startswith("imagenet-v")]
+    ['imagenet-v2']
+    """
+    from robench.api.about_suites import list_suites
+    from robench.data.catalogue import catalogue
+
+    found = [OtherData("imagenet", "ImageNet, training and validation images", _IMAGENET, "https://www.image-net.org")]
+    for one in list_suites():
+        suite = one.suite
+        own = suite.name in catalogue() or suite.embedded or bool(suite.attacks) or suite.name in _ANY
+        if not own:
+            generated = one.to_get.startswith("robench data download")
+            how = one.to_get if generated else suite.url or f"see `robench suites show {suite.name}`"
+            found.append(OtherData(suite.name, suite.title, suite.licence, how))
+    return tuple(found)
+
+
+_IMAGENET = "ImageNet's terms (research only)"
+_ANY = ("clean", "ood")  # suites of any images of the user's
 
 
 @spelled_out()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -47,23 +48,33 @@ app.command("deepaugment", cls=Command, help=DEEPAUGMENT)(deepaugment)
 
 @app.command("list", cls=Command)
 def list_sets(root: Root = None, json_: o.Json = False) -> None:
-    """List the known sets, their size and licence, and which are installed."""
-    from rich.table import Table
-
+    """List the known sets, their size and licence, which are installed, and where others are."""
     from robench import api
-    from robench.cli.common import console, print_json
+    from robench.cli.common import print_columns, print_json
 
-    found = api.list_data(root=root)
+    found, others = api.list_data(root=root), api.list_other_data()
     if json_:
-        print_json([_record(one) for one in found])
+        by_hand = [asdict(one) for one in others]
+        print_json([*map(_record, found), *({"set": one.pop("name")} | one | {"download": False} for one in by_hand)])
         return
-    table = Table(box=None)
-    for head in ("set", "size", "licence", "there", "what it is"):
-        table.add_column(head, overflow="fold", no_wrap=head == "set")  # a name cut short cannot be typed
-    for one in found:
-        table.add_row(one.name, _size(one), one.licence, "yes" if one.folder else "-", one.title)
-    console().print(table)
-    print(f"Folder: {found[0].place.parent}")
+    columns = {
+        "set": [one.name for one in found],
+        ">size": [_size(one) for one in found],
+        "there": ["yes" if one.folder else "-" for one in found],
+        "licence": [one.licence for one in found],
+        "what it is": [one.title for one in found],
+    }
+    print("`robench data download SET` gets:\n")
+    print_columns(columns, narrower=[{"licence": None}])
+    columns = {
+        "set": [one.name for one in others],
+        "source": [one.source for one in others],
+        "licence": [one.licence for one in others],
+        "what it is": [one.title for one in others],
+    }
+    print("\nYou get or generate, and name with --data (`robench suites show SET` says what must be there):\n")
+    print_columns(columns, narrower=[{"what it is": None}, {"licence": None}])
+    print(f"\nFolder: {found[0].place.parent}")
 
 
 def _record(one: DataSet) -> dict[str, Any]:
@@ -75,6 +86,7 @@ def _record(one: DataSet) -> dict[str, Any]:
         "licence": one.licence,
         "source": one.source,
         "folder": str(one.folder) if one.folder else None,
+        "download": True,
     }
 
 

@@ -156,7 +156,7 @@ def _print_end(jobs: Sequence[Job], *, quiet: bool, as_json: bool) -> None:
     results = [job.result for job in jobs if job.result is not None]
     if as_json:
         problems = [
-            {"model": job.model, "suite": job.suite, "error": {"message": _in_options(job.problem)}}
+            {"model": job.model, "suite": job.suite, "error": {"message": note_in_options(job.problem)}}
             for job in jobs
             if job.problem
         ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from test_python_has_every_option import commands
 
+from robench import api
 from robench.cli.app import build
 from robench.cli.main import main
 from robench.plots import PLOTS
@@ -63,3 +65,27 @@ def test_lists_and_tables(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed(capsys)[0]["method"] == "augmix"
     assert main(["figure", "list", "--json"]) == 0
     assert printed(capsys)[0]["augmix/1"]["drawn"]
+
+
+def test_of_many_models_the_one_that_fails_is_in_the_document(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    some = ["--suite", "digits-c", "--corruption", "fog", "--severity", "1", "--limit", "20", "--resamples", "0"]
+    models = f"reference:digits/augmix,{tmp_path / 'missing.pt'}"
+    assert main(["evaluate", "--models", models, *some, "--out", str(tmp_path / "runs"), "--json", "--quiet"]) == 1
+    (result, failed), err = printed(capsys)
+    assert result["model"]["name"] == "augmix"
+    assert failed["model"].endswith("missing.pt")
+    assert "No such file" in failed["error"]["message"]
+    assert "No such file" in err
+
+
+def test_data_list_names_the_data_of_every_suite(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "list", "--json"]) == 0
+    sets = {one["set"]: one for one in printed(capsys)[0]}
+    suites = {one.suite.name for one in api.list_suites() if not (one.suite.embedded or one.suite.attacks)}
+    assert suites - {"clean", "ood"} <= set(sets)
+    assert {"imagenet", "imagenet-v2", "imagenet-sketch", "svsf", "dfr", "cifar10-c-bar"} <= set(sets)
+    assert all(one["source"] for one in sets.values())
+    assert sets["imagenet-c"]["download"]
+    assert not sets["svsf"]["download"]
