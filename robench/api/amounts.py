@@ -155,7 +155,7 @@ def _typical(suite: OpenSuite, name: str, metric: str) -> Callable[[int], Standa
         nothing = np.zeros(len(cells))
         overlap = both / np.outer(sizes, sizes)
         return errors_of(
-            Spread(sizes, totals, covariance, covariance, overlap, pool, nothing, nothing, False), gradient
+            Spread(sizes, totals, covariance, covariance, overlap, pool, nothing, nothing, nothing, False), gradient
         )
 
     return typical_errors
