@@ -27,7 +27,9 @@ def against_predictions(result: Result, folder: Path) -> Iterator[str]:
     """Yield what contradicts the run in a folder: its records, its predictions' checksums and every cell's metrics."""
     from robench.predictions import RunFolder
     from robench.predictions.parquet import stored_checksum
-    from robench.results.scores import score_cells
+    from robench.results.controls import control_run
+    from robench.results.protocols import protocol_of_run
+    from robench.results.scores import of_sample, score_cells
 
     run = RunFolder.open(folder)
     yield from _against_run(result, run)
@@ -44,6 +46,7 @@ def against_predictions(result: Result, folder: Path) -> Iterator[str]:
     metrics = [name for name in dict.fromkeys(n for c in result.cells for n in c.metrics) if name in METRICS]
     try:
         scores = score_cells(predictions, metrics, StatisticsRecord(resamples=2))
+        scores = of_sample(scores, predictions, protocol_of_run(run.record.suite), control_run(run.path))
     except RobenchError as error:
         yield f"could not recompute the cells: {error.message}"
         return

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robench.catalogue import METRICS
+from robench.catalogue import METRICS, headlines, row
+from robench.results.labels import sampled_whole
 from robench.results.loading import load
 from robench.results.protocols import averaged, counted, protocol_of
 from robench.results.schema import Result, StatisticsRecord, Value
@@ -20,6 +21,7 @@ from robench.tables.recomputed import TOLERANCE, against_predictions, number
 if TYPE_CHECKING:
     pass
 
+WIDEST = 1.0  # half-width of a sample's headline that may be listed, in points (flips and scores in their unit)
 _LARGEST = 1e4  # of any value or end of an interval, as stored: a likelihood may be some hundreds of nats
 
 
@@ -72,7 +74,7 @@ def _protocol(result: Result, suite: Suite) -> Iterator[str]:
             result.suite, "name" if name == "suite" else name
         ):
             yield f"suite.protocol.{name} contradicts suite: {result.suite.protocol[name]!r}"
-    if result.suite.protocol.get("limit") is not None:
+    if result.suite.protocol.get("limit") is not None and result.suite.sampled is None:
         yield f"only {result.suite.protocol['limit']} images per cell were measured"
     if not result.model.hash:
         yield "model.hash is empty: the weights are not named"
@@ -92,7 +94,9 @@ def _cells(result: Result, suite: Suite) -> Iterator[str]:
         yield f"cells that {suite.name} does not have: {', '.join(unknown[:5])}"
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"duplicate cell {name}"
-    if result.status != "complete" or not result.suite.complete:
+    if result.suite.sampled is not None and not result.suite.complete:
+        yield from _sample(result, suite)
+    elif result.status != "complete" or not result.suite.complete:
         whole = "the whole suite" if result.suite.complete else "part of the suite"
         yield f"the result is marked incomplete (status '{result.status}', of {whole})"
     for cell in result.cells:
@@ -101,10 +105,32 @@ def _cells(result: Result, suite: Suite) -> Iterator[str]:
         if cell.failed:
             yield f"cell {cell.name}: {cell.failed} images could not be read"
         published = suite.published_images(cell.condition)
-        if published is not None and cell.images != published:
-            yield f"cell {cell.name} is of {cell.images:,} {counted(suite.task)}; the suite's cell has {published:,}"
+        of = cell.images if result.suite.sampled is None else cell.of or cell.images
+        if published is not None and of != published:
+            yield f"cell {cell.name} is of {of:,} {counted(suite.task)}; the suite's cell has {published:,}"
+        if of < cell.images:
+            yield f"cell {cell.name} is a sample of {cell.images:,} {counted(suite.task)} of {of:,}"
         if not cell.predictions_sha256 or len(cell.predictions_sha256) != 64:
             yield f"cell {cell.name} has no checksum of its predictions"
+
+
+def _sample(result: Result, suite: Suite) -> Iterator[str]:
+    """A sample is listed, marked, where every cell was sampled and the suite's headline is known well enough."""
+    if result.status != "complete" or not sampled_whole(result):
+        yield f"the result is marked incomplete (status '{result.status}', of part of the suite)"
+    known = [name for name, value in result.summary.items() if value.value is not None]
+    name = suite.headline if suite.headline in known else next(iter(headlines(known)), None)
+    if name is None:
+        yield "no headline is known"
+        return
+    low, high, about = result.summary[name].full_run_low, result.summary[name].full_run_high, row(name)
+    if low is None or high is None:
+        yield f"summary {name} has no interval for the full run: too few images were sampled"
+    elif (high - low) / 2 * about.factor > WIDEST:
+        yield (
+            f"summary {name} is known to within {(high - low) / 2 * about.factor:.2f} only; a sample is listed from "
+            f"{WIDEST:g} on, as `robench evaluate --within {WIDEST:g}` measures"
+        )
 
 
 def _plausible(result: Result) -> Iterator[str]:
@@ -120,12 +146,17 @@ def _plausible(result: Result) -> Iterator[str]:
         error = cell.metrics.get("error")
         if cell.images < 1:
             yield f"cell {cell.name} has {cell.images} images"
-        elif error is not None and error.value is not None:
+        elif error is not None and error.value is not None and not _corrected(result):
             wrong = error.value * cell.images
             if abs(wrong - round(wrong)) > 1e-6 * cell.images:
                 yield f"cell {cell.name}: an error of {error.value} is not a multiple of 1/{cell.images}"
     for where, value in _values(result):
         yield from _interval(where, value)
+
+
+def _corrected(result: Result) -> bool:
+    """Whether values were corrected by control variates: they are no longer those of the drawn images alone."""
+    return result.suite.sampled is not None and result.suite.sampled.control is not None
 
 
 def _values(result: Result) -> Iterator[tuple[str, Value]]:
@@ -235,5 +266,5 @@ def _reliability(result: Result) -> Iterator[str]:
         right = sum(sizes[name] * (1 - float(errors[name] or 0)) for name in names)
         counted = sum(one.count for one in bins)
         pooled = sum(one.count * one.accuracy for one in bins if one.accuracy is not None)
-        if counted != images or abs(pooled - right) > 1e-6 * max(images, 1):
+        if counted != images or (not _corrected(result) and abs(pooled - right) > 1e-6 * max(images, 1)):
             yield f"reliability {level}: {pooled:.2f} of {counted} images right, its cells give {right:.2f} of {images}"
