@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from robench.metrics.statistics import centred_interval
 from robench.predictions import Predictions, RunFolder
 from robench.results.columns import optional_columns
 from robench.results.comparison_words import sentences
+from robench.results.controls import control_run
 from robench.results.judging import Difference, Margins, judged, standard_error, tested_names
 from robench.results.labels import ABSENT
 from robench.results.notebook import html_table
@@ -132,6 +134,7 @@ def compare_runs(
         cells=cells,
         sentences=[
             *partly((a, b), pairs),
+            *uncorrected((a, b), (scores_a, scores_b)),
             *_prepared(a, b, names),
             *sentences(names, differences, cells, judged=bool(margins)),
         ],
@@ -158,8 +161,21 @@ def scores_of(
     protocol, found = protocol_of_run(suite), []
     for place in range(len(next(iter(cells.values())))):
         of_one = {cell: rows[place] for cell, rows in cells.items()}
-        found.append(of_sample(score_cells(of_one, names, statistics), of_one, protocol))
+        scores = of_sample(score_cells(of_one, names, statistics), of_one, protocol)
+        # Resamples are not moved by control variates; neither are the values that stand beside them.
+        found.append(scores if scores.sampled is None else replace(scores, values=dict(scores.sampled.metrics)))
     return found
+
+
+def uncorrected(runs: Sequence[RunFolder], scores: Sequence[Scores]) -> list[str]:
+    """Say that comparisons are of the drawn images alone, where the results of some runs are corrected."""
+    own = (one.sampled is not None and one.sampled.control is not None for one in scores)
+    if not any(own) and not any(control_run(run.path) is not None for run in runs):
+        return []
+    return [
+        "Values that results correct by control variates are compared without: differences are of the images that all "
+        "models were measured on."
+    ]
 
 
 def partly(runs: Sequence[RunFolder], cells: Mapping[str, Any]) -> list[str]:

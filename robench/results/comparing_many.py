@@ -15,7 +15,7 @@ from robench.metrics.simultaneous import Pairwise, pairwise, ranks_of
 from robench.metrics.statistics import centred_interval
 from robench.predictions import RunFolder
 from robench.results.columns import optional_columns
-from robench.results.comparing import partly, scores_of
+from robench.results.comparing import partly, scores_of, uncorrected
 from robench.results.judging import Margins, margin_of, tested_names
 from robench.results.paired import floor_of, on_common_images, refuse_unlike, slopes
 from robench.results.protocols import protocol_of_run
@@ -127,7 +127,7 @@ def compare_many(
         floor = _floor(name, scores, protocol, of_runs)
         replicates = np.stack([one[name] for one in drawn], axis=1)
         found[name] = _compared(name, names, of_runs, replicates, floor, margin_of(name, margins))
-    said = [*partly(runs, cells), *_sentences(found)]
+    said = [*partly(runs, cells), *uncorrected(runs, scores), *_sentences(found)]
     images = int(scores[0].images.max())
     return ManyComparison(
         runs=names,

@@ -161,6 +161,9 @@ def test_another_models_run_narrows_the_interval_and_is_named(tmp_path: Path, na
     again = robench.evaluate(MODEL, "digits-c", out=tmp_path / "helped", limit=60, **FEW)
     assert again is not None
     assert again.summary == helped.summary  # the run keeps what it needs: the other one may be gone
+    compared = robench.compare(tmp_path / "plain", tmp_path / "helped", resamples=100)
+    assert compared.differences["mean_error"].value == 0.0  # the same model on the same images, both uncorrected
+    assert any("compared without" in sentence for sentence in compared.sentences)
 
 
 def test_the_clean_pass_corrects_where_it_is_whole(tmp_path: Path) -> None:
@@ -168,6 +171,8 @@ def test_the_clean_pass_corrects_where_it_is_whole(tmp_path: Path) -> None:
     result = measured(tmp_path / "run", limit=60)
     assert result.suite.sampled is not None
     assert result.suite.sampled.control == "the model's own clean pass"
+    compared = robench.compare(tmp_path / "run", tmp_path / "run", tmp_path / "run", resamples=100)
+    assert any("compared without" in sentence for sentence in compared.sentences)
 
 
 def test_a_control_run_that_does_not_fit_is_refused(tmp_path: Path, narrow: tuple[Path, Result]) -> None:
