@@ -25,14 +25,17 @@ import numpy as np
 
 from robench.metrics.cells import compute, kernel, mean_over_cells
 from robench.metrics.corruption import ALEXNET
-from robench.metrics.debiased import equal_count_index, signed_root
-from robench.metrics.influence import per_image_values
+from robench.metrics.debiased import ECE_DEBIASED, RMS_DEBIASED, equal_count_index, joined_bins, signed_root
 from robench.metrics.resampling import Draws, replicates
 from robench.metrics.statistics import centred_interval, draw_weights
 
 METRICS = ("error", "mce", "brier_top_label", "ece", "ece_debiased", "rms_calibration_error",
            "rms_calibration_error_all_bins", "rms_calibration_error_debiased")  # fmt: skip
 LINEAR = ("error", "mce", "brier_top_label", "ece_debiased", "rms_calibration_error_debiased")
+BINNED = {
+    "ece_debiased": (joined_bins, ECE_DEBIASED),
+    "rms_calibration_error_debiased": (equal_count_index, RMS_DEBIASED),
+}
 OF = {"value": np.array([1.0, 0.0]), "difference": np.array([1.0, -1.0])}  # of the two models
 # Intercept and slope of the logit of being right over the logit of the confidence, and mean and standard deviation
 # of the latter: an EfficientNet-Lite0 on 200 ImageNet photographs, clean and under seven corruptions.
@@ -165,29 +168,39 @@ def linear_sample(
 
     Debiased RMS errors are averaged by their squares: theirs are these means and variances of squares.
     """
-    models, cells, images = population.confidence.shape
-    weights = {name: over_cells(name, np.eye(cells)) if name == "mce" else np.full(cells, 1 / cells) for name in names}
-    means, added = {name: np.zeros(models) for name in names}, {name: np.zeros((models, size)) for name in names}
-    variances = {name: np.zeros((models, models)) for name in names}
-    drawn_rows = rng.integers(0, images, size)
-    for cell in range(cells):
-        if not shared and cell:
-            drawn_rows = rng.integers(0, images, size)
-        for model in range(models):
-            one = columns(population, model, cell, drawn_rows)
-            for name in names:
-                found = per_image_values("error" if name == "mce" else name, one)
-                assert found is not None, f"{name} needs --resamples"
-                value, change = float(found.values.mean()), found.values - found.values.mean()
-                if name == "rms_calibration_error_debiased":
-                    value, change = value * abs(value), 2.0 * abs(value) * change
-                means[name][model] += weights[name][cell] * value
-                added[name][model] += weights[name][cell] * change
-        if not shared:
-            for name in names:
-                variances[name] += added[name] @ added[name].T / size**2
-                added[name][:] = 0.0
-    return {name: (means[name], variances[name] + added[name] @ added[name].T / size**2) for name in names}
+    _, cells, images = population.confidence.shape
+    drawn = rng.integers(0, images, (1 if shared else cells, size))
+    rows = np.arange(cells)[:, None], np.broadcast_to(drawn, (cells, size))
+    confidence, correct = population.confidence[:, *rows], population.correct[:, *rows]
+    found = {}
+    for name in names:
+        weights = over_cells(name, np.eye(cells)) if name == "mce" else np.full(cells, 1.0 / cells)
+        values, change = _per_image(name, confidence, correct)
+        change *= weights[:, None]
+        alike = change.sum(axis=1) if shared else change  # of the same images, or of each cell's own
+        variance = np.einsum("ai,bi->ab", alike, alike) if shared else np.einsum("aci,bci->ab", alike, alike)
+        found[name] = values @ weights, variance / size**2
+    return found
+
+
+def _per_image(name: str, confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a metric of every cell, (2, cells), and how much every image changes it, times their number."""
+    gap = confidence - correct
+    if name not in BINNED:
+        values = gap**2 if name == "brier_top_label" else 1.0 - correct
+        return values.mean(axis=-1), values - values.mean(axis=-1, keepdims=True)
+    bins_of, found = BINNED[name]
+    bins = np.array([[bins_of(cell, 15) for cell in model] for model in confidence])
+    place = (np.arange(bins.shape[0] * bins.shape[1]).reshape(*bins.shape[:2], 1) * 15 + bins).ravel()
+    sums = np.stack([np.bincount(place, weights, 15 * bins.shape[0] * bins.shape[1])
+                     for weights in (gap.ravel(), gap.ravel() ** 2, np.ones(gap.size))], axis=-1)  # fmt: skip
+    sums = sums.reshape(*bins.shape[:2], 15, 3)
+    assert found.slopes is not None
+    values, slopes = found.final(sums), found.slopes([sums])[0]
+    if name == "rms_calibration_error_debiased":
+        slopes, values = slopes * 2.0 * np.abs(values)[..., None, None], values * np.abs(values)
+    of_image = slopes.reshape(-1, 3)[place].reshape(*gap.shape, 3) * gap.shape[-1]
+    return values, of_image[..., 0] * gap + of_image[..., 1] * gap**2 + of_image[..., 2]
 
 
 def linear_interval(name: str, means: np.ndarray, variance: np.ndarray, of: np.ndarray) -> tuple[float, float, float]:

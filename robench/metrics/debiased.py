@@ -180,12 +180,12 @@ def _mean_size(sums: Array) -> Array:
 
 
 def _mean_size_slopes(sums: Sequence[Array]) -> list[Array]:
-    """Return how much the mean size changes with the sums, (bins, 3)."""
+    """Return how much the mean size changes with the sums, (..., bins, 3)."""
     (own,) = sums
     gap, error, images = _gaps(own)
     slope = _steepness(gap, error) * np.sqrt(images / np.maximum(images - 1.0, 1.0))
-    size = _sizes(gap, error) - slope * gap - float(_mean_size(own))
-    return [np.stack([slope, np.zeros(len(images)), size], axis=-1) / images.sum()]
+    size = _sizes(gap, error) - slope * gap - _mean_size(own)[..., None]
+    return [np.stack([slope, np.zeros_like(images), size], axis=-1) / images.sum(axis=-1)[..., None, None]]
 
 
 def _mean_size_resampled(drawn: Sequence[Array], ones: Sequence[Array]) -> Array:
@@ -210,22 +210,23 @@ def signed_root(squares: Any) -> Array:
 
 
 def _mean_square_slopes(own: Array) -> Array:
-    """Return how much the mean square changes with the sums, (bins, 3)."""
+    """Return how much the mean square changes with the sums, (..., bins, 3)."""
     gap, error, images = _gaps(own)
     less = np.maximum(images - 1.0, 1.0)
-    squares = np.where(images > 1, gap * gap * images / less - own[:, 1] / np.maximum(images, 1.0) / less, 0.0)
-    steep, chance = (images**2 * gap**2 * error**2).sum() * 4.0, (images**2 * error**4).sum() * 2.0
-    scale = np.sqrt(max(1.0 - TAKEN_OFF * chance / steep, 0.25)) if steep > 0 else 1.0
+    squares = np.where(images > 1, (gap * gap * images - own[..., 1] / np.maximum(images, 1.0)) / less, 0.0)
+    steep = 4.0 * (images**2 * gap**2 * error**2).sum(axis=-1, keepdims=True)
+    chance = 2.0 * (images**2 * error**4).sum(axis=-1, keepdims=True)
+    scale = np.sqrt(np.maximum(1.0 - TAKEN_OFF * chance / np.where(steep > 0, steep, np.inf), 0.25))
     slope = np.where(images > 1, 2.0 * scale * gap * np.sqrt(images / less), 0.0)
-    rest = squares - slope * gap - float(_mean_square(own))
-    return np.asarray(np.stack([slope, np.zeros(len(images)), rest], axis=-1) / images.sum())
+    rest = squares - slope * gap - _mean_square(own)[..., None]
+    return np.asarray(np.stack([slope, np.zeros_like(images), rest], axis=-1) / images.sum(axis=-1)[..., None, None])
 
 
 def _root_slopes(sums: Sequence[Array]) -> list[Array]:
-    """Return how much the signed root of the mean square changes with the sums, (bins, 3)."""
+    """Return how much the signed root of the mean square changes with the sums, (..., bins, 3)."""
     (own,) = sums
-    root = np.sqrt(abs(float(_mean_square(own))))
-    return [_mean_square_slopes(own) / (2.0 * max(root, 1e-9))]
+    root = np.sqrt(np.abs(_mean_square(own)))[..., None, None]
+    return [_mean_square_slopes(own) / (2.0 * np.maximum(root, 1e-9))]
 
 
 def _roots_resampled(drawn: Sequence[Array], ones: Sequence[Array]) -> Array:
