@@ -92,10 +92,16 @@ def data_classes(suite: OpenSuite) -> DataClasses:
 
 
 def names_of(suite: OpenSuite) -> tuple[str, ...] | None:
-    """Return the names of a suite's classes by label: its images', or those of its data set, or None."""
+    """Return the names of a suite's classes by label: its images', or those of its data set, or None.
+
+    Where labels count in some of the classes, or in superclasses, the names are those of the model's outputs.
+    """
     from robench.data.classes import class_list
 
-    return tuple(suite.classes) if suite.classes is not None else class_list(suite.suite.dataset)
+    own = suite.classes
+    if own is None or (len(own) != suite.suite.num_classes and (suite.suite.subset or suite.suite.superclasses)):
+        return class_list(suite.suite.dataset)
+    return tuple(own)
 
 
 def in_order(model: Model, classes: Sequence[str] | None, count: int | None) -> Model:

@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import robench
+from robench.data.classes import imagenet_wnids
 from robench.data.digits import CLASSES
-from robench.models import Model, load_model
+from robench.models import Model, load_model, wrap
+from robench.suites.superclasses import SUPERCLASSES
 
 ORDER = (3, 1, 2, 0, 4, 5, 6, 7, 9, 8)
 
@@ -71,3 +74,21 @@ def test_published_arrays_without_names_have_those_of_their_data_set(tmp_path: P
     opened = open_suite("cifar10-c", tmp_path, OpenOptions(conditions=("fog",)))
     assert opened.classes is None
     assert names_of(opened) == CIFAR10_CLASSES
+
+
+@pytest.mark.parametrize("suite", ["imagenet-r", "laion-c"])
+def test_outputs_are_mapped_by_name_where_labels_count_in_fewer_classes(suite: str, tmp_path: Path) -> None:
+    goldfish, place = imagenet_wnids()[1], "imagenet-r/" if suite == "imagenet-r" else "stickers/intensity_level_1/"
+    names = [goldfish] if suite == "imagenet-r" else list(SUPERCLASSES["laion-c"])
+    for number, name in enumerate(names):
+        folder = tmp_path / place / name
+        folder.mkdir(parents=True)
+        Image.fromarray(np.full((30, 30, 3), number, np.uint8)).save(folder / f"{number}.png")
+    # A background class first, as TensorFlow's networks have it: the goldfish is output 2.
+    model = wrap(lambda x: torch.nn.functional.one_hot(torch.full((len(x),), 2), 1001).float(), name="goldfish",
+                 classes=("background", *imagenet_wnids()))  # fmt: skip
+    options = {} if suite == "imagenet-r" else {"corruption": "stickers", "severity": 1}
+    result = robench.evaluate(model, suite, data=tmp_path, out=tmp_path / "run", resamples=0, quiet=True, device="cpu",
+                              **options)  # fmt: skip
+    assert result.model.card["class_order"] == "by name: 1000 of 1001 logits, 1000 moved"
+    assert result.cells[-1].metrics["error"].value == pytest.approx(1 - 1 / len(names))
