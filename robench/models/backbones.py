@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from robench.documents import read_document
-from robench.errors import RobenchError, did_you_mean, first_line
+from robench.errors import RobenchError, first_line
 from robench.files import digest
 from robench.models.base import Model, Preprocessing
 from robench.models.checkpoints import weights_hash
-from robench.models.published import timm_preprocessing
+from robench.models.published import no_model_of_timm, timm_preprocessing
 from robench.models.safe_reading import tensors_only
 from robench.models.snapshots import load_snapshot, preprocessing_of, refuse_code, refuse_otherwise
 
@@ -108,7 +108,7 @@ def _from_timm(name: str, spec: str, source: str | None = None) -> Backbone:
     import timm
 
     if source is None and not timm.is_model(name):
-        raise RobenchError(f"timm has no model '{name}'.", hint=did_you_mean(name, timm.list_models(pretrained=True)))
+        raise no_model_of_timm(name)
     try:
         with tensors_only():
             module = timm.create_model(source or name, pretrained=True, num_classes=0).eval()

@@ -42,11 +42,22 @@ def timm_state(name: str) -> dict[str, torch.Tensor]:
     return state
 
 
+def no_model_of_timm(name: str) -> RobenchError:
+    """Return the refusal of a name that timm does not know; a path's says how saved models are named."""
+    import timm
+
+    if "/" in name or "\\" in name:
+        hint = "Name what it has: timm:resnet50.a1_in1k. A saved model of timm is given as its folder: hf:FOLDER."
+    else:
+        hint = did_you_mean(name, timm.list_models(pretrained=True))
+    return RobenchError(f"timm has no model '{name}'.", hint=hint)
+
+
 def _timm_network(name: str) -> Any:
     import timm
 
     if not timm.is_model(name):
-        raise RobenchError(f"timm has no model '{name}'.", hint=did_you_mean(name, timm.list_models(pretrained=True)))
+        raise no_model_of_timm(name)
     try:
         with tensors_only():
             return timm.create_model(name, pretrained=True).eval()
