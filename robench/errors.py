@@ -54,10 +54,10 @@ def first_line(error: BaseException) -> str:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a sentence that suggests the known names nearest to ``name`` (if none is near all, or 60 of very many).
 
-    >>> did_you_mean("fgo", ["fog", "snow"])
+    >>> did_you_mean("fgo", ["fog", "snow", "fog"])
     "Did you mean 'fog'?"
     """
-    names = sorted(known)
+    names = sorted(set(known))
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if near:
         return "Did you mean " + " or ".join(f"'{one}'" for one in near) + "?"

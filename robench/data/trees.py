@@ -214,7 +214,12 @@ def open_tree(path: Path) -> Tree:
     if path.is_file() and path.suffix == ".tar":
         return TarTree([path])
     if path.is_file():
-        raise RobenchError(f"{path} is neither a folder nor a .tar archive.", hint="Unpack it, and give the folder.")
+        raise RobenchError(
+            f"{path} is neither a folder nor a .tar archive.",
+            hint="Save its arrays as images.npy (uint8, N x H x W x 3) and labels.npy, and give their folder."
+            if path.suffix == ".npz"
+            else "Unpack it, and give the folder.",
+        )
     if path.exists():
         raise RobenchError(f"{path} is a pipe, socket or device.", hint="Give a folder or a .tar archive.")
     raise RobenchError(f"{path} does not exist.", hint="Check the path, or get the set with 'robench data list'.")

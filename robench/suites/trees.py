@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -205,10 +206,14 @@ class _Published:
     def _severity(self, cell: Cell) -> str:
         path = severity_folder(self.tree, self.places[cell.condition], cell)
         if path is None:
-            found = ", ".join(self.tree.folders(self.places[cell.condition])) or "nothing"
+            there = self.tree.folders(self.places[cell.condition])
+            found = ", ".join(there) or "nothing"
+            other = next((name for name in there if re.fullmatch(rf"\D+0*{cell.severity}", name)), None)
             raise RobenchError(
                 f"{self.tree.root}/{self.places[cell.condition]} has no folder {cell.severity}; found {found}.",
-                hint="The archive was not unpacked whole; unpack it again.",
+                hint=f"Rename {other} to {cell.severity}, and the others alike."
+                if other is not None
+                else "The archive was not unpacked whole; unpack it again.",
             )
         return path
 

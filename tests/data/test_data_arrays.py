@@ -109,6 +109,12 @@ def test_floats_objects_and_missing_files_are_refused(tmp_path: Path) -> None:
         map_npy(tmp_path / "gone.npy")
 
 
+def test_an_npz_file_is_told_what_to_save_instead(tmp_path: Path) -> None:
+    np.savez(tmp_path / "set.npz", images=np.zeros((2, 4, 4, 3), np.uint8), labels=np.arange(2))
+    with pytest.raises(RobenchError, match=r"Save its arrays as images\.npy"):
+        open_images(tmp_path / "set.npz")
+
+
 def test_labels_that_do_not_fit_the_images_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "images.npy", np.zeros((5, 32, 32, 3), np.uint8))
     np.save(tmp_path / "labels.npy", np.arange(4))

@@ -276,6 +276,14 @@ def test_a_missing_severity_image_or_condition_is_refused(imagenet_c: Path) -> N
         suites.open_suite("imagenet-c", imagenet_c)
 
 
+def test_severities_under_other_names_are_told_as_such(tmp_path: Path, squares: list[np.ndarray]) -> None:
+    write_tree(tmp_path / "ImageNet-C", squares, ("fog",))
+    for number in range(1, 6):
+        (tmp_path / "ImageNet-C" / "fog" / str(number)).rename(tmp_path / "ImageNet-C" / "fog" / f"severity_{number}")
+    with pytest.raises(RobenchError, match=r"has no folder 1; found severity_1.*\n.*Rename severity_1 to 1"):
+        suites.open_suite("imagenet-c", tmp_path / "ImageNet-C", OpenOptions(conditions=("fog",)))
+
+
 def test_a_strange_class_folder_is_refused(imagenet_c: Path) -> None:
     (imagenet_c / "fog" / "1" / "n99999999").mkdir()
     opened = suites.open_suite("imagenet-c", imagenet_c, ONLY)
