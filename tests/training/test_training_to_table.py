@@ -132,6 +132,8 @@ def _check(name: str, folders: dict[str, Path], out: Path) -> None:
         return
     images: dict[str, Any] = {"limit": 20} if data is None else {"data": data}
     suite = dataset if recipe.data.definition else "clean"
+    if recipe.data.resized_crop is not None and not recipe.data.definition:  # as training looks at its test images
+        images |= {"resize": round(recipe.data.size * 256 / 224), "crop": recipe.data.size}
     if recipe.data.definition:
         images["corruption"] = {"dfr": "iid,scale-small", "svsf": "iid,country-france"}[suite]
     result = robench.evaluate(
