@@ -24,7 +24,7 @@ def calibrate(
     fit_logits: Place | SavedArray | None = None,
     fit_labels: Place | SavedArray | None = None,
     probabilities: bool = False,
-    classes: Place | Sequence[str] | None = None,
+    class_names: Place | Sequence[str] | None = None,
     method: str = "temperature",
     out: Place | None = None,
     resamples: int = 1000,
@@ -38,7 +38,7 @@ def calibrate(
         fit_run: another run of the same model to fit on; None: even-indexed images of ``fit_on`` are used for
             fitting, and the metrics of every cell are of odd-indexed ones. Images of a ``fit_run`` on the same data
             are left out of the metrics.
-        logits, labels, probabilities, classes: as :func:`robench.api.metrics` takes them.
+        logits, labels, probabilities, class_names: as :func:`robench.api.metrics` takes them.
         fit_logits, fit_labels: of other images, to fit on; None: even rows of ``logits`` are used for fitting, odd
             ones for the metrics.
         method: ``temperature`` or ``vector``.
@@ -67,9 +67,9 @@ def calibrate(
     if any(one is not None for one in saved):
         words = (("run", run), ("fit_run", fit_run), ("fit_on", fit_on != "clean"))
         both_given(("logits", True, name, value) for name, value in words)
-        source, default = of_logits(*saved, probabilities=probabilities, classes=classes), None
+        source, default = of_logits(*saved, probabilities=probabilities, classes=class_names), None
     else:
-        without_logits(probabilities, classes)
+        without_logits(probabilities, class_names)
         folder = place("run", run)
         source = of_run(folder, fit_on, None if fit_run is None else place("fit_run", fit_run))
         default = folder / f"calibration-{method}.json"

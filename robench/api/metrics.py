@@ -57,7 +57,7 @@ def metrics(
     logits: Place | SavedArray,
     labels: Place | SavedArray,
     probabilities: bool = False,
-    classes: Place | Sequence[str] | None = None,
+    class_names: Place | Sequence[str] | None = None,
 ) -> LogitMetrics: ...
 
 
@@ -93,7 +93,7 @@ def metrics(
     logits: Place | SavedArray | None = None,
     labels: Place | SavedArray | None = None,
     probabilities: bool = False,
-    classes: Place | Sequence[str] | None = None,
+    class_names: Place | Sequence[str] | None = None,
 ) -> Result | dict[str, Value] | LogitMetrics: ...
 
 
@@ -110,7 +110,7 @@ def metrics(
     logits: Place | SavedArray | None = None,
     labels: Place | SavedArray | None = None,
     probabilities: bool = False,
-    classes: Place | Sequence[str] | None = None,
+    class_names: Place | Sequence[str] | None = None,
 ) -> Result | dict[str, Value] | LogitMetrics:
     """Score a run again, with other metrics, or against a baseline; or score logits that another framework saved.
 
@@ -128,7 +128,7 @@ def metrics(
         logits: (n, K), an array or a file (``.npy``, ``.npz``, ``.csv``, ``.tsv``, ``.parquet``).
         labels: (n,) or (n, 1) whole numbers from 0, one-hot (n, K), or names; an array or such a file.
         probabilities: whether ``logits`` holds probabilities.
-        classes: names of the classes in the order of the logits, for labels that are names: a sequence, or a text
+        class_names: names of the classes in the order of the logits, for labels that are names: a sequence, or a text
             file with one name per line.
 
     Returns:
@@ -163,12 +163,12 @@ def metrics(
                     (("run", run), ("baseline", baseline), ("corruption", corruption))))  # fmt: skip
         from robench.api.saved_logits import needed_logits
 
-        saved = needed_logits(logits, labels, probabilities, classes)
+        saved = needed_logits(logits, labels, probabilities, class_names)
         scored = _of_logits(saved, None if metric is None else names("metric", metric), resamples, seed)
         if out is not None:
             write_json(place("out", out), scored.document())
         return scored
-    without_logits(probabilities, classes)
+    without_logits(probabilities, class_names)
     folder = place("run", run)
     chosen = None if corruption is None else names("corruption", corruption)
     if baseline is not None:

@@ -142,14 +142,16 @@ def _classes(given: Place | Sequence[str] | None, heads: tuple[str, ...] | None,
 
     names = tuple(given) if not isinstance(given, str) and isinstance(given, Sequence) else None
     if names is None:
-        path = place("classes", given)
+        path = place("class_names", given)
         try:
             names = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
         except (OSError, UnicodeDecodeError) as error:
-            raise RobenchError(f"Could not read {path}: {error}.", hint="`classes` takes one name per line.") from error
+            raise RobenchError(
+                f"Could not read {path}: {error}.", hint="`class_names` takes one name per line."
+            ) from error
     if len(names) != count or len(set(names)) != count or not all(isinstance(name, str) for name in names):
         raise RobenchError(
-            f"`classes` has {len(names):,} names ({len(set(names)):,} different); the logits have {count:,} classes.",
+            f"`class_names` has {len(names):,} names, {len(set(names)):,} different; the logits have {count:,} classes.",
             hint="Give one name per class, in the order of the logits.",
         )
     return names
@@ -164,7 +166,7 @@ def _check_text(values: npt.NDArray[Any], names: tuple[str, ...] | None, where: 
     if named is not None:
         raise RobenchError(
             f"{where}: the {word} are names, such as {named!r}; which class each stands for is not known.",
-            hint="Add `classes=FILE`: one name per line, in the order of the logits.",
+            hint="Add `class_names=FILE`: one name per line, in the order of the logits.",
         )
 
 

@@ -235,13 +235,13 @@ def both_given(pairs: Iterable[tuple[str, object, str, object]]) -> None:
             raise RobenchError(f"`{first}` and `{second}` cannot be combined.", hint="Use only one of them.")
 
 
-def without_logits(probabilities: bool, classes: object) -> None:
+def without_logits(probabilities: bool, class_names: object) -> None:
     """Refuse options that say how logits are read where none are given.
 
     Raises:
         RobenchError: one is set.
     """
-    for word, set_ in (("probabilities", probabilities), ("classes", classes is not None)):
+    for word, set_ in (("probabilities", probabilities), ("class_names", class_names is not None)):
         if set_:
             raise RobenchError(f"`{word}` has no effect without `logits`.", hint="Add `logits` and `labels`.")
 

@@ -44,7 +44,7 @@ def calibrate(
         str | None, typer.Option(metavar="FILE", help="Their labels.", rich_help_panel=o.SAVED)
     ] = None,
     probabilities: o.Probabilities = False,
-    classes: o.Classes = None,
+    class_names: o.SavedClassNames = None,
     method: Annotated[str, typer.Option(metavar="NAME", help="temperature or vector.")] = "temperature",
     out: Annotated[
         str | None,
@@ -66,7 +66,7 @@ def calibrate(
 
     saved = {"logits": logits, "labels": labels, "fit_logits": fit_logits, "fit_labels": fit_labels}
     found = api.calibrate(run, fit_on=fit_on, fit_run=fit_run, method=method, out=out, resamples=resamples, seed=seed,
-                          probabilities=probabilities, classes=classes, **saved)  # fmt: skip
+                          probabilities=probabilities, class_names=class_names, **saved)  # fmt: skip
     if json_:
         print_json(found.document())
     else:

@@ -99,7 +99,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="POINTS",
-            help="Stop when the headline is known to +-POINTS, 95 % of the time; FIGURE=POINTS,... for others.",
+            help="Stop when the headline is known to +-POINTS, 95 % of the time; VALUE=POINTS,... for others.",
             rich_help_panel=o.AMOUNT,
         ),
     ] = None,

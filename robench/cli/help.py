@@ -12,21 +12,68 @@ from typer.core import TyperCommand, TyperGroup
 
 from robench.errors import RobenchError, did_you_mean
 
-OPTIONS = "Options"
+OPTIONS, ADVANCED = "Options", "Advanced"
+ALL = "help_all"
+_FEW = 5  # advanced options that are not worth folding
 _LEFT, _LEAST, _MOST = 26, 50, 100  # columns for names; of a whole line
 
 
 class Command(TyperCommand):
-    """A command with its options in groups."""
+    """A command with its options in groups; where many are for experts, these are folded until ``--help-all``."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if sum(_panel(parameter) == ADVANCED for parameter in self.params) > _FEW:
+            self.params.append(_help_all())
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write usage, text and groups of options."""
         lines = [*_usage(self, ctx), "", *_text(self.help or "")]
         found = groups(self, ctx)
+        if any(parameter.name == ALL for parameter in self.params) and ALL not in ctx.meta:
+            found[ADVANCED] = [("--help-all", f"Describe {_listed(self)}.")]
+            found[OPTIONS] = [row for row in found[OPTIONS] if row[0] != "--help-all"]
         left = _left(row for rows in found.values() for row in rows)
         for title, rows in found.items():
             lines += ["", typer.style(title, bold=True), *_columns(rows, left)]
         formatter.write("\n".join(lines) + "\n")
+
+
+def _panel(parameter: Any) -> str | None:
+    return getattr(parameter, "rich_help_panel", None)
+
+
+def _listed(command: Any) -> str:
+    """Return the names of a command's advanced options in one line."""
+    named = [max(one.opts, key=len) for one in command.params if _panel(one) == ADVANCED]
+    return f"{', '.join(named[:-1])} and {named[-1]}"
+
+
+def _help_all() -> Any:
+    """Return the option that prints the help with the advanced options, made as typer makes all options."""
+    app = typer.Typer(add_completion=False)
+    app.command()(_with_help_all)
+    (option,) = [one for one in typer.main.get_command(app).params if one.name == ALL]
+    return option
+
+
+def _show_all(ctx: typer.Context, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        ctx.meta[ALL] = True
+        typer.echo(ctx.get_help(), color=ctx.color)
+        raise typer.Exit
+
+
+def _with_help_all(
+    help_all: bool = typer.Option(
+        False,
+        "--help-all",
+        is_eager=True,
+        expose_value=False,
+        callback=_show_all,
+        help="Show this message with the advanced options and exit.",
+    ),
+) -> None: ...
 
 
 class Group(TyperGroup):

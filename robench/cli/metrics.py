@@ -63,7 +63,7 @@ def metrics(
     logits: o.Logits = None,
     labels: o.Labels = None,
     probabilities: o.Probabilities = False,
-    classes: o.Classes = None,
+    class_names: o.SavedClassNames = None,
     cells: Annotated[bool, typer.Option("--cells", help="Also print every cell.", rich_help_panel=o.OUTPUT)] = False,
     json_: o.Json = False,
     resamples: o.Resamples = 1000,
@@ -78,13 +78,13 @@ def metrics(
             raise RobenchError("`cells` has no effect with `logits`.", hint="Omit `cells`.")
         scored = api.metrics(run, metric=metric, baseline=baseline, corruption=corruption, resamples=resamples,
                              seed=seed, out=out, logits=logits, labels=labels, probabilities=probabilities,
-                             classes=classes)  # fmt: skip
+                             class_names=class_names)  # fmt: skip
         assert isinstance(scored, api.LogitMetrics)
         _print_logits(scored, as_json=json_)
         return 0
-    if probabilities or classes is not None:
+    if probabilities or class_names is not None:
         raise RobenchError(
-            f"`{'probabilities' if probabilities else 'classes'}` has no effect without `logits`.",
+            f"`{'probabilities' if probabilities else 'class_names'}` has no effect without `logits`.",
             hint="Add `logits` and `labels`.",
         )
     if run is None:

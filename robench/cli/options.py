@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from robench.cli import completion as complete
+from robench.cli.help import ADVANCED
 
 MODEL = "Model"
 DATA = "Suite and data"
@@ -17,7 +18,6 @@ TESTS = "Tests"
 RUN = "Run"
 OUTPUT = "Output"
 SAVED = "Logits of another framework"
-ADVANCED = "Advanced"
 
 # Model
 Arch = Annotated[
@@ -128,7 +128,7 @@ Labels = Annotated[
 Probabilities = Annotated[
     bool, typer.Option("--probabilities", help="--logits holds probabilities.", rich_help_panel=SAVED)
 ]
-Classes = Annotated[
+SavedClassNames = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",

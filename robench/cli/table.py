@@ -62,7 +62,7 @@ def table(
     ] = None,
     figures: Annotated[
         str | None,
-        typer.Option(metavar="NAMES", help="Columns: summary values; with --by, one metric.", rich_help_panel=_OWN),
+        typer.Option(metavar="A,B", help="Columns: summary values; with --by, one metric.", rich_help_panel=_OWN),
     ] = None,
     by: Annotated[
         str | None,
@@ -74,7 +74,7 @@ def table(
     ] = False,
     sources: Annotated[
         str | None,
-        typer.Option(metavar="NAMES", help="Whose rows: papers, robustbench, timm.", rich_help_panel=_OWN),
+        typer.Option(metavar="A,B", help="Whose rows: papers, robustbench, timm.", rich_help_panel=_OWN),
     ] = None,
     group_rows: Annotated[
         str | None,

@@ -57,11 +57,9 @@ def train(
             "--all", metavar="NAME", help="A set of models under one budget (cifar10), or every recipe for digits."
         ),
     ] = None,
-    only: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Models of the set to train (default: all).")
-    ] = None,
+    only: Annotated[str | None, typer.Option(metavar="A,B", help="Models of the set to train (default: all).")] = None,
     suite: Annotated[
-        str | None, typer.Option("--suite", metavar="NAMES", help="Evaluate the set on (default: its own; or none).")
+        str | None, typer.Option("--suite", metavar="A,B", help="Evaluate the set on (default: its own; or none).")
     ] = None,
     limit: Annotated[
         int | None, typer.Option(metavar="N", help="Images per cell of the set's evaluation (default: all).")

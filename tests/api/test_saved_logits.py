@@ -100,7 +100,7 @@ def write_forms(folder: Path) -> dict[str, tuple[str, str, list[str]]]:
     lists = str(folder / "lists.parquet")
     words = pa.array([NAMES[label] for label in LABELS]).dictionary_encode()
     parquet.write_table(pa.table({"target": words}), folder / "words.parquet")
-    named = ["--classes", str(folder / "names.txt")]
+    named = ["--class-names", str(folder / "names.txt")]
     return {
         "npy": (plain, labels, []),
         "npz": (both, both, []),
@@ -191,8 +191,8 @@ REFUSED = [
     (bad(labels=softmax(LOGITS)), "values besides 0 and 1"),
     (bad(labels=np.array(NAMES)[LABELS]), "the labels are names, such as '(cat|dog|eel)'"),
     (bad(labels=np.array(NAMES)[LABELS].astype("S")), "the labels are names"),
-    (bad(labels=np.array(NAMES)[LABELS], classes=["a", "b", "c"]), "not in the file's own list of classes"),
-    (bad(classes=["a", "b"]), "`classes` has 2 names"),
+    (bad(labels=np.array(NAMES)[LABELS], class_names=["a", "b", "c"]), "not in the file's own list of classes"),
+    (bad(class_names=["a", "b"]), "`class_names` has 2 names"),
     (bad(logits=np.array([["a", "b"]] * 60)), "expected numbers"),
     (bad(labels=None), "`logits` needs `labels`"),
     (bad(run="x"), "`logits` and `run` cannot be combined"),

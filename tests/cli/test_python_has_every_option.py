@@ -56,7 +56,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
     "plot operations": (api.operations, save),
 }
 # What a command prints, not what it computes; Python users have the values themselves.
-SCREEN = {"help", "json", "cells", "list", "install_completion", "show_completion"}
+SCREEN = {"help", "help_all", "json", "cells", "list", "install_completion", "show_completion"}
 # Words that the functions have another name for.
 OTHERWISE = {
     ("evaluate", "until_decided"): None,  # robench.decide
