@@ -106,7 +106,7 @@ def conformal(
     """Find a split conformal threshold on held-out images of a run, and measure its sets on every cell.
 
     Args:
-        run: folder of a run; the sizes of sets need its logits (``robench.evaluate(logits="yes")``), the coverage
+        run: folder of a run; the sizes of sets need its logits (``robench.evaluate(keep_logits="yes")``), the coverage
             does not.
         alpha: share of sets that may miss the right class, in (0, 1).
         method: ``lac``, ``aps`` or ``raps``; see :mod:`robench.metrics.conformal`.

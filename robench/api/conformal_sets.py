@@ -182,11 +182,11 @@ def _with_logits(run: RunFolder) -> str:
     """Return the command that measured a run, with its logits kept in a new folder."""
     words = shlex.split(run.record.command or "")
     if words[:2] != ["robench", "evaluate"]:
-        return "robench.evaluate(model, suite, logits='yes')"
+        return "robench.evaluate(model, suite, keep_logits='yes')"
     kept, skip = [], False
     for word in words:
-        if skip or word in ("--out", "-o", "--logits"):
+        if skip or word in ("--out", "-o", "--keep-logits"):
             skip = not skip
-        elif not word.startswith(("--out=", "--logits=")):
+        elif not word.startswith(("--out=", "--keep-logits=")):
             kept.append(word)
-    return shlex.join([*kept, "--logits", "yes", "--out", f"{run.path}-logits"])
+    return shlex.join([*kept, "--keep-logits", "yes", "--out", f"{run.path}-logits"])

@@ -159,7 +159,7 @@ class EngineWords(TypedDict, total=False):
     batch_size: int | None
     compile: bool | None
     fold: bool | None
-    logits: bool | str | None
+    keep_logits: bool | str | None
     surrogate: ModelLike | None
 
 

@@ -254,8 +254,8 @@ def engine_of(words: EngineWords, options: EvaluationOptions | None = None) -> E
     found: dict[str, Any] = {
         name: told[name] for name in ("device", "precision", "batch_size", "compile", "fold") if name in told
     }
-    if "logits" in told and (kept := _logits(told["logits"])) is not None:
-        found["logits"] = kept
+    if "keep_logits" in told and (kept := _logits(told["keep_logits"])) is not None:
+        found["keep_logits"] = kept
     kept_options = _replaced(options or EvaluationOptions(), found, "engine_options")
     if kept_options.batch_size is not None:
         w.whole("batch_size", kept_options.batch_size, least=1, most=2**31)
@@ -273,7 +273,7 @@ def engine_of(words: EngineWords, options: EvaluationOptions | None = None) -> E
 def _logits(value: object) -> bool | None:
     if isinstance(value, bool):
         return value
-    return {"auto": None, "yes": True, "no": False}[w.one_of("logits", value, ("auto", "yes", "no"))]
+    return {"auto": None, "yes": True, "no": False}[w.one_of("keep_logits", value, ("auto", "yes", "no"))]
 
 
 def report_of(words: ReportWords, options: ReportOptions | None = None) -> ReportOptions:

@@ -186,7 +186,7 @@ def columns_of(folder: RunFolder, cell: str, parity: int | None) -> Columns:
     if "logits" not in columns or "targets" in columns or "frame" in columns or bool(np.any(columns["target"] < 0)):
         raise RobenchError(
             f"Cell '{cell}' of {folder.path} has no logits with one label per image.",
-            hint="Evaluate a classification suite into a new folder, `robench.evaluate(logits='yes')`.",
+            hint="Evaluate a classification suite into a new folder, `robench.evaluate(keep_logits='yes')`.",
         )
     rows = slice(None) if parity is None else columns["index"] % 2 == parity
     return {name: column[rows] for name, column in columns.items()}

@@ -151,7 +151,7 @@ def _classes(given: Place | Sequence[str] | None, heads: tuple[str, ...] | None,
             ) from error
     if len(names) != count or len(set(names)) != count or not all(isinstance(name, str) for name in names):
         raise RobenchError(
-            f"`class_names` has {len(names):,} names, {len(set(names)):,} different; the logits have {count:,} classes.",
+            f"`class_names` has {len(names):,} names, {len(set(names)):,} different; images have {count:,} logits.",
             hint="Give one name per class, in the order of the logits.",
         )
     return names

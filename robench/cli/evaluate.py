@@ -210,7 +210,7 @@ def evaluate(
             rich_help_panel=o.ADVANCED,
         ),
     ] = False,
-    logits: Annotated[
+    keep_logits: Annotated[
         str | None,
         typer.Option(
             metavar="WHEN",
@@ -281,7 +281,7 @@ def evaluate(
         batch_size=batch_size,
         compile=compile_ or None,
         fold=fold or None,
-        logits=logits,
+        keep_logits=keep_logits,
         surrogate=surrogate,
         resamples=None if until_decided else resamples,
         quiet=quiet or json_,

@@ -17,7 +17,7 @@ class EvaluationOptions:
         device: ``auto`` (CUDA, then MPS, then CPU) or a torch device name.
         precision: number format of the forward pass; part of the identity.
         batch_size: images per batch; None: 256 on the CPU, 512 elsewhere. Halved when memory runs out.
-        logits: keep the logits: True, False, or None for "when there are at most 32 classes".
+        keep_logits: keep the logits: True, False, or None for "when there are at most 32 classes".
         compile: run the module through ``torch.compile``.
         fold: fold batch norms into the preceding convolutions; changes predictions at rounding level only.
         surrogate: model on which a suite of attacks finds black-box images, to see whether gradients are masked.
@@ -26,14 +26,14 @@ class EvaluationOptions:
     device: str = "auto"
     precision: Precision = "fp32"
     batch_size: int | None = None
-    logits: bool | None = None
+    keep_logits: bool | None = None
     compile: bool = False
     fold: bool = False
     surrogate: Model | None = None
 
     def keeps_logits(self, num_classes: int) -> bool:
         """Return whether the logits of a model with this many classes are kept."""
-        return num_classes <= 32 if self.logits is None else self.logits
+        return num_classes <= 32 if self.keep_logits is None else self.keep_logits
 
     def resolved_device(self) -> str:
         """Return the device to use on this machine.

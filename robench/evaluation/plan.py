@@ -82,11 +82,11 @@ def prepare(model: Model, options: EvaluationOptions, say: Callable[[str], None]
 def logits_not_kept(suite: OpenSuite, options: EvaluationOptions) -> str | None:
     """Return a sentence where the logits will not be kept though nobody chose that: calibration needs them later."""
     classes = suite.suite.num_classes
-    if options.logits is not None or options.keeps_logits(classes) or suite.suite.task != "classification":
+    if options.keep_logits is not None or options.keeps_logits(classes) or suite.suite.task != "classification":
         return None
     gigabytes = 4e-9 * classes * sum(whole_of(suite, cell).passes for cell in suite.suite.cells)
     return (
-        f"Logits of {classes:,} classes are not kept; `robench calibrate` needs them. Keep them with logits=yes"
+        f"Logits of {classes:,} classes are not kept; `robench calibrate` needs them. Keep them with keep_logits=yes"
         f" ({gigabytes:.1f} GB)."
     )
 

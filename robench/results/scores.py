@@ -109,7 +109,7 @@ def _check_columns(name: str, columns: Mapping[str, npt.NDArray[Any]]) -> None:
     if missing:
         hint = "Choose metrics for this task."
         if "logits" in missing:
-            hint = "Evaluate into a new folder: `robench.evaluate(logits='yes')`."
+            hint = "Evaluate into a new folder: `robench.evaluate(keep_logits='yes')`."
         elif set(missing) <= {"log_complement", "logsumexp", "max_logit", "second_logit"}:
             hint = "An earlier version measured it; evaluate the model again into a new folder."
         raise RobenchError(

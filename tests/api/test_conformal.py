@@ -24,7 +24,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("runs")
     some = {"corruption": "fog,contrast", "severity": "1,5", "limit": 400}
     robench.evaluate("reference:digits/standard", "digits-c", out=root / "with", **some, **FEW)
-    robench.evaluate("reference:digits/standard", "digits-c", out=root / "without", logits="no", **some, **FEW)
+    robench.evaluate("reference:digits/standard", "digits-c", out=root / "without", keep_logits="no", **some, **FEW)
     robench.evaluate("reference:digits/standard", "clean", data="digits", limit=150, out=root / "clean", **FEW)
     robench.evaluate("reference:digits/augmix", "clean", data="digits", limit=150, out=root / "other", **FEW)
     return root
@@ -69,17 +69,19 @@ def test_without_logits_coverage_is_the_same_and_sizes_say_the_command(runs: Pat
         size = values["conformal_set_size"]
         assert size.value is None or size.value == whole.values[group]["conformal_set_size"].value
     assert bare.values["mean under shift"]["conformal_set_size"].note == "set sizes need the logits of every class"
-    assert "logits='yes'" in bare.notes[0]
+    assert "keep_logits='yes'" in bare.notes[0]
 
 
 def test_the_note_repeats_the_command_that_measured_the_run(runs: Path, tmp_path: Path) -> None:
     shutil.copytree(runs / "without", tmp_path / "run")
     record = json.loads((tmp_path / "run" / "run.json").read_text())
-    record["info"]["command"] = "robench evaluate --model m.pth --suite digits-c --out 'my run' --logits no --limit 400"
+    record["info"]["command"] = (
+        "robench evaluate --model m.pth --suite digits-c -o 'my run' --keep-logits no --limit 400"
+    )
     (tmp_path / "run" / "run.json").write_text(json.dumps(record))
     found = robench.conformal(tmp_path / "run", method="aps", resamples=0)
     kept = "robench evaluate --model m.pth --suite digits-c --limit 400"
-    assert found.notes[0].endswith(f"{kept} --logits yes --out {tmp_path / 'run'}-logits")
+    assert found.notes[0].endswith(f"{kept} --keep-logits yes --out {tmp_path / 'run'}-logits")
 
 
 def test_another_run_can_be_calibrated_on_and_its_images_are_left_out(runs: Path) -> None:

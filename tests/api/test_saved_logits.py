@@ -44,7 +44,7 @@ EXPECTED = values_of(api.metrics(logits=LOGITS, labels=LABELS, resamples=50))
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     folder = tmp_path_factory.mktemp("run") / "run"
     robench.evaluate("reference:digits/standard", "digits-c", out=folder, corruption="contrast", severity=5,
-                     device="cpu", resamples=0, quiet=True, logits="yes")  # fmt: skip
+                     device="cpu", resamples=0, quiet=True, keep_logits="yes")  # fmt: skip
     return RunFolder.open(folder)
 
 

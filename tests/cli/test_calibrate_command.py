@@ -30,7 +30,7 @@ def evaluate(out: Path, *more: str, model: str = MODEL, suite: str = "digits-c")
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return evaluate(tmp_path_factory.mktemp("run") / "run", "--logits", "yes")
+    return evaluate(tmp_path_factory.mktemp("run") / "run", "--keep-logits", "yes")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def runs(run: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {
         "run": run,
         "other": evaluate(folder / "other", "--limit", "40", model="reference:digits/mixup"),
-        "nologits": evaluate(folder / "nologits", "--logits", "no", "--limit", "40"),
+        "nologits": evaluate(folder / "nologits", "--keep-logits", "no", "--limit", "40"),
         "part": evaluate(folder / "part", "--limit", "60"),
         "empty": str(folder),
     }
@@ -125,9 +125,9 @@ def test_images_are_the_same_by_their_pixels_whatever_the_protocols_say(
     runs: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Other noise, another suite: the clean images of the fit are left out of every cell all the same."""
-    seeded = evaluate(tmp_path / "seeded", "--limit", "60", "--seed", "3", "--logits", "yes")
+    seeded = evaluate(tmp_path / "seeded", "--limit", "60", "--seed", "3", "--keep-logits", "yes")
     assert main(["evaluate", "-m", MODEL, "-s", "clean", "--limit", "60", "--device", "cpu", "--resamples", "0", "-q",
-                 "-o", str(tmp_path / "clean"), "--logits", "yes"]) == 0  # fmt: skip
+                 "-o", str(tmp_path / "clean"), "--keep-logits", "yes"]) == 0  # fmt: skip
     total = len(RunFolder.open(runs["run"]).read("clean"))
     for fitted in (seeded, str(tmp_path / "clean")):
         found = document(capsys, runs["run"], "--fit-run", fitted, "--resamples", "0", "-o", str(tmp_path / "c.json"))
@@ -162,7 +162,7 @@ def test_without_a_path_the_document_lies_in_the_run(runs: dict[str, str], capsy
         (["{part}", "--fit-run", "{run}"], "every image of the run"),
         (["{run}", "--fit-run", "{empty}"], "not a run"),
         (["{empty}"], "not a run"),
-        (["{nologits}"], "--logits yes"),
+        (["{nologits}"], "--keep-logits yes"),
         (["{run}", "--resamples", "-1"], "resamples"),
     ],
 )
@@ -184,7 +184,7 @@ def test_an_error_of_too_few_images_is_null_before_and_after(
     run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Half of 399 images are measured on: fewer than the published RMS calibration error needs."""
-    part = evaluate(tmp_path / "part", "--logits", "yes", "--limit", "340")
+    part = evaluate(tmp_path / "part", "--keep-logits", "yes", "--limit", "340")
     found = document(capsys, part, "-o", str(tmp_path / "t.json"), "--resamples", "20")
     for side in ("before", "after"):
         for values in found[side].values():

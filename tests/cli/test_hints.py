@@ -119,7 +119,7 @@ def test_keywords_become_options() -> None:
         ("`skip_corrupt=True`", "--skip-corrupt"),
         ("`fold=False`", "--no-fold"),
         ("`data` and `out`", "--data and --out"),
-        ("`robench.evaluate(logits='yes')`", "`robench evaluate --logits yes`"),
+        ("`robench.evaluate(keep_logits='yes')`", "`robench evaluate --keep-logits yes`"),
         (
             "`robench.evaluate(model, 'cifar10-c', limit=5)`",
             "`robench evaluate --model MODEL --suite cifar10-c --limit 5`",

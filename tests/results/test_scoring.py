@@ -184,7 +184,7 @@ def test_what_cannot_be_scored_is_said(tmp_path: Path, run: RunFolder) -> None:
         score_run(make_run(tmp_path / "r", cells=()))
     with pytest.raises(RobenchError, match="Unknown metric 'eec'"):
         score_run(run, metrics=["eec"])
-    with pytest.raises(RobenchError, match="logits='yes'"):
+    with pytest.raises(RobenchError, match="keep_logits='yes'"):
         score_run(run, metrics=["classwise_ece"])
 
 
