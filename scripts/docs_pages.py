@@ -154,7 +154,7 @@ def _metric(row: Any, words: Mapping[str, str]) -> str:
         ("in results by default", "yes" if row.default else "no: `--metric` computes it"),
         ("source", row.source),
     ]
-    lines = [f"# {row.title}", "", f"`{row.name}`", "", f"$$\n{words['formula']}\n$$", "", _table(("", ""), facts), ""]
+    lines = [f"# {row.title}", "", f"`{row.name}`", "", _formula(words["formula"]), "", _table(("", ""), facts), ""]
     lines += ["## When it misleads", "", words["misleads"], ""]
     if row.notes:
         lines += [f"!!! note\n    {row.notes}", ""]
@@ -291,11 +291,27 @@ def commands() -> Pages:
     return found | _summary("commands", COMMANDS)
 
 
+def _formula(latex: str) -> str:
+    """Return a formula as MathML, which browsers show and read aloud without a script or a request."""
+    from html import escape
+
+    from latex2mathml.converter import convert
+
+    opening = f'<math alttext="{escape(latex)}"'
+    return f'<div style="overflow-x: auto">{convert(latex, display="block").replace("<math", opening, 1)}</div>'
+
+
 def _helps(words: list[str]) -> list[str]:
     import subprocess
 
-    command = [sys.executable, "-m", "robench", *words, "--help"]
-    text = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout.rstrip()
+    command = [sys.executable, "-m", "robench", *words]
+
+    def said(option: str) -> str:
+        return subprocess.run([*command, option], capture_output=True, text=True, check=True, cwd=ROOT).stdout.rstrip()
+
+    text = said("--help")
+    if "--help-all" in text:
+        text = said("--help-all")
     lines = ["```text", text, "```", ""]
     if len(words) == 1 and " COMMAND" in text.splitlines()[0]:
         listed = text.partition("Commands\n")[2].partition("\n\n")[0]

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from robench.catalogue import METRICS
 
@@ -54,3 +55,13 @@ def test_every_metric_has_a_formula_and_says_when_it_misleads():
     families = {name: {one for one in words if f"{name}_".startswith(f"{one}_")} for name in METRICS}
     assert [name for name, found in families.items() if not found] == []
     assert set().union(*families.values()) == set(words)
+
+
+def test_every_formula_becomes_mathml():
+    """Browsers show and read it without a script; nothing of LaTeX is left over."""
+    convert = pytest.importorskip("latex2mathml.converter", reason="the docs extra is not installed").convert
+    told = yaml.safe_load((ROOT / "scripts" / "docs" / "metrics.yaml").read_text(encoding="utf-8"))
+    for name, words in told.items():
+        shown = convert(words["formula"], display="block")
+        assert shown.startswith("<math")
+        assert "\\" not in shown, name
