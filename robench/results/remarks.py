@@ -162,9 +162,12 @@ def _near_chance(
 
 
 def _classes(suite: SuiteInfo) -> int:
-    from robench.suites import subset_indices
+    """Return in how many classes labels count: those of a list that logits are cut to or joined in, else all."""
+    from robench.suites.subsets import SUBSETS
+    from robench.suites.superclasses import SUPERCLASSES
 
-    return len(subset_indices(suite.subset)) if suite.subset else suite.num_classes
+    fewer = SUBSETS.get(suite.subset or "") or SUPERCLASSES.get(suite.subset or "")
+    return len(fewer) if fewer else suite.num_classes
 
 
 def _probabilities(suite: SuiteInfo, notes: Mapping[str, CellNotes]) -> Iterator[str]:
