@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from robench.cli import completion as complete
 from robench.cli import options as o
 
 HELP = """\
@@ -26,9 +27,21 @@ The recipe's method gives the view: of Weak Augment the weak one, of the others 
 def affinity(
     *,
     model: Annotated[
-        str, typer.Option("--model", "-m", metavar="SPEC", help="A model trained on clean images; as for evaluate.")
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="SPEC",
+            help="A model trained on clean images; as for evaluate.",
+            autocompletion=complete.models,
+        ),
     ],
-    recipe: Annotated[str, typer.Option("--recipe", "-r", metavar="NAME", help="A recipe, or a YAML file.")],
+    recipe: Annotated[
+        str,
+        typer.Option(
+            "--recipe", "-r", metavar="NAME", help="A recipe, or a YAML file.", autocompletion=complete.recipes
+        ),
+    ],
     data: Annotated[
         str | None, typer.Option(metavar="PATH", help="The clean test set (default: the embedded digits).")
     ] = None,

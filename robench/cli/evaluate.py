@@ -50,6 +50,7 @@ def evaluate(
             help="Path, timm:NAME, torchvision:NAME, hf:ID, open_clip:ARCH/PRETRAINED, reference:NAME or "
             "python:FILE.py:FUNCTION. "
             "Several --model are joined into one ensemble.",
+            autocompletion=complete.models,
             rich_help_panel=o.MODEL,
         ),
     ] = None,

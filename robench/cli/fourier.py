@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from robench.cli import completion as complete
 from robench.cli import options as o
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def fourier(
             "-m",
             metavar="SPEC",
             help="Path, timm:NAME, torchvision:NAME, hf:ID, reference:NAME or python:FILE.py:FUNCTION.",
+            autocompletion=complete.models,
             rich_help_panel=o.MODEL,
         ),
     ],

@@ -42,6 +42,7 @@ def gate(
             "-m",
             metavar="SPEC",
             help="The new model; several are joined into one ensemble.",
+            autocompletion=complete.models,
             rich_help_panel=o.MODEL,
         ),
     ],

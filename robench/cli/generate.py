@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from robench.cli import completion as complete
 from robench.cli import options as o
 
 HELP = """\
@@ -32,7 +33,13 @@ def generate(
     *,
     suite: Annotated[
         str,
-        typer.Option("--suite", "-s", metavar="NAME", help="cifar10-c, cifar100-c, imagenet-c, tiny-imagenet-c, ...-p"),
+        typer.Option(
+            "--suite",
+            "-s",
+            metavar="NAME",
+            help="cifar10-c, cifar100-c, imagenet-c, tiny-imagenet-c, ...-p",
+            autocompletion=complete.suites,
+        ),
     ],
     source: Annotated[str, typer.Option(metavar="PATH", help="The clean test set: a folder, a file, or digits.")],
     out: Annotated[str, typer.Option("--out", "-o", metavar="FOLDER", help="Folder for the files.")],

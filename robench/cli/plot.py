@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from robench.cli import completion as complete
 from robench.cli import options as o
 from robench.cli.app import group
 from robench.cli.help import Command, Group
@@ -118,7 +119,8 @@ def _function(plot: Plot) -> Callable[..., int]:
 
 
 def _kind(option: Option) -> Any:
-    info = typer.Option(*option.flags, metavar="NAME", help=option.help)
+    names = complete.metrics if "--metric" in option.flags else None
+    info = typer.Option(*option.flags, metavar="NAME", help=option.help, autocompletion=names)
     return Annotated[list[str], info] if option.repeated else Annotated[str, info]
 
 
@@ -153,7 +155,12 @@ def gallery(
 
 @app.command(AUGMENTATIONS, cls=Command)
 def augmentations(
-    recipe: Annotated[str, typer.Option("--recipe", "-r", metavar="A,B", help="Recipes of one image size.")],
+    recipe: Annotated[
+        str,
+        typer.Option(
+            "--recipe", "-r", metavar="A,B", help="Recipes of one image size.", autocompletion=complete.recipes
+        ),
+    ],
     image: Annotated[str | None, typer.Option(metavar="FILE", help="Input image (default: a bundled digit).")] = None,
     count: Annotated[int, typer.Option(metavar="N", help="Views of every recipe.")] = 8,
     index: Annotated[

@@ -38,6 +38,10 @@ def test_a_list_that_cannot_be_read_offers_nothing(monkeypatch):
         ("robench train --recipe augmix-dig", "augmix-digits"),
         ("robench table augmix/", "augmix/1"),
         ("robench suites show cifar10", "cifar10-c"),
+        ("robench evaluate --model reference:digits/augm", "reference:digits/augmix"),
+        ("robench affinity --recipe cutout-dig", "cutout-digits"),
+        ("robench plot severity RUN --metric bri", "brier"),
+        ("robench data generate --suite cifar100-", "cifar100-p"),
     ],
 )
 def test_bash_is_offered_them(line, offered):
