@@ -88,8 +88,8 @@ contrast (`benchmarks/frost.py`). They are not the protocol, and a result that u
 under frost with both, in per cent, over the five severities, and the difference in points with the half width of the
 95 % interval, paired by image: every image lay under every one of the five frost images of both kinds. Detail of the
 textures was then made stronger or weaker until a ResNet-20 and an EfficientNet-Lite0 erred nearly as often, so other
-networks show more than these two how near they are; single textures differ more, in both directions. Aim: within 0.5
-points.
+networks show more than these two how near they are, such as the ResNet-56; single textures differ more, in both
+directions. Aim: within 0.5 points.
 """
 QUIRKS = """\
 ## What is the same on purpose

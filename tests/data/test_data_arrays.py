@@ -109,6 +109,22 @@ def test_floats_objects_and_missing_files_are_refused(tmp_path: Path) -> None:
         map_npy(tmp_path / "gone.npy")
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux's /proc")
+def test_arrays_of_50000_images_take_no_memory_of_their_own(tmp_path: Path) -> None:
+    """A file of CIFAR-C has 154 MB: it is mapped, and what is read of it is given back with the rows."""
+
+    def own() -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("RssAnon")).split()[1]) // 1024
+
+    np.lib.format.open_memmap(tmp_path / "fog.npy", "w+", np.uint8, (50_000, 32, 32, 3)).flush()  # sparse
+    before = own()
+    images = ArrayImages(map_npy(tmp_path / "fog.npy"), np.zeros(50_000, np.int64))
+    for start in range(0, 50_000, 1000):
+        assert not images.read(np.arange(start, start + 1000)).any()
+    assert own() - before < 40
+
+
 def test_an_npz_file_is_told_what_to_save_instead(tmp_path: Path) -> None:
     np.savez(tmp_path / "set.npz", images=np.zeros((2, 4, 4, 3), np.uint8), labels=np.arange(2))
     with pytest.raises(RobenchError, match=r"Save its arrays as images\.npy"):
