@@ -196,7 +196,8 @@ def _mean_size_resampled(drawn: Sequence[Array], ones: Sequence[Array]) -> Array
 
 def _mean_square(sums: Array) -> Array:
     gaps, squares, images = np.moveaxis(sums, -1, 0)
-    terms = np.where(images > 1, (gaps * gaps - squares) / (images - 1.0), 0.0)  # images times the squared gap
+    less = np.maximum(images - 1.0, 1.0)
+    terms = np.where(images > 1, (gaps * gaps - squares) / less, 0.0)  # images times the squared gap
     return np.asarray(terms.sum(axis=-1) / images.sum(axis=-1))
 
 

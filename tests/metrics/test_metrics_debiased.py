@@ -12,6 +12,7 @@ from scipy.stats import norm
 from robench.metrics import debiased
 from robench.metrics.calibration import ece
 from robench.metrics.cells import compute, mean_over_cells
+from robench.metrics.influence import per_image_values
 from robench.metrics.statistics import bootstrap_cells, centred_interval
 
 NAMES = ("ece_debiased", "rms_calibration_error_debiased")
@@ -142,6 +143,20 @@ def test_the_bias_is_a_fraction_of_the_plain_estimators(size: int) -> None:
     assert abs(less.mean() - l1) < 0.4 * (plain.mean() - l1)
     square = (rms * np.abs(rms)).mean()
     assert square == pytest.approx(l2**2, abs=3 * (rms * np.abs(rms)).std() / np.sqrt(300))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_per_image_values_are_of_the_metric_and_warn_of_nothing(name: str, recwarn: pytest.WarningsRecorder) -> None:
+    """Bins of one image, and of none, are among them."""
+    confidence = np.concatenate([np.full(229, 0.9), [0.05], np.linspace(0.3, 0.8, 30)])
+    cell = _cell(confidence, np.arange(260) % 3 > 0)
+    found = per_image_values(name, cell)
+    assert found is not None
+    assert found.values.mean() == pytest.approx(compute(name, cell))
+    assert found.values.std() > 0
+    drawn = bootstrap_cells([cell], (name,), resamples=400)[name][:, 0]
+    assert drawn.std() == pytest.approx(found.values.std() / np.sqrt(260), rel=0.15)
+    assert not recwarn.list
 
 
 def test_a_perfect_model_has_a_mean_square_around_zero() -> None:
