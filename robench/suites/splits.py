@@ -7,6 +7,7 @@ that the set alters replaced.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, StrictInt, ValidationError
+from pydantic import BaseModel, ConfigDict, StrictInt, ValidationError, field_validator
 
 from robench.data.encoded import EncodedImages
 from robench.data.manifest import find_manifest, read_manifest
@@ -55,6 +56,15 @@ class SplitDefinition(BaseModel):
     where_train: dict[str, Value] = {}
     first_label: int = 0
     multilabel: bool = False
+
+    @field_validator("ood")
+    @classmethod
+    def _names(cls, sets: dict[str, dict[str, Value]]) -> dict[str, dict[str, Value]]:
+        """Refuse names that would replace the IID set, or share a cell's file."""
+        for name in sets:
+            if name == "iid" or not re.fullmatch(r"[^/\\\0]{1,100}", name) or not name.strip(" ."):
+                raise ValueError(f"a set cannot be called {name[:40]!r}: not iid, no slash, 1 to 100 characters")
+        return sets
 
     def rules(self) -> dict[str, dict[str, Value]]:
         """Return set name -> attribute -> value(s), the IID set first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tarfile
 from pathlib import Path
@@ -176,6 +177,14 @@ def test_what_is_no_definition_is_refused_in_words(text: str | None, expected: s
     with pytest.raises(RobenchError, match=expected) as refused:
         load_definition(definition)
     assert "pydantic" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["iid", "a/b", "", "..", "x" * 101])
+def test_a_set_takes_neither_the_iid_sets_place_nor_anothers_file(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "d.yaml"
+    path.write_text(json.dumps({"classes": ["a"], "iid": {"camera": "new"}, "ood": {name: {"camera": "old"}}}))
+    with pytest.raises(RobenchError, match="a set cannot be called"):
+        load_definition(path)
 
 
 def test_an_unquoted_no_in_a_definition_is_refused(tmp_path: Path) -> None:
