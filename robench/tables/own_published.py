@@ -97,7 +97,7 @@ def _check(result: Result) -> None:
     if suite.source != "published":
         raise RobenchError(
             f"These results are of {suite.source} images; published rows are of the published files.",
-            hint="Measure the published files, or leave published rows out.",
+            hint="Measure the published files, or omit `with_published`.",
         )
     if suite.version != get(suite.name).version:
         raise RobenchError(

@@ -44,10 +44,11 @@ def test_a_clean_error_near_chance_is_said_with_its_likely_cause(tmp_path: Path)
 
     result = robench.evaluate(constant, "digits-c", out=tmp_path / "r", suite_options=FEW, resamples=0, quiet=True)
     assert any("near chance" in note and "normalisation" in note for note in result.notes)
+    assert any("No normalisation was given" in note for note in result.notes)
     good = robench.evaluate(
         "reference:digits/augmix", "digits-c", out=tmp_path / "g", suite_options=FEW, resamples=0, quiet=True
     )
-    assert not any("near chance" in note for note in good.notes)
+    assert not any("near chance" in note or "No normalisation" in note for note in good.notes)
 
 
 def test_probabilities_instead_of_logits_are_said(tmp_path: Path) -> None:
