@@ -32,13 +32,13 @@ def printed(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> s
 def test_three_runs_and_more_fit_80_columns(
     capsys: pytest.CaptureFixture[str], runs: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("robench.cli.common._PIPED", 80)  # as on a terminal of this width
     for count in (3, 4):
         text = printed(capsys, *runs[:count])
         assert max(map(len, text.splitlines())) <= 80
         assert "rank" in text
         assert "augmix minus standard" in text or "minus standard" in text
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("robench.cli.common._PIPED", 200)
     wide = printed(capsys, *runs)
     assert "minus mixup" in wide
     assert "pair" not in wide

@@ -18,7 +18,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("gates")
 
 
-def test_exit_codes_json_and_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exit_codes_json_and_files(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("robench.cli.common._PIPED", 80)  # as on a terminal of this width
     files = ["--junit", str(folder / "gate.xml"), "--markdown", str(folder / "gate.md"), "-o", str(folder / "runs")]
     assert main(["gate", "-m", GOOD, "--baseline", BAD, *FEW, *files]) == 0
     text = capsys.readouterr().out
