@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -206,17 +206,21 @@ def test_what_a_screen_reader_is_told(browser: Any, page: Path) -> None:
 
 def test_the_keyboard_reaches_the_comparison(browser: Any, page: Path) -> None:
     from selenium.webdriver import Keys
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    def until(seen: Callable[[Any], bool]) -> None:
+        WebDriverWait(browser, 5).until(seen)
 
     open_board(browser, page, "digits-c")
     boxes = browser.find_elements("css selector", "#board tbody input")
     boxes[0].send_keys(Keys.SPACE)
-    assert not browser.find_element("id", "go").is_enabled()
+    until(lambda page: not page.find_element("id", "go").is_enabled())
     boxes[1].send_keys(Keys.SPACE)
-    assert browser.find_element("id", "count").text == "2 models selected"
+    until(lambda page: page.find_element("id", "count").text == "2 models selected")
     browser.find_element("id", "go").send_keys(Keys.ENTER)
-    assert browser.switch_to.active_element.text == "Comparison"
+    until(lambda page: page.switch_to.active_element.text == "Comparison")
     browser.find_element("id", "clear").send_keys(Keys.ENTER)
-    assert not browser.find_element("id", "compare").is_displayed()
+    until(lambda page: not page.find_element("id", "compare").is_displayed())
     assert browser.switch_to.active_element.get_attribute("type") == "checkbox"
 
 
