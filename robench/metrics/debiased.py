@@ -166,7 +166,7 @@ def _steepness(gap: Array, error: Array) -> Array:
     """Return how much the estimated size of a gap changes with it.
 
     >>> _steepness(np.array([-4.0, 0.0, 1.0, 4.0]), np.ones(4)).round(2).tolist()
-    [-1.0, 0.0, 1.93, 1.0]
+    [-1.0, 0.0, 1.91, 1.0]
     """
     from scipy.special import erf
 

@@ -129,7 +129,7 @@ def _sample(result: Result, suite: Suite) -> Iterator[str]:
     elif (high - low) / 2 * about.factor > WIDEST:
         yield (
             f"summary {name} is known to within {(high - low) / 2 * about.factor:.2f} only; a sample is listed from "
-            f"{WIDEST:g} on, as `robench evaluate --within {WIDEST:g}` measures"
+            f"{WIDEST:g} on: evaluate it with `within={WIDEST:g}`"
         )
 
 
