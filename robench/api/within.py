@@ -201,11 +201,16 @@ def _first_size(suite: OpenSuite) -> int:
 
 
 def _drawn(run: RunFolder | None, suite: OpenSuite) -> int:
-    """Return how many images of every cell a run has drawn before."""
+    """Return how many images of every cell a run has drawn; of a round that was stopped, how many it was to draw.
+
+    Else the next round would follow from cells of unlike samples, and draw other images than one that was not stopped.
+    """
     from robench.evaluation.pieces import missing_of
+    from robench.metrics.sampling import GROWTH
 
     if run is None:
         return 0
     whole = suite.with_limit(None)
-    lacking = [(cell, missing_of(run, whole, cell)) for cell in suite.suite.cells]
-    return min(suite.total(cell) if missing is None else missing.after for cell, missing in lacking)
+    lacking = [missing.after for cell in suite.suite.cells if (missing := missing_of(run, whole, cell)) is not None]
+    fewest = min(lacking, default=max(suite.total(cell) for cell in suite.suite.cells))
+    return max((drawn for drawn in lacking if drawn <= GROWTH * fewest), default=fewest)

@@ -21,6 +21,7 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 _Z = 1.959963984540054
+GROWTH = 4  # at most, from a round to the next: an estimate from few images may be far off
 
 
 @dataclass(frozen=True)
@@ -123,4 +124,4 @@ def next_size(errors: StandardErrors, drawn: int, total: int, half_width: float)
     if math.isnan(errors.full_run):  # too few images are wrong to know
         return min(total, 2 * drawn)
     wanted = math.ceil(1.03 * errors.images_for(half_width))
-    return min(total, max(drawn + 1, math.ceil(1.1 * drawn), min(wanted, 4 * drawn)))
+    return min(total, max(drawn + 1, math.ceil(1.1 * drawn), min(wanted, GROWTH * drawn)))
