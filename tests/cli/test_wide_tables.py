@@ -41,7 +41,7 @@ def test_a_summary_fits(columns: int, models: int, monkeypatch: pytest.MonkeyPat
     print_summary(found)  # type: ignore[arg-type]
     text = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue())
     lines = text.splitlines()
-    table = [line for line in lines if not line.startswith("note: ")]
+    table = [line for line in lines if not line.startswith(("note: ", "model: "))]  # sentences wrap
     assert max(map(len, table)) <= columns
     for result in found:
         name, value = result.model.name, result.summary["mean_error"]  # type: ignore[attr-defined]

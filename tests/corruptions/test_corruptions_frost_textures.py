@@ -57,9 +57,10 @@ def test_the_digits_keep_the_first_textures() -> None:
     """They are those of version 1, under which the shipped results were measured."""
     drawn = frost_first.texture(0)[::90, ::112, 0].astype(int)
     assert np.abs(drawn - np.array(FIRST_VALUES)).max() <= 1  # up to the last bit of a float
-    digits = with_frost(get("digits-c"), OpenOptions())
-    assert frost_record(digits) == {"frost": {"pictures": "robench", "version": 1}}
-    assert frost_record(with_frost(get("cifar10-c"), OpenOptions())) == {"frost": {"pictures": "robench", "version": 2}}
+    for name, version in (("digits-c", 1), ("cifar10-c", 2)):
+        suite = get(name)
+        frost = {"pictures": "robench", "version": version}
+        assert frost_record(suite, with_frost(suite, OpenOptions())) == {"frost": frost}
     assert describe(FIRST) != describe(None)
     images = torch.full((4, 3, 32, 32), 100, dtype=torch.uint8)
     one, two = (corrupt(images, "frost", 3, index=torch.arange(4), frost=frost) for frost in (FIRST, None))

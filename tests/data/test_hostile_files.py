@@ -318,7 +318,7 @@ def test_numbered_folders_keep_their_numbers(tmp_path: Path) -> None:
     assert images.labels.tolist() == [0, 1, 4, 10]
     assert tuple(images.classes or ()) == tuple(str(label) for label in range(11))
     assert "logs" in images.remarks[0]
-    assert "3" not in images.remarks[0]
+    assert "3" not in images.remarks[0].removeprefix(str(tmp_path))
     from_one = open_images(numbered(tmp_path / "b", ["1", "2", "3"]))
     assert from_one.labels is not None
     assert from_one.labels.tolist() == [0, 1, 2]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from small_suite import CELLS, SmallSuite, small_model
@@ -23,6 +24,11 @@ from robench.results.remarks import remarks
 
 CPU = EvaluationOptions(device="cpu", batch_size=50)
 INFO = suite_info(SmallSuite(), small_model())
+_WHOLE, _PARTS = np.zeros(1, np.int32), np.zeros(1, np.float32)
+ONE = Predictions(
+    index=np.arange(1), target=_WHOLE, predicted=_WHOLE, confidence=_PARTS, target_probability=_PARTS, nll=_PARTS,
+    brier=_PARTS, entropy=_PARTS, top5=np.zeros((1, 5), np.int32),
+)  # fmt: skip
 
 
 def centred(x: torch.Tensor) -> torch.Tensor:
@@ -50,7 +56,8 @@ def check_of(module: Any, images: int = 50) -> BatchCheck | None:
 
 
 def noted(check: BatchCheck) -> list[str]:
-    found = remarks(INFO, [], {"clean": CellNotes(batch=check), "fog/1": CellNotes(batch=BatchCheck(images=4))})
+    notes = {"clean": CellNotes(batch=check), "fog/1": CellNotes(batch=BatchCheck(images=4))}
+    found = remarks(INFO, [], {cell: replace(ONE, notes=note) for cell, note in notes.items()})
     return [sentence for sentence in found if "shares a batch" in sentence]
 
 

@@ -179,7 +179,7 @@ def test_it_is_said_before_the_run_that_logits_are_not_kept(tmp_path: Path, caps
     evaluate_suite(wide, suite, tmp_path / "r", CPU, progress=progress, cells=[CELLS[0]])
     assert "Logits of 100 classes are not kept; `robench calibrate` needs them" in capsys.readouterr().err
     evaluate_suite(wide, suite, tmp_path / "r", CPU, progress=progress, cells=[CELLS[0]])
-    chosen = replace(CPU, logits=False)
+    chosen = replace(CPU, keep_logits=False)
     evaluate_suite(wide, suite, tmp_path / "no", chosen, progress=progress, cells=[CELLS[0]])
     evaluate_suite(small_model(), SmallSuite(12), tmp_path / "few", CPU, progress=progress, cells=[CELLS[0]])
     assert "Logits" not in capsys.readouterr().err
