@@ -55,7 +55,7 @@ def load_towers(name: str) -> Towers:
         return _towers(library, f"local-dir:{folder}", None, f"open_clip:{folder.name}")
     if name.startswith((".", "/", "~")):
         raise RobenchError(
-            f"{name} is no folder with open_clip_config.json.",
+            f"{name} is not a folder with open_clip_config.json.",
             hint="Check the path, or write open_clip:ARCH/PRETRAINED for published weights.",
         )
     architecture, slash, weights = name.partition("/")
