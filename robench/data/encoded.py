@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.cpu import cores
-from robench.data.base import Geometry
+from robench.data.base import Geometry, Images
 from robench.data.decode import decode
 from robench.data.formats import CorruptImageError, image_size
 from robench.errors import RobenchError
@@ -159,3 +159,8 @@ def _pool() -> ThreadPoolExecutor:
             _shared.clear()
             _shared[os.getpid()] = ThreadPoolExecutor(max(2, cores()), thread_name_prefix="robench-decode")
         return _shared[os.getpid()]
+
+
+def are_jpeg(images: Images) -> bool:
+    """Whether images are kept as JPEG, which loses detail: by the leading bytes of the first one."""
+    return isinstance(images, EncodedImages) and len(images) > 0 and images.source.fetch(0).startswith(b"\xff\xd8\xff")

@@ -125,7 +125,7 @@ def suite_info(suite: OpenSuite, model: Model) -> SuiteInfo:
         title=definition.title,
         task=definition.task,
         version=definition.version,
-        dataset=definition.dataset,
+        dataset=suite.dataset,
         num_classes=definition.num_classes,
         source=suite.source,
         normaliser=definition.normaliser,

@@ -10,6 +10,7 @@ from robench.data.find import open_images
 from robench.errors import RobenchError
 from robench.suites.base import OpenOptions, Suite
 from robench.suites.checks import check_clean
+from robench.suites.copies import found_copy
 from robench.suites.corrupted import embedded
 from robench.suites.opened import Found, choose_cells, without_held_out
 from robench.suites.reading import view_of
@@ -49,4 +50,6 @@ def _found(suite: Suite, images: Images, options: OpenOptions) -> Found:
     if suite.geometry != Geometry() and isinstance(images, EncodedImages):
         protocol["geometry"] = (options.geometry or suite.geometry).record()
     view = view_of(images)
-    return Found(suite, cells, "generated", lambda _: view, protocol, images.classes, remarks=tuple(images.remarks))
+    dataset = found_copy(suite.dataset, images)
+    remarks = tuple(images.remarks)
+    return Found(suite, cells, "generated", lambda _: view, protocol, images.classes, remarks=remarks, dataset=dataset)

@@ -16,6 +16,7 @@ from robench.errors import RobenchError
 from robench.suites import blocks
 from robench.suites.base import Cell, OpenOptions, Suite
 from robench.suites.checks import check_clean, only_one
+from robench.suites.copies import found_copy
 from robench.suites.opened import Found, choose_cells, without_held_out
 from robench.suites.reading import Transform, View, view_of
 
@@ -89,8 +90,9 @@ def open_generated(suite: Suite, clean: Images, options: OpenOptions) -> Found:
         return view_of(clean, None if cell.severity is None else corruption(cell, options))
 
     protocol: dict[str, Any] = {"clean": clean.checksum(), **frost_record(suite, options)}
+    dataset = found_copy(suite.dataset, clean)
     remarks = (*clean.remarks, *frost_remarks(cells, options))
-    return Found(suite, cells, "generated", view, protocol, clean.classes, remarks=remarks)
+    return Found(suite, cells, "generated", view, protocol, clean.classes, remarks=remarks, dataset=dataset)
 
 
 def corruption(cell: Cell, options: OpenOptions) -> Transform:

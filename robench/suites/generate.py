@@ -30,6 +30,7 @@ from robench.suites import generate_files as files
 from robench.suites import get
 from robench.suites.base import Layout, Suite
 from robench.suites.checks import check_clean, wrong_side
+from robench.suites.copies import found_copy
 from robench.suites.generate_task import Task
 from robench.suites.origin import KIND, MARK
 from robench.suites.protocols import SEVERITIES
@@ -205,7 +206,8 @@ def _claim(task: Task) -> None:
             f"{task.out} holds {', '.join(strange[:3])}, which robench did not write.",
             hint="Choose another folder: `out`.",
         )
-    write_json(path, record, own=True)
+    copy = found_copy(get(task.suite).dataset, task.clean)
+    write_json(path, record | ({"dataset": copy} if copy is not None else {}), own=True)
 
 
 def _check_room(task: Task) -> None:

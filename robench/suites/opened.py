@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from robench.data.base import Geometry
 from robench.errors import RobenchError, did_you_mean
 from robench.suites.base import Batch, Cell, OpenOptions, Source, Suite
+from robench.suites.copies import copy_of, copy_remarks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +31,7 @@ class Found:
         classes: class names by label, or None.
         count: gives a cell's number of images (sequences: clips) where that is cheaper than making the view.
         remarks: what a reader should know of the files found.
+        dataset: what the record calls the data set where the images are not quite the suite's; None: its own.
     """
 
     suite: Suite
@@ -40,6 +42,7 @@ class Found:
     classes: Sequence[str] | None = None
     count: Callable[[Cell], int] | None = None
     remarks: tuple[str, ...] = ()
+    dataset: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class OpenSuite:
         remarks: what a reader should know of the files found: fewer images than published, cells left out.
         whole: names of the cells that make a result one of the whole suite, whichever of them were asked for and are
             there.
+        dataset: what the images are called in the record; that of ``suite``, or that of a copy which lost detail.
     """
 
     suite: Suite
@@ -65,6 +69,7 @@ class OpenSuite:
     classes: Sequence[str] | None
     remarks: tuple[str, ...]
     whole: tuple[str, ...]
+    dataset: str
     _reader: Reader = field(repr=False, compare=False)
     _reopen: Callable[[OpenOptions], OpenSuite] = field(repr=False, compare=False)
 
@@ -95,6 +100,8 @@ class OpenSuite:
         options = options or OpenOptions()
         suite = replace(found.suite, cells=found.cells)
         source: Source = "generated" if mark else found.source
+        dataset = found.dataset or (mark or {}).get("dataset", suite.dataset)
+        said = copy_remarks(suite.dataset) if dataset == copy_of(suite.dataset) else ()
         reader = Reader(suite, found.view, options, all_cells=found.suite.cells, count=found.count)
         reader.check_size()
         return cls(
@@ -103,8 +110,9 @@ class OpenSuite:
             _record(found, source, options, mark),
             options,
             found.classes,
-            (*found.remarks, *size_remarks(suite, source, reader.total)),
+            (*found.remarks, *said, *size_remarks(suite, source, reader.total)),
             found.suite.needed(source),
+            dataset,
             reader,
             reopen or (lambda changed: cls.of(found, changed, mark=mark)),
         )

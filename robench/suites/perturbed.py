@@ -22,6 +22,7 @@ from robench.data.video import decode_clip
 from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
 from robench.suites.checks import check_clean, check_side, only_one
+from robench.suites.copies import found_copy
 from robench.suites.corrupted import embedded
 from robench.suites.opened import Found, choose_cells
 from robench.suites.reading import Transform, View, clips_of, view_of
@@ -192,7 +193,9 @@ def _open_generated(suite: Suite, clean: Images, options: OpenOptions, *, croppe
         return view_of(clean, transform(cell.condition), frames=frames, one_by_one=cropped)
 
     protocol = {"clean": clean.checksum(), "difficulty": level}
-    return Found(suite, cells, "generated", view, protocol, clean.classes, remarks=tuple(clean.remarks))
+    dataset = found_copy(suite.dataset, clean)
+    remarks = tuple(clean.remarks)
+    return Found(suite, cells, "generated", view, protocol, clean.classes, remarks=remarks, dataset=dataset)
 
 
 def _list_clips(tree: Tree, path: str) -> tuple[list[str], npt.NDArray[np.int64]]:

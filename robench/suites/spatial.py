@@ -13,6 +13,7 @@ from robench.data.find import open_images
 from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
 from robench.suites.checks import check_clean
+from robench.suites.copies import found_copy
 from robench.suites.opened import Found, choose_cells
 from robench.suites.reading import View, view_of
 
@@ -49,7 +50,9 @@ def open_sta(suite: Suite, data: Path | None, options: OpenOptions) -> Found:
     protocol = {"clean": images.checksum(), "attempts": ATTEMPTS, "degrees": DEGREES, "pixels": PIXELS}
     protocol["difficulty"] = 1  # in the record of every suite of clips
     cells = choose_cells(suite, options)
-    return Found(suite, cells, "generated", view, protocol, images.classes, remarks=tuple(images.remarks))
+    dataset = found_copy(suite.dataset, images)
+    remarks = tuple(images.remarks)
+    return Found(suite, cells, "generated", view, protocol, images.classes, remarks=remarks, dataset=dataset)
 
 
 def draw(index: npt.NDArray[np.int64], seed: int, device: str = "cpu") -> tuple[torch.Tensor, torch.Tensor]:

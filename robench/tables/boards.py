@@ -12,6 +12,7 @@ from robench.catalogue import headlines, metric_of, row
 from robench.results.labels import sampled_whole, sentence
 from robench.results.protocols import counted, protocol_of
 from robench.results.schema import Result, Value
+from robench.suites.copies import copy_of
 from robench.tables.living import CellAccuracies, robustbench, timm
 
 # what a recipe's name says after its method; the longer of two that begin alike comes first
@@ -100,6 +101,8 @@ def make_boards(results: Mapping[Path, Result], *, living: bool = True) -> list[
             continue
         size = result.images
         facts: tuple[str, ...] = (f"{result.suite.source} images", f"{_size(result, size)} per cell")
+        if result.suite.dataset == copy_of(protocol_of(result).dataset):
+            facts = (f"images of {result.suite.dataset}", *facts)
         kind = ", ".join(facts)
         if not _is_whole(result):
             kind += f", partial: {len(result.cells)} cells"

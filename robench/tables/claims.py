@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from robench.results.schema import ModelRecord, Result
+from robench.suites.copies import copy_of
 from robench.tables import identities
 from robench.tables.published import Meaning
 
@@ -132,6 +133,8 @@ def _against_protocol(result: Result, meaning: Meaning, generated: bool) -> Iter
     wanted = identities.recipes().get(str(meaning.recipe))
     if suite.name == "clean" and wanted is not None and suite.dataset != wanted.dataset:
         yield f"its images are those of {suite.dataset}; expected the test set of {wanted.dataset}"
+    if suite.dataset == copy_of(known.dataset):
+        yield f"its images are those of {suite.dataset}; the printed number is of {known.dataset}"
     if suite.source == "generated" and "published" in known.sources and not generated:
         yield "its images were generated; the printed number is of the published files"
     if suite.protocol.get("difficulty", 1) != 1:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
+from robench.data.encoded import are_jpeg
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
@@ -93,16 +94,8 @@ def on_device(images: Images, part: DataPart, device: torch.device, limit: int |
         pixels = torch.from_numpy(np.ascontiguousarray(block)).to(device)
         parts.append(pixels.permute(0, 3, 1, 2).contiguous())
     labels = np.full(count, -1) if images.labels is None else np.asarray(images.labels[:count])
-    return DeviceSource(torch.cat(parts), torch.from_numpy(labels.astype(np.int64)).to(device), _stored(images))
-
-
-def _stored(images: Images) -> str:
-    """Return ``JPEG`` where the images are such files, by the first one's leading bytes."""
-    from robench.data.encoded import EncodedImages
-
-    if not isinstance(images, EncodedImages) or not len(images):
-        return ""
-    return "JPEG" if images.source.fetch(0).startswith(b"\xff\xd8\xff") else ""
+    target = torch.from_numpy(labels.astype(np.int64)).to(device)
+    return DeviceSource(torch.cat(parts), target, "JPEG" if are_jpeg(images) else "")
 
 
 def extra_folders(part: DataPart, data: Path | None) -> list[Path]:
