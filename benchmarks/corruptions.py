@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import original
 import torch
+from profiled import keep_profile
 
 from robench.corruptions import ALL, BENCHMARK, corrupt
 from robench.corruptions.frost_textures import texture
@@ -113,6 +114,7 @@ def measure(args: argparse.Namespace, size: int, batch: int) -> list[Row]:
             if name in theirs:
                 times = [their_seconds(theirs[name], images, s) for s in severities]
                 spent["theirs"].append(statistics.fmean(times))
+        keep_profile(args.profile, f"{name}, {size} pixels", ours(name, severities[len(severities) // 2]), args.device)
         theirs_ms = 1e3 * statistics.median(spent["theirs"]) if spent["theirs"] else None
         rows.append(Row(name, 1e3 * statistics.median(spent["ours"]), theirs_ms))
     return rows
@@ -202,6 +204,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--busy", type=int, default=0, help="processes that compute beside the measured one")
     parser.add_argument("--sizes", type=int, nargs="+", choices=(32, 224), default=(32, 224))
+    parser.add_argument("--profile", type=Path, metavar="FOLDER", help="keep PyTorch's profiles there")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     with busy(args.busy):

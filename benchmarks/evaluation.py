@@ -38,6 +38,7 @@ from unittest.mock import MagicMock
 import numpy as np
 import torch
 from PIL import Image
+from profiled import keep_profile
 from torch import nn
 from torchvision import models
 
@@ -89,6 +90,7 @@ class Machine:
 
     device: str
     precision: Precision
+    profiles: Path | None = None
 
     @property
     def gpu(self) -> bool:
@@ -113,6 +115,12 @@ class Machine:
         if self.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.device, torch.bfloat16 if self.precision == "bf16" else torch.float16)
+
+    def keep_profiles(self, title: str, candidates: Candidates) -> None:
+        """Write what the time of robench's own rows, and of the bare pass beside them, goes into."""
+        for name, candidate in candidates.items():
+            if name.startswith("robench") or name == "bare pass, channels_last":
+                keep_profile(self.profiles, f"{title}, {name}", candidate, self.device, calls=1)
 
     def wait(self) -> None:
         """Wait until it has done what it was given."""
@@ -354,6 +362,7 @@ def wide_resnet(place: Path, scratch: Path, checkout: Path | None, rounds: int, 
 
     candidates[f"{who} (clean_accuracy, loading not counted)"] = theirs
     print_group("WRN-40-2, 32 pixels", race(candidates, rounds), dict.fromkeys(candidates, number))
+    machine.keep_profiles("WRN-40-2", candidates)
 
 
 def bare_passes(network: nn.Module, x: torch.Tensor, batch: int, machine: Machine) -> Candidates:
@@ -401,6 +410,7 @@ def photos(name: str, source: Path | None, scratch: Path, rounds: int, machine: 
         candidates[label] = timm_loop(network, folder, batch, many, layout, machine)
     kind = "JPEGs" if source is not None else "made-up JPEGs"
     print_group(f"{name}, 224-pixel {kind}", race(candidates, rounds), dict.fromkeys(candidates, len(x)))
+    machine.keep_profiles(name, candidates)
 
 
 def timm_loop(
@@ -455,8 +465,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
+    parser.add_argument("--profile", type=Path, metavar="FOLDER", help="keep PyTorch's profile of robench's rows there")
     given = parser.parse_args()
-    machine = Machine(given.device, given.precision)
+    machine = Machine(given.device, given.precision, given.profile)
     parts = given.parts.split(",")
     if unknown := set(parts) - set(PARTS):
         parser.error(f"unknown parts: {', '.join(sorted(unknown))}; known: {', '.join(PARTS)}")

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image, ImageOps
+from profiled import keep_profile
 
 from robench.processes import World
 from robench.training.engine.batch import Batch
@@ -206,6 +207,7 @@ def training(images: np.ndarray, options: argparse.Namespace) -> None:
         bare = bare_passes(trainer, batch, views, steps)
         loop, alone = paired_rates(whole, bare, size, device, options.rounds, options.seconds)
         print(f"| {title} | {loop:,.0f} | {alone:,.0f} | {loop / alone:.2f} |", flush=True)
+        keep_profile(options.profile, f"training, {name}", whole, device)
 
 
 def bare_passes(trainer: Trainer, batch: Batch, views: int, steps: int) -> Callable[[], None]:
@@ -243,6 +245,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=128, help="of the training table")
     parser.add_argument("--rounds", type=int, default=5, help="of the training table")
     parser.add_argument("--seconds", type=float, default=1.5, help="per measurement")
+    parser.add_argument("--profile", type=Path, metavar="FOLDER", help="keep PyTorch's profiles there")
     options = parser.parse_args()
     random = np.random.default_rng(0)
     small = random.integers(0, 256, (512, 3, 8, 8)).astype(np.float32)

@@ -4,7 +4,8 @@
 #   scripts/gpu_check.sh [OUT]
 #
 # Every part has its own time limit and writes to OUT (default: gpu_check) as it goes: what one part leaves unfinished
-# does not cost the others. Packages that are lacking: see scripts/gpu_setup.sh.
+# does not cost the others. What the time goes into is kept beside: PyTorch's profile of every corruption, of evaluation
+# and of a training step (profile-*.txt). Packages that are lacking: see scripts/gpu_setup.sh.
 #
 #   DEVICE=cpu TINY=1 scripts/gpu_check.sh    tries the script where there is no card
 set -uo pipefail
@@ -39,16 +40,19 @@ tests=(-m gpu -q -rfE --durations=15 -p no:cacheprovider "--junitxml=$out/tests.
 if [ "$TINY" = 1 ]; then
     export ROBENCH_GPU_TESTS=$DEVICE
     part tests 300 "$PYTHON" -m pytest "${tests[@]}" tests/gpu -k "operations or cpus and standard or fp32"
-    part corruptions 120 "$PYTHON" benchmarks/corruptions.py --device "$DEVICE" --rounds 1 --sizes 32
-    part evaluation 120 "$PYTHON" benchmarks/evaluation.py --device "$DEVICE" --parts free --rounds 1
-    part training 120 "$PYTHON" benchmarks/training.py --device "$DEVICE" --rounds 1 --seconds 0.05 --batch-size 16
+    part corruptions 120 "$PYTHON" benchmarks/corruptions.py --device "$DEVICE" --rounds 1 --sizes 32 --profile "$out"
+    part evaluation 120 "$PYTHON" benchmarks/evaluation.py --device "$DEVICE" --parts free --rounds 1 \
+        --profile "$out"
+    part training 120 "$PYTHON" benchmarks/training.py --device "$DEVICE" --rounds 1 --seconds 0.05 --batch-size 16 \
+        --profile "$out"
 else
     part tests 110 "$PYTHON" -m pytest "${tests[@]}"
-    part corruptions 30 "$PYTHON" benchmarks/corruptions.py --device "$DEVICE" --rounds 3 --sizes 224 32
+    part corruptions 30 "$PYTHON" benchmarks/corruptions.py --device "$DEVICE" --rounds 3 --sizes 224 32 \
+        --profile "$out"
     part evaluation 50 "$PYTHON" benchmarks/evaluation.py --device "$DEVICE" --precision bf16 --threads 8 \
-        --parts free,wrn-40-2,resnet-50 --rounds 3
+        --parts free,wrn-40-2,resnet-50 --rounds 3 --profile "$out"
     part training 45 "$PYTHON" benchmarks/training.py --device "$DEVICE" --arch wrn-40-2 --batch-size 1024 \
-        --rounds 3 --seconds 0.5
+        --rounds 3 --seconds 0.5 --profile "$out"
     [ -f benchmarks/sampling.py ] && part sampling 20 "$PYTHON" benchmarks/sampling.py
 fi
 echo "All in $out: $SECONDS s" | tee -a "$out/summary.txt"
