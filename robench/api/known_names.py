@@ -50,8 +50,9 @@ def metrics() -> Iterable[str]:
 def tables() -> Iterable[str]:
     """Return the addresses of the papers' tables."""
     from robench.tables.published import addresses
+    from robench.tables.reference import ADDRESS
 
-    return ("list", "coverage", *addresses())
+    return ("list", "coverage", *addresses(), ADDRESS)
 
 
 def data_sets() -> Iterable[str]:

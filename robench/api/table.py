@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robench.api.options import Names, Place
@@ -41,7 +42,8 @@ def table(
     results were found, and why those that fill no cell do not count.
 
     Args:
-        address: paper and number, ``augmix/2``; ``robench.tables.published.addresses()`` has them all.
+        address: paper and number, ``augmix/2``; ``robench.tables.published.addresses()`` has them all. Or
+            ``cifar10-reference``: the models of ``robench train --all cifar10`` beside printed rows.
         results: folder with results (or one result), and with documents of :func:`robench.affinity`.
         format: ``terminal``, ``markdown``, ``latex``, ``csv`` or ``html``.
         recipe: what models are whose card says nothing, by name: a recipe, public weights or a model spec of this
@@ -58,9 +60,11 @@ def table(
     >>> robench.api.table("augmix/2", format="csv").splitlines()[0].split(",")[:2]
     ['row', 'clean']
     """
-    from robench.tables import hypotheses
+    from robench.tables import hypotheses, reference
     from robench.tables.covering import cover
     from robench.tables.measured import find_results
+    from robench.tables.own_forms import FORMS as OWN_FORMS
+    from robench.tables.own_forms import render as render_own
     from robench.tables.paper_tables import FORMS, render
     from robench.tables.published import load_table
     from robench.tables.why import as_csv
@@ -79,6 +83,13 @@ def table(
         raise RobenchError(f"`{name}` has no effect without `runs`.", hint="Add `runs`.")
     if address is None:
         raise RobenchError("Which table?", hint="Name one, such as augmix/2, or give `runs` for one of your models.")
+    if address == reference.ADDRESS:
+        excluded = {"recipe": bool(recipe), "why": why, "generated": generated}
+        both_given([("address", address, name, given) for name, given in excluded.items()])
+        one_of("format", format, tuple(OWN_FORMS))
+        return render_own(
+            reference.reference_table(None if results is None else Path(place("results", results))), format
+        )
     loaded = load_table(address)
     one_of("format", format, tuple(FORMS))
     words = _recipes(recipe)

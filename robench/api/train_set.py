@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from robench.errors import RobenchError
 
 if TYPE_CHECKING:
     from robench.api.train import Settings
-    from robench.training.sets import Run, TrainingSet
+    from robench.training.sets import Measurement, Run, TrainingSet
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,14 @@ class SetModel:
         name: in the set.
         folder: with weights, card, recipe and log.
         results: suite -> result file; of further branches ``SUITE?BRANCH``.
+        analyses: name -> document, such as ``fourier``; of further branches ``NAME?BRANCH``.
         problem: why it is not finished, and where the log is; empty: it is.
     """
 
     name: str
     folder: Path
     results: dict[str, Path] = field(default_factory=dict)
+    analyses: dict[str, Path] = field(default_factory=dict)
     problem: str = ""
 
 
@@ -114,12 +116,12 @@ def train_set(
     Args:
         name: of the set (``robench.training.sets.names()``).
         data: folder of the images, training and test split.
-        out: output folder; None: ``runs/NAME``. Models go to ``models/``, results to ``results/SUITE/``, the output
-            of every model to ``logs/``.
+        out: output folder; None: ``runs/NAME``. Models go to ``models/``, results to ``results/SUITE/``, Fourier maps
+            and low-pass curves to ``analyses/``, the output of every model to ``logs/``.
         set: fields to override for all models: ``{"epochs": 20}`` or ``["epochs=20"]``.
         only: names of runs; None: all.
-        suite: names of the suites to evaluate on; None: the set's; ``"none"``: no evaluation.
-        limit: images per cell of the evaluation; None: all.
+        suite: names of the suites to evaluate on; None: the set's, and its analyses; ``"none"``: no evaluation.
+        limit: images per cell of the evaluation, at most; None: as many as the set says.
         jobs: models at a time, each in its own process, on one device.
         device: ``cpu``, ``cuda``, ``cuda:1``; None: a GPU where there is one.
         precision: of training and evaluation, ``fp32`` or ``bf16``; None: fp32.
@@ -137,11 +139,10 @@ def train_set(
 
     settings = (*settings_of(set), *([f"precision={precision}"] if precision is not None else []))
     found = sets.load(name, settings, names("only", only) if only is not None else ())
-    measured = found.suites if suite is None else names("suite", suite)
     work = _Work(
         place("data", data),
         Path("runs") / name if out is None else place("out", out),
-        () if measured == ("none",) else measured,
+        found.measurements if suite is None else _chosen(found, names("suite", suite)),
         None if limit is None else whole("limit", limit, least=1),
         device,
         precision,
@@ -154,6 +155,14 @@ def train_set(
     if dry_run:
         return ()
     return _run_all(found, work, jobs, finished)
+
+
+def _chosen(found: TrainingSet, suites: Sequence[str]) -> tuple[Measurement, ...]:
+    """Return the suites that the user names, those of the set with its options."""
+    from robench.training.sets import Measurement
+
+    known = {one.name: one for one in found.measurements if one.command == "evaluate"}
+    return tuple(known.get(name, Measurement(name)) for name in suites if name != "none")
 
 
 def plan_set(found: TrainingSet, data: Path, device: str | None) -> SetPlan:
@@ -174,7 +183,7 @@ class _Work:
 
     data: Path
     out: Path
-    suites: tuple[str, ...]
+    measurements: tuple[Measurement, ...]
     limit: int | None
     device: str | None
     precision: str | None
@@ -271,31 +280,49 @@ def _train_and_measure(run: Run, work: _Work) -> SetModel:
     log = work.out / "logs" / f"{run.name}.log"
     if not _trained(folder) and not work.call(run.name, words):
         return SetModel(run.name, folder, problem=f"training failed, see {log}")
-    results: dict[str, Path] = {}
-    problem = ""
-    for suite in work.suites if run.measured else ():
+    model = SetModel(run.name, folder)
+    failed: list[str] = []
+    for measurement in work.measurements if run.measured else ():
         for branch in ("", *run.branches):
-            shown = run.name + (f"-{branch.replace('=', '-')}" if branch else "")
-            target = work.out / "results" / suite / shown
-            if (target / "result.json").is_file() or work.call(
-                run.name, _measuring(work, suite, folder, branch, shown)
-            ):
-                results[suite + (f"?{branch}" if branch else "")] = target / "result.json"
+            made = _measure(run, work, measurement, branch)
+            kept = model.results if measurement.command == "evaluate" else model.analyses
+            if made is None:
+                failed.append(measurement.name)
             else:
-                problem = f"evaluation on {suite} failed, see {log}"
-    return SetModel(run.name, folder, results, problem)
+                kept[measurement.name + (f"?{branch}" if branch else "")] = made
+    if failed:
+        return replace(model, problem=f"{' and '.join(dict.fromkeys(failed))} failed, see {log}")
+    return model
+
+
+def _measure(run: Run, work: _Work, measurement: Measurement, branch: str) -> Path | None:
+    """Make what is not there yet and return its file; None where its command fails."""
+    shown = run.name + (f"-{branch.replace('=', '-')}" if branch else "")
+    folder = work.out / "models" / run.name
+    words: list[str] = [measurement.command]
+    if measurement.run:
+        analysed = work.out / "results" / measurement.run / shown
+        target = analysed / f"{measurement.name}.json"
+        words += [str(analysed), "--out", str(target)]
+    else:
+        words += ["--model", f"{folder}?{branch}" if branch else str(folder), "--name", shown, "--data", str(work.data)]
+        if measurement.command == "evaluate":
+            target = work.out / "results" / measurement.name / shown / "result.json"
+            words += ["--suite", measurement.name, "--out", str(target.parent)]
+        else:
+            target = work.out / "analyses" / measurement.name / f"{shown}.json"
+            words += ["--out", str(target)]
+        words += [*work.common(), *(["--precision", work.precision] if work.precision is not None else [])]
+    given = dict(measurement.options)
+    if work.limit is not None and not measurement.run:
+        given["limit"] = str(min(work.limit, measurement.limit or work.limit))
+    for option, value in given.items():
+        words += [f"--{option}", value]
+    return target if target.is_file() or work.call(run.name, words) else None
 
 
 def _trained(folder: Path) -> bool:
     return (folder / "card.yaml").is_file() and not (folder / "checkpoint.pt").is_file()
-
-
-def _measuring(work: _Work, suite: str, folder: Path, branch: str, shown: str) -> list[str]:
-    spec = f"{folder}?{branch}" if branch else str(folder)
-    words = ["evaluate", "--model", spec, "--name", shown, "--suite", suite, "--data", str(work.data)]
-    words += ["--out", str(work.out / "results" / suite / shown), *work.common()]
-    words += ["--limit", str(work.limit)] if work.limit is not None else []
-    return [*words, *(["--precision", work.precision] if work.precision is not None else [])]
 
 
 def summary(models: Sequence[SetModel]) -> dict[str, dict[str, Any]]:

@@ -11,6 +11,8 @@ from robench.cli.app import group
 from robench.cli.help import Command
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from robench.tables.boards import Board
 
 HELP = """\
@@ -118,18 +120,46 @@ def readme(
 
         robench leaderboard readme --out leaderboards/README.md
     """
-    from robench.cli.common import path, print_files, print_json
-    from robench.files import atomic_write
+    from robench.cli.common import path
     from robench.tables.board_readme import readme_text
 
-    file = path("out", out)
-    text = readme_text()
+    _write(readme_text(), path("out", out), as_json=json_)
+
+
+@app.command(cls=Command)
+def findings(
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Folder of `robench train --all cifar10`.")],
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", metavar="FILE", help="File to write (default: print it).")
+    ] = None,
+    resamples: Annotated[int, typer.Option(metavar="N", help="Bootstrap resamples of the intervals.")] = 1000,
+    json_: o.Json = False,
+) -> None:
+    """Say which of the papers' claims hold for models trained under one budget, as Markdown.
+
+    Example:
+
+        robench leaderboard findings runs/cifar10 --out docs/findings.md
+    """
+    from robench.api.words import place, whole
+    from robench.cli.common import path
+    from robench.tables.findings import findings_page
+
+    number = whole("resamples", resamples, least=100, most=100_000)
+    _write(findings_page(place("folder", folder), resamples=number), path("out", out), as_json=json_)
+
+
+def _write(text: str, file: Path | None, *, as_json: bool) -> None:
+    """Write a text to a file, or print it."""
+    from robench.cli.common import print_files, print_json
+    from robench.files import atomic_write
+
     if file is None:
-        if json_:
+        if as_json:
             print_json({"text": text})
         else:
             print(text, end="")
         return
     with atomic_write(file) as opened:
         opened.write(text.encode())
-    print_files([file], as_json=json_)
+    print_files([file], as_json=as_json)

@@ -20,6 +20,7 @@ Examples:
     robench table coverage                which cells can be filled, and why not the others
     robench table augmix/2
     robench table augmix/1 --results runs/ --format markdown
+    robench table cifar10-reference --results runs/cifar10
     robench table augmax/2 --results runs/ --why
     robench table many-faces/8 --results runs/ --recipe cbam=cbam-resnet50
     robench table --runs runs/a runs/b --format latex
@@ -95,6 +96,7 @@ def table(
     """List tables or show one; see HELP."""
     from robench import api
     from robench.cli.common import print_json
+    from robench.tables import reference
     from robench.tables.published import addresses, load_table
 
     words = address or []
@@ -113,6 +115,7 @@ def table(
     name = words[0] if words else "list"
     if name == "list":
         captions = {one: load_table(one).caption for one in addresses()}
+        captions[reference.ADDRESS] = "Models of `robench train --all cifar10`, beside printed rows"
         if json_:
             print_json(captions)
         else:

@@ -13,7 +13,7 @@ from robench.results.schema import Result, Value
 from robench.tables.own_columns import BY, Column, columns_of, value_in
 
 GROUPS = ("architecture", "method")
-__all__ = ["BY", "GROUPS", "Cell", "Column", "Line", "OwnTable", "own_table", "with_rows"]
+__all__ = ["BY", "GROUPS", "Cell", "Column", "Line", "OwnTable", "mean_cell", "own_table", "with_rows"]
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def _over_seeds(results: Sequence[Result], columns: Sequence[Column]) -> list[tu
                 hint="Give one run per seed.",
             )
         label = names[id(members[0])] if len(members) == 1 else _recipe(members)
-        rows.append((_line(label, members, [_mean(members, column) for column in columns]), members))
+        rows.append((_line(label, members, [mean_cell(members, column) for column in columns]), members))
     return rows
 
 
@@ -175,7 +175,8 @@ def _recipe(results: Sequence[Result]) -> str:
     return f"{card.get('recipe') or card.get('name') or results[0].model.name}, {len(results)} seeds"
 
 
-def _mean(results: Sequence[Result], column: Column) -> Cell:
+def mean_cell(results: Sequence[Result], column: Column) -> Cell:
+    """Return the mean of a column over trainings that differ in their seed, with its standard deviation (n - 1)."""
     values = [value_in(result, column) for result in results]
     numbers = [one.value for one in values if one is not None and one.value is not None]
     if len(numbers) < len(results):

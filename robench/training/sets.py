@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -52,19 +52,42 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Measurement:
+    """A suite on which the models of a set are evaluated, or an analysis of them.
+
+    Args:
+        name: of the suite, or of the analysis (``fourier``).
+        command: of robench: ``evaluate``, ``fourier`` or ``calibrate``.
+        options: option -> value, as the command takes them.
+        run: the suite whose run is analysed; "": the model is.
+    """
+
+    name: str
+    command: str = "evaluate"
+    options: tuple[tuple[str, str], ...] = ()
+    run: str = ""
+
+    @property
+    def limit(self) -> int | None:
+        """Images (sequences: clips) per cell; None: all."""
+        given = dict(self.options).get("limit")
+        return None if given is None else int(given)
+
+
+@dataclass(frozen=True)
 class TrainingSet:
     """Models to train under one budget.
 
     Args:
         name: such as ``cifar10``.
         about: what is compared, in one line.
-        suites: on which the models are evaluated.
+        measurements: of every model, suites before what is done with their runs.
         runs: in the order in which they are trained.
     """
 
     name: str
     about: str
-    suites: tuple[str, ...]
+    measurements: tuple[Measurement, ...]
     runs: tuple[Run, ...]
 
 
@@ -110,7 +133,13 @@ def load(name: str, settings: tuple[str, ...] = (), only: tuple[str, ...] = ()) 
     first = [network for network in networks.values() if network.name in wanted]
     # One model of every method comes before the second seed of any.
     ordered = sorted(runs, key=lambda run: int(run.name.partition("-seed")[2] or 1))
-    return TrainingSet(name, document["about"], tuple(document["suites"]), (*first, *ordered))
+    return TrainingSet(name, document["about"], tuple(_measurements(document)), (*first, *ordered))
+
+
+def _measurements(document: Mapping[str, Any]) -> Iterator[Measurement]:
+    for name, entry in (document["suites"] | document.get("analyses", {})).items():
+        options = {key: str(value) for key, value in entry.items() if key not in ("command", "run")}
+        yield Measurement(name, entry.get("command", "evaluate"), tuple(options.items()), entry.get("run", ""))
 
 
 def _runs(

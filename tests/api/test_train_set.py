@@ -44,8 +44,10 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         out = Path(words[words.index("--out") + 1])
         if "failing" in name or (words[0] == "train" and "cutout" in words[2]):
             return False
-        out.mkdir(parents=True, exist_ok=True)
-        if words[0] == "train":
+        (out if words[0] in ("train", "evaluate") else out.parent).mkdir(parents=True, exist_ok=True)
+        if words[0] in ("fourier", "calibrate"):
+            out.write_text("{}")
+        elif words[0] == "train":
             (out / "card.yaml").write_text(yaml.safe_dump({"trained_with": {"test_accuracy": 0.5, "seconds": 1}}))
         else:
             (out / "result.json").write_text('{"summary": {"mean_error": {"value": 0.25}}}')
@@ -82,11 +84,18 @@ def test_commands_of_a_set(commands: list[list[str]], data: Path, tmp_path: Path
     trained = [words[2] for words in commands if words[0] == "train"]
     assert trained == ["edsr-cifar10", "cae-cifar10", "weak-augment-cifar10-wrn28-2", "deepaugment-cifar10-wrn40-2"]
     weak = models[2]
-    assert sorted(weak.results) == [
-        f"{suite}{branch}" for suite in ("cifar10-c", "clean") for branch in ("", "?bn=auxiliary", "?bn=mean")
-    ]
-    measured = [words for words in commands if words[0] == "evaluate"]
-    assert len(measured) == 2 * (3 + 1)
+    branches, suites = (
+        ("", "?bn=auxiliary", "?bn=mean"),
+        ("clean", "cifar10-c", "cifar10-c-bar", "cifar10-p", "cifar10-pgd"),
+    )
+    assert sorted(weak.results) == sorted(f"{suite}{branch}" for suite in suites for branch in branches)
+    assert sorted(weak.analyses) == sorted(
+        f"{name}{branch}" for name in ("fourier", "lowpass", "temperature") for branch in branches
+    )
+    calibrated = [words for words in commands if words[0] == "calibrate"]
+    assert [Path(words[1]).parent.name for words in calibrated] == ["cifar10-c"] * 4
+    measured = [words for words in commands if words[0] in ("evaluate", "fourier")]
+    assert len(measured) == 7 * (3 + 1)
     for words in measured:
         assert words[words.index("--limit") + 1] == "7"
         assert words[words.index("--device") + 1] == "cpu"
@@ -95,6 +104,14 @@ def test_commands_of_a_set(commands: list[list[str]], data: Path, tmp_path: Path
     again = train_set("cifar10", data=data, out=tmp_path, set=SMALL, only=["weak-augment"], limit=7)
     assert not commands
     assert again[0] == weak
+
+
+def test_a_set_says_how_many_images_a_costly_suite_takes(commands: list[list[str]], data: Path, tmp_path: Path) -> None:
+    train_set("cifar10", data=data, out=tmp_path, set=SMALL, only="mixup", suite="cifar10-c,cifar10-p", device="cpu")
+    measured = {words[words.index("--suite") + 1]: words for words in commands if words[0] == "evaluate"}
+    assert list(measured) == ["cifar10-c", "cifar10-p"]
+    assert "--limit" not in measured["cifar10-c"]
+    assert measured["cifar10-p"][measured["cifar10-p"].index("--limit") + 1] == "1000"
 
 
 def test_what_fails_is_named_and_what_needs_it_is_not_begun(

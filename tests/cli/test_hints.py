@@ -26,6 +26,7 @@ COMMAND_WRITERS = {
     "plots/method_bars.py",
     "tables/coverage.py",
     "tables/figures.py",
+    "tables/findings.py",
     "tables/report_words.py",
     "plots/outlier_rows.py",
     "plots/registry.py",

@@ -15,6 +15,7 @@ from robench.api.options import AmountWords, EngineWords, EvaluateWords, ModelWo
 from robench.cli.app import COMMANDS, build
 from robench.plots import PLOTS, save
 from robench.tables.board_readme import readme_text
+from robench.tables.findings import findings_page
 from robench.tables.site import build_site
 from robench.tables.submission import check_submission
 
@@ -39,6 +40,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
     "leaderboard build": (build_site,),
     "leaderboard list": (),
     "leaderboard readme": (readme_text,),
+    "leaderboard findings": (findings_page,),
     "train": (robench.train, api.train_set, api.describe_recipe, api.list_recipes),
     "data generate": (api.generate,),
     "data deepaugment": (api.deepaugment,),
@@ -68,6 +70,7 @@ OTHERWISE = {
     ("plot augmentations", "out"): "path",
     ("plot operations", "out"): "path",
     ("figure", "out"): "path",
+    ("leaderboard findings", "out"): None,  # likewise
     ("leaderboard readme", "out"): None,  # the text itself is returned
 }
 

@@ -1,0 +1,215 @@
+"""What the papers say of their methods, tried on models trained under one budget (``robench train --all cifar10``).
+
+The claims, and where their numbers are printed, are data: ``leaderboards/published/claims.yaml``. Differences are
+paired over images, with the interval of ``robench compare``; where a model has further seeds, theirs stand beside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from robench.catalogue import row
+from robench.errors import RobenchError
+from robench.files import read_document
+from robench.predictions import RunFolder
+from robench.results.comparing import compare_runs, difference_text
+from robench.results.comparing_many import ManyComparison, compare_many
+from robench.results.judging import Difference
+from robench.tables.locations import leaderboards
+from robench.tables.own_forms import render
+from robench.tables.published import PaperTable, load_table
+from robench.tables.reference import reference_table
+
+_ABOUT = (
+    "The models of `robench train --all cifar10` share network, schedule, images and number of epochs; more passes"
+    " than one per image and epoch are a method's own. Network, budget and images are not those of the papers: printed"
+    " differences are there to compare signs and sizes with. A claim holds where the paired difference's interval lies"
+    " on its side, and is undecided where it holds 0, or where another seed turns the sign."
+)
+_RANKED = ("cifar10-c", "mean_error")
+_SEEDS = ("", *(f"-seed{number}" for number in range(2, 10)))
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim: the value of ``of`` is lower than that of ``than``.
+
+    Args:
+        name: of the claim.
+        text: the claim, as a sentence without its full stop.
+        suite, value: what is measured, and its summary value.
+        of, than: names of models of the set.
+        more: the claim is that it is higher.
+        equal: the claim is that they differ by at most so many points; None: it is not.
+        printed: the difference that the paper prints, as stored; None: none.
+        source: address of the printed numbers' table; "": none.
+    """
+
+    name: str
+    text: str
+    suite: str
+    value: str
+    of: str
+    than: str
+    more: bool = False
+    equal: float | None = None
+    printed: float | None = None
+    source: str = ""
+
+    def verdict(self, difference: Difference) -> str:
+        """Return ``holds``, ``does not hold`` or ``undecided``, by the difference's interval.
+
+        A claim of equality holds where the whole interval lies within its margin, and does not where all of it lies
+        beyond.
+        """
+        if difference.low is None or difference.high is None:
+            return "undecided"
+        low, high = (row(self.value).factor * end for end in (difference.low, difference.high))
+        if self.equal is not None:
+            inside = -self.equal <= low and high <= self.equal
+            return "holds" if inside else "does not hold" if low > self.equal or high < -self.equal else "undecided"
+        if low <= 0 <= high:
+            return "undecided"
+        return "holds" if (low > 0) == self.more else "does not hold"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim with what was measured.
+
+    Args:
+        claim: the claim.
+        difference: of the first seeds, paired.
+        seeds: differences of the further seeds that both models have, as stored.
+    """
+
+    claim: Claim
+    difference: Difference
+    seeds: tuple[float, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """The claim's verdict; undecided where another seed's difference has the other sign."""
+        found = self.claim.verdict(self.difference)
+        turned = any(one * (self.difference.value or 0.0) < 0 for one in self.seeds)
+        return "undecided" if turned and self.claim.equal is None else found
+
+
+def claims() -> list[Claim]:
+    """Return all claims.
+
+    >>> first = claims()[0]
+    >>> first.of, first.than, round(first.printed, 4), first.source
+    ('augmix', 'standard', -0.157, 'augmix/1')
+    """
+    document = read_document(leaderboards() / "published" / "claims.yaml", "claims")
+    return [_claim(name, dict(fields)) for name, fields in document.items()]
+
+
+def _claim(name: str, fields: dict[str, Any]) -> Claim:
+    printed = fields.pop("printed", None)
+    if printed is None:
+        return Claim(name, **fields)
+    table = load_table(printed["table"])
+    of, than = (_cell(table, printed, printed[side]) for side in ("of", "than"))
+    sign = -1 if printed.get("accuracy") else 1
+    return Claim(name, **fields, printed=sign * (of - than) / row(fields["value"]).factor, source=printed["table"])
+
+
+def _cell(table: PaperTable, printed: Mapping[str, Any], side: str) -> float:
+    label, column = (printed["row"], side) if "row" in printed else (side, printed["column"])
+    number = table.number(table.labels().index(label), column)
+    if number is None:
+        raise RobenchError(f"{table.address} has no number for {label}, {column}.", hint="Mend claims.yaml.")
+    return number
+
+
+def find(folder: Path, *, resamples: int = 1000) -> list[Finding]:
+    """Compare the runs that claims are about.
+
+    Args:
+        folder: of ``robench train --all``, with ``results/SUITE/MODEL``.
+        resamples: of the bootstrap.
+
+    Returns:
+        A finding for every claim whose two models were measured.
+
+    Raises:
+        RobenchError: no run there, or two that cannot be compared.
+    """
+    found = []
+    for claim in claims():
+        runs = folder / "results" / claim.suite
+        pairs = [(runs / f"{claim.of}{seed}", runs / f"{claim.than}{seed}") for seed in _SEEDS]
+        there = [pair for pair in pairs if all((run / "result.json").is_file() for run in pair)]
+        if not there or there[0] != pairs[0]:
+            continue
+        differences = [_difference(claim, *pair, resamples=resamples) for pair in there]
+        more = [one.value for one in differences[1:] if one.value is not None]
+        found.append(Finding(claim, differences[0], tuple(more)))
+    if not found:
+        raise RobenchError(
+            f"{folder} has no two measured models that a claim is about.",
+            hint="Give the folder in which the set cifar10 was trained and measured.",
+        )
+    return found
+
+
+def _difference(claim: Claim, of: Path, than: Path, *, resamples: int) -> Difference:
+    opened = RunFolder.open(of), RunFolder.open(than)
+    return compare_runs(*opened, resamples=resamples, figures=(claim.value,)).differences[claim.value]
+
+
+def findings_page(folder: Path, *, resamples: int = 1000) -> str:
+    """Return the page of a set's findings as Markdown: what the papers claim, the models, and their ranks.
+
+    Args:
+        folder: of ``robench train --all``.
+        resamples: of the bootstrap.
+
+    Raises:
+        RobenchError: as :func:`find`.
+    """
+    parts = [
+        "# Findings",
+        f"Generated by `robench leaderboard findings`; do not edit. {_ABOUT}",
+        "## What the papers claim",
+        _claims_table(find(folder, resamples=resamples)),
+        "## The models",
+        render(reference_table(folder), "markdown"),
+    ]
+    if (ranks := _ranks(folder, resamples)) is not None:
+        parts += ["## Ranks", _ranks_table(ranks)]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _claims_table(findings: Sequence[Finding]) -> str:
+    lines = ["| claim | value | printed | measured, with 95 % interval | |", "| --- | --- | ---: | ---: | --- |"]
+    for one in findings:
+        claim, about = one.claim, row(one.claim.value)
+        printed = "" if claim.printed is None else f"{about.show(claim.printed, sign=True)} ({claim.source})"
+        measured = difference_text(claim.value, one.difference).removesuffix(" *")
+        if one.seeds:
+            measured += "; other seeds " + ", ".join(about.show(seed, sign=True) for seed in one.seeds)
+        of = f"`{claim.of}` minus `{claim.than}`"
+        lines.append(f"| {claim.text} | {about.head}, {of} | {printed} | {measured} | **{one.verdict}** |")
+    return "\n".join(lines)
+
+
+def _ranks(folder: Path, resamples: int) -> ManyComparison | None:
+    """Return the comparison of all runs on cifar10-c; None of fewer than two."""
+    runs = [run.parent for run in sorted((folder / "results" / _RANKED[0]).glob("*/result.json"))]
+    if len(runs) < 2:
+        return None
+    return compare_many([RunFolder.open(run) for run in runs], resamples=resamples, figures=(_RANKED[1],))
+
+
+def _ranks_table(ranks: ManyComparison) -> str:
+    about, found = row(_RANKED[1]), ranks.values[_RANKED[1]].runs
+    lines = [f"| model | {about.head} | rank, simultaneous 95 % |", "| --- | ---: | ---: |"]
+    for name, one in sorted(found.items(), key=lambda item: item[1].value):
+        lines.append(f"| `{name}` | {about.show(one.value)} | {one.best_rank} to {one.worst_rank} |")
+    return "\n".join(lines)

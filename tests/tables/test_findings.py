@@ -1,0 +1,105 @@
+"""The papers' claims, tried on the models of a set; the set's own table beside printed rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import robench
+from robench.data import digits
+from robench.errors import RobenchError
+from robench.results.judging import Difference
+from robench.tables.findings import Claim, Finding, claims, find, findings_page
+from robench.training import sets
+
+STANDINS = {"standard": "standard", "augmix": "augmix", "augmix-nojsd": "augmix-nojsd", "standard-seed2": "cutout",
+            "augmix-seed2": "augmix-2view"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs where a set has them, of digits models under the names of the set's, on digits called CIFAR-10."""
+    place = tmp_path_factory.mktemp("set")
+    test = digits.load("test")
+    for number in range(60):
+        home = place / "data" / "test" / f"{int(test.labels[number])}"
+        home.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(test.array[number]).save(home / f"{number}.png")
+    for name, model in STANDINS.items():
+        robench.evaluate(
+            f"reference:digits/{model}", "cifar10-c", data=place / "data", name=name, corruption="gaussian_noise",
+            severity=(3, 5), out=place / "results" / "cifar10-c" / name, resamples=0, device="cpu", quiet=True,
+        )  # fmt: skip
+    return place
+
+
+def test_claims_are_about_models_of_the_set_and_printed_numbers() -> None:
+    found = {claim.name: claim for claim in claims()}
+    runs = sets.load("cifar10").runs
+    known = {run.name for run in runs} | {f"{run.name}-{b.replace('=', '-')}" for run in runs for b in run.branches}
+    for claim in found.values():
+        assert {claim.of, claim.than} <= known, claim.name
+        assert bool(claim.source) == (claim.printed is not None)
+    assert found["augmix-error"].printed == pytest.approx((11.2 - 26.9) / 100)
+    assert found["augmax-error"].printed == pytest.approx(-(90.67 - 89.01) / 100)  # printed as accuracies
+    assert found["augmix-jsd"].printed == pytest.approx((11.2 - 13.1) / 100)
+    for claim in found.values():  # the papers' own numbers agree with what they claim
+        if claim.printed is not None:
+            near = Difference(value=claim.printed, low=claim.printed, high=claim.printed, significant=True)
+            assert claim.verdict(near) == "holds", claim.name
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"), [(-0.03, -0.01, "holds"), (-0.01, 0.01, "undecided"), (0.01, 0.03, "does not hold")]
+)
+def test_verdicts_follow_the_interval(low: float, high: float, expected: str) -> None:
+    given = Difference(value=(low + high) / 2, low=low, high=high, significant=low * high > 0)
+    claim = Claim("one", "text", "cifar10-c", "mean_error", "a", "b")
+    assert claim.verdict(given) == expected
+    turned = {"holds": "does not hold", "does not hold": "holds"}.get(expected, expected)
+    assert Claim("one", "text", "cifar10-c", "mean_error", "a", "b", more=True).verdict(given) == turned
+    assert Finding(claim, given, seeds=(-given.value if given.value else 0.0,)).verdict == "undecided"
+    equal = Claim("one", "text", "cifar10-c", "mean_error", "a", "b", equal=1.5)
+    assert equal.verdict(given) == {"undecided": "holds"}.get(expected, "undecided")
+    assert equal.verdict(Difference(value=0.03, low=0.02, high=0.04, significant=True)) == "does not hold"
+
+
+def test_what_was_measured_is_compared_by_pairs(folder: Path) -> None:
+    found = {finding.claim.name: finding for finding in find(folder, resamples=100)}
+    assert sorted(found) == ["augmix-calibration", "augmix-error", "augmix-jsd"]
+    runs = folder / "results" / "cifar10-c"
+    pair = robench.compare(runs / "augmix", runs / "standard", resamples=100, figures="mean_error")
+    assert found["augmix-error"].difference == pair.differences["mean_error"]
+    second = robench.compare(runs / "augmix-seed2", runs / "standard-seed2", resamples=100, figures="mean_error")
+    assert found["augmix-error"].seeds == (second.differences["mean_error"].value,)
+    assert found["augmix-jsd"].seeds == ()
+
+
+def test_the_page_has_claims_models_and_ranks(folder: Path) -> None:
+    page = findings_page(folder, resamples=100)
+    assert "| AugMix makes fewer errors under corruption than standard training | mean error, %" in page
+    assert "-15.70 (augmix/1)" in page
+    assert "| `augmix` |" in page.partition("## Ranks")[2]
+    with pytest.raises(RobenchError, match="no two measured models"):
+        findings_page(folder / "data")
+
+
+def test_the_set_has_a_table_of_its_own_beside_printed_rows(folder: Path) -> None:
+    text = robench.api.table("cifar10-reference", results=folder / "results", format="csv")
+    measured = [line for line in csv.DictReader(io.StringIO(text)) if line["source"] == "measured"]
+    assert {line["model"] for line in measured} == {"augmix (2 seeds)", "standard (2 seeds)", "augmix-nojsd"}
+    results = [json.loads((folder / "results/cifar10-c" / name / "result.json").read_text()) for name in STANDINS]
+    errors = {one["model"]["name"]: one["summary"]["mean_error"]["value"] for one in results}
+    mean = (errors["augmix"] + errors["augmix-seed2"]) / 2
+    shown = {(line["model"], line["value_name"]): line["value"] for line in measured}
+    assert float(shown["augmix (2 seeds)", "mean_error"]) == pytest.approx(mean, abs=1e-12)
+    page = robench.api.table("cifar10-reference", results=folder / "results", format="markdown")
+    assert "| AugMix | 4.9 | 11.2 | 8.7 |" in page
+    assert "| AugMax-DuBIN | 4.32 | 9.33 |" in page
+    with pytest.raises(RobenchError, match="cannot be combined"):
+        robench.api.table("cifar10-reference", results=folder / "results", why=True)
