@@ -53,7 +53,7 @@ def reference_table(folder: Path | None = None) -> OwnTable:
         )
     lines.sort(key=lambda line: _number(line.cells[list(_VALUES).index("mean_error")]))
     columns = tuple(Column(sentence(row(name).head), name, name) for name in _VALUES)
-    about = "passes: forward and backward passes per training image, over all epochs"
+    about = "Passes: forward and backward passes per training image, over all epochs."
     return OwnTable(_caption(results), columns, (*lines, *_printed()), "", (about,))
 
 
@@ -69,15 +69,20 @@ def _by_model(results: Iterator[Result]) -> dict[str, dict[str, list[Result]]]:
 def _line(name: str, found: Mapping[str, list[Result]]) -> Line:
     trained = found[_SUITE][0].model.card.get("trained_with") or {}
     seeds = len(found[_SUITE])
-    facts = [f"{trained['passes']:,.0f} passes"] if "passes" in trained else []
+    facts = [_counted(trained["passes"], "pass", "passes")] if "passes" in trained else []
     facts += [f"{seeds} seeds"] if seeds > 1 else []
     label = f"{name} ({', '.join(facts)})" if facts else name
     cells = [
         mean_cell(found[suite], Column("", value, value)) if suite in found else Cell(None)
         for value, suite in _VALUES.items()
     ]
+    sampled = any(result.suite.sampled is not None for result in found[_SUITE])
     partial = any(not result.suite.complete and result.suite.sampled is None for result in found[_SUITE])
-    return Line(label, "Measured", tuple(cells), partial=partial)
+    return Line(label, "Measured", tuple(cells), sampled=sampled, partial=partial)
+
+
+def _counted(number: float, one: str, many: str) -> str:
+    return f"{number:,.0f} {one if number == 1 else many}"
 
 
 def _number(cell: Cell) -> float:
@@ -87,8 +92,9 @@ def _number(cell: Cell) -> float:
 def _caption(results: list[Result]) -> str:
     first = next(result for result in results if result.suite.name == _SUITE)
     card, trained = first.model.card, first.model.card.get("trained_with") or {}
-    budget = f"{card.get('architecture', 'one network')}, {trained.get('epochs', '?')} epochs"
-    return f"Methods under one budget ({budget}) on {first.suite.dataset}, {first.suite.source} images"
+    budget = [str(card.get("architecture", "one network"))]
+    budget += [_counted(trained["epochs"], "epoch", "epochs")] if "epochs" in trained else []
+    return f"Methods under one budget ({', '.join(budget)}) on {first.suite.dataset}, {first.suite.source} images"
 
 
 def _printed() -> Iterator[Line]:
