@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 from robench.corruptions.registered import CORRUPTIONS, Corruption, corruption, parameters, register
 from robench.corruptions.severities import ALL, BENCHMARK, EXTRA, GROUPS, table_size
 from robench.errors import RobenchError
+from robench.lazy import lazily
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,20 +26,8 @@ __all__ = [
     "corrupt", "corruption", "perturb", "register",
 ]  # fmt: skip
 
-_TRANSFORMS = ("Corrupt", "Corrupted", "RandomCorruption")
-
-
-def __getattr__(name: str) -> Any:
-    """Return a transform; torchvision is imported by it."""
-    if name in _TRANSFORMS:
-        from importlib import import_module
-
-        return getattr(import_module("robench.corruptions.transforms"), name)
-    raise AttributeError(f"module 'robench.corruptions' has no attribute '{name}'")
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+_TRANSFORMS = ("Corrupt", "Corrupted", "RandomCorruption")  # they import torchvision
+__getattr__, __dir__ = lazily(__name__, dict.fromkeys(_TRANSFORMS, "transforms"), __all__)
 
 
 def corrupt(

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from robench.data.base import Geometry, Images
+from robench.lazy import lazily
+
+if TYPE_CHECKING:
+    from robench.data.find import open_images
 
 __all__ = ["Geometry", "Images", "open_images"]
 
-
-def __getattr__(name: str) -> Any:
-    # Late, so that the suites' protocol data can use Geometry without the readers.
-    if name == "open_images":
-        from robench.data.find import open_images
-
-        return open_images
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+# Late, so that the suites' protocol data can use Geometry without the readers.
+__getattr__, __dir__ = lazily(__name__, {"open_images": "find"}, __all__)

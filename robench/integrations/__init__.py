@@ -5,8 +5,9 @@ Each file imports its library; nothing else in robench imports this room.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from robench.lazy import lazily
 
 if TYPE_CHECKING:
     from robench.integrations.lightning import SuiteCallback
@@ -22,12 +23,4 @@ _HOMES = {
     "SuiteTrainerCallback": "transformers",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'robench.integrations' has no attribute '{name}'")
-    return getattr(import_module(f"robench.integrations.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOMES, __all__)

@@ -9,7 +9,7 @@ Functions take numpy arrays, lists or torch tensors, and are loaded when first u
 
 from __future__ import annotations
 
-from typing import Any
+from robench.lazy import lazily
 
 _HOMES = {
     "StreamingMetrics": "streaming",
@@ -57,14 +57,4 @@ _HOMES = {
 
 __all__ = sorted(_HOMES)
 
-
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
-    if name not in _HOMES:
-        raise AttributeError(f"module 'robench.metrics' has no attribute '{name}'")
-    return getattr(import_module(f"robench.metrics.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOMES, __all__)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from robench.lazy import lazily
 
 if TYPE_CHECKING:
     from robench.models.base import Model, Preprocessing
@@ -24,14 +26,4 @@ _HOMES = {
     "zero_shot": "zeroshot.custom",
 }
 
-
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
-    if name not in _HOMES:
-        raise AttributeError(f"module 'robench.models' has no attribute '{name}'")
-    return getattr(import_module(f"robench.models.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOMES, __all__)

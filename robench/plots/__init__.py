@@ -6,7 +6,9 @@ one of them is called.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from robench.lazy import lazily
 
 if TYPE_CHECKING:
     from robench.plots.condition_rows import ConditionRows, corruptions
@@ -87,14 +89,4 @@ __all__ = [
     "trio",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
-    if name not in _HOMES:
-        raise AttributeError(f"module 'robench.plots' has no attribute '{name}'")
-    return getattr(import_module(f"robench.plots.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return [*__all__]
+__getattr__, __dir__ = lazily(__name__, _HOMES, __all__)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from robench.lazy import lazily
 
 if TYPE_CHECKING:
     from robench.results.loading import load
@@ -21,14 +23,4 @@ _HOMES = {
     "store": "storing",
 }
 
-
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
-    if name not in _HOMES:
-        raise AttributeError(f"module 'robench.results' has no attribute '{name}'")
-    return getattr(import_module(f"robench.results.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return [*__all__]
+__getattr__, __dir__ = lazily(__name__, _HOMES, __all__)

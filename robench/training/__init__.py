@@ -19,8 +19,9 @@ of one augmented view); its fields are the options of the recipe:
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from robench.lazy import lazily
 
 if TYPE_CHECKING:
     from robench.training.engine.batch import Batch
@@ -44,13 +45,4 @@ _HOMES = {
     "load": "recipes",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOMES, __all__)

@@ -6,21 +6,13 @@ load the families, ``features`` computes and keeps the text features, ``classifi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from robench.lazy import lazily
 
 if TYPE_CHECKING:
     from robench.models.zeroshot.custom import zero_shot
 
 __all__ = ["zero_shot"]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "zero_shot":
-        from robench.models.zeroshot.custom import zero_shot
-
-        return zero_shot
-    raise AttributeError(f"module 'robench.models.zeroshot' has no attribute '{name}'")
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazily(__name__, {"zero_shot": "custom"}, __all__)
