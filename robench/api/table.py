@@ -60,14 +60,7 @@ def table(
     >>> robench.api.table("augmix/2", format="csv").splitlines()[0].split(",")[:2]
     ['row', 'clean']
     """
-    from robench.tables import hypotheses, reference
-    from robench.tables.covering import cover
-    from robench.tables.measured import find_results
-    from robench.tables.own_forms import FORMS as OWN_FORMS
-    from robench.tables.own_forms import render as render_own
-    from robench.tables.paper_tables import FORMS, render
-    from robench.tables.published import load_table
-    from robench.tables.why import as_csv
+    from robench.tables import reference
 
     own = {"figures": figures is not None, "by": by is not None, "with_published": with_published}
     own |= {"sources": sources is not None, "group_rows": group_rows is not None, "seeds": seeds}
@@ -83,22 +76,42 @@ def table(
         raise RobenchError(f"`{name}` has no effect without `runs`.", hint="Add `runs`.")
     if address is None:
         raise RobenchError("Which table?", hint="Name one, such as augmix/2, or give `runs` for one of your models.")
+    folder = None if results is None else place("results", results)
     if address == reference.ADDRESS:
         excluded = {"recipe": bool(recipe), "why": why, "generated": generated}
         both_given([("address", address, name, given) for name, given in excluded.items()])
-        one_of("format", format, tuple(OWN_FORMS))
-        return render_own(
-            reference.reference_table(None if results is None else Path(place("results", results))), format
-        )
+        return _of_set(folder, format)
+    return _published(address, folder, _recipes(recipe), format, why=why, generated=generated)
+
+
+def _of_set(folder: Path | None, form: str) -> str:
+    """Return the table of the models of a training set."""
+    from robench.tables.own_forms import FORMS, render
+    from robench.tables.reference import reference_table
+
+    one_of("format", form, tuple(FORMS))
+    return render(reference_table(folder), form)
+
+
+def _published(
+    address: str, folder: Path | None, words: Mapping[str, str], form: str, *, why: bool, generated: bool
+) -> str:
+    """Return a published table, with what the results of a folder fill in."""
+    from robench.tables import hypotheses
+    from robench.tables.covering import cover
+    from robench.tables.measured import find_results
+    from robench.tables.paper_tables import FORMS, render
+    from robench.tables.published import load_table
+    from robench.tables.why import as_csv
+
     loaded = load_table(address)
-    one_of("format", format, tuple(FORMS))
-    words = _recipes(recipe)
-    if results is None:
+    one_of("format", form, tuple(FORMS))
+    if folder is None:
         given = {"recipe": bool(words), "why": why, "generated": generated}
         for name in (name for name, is_given in given.items() if is_given):
             raise RobenchError(f"`{name}` has no effect without `results`.", hint="Add `results`.")
-        return render(loaded, None, format)
-    found = find_results(place("results", results), affinities=True)
+        return render(loaded, None, form)
+    found = find_results(folder, affinities=True)
     if address in hypotheses.ADDRESSES:
         if why:
             raise RobenchError(
@@ -106,12 +119,12 @@ def table(
                 hint="Look at these: " + ", ".join(sorted({of for of, _ in hypotheses.SETS.values()})) + ".",
             )
         number = hypotheses.measured(found, words, generated=generated)
-        return render(loaded, hypotheses.signs(loaded, number), format)
+        return render(loaded, hypotheses.signs(loaded, number), form)
     _check_words(loaded, words)
     coverage = cover(loaded, found, words, generated=generated)
-    if why and format == "csv":
+    if why and form == "csv":
         return as_csv(loaded, coverage)
-    return render(loaded, coverage.filled, format) + _below(loaded, coverage, format, why)
+    return render(loaded, coverage.filled, form) + _below(loaded, coverage, form, why)
 
 
 def _check_words(loaded: PaperTable, words: Mapping[str, str]) -> None:

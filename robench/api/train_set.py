@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robench.api.options import Names, Place
+from robench.api.set_work import Work, measure
 from robench.api.train import settings_of
 from robench.api.words import names, place, spelled_out, whole
 from robench.errors import RobenchError
@@ -139,7 +135,7 @@ def train_set(
 
     settings = (*settings_of(set), *([f"precision={precision}"] if precision is not None else []))
     found = sets.load(name, settings, names("only", only) if only is not None else ())
-    work = _Work(
+    work = Work(
         place("data", data),
         Path("runs") / name if out is None else place("out", out),
         found.measurements if suite is None else _chosen(found, names("suite", suite)),
@@ -177,74 +173,8 @@ def plan_set(found: TrainingSet, data: Path, device: str | None) -> SetPlan:
     return SetPlan(found.runs, images, passes, passes * images * sets.seconds_per_pass(first, device))
 
 
-@dataclass(frozen=True)
-class _Work:
-    """Where everything is, and what is the same for all models."""
-
-    data: Path
-    out: Path
-    measurements: tuple[Measurement, ...]
-    limit: int | None
-    device: str | None
-    precision: str | None
-    children: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    stopped: threading.Event = field(default_factory=threading.Event)
-
-    def check_budget(self, found: TrainingSet) -> None:
-        """Refuse to resume in a folder whose models had other settings, and note those of this one."""
-        from robench.files import read_document, unwritable, write_json
-
-        path = self.out / "set.json"
-        from robench.training.recipes.digest import digest
-
-        runs = {run.name: digest(run.load()) for run in found.runs}
-        if path.is_file():
-            before = read_document(path, "record of a training set")
-            other = [name for name in runs if before["runs"].get(name, runs[name]) != runs[name]]
-            if (before["set"], before["limit"]) != (found.name, self.limit) or other:
-                raise RobenchError(
-                    f"{self.out} holds models of {before['set']} with other settings.",
-                    hint="Give the settings of before, or another `out` folder.",
-                )
-            runs = before["runs"] | runs
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-            write_json(path, {"set": found.name, "limit": self.limit, "runs": runs}, own=True)
-        except OSError as error:
-            raise unwritable(path, error) from error
-
-    def call(self, name: str, words: Sequence[str]) -> bool:
-        """Run one robench command with its output in the model's log; False where it failed."""
-        if self.stopped.is_set():
-            return False
-        log = self.out / "logs" / f"{name}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as file:
-            file.write(("$ robench " + " ".join(words) + "\n").encode())
-            file.flush()
-            child = subprocess.Popen(
-                [sys.executable, "-m", "robench", *words],
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"},
-            )
-            self.children.append(child)
-            return child.wait() == 0
-
-    def stop(self) -> None:
-        """End all commands; what they have finished is kept."""
-        self.stopped.set()
-        for child in self.children:
-            with suppress(OSError):
-                child.terminate()
-
-    def common(self) -> list[str]:
-        """Return the options of both commands."""
-        return ["--quiet", *(["--device", self.device] if self.device is not None else [])]
-
-
 def _run_all(
-    found: TrainingSet, work: _Work, jobs: int, finished: Callable[[SetModel], None] | None
+    found: TrainingSet, work: Work, jobs: int, finished: Callable[[SetModel], None] | None
 ) -> tuple[SetModel, ...]:
     futures: dict[str, Future[SetModel]] = {}
 
@@ -268,11 +198,11 @@ def _run_all(
             raise
 
 
-def _blocked(run: Run, work: _Work) -> SetModel:
+def _blocked(run: Run, work: Work) -> SetModel:
     return SetModel(run.name, work.out / "models" / run.name, problem=f"needs {' and '.join(run.needs)}")
 
 
-def _train_and_measure(run: Run, work: _Work) -> SetModel:
+def _train_and_measure(run: Run, work: Work) -> SetModel:
     folder = work.out / "models" / run.name
     words = ["train", "--recipe", run.recipe, "--data", str(work.data), "--out", str(folder), *work.common()]
     for setting in run.settings:
@@ -284,7 +214,7 @@ def _train_and_measure(run: Run, work: _Work) -> SetModel:
     failed: list[str] = []
     for measurement in work.measurements if run.measured else ():
         for branch in ("", *run.branches):
-            made = _measure(run, work, measurement, branch)
+            made = measure(run, work, measurement, branch)
             kept = model.results if measurement.command == "evaluate" else model.analyses
             if made is None:
                 failed.append(measurement.name)
@@ -293,32 +223,6 @@ def _train_and_measure(run: Run, work: _Work) -> SetModel:
     if failed:
         return replace(model, problem=f"{' and '.join(dict.fromkeys(failed))} failed, see {log}")
     return model
-
-
-def _measure(run: Run, work: _Work, measurement: Measurement, branch: str) -> Path | None:
-    """Make what is not there yet and return its file; None where its command fails."""
-    shown = run.name + (f"-{branch.replace('=', '-')}" if branch else "")
-    folder = work.out / "models" / run.name
-    words: list[str] = [measurement.command]
-    if measurement.run:
-        analysed = work.out / "results" / measurement.run / shown
-        target = analysed / f"{measurement.name}.json"
-        words += [str(analysed), "--out", str(target)]
-    else:
-        words += ["--model", f"{folder}?{branch}" if branch else str(folder), "--name", shown, "--data", str(work.data)]
-        if measurement.command == "evaluate":
-            target = work.out / "results" / measurement.name / shown / "result.json"
-            words += ["--suite", measurement.name, "--out", str(target.parent)]
-        else:
-            target = work.out / "analyses" / measurement.name / f"{shown}.json"
-            words += ["--out", str(target)]
-        words += [*work.common(), *(["--precision", work.precision] if work.precision is not None else [])]
-    given = dict(measurement.options)
-    if work.limit is not None and not measurement.run:
-        given["limit"] = str(min(work.limit, measurement.limit or work.limit))
-    for option, value in given.items():
-        words += [f"--{option}", value]
-    return target if target.is_file() or work.call(run.name, words) else None
 
 
 def _trained(folder: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from PIL import Image
 import robench
 from robench.api import train_set
 from robench.api import train_set as module_function
+from robench.api.set_work import Work
 from robench.cli.main import main
 from robench.data import digits
 from robench.errors import RobenchError
@@ -53,7 +53,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
             (out / "result.json").write_text('{"summary": {"mean_error": {"value": 0.25}}}')
         return True
 
-    monkeypatch.setattr(sys.modules["robench.api.train_set"]._Work, "call", call)
+    monkeypatch.setattr(Work, "call", call)
     return called
 
 

@@ -20,6 +20,7 @@ COMMAND_WRITERS = {
     "api/conformal_sets.py",
     "api/probe.py",
     "api/train.py",
+    "api/set_work.py",
     "api/train_set.py",
     "plots/ablation_curves.py",
     "plots/coverage_curves.py",
