@@ -1,285 +1,141 @@
 """How often the intervals of sampled runs hold the truth, how wide they are, and how many passes they take.
 
     python benchmarks/sampling.py [RUN ...] [--with RUN] [--robustbench NAME:MODEL ...] [--clean] [--draws 1000]
-        [--widths 2,1,0.5,0.25]
+        [--widths 2,1,0.5,0.25] [--processes 2] [--keep FILE] [--minutes 4]
 
 Each RUN is the folder of a run of all images of a suite (without any: the digits reference models, measured first,
 about a minute). Every draw shuffles the images anew and grows the sample exactly as ``--within`` does, to one width
 after another; nothing is run through a model. Printed are, for every value that a result of the sample shows, the share
-of 95 % intervals for the full run that hold the full run's value, the share of those for new images that hold the
-value of the population (in every other draw a suite's images are themselves drawn from the run's, with replacement),
-the mean half-width, and the passes taken. Ctrl-C ends the draws early.
+of 95 % intervals for the full run that hold the full run's value (of so many draws), the share of those for new images
+that hold the population's (of as many draws again, of a suite whose images are drawn from the run's, with
+replacement), the mean half-widths, and the passes taken. Shares that stray from 95 % by more than 2.5 of their standard
+errors are marked. Of values of single cells a draw takes eight cells, other ones each time.
 
 ``--robustbench imagenet-c:Standard_R50`` makes up 50,000 (10,000) images with the published error of each cell, whose
 answers hang together by a normal variable of the image (a correlation of 0.5, as of real networks).
 ``--with RUN`` uses another model's full run as a control variate; ``--clean`` the model's own clean pass, measured
-whole.
+whole. ``--keep FILE`` adds every draw to a file of JSON lines; draws that stand there are not made again. Ctrl-C, or
+``--minutes``, ends the draws early.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import multiprocessing
 import signal
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from sampling_worlds import Population, grown, made_up, of_run, with_calibration
 
 from robench.catalogue import row
-from robench.metrics.cells import compute
-from robench.metrics.influence import PerImage, per_image_values
-from robench.metrics.sampling import next_size
-from robench.metrics.spread import Controls
-from robench.predictions import RunFolder
-from robench.results.controls import known_of
 from robench.results.precision import Sampled, full_run_interval, new_images_interval
-from robench.results.protocols import clean_condition, protocol_of_run
 from robench.results.summaries import CellArrays, summarise
-from robench.suites.base import Cell, Suite
-from robench.suites.drawing import Design, shuffled_names
 
-MEANS = ("error", "brier", "nll")
-CALIBRATION = ("rms_calibration_error_debiased", "ece_debiased")
-LATENT = 0.5  # correlation of an image's cells, of the normal variables behind right and wrong
-CALIBRATION_EVERY = 5  # draws: calibration errors take long
+CELLS = 8  # of every draw, whose own values are looked at
+Found = tuple[float, int, str, float, float]  # width, images per cell, group, share of values held, half-width
 
 
-@dataclass(frozen=True)
-class Population:
-    """A full run: per-image values of the means, (cells, N) each, and what calibration errors are computed from."""
-
-    name: str
-    suite: Suite
-    cells: tuple[Cell, ...]
-    values: dict[str, np.ndarray]
-    columns: list[dict[str, np.ndarray]] | None = None
-    classes: np.ndarray | None = None
-    known: np.ndarray | None = None  # (cells, N, k), control variates
-    whole_clean: bool = False
-
-    @property
-    def images(self) -> int:
-        """N."""
-        return self.values["error"].shape[1]
-
-    @property
-    def clean(self) -> int | None:
-        """The clean cell's place."""
-        return next((i for i, c in enumerate(self.cells) if c.condition == clean_condition(self.suite)), None)
-
-
-def of_run(path: Path, other: Path | None, clean: bool) -> Population:
-    """Read a full run, whose cells must all be of the same images."""
-    run = RunFolder.open(path)
-    cells = {name: run.read(name).in_order() for name in run.done()}
-    first = next(iter(cells.values()))
-    if any(rows.frame is not None or not np.array_equal(rows.index, first.index) for rows in cells.values()):
-        raise SystemExit(f"{path}: the cells are not of the same images, one row each")
-    columns = [rows.columns() | {"index": np.arange(len(rows))} for rows in cells.values()]
-    values = {}
-    for name in MEANS:
-        found = [per_image_values(name, of_cell) for of_cell in columns]
-        values[name] = np.stack([one.values for one in found if one is not None]).astype(np.float32)
-    suite, keep = protocol_of_run(run.record.suite), ("index", "predicted", "target", "confidence")
-    known = []
-    if clean:
-        own = known_of(cells[clean_condition(suite) or ""])
-        assert own is not None
-        known.append(np.stack([own.values] * len(cells)))
-    if other is not None:
-        theirs = RunFolder.open(other)
-        known.append(np.stack([one.values for c in cells if (one := known_of(theirs.read(c).in_order())) is not None]))
-    return Population(
-        f"{run.record.model.name} on {suite.name}", suite, tuple(map(Cell.parse, cells)), values,
-        [{key: of_cell[key] for key in keep} for of_cell in columns], first.target.astype(np.int64),
-        np.concatenate(known, axis=2).astype(np.float32) if known else None, clean,
-    )  # fmt: skip
-
-
-def made_up(name: str, model: str, seed: int = 0) -> Population:
-    """Return images with a model's published error in each cell."""
-    from scipy.stats import norm
-
-    from robench.suites import get
-    from robench.tables.living import robustbench
-
-    published, suite = robustbench(name), get(name)
-    cells = tuple(cell for cell in suite.cells if cell.condition in published.conditions)
-    errors = np.array([1.0 - published.cells[model][cell.name] for cell in cells])
-    images = 50_000 if name.startswith("imagenet") else 10_000
-    rng = np.random.default_rng(seed)
-    hard = rng.standard_normal(images)
-    wrong = np.empty((len(cells), images), np.float32)
-    for place, error in enumerate(errors):
-        wrong[place] = np.sqrt(LATENT) * hard + np.sqrt(1 - LATENT) * rng.standard_normal(images) < norm.ppf(error)
-    return Population(f"{model} on {name} (published cells)", suite, cells, {"error": wrong})
-
-
-def grown(world: Population, seed: int, widths: Sequence[float], target: str) -> Iterator[tuple[float, int, Sampled]]:
-    """Yield the samples that one draw stops at, from the widest interval to the narrowest."""
-    names = [cell.name for cell in world.cells]
-    places = [names.index(name) for name in shuffled_names(names)]
-    design = Design(world.images, len(world.cells), f"draw {seed}", world.classes)
-    orders: list[np.ndarray] = [np.empty(0)] * len(places)
-    for place, cell in enumerate(places):
-        orders[cell] = design.order(place)
-    drawn = min(world.images, max(25, int(np.ceil(1500 / len(places)))))
-    for width in widths:
-        while True:
-            sampled = sample(world, orders, drawn)
-            errors = sampled.summary_errors(target)
-            assert errors is not None
-            following = next_size(errors, drawn, world.images, width / row(target).factor)
-            if following <= drawn:
-                break
-            drawn = following
-        yield width, drawn, sampled
-
-
-def sample(world: Population, orders: Sequence[np.ndarray], drawn: int) -> Sampled:
-    """Return the first draws of every cell."""
-    index = [np.sort(order[:drawn]) for order in orders]
-    if world.whole_clean and world.clean is not None:
-        index[world.clean] = np.arange(world.images)
-    values = {
-        name: [PerImage(rows, whole[rows].astype(np.float64)) for rows, whole in zip(index, of_cells, strict=True)]
-        for name, of_cells in world.values.items()
-    }
-    controls = None
-    if world.known is not None:
-        known = [of_cell[rows].astype(np.float64) for rows, of_cell in zip(index, world.known, strict=True)]
-        controls = Controls(known, world.known.mean(axis=1, dtype=np.float64))
-    return Sampled(
-        world.cells,
-        np.full(len(index), world.images, np.int64),
-        None if world.classes is None else tuple(world.classes[rows] for rows in index),
-        values,
-        {name: np.array([cell.values.mean() for cell in found]) for name, found in values.items()},
-        world.suite,
-        controls=controls,
-    )
-
-
-def with_calibration(world: Population, sampled: Sampled) -> Sampled:
-    """Return the sample with its debiased calibration errors, computed from its rows alone."""
-    assert world.columns is not None
-    index = [cell.index for cell in sampled.values["error"]]
-    columns = [
-        {key: of[key][rows] for key, of in [(k, c) for k in c]} for rows, c in zip(index, world.columns, strict=True)
-    ]
-    values = {n: [per_image_values(n, of_cell) for of_cell in columns] for n in CALIBRATION}
-    figures = {n: np.array([compute(n, of_cell) for of_cell in columns]) for n in CALIBRATION}
-    return replace(sampled, values=values, metrics=figures, _spreads={}, _slopes={})
-
-
-def drawn_anew(whole: Population, seed: int) -> Population:
-    """Return a suite whose images are drawn from the population's, with replacement."""
-    rows = np.random.default_rng(seed).integers(0, whole.images, whole.images)
-    take = {name: found[:, rows] for name, found in whole.values.items()}
-    columns = None if whole.columns is None else [
-        {key: of[key][rows] for key in of} | {"index": np.arange(len(rows))} for of in whole.columns]  # fmt: skip
-    return replace(
-        whole, values=take, columns=columns, classes=None if whole.classes is None else whole.classes[rows],
-        known=None if whole.known is None else whole.known[:, rows],
-    )  # fmt: skip
-
-
-def figures_of(sampled: Sampled, *, cells: bool = True) -> Iterator[tuple[str, str, float, object]]:
+def figures_of(sampled: Sampled, draw: int) -> Iterator[tuple[str, str, float, object]]:
     """Yield every value that a result shows: what it is grouped under, its name, the value, its standard errors."""
     estimates = sampled.estimates
     for name, value in summarise(CellArrays(sampled.cells, estimates, sampled.suite)).items():
         yield name, name, float(value), sampled.summary_errors(name)
-    if not cells:
-        return
+    places = (CELLS * draw + np.arange(CELLS)) % len(sampled.cells)
     for name in sampled.metrics:
-        one = np.eye(len(estimates[name]))
-        for place, value in enumerate(estimates[name]):
-            yield f"{name} of a cell", f"{name} {place}", float(value), sampled.errors(name, one[place])
+        for place in places if len(sampled.cells) > 1 else []:
+            errors = sampled.errors(name, np.eye(len(sampled.cells))[place])
+            yield f"{name} of a cell", f"{name} {place}", float(estimates[name][place]), errors
 
 
-def truth_of(whole: Population, *, calibration: bool) -> dict[str, float]:
-    """Return the values of all images, by name."""
-    found = {name: of.mean(axis=1, dtype=np.float64) for name, of in whole.values.items()}
-    if calibration and whole.columns is not None:
-        found |= {n: np.array([compute(n, of) for of in whole.columns]) for n in CALIBRATION}
-    truth = {name: float(v) for name, v in summarise(CellArrays(whole.cells, found, whole.suite)).items()}
-    return truth | {f"{name} {place}": float(v) for name, of in found.items() for place, v in enumerate(of)}
+def draw_of(whole: Population, truth: dict[str, float], widths: Sequence[float], target: str, draw: int) -> list[Found]:
+    """Return what one draw found; every other one is of a suite drawn from the population."""
+    anew = draw % 2 == 1
+    world, interval = (whole.anew(draw), new_images_interval) if anew else (whole, full_run_interval)
+    found: dict[tuple[float, int, str], list[tuple[float, float]]] = defaultdict(list)
+    for width, drawn, means in grown(world, draw, widths, target):
+        for one in (means, with_calibration(world, means)):
+            for group, name, value, errors in figures_of(one, draw // 2) if one is not None else ():
+                plain = name.split(" ")[0]
+                ends = interval(value, errors, plain)  # type: ignore[arg-type]
+                if ends is not None and not np.isnan(truth.get(name, np.nan)):
+                    held = ends[0] - 1e-12 <= truth[name] <= ends[1] + 1e-12
+                    found[width, drawn, group].append((held, row(plain).factor * (ends[1] - ends[0]) / 2))
+    return [(*key, *np.mean(of, axis=0).tolist()) for key, of in found.items()]
 
 
-def measure(whole: Population, widths: Sequence[float], draws: int, seed: int = 0) -> None:
+def measure(
+    whole: Population, widths: Sequence[float], draws: range, processes: int, keep: Path | None, minutes: float
+) -> None:
     """Draw, and print a table."""
+    truth = whole.truth()
     target = "mce" if whole.suite.normaliser and len(whole.cells) >= 75 else "mean_error"
-    if target not in truth_of(whole, calibration=False):
-        target = "mean_error" if len(whole.cells) > 1 else "error"
-    truth = truth_of(whole, calibration=True)
-    hits: dict[tuple[float, str], list[tuple[float, float, float, float]]] = defaultdict(list)
-    passes: dict[float, list[int]] = defaultdict(list)
-    began = time.monotonic()
-    done = 0
-    for draw in _until_interrupted(seed, draws):
-        done += 1
-        anew = draw % 2 == 1
-        world = drawn_anew(whole, draw) if anew else whole
-        calibrated = whole.columns is not None and draw // 2 % CALIBRATION_EVERY == 0
-        own = truth_of(world, calibration=calibrated) if anew else truth
-        for width, drawn, found in grown(world, draw, widths, target):
-            passes[width].append(drawn)
-            for one in [found, with_calibration(world, found)] if calibrated else [found]:
-                for group, name, value, errors in figures_of(one):
-                    full, new = (
-                        full_run_interval(value, errors, _plain(name)),
-                        new_images_interval(value, errors, _plain(name)),
-                    )
-                    if full is None or new is None or np.isnan(own.get(name, np.nan)):
-                        continue
-                    held = full[0] - 1e-12 <= own[name] <= full[1] + 1e-12
-                    of_all = new[0] - 1e-12 <= truth[name] <= new[1] + 1e-12 if anew else np.nan
-                    reach = (full[1] - full[0]) / 2, (new[1] - new[0]) / 2
-                    hits[width, group].append((held, of_all, *(row(_plain(name)).factor * r for r in reach)))
-    show(whole, target, widths, hits, passes, done, time.monotonic() - began)
-
-
-def _until_interrupted(seed: int, draws: int) -> Iterator[int]:
-    """Yield the draws' numbers; Ctrl-C ends them early, and what was drawn is printed."""
-    stopped: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda *_: stopped.append(1))
+    if target not in truth:
+        target = "error"
+    found = _kept(keep)
+    began, left = time.monotonic(), [draw for draw in draws if draw not in found]
+    work = partial(_numbered, partial(draw_of, whole, truth, widths, target))
+    pool = multiprocessing.get_context("fork").Pool(processes, signal.signal, (signal.SIGINT, signal.SIG_IGN))
     try:
-        for draw in range(seed, seed + draws):
-            if stopped:
+        for draw, of_draw in pool.imap_unordered(work, left):
+            found[draw] = of_draw
+            if keep is not None:
+                with keep.open("a") as file:
+                    file.write(json.dumps([draw, of_draw]) + "\n")
+            if time.monotonic() - began > 60 * minutes:
                 break
-            yield draw
+    except KeyboardInterrupt:
+        pass
     finally:
-        signal.signal(signal.SIGINT, before)
+        pool.terminate()
+    seconds = time.monotonic() - began
+    done = [sum(draw % 2 == odd for draw in found) for odd in (0, 1)]
+    print(f"\n**{whole.name}**: {len(whole.cells)} cells of {whole.images:,} images, {done[0]:,} draws, "
+          f"and {done[1]:,} of suites drawn anew, {seconds:.0f} s\n")  # fmt: skip
+    show(whole.images, target, widths, found)
 
 
-def _plain(name: str) -> str:
-    return name.split(" ")[0]
+def _numbered(of_draw, draw: int) -> tuple[int, list[Found]]:  # type: ignore[no-untyped-def]
+    return draw, of_draw(draw)
 
 
-def show(whole, target, widths, hits, passes, draws, seconds) -> None:  # type: ignore[no-untyped-def]
+def _kept(keep: Path | None) -> dict[int, list[Found]]:
+    if keep is None or not keep.exists():
+        return {}
+    return {draw: [tuple(one) for one in of] for draw, of in map(json.loads, keep.read_text().splitlines())}
+
+
+def show(images: int, target: str, widths: Sequence[float], found: dict[int, list[Found]]) -> None:
     """Print Markdown."""
-    cells, images = len(whole.cells), whole.images
-    print(f"\n**{whole.name}**: {cells} cells of {images:,} images, {draws:,} draws, {seconds:.0f} s\n")
-    print(
-        "| value | ±, asked of "
-        + target
-        + " | images per cell | of all passes | holds the full run's | ± | holds the population's | ± |"
-    )
+    hits: dict[tuple[str, float, int], list[tuple[int, float, float]]] = defaultdict(list)
+    for draw, of_draw in sorted(found.items()):
+        for width, drawn, group, held, reach in of_draw:
+            hits[group, width, draw % 2].append((drawn, held, reach))
+    print("| value | ± asked of " + target + " | images per cell | of all passes | holds the full run's | ±"
+          " | holds the population's | ± |")  # fmt: skip
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for group in dict.fromkeys(group for _, group in hits):
+    for group in dict.fromkeys(group for group, _, _ in hits):
         for width in widths:
-            found = np.array(hits[width, group], float)
-            if not len(found):
+            if not (hits[group, width, 0] or hits[group, width, 1]):
                 continue
-            with np.errstate(invalid="ignore"):
-                held, of_all, full, new = np.nanmean(found, axis=0)
-            n = float(np.mean(passes[width]))
-            print(f"| {group} | {width:g} | {n:,.0f} | {100 * n / images:.2f} % | {100 * held:.1f} % | {full:.3g} |"
-                  f" {100 * of_all:.1f} % | {new:.3g} |")  # fmt: skip
+            drawn = np.mean([one[0] for odd in (0, 1) for one in hits[group, width, odd]])
+            shares = [_share(hits[group, width, odd]) for odd in (0, 1)]
+            print(f"| {group} | {width:g} | {drawn:,.0f} | {100 * drawn / images:.2f} % | {' | '.join(shares)} |")
+
+
+def _share(of: list[tuple[int, float, float]]) -> str:
+    if not of:
+        return "– | –"
+    _, held, reach = np.array(of).T
+    error = max(held.std(), 0.05) / np.sqrt(len(held))
+    mark = " (!)" if abs(held.mean() - 0.95) > 2.5 * error else ""
+    return f"{100 * held.mean():.1f} %{mark} | {reach.mean():.3g}"
 
 
 def reference_runs(folder: Path) -> list[Path]:
@@ -300,18 +156,22 @@ def main() -> None:
     parser.add_argument("--with", dest="other", type=Path, metavar="RUN")
     parser.add_argument("--clean", action="store_true")
     parser.add_argument("--robustbench", nargs="*", default=[], metavar="SUITE:MODEL")
-    parser.add_argument("--draws", type=int, default=1000)
+    parser.add_argument("--draws", type=int, default=1000, help="of the run's images, and as many of suites drawn anew")
     parser.add_argument("--widths", default="2,1,0.5,0.25")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="for one RUN or model")
+    parser.add_argument("--minutes", type=float, default=float("inf"))
     given = parser.parse_args()
     widths = [float(text) for text in given.widths.split(",")]
+    draws = range(2 * given.seed, 2 * (given.seed + given.draws))
     with tempfile.TemporaryDirectory() as folder:
         runs = given.runs or ([] if given.robustbench else reference_runs(Path(folder)))
         for run in runs:
-            measure(of_run(run, given.other, given.clean), widths, given.draws, given.seed)
+            measure(of_run(run, given.other, given.clean), widths, draws, given.processes, given.keep, given.minutes)
     for text in given.robustbench:
         name, _, model = text.partition(":")
-        measure(made_up(name, model), widths, given.draws, given.seed)
+        measure(made_up(name, model), widths, draws, given.processes, given.keep, given.minutes)
 
 
 if __name__ == "__main__":

@@ -127,8 +127,7 @@ def _scaled(errors: StandardErrors) -> Callable[[int], StandardErrors]:
 
 def _typical(suite: OpenSuite, name: str, metric: str) -> Callable[[int], StandardErrors] | None:
     """Return the standard errors of a network that is as often wrong in every cell as networks typically are."""
-    from robench.metrics.sampling import errors_of
-    from robench.metrics.spread import Spread
+    from robench.metrics.sampling import of_variances
     from robench.results.precision import Sampled
     from robench.suites.drawing import shuffled_names
 
@@ -151,12 +150,11 @@ def _typical(suite: OpenSuite, name: str, metric: str) -> Callable[[int], Standa
         gaps = apart * np.minimum.outer(totals, totals)
         both = np.maximum(smaller - gaps, 0) + np.maximum(smaller - (np.minimum.outer(totals, totals) - gaps), 0)
         both = np.where(np.eye(len(cells)) > 0, sizes, np.where(same, np.minimum(both, smaller), 0))
-        pool = np.where(same, 1.0 / np.maximum.outer(totals, totals), 0.0)
-        nothing = np.zeros(len(cells))
-        overlap = both / np.outer(sizes, sizes)
-        return errors_of(
-            Spread(sizes, totals, covariance, covariance, overlap, pool, nothing, nothing, nothing, False), gradient
-        )
+        weights = np.outer(gradient, gradient) * covariance
+        drawn, saved = weights * both / np.outer(sizes, sizes), weights / np.maximum.outer(totals, totals)
+        pool = float(saved[same].sum())
+        full = max(float(drawn.sum()) - pool, 0.0)
+        return of_variances((full, pool, pool), sizes, totals, gradient)
 
     return typical_errors
 

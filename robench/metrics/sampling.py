@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from robench.metrics.sample_rows import SampleRows
 from robench.metrics.spread import Spread, spread_of
 
 Floats = npt.NDArray[np.float64]
@@ -54,9 +55,16 @@ def errors_of(spread: Spread, gradient: Floats) -> StandardErrors:
     gradient = np.asarray(gradient, np.float64)
     if not gradient.any():
         return StandardErrors(0.0, 0.0, 0.0, 0.0)
-    full, pool, saved = spread.variances(gradient)
-    sampled = (gradient != 0) & (spread.sizes < spread.totals)
-    images = float(spread.sizes[sampled].mean()) if sampled.any() else float(spread.sizes[gradient != 0].mean())
+    return of_variances(spread.variances(gradient), spread.sizes, spread.totals, gradient)
+
+
+def of_variances(
+    variances: tuple[float, float, float], sizes: Integers, totals: Integers, gradient: Floats
+) -> StandardErrors:
+    """Return the standard errors of a value from what :meth:`robench.metrics.spread.Spread.variances` returns."""
+    full, pool, saved = variances
+    sampled = (gradient != 0) & (sizes < totals)
+    images = float(sizes[sampled].mean()) if sampled.any() else float(sizes[gradient != 0].mean())
     if not sampled.any():
         full, saved = 0.0, pool
     return StandardErrors(math.sqrt(full + pool), math.sqrt(full), (full + saved) * images, saved)
@@ -93,13 +101,9 @@ def standard_errors(
     used = [c for c in range(len(values)) if gradient[c] != 0 and len(values[c])]
     if not used:
         return StandardErrors(0.0, 0.0, 0.0, 0.0)
-    found = spread_of(
-        [values[c] for c in used],
-        [index[c] for c in used],
-        totals[used],
-        classes=None if classes is None else [classes[c] for c in used],
-        share=share,
-    )
+    of_used = None if classes is None else [classes[c] for c in used]
+    rows = SampleRows.of([index[c] for c in used], totals[used], classes=of_used)
+    found = spread_of([values[c] for c in used], rows, share=share)
     return errors_of(found, gradient[used])
 
 

@@ -13,6 +13,7 @@ from robench.catalogue import METRICS, defaults, metric_of, row
 from robench.metrics.cells import compute
 from robench.metrics.debiased import signed_root
 from robench.metrics.influence import PerImage, per_image_values
+from robench.metrics.sample_rows import SampleRows
 from robench.metrics.sampling import StandardErrors, errors_of
 from robench.metrics.spread import Controls, Spread, spread_of
 from robench.predictions import Predictions, RunFolder
@@ -58,6 +59,7 @@ class Sampled:
     controls: Controls | None = None
     control: str | None = None
     _spreads: dict[str, Spread] = field(default_factory=dict, repr=False, compare=False)
+    _drawn: list[SampleRows] = field(default_factory=list, repr=False, compare=False)
     _slopes: dict[str, dict[str, Array]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -75,14 +77,20 @@ class Sampled:
             of_cells = self.values[metric]
             self._spreads[metric] = spread_of(
                 [cell.values for cell in of_cells],
-                [cell.index for cell in of_cells],
-                self.totals,
-                sets=self.sets,
-                classes=self.classes,
+                self._rows([cell.index for cell in of_cells]),
                 share=row(metric).share,
                 controls=self.controls,
             )
         return self._spreads[metric]
+
+    def _rows(self, index: Sequence[Integers]) -> SampleRows:
+        """Return the drawn images; of all metrics the same, but for those that leave images out."""
+        known = self._drawn[0] if self._drawn else None
+        sizes = [len(images) for images in index]
+        if known is None or sizes != known.sizes.tolist() or not np.array_equal(np.concatenate(index), known.image):
+            known = SampleRows.of(index, self.totals, self.sets, self.classes)
+            self._drawn[:] = [known]
+        return known
 
     def errors(self, metric: str, gradient: Array) -> StandardErrors | None:
         """Return the standard errors of a value that changes with a metric's cells by ``gradient``, (cells,).

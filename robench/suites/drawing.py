@@ -71,12 +71,14 @@ class Design:
         order = np.roll(self.shuffled, -self._start(place))
         if self.cells < 2:
             return order
-        for turn in range(min(_MOST_SHARED, self.images // _SHARED_EVERY)):
-            draw = turn * _SHARED_EVERY + _SHARED_EVERY // 2
-            other = (place + 1 + turn % (self.cells - 1)) % self.cells
-            there = (self._start(other) + turn - self._start(place)) % self.images
-            if there > draw:
-                order[[draw, there]] = order[[there, draw]]
+        turn = np.arange(min(_MOST_SHARED, self.images // _SHARED_EVERY))
+        draw = turn * _SHARED_EVERY + _SHARED_EVERY // 2
+        other = (place + 1 + turn % (self.cells - 1)) % self.cells
+        there = (other * self.images // self.cells + turn - self._start(place)) % self.images
+        for at, to in zip(draw[there > draw].tolist(), there[there > draw].tolist(), strict=True):
+            held = int(order[at])
+            order[at] = order[to]
+            order[to] = held
         return order
 
     def _start(self, place: int) -> int:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from robench.metrics.sample_rows import SampleRows
 from robench.metrics.sampling import errors_of, standard_errors
 from robench.metrics.spread import Controls, spread_of
 from robench.suites.drawing import Design, shuffled_names
@@ -72,6 +73,40 @@ def test_the_variance_is_that_of_the_formula_with_the_covariances_of_all_images(
     assert np.mean(found) == pytest.approx(np.mean(expected), rel=0.08)
 
 
+def covariances_of(wrong: Floats, used: Integers, drawn: int, repeats: int) -> tuple[float, float]:
+    """Return the sum of the covariances between some cells: of all images, and as samples estimate it on average."""
+    images, cells = wrong.shape
+    found = []
+    for repeat in range(repeats):
+        index = draws(images, cells, drawn, repeat)
+        values = [wrong[rows, cell] for cell, rows in enumerate(index)]
+        spread = spread_of(values, SampleRows.of(index, np.full(cells, images)), share=True)
+        of_used = spread.within.of(used)
+        found.append(of_used.sum() - np.trace(of_used))
+    whole = np.cov(wrong[:, used], rowvar=False)
+    return float(whole.sum() - np.trace(whole)), float(np.mean(found))
+
+
+def test_covariances_of_cells_with_few_wrong_images_are_not_too_small() -> None:
+    """Cells that share images share the wrong ones, which must not count as larger variances of these cells alone."""
+    images, cells, rng = 600, 40, np.random.default_rng(4)
+    hard = rng.standard_normal(images)
+    wrong = (0.95 * hard[:, None] + 0.31 * rng.standard_normal((images, cells)) > 2.1).astype(float)  # 2 %
+    expected, found = covariances_of(wrong, np.arange(cells), drawn=50, repeats=60)
+    assert found == pytest.approx(expected, rel=0.12)
+
+
+def test_a_group_of_cells_that_are_more_alike_than_others_has_covariances_of_its_own() -> None:
+    images, cells, rng = 600, 40, np.random.default_rng(6)
+    alike = np.where(np.arange(cells) < 10, 0.95, 0.3)
+    wrong = alike * rng.standard_normal(images)[:, None] + np.sqrt(1 - alike**2) * rng.standard_normal((images, cells))
+    wrong = (wrong[:, rng.permutation(cells)] > 0.5).astype(float)
+    group = np.flatnonzero(np.cov(wrong, rowvar=False).sum(axis=0) > np.cov(wrong, rowvar=False).sum() / cells * 1.5)
+    assert len(group) == 10
+    expected, found = covariances_of(wrong, group, drawn=120, repeats=30)
+    assert found == pytest.approx(expected, rel=0.1)
+
+
 def test_a_control_narrows_the_interval_which_still_holds() -> None:
     images, cells, drawn, repeats = 2000, 6, 100, 250
     hard = np.random.default_rng(5).standard_normal(images)
@@ -83,7 +118,7 @@ def test_a_control_narrows_the_interval_which_still_holds() -> None:
         index = draws(images, cells, drawn, repeat)
         values = [wrong[rows, cell] for cell, rows in enumerate(index)]
         controls = Controls([known[rows, cell] for cell, rows in enumerate(index)], known.mean(axis=0))
-        found = spread_of(values, index, totals, share=True, controls=controls)
+        found = spread_of(values, SampleRows.of(index, totals), share=True, controls=controls)
         width.append(errors_of(found, gradient).full_run)
         plain.append(standard_errors(values, index, gradient, totals, share=True).full_run)
         off.append(float(np.mean([v.mean() for v in values]) + found.shift @ gradient - wrong.mean()))
@@ -98,7 +133,7 @@ def test_cells_of_other_images_do_not_hang_together() -> None:
     values = [rng.random(50), rng.random(50)]
     index = [np.arange(50), np.arange(50)]
     totals, gradient = np.array([400, 400]), np.array([0.5, 0.5])
-    apart = errors_of(spread_of(values, index, totals, sets=np.array([0, 1])), gradient)
+    apart = errors_of(spread_of(values, SampleRows.of(index, totals, np.array([0, 1]))), gradient)
     each = [value.var(ddof=1) * (1 / 50 - 1 / 400) / 4 for value in values]
     assert apart.full_run**2 == pytest.approx(sum(each), rel=1e-9)
 
@@ -109,7 +144,7 @@ def test_a_whole_cell_adds_nothing_and_is_not_moved_by_controls() -> None:
     values = [wrong[rows, cell] for cell, rows in enumerate(index)]
     known = [wrong[rows, 0][:, None] for rows in index]
     controls = Controls(known, np.repeat(wrong[:, :1].mean(axis=0)[None], 3, axis=0))
-    found = spread_of(values, index, np.full(3, 300), share=True, controls=controls)
+    found = spread_of(values, SampleRows.of(index, np.full(3, 300)), share=True, controls=controls)
     assert found.shift[0] == 0.0
     assert errors_of(found, np.array([1.0, 0.0, 0.0])).full_run == 0.0
     assert errors_of(found, np.array([0.0, 1.0, 0.0])).full_run > 0.0

@@ -40,14 +40,18 @@ def squares(side: int, count: int = IMAGES) -> list[np.ndarray]:
     return [np.asarray(Image.fromarray(one).resize((side, side))) for one in found]
 
 
-def arrays(folder: Path) -> dict[str, Any]:
-    """CIFAR-10-C's arrays of five blocks."""
-    test = digits.load("test")
-    np.save(folder / "labels.npy", np.tile(test.labels[:IMAGES], 5).astype(np.uint8))
-    for step, condition in enumerate(("fog", "contrast")):
-        blocks = [(test.array[:IMAGES] * (1 - (step + s) / 10)).astype(np.uint8) for s in range(1, 6)]
-        np.save(folder / f"{condition}.npy", np.concatenate(blocks))
-    return {"suite": "cifar10-c", "corruption": "fog,contrast", "severity": "1,4"}
+def arrays(suite: str, *conditions: str) -> Callable[[Path], dict[str, Any]]:
+    """CIFAR-10-C's and -C-bar's arrays of five blocks."""
+
+    def write(folder: Path) -> dict[str, Any]:
+        test = digits.load("test")
+        np.save(folder / "labels.npy", np.tile(test.labels[:IMAGES], 5).astype(np.uint8))
+        for step, condition in enumerate(conditions):
+            blocks = [(test.array[:IMAGES] * (1 - (step + s) / 10)).astype(np.uint8) for s in range(1, 6)]
+            np.save(folder / f"{condition}.npy", np.concatenate(blocks))
+        return {"suite": suite, "corruption": ",".join(conditions), "severity": "1,4"}
+
+    return write
 
 
 def trees(folder: Path) -> dict[str, Any]:
@@ -71,6 +75,15 @@ def subset(name: str) -> Callable[[Path], dict[str, Any]]:
         return {"suite": name}
 
     return write
+
+
+def clean(folder: Path) -> dict[str, Any]:
+    """Any data set's folders of classes, without a shift."""
+    for i, image in enumerate(squares(32)):
+        place = folder / f"class-{i % 10}" / f"{i}.png"
+        place.parent.mkdir(exist_ok=True)
+        Image.fromarray(image).save(place)
+    return {"suite": "clean", "resize": 32, "crop": 32}
 
 
 def clips(folder: Path) -> dict[str, Any]:
@@ -98,11 +111,12 @@ def generated(folder: Path) -> dict[str, Any]:
     return {"suite": "imagenet-c", "corruption": "contrast", "severity": "2"}
 
 
-LAYOUTS = {"arrays": arrays, "trees": trees, "imagenet-r": subset("imagenet-r"), "imagenet-a": subset("imagenet-a"),
+LAYOUTS = {"arrays": arrays("cifar10-c", "fog", "contrast"), "bar": arrays("cifar10-c-bar", "lines", "sparkles"),
+           "trees": trees, "clean": clean, "imagenet-r": subset("imagenet-r"), "imagenet-a": subset("imagenet-a"),
            "clips": clips, "videos": videos, "generated": generated}  # fmt: skip
 
 
-SLOW = ("trees", "imagenet-r", "videos", "generated")
+SLOW = ("bar", "trees", "clean", "imagenet-r", "videos", "generated")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +126,7 @@ def test_a_sample_grows_to_the_whole_to_the_byte(layout: str, tmp_path: Path) ->
     data = tmp_path / "data"
     data.mkdir()
     options = LAYOUTS[layout](data)
-    model = first_pixels if options["suite"].startswith("cifar10") else many_classes
+    model = many_classes if options["suite"].startswith("imagenet") else first_pixels
 
     def measured(out: str, **choice: Any) -> Result:
         found = robench.evaluate(model, data=data, out=tmp_path / out, resamples=0, quiet=True, device="cpu",
