@@ -26,6 +26,7 @@ class SmallSuite:
 
     source = "generated"
     scaled_to = None
+    dataset = "digits"
     classes = tuple("0123456789")
 
     def __init__(
