@@ -137,7 +137,8 @@ class RunRecord(_Record):
         cells: names of the cells to be measured, in the suite's order.
         suite, model, environment: descriptions, which change nothing.
         command: the command as typed; None from Python.
-        remarks: remarks on the suite's files.
+        remarks: remarks on the suite's files, those of the last call that opened all of them.
+        outdated: remarks of earlier calls, which opened the same images elsewhere: results must not repeat them.
         earlier: other environments in which some of its cells were measured before it was resumed.
         timings: by cell; cells measured by a process that was killed have none.
         format: version of the predictions table that the run was started with.
@@ -150,6 +151,7 @@ class RunRecord(_Record):
     environment: Environment = Environment()
     command: str | None = None
     remarks: tuple[str, ...] = ()
+    outdated: tuple[str, ...] = ()
     earlier: tuple[Environment, ...] = ()
     timings: dict[str, Timing] = Field(default_factory=dict)
     format: int = FORMAT_VERSION
@@ -164,6 +166,8 @@ class RunRecord(_Record):
         info = self.model_dump(
             mode="json", include={"suite", "model", "environment", "command", "remarks", "earlier", "timings"}
         )
+        if self.outdated:
+            info["outdated"] = list(self.outdated)
         return {
             "kind": KIND,
             "format": self.format,

@@ -62,14 +62,24 @@ def taken_up(path: Path, there: RunRecord, wanted: RunRecord, finished: Set[str]
     _refuse_other(path, there, wanted)
     known = set(wanted.cells)
     cells = wanted.cells + tuple(cell for cell in there.cells if cell not in known)
-    # Earlier remarks stay: fewer cells may have been opened now.
-    remarks = tuple(dict.fromkeys([*there.remarks, *wanted.remarks]))
-    changed = {"cells": cells, "remarks": remarks, "timings": there.timings, "format": there.format}
+    changed = {"cells": cells, "timings": there.timings, "format": there.format, **_remarks(there, wanted)}
     if finished >= known:
         changed |= {"environment": there.environment, "command": there.command, "earlier": there.earlier}
     else:
         changed["earlier"] = _earlier(there, wanted.environment, anything=bool(finished))
     return wanted.model_copy(update=changed)
+
+
+def _remarks(there: RunRecord, wanted: RunRecord) -> dict[str, tuple[str, ...]]:
+    """Return the remarks that hold now, and those that no longer do.
+
+    Where all cells were opened now, what was said of files elsewhere that held the same images is outdated. Where
+    fewer were, earlier remarks may be of the others, and stay.
+    """
+    kept = there.remarks if set(there.cells) - set(wanted.cells) else ()
+    remarks = tuple(dict.fromkeys([*kept, *wanted.remarks]))
+    gone = dict.fromkeys([*there.outdated, *there.remarks])
+    return {"remarks": remarks, "outdated": tuple(remark for remark in gone if remark not in remarks)}
 
 
 def _earlier(there: RunRecord, now: Environment, *, anything: bool) -> tuple[Environment, ...]:

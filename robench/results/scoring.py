@@ -104,6 +104,7 @@ def current_result(run: RunFolder, resamples: int) -> Result | None:
         and result.run.identity == run.record.hash
         and result.statistics == StatisticsRecord(resamples=resamples)
         and set(run.record.remarks) <= set(result.notes)
+        and not set(run.record.outdated) & set(result.notes)
     )
     known = result.suite.sampled.control if result.suite.sampled is not None else None
     control = control_run(run.path) if result.suite.sampled is not None else None

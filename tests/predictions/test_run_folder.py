@@ -211,6 +211,20 @@ def test_a_run_that_is_taken_up_unchanged_is_not_written_to(tmp_path: Path) -> N
     assert (file.stat().st_mtime_ns, file.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
 
 
+def test_remarks_are_those_of_the_last_call_that_opened_every_cell(tmp_path: Path) -> None:
+    """The same images may be reached by another folder, of which something else is to be said."""
+    for remarks in (("a: the validation split was read",), ("b: 3 files were left out",)):
+        record = RunFolder.create(tmp_path / "r", RECORD.model_copy(update={"remarks": remarks})).record
+    assert record.remarks == ("b: 3 files were left out",)
+    assert RunFolder.open(tmp_path / "r").record.outdated == ("a: the validation split was read",)
+    fewer = make_record(("clean",)).model_copy(update={"remarks": ("c: a note on clean images",)})
+    record = RunFolder.create(tmp_path / "r", fewer).record
+    assert record.remarks == ("b: 3 files were left out", "c: a note on clean images")  # the first may be of fog
+    first = RECORD.model_copy(update={"remarks": ("a: the validation split was read",)})
+    record = RunFolder.create(tmp_path / "r", first).record
+    assert "a: the validation split was read" not in record.outdated
+
+
 def test_timings_are_added_to_what_the_record_says_now(tmp_path: Path) -> None:
     a, b = (RunFolder.create(tmp_path / "r", RECORD) for _ in range(2))
     a.note_timings({"clean": Timing(seconds=1.5, images=7)})
