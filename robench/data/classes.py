@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from functools import cache
 
@@ -113,8 +114,15 @@ def imagenet_wnids_if_asked(wanted: Sequence[str]) -> tuple[str, ...] | None:
 
 
 def _keys(name: str) -> list[str]:
-    """Return the forms of a name, the strictest first: whole, then each synonym."""
-    whole = re.sub(r"[^a-z0-9,]+", "", name.lower())
+    """Return the forms of a name, the strictest first: whole, then each synonym.
+
+    Unicode's two ways to write an accent are one, and letters of all scripts count.
+
+    >>> _keys("Caf\u00e9, bar") == _keys("cafe\u0301,BAR"), _keys("\u732b") == _keys("\u72d7")
+    (True, False)
+    """
+    letters = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    whole = "".join(one for one in letters if one == "," or unicodedata.category(one)[0] in "LMN")
     return list(dict.fromkeys([whole, *(part for part in whole.split(",") if part)]))
 
 

@@ -15,6 +15,7 @@ from robench.data.classes import WORDNET_ID, class_list, label_map
 from robench.data.encoded import EncodedImages
 from robench.data.folders import NoClassFoldersError, load_folders
 from robench.data.labels import SORTED
+from robench.data.splits import read_instead
 from robench.errors import RobenchError
 
 AnyImages = ArrayImages | EncodedImages
@@ -140,7 +141,13 @@ def _shards(request: Request) -> AnyImages | None:
     from robench.data import webdataset
 
     shards = webdataset.find_shards(request.place, request.split)
-    return webdataset.load_shards(shards, **request.how) if shards else None
+    if not shards:
+        return None
+    found = webdataset.load_shards(shards, **request.how)
+    if request.dataset not in ("imagenet", "tiny-imagenet"):  # whose test labels are hidden
+        said = read_instead(str(request.path), request.split, webdataset.split_of_shards(shards))
+        found.remarks = (*said, *found.remarks)
+    return found
 
 
 def _folders(request: Request) -> AnyImages:

@@ -10,16 +10,11 @@ import numpy as np
 from robench.data.base import Geometry
 from robench.data.classes import WORDNET_ID
 from robench.data.encoded import EncodedImages
-from robench.data.parquet import read_instead
+from robench.data.splits import NAMES, choose_split, read_instead
 from robench.data.trees import Tree, TreeSource, images_in, is_image_name, join, omitted, open_tree
 from robench.errors import RobenchError
 
-_SPLITS = {
-    "test": ("test", "val", "validation"),
-    "validation": ("val", "validation", "valid"),
-    "train": ("train", "training"),
-}
-_SPLIT_NAMES = frozenset(name for names in _SPLITS.values() for name in names) | {
+_SPLIT_NAMES = frozenset(name for names in NAMES.values() for name in names) | {
     "dev", "development", "holdout", "held-out", "held_out", "eval", "evaluation", "testing", "unlabeled", "unlabelled",
 }  # fmt: skip
 
@@ -98,15 +93,15 @@ def _enter_split(tree: Tree, below: str, split: str) -> str:
     A folder with another split's name wraps nothing: its images are not those that were asked for. Upper and lower case
     are the same here.
     """
-    wanted = _SPLITS.get(split, (split,))
     entered = False
     for _ in range(3):
         folders = tree.folders(below)
-        by_name = {name.lower(): name for name in reversed(folders)}
-        there = [] if entered else [by_name[name] for name in wanted if name in by_name]
+        there = None if entered else choose_split(folders, split, join(str(tree.root), below))
+        if there and images_in(tree, join(below, there)) and not tree.folders(join(below, there)):
+            there = None  # a class of that name, as CIFAR-100's "train"
         others = [] if entered else [name for name in folders if name.lower() in _SPLIT_NAMES]
         if there:
-            inner, entered = there[0], True
+            inner, entered = there, True
         elif others and not any(images_in(tree, join(below, name)) for name in folders):
             raise RobenchError(
                 f"{join(str(tree.root), below)} holds the split {', '.join(others)}; '{split}' is not there.",

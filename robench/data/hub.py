@@ -13,7 +13,7 @@ import numpy as np
 from robench.data.base import Geometry
 from robench.data.encoded import EncodedImages
 from robench.data.labels import read_labels
-from robench.data.parquet import SPLIT_ALIASES, read_instead
+from robench.data.splits import INSTEAD, NAMES, choose_split, read_instead
 from robench.data.tables import LABEL_COLUMNS, TableSource, choose_columns, gather, images_of_table
 from robench.errors import RobenchError
 from robench.files import read_document
@@ -76,9 +76,8 @@ def _split_folder(path: Path, split: str) -> Path:
     splits = document.get("splits")
     if not isinstance(splits, list) or any(not isinstance(one, str) for one in splits):
         raise RobenchError(f"{path / 'dataset_dict.json'} does not list splits.", hint="Save the data set again.")
-    for alias in SPLIT_ALIASES.get(split, (split,)):
-        if alias in splits:
-            return path / alias
+    if named := choose_split(splits, split, str(path)):
+        return path / named
     raise RobenchError(f"{path} has no split '{split}'; it has {', '.join(splits)}.", hint="Choose one of these.")
 
 
@@ -185,7 +184,7 @@ def _only(found: list[str], features: Any, name: str, kind: str) -> str:
 
 def _load(datasets: Any, name: str, config: str | None, split: str, streaming: bool) -> Any:
     problem: Exception | None = None
-    for alias in SPLIT_ALIASES.get(split, (split,)):
+    for alias in [name for kind in (split, *INSTEAD.get(split, ())) for name in NAMES.get(kind, (kind,))]:
         try:
             return datasets.load_dataset(name, config, split=alias, streaming=streaming)
         except ValueError as error:  # no such split; anything else goes to the user as it is

@@ -14,15 +14,11 @@ from pathlib import Path
 
 from robench.data.base import Geometry
 from robench.data.encoded import EncodedImages
+from robench.data.splits import choose_split, kind_of, read_instead
 from robench.data.tables import has_labels, images_of_table, read_bounded, wanted_columns
 from robench.data.trees import is_folder
 from robench.errors import RobenchError
 
-SPLIT_ALIASES = {
-    "test": ("test", "validation", "valid", "val"),
-    "validation": ("validation", "valid", "val"),
-    "train": ("train",),
-}
 _NUMBERED = re.compile(r"\d+")
 _SHARD = re.compile(r"(?P<split>.+?)-(?P<number>\d+)-of-(?P<of>\d+)")
 
@@ -47,9 +43,8 @@ def find_parquet(folder: Path, split: str) -> list[Path]:
     if folder.is_file():
         return [folder] if folder.suffix == ".parquet" else []
     shards = list(_shards(folder))
-    for alias in SPLIT_ALIASES.get(split, (split,)):
-        if chosen := [shard for shard in shards if shard.split == alias]:
-            return _checked(folder, chosen, alias)
+    if named := choose_split((shard.split for shard in shards), split, str(folder)):
+        return _checked(folder, [shard for shard in shards if shard.split == named], named)
     if shards and all(shard.split == "" for shard in shards) and _is_split_folder(folder, shards):
         return _checked(folder, shards, folder.name)
     return []
@@ -114,17 +109,6 @@ def load_parquet(
     return found
 
 
-def read_instead(where: str, split: str, found: str) -> tuple[str, ...]:
-    """Return a remark where the validation images stand for test images that are not there.
-
-    >>> read_instead("set", "test", "val")
-    ('set: the validation split was read, as there is no test split.',)
-    """
-    if split != "test" or found not in SPLIT_ALIASES["validation"]:
-        return ()
-    return (f"{where}: the validation split was read, as there is no test split.",)
-
-
 def _shards(folder: Path, above: tuple[str, ...] = ()) -> Iterator[_Shard]:
     """Yield the Parquet files at most two folders deep."""
     try:
@@ -152,9 +136,8 @@ def _describe(path: Path, above: Sequence[str]) -> _Shard:
 
 def _split_of(path: Path) -> str:
     """Return the split that a path names, or nothing."""
-    known = {alias for aliases in SPLIT_ALIASES.values() for alias in aliases}
     first = path.name.split("-")[0].split(".")[0]
-    return first if first in known else path.parent.name if _NUMBERED.fullmatch(path.stem) else ""
+    return first if kind_of(first) else path.parent.name if _NUMBERED.fullmatch(path.stem) else ""
 
 
 def _is_split_folder(folder: Path, shards: list[_Shard]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,14 @@ import numpy as np
 from robench.data.base import Geometry
 from robench.data.encoded import EncodedImages
 from robench.data.labels import read_labels
+from robench.data.splits import choose_split, kind_of
 from robench.data.trees import TarTree, TreeSource, is_image_name, join, omitted
 from robench.errors import RobenchError
 from robench.files import parse_document
 
 _JSON_KEYS = ("label", "cls", "class", "target")
 _LABEL_ENDINGS = (".cls", ".json")
-_ALIASES = {"test": ("test", "val"), "validation": ("val",), "train": ("train",)}
-_SPLITS = ("train", "val", "test")
+_NUMBERED = re.compile(r"(?P<set>.*?)(?P<number>\d+)")
 
 
 def find_shards(path: Path, split: str = "test") -> list[Path]:
@@ -26,23 +27,53 @@ def find_shards(path: Path, split: str = "test") -> list[Path]:
     Where names tell the split apart (``imagenet-val-000000.tar``), only that split's shards are returned.
 
     Raises:
-        RobenchError: shards of other splits only.
+        RobenchError: shards of other splits only, of several sets, or with gaps in their numbers.
     """
     if path.is_file():
         return [path] if path.suffix == ".tar" and _is_shard(path) else []
     tars = sorted(p for p in path.glob("*.tar") if p.is_file()) if path.is_dir() else []
     if not tars or not _is_shard(tars[0]):
         return []
-    for alias in _ALIASES.get(split, (split,)):
-        if chosen := [tar for tar in tars if alias in tar.name]:
-            return chosen
-    if chosen := [tar for tar in tars if not any(word in tar.name for word in _SPLITS)]:
-        return chosen
-    splits = ", ".join(word for word in _SPLITS if any(word in tar.name for tar in tars))
-    raise RobenchError(
-        f"{path} holds shards of the split {splits}; '{split}' is not there.",
-        hint=f"Get the '{split}' shards, or give one of these files itself to measure it all the same.",
-    )
+    words = {tar: _split_word(tar) for tar in tars}
+    named = choose_split([word for word in words.values() if word], split, str(path))
+    chosen = [tar for tar in tars if words[tar] == (named or "")]
+    if not chosen:
+        raise RobenchError(
+            f"{path} holds shards of the split {', '.join(sorted(set(words.values())))}; '{split}' is not there.",
+            hint=f"Get the '{split}' shards, or give one of these files itself to measure it all the same.",
+        )
+    _refuse_several(path, chosen)
+    return chosen
+
+
+def split_of_shards(shards: list[Path]) -> str:
+    """Return the split that the names of shards tell, or nothing."""
+    return _split_word(shards[0]) if shards else ""
+
+
+def _split_word(tar: Path) -> str:
+    """Return the word in a shard's name that is that of a split (``set-val-000000.tar``), or nothing."""
+    return next((word for word in re.split(r"[^A-Za-z]+", tar.stem) if kind_of(word)), "")
+
+
+def _refuse_several(path: Path, shards: list[Path]) -> None:
+    """Refuse shards of several sets, which would be pooled, and sets with a shard missing."""
+    numbers: dict[str, list[int]] = {}
+    for tar in shards:
+        match = _NUMBERED.fullmatch(tar.stem)
+        numbers.setdefault(match["set"] if match else tar.stem, []).append(int(match["number"]) if match else 0)
+    if len(numbers) > 1:
+        names = [name.rstrip("-_.") for name in numbers]
+        raise RobenchError(
+            f"{path} holds shards of {len(numbers)} sets: {', '.join(names[:5])}.",
+            hint="Keep those of one set in the folder, or give the folder of one.",
+        )
+    (there,) = numbers.values()
+    if missing := sorted(set(range(min(there), max(there) + 1)) - set(there)):
+        raise RobenchError(
+            f"{path}: {len(missing)} of the shards up to number {max(there)} are missing, such as number {missing[0]}.",
+            hint="Download the set again.",
+        )
 
 
 def load_shards(shards: list[Path], *, geometry: Geometry | None = None, workers: int | None = None) -> EncodedImages:

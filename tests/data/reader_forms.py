@@ -123,7 +123,7 @@ def flat(root: Path, made: Made) -> Path:
 
 def shards(root: Path, made: Made) -> Path:
     root.mkdir(parents=True)
-    with tarfile.open(root / f"set-{'val' if made.split == 'test' else made.split}-000000.tar", "w") as archive:
+    with tarfile.open(root / f"set-{made.split}-000000.tar", "w") as archive:
         for i, (data, label) in enumerate(zip(made.files, made.labels, strict=True)):
             for name, body in {
                 f"{i:06d}.{made.ending}": data,

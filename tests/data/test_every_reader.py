@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import struct
 import zlib
 from collections.abc import Callable
@@ -71,7 +72,7 @@ def test_another_split_is_never_taken_for_the_test_split(form: str, tmp_path: Pa
     assert "test" in str(caught.value)
 
 
-@pytest.mark.parametrize("form", [name for name in some(splits=True) if name not in ("cifar", "tiny", "shards")])
+@pytest.mark.parametrize("form", [name for name in some(splits=True) if name not in ("cifar", "tiny")])
 def test_validation_images_are_said_to_stand_for_test_images(form: str, tmp_path: Path) -> None:
     """CIFAR has none, and those of Tiny ImageNet are its test images."""
     place = made(form, tmp_path, split="validation")
@@ -79,6 +80,45 @@ def test_validation_images_are_said_to_stand_for_test_images(form: str, tmp_path
     assert found(images) == RIGHT
     assert any("validation split was read, as there is no test split" in remark for remark in images.remarks)
     assert open_images(place, split="validation").remarks == ()
+
+
+@pytest.mark.parametrize("form", [name for name in some(splits=True) if name not in ("cifar", "tiny", "tar", "hub")])
+def test_of_two_splits_that_could_both_be_meant_none_is_taken(form: str, tmp_path: Path) -> None:
+    """The hub's own loader (``hub``) is asked for one name after the other; a tar is read as folders are."""
+    FORMS[form].build(tmp_path / "set", Made(split="validation"))
+    FORMS[form].build(tmp_path / "other", Made(split="val"))
+    if form == "saved":
+        (tmp_path / "set" / "dataset_dict.json").write_text('{"splits": ["validation", "val"]}')
+    shutil.copytree(tmp_path / "other", tmp_path / "set", dirs_exist_ok=True, ignore=lambda *_: ["dataset_dict.json"])
+    with pytest.raises(RobenchError, match="several validation splits: val"):
+        open_images(tmp_path / "set")
+
+
+def test_shards_of_several_sets_are_not_pooled_and_gaps_are_told(tmp_path: Path) -> None:
+    for name in ("a-test-000000", "latest-notes"):
+        FORMS["shards"].build(tmp_path / name, Made())
+        (tmp_path / "one").mkdir(exist_ok=True)
+        (tmp_path / name / "set-test-000000.tar").rename(tmp_path / "one" / f"{name}.tar")
+    assert found(open_images(tmp_path / "one")) == RIGHT  # "latest" is not "test"
+    for number in (2, 3):
+        shutil.copy(tmp_path / "one" / "a-test-000000.tar", tmp_path / "one" / f"a-test-{number:06d}.tar")
+    with pytest.raises(RobenchError, match="1 of the shards up to number 3 are missing, such as number 1"):
+        open_images(tmp_path / "one")
+    for number in (2, 3):
+        (tmp_path / "one" / f"a-test-{number:06d}.tar").rename(tmp_path / "one" / f"b-test-{number:06d}.tar")
+    with pytest.raises(RobenchError, match="shards of 2 sets: a-test, b-test"):
+        open_images(tmp_path / "one")
+
+
+def test_a_class_called_like_a_split_is_a_class(tmp_path: Path) -> None:
+    """CIFAR-100 has the class "train"."""
+    for i, name in enumerate(("bus", "train", "tram")):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        Image.fromarray(pixels()[i]).save(tmp_path / "set" / name / "1.png")
+    for split in ("test", "train"):
+        images = open_images(tmp_path / "set", split=split)
+        assert images.classes == ("bus", "train", "tram")
+        assert len(images) == 3
 
 
 @pytest.mark.parametrize("name", ["Train", "TRAINING", "dev", "holdout", "unlabeled"])
