@@ -68,7 +68,8 @@ def align(model_classes: Sequence[str], data_classes: Sequence[str]) -> tuple[in
 def in_order_of(model: Model, data_classes: Sequence[str] | None, num_classes: int) -> Model:
     """Return the model with its logits in the order of the data's classes; itself where they are already.
 
-    A reordered model has its own hash, and its card says that it was reordered.
+    A reordered model has its own hash, and its card says that it was reordered. Where names do not tell the order of
+    all classes, the card says so, too.
 
     Args:
         model: a model; its ``classes`` may be unknown.
@@ -81,13 +82,26 @@ def in_order_of(model: Model, data_classes: Sequence[str] | None, num_classes: i
     """
     if model.classes is not None and data_classes is not None and len(data_classes) == num_classes:
         order = align(model.classes, data_classes)
-        return model if order is None else select(model, order, tuple(data_classes), "by name")
+        if order is None:
+            said = _by_position(model.classes, data_classes)
+            return replace(model, card=model.card | said) if said else model
+        return select(model, order, tuple(data_classes), "by name")
     if model.num_classes != num_classes:
         raise RobenchError(
             f"{model.name} puts out {model.num_classes:,} classes; the suite needs {num_classes:,}.",
             hint=_hint(model.num_classes, num_classes),
         )
     return model
+
+
+def _by_position(model_classes: Sequence[str], data_classes: Sequence[str]) -> dict[str, str]:
+    """Return what the card says of classes that are in order as far as their names tell; nothing where all names do."""
+    told = len(_positions(model_classes, data_classes))
+    if told == len(data_classes):
+        return {}
+    if told:
+        return {"class_order": f"by position: {told} of {len(data_classes)} names match"}
+    return {"class_order": f"by position: the model's first is '{model_classes[0]}', the data's '{data_classes[0]}'"}
 
 
 def select(model: Model, order: tuple[int, ...], classes: tuple[str, ...] | None, how: str) -> Model:
@@ -172,7 +186,7 @@ def _positions(model_classes: Sequence[str], data_classes: Sequence[str]) -> dic
             return {}
         places = {number: position for position, number in enumerate(ours)}
         return {label: places[number] for label, number in enumerate(theirs) if number in places}
-    labels = matched_labels(_in_words(model_classes, data_classes), data_classes)
+    labels = matched_labels(_in_words(model_classes, data_classes), _in_words(data_classes, model_classes))
     found: dict[int, list[int]] = {}
     for position, label in enumerate(labels):
         if label is not None:
@@ -218,11 +232,11 @@ def _numbers(names: Sequence[str]) -> list[int] | None:
     return [int(one[1]) for one in found if one is not None] if all(found) else None
 
 
-def _in_words(model_classes: Sequence[str], data_classes: Sequence[str]) -> list[str]:
-    """Return the model's WordNet ids as English names where the data has English names."""
-    if not _has_ids(model_classes) or _has_ids(data_classes):
-        return list(model_classes)
-    return list(_english(model_classes))
+def _in_words(names: Sequence[str], others: Sequence[str]) -> Sequence[str]:
+    """Return WordNet ids as English names where the others are English names; the whole list matches either way."""
+    if not _has_ids(names) or _has_ids(others) or tuple(names) == imagenet_wnids():
+        return names
+    return _english(names)
 
 
 def _lacking(model_classes: Sequence[str], data_classes: Sequence[str], missing: list[int]) -> RobenchError:

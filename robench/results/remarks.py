@@ -53,6 +53,16 @@ def without_normalisation(model: ModelInfo) -> Iterator[str]:
         )
 
 
+def matched_by_position(model: ModelInfo) -> Iterator[str]:
+    """Yield a sentence where the names of the model's classes and of the data's have nothing in common."""
+    how = str(model.card.get("class_order", ""))
+    if how.startswith("by position: the model's"):
+        yield (
+            f"No class of the data has a name of the model's; they were matched {how}. If their orders differ, all "
+            "numbers are wrong: give the class folders the model's names."
+        )
+
+
 def order_dependent(cells: Sequence[CellResult], predictions: Mapping[str, Predictions]) -> Iterator[str]:
     """Yield a sentence where the published RMS calibration error depends on the order of the images."""
     from robench.metrics.calibration import rms_depends_on_order

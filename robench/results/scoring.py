@@ -22,6 +22,7 @@ from robench.results.protocols import protocol_of_run
 from robench.results.reliability import reliability_by_level
 from robench.results.remarks import (
     counts_unreadable,
+    matched_by_position,
     order_dependent,
     other_environments,
     remarks,
@@ -149,6 +150,7 @@ def build_result(
         notes=[
             *record.remarks,
             *without_normalisation(record.model),
+            *matched_by_position(record.model),
             *changed_after_training(record.model, predictions),
             *remarks(suite, cells, predictions, sampled),
             *order_dependent(cells, predictions),
