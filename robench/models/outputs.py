@@ -33,6 +33,12 @@ def logits_of(output: Any, num_classes: int) -> torch.Tensor:
     torch.Size([2, 10])
     """
     if isinstance(output, torch.Tensor):
+        if output.is_meta or output.layout is not torch.strided:
+            what = "on the meta device, which holds no numbers" if output.is_meta else f"of layout {output.layout}"
+            raise RobenchError(
+                f"The model must return logits of shape (images, {num_classes}); it returned a tensor {what}.",
+                hint="Return the logits as a dense tensor: load the weights, or call .to_dense().",
+            )
         return _flat(output)
     if isinstance(output, np.ndarray):
         return _flat(torch.from_numpy(output))

@@ -48,6 +48,8 @@ def test_logits_are_found(output: Any) -> None:
 @pytest.mark.parametrize(
     ("output", "said"),
     [
+        (LOGITS.to("meta"), "a tensor on the meta device, which holds no numbers"),
+        ({"logits": LOGITS.to_sparse()}, r"a tensor of layout torch\.sparse_coo"),
         ((LOGITS, LOGITS + 1), r"returned tuple of several outputs: 0 \(2, 4\), 1 \(2, 4\)"),
         ({"main": LOGITS, "aux": LOGITS}, r"returned dict of several outputs: main \(2, 4\), aux \(2, 4\)"),
         ((FEATURES, torch.zeros(2, 9)), "several outputs"),
