@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 _SHOWN = 60
+_wording: Callable[[str], str] = str
 
 
 class RobenchError(Exception):
@@ -39,6 +41,31 @@ def _again(kind: type[RobenchError], args: tuple[Any, ...], state: dict[str, Any
 def _printable(text: str) -> str:
     """Return a text that can be written as UTF-8: file names may hold bytes that are not."""
     return text.encode(errors="backslashreplace").decode()
+
+
+@contextmanager
+def worded(by: Callable[[str], str]) -> Iterator[None]:
+    """Word what is said while work goes on in the user's words: the command line's, where a command runs.
+
+    Args:
+        by: from a message of the library to what is shown.
+    """
+    global _wording
+    before, _wording = _wording, by
+    try:
+        yield
+    finally:
+        _wording = before
+
+
+def in_users_words(text: str) -> str:
+    """Return a message as it is shown while work goes on; see :func:`worded`.
+
+    >>> with worded(str.upper):
+    ...     in_users_words("a cell failed")
+    'A CELL FAILED'
+    """
+    return _wording(text)
 
 
 def first_line(error: BaseException) -> str:

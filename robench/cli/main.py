@@ -16,7 +16,7 @@ import typer
 from robench._version import __version__
 from robench.cli.app import COMMANDS, Root, build
 from robench.cli.streams import drop_output, guard_streams, printable
-from robench.errors import RobenchError
+from robench.errors import RobenchError, worded
 from robench.processes import launched_by_torchrun
 
 RESUMING = (
@@ -85,7 +85,8 @@ def _leave_at_once() -> None:
 def main(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
     try:
-        code = build_app()(arguments, standalone_mode=False, prog_name="robench")
+        with worded(lambda text: _in_options(text, arguments)):
+            code = build_app()(arguments, standalone_mode=False, prog_name="robench")
         if code == INTERRUPTED:  # what the library makes of Ctrl-C, without a word
             return _refused(arguments, INTERRUPTED, _stopped(arguments))
         sys.stdout.flush()
@@ -108,12 +109,15 @@ def main(arguments: list[str]) -> int:
 
 def _refusal(error: RobenchError, arguments: list[str]) -> int:
     """Say a user's mistake in the words of the command line."""
+    hint = None if error.hint is None else _in_options(error.hint, arguments)
+    return _refused(arguments, USAGE, _in_options(error.message, arguments), hint)
+
+
+def _in_options(text: str, arguments: list[str]) -> str:
+    """Return a message of the library in the words of the command line."""
     from robench.cli.words import in_options
 
-    def words(text: str) -> str:
-        return in_options(text, lambda name: _parameters(arguments, name))
-
-    return _refused(arguments, USAGE, words(error.message), None if error.hint is None else words(error.hint))
+    return in_options(text, lambda name: _parameters(arguments, name))
 
 
 def _refused(arguments: list[str], code: int, message: str, hint: str | None = None, *, said: bool = False) -> int:

@@ -8,6 +8,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from robench.errors import in_users_words
+
 if TYPE_CHECKING:
     from robench.suites.base import Suite
 
@@ -57,7 +59,7 @@ class QuietProgress:
         """Print the line to standard error; a closed or full one does not end the run."""
         if sys.stderr is not None:
             with suppress(OSError, ValueError):
-                print(text, file=sys.stderr)
+                print(in_users_words(text), file=sys.stderr)
 
 
 class LineProgress(QuietProgress):
@@ -182,7 +184,7 @@ class BarProgress:
 
     def say(self, text: str) -> None:
         """Print one line above the bar."""
-        self._bar.console.print(text, highlight=False, markup=False)
+        self._bar.console.print(in_users_words(text), highlight=False, markup=False)
 
 
 def make_progress(title: str, *, quiet: bool = False, unit: str = "images") -> Progress:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from small_suite import CELLS, SmallSuite, small_model
 
+from robench.errors import worded
 from robench.evaluation import EvaluationOptions, evaluate_suite, make_progress
 from robench.evaluation.progress import BarProgress, LineProgress, QuietProgress, unit_of
 from robench.suites import get
@@ -82,3 +83,15 @@ def test_a_bar_has_the_time_left_first_and_fits_the_terminal(columns: int, monke
 @pytest.mark.parametrize(("suite", "unit"), [("digits-c", "images"), ("digits-p", "frames"), ("cifar10-sta", "passes")])
 def test_what_is_counted_is_called_so(suite: str, unit: str) -> None:
     assert unit_of(get(suite)) == unit
+
+
+def test_what_is_said_on_the_way_is_in_the_words_of_who_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    from robench.cli.main import _in_options
+
+    text = "Cell 'fog/1' failed: 1.png cannot be decoded. Set `skip_corrupt=True` to omit such images."
+    for progress in (QuietProgress(), LineProgress("t")):
+        with worded(lambda said: _in_options(said, ["evaluate"])):
+            progress.say(text)
+        progress.say(text)
+    shown = text.replace("`skip_corrupt=True`", "--skip-corrupt")
+    assert capsys.readouterr().err.splitlines() == [shown, text] * 2
