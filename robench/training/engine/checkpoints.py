@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 
@@ -14,10 +14,36 @@ from robench.files import atomic_write
 FILE = "checkpoint.pt"
 
 
+class _Target:
+    """A file that remembers why it could not be written to: torch.save tells only that it could not."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
 def save(path: Path, document: dict[str, Any]) -> None:
-    """Write a checkpoint whole or not at all."""
+    """Write a checkpoint whole or not at all; the one before stays until then.
+
+    Raises:
+        RobenchError: the disk is full, or the folder cannot be written to.
+    """
     with atomic_write(path, own=True) as file:
-        torch.save(document, file)
+        target = _Target(file)
+        try:
+            torch.save(document, cast(IO[bytes], target))
+        except RuntimeError as error:
+            raise target.error or error from error
 
 
 def load(path: Path, recipe: str) -> dict[str, Any] | None:
