@@ -28,6 +28,7 @@ from robench.metrics.corruption import ALEXNET
 from robench.metrics.debiased import ECE_DEBIASED, RMS_DEBIASED, equal_count_index, joined_bins, signed_root
 from robench.metrics.resampling import Draws, replicates
 from robench.metrics.statistics import centred_interval, draw_weights
+from robench.results.judging import spread_of_difference
 
 METRICS = ("error", "mce", "brier_top_label", "ece", "ece_debiased", "rms_calibration_error",
            "rms_calibration_error_all_bins", "rms_calibration_error_debiased")  # fmt: skip
@@ -203,8 +204,12 @@ def _per_image(name: str, confidence: np.ndarray, correct: np.ndarray) -> tuple[
     return values, of_image[..., 0] * gap + of_image[..., 1] * gap**2 + of_image[..., 2]
 
 
-def linear_interval(name: str, means: np.ndarray, variance: np.ndarray, of: np.ndarray) -> tuple[float, float, float]:
+def linear_interval(
+    name: str, means: np.ndarray, variance: np.ndarray, of: np.ndarray, shared: bool
+) -> tuple[float, float, float]:
     """Return a value or difference and its interval, from :func:`linear_sample`."""
+    if of.all():
+        variance = variance * spread_of_difference(name, sampled=not shared) ** 2
     if name != "rms_calibration_error_debiased":
         value, reach = float(means @ of), 1.96 * float(np.sqrt(of @ variance @ of))
         return value, value - reach, value + reach
@@ -227,12 +232,14 @@ def measure(
         if not resamples:
             for name, (means, variance) in linear_sample(population, size, shared, rng, names).items():
                 for what, weights in OF.items():
-                    kept.setdefault((name, what), []).append(linear_interval(name, means, variance, weights))
+                    kept.setdefault((name, what), []).append(linear_interval(name, means, variance, weights, shared))
             continue
         for name, (value, drawn) in sample(population, size, shared, resamples, rng, names).items():
             for what, weights in OF.items():
-                one = float(value @ weights)
-                kept.setdefault((name, what), []).append((one, *centred_interval(one, drawn @ weights)))
+                one, off = float(value @ weights), drawn @ weights
+                if weights.all():
+                    off = off.mean() + spread_of_difference(name, sampled=not shared) * (off - off.mean())
+                kept.setdefault((name, what), []).append((one, *centred_interval(one, off)))
     return {key: np.array(found) for key, found in kept.items()}
 
 

@@ -46,7 +46,7 @@ _METRICS = (
     Metric("ece", "expected calibration error", short="ECE", needs=_SURE, family="calibration", default=True,
            sampled_images=5000, source="Guo et al. 2017, 15 equal-width bins"),
     Metric("ece_debiased", "expected calibration error, debiased", short="ECE, debiased", needs=_SURE,
-           family="calibration", default=True, range=(-1.0, 1.0), minimum_images=200,
+           family="calibration", default=True, range=(-1.0, 1.0), minimum_images=200, difference_spread=1.08,
            source="Guo et al. 2017, 15 equal-width bins, corrected for its bias",
            notes="below 0 where no miscalibration can be told from chance"),
     Metric("max_calibration_error", "maximum calibration error", needs=_SURE, family="calibration",

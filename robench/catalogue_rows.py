@@ -109,6 +109,8 @@ class Metric(Row):
         headline_images: with fewer images in a cell it is not a headline value: shown under its name, not put first.
         sampled_images: with fewer images in a cell a sample does not estimate the full run's value (null with a note):
             the estimate's bias is larger than its spread.
+        difference_spread: where cells hold the same images, standard errors of differences of two models are so many
+            times those of the replicates.
         over_cells: how cells are averaged: ``mean``, or ``root mean square`` of values with their signs.
         default: whether a result carries it without being asked.
         detail: whether it stands in results and plots only, not in tables of summary values.
@@ -124,6 +126,7 @@ class Metric(Row):
     minimum_images: int = 1
     headline_images: int = 1
     sampled_images: int = 1
+    difference_spread: float = 1.0
     over_cells: Literal["mean", "root mean square"] = "mean"
     default: bool = False
     detail: bool = False

@@ -16,7 +16,7 @@ from robench.predictions import Predictions, RunFolder
 from robench.results.columns import optional_columns
 from robench.results.comparison_words import sentences
 from robench.results.controls import control_run
-from robench.results.judging import Difference, Margins, judged, standard_error, tested_names
+from robench.results.judging import Difference, Margins, judged, spread_of_difference, standard_error, tested_names
 from robench.results.labels import ABSENT
 from robench.results.notebook import html_table
 from robench.results.paired import floor_of, on_common_images, refuse_unlike, slopes
@@ -248,6 +248,8 @@ def difference_of(
         return Difference(value=None, note=why_undefined(name, sampled=sampled))
     if not np.isfinite(replicates).any():
         return Difference(value=value)
+    centre = np.nanmean(replicates)
+    replicates = centre + spread_of_difference(name, sampled=sampled) * (replicates - centre)
     low, high = centred_interval(value, replicates)
     error = standard_error(replicates, least)
     return Difference(value=value, low=low, high=high, significant=low > 0 or high < 0, error=error)

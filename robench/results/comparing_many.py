@@ -16,7 +16,7 @@ from robench.metrics.statistics import centred_interval
 from robench.predictions import RunFolder
 from robench.results.columns import optional_columns
 from robench.results.comparing import partly, scores_of, uncorrected
-from robench.results.judging import Margins, margin_of, tested_names
+from robench.results.judging import Margins, margin_of, spread_of_difference, tested_names
 from robench.results.paired import floor_of, on_common_images, refuse_unlike, slopes
 from robench.results.protocols import protocol_of_run
 from robench.results.schema import StatisticsRecord
@@ -126,7 +126,8 @@ def compare_many(
             continue
         floor = _floor(name, scores, protocol, of_runs)
         replicates = np.stack([one[name] for one in drawn], axis=1)
-        found[name] = _compared(name, names, of_runs, replicates, floor, margin_of(name, margins))
+        spread = spread_of_difference(name, sampled=scores[0].sampled is not None)
+        found[name] = _compared(name, names, of_runs, replicates, spread, floor, margin_of(name, margins))
     said = [*partly(runs, cells), *uncorrected(runs, scores), *_sentences(found)]
     images = int(scores[0].images.max())
     return ManyComparison(
@@ -153,10 +154,16 @@ def _floor(name: str, scores: Sequence[Scores], protocol: Suite, values: Array) 
 
 
 def _compared(
-    name: str, names: Sequence[str], values: Array, replicates: Array, floor: Array, margin: float | None
+    name: str,
+    names: Sequence[str],
+    values: Array,
+    replicates: Array,
+    spread: float,
+    floor: Array,
+    margin: float | None,
 ) -> ValueComparison:
     higher = row(name).lower_is_better is False
-    pairs = pairwise(values, replicates, least=floor)
+    pairs = pairwise(values, spread * replicates, least=floor)
     best, worst = ranks_of(pairs, higher_is_better=higher)
     ends = [centred_interval(float(v), replicates[:, i], row(name).range[1]) for i, v in enumerate(values)]
     return ValueComparison(

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from robench.catalogue import headlines, row
+from robench.catalogue import headlines, metric_of, row
 from robench.errors import RobenchError, did_you_mean
 from robench.metrics.equivalence import adjusted, difference_p, equivalence_p, verdict
 
@@ -43,6 +43,20 @@ def standard_error(replicates: Array, least: float = 0.0) -> float | None:
     """Return the standard deviation of the finite replicates, at least ``least``; None where there are not two."""
     drawn = replicates[np.isfinite(replicates)]
     return max(float(drawn.std(ddof=1)), least) if len(drawn) > 1 else None
+
+
+def spread_of_difference(name: str, *, sampled: bool = False) -> float:
+    """Return how many times the replicates' standard error that of a difference of two models is in this value.
+
+    Args:
+        name: of the value.
+        sampled: whether every cell has images of its own, so that cells have no chance in common.
+
+    >>> spread_of_difference("mean_error"), spread_of_difference("mean_ece_debiased")
+    (1.0, 1.08)
+    """
+    of = metric_of(name)
+    return 1.0 if of is None or sampled else of.difference_spread
 
 
 def margin_of(name: str, margins: Margins) -> float | None:
