@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -65,7 +66,7 @@ COMMANDS: Registry[Row | typer.Typer | Callable[..., Any]] = Registry(
 
 
 def build(name: str) -> Any:
-    """Return a command, imported, as the command line runs it.
+    """Return a command, imported, as the command line runs it; a second time the same one.
 
     Raises:
         RobenchError: no such command, or a package's that cannot be imported.
@@ -79,6 +80,8 @@ def build(name: str) -> Any:
     return command
 
 
+@cache  # typer evaluates every annotation of a command twice, and a refusal asks for the command's options again
+@cache  # typer evaluates every annotation of a command twice, and a refusal asks for the command's options again
 def _built(name: str, target: typer.Typer | Callable[..., Any]) -> Any:
     if not isinstance(target, typer.Typer):
         function, target = target, typer.Typer(add_completion=False, rich_markup_mode=None)
