@@ -126,11 +126,11 @@ def _poisson_tables(rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Cumulative probabilities (256, counts) float64; the first count whose probability exceeds each 256th (256, 257)
     int32; and each count's value, uint8 (counts,).
     """
-    from scipy.stats import poisson
+    from scipy.special import pdtr  # scipy.stats, whose poisson.cdf this is, takes a second to import
 
     top = math.ceil(rate + _TAIL_DEVIATIONS * math.sqrt(rate) + _TAIL_COUNTS)
     counts = np.arange(top + 1)
-    cumulative = poisson.cdf(counts[None, :], (np.arange(256) / 255.0 * rate)[:, None])
+    cumulative = pdtr(counts[None, :], (np.arange(256) / 255.0 * rate)[:, None])
     cumulative[:, -1] = 1.0
     parts = np.arange(257) / 256.0
     guide = np.stack([np.searchsorted(row, parts, side="right") for row in cumulative]).clip(max=top)
