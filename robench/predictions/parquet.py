@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ _DTYPES: dict[str, type[np.generic]] = {
 _WIDE = {"top5", "logits", "targets"}
 _ALWAYS = tuple(_DTYPES)[:9]  # the columns of version 1
 _FORMAT, _NOTES = "robench_format", "robench_notes"
+_PAUSES, _RECENT = (0.0, 0.02, 0.05, 0.1, 0.2), 5.0  # seconds
 _AGAIN = "Evaluate again: only this cell is measured again."
 
 
@@ -78,12 +80,21 @@ def stored_checksum(path: Path) -> str | None:
 
 
 def is_whole(path: Path) -> bool:
-    """Return whether the file has exactly the bytes that were written."""
-    expected = stored_checksum(path)
-    try:
-        return expected is not None and sha256(path) == expected
-    except OSError:  # not there, or removed just now by another process that joined it to its cell
-        return False
+    """Return whether the file has exactly the bytes that were written.
+
+    A file that another process has just replaced, and whose checksum it is about to write, is waited for.
+    """
+    for pause in _PAUSES:
+        time.sleep(pause)
+        expected = stored_checksum(path)
+        try:
+            if expected is None or sha256(path) == expected:
+                return expected is not None
+            if time.time() - path.stat().st_mtime > _RECENT:
+                return False
+        except OSError:  # not there, or removed just now by another process that joined it to its cell
+            return False
+    return False
 
 
 def read_notes(path: Path) -> CellNotes | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -233,3 +235,18 @@ def test_timings_are_added_to_what_the_record_says_now(tmp_path: Path) -> None:
     assert {name: timing.seconds for name, timing in timings.items()} == {"clean": 1.5, "fog/1": 2.0}
     assert RunFolder.create(tmp_path / "r", RECORD).record.timings == timings
     assert "timings" in json.loads((tmp_path / "r" / "run.json").read_text())["info"]
+
+
+def test_a_cell_that_is_being_replaced_is_whole(tmp_path: Path) -> None:
+    """Between a cell's new file and its checksum another process finds bytes that do not match."""
+    path = tmp_path / "cell.parquet"
+    for content in (b"first", b"second"):
+        path.write_bytes(content)
+        checksum = hashlib.sha256(content).hexdigest()
+        late = threading.Timer(0.05, path.with_name(f"{path.name}.sha256").write_text, (f"{checksum}  {path.name}\n",))
+        late.start()
+        if content == b"first":
+            late.join()
+        assert parquet.is_whole(path)
+    path.write_bytes(b"damaged")
+    assert not parquet.is_whole(path)
