@@ -46,6 +46,7 @@ class SmallSuite:
         self.published: dict[str, int] = {}
         self.protocol: dict[str, Any] = {"suite": "small-c", "version": 1, "images": images, "seed": 0}
         self.suite = Suite("small-c", "Small", "classification", "digits", 10, CELLS, ("clean", "corruption"))
+        self.dataset = self.suite.dataset
 
     def length(self, cell: Cell) -> int:
         return self.total(cell) if self.options.limit is None else self.options.limit
