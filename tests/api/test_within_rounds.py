@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import starting
 
 import robench
 from robench.errors import RobenchError
@@ -86,9 +87,8 @@ def test_progress_names_the_width_and_goes_on_in_one_bar(tmp_path: Path) -> None
 def test_processes_share_the_rounds_of_one_run(tmp_path: Path, narrow: tuple[Path, Result]) -> None:
     out = tmp_path / "run"
     script = f"import robench; robench.evaluate({MODEL!r}, 'digits-c', out={str(out)!r}, within=0.8, **{FEW!r})"
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    both = [subprocess.Popen([sys.executable, "-c", script], env=environment) for _ in range(2)]
-    assert [process.wait(timeout=600) for process in both] == [0, 0]
+    both = [starting.start(["-c", script]) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
     assert drawn(out) == drawn(narrow[0])
     assert logged(out) == sum(len(rows) for rows in drawn(out).values())
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import starting
 import torch
 
 from robench.cli.main import main
@@ -242,23 +243,20 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tmp_path: Path) -> None:
         "    layer = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3072, 10))\n"
         "    def model(x):\n"
         "        print('batch', flush=True)\n"
-        "        time.sleep(0.5)\n"
+        "        time.sleep(0.2)\n"
         "        return layer(x)\n"
         "    return model\n"
     )
-    command = [sys.executable, "-m", "robench", "evaluate", "-m", "python:slow.py:make", "-s", "digits-c", "-q"]
-    # A shell's background job ignores the signal, and so would all that is started from there.
-    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=os.environ
-    )
-    signal.signal(signal.SIGINT, usual)
-    assert process.stdout is not None
-    for _ in range(12):  # beyond the first cell
-        process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    command = ["-m", "robench", "evaluate", "-m", "python:slow.py:make", "-s", "digits-c", "-q"]
+    reader, writer = os.pipe()
+    with open(reader) as lines, Path("said.txt").open("w") as errors:
+        process = starting.start(command, cwd=tmp_path, stdout=writer, stderr=errors)
+        os.close(writer)
+        for _ in range(12):  # beyond the first cell
+            lines.readline()
+        os.kill(process.pid, signal.SIGINT)
+        assert process.wait(60) == 130
+    said = Path("said.txt").read_text()
     assert "finished cells are kept" in said
     assert "robench evaluate -m python:slow.py:make" in said
     assert "Traceback" not in said

@@ -8,19 +8,20 @@ import sys
 from pathlib import Path
 
 import pytest
+import starting
 
 from robench.cli.streams import printable
 
-LIST = [sys.executable, "-m", "robench", "metrics"]
+LIST = ["-m", "robench", "metrics"]
 FEW = ["--limit", "12", "--corruption", "contrast", "--severity", "1", "--device", "cpu", "--resamples", "0"]
-RUN = [sys.executable, "-m", "robench", "evaluate", "-m", "reference:digits/standard", "-s", "digits-c", *FEW]
+RUN = ["-m", "robench", "evaluate", "-m", "reference:digits/standard", "-s", "digits-c", *FEW]
 full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
 
 
 @full
 def test_output_that_cannot_be_written_is_a_failure() -> None:
     with open("/dev/full", "w") as device:
-        done = subprocess.run(LIST, stdout=device, stderr=subprocess.PIPE, text=True)
+        done = starting.run(LIST, stdout=device)
     assert done.returncode == 1
     assert done.stderr.startswith("robench: Could not write the output: No space left on device.")
     assert "Traceback" not in done.stderr
@@ -29,32 +30,32 @@ def test_output_that_cannot_be_written_is_a_failure() -> None:
 @full
 def test_progress_that_cannot_be_written_ends_no_run(tmp_path: Path) -> None:
     with open("/dev/full", "w") as device:
-        done = subprocess.run([*RUN, "-o", "run"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=device, text=True)
+        done = starting.run([*RUN, "-o", "run"], cwd=tmp_path, stderr=device)
     assert done.returncode == 0
     assert done.stdout.endswith("run: run\n")
 
 
 def test_closed_streams_end_no_run(tmp_path: Path) -> None:
-    script = " ".join([*RUN, "-o", "run", "2>&-", ">&-"])
+    script = " ".join([sys.executable, *RUN, "-o", "run", "2>&-", ">&-"])
     assert subprocess.run(["sh", "-c", script], cwd=tmp_path).returncode == 0
     assert (tmp_path / "run" / "result.json").exists()
 
 
 def test_a_reader_that_has_seen_enough_is_not_an_error() -> None:
-    reader = subprocess.Popen(LIST, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert reader.stdout is not None
-    assert reader.stderr is not None
-    reader.stdout.close()
-    assert reader.stderr.read() == b""
-    assert reader.wait() == 0
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = starting.run(LIST, stdout=writer)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("lines", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_reader_that_leaves_midway_is_not_an_error(tmp_path: Path, lines: int) -> None:
-    script = f"{' '.join([*RUN, '-o', 'run'])} 2>error.txt | head -n {lines} >/dev/null; echo ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
-    assert done.stdout == "0\n"
-    assert "Traceback" not in (tmp_path / "error.txt").read_text()
+    with subprocess.Popen(["head", "-n", str(lines)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as head:
+        done = starting.run([*RUN, "-o", "run"], cwd=tmp_path, stdout=head.stdin)
+        head.communicate()
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
 
 
 def test_messages_are_shown_as_they_are() -> None:

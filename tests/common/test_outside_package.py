@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import starting
 
 import robench
 
@@ -167,13 +166,8 @@ def run(package: Path, folder: Path, *commands: str) -> tuple[list[int], dict[st
     """Run commands with the package installed; return their exit codes, and what each has printed."""
     paths = os.pathsep.join([str(package), str(Path(robench.__file__).parents[1])])
     words = json.dumps([command.split() for command in commands])
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, words],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-    )
+    environment = os.environ | {"PYTHONPATH": paths, "COLUMNS": "200"}
+    done = starting.run(["-c", SCRIPT, words], cwd=folder, env=environment)
     assert done.returncode == 0, done.stderr
     *said, codes = done.stdout.rsplit("\n", 2)[0].split("\n$ "), done.stdout.strip().rpartition("\n")[2]
     parts = [part.removeprefix("$ ").partition("\n") for part in said[0]]

@@ -1,17 +1,15 @@
-"""Two real processes under torchrun give the bytes of one."""
+"""Two real processes, started as torchrun starts them, give the bytes of one."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
+import starting
 from hypothesis import strategies as st
 from small_suite import CELLS, SmallSuite, run_bytes, small_model
 
@@ -42,11 +40,7 @@ def torchrun(tmp_path: Path, out: Path, broken: tuple[str, ...] = ()) -> list[di
     """Run the script in two processes and return what each of them reports."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(folder=str(Path(__file__).parent), broken=broken))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, str(script), str(out)], capture_output=True, text=True, timeout=120, env=environment
-    )
+    done = starting.torchrun([str(script), str(out)])
     assert done.returncode == 0, done.stderr
     return [json.loads(Path(f"{out}.rank{rank}").read_text()) for rank in range(2)]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
+
+import starting
 
 import robench
 
@@ -61,9 +61,8 @@ def test_a_package_adds_an_architecture_and_a_source(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": paths}
 
     def run(*command: str) -> list[str]:
-        answer = subprocess.run(
-            [sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
-        )
+        answer = starting.run(command, cwd=tmp_path, env=environment)
+        assert answer.returncode == 0, answer.stderr
         return answer.stdout.splitlines()
 
     assert run("-c", _SCRIPT) == ["thin [[3.0, 3.0, 3.0, 3.0]]", "7 Thin"]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ast
 import os
-import subprocess
-import sys
 from dataclasses import FrozenInstanceError, fields, replace
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
+import starting
 import torch
 from published_layouts import write_tree
 
@@ -203,9 +202,7 @@ def test_an_installed_package_adds_a_suite(tmp_path: Path) -> None:
         "main(['suites', 'show', 'mine-c'])\n"
     )
     paths = os.pathsep.join([str(tmp_path), str(Path(robench.__file__).parents[1])])
-    done = subprocess.run(
-        [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True
-    )
+    done = starting.run(["-c", script], env={**os.environ, "PYTHONPATH": paths})
     assert done.returncode == 0, done.stderr
     assert "96 [5, 5]" in done.stdout
     assert "The entry point 'broken-c' is not a suite of this name: 3" in done.stdout

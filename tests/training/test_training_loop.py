@@ -12,6 +12,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import starting
 import torch
 import yaml
 from safetensors.torch import load_file
@@ -28,7 +29,7 @@ from robench.training.methods.base import Step
 from robench.training.methods.ccat import CCAT
 from robench.training.recipes.schema import OptimiserPart
 
-TINY = ["data.limit=100", "batch_size=25", "epochs=3", "weights=float32"]
+TINY = ["data.limit=60", "batch_size=15", "epochs=3", "weights=float32"]
 
 KILLED = """
 import os, signal, sys, torch
@@ -44,8 +45,7 @@ train(recipe, None, sys.argv[2], quiet=True, after_step=kill)
 
 
 def _run(name: str, out: Path, settings: list[str], kill_at: int) -> int:
-    script = [sys.executable, "-c", textwrap.dedent(KILLED), name, str(out), " ".join(settings), str(kill_at)]
-    return subprocess.run(script, check=False, capture_output=True).returncode
+    return starting.run(["-c", KILLED, name, str(out), " ".join(settings), str(kill_at)]).returncode
 
 
 @pytest.mark.parametrize(

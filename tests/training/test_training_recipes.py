@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+import starting
 import torch
 import yaml
 
@@ -231,10 +230,9 @@ def test_a_package_adds_a_method_and_recipes(tmp_path: Path) -> None:
         "[robench.recipes]\nnegative-digits = somebody:RECIPE\ngray-digits = somebody:FILE\n"
     )
     paths = os.pathsep.join([str(tmp_path), str(Path(robench.__file__).parents[1])])
-    environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": paths}
     arguments = ["train", "--recipe", "gray-digits", "--set", "data.limit=50", "--out", "out", "--quiet"]
-    command = [sys.executable, "-m", "robench", *arguments]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = starting.run(["-m", "robench", *arguments], cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
     trained = yaml.safe_load((tmp_path / "out" / "recipe.yaml").read_text())
     assert (trained["method"], trained["options"], trained["epochs"]) == ("negative", {"share": 0.5}, 1)
