@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -179,8 +180,17 @@ def _losses(net: Network, pixels: torch.Tensor, labels: torch.Tensor) -> torch.T
         return torch.nn.functional.cross_entropy(net(pixels), labels, reduction="none")
 
 
+_KNOWING: dict[str, Network] = {}
+
+
 def _trained(make_network: Make, batch: Batch, norm: str = "bn") -> Network:
-    """A network that knows the batch well enough for losses to mean something."""
+    """Return a network that knows the batch well enough for losses to mean something; trained once, then copied."""
+    if norm not in _KNOWING:
+        _KNOWING[norm] = _train(make_network, batch, norm)
+    return deepcopy(_KNOWING[norm])
+
+
+def _train(make_network: Make, batch: Batch, norm: str) -> Network:
     net = make_network(norm)
     optimiser = torch.optim.SGD(net.module.parameters(), lr=0.05, momentum=0.9)
     for _ in range(25):
@@ -188,6 +198,7 @@ def _trained(make_network: Make, batch: Batch, norm: str = "bn") -> Network:
             optimiser.zero_grad()
             torch.nn.functional.cross_entropy(net(batch.images, route), batch.labels).backward()
             optimiser.step()
+    optimiser.zero_grad()
     return net
 
 
