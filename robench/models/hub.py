@@ -27,6 +27,9 @@ from robench.models.snapshots import (
 if TYPE_CHECKING:
     from robench.models.request import Request
 
+_ENDINGS = (".safetensors", ".bin", ".pth", ".pt", ".ckpt")
+_USUAL = ("model.safetensors", "pytorch_model.bin")
+_PART = re.compile(r"-\d+-of-\d+\.|^(training_args|optimizer|scheduler|rng_state.*|scaler)\.")  # no whole network
 _SNAPSHOT = "A snapshot has config.json and model.safetensors of one model; download it again."
 
 
@@ -48,14 +51,36 @@ def from_hub(name: str, request: Request) -> Model:
 
         return from_open_clip(name, request)
     config = read_document(folder / "config.json", "model configuration", hint=_SNAPSHOT)
+    chosen = _weights_of(folder)
     if "architecture" in config:
-        return _by_timm(f"local-dir:{folder}", folder.name, _SNAPSHOT)
+        model = _by_timm(f"local-dir:{folder}", folder.name, _SNAPSHOT)
+        return replace(model, card=model.card | chosen)
     refuse_code(folder, config)
     if is_two_tower(config):
         from robench.models.zeroshot.transformers import from_snapshot
 
         return from_snapshot(folder, request)
-    return _by_transformers(folder)
+    model = _by_transformers(folder)
+    return replace(model, card=model.card | chosen)
+
+
+def _weights_of(folder: Path) -> dict[str, Any]:
+    """Return what the card says of the weights that are read where a snapshot holds others beside them.
+
+    The rule is that of timm and transformers: the file with a usual name, safetensors first.
+
+    Raises:
+        RobenchError: several files of weights, none of which has a usual name.
+    """
+    there = sorted(one.name for one in folder.iterdir() if one.suffix in _ENDINGS and not _PART.search(one.name))
+    usual = next((name for name in _USUAL if name in there), None)
+    if usual is None and len(there) > 1 and not any(folder.glob("*.index.json")):
+        raise RobenchError(
+            f"{folder} holds several files of weights: {', '.join(there[:5])}.",
+            hint=f"Name the one that is meant {_USUAL[0]}, or give its file with the architecture: `arch`.",
+        )
+    beside = [name for name in there if name != usual]
+    return {"file": usual, "beside": beside} if usual is not None and beside else {}
 
 
 def _by_name(name: str, request: Request) -> Model:

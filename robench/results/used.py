@@ -23,6 +23,8 @@ def used(result: Result) -> str:
         what = "output" if card.get("format") == "ONNX" else "weights"
         beside = f", beside {', '.join(map(str, card['beside']))}" if card.get("beside") else ""
         parts.append(f"{what} '{card['key']}' of {card.get('file', 'the file')}{beside}")
+    elif card.get("beside"):
+        parts.append(f"weights {card.get('file')}, beside {', '.join(map(str, card['beside']))}")
     if card.get("unused"):
         parts.append(f"unused: {', '.join(map(str, card['unused']))}")
     if card.get("class_order"):

@@ -64,6 +64,23 @@ def test_a_timm_snapshot(timm_snapshot: tuple[Path, torch.nn.Module]) -> None:
     assert load_model(f"hf:{folder}", mean=(0, 0, 0)).preprocessing.origin == "option over timm"
 
 
+def test_of_several_files_of_weights_the_usual_one_is_read_and_said(
+    timm_snapshot: tuple[Path, torch.nn.Module],
+) -> None:
+    folder, module = timm_snapshot
+    assert "beside" not in load_model(f"hf:{folder}").card
+    (folder / "training_args.bin").write_bytes(b"")
+    assert "beside" not in load_model(f"hf:{folder}").card
+    (folder / "model_ema.safetensors").write_bytes(b"another network")
+    model = load_model(f"hf:{folder}")
+    assert (model.card["file"], model.card["beside"]) == ("model.safetensors", ["model_ema.safetensors"])
+    with torch.no_grad():
+        torch.testing.assert_close(model.module(IMAGES), module(IMAGES))
+    (folder / "model.safetensors").rename(folder / "model_best.safetensors")
+    with pytest.raises(RobenchError, match=r"several files of weights: model_best\.safetensors, model_ema"):
+        load_model(f"hf:{folder}")
+
+
 def test_a_timm_snapshot_with_pickled_code(timm_snapshot: tuple[Path, torch.nn.Module], tmp_path: Path) -> None:
     folder, _ = timm_snapshot
     (folder / "model.safetensors").unlink()
