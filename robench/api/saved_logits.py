@@ -113,6 +113,11 @@ def _check_rows(rows: npt.NDArray[Any], where: str, *, probabilities: bool, word
             f"{where}: every row lies between 0 and 1 and sums to 1: these are probabilities, not logits.",
             hint="Add `probabilities=True`, or save the outputs before the softmax.",
         )
+    if not probabilities and rows.min() >= 0 and bool((np.abs(sums - 100) <= 100 * _SUM_TOLERANCE).all()):
+        raise RobenchError(
+            f"{where}: every row is positive and sums to 100: these are percentages, not logits.",
+            hint="Divide them by 100 and add `probabilities=True`, or save the outputs before the softmax.",
+        )
     if probabilities and not as_probabilities:
         row = int(np.argmax(np.abs(sums - 1) > _SUM_TOLERANCE)) if inside else int(rows.min(axis=1).argmin())
         found = f"row {row} sums to {sums[row]:.6g}" if inside else f"values from {rows.min():.6g} to {rows.max():.6g}"
@@ -203,7 +208,7 @@ def needed_logits(
 
     for word, one, other in ((words[0], logits, words[1]), (words[1], labels, words[0])):
         if one is None:
-            raise RobenchError(f"`{other}` needs `{word}`.", hint=f"Add `{word}=FILE`.")
+            raise RobenchError(f"`{other}` needs `{word}`.", hint=f"Give `{word}`, a file.")
     return saved_logits(
         logits, labels, probabilities=flag("probabilities", probabilities), classes=classes, words=words
     )

@@ -195,6 +195,7 @@ REFUSED = [
     (bad(class_names=["a", "b"]), "`class_names` has 2 names"),
     (bad(logits=np.array([["a", "b"]] * 60)), "expected numbers"),
     (bad(labels=None), "`logits` needs `labels`"),
+    (bad(logits=100 * softmax(LOGITS)), "every row is positive and sums to 100: these are percentages"),
     (bad(run="x"), "`logits` and `run` cannot be combined"),
     (bad(baseline="alexnet"), "`logits` and `baseline` cannot be combined"),
     (bad(metric="flip_probability"), "needs frame, which logits and labels do not have"),
