@@ -102,14 +102,25 @@ def map_npy(path: Path, *, ndim: int = 4, dtype: str | None = "uint8") -> npt.ND
         RobenchError: no such file, not a ``.npy`` file, truncated, objects inside, or of another type or rank.
     """
     array = _load(path, mapped=True)
-    if array.ndim != ndim or (dtype is not None and array.dtype != dtype):
-        kind = "" if dtype is None else f"{dtype} "
+    if dtype is not None and array.dtype != dtype:
         raise RobenchError(
-            f"{path}: expected {'an' if not kind else 'a'} {kind}array of {ndim} dimensions; found {array.dtype} of"
-            f" shape {array.shape}.",
-            hint="Published files hold uint8 values 0..255; convert float images back, or get the original file.",
+            f"{path}: expected {dtype} values; found {array.dtype} of shape {array.shape}.",
+            hint=f"Published files hold {dtype} values 0..255; {_conversion(array.dtype)}, or get the original file.",
         )
+    if array.ndim != ndim:
+        raise RobenchError(
+            f"{path}: expected an array of {ndim} dimensions; found {array.dtype} of shape {array.shape}.",
+            hint="Images are an array of shape (N, height, width, 3)." if ndim == 4 else "Get the original file.",
+        )
+    if ndim == 4 and len(array) == 0:
+        raise RobenchError(f"{path} holds no images (shape {array.shape}).", hint="Get the file again.")
     return array
+
+
+def _conversion(dtype: np.dtype[Any]) -> str:
+    if dtype.kind == "f":
+        return "convert float images back"
+    return "convert the values to 8 bits" if dtype.kind in "iu" else "they are not the values of pixels"
 
 
 def load_labels(path: Path) -> Labels:
@@ -135,14 +146,25 @@ def _load(path: Path, *, mapped: bool) -> npt.NDArray[Any]:
         raise RobenchError(
             f"{path} is missing.", hint="Check the folder, or get the set with 'robench data'."
         ) from error
-    except Exception as error:  # a header is parsed as Python's literals, and may raise what those do
+    except ValueError as error:
+        if "bject" not in str(error):  # "Object arrays", "Python objects"
+            raise _damaged(path, error) from error
         raise RobenchError(
-            f"{path} cannot be read as a .npy array: {getattr(error, 'strerror', None) or error}.",
-            hint="The file is truncated or damaged; get it again and compare its checksum ('robench data verify').",
+            f"{path} holds Python objects, which are not read: that could run code.",
+            hint="Save plain numbers, or names as text: np.save(FILE, np.array(list(values)))",
         ) from error
+    except Exception as error:  # a header is parsed as Python's literals, and may raise what those do
+        raise _damaged(path, error) from error
     if not isinstance(array, np.ndarray):
         raise RobenchError(f"{path} is an .npz archive; a plain .npy array is expected.", hint="Unpack it first.")
     return array
+
+
+def _damaged(path: Path, error: Exception) -> RobenchError:
+    return RobenchError(
+        f"{path} cannot be read as a .npy array: {getattr(error, 'strerror', None) or error}.",
+        hint="The file is truncated or damaged; get it again and compare its checksum ('robench data verify').",
+    )
 
 
 def read_rows(

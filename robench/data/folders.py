@@ -57,7 +57,13 @@ def load_folders(
         raise NoClassFoldersError(f"{where} has no class folders.", hint="Expected one folder per class.")
     images = {folder: images_in(tree, join(below, folder)) for folder in folders}
     if not any(images.values()):
-        raise NoClassFoldersError(f"{where} has class folders but no images.", hint="Check that it is complete.")
+        said = omitted((name for folder in folders for name in tree.files(join(below, folder))), where)
+        deeper = [name for folder in folders for name in tree.folders(join(below, folder))]
+        inner = f"; there are folders in them: {', '.join(dict.fromkeys(deeper[:3]))}" if deeper else ""
+        raise NoClassFoldersError(
+            said[0] if said else f"{where} has folders ({', '.join(folders[:3])}...) without images{inner}.",
+            hint="Give the folder that holds one folder per class." if deeper else "Check that it is complete.",
+        )
     labels_of, names_by_label, numbering = _labels_of(images, classes, where, first)
     paths: list[str] = []
     labels: list[int] = []

@@ -65,6 +65,8 @@ def open_image(source: bytes | Path, file: str | None = None) -> Image.Image:
     from PIL import Image
 
     file = file or (str(source) if isinstance(source, Path) else "the image")
+    if source == b"":
+        raise CorruptImageError(file, ValueError("the file is empty (0 bytes)"))
     try:
         if isinstance(source, Path):
             check_length(require_regular(source).st_size)

@@ -89,6 +89,12 @@ class ColumnBuilder:
             RobenchError: there was no image, or some logits were NaN or infinite.
         """
         self._reduce()
+        if not self._parts and self._unreadable:
+            raise RobenchError(
+                f"None of the {len(self._unreadable):,} images of cell '{self.cell}' could be read; the first:"
+                f" {self._unreadable[0]}",
+                hint="Get the files again; the run goes on with the cells that are finished.",
+            )
         if not self._parts:
             raise RobenchError(f"Cell '{self.cell}' has no images.", hint="Check the data folder and `limit`.")
         columns = {name: torch.cat([p[name] for p in self._parts]).cpu().numpy() for name in self._parts[0]}

@@ -33,11 +33,10 @@ def logits_of(output: Any, num_classes: int) -> torch.Tensor:
     torch.Size([2, 10])
     """
     if isinstance(output, torch.Tensor):
-        if output.is_meta or output.layout is not torch.strided:
-            what = "on the meta device, which holds no numbers" if output.is_meta else f"of layout {output.layout}"
+        if (what := _without_numbers(output)) is not None:
             raise RobenchError(
-                f"The model must return logits of shape (images, {num_classes}); it returned a tensor {what}.",
-                hint="Return the logits as a dense tensor: load the weights, or call .to_dense().",
+                f"The model must return logits of shape (images, {num_classes}); it returned a tensor {what[0]}.",
+                hint=f"Return the logits as a dense tensor: {what[1]}.",
             )
         return _flat(output)
     if isinstance(output, np.ndarray):
@@ -57,6 +56,21 @@ def logits_of(output: Any, num_classes: int) -> torch.Tensor:
         f"{f' of several outputs: {shapes}' if found else ''}.",
         hint="Return the logits alone, or call them 'logits' among several outputs (python:FILE:FUNCTION).",
     )
+
+
+def _without_numbers(output: torch.Tensor) -> tuple[str, str] | None:
+    """Return what a tensor is that has no number per element to compute with, and the way out; None of any other."""
+    if output.is_meta:
+        return "on the meta device, which holds no numbers", "load the weights"
+    if output.is_nested:
+        return "of nested rows", "call .to_padded_tensor()"
+    if output.layout is not torch.strided:
+        return f"of layout {output.layout}", "call .to_dense()"
+    if output.is_quantized:
+        return f"of type {output.dtype}", "call .dequantize()"
+    if output.is_complex():
+        return f"of type {output.dtype}", "return real numbers"
+    return None
 
 
 def _flat(values: torch.Tensor) -> torch.Tensor:

@@ -101,10 +101,22 @@ def test_a_truncated_npy_is_refused(tmp_path: Path) -> None:
 def test_floats_objects_and_missing_files_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "float.npy", np.zeros((5, 32, 32, 3), np.float32))
     np.save(tmp_path / "object.npy", np.array([{}], object), allow_pickle=True)
-    with pytest.raises(RobenchError, match="expected a uint8 array of 4 dimensions; found float32"):
+    with pytest.raises(RobenchError, match="expected uint8 values; found float32"):
         map_npy(tmp_path / "float.npy")
-    with pytest.raises(RobenchError, match=r"object\.npy cannot be read"):
+    with pytest.raises(RobenchError, match=r"object\.npy holds Python objects"):
         map_npy(tmp_path / "object.npy")
+    for array, said in (
+        (
+            np.zeros((5, 32, 32), np.uint8),
+            r"found uint8 of shape \(5, 32, 32\)\.\nImages are an array",
+        ),
+        (np.zeros((5, 32, 32, 3), np.int16), "found int16.*\n.*convert the values to 8 bits"),
+        (np.zeros((5, 32, 32, 3), bool), "found bool.*\n.*they are not the values of pixels"),
+        (np.zeros((0, 32, 32, 3), np.uint8), "holds no images"),
+    ):
+        np.save(tmp_path / "odd.npy", array)
+        with pytest.raises(RobenchError, match=said):
+            map_npy(tmp_path / "odd.npy")
     with pytest.raises(RobenchError, match=r"gone\.npy is missing"):
         map_npy(tmp_path / "gone.npy")
 

@@ -110,6 +110,18 @@ def test_shards_of_several_sets_are_not_pooled_and_gaps_are_told(tmp_path: Path)
         open_images(tmp_path / "one")
 
 
+def test_what_folders_hold_instead_of_images_is_said(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        (tmp_path / "set" / name / "1.jp2").write_bytes(b"x")
+    with pytest.raises(RobenchError, match=r"set: 2 files were not read, .*\(\.jp2: 2\)"):
+        open_images(tmp_path / "set")
+    for i, name in enumerate(("first", "second")):
+        FORMS["folders"].build(tmp_path / "two" / name, Made(labels=(i, 1, 2, 3)))
+    with pytest.raises(RobenchError, match=r"two has folders \(first, second.*there are folders in them: test"):
+        open_images(tmp_path / "two")
+
+
 def test_a_class_called_like_a_split_is_a_class(tmp_path: Path) -> None:
     """CIFAR-100 has the class "train"."""
     for i, name in enumerate(("bus", "train", "tram")):
@@ -243,7 +255,7 @@ PROGRAM = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\n(pwned) (w) file 
         (bomb(10_000), "10,000 x 10,000 pixels; at most 89 million"),
         (jpeg_bomb(), "30,000 x 30,000 pixels; at most 89 million"),
         (PROGRAM, "not an image of a known format"),
-        (b"", "not an image of a known format"),
+        (b"", "the file is empty (0 bytes)"),
         (png(pixels()[0])[:60], "cannot be decoded"),
     ],
     ids=["PNG bomb", "smaller PNG bomb", "JPEG bomb", "program", "empty", "truncated"],

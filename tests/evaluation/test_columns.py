@@ -213,3 +213,7 @@ def test_bad_logits_are_named() -> None:
         ColumnBuilder("clean", 2).add(torch.zeros(2), make_batch(2, np.zeros(2, int)))
     with pytest.raises(RobenchError, match="has no images"):
         ColumnBuilder("clean", 2).finish()
+    builder = ColumnBuilder("clean", 2)
+    builder.note_unreadable(("1.png cannot be decoded.", "2.png cannot be decoded."))
+    with pytest.raises(RobenchError, match=r"None of the 2 images of cell 'clean' could be read; the first: 1\.png"):
+        builder.finish()

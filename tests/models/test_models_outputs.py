@@ -50,6 +50,9 @@ def test_logits_are_found(output: Any) -> None:
     [
         (LOGITS.to("meta"), "a tensor on the meta device, which holds no numbers"),
         ({"logits": LOGITS.to_sparse()}, r"a tensor of layout torch\.sparse_coo"),
+        (torch.quantize_per_tensor(LOGITS, 0.1, 0, torch.qint8), r"a tensor of type torch\.qint8"),
+        (torch.nested.nested_tensor(list(LOGITS)), "a tensor of nested rows"),
+        (LOGITS.to(torch.complex64), r"a tensor of type torch\.complex64"),
         ((LOGITS, LOGITS + 1), r"returned tuple of several outputs: 0 \(2, 4\), 1 \(2, 4\)"),
         ({"main": LOGITS, "aux": LOGITS}, r"returned dict of several outputs: main \(2, 4\), aux \(2, 4\)"),
         ((FEATURES, torch.zeros(2, 9)), "several outputs"),

@@ -146,7 +146,7 @@ def spoil_truncated(folder: Path) -> str:
 
 def spoil_float(folder: Path) -> str:
     np.save(folder / "fog.npy", np.load(folder / "fog.npy").astype(np.float32) / 255)
-    return r"fog\.npy: expected a uint8 array of 4 dimensions; found float32"
+    return r"fog\.npy: expected uint8 values; found float32"
 
 
 def spoil_rows(folder: Path) -> str:
