@@ -168,3 +168,20 @@ def test_outputs_that_are_no_logits_are_said(tmp_path: Path, end: torch.nn.Modul
     notes = score_run(evaluate_suite(model, SmallSuite(), tmp_path / "r", CPU).run, resamples=0).notes
     about = [sentence for sentence in notes if "taken for logits" in sentence]
     assert (said in about[0]) if said else about == []
+
+
+@pytest.mark.parametrize("depends", [True, False])
+def test_near_chance_names_batch_statistics_first_where_the_batch_matters(depends: bool, tmp_path: Path) -> None:
+    import robench
+
+    def wrong(x: torch.Tensor) -> torch.Tensor:
+        logits = x.flatten(1)[:, :10] * 4
+        return logits - logits.mean(dim=0) if depends else logits
+
+    result = robench.evaluate(
+        wrong, "clean", out=tmp_path / "r", limit=60, resamples=0, quiet=True, mean=(0.5,) * 3, std=(0.5,) * 3
+    )
+    assert result is not None
+    (note,) = [one for one in result.notes if "near chance" in one]
+    assert ("likeliest cause is a network in training mode" in note) == depends
+    assert "a wrong normalisation" in note

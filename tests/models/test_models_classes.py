@@ -203,3 +203,11 @@ def test_the_card_says_what_names_leave_open(model: tuple[str, ...], data: tuple
 def test_names_of_imagenet_leave_nothing_open() -> None:
     model = identity_model(imagenet_names())
     assert "class_order" not in in_order_of(model, imagenet_wnids(), 1000).card
+
+
+def test_labels_that_count_from_one_have_their_own_hint() -> None:
+    with pytest.raises(RobenchError, match=r"puts out 4 classes; the suite needs 5\.\nLabels must count from 0"):
+        in_order_of(identity_model(None, 4), None, 5)
+    with pytest.raises(RobenchError) as caught:
+        in_order_of(identity_model(None, 4), None, 7)
+    assert "count from" not in str(caught.value)
