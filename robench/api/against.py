@@ -68,7 +68,7 @@ def packed(words: EvaluateWords, *objects: Any) -> Given:
             raise RobenchError(f"`{name}` has no effect here: the sample grows until the decision stands.",
                                hint=f"Omit `{name}`, or set `budget`.")  # fmt: skip
     if launched_by_torchrun():
-        raise RobenchError("Models are decided on by one process.", hint="Run it without torchrun.")
+        raise RobenchError("Deciding between models runs in one process.", hint="Run it without torchrun.")
     return found
 
 
@@ -192,7 +192,7 @@ def chosen_values(option: str, figures: Names | None, margins: dict[str, float],
         allowed = {value: margins[name]} if name in margins else {"": margins[""]} if "" in margins else {}
         margin = margin_of(value, allowed)
         if margin is None:
-            raise RobenchError(f"`{option}` says nothing of '{name}'.", hint=f"For example `{option}='{name}=0.01'`.")
+            raise RobenchError(f"`{option}` has no value for '{name}'.", hint=f"For example `{option}='{name}=0.01'`.")
         found[value] = margin
         if name not in value:
             notes.append(f"{name} stands for {value}.")

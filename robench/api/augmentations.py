@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,12 +29,24 @@ def augmentations(
     index: int = 0,
     set: Settings = (),
     networks: Place | None = None,
+    title: str | None = None,
+    width: float | None = None,
+    labels: str | Sequence[str] | None = None,
 ) -> Figure:
-    """Draw what training sees of an image; see :func:`augmented_images` for the arguments."""
-    from robench.plots.gallery import gallery
+    """Draw what training sees of an image; see :func:`augmented_images` for the arguments.
 
-    found = augmented_images(recipe, image=image, count=count, index=index, set=set, networks=networks)
-    return gallery(found, titles=False)
+    ``title``, ``width`` and ``labels`` (one per recipe) are those of :meth:`robench.plots.registry.Plot.drawn`.
+    """
+    from robench.plots.gallery import gallery
+    from robench.plots.wishes import label_list, wanted
+
+    called = None if labels is None else label_list(labels, len(names("recipe", recipe)), "recipe")
+    with wanted(title, width):
+        found = augmented_images(recipe, image=image, count=count, index=index, set=set, networks=networks)
+        if called is not None and len({"clean", *called}) <= len(called):
+            raise RobenchError(f"`labels` must differ; found {', '.join(called)}.", hint="'clean' is taken.")
+        shown = found if called is None else dict(zip(["clean", *called], found.values(), strict=True))
+        return gallery(shown, titles=False, in_words=False)
 
 
 @spelled_out()

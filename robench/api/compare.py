@@ -81,7 +81,7 @@ def compare(
     from robench.results.comparing_many import compare_many
 
     if len(runs) < 2:
-        raise RobenchError(f"Comparing needs two runs or more; found {len(runs)}.", hint="Name the runs' folders.")
+        raise RobenchError(f"Comparing needs at least two runs; found {len(runs)}.", hint="Name the runs' folders.")
     whole("resamples", resamples, least=100, most=100_000)
     whole("seed", seed, least=0, most=2**32 - 1)
     margins = {} if margin is None else margins_of("margin", margin)

@@ -82,7 +82,7 @@ def _columns(folder: RunFolder, cell: str, more: tuple[str, ...], parity: int | 
     rows = folder.read(cell, ("frame", "targets", *_TARGET, *more))
     if rows.targets is not None or rows.frame is not None or not len(rows) or bool(np.any(rows.target < 0)):
         raise RobenchError(
-            f"Cell '{cell}' of {folder.path} has not one label per image.",
+            f"Cell '{cell}' of {folder.path} does not have one label per image.",
             hint="Give a run of a classification suite.",
         )
     if rows.target_tail is None:

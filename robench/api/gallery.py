@@ -16,11 +16,24 @@ if TYPE_CHECKING:
 
 
 @spelled_out()
-def gallery(image: Place | None = None, *, size: int | None = None, index: int = 0, seed: int = 0) -> Figure:
-    """Draw one image under every corruption at every severity; see :func:`corrupted_images` for the arguments."""
-    from robench.plots.gallery import gallery as draw
+def gallery(
+    image: Place | None = None,
+    *,
+    size: int | None = None,
+    index: int = 0,
+    seed: int = 0,
+    title: str | None = None,
+    width: float | None = None,
+) -> Figure:
+    """Draw one image under every corruption at every severity; see :func:`corrupted_images` for the arguments.
 
-    return draw(corrupted_images(image, size=size, index=index, seed=seed))
+    ``title`` and ``width`` are those of :meth:`robench.plots.registry.Plot.drawn`.
+    """
+    from robench.plots.gallery import gallery as draw
+    from robench.plots.wishes import wanted
+
+    with wanted(title, width):
+        return draw(corrupted_images(image, size=size, index=index, seed=seed))
 
 
 @spelled_out()

@@ -138,7 +138,7 @@ def rows_of(models: Place | Sequence[Any], options: ModelOptions) -> list[GridMo
         raise RobenchError(f"{where} lists no model.", hint="One model per line: `- timm:resnet50`")
     if options != ModelOptions() and not any(row.options == options for row in rows):
         raise RobenchError(
-            f"Every model in {where} has options of its own; those given beside them have no effect.",
+            f"Every model in {where} has its own options; those given beside the list have no effect.",
             hint="Write them into the list.",
         )
     return rows

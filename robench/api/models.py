@@ -146,7 +146,7 @@ def _load(given: ModelLike, options: ModelOptions, data: DataClasses) -> Model:
         model = wrap(given, num_classes=options.num_classes or data.count, mean=mean, std=std, name=options.name)
     if options.num_classes not in (None, model.num_classes):
         raise RobenchError(
-            f"{model.name} puts out {model.num_classes} classes; `num_classes` says {options.num_classes}.",
+            f"{model.name} has {model.num_classes} output classes; `num_classes` says {options.num_classes}.",
             hint="Omit `num_classes`.",
         )
     return model

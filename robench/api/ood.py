@@ -253,8 +253,8 @@ def _refuse_unlike(folder: RunFolder, other: RunFolder) -> None:
     if cut[0] != cut[1]:
         words = [f"cut to the classes of {one}" if one else "of all classes" for one in cut]
         raise RobenchError(
-            f"The logits of {folder.path} are {words[0]}, those of {other.path} {words[1]}: their scores do not"
-            " compare.",
+            f"The logits of {folder.path} are {words[0]}, those of {other.path} {words[1]}: their scores cannot be"
+            " compared.",
             hint="ImageNet-O needs the validation images of its own 200 classes: evaluate it with `clean`.",
         )
 

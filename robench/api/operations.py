@@ -17,12 +17,24 @@ LEVELS = (1, 3, 5, 7, 9)
 
 
 @spelled_out()
-def operations(image: Place | None = None, *, size: int | None = None, index: int = 0) -> Figure:
-    """Draw one image under each of AugMix's operations; see :func:`operation_images` for the arguments."""
-    from robench.plots.gallery import gallery
+def operations(
+    image: Place | None = None,
+    *,
+    size: int | None = None,
+    index: int = 0,
+    title: str | None = None,
+    width: float | None = None,
+) -> Figure:
+    """Draw one image under each of AugMix's operations; see :func:`operation_images` for the arguments.
 
-    found = operation_images(image, size=size, index=index)
-    return gallery(found, titles=[f"level {level}" for level in LEVELS])
+    ``title`` and ``width`` are those of :meth:`robench.plots.registry.Plot.drawn`.
+    """
+    from robench.plots.gallery import gallery
+    from robench.plots.wishes import wanted
+
+    with wanted(title, width):
+        found = operation_images(image, size=size, index=index)
+        return gallery(found, titles=[f"level {level}" for level in LEVELS])
 
 
 @spelled_out()

@@ -140,7 +140,7 @@ def model_of(words: ModelWords, options: ModelOptions | None = None) -> ModelOpt
     if (mean is None) != (std is None):
         alone, lacking = ("mean", "std") if std is None else ("std", "mean")
         raise RobenchError(
-            f"`{alone}` was given without `{lacking}`: half a normalisation gives results of no model.",
+            f"`{alone}` was given without `{lacking}`: a normalisation needs both.",
             hint=f"Add `{lacking}`, or use `norm_preset`.",
         )
     if kept.norm is not None:

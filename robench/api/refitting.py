@@ -99,7 +99,8 @@ def of_logits(
         )
     if fit.logits.shape == saved.logits.shape and np.array_equal(fit.logits, saved.logits):
         raise RobenchError(
-            "`fit_logits` and `logits` are the same: the metrics would be of the images of the fit.",
+            "`fit_logits` and `logits` are the same: "
+            "calibration must be evaluated on other images than it was fitted on.",
             hint="Omit `fit_logits` to split the images, or give logits of held-out images.",
         )
     noted = tuple(dict.fromkeys((*notes, *fit.notes)))
@@ -150,7 +151,7 @@ def fit_folder(own: RunFolder, path: Path) -> RunFolder:
     """
     if path.resolve() == own.path.resolve():
         raise RobenchError(
-            "`fit_run` is the run itself: its images would be on both sides.",
+            "`fit_run` is the run itself: calibration must be evaluated on other images than it was fitted on.",
             hint="Omit `fit_run` to split the run's images, or give a run on held-out images.",
         )
     other = RunFolder.open(path)
@@ -224,7 +225,7 @@ def without(columns: Columns, index: Any, fit_run: Path) -> Columns:
     rows = ~np.isin(columns["index"], index)
     if not rows.any():
         raise RobenchError(
-            f"{fit_run} has every image of the run: nothing is left that the calibration was not fitted on.",
+            f"{fit_run} has every image of the run: no image is left to evaluate the calibration on.",
             hint="Omit `fit_run` to split the run's images, or give a run on held-out images.",
         )
     return {name: column[rows] for name, column in columns.items()}

@@ -85,12 +85,15 @@ def plots_for(results: Sequence[Result]) -> dict[str, Plot]:
 def _coverage(places: Sequence[Path]) -> dict[str, Plot]:
     """Draw the conformal sets that ``robench conformal`` left in the runs' folders, where it did."""
     from robench import plots
+    from robench.plots.style import COLUMN
+    from robench.plots.wishes import wanted
 
     found = [plots.read_coverage(place) for place in places if place.is_dir() and any(place.glob("conformal-*.json"))]
     if not found:
         return {}
     try:
-        drawn = plots.to_bytes(plots.coverage(found), "svg")
+        with wanted(width=COLUMN):  # one panel below the other, as wide as the page's other plots
+            drawn = plots.to_bytes(plots.coverage(found), "svg")
     except RobenchError:  # a suite without severities
         return {}
     caption = (

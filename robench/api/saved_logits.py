@@ -98,7 +98,7 @@ def _check_rows(rows: npt.NDArray[Any], where: str, *, probabilities: bool, word
         raise RobenchError(
             f"{where}: expected {word} of shape (images, classes) with 2 classes or more; found {what} of shape "
             f"{rows.shape}.",
-            hint="Save one row per image and one column per class; of one sigmoid output z, the columns 0 and z.",
+            hint="Save one row per image and one column per class; for a single sigmoid output z, the columns 0 and z.",
         )
     if bad := int((~np.isfinite(rows)).any(axis=1).sum()):
         row = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])

@@ -45,7 +45,7 @@ class Work:
             if (before["set"], before["limit"]) != (found.name, self.limit) or other:
                 raise RobenchError(
                     f"{self.out} holds models of {before['set']} with other settings.",
-                    hint="Give the settings of before, or another `out` folder.",
+                    hint="Repeat the earlier settings, or choose another `out` folder.",
                 )
             runs = before["runs"] | runs
         try:

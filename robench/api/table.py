@@ -75,7 +75,7 @@ def table(
     for name in (name for name, is_given in own.items() if is_given):
         raise RobenchError(f"`{name}` has no effect without `runs`.", hint="Add `runs`.")
     if address is None:
-        raise RobenchError("Which table?", hint="Name one, such as augmix/2, or give `runs` for one of your models.")
+        raise RobenchError("No table given.", hint="Name one, such as augmix/2, or give `runs` for one of your models.")
     folder = None if results is None else place("results", results)
     if address == reference.ADDRESS:
         excluded = {"recipe": bool(recipe), "why": why, "generated": generated}

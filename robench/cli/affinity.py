@@ -16,11 +16,12 @@ al. 2020). 0: the model sees no shift.
 Examples:
 
     robench affinity --model reference:digits/standard --recipe cutout-digits
-    robench affinity --model runs/standard-clean-cifar10-wrn28-2 --data cifar-10-batches-py \
-        --recipe weak-augmix-cifar10-wrn28-2 --out affinities/augmix.json
+    robench affinity --model runs/standard-clean-cifar10-wrn28-2 \\
+        --data cifar-10-batches-py --recipe weak-augmix-cifar10-wrn28-2 \\
+        --out affinities/augmix.json
     robench table split-bn/1 --results affinities/
 
-The recipe's method gives the view: of Weak Augment the weak one, of the others the one that is trained on.
+Images are augmented as the recipe trains on them; Weak Augment's are its weak view.
 """
 
 

@@ -16,7 +16,8 @@ Examples:
 
     robench calibrate runs/digits-c/augmix-1a2b3c4d
     robench calibrate RUN --fit-run VALIDATION-RUN --method vector
-    robench calibrate --logits test.npy --labels test-labels.npy --fit-logits val.npy --fit-labels val-labels.npy
+    robench calibrate --logits test.npy --labels test-labels.npy \\
+        --fit-logits val.npy --fit-labels val-labels.npy
 
 Without --fit-run, the even-indexed images of the cell --fit-on are used for fitting and the odd-indexed images of \
 every cell for evaluation. With --fit-run on the same data, its images are left out of the evaluation. The run must \

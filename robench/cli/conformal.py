@@ -33,13 +33,17 @@ def conformal(
     ] = 0.1,
     method: Annotated[str, typer.Option(metavar="NAME", help="lac, aps or raps.")] = "lac",
     penalty: Annotated[
-        float | None, typer.Option(metavar="NUMBER", help="Of raps, for every rank beyond --kreg (default: 0.01).")
+        float | None, typer.Option(metavar="NUMBER", help="raps: penalty for every rank beyond --kreg (default: 0.01).")
     ] = None,
-    kreg: Annotated[int | None, typer.Option(metavar="N", help="Of raps, ranks that are free (default: 5).")] = None,
+    kreg: Annotated[
+        int | None, typer.Option(metavar="N", help="raps: number of ranks without a penalty (default: 5).")
+    ] = None,
     fit_on: Annotated[str, typer.Option(metavar="CELL", help="The cell to calibrate on.")] = "clean",
     fit_run: Annotated[
         str | None,
-        typer.Option(metavar="RUN", help="Another run of the same model to calibrate on, instead of splitting this."),
+        typer.Option(
+            metavar="RUN", help="Another run of the same model to calibrate on, instead of splitting this one."
+        ),
     ] = None,
     out: Annotated[
         str | None,

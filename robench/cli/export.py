@@ -11,9 +11,11 @@ from robench.cli import options as o
 HELP = """\
 Examples:
 
-    robench export RUN                                   for a Hugging Face model card
-    robench export RUN --format eval-results --dataset OWNER/NAME --out .eval_results/imagenet-c.yaml
-    robench export RUN --format every-eval-ever --organisation "My laboratory" --out record.json
+    robench export RUN                for a Hugging Face model card
+    robench export RUN --format eval-results --dataset OWNER/NAME \\
+        --out .eval_results/imagenet-c.yaml
+    robench export RUN --format every-eval-ever \\
+        --organisation "My laboratory" --out record.json
     robench export RUN --format csv > cells.csv
 """
 
@@ -31,7 +33,9 @@ def export(
     ] = None,
     out: Annotated[
         str | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Write there, not to the screen.", rich_help_panel=o.OUTPUT),
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="File to write (default: print it).", rich_help_panel=o.OUTPUT
+        ),
     ] = None,
     json_: o.Json = False,
 ) -> None:

@@ -31,10 +31,10 @@ def figure(
         str | None, typer.Option(metavar="FOLDER", help="Results, Fourier documents and training runs.")
     ] = None,
     image: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Of panels of images: the image (default: a bundled digit).")
+        str | None, typer.Option(metavar="FILE", help="The image in panels that show one (default: a bundled digit).")
     ] = None,
     networks: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="Of DeepAugment's panels: its trained networks.")
+        str | None, typer.Option(metavar="FOLDER", help="DeepAugment's panels: folder of its trained networks.")
     ] = None,
     generated: Annotated[bool, typer.Option("--generated", help="Also accept images that robench generated.")] = False,
     out: Annotated[

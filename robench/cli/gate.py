@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 HELP = """\
 The sample grows until every value's loss is shown to be below --max-loss, or one's above it. Of two equal models at \
-most 5% of gates end in a loss; a model that loses --max-loss or more passes in at most 5%. An interrupted gate goes \
-on when you repeat the command.
+most 5% of gates end in a loss; a model that loses --max-loss or more passes in at most 5%. An interrupted gate \
+resumes when you repeat the command.
 
 Examples:
 
@@ -50,7 +50,7 @@ def gate(
         str,
         typer.Option(
             metavar="RUN|SPEC|FILE",
-            help="What it is compared with: a run's folder, a model, or a result.json (unpaired, needs more images).",
+            help="What to compare with: a run folder, a model, or a result.json (unpaired: needs more images).",
             rich_help_panel=o.MODEL,
         ),
     ],
@@ -87,7 +87,7 @@ def gate(
         str,
         typer.Option(
             metavar="POINTS",
-            help="By how much the model may be worse; VALUE=AMOUNT,... for several values.",
+            help="How much worse the model may be; VALUE=AMOUNT,... for several values.",
             rich_help_panel=o.TESTS,
         ),
     ],
@@ -134,7 +134,7 @@ def gate(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Write a summary in Markdown; a GITHUB_STEP_SUMMARY is appended to.",
+            help="Write a summary in Markdown; appended where FILE is $GITHUB_STEP_SUMMARY.",
             rich_help_panel=o.OUTPUT,
         ),
     ] = None,

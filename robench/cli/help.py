@@ -113,7 +113,10 @@ def summary(text: str | None) -> str:
 
 
 def groups(command: Any, ctx: Any) -> dict[str, list[tuple[str, str]]]:
-    """Return title of a group -> (names, text) of each option; arguments first, those without a group last."""
+    """Return title of a group -> (names, text) of each option: arguments, the command's own options, shared groups.
+
+    A command whose options all stand in groups has ``--help`` alone at the end.
+    """
     found: dict[str, list[tuple[str, str]]] = {}
     own: list[tuple[str, str]] = []
     for parameter in command.get_params(ctx):
@@ -125,7 +128,10 @@ def groups(command: Any, ctx: Any) -> dict[str, list[tuple[str, str]]]:
             found.setdefault(title, []).append((_names(parameter), _described(parameter, ctx)))
         else:
             own.append((_names(parameter), _described(parameter, ctx)))
-    return found | ({OPTIONS: own} if own else {})
+    if sum(not names.endswith(("--help", "--help-all")) for names, _ in own) == 0:
+        return found | ({OPTIONS: own} if own else {})
+    first = {title: found.pop(title) for title in ("Arguments",) if title in found}
+    return first | {OPTIONS: own} | found
 
 
 def _is_option(parameter: Any) -> bool:

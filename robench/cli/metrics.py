@@ -21,16 +21,16 @@ Neither the model nor the images are needed.
 
 Examples:
 
-    robench metrics                                  list all metrics
-    robench metrics runs/digits-c/augmix-1a2b3c4d    score again, write result.json
-    robench metrics RUN --metric adaptive_ece,aurc   other metrics, per cell
+    robench metrics                                 list all metrics
+    robench metrics runs/digits-c/augmix-1a2b3c4d   score again: result.json
+    robench metrics RUN --metric adaptive_ece,aurc  other metrics, per cell
     robench metrics RUN --metric error,failure_auroc --out confidence.json
     robench plot severity confidence.json --metric failure_auroc
-    robench metrics RUN --baseline OTHER-RUN         CE, mCE and relative mCE
+    robench metrics RUN --baseline OTHER-RUN        CE, mCE and relative mCE
     robench metrics RUN --baseline alexnet --corruption snow,frost,fog
-    robench metrics --logits logits.npy --labels labels.npy   outputs of another framework
+    robench metrics --logits logits.npy --labels labels.npy
 
-FILE of --logits and --labels: .npy, .npz, .csv, .tsv or .parquet, one row per image.
+--logits and --labels are for outputs of another framework: .npy, .npz, .csv, .tsv or .parquet, one row per image.
 """
 
 _NAME, _VALUE, _INTERVAL = 28, 28, 22  # columns of the table of cells, in characters

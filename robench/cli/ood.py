@@ -37,11 +37,11 @@ def ood(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a run on images of the model's classes.")],
     near: Annotated[
         list[str] | None,
-        typer.Option(metavar="[NAME=]RUN", help="A run on foreign images of similar classes; may be repeated."),
+        typer.Option(metavar="[NAME=]RUN", help="A run on foreign images of similar classes (repeatable)."),
     ] = None,
     far: Annotated[
         list[str] | None,
-        typer.Option(metavar="[NAME=]RUN", help="A run on foreign images of other kinds; may be repeated."),
+        typer.Option(metavar="[NAME=]RUN", help="A run on foreign images of other kinds (repeatable)."),
     ] = None,
     cell: Annotated[
         str | None, typer.Option(metavar="CELL", help="The in-distribution cell, e.g. fog/3 (default: the clean one).")

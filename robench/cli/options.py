@@ -161,7 +161,7 @@ BatchSize = Annotated[
     int | None,
     typer.Option(
         metavar="N",
-        help="Images at a time; halved when memory runs out. Changes results only by floating-point rounding.",
+        help="Images per batch; halved when memory runs out. Changes results only by floating-point rounding.",
         rich_help_panel=RUN,
     ),
 ]

@@ -144,13 +144,17 @@ def gallery(
         int, typer.Option(metavar="N", help="The image's index, which the randomness depends on; also which digit.")
     ] = 0,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the corruptions.")] = 0,
+    title: Title = None,
+    width: Width = None,
     out: Out = None,
     json_: o.Json = False,
 ) -> int:
     """All corruptions at all severities on one image."""
     from robench import api
 
-    return write(api.gallery(image, size=size, index=index, seed=seed), out, GALLERY, as_json=json_)
+    return write(
+        api.gallery(image, size=size, index=index, seed=seed, title=title, width=width), out, GALLERY, as_json=json_
+    )
 
 
 @app.command(AUGMENTATIONS, cls=Command)
@@ -173,13 +177,26 @@ def augmentations(
     networks: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Where DeepAugment's trained networks are (default: runs).")
     ] = None,
+    title: Title = None,
+    width: Width = None,
+    labels: Labels = None,
     out: Out = None,
     json_: o.Json = False,
 ) -> int:
     """What training sees of an image, recipe by recipe."""
     from robench import api
 
-    found = api.augmentations(recipe, image=image, count=count, index=index, set=set_ or (), networks=networks)
+    found = api.augmentations(
+        recipe,
+        image=image,
+        count=count,
+        index=index,
+        set=set_ or (),
+        networks=networks,
+        title=title,
+        width=width,
+        labels=labels,
+    )
     return write(found, out, AUGMENTATIONS, as_json=json_)
 
 
@@ -193,13 +210,17 @@ def operations(
         ),
     ] = None,
     index: Annotated[int, typer.Option(metavar="N", help="Which digit.")] = 0,
+    title: Title = None,
+    width: Width = None,
     out: Out = None,
     json_: o.Json = False,
 ) -> int:
     """AugMix's operations, one by one, at five levels."""
     from robench import api
 
-    return write(api.operations(image, size=size, index=index), out, OPERATIONS, as_json=json_)
+    return write(
+        api.operations(image, size=size, index=index, title=title, width=width), out, OPERATIONS, as_json=json_
+    )
 
 
 @app.callback()

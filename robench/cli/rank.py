@@ -19,7 +19,8 @@ Examples:
 
     robench rank --suite cifar10-c RUN
     robench rank RUN --metric clean_error
-    robench evaluate --model MODEL --suite imagenet-c --data DIR --images robustbench
+    robench evaluate --model MODEL --suite imagenet-c --data DIR \\
+        --images robustbench
 """
 
 _AROUND = 5  # rows that are shown on either side
@@ -28,7 +29,7 @@ _AROUND = 5  # rows that are shown on either side
 def rank(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder or a result.json.")],
     suite: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The suite that RUN must be of (default: whatever it is of).")
+        str | None, typer.Option(metavar="NAME", help="Refuse a run of another suite (default: any suite).")
     ] = None,
     metric: Annotated[
         str | None, typer.Option(metavar="NAME", help="mean_error, mce, clean_error... (default: the board's first).")

@@ -17,7 +17,7 @@ public weights, on all of the cell's published images. --why lists what nearly f
 Examples:
 
     robench table list
-    robench table coverage                which cells can be filled, and why not the others
+    robench table coverage            which cells can be filled, and which not
     robench table augmix/2
     robench table augmix/1 --results runs/ --format markdown
     robench table cifar10-reference --results runs/cifar10
@@ -25,7 +25,8 @@ Examples:
     robench table many-faces/8 --results runs/ --recipe cbam=cbam-resnet50
     robench table --runs runs/a runs/b --format latex
     robench table --runs runs/a runs/b --by corruption --figures error
-    robench table --runs runs/a --by corruption --figures ce --with-published --sources papers
+    robench table --runs runs/a --by corruption --figures ce \\
+        --with-published --sources papers
     robench table --runs runs/a --with-published
 """
 
@@ -48,10 +49,11 @@ def table(
     ] = None,
     recipe: Annotated[
         list[str] | None,
-        typer.Option(metavar="MODEL=RECIPE", help="What a model is whose card says nothing (repeatable)."),
+        typer.Option(metavar="MODEL=RECIPE", help="The recipe of a model whose card does not name it (repeatable)."),
     ] = None,
     why: Annotated[
-        bool, typer.Option("--why", help="Also list near misses, and why they do not count; as CSV, only these.")
+        bool,
+        typer.Option("--why", help="Also list results that nearly fit, and why they do not count; as CSV, only these."),
     ] = False,
     generated: Annotated[
         bool,
@@ -71,11 +73,15 @@ def table(
     ] = None,
     with_published: Annotated[
         bool,
-        typer.Option("--with-published", help="Also published rows of the same protocol.", rich_help_panel=_OWN),
+        typer.Option("--with-published", help="Add published rows of the same protocol.", rich_help_panel=_OWN),
     ] = False,
     sources: Annotated[
         str | None,
-        typer.Option(metavar="A,B", help="Whose rows: papers, robustbench, timm.", rich_help_panel=_OWN),
+        typer.Option(
+            metavar="A,B",
+            help="Sources of published rows: papers, robustbench, timm (default: all).",
+            rich_help_panel=_OWN,
+        ),
     ] = None,
     group_rows: Annotated[
         str | None,

@@ -86,12 +86,12 @@ def train(
         str | None,
         typer.Option(
             metavar="SPEC",
-            help="Of linear-probe and knn: timm:NAME, torchvision:NAME, hf:FOLDER or open_clip:ARCH/PRETRAINED.",
+            help="linear-probe and knn: timm:NAME, torchvision:NAME, hf:FOLDER or open_clip:ARCH/PRETRAINED.",
         ),
     ] = None,
     features: Annotated[
         str | None,
-        typer.Option(metavar="FOLDER", help="Where their features are kept (default: the user's cache folder)."),
+        typer.Option(metavar="FOLDER", help="Folder that keeps their features (default: the user's cache folder)."),
     ] = None,
     device: o.Device = None,
     precision: Annotated[
@@ -102,7 +102,7 @@ def train(
         bool, typer.Option("--fresh", help="Start again instead of resuming.", rich_help_panel=o.RUN)
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what a set would take.", rich_help_panel=o.RUN)
+        bool, typer.Option("--dry-run", help="Only show what a set would train, and how long.", rich_help_panel=o.RUN)
     ] = False,
     out: Annotated[
         str | None,

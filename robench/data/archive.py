@@ -120,7 +120,7 @@ def safe_parts(name: str, archive: Path) -> tuple[str, ...]:
     if path.is_absolute() or ".." in parts or not parts or ":" in parts[0] or not name.isprintable():
         raise RobenchError(
             f"{archive} holds '{name}', which cannot be a file in the folder.",
-            hint="Do not trust it; get it elsewhere.",
+            hint="Do not trust the archive; get it elsewhere.",
         )
     return parts
 

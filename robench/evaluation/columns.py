@@ -141,7 +141,7 @@ class ColumnBuilder:
             )
         if logits.shape[1] != self.num_classes:
             raise RobenchError(
-                f"The model puts out {logits.shape[1]} classes; the suite needs {self.num_classes}.",
+                f"The model has {logits.shape[1]} output classes; the suite needs {self.num_classes}.",
                 hint="Give a model trained on this suite's classes, or choose its suite (robench suites list). Where a"
                 " clean set lacks some of the model's classes, say how many the model has: `num_classes`.",
             )

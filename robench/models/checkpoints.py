@@ -152,7 +152,7 @@ def _apart(tensors: State, path: tuple[str, ...]) -> Iterator[_Network]:
 def _by_rule(found: list[_Network], ema: bool, path: Path) -> _Network:
     wanted = [one for one in found if one.averaged] if ema else [one for one in found if one.usual]
     if ema and not wanted:
-        raise RobenchError(f"{path} holds no averaged weights.", hint="Omit `ema` to take its usual ones.")
+        raise RobenchError(f"{path} holds no averaged weights.", hint="Omit `ema` to load its usual weights.")
     wanted = wanted or found
     if all(_equal(one.state, wanted[0].state) for one in wanted):
         return wanted[0]

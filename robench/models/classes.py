@@ -88,7 +88,7 @@ def in_order_of(model: Model, data_classes: Sequence[str] | None, num_classes: i
         return select(model, order, tuple(data_classes), "by name")
     if model.num_classes != num_classes:
         raise RobenchError(
-            f"{model.name} puts out {model.num_classes:,} classes; the suite needs {num_classes:,}.",
+            f"{model.name} has {model.num_classes:,} output classes; the suite needs {num_classes:,}.",
             hint=_hint(model.num_classes, num_classes),
         )
     return model
@@ -243,7 +243,7 @@ def _lacking(model_classes: Sequence[str], data_classes: Sequence[str], missing:
     names = ", ".join(f"'{data_classes[label]}'" for label in missing[:_SHOWN])
     if len(missing) == len(data_classes):
         return RobenchError(
-            f"The model puts out {len(model_classes):,} classes; the suite needs {len(data_classes):,}, and they have"
+            f"The model has {len(model_classes):,} output classes; the suite needs {len(data_classes):,}, and they have"
             " no name in common.",
             hint=_hint(len(model_classes), len(data_classes)),
         )

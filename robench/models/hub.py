@@ -87,7 +87,7 @@ def _by_name(name: str, request: Request) -> Model:
     """Load a model of the hub; timm's, or one of two towers, which timm has fetched the configuration of."""
     hint = "Check the name and the network, or give a snapshot: `model='hf:FOLDER'`"
     if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", name):
-        raise RobenchError(f"hf:{name} is neither a folder that is there nor OWNER/NAME of the hub.", hint=hint)
+        raise RobenchError(f"hf:{name} is neither an existing folder nor OWNER/NAME on the Hub.", hint=hint)
     try:
         return _by_timm(f"hf-hub:{name}", name, hint)
     except RobenchError:

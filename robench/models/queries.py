@@ -74,7 +74,7 @@ def split(spec: str) -> tuple[str, Query]:
         )
     batch, tta = _batch(asked), asked.get("tta")
     if tta is not None and tta not in VIEWS:
-        raise RobenchError(f"tta is one of {', '.join(VIEWS)}; found '{tta}'.", hint="E.g. 'w.pth?tta=flip'")
+        raise RobenchError(f"tta is one of {', '.join(VIEWS)}; found '{tta}'.", hint="For example 'w.pth?tta=flip'")
     branch = None if batch is not None else _branch(asked)
     return rest, Query(branch, asked.get("key"), _outputs(asked.get("outputs")), batch, tta)
 
@@ -82,13 +82,13 @@ def split(spec: str) -> tuple[str, Query]:
 def _batch(asked: dict[str, str]) -> int | None:
     if asked.get("bn") != "batch":
         if "batch" in asked:
-            raise RobenchError("batch= goes with bn=batch.", hint="E.g. 'w.pth?bn=batch&batch=64' (in quotes)")
+            raise RobenchError("batch= goes with bn=batch.", hint="For example 'w.pth?bn=batch&batch=64' (in quotes)")
         return None
     text = asked.get("batch", str(BATCH))
     if "lambda" in asked or re.fullmatch(r"\d{1,6}", text, re.ASCII) is None or int(text) < 2:
         raise RobenchError(
             f"bn=batch takes batch=N, at least 2 images, and no lambda; found '{text}'.",
-            hint="E.g. 'w.pth?bn=batch&batch=64' (in quotes)",
+            hint="For example 'w.pth?bn=batch&batch=64' (in quotes)",
         )
     return int(text)
 
@@ -114,6 +114,7 @@ def _outputs(text: str | None) -> tuple[int, int] | None:
     found = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text, re.ASCII)
     if found is None or not int(found[1]) < int(found[2]):
         raise RobenchError(
-            f"outputs=FIRST:END names logits to keep, counted from 0; found '{text}'.", hint="E.g. ?outputs=1:1001"
+            f"outputs=FIRST:END names logits to keep, counted from 0; found '{text}'.",
+            hint="For example ?outputs=1:1001",
         )
     return int(found[1]), int(found[2])

@@ -28,7 +28,7 @@ class AblationCurve:
     Args:
         metric: name of the summary value.
         setting: of the recipe, ``options.severity``.
-        levels: the setting's values as text, numbers rising.
+        levels: the setting's values as text: numbers rising, words in the order in which they were given.
         positions: float64 (levels,): the numbers themselves, or 0, 1, 2 where they are words.
         runs: float64 (runs, 4): position, value, low, high, in the unit that is drawn.
     """
@@ -50,7 +50,9 @@ class AblationCurve:
         same_suite(results)
         found = [_setting(result, setting) for result in results]
         _refuse_others(results, setting)
-        levels = sorted(set(map(_text, found)), key=lambda text: (_number(text) is None, _number(text) or 0.0, text))
+        levels = sorted(
+            dict.fromkeys(map(_text, found)), key=lambda text: (_number(text) is None, _number(text) or 0.0)
+        )
         if len(levels) < 2:
             raise RobenchError(f"All of these models have {setting} = {levels[0]}.", hint="Give runs where it differs.")
         numbers = [_number(text) for text in levels]
@@ -67,15 +69,30 @@ class AblationCurve:
         """The mean value of the runs at every level, float64 (levels,)."""
         return np.array([self.runs[self.runs[:, 0] == place, 1].mean() for place in self.positions])
 
+    @property
+    def of_numbers(self) -> bool:
+        """Whether the setting's values are numbers."""
+        return all(_number(text) is not None for text in self.levels)
+
+    @property
+    def uneven(self) -> bool:
+        """Whether the values need a logarithmic scale: all positive, and two of them too near for their labels."""
+        range_ = float(self.positions[-1] - self.positions[0])
+        return self.of_numbers and self.positions[0] > 0 and float(np.diff(self.positions).min()) < 0.06 * range_
+
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the runs with their intervals and the line of the means on ``ax`` and return it."""
         with style():
             ax = axes_or_new(ax)
             seen = look(0)
-            ax.plot(self.positions, self.means, color=seen.color, linewidth=1.2, zorder=2)
+            if self.of_numbers:  # nothing lies between two words
+                ax.plot(self.positions, self.means, color=seen.color, linewidth=1.2, zorder=2)
             ax.vlines(self.runs[:, 0], self.runs[:, 2], self.runs[:, 3], color=seen.color, linewidth=0.9, alpha=0.7)
             ax.plot(self.runs[:, 0], self.runs[:, 1], linestyle="", marker=seen.marker, color=seen.color,
                     markeredgewidth=0, zorder=3)  # fmt: skip
+            if self.uneven:
+                ax.set_xscale("log")
+                ax.minorticks_off()
             ax.set_xticks(self.positions, self.levels)
             ax.margins(x=0.08, y=0.15)
             ax.grid(axis="x", visible=False)
@@ -96,7 +113,8 @@ def ablation(results: Sequence[Result], setting: str = "", metric: str = "mean_e
         figure, axes = new_figure(COLUMN, 2.3)
         curve.plot(axes[0, 0])
         seen = interval_words(results, "lines", curve.runs[:, 2])
-        finish(figure, axes[0, 0], (), provenance(results, seen, "one mark per run"))
+        several = "line: their mean" if curve.of_numbers and len(curve.runs) > len(curve.levels) else ""
+        finish(figure, axes[0, 0], (), provenance(results, seen, "one mark per run", several))
     return figure
 
 

@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _HEAD = 0.19  # height of a group's title in inches
-# From the first to the last model's mark, in heights of a row. Under a half: what belongs together lies nearer together
-# than the next row's marks do.
-SPREAD = 0.44
+_LANE = 0.045  # least height of a model's marks in inches
+_SPREAD = 0.74  # greatest distance of the first and the last model's marks, in heights of a row
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class ConditionRows:
         with style():
             ax = axes_or_new(ax, COLUMN, self.height())
             places, ticks = self._places()
-            spread = SPREAD if len(self.names) > 1 else 0.0
+            spread = spread_of(len(self.names))
             for i, name in enumerate(self.names):
                 shift = spread * (i / max(1, len(self.names) - 1) - 0.5)
                 self._draw_model(ax, i, name, places + shift)
@@ -112,8 +111,8 @@ class ConditionRows:
 
     def _row(self) -> float:
         """Return the height of one condition in inches: every model has its own lane."""
-        several = len(self.names) > 1
-        return 0.17 + 0.03 * several + 0.065 * max(0, len(self.names) - 3)
+        lanes = len(self.names) - 1
+        return max(0.17 if lanes == 0 else 0.2, _LANE * lanes / spread_of(len(self.names)) if lanes else 0.0)
 
     def _places(self) -> tuple[Array, list[tuple[float, str, bool]]]:
         """Return the y of every condition, and all texts at the left: (y, text, whether it heads a group)."""
@@ -141,6 +140,8 @@ class ConditionRows:
             marker=seen.marker,
             color=seen.color,
             markeredgewidth=0,
+            markersize=4 if len(self.names) <= 4 else 3.2,
+            clip_on=False,
             zorder=4,
         )
         self._mark_missing(ax, places, seen.color, ~np.isfinite(self.values[i]))
@@ -157,6 +158,17 @@ class ConditionRows:
             transform=ax.get_yaxis_transform(),
             zorder=4,
         )
+
+
+def spread_of(models: int) -> float:
+    """Return the distance of the first and the last model's marks, in heights of a row.
+
+    What belongs together lies nearer together than the next row's marks do: rows are parted by two lanes or more.
+
+    >>> [round(spread_of(models), 2) for models in (1, 2, 3, 8)]
+    [0.0, 0.33, 0.5, 0.74]
+    """
+    return min(_SPREAD, (models - 1) / (models + 1))
 
 
 def corruptions(results: Sequence[Result], metric: str = "error") -> Figure:

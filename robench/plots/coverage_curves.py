@@ -18,7 +18,7 @@ from robench.plots.common import Array
 from robench.plots.fourier_maps import of_kind
 from robench.plots.registry import Option, Plot
 from robench.plots.severity_curves import SEVERITIES
-from robench.plots.style import PAGE, axes_or_new, finish, look, new_figure, style
+from robench.plots.style import MUTED, axes_or_new, finish, look, panels, style
 from robench.results.labels import sentence
 
 if TYPE_CHECKING:
@@ -59,10 +59,10 @@ class CoverageCurve:
             ax.fill_between(x, found[:, 1], found[:, 2], color=seen.color, alpha=0.16, linewidth=0)
             ax.plot(x, found[:, 0], label=self.name, markeredgewidth=0, clip_on=False, zorder=3, **seen._asdict())
             if metric == PANELS[0]:
-                ax.axhline(100 * (1 - self.alpha), color="#6b6b6b", linewidth=0.8, linestyle="--", zorder=1)
+                ax.axhline(100 * (1 - self.alpha), color=MUTED, linewidth=0.8, linestyle="--", zorder=1)
             ax.set_xticks(x, ["clean", *map(str, SEVERITIES[1:])])
             ax.set_xlim(-0.15, 5.15)
-            ax.set_ylim(bottom=0.0)
+            ax.set_ylim(bottom=0.0, auto=None)  # the top stays free for the curves to come
             ax.grid(axis="x", visible=False)
             ax.set_xlabel("severity of the corruption")
             ax.set_ylabel(row(metric).axis)
@@ -93,14 +93,14 @@ def coverage(found: Sequence[Sequence[CoverageCurve] | CoverageCurve], method: s
             "None of these runs has severities to plot coverage against.",
             hint="`robench conformal RUN` prints the coverage of every cell.",
         )
-    panels = [name for name in PANELS if any(np.isfinite(curve.values[name][:, 0]).any() for curve in chosen)]
+    shown = [name for name in PANELS if any(np.isfinite(curve.values[name][:, 0]).any() for curve in chosen)]
     with style():
-        figure, axes = new_figure(PAGE, 2.4, 1, len(panels))
-        for ax, name in zip(axes.flat, panels, strict=True):
+        figure, axes = panels(len(shown), 2.4)
+        for ax, name in zip(axes.flat, shown, strict=False):
             for number, curve in enumerate(chosen):
                 curve.plot(ax, name, number=number)
         promised = ", ".join(f"{100 * (1 - alpha):g} %" for alpha in dict.fromkeys(curve.alpha for curve in chosen))
-        said = f"dashed: coverage promised for images like the calibration's, {promised}; bands: 95 % intervals"
+        said = f"dashed: coverage promised for images like the calibration's, {promised} · bands: 95 % intervals"
         finish(figure, axes.flat[0], [curve.name for curve in chosen], said)
     return figure
 

@@ -46,6 +46,8 @@ class FourierMap:
 
     def plot(self, ax: Axes, *, low: float = 0.0, high: float = 100.0) -> Any:
         """Draw the map on ``ax`` with the given ends of the scale and return the image, for a colour bar."""
+        from matplotlib.ticker import MaxNLocator
+
         with style():
             height, width = self.error.shape
             # Frequency 0 stands at index n // 2; the map is labelled in cycles per image.
@@ -54,6 +56,8 @@ class FourierMap:
                 self.error, cmap="cividis", vmin=low, vmax=high, extent=extent, interpolation="nearest", aspect="equal"
             )
             ax.grid(visible=False)
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
             ax.set_title(shorten(self.model, 26), fontsize=7.5)
         return image
 
@@ -98,7 +102,7 @@ def fourier(maps: Sequence[FourierMap]) -> Figure:
             f"error under noise of one frequency, L2 norm {maps[0].norm:g} per channel"
             f"{' · ' + ' or '.join(f'{n:,}' for n in counts) + ' images' if counts else ''}"
             f"{' · sampled: each frequency to ±' + f'{max(widths):g} points' if widths else ''}"
-            " · low frequencies in the middle · one scale for all"
+            f" · low frequencies in the middle{' · one scale for all' if len(maps) > 1 else ''}"
         )
         finish(figure, axes[0, 0], (), said)
     return figure

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.errors import RobenchError
-from robench.plots.style import PAGE, style
+from robench.plots.style import PAGE, style, wide
+from robench.plots.wishes import now
+from robench.results.labels import words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,15 +20,18 @@ if TYPE_CHECKING:
 Images = npt.NDArray[np.uint8]
 _MARGIN = 0.95
 """Inches left of the images, for the names of the corruptions."""
+_TOP, _TITLE = 0.25, 0.25
+"""Inches above the images, and for a title."""
 
 
-def gallery(grid: Mapping[str, Images], *, titles: bool | Sequence[str] = True) -> Figure:
+def gallery(grid: Mapping[str, Images], *, titles: bool | Sequence[str] = True, in_words: bool = True) -> Figure:
     """Draw one row per corruption and one column per severity; ``clean`` stands alone at the top.
 
     Args:
         grid: corruption -> uint8 (5, H, W, 3), severities 1 to 5, drawn in the given order; ``clean`` -> (1, H, W, 3)
             may be omitted. The same for recipes and views of training, and for operations and their levels.
         titles: of the columns; True: the severities.
+        in_words: whether the rows are corruptions or operations, named in words; recipes keep their names.
 
     Raises:
         RobenchError: nothing to draw, or images of other shapes.
@@ -36,19 +41,23 @@ def gallery(grid: Mapping[str, Images], *, titles: bool | Sequence[str] = True) 
         raise RobenchError("There is no image to plot.", hint="Give at least one corruption.")
     columns = max(len(images) for images in rows.values())
     height, width = next(iter(rows.values())).shape[1:3]
-    cell = (PAGE - _MARGIN) / columns
+    page, title = wide(PAGE), now().title
+    top = _TOP + (_TITLE if title else 0.0)
+    cell = (page - _MARGIN) / columns
     with style():
         from matplotlib.figure import Figure
 
         # One image below another with hairlines between them: the eye compares along rows and columns.
-        tall = cell * height / width * len(rows) + 0.25
-        figure = Figure(figsize=(PAGE, tall))
+        tall = cell * height / width * len(rows) + top
+        figure = Figure(figsize=(page, tall))
+        if title:
+            figure.suptitle(title, x=0.02, y=1 - 0.05 / tall, ha="left", va="top", fontsize=8.5, fontweight="bold")
         places = figure.add_gridspec(
             len(rows),
             columns,
-            left=_MARGIN / PAGE,
+            left=_MARGIN / page,
             right=1.0,
-            top=1 - 0.25 / tall,
+            top=1 - top / tall,
             bottom=0.0,
             hspace=0.03,
             wspace=0.03,
@@ -59,18 +68,18 @@ def gallery(grid: Mapping[str, Images], *, titles: bool | Sequence[str] = True) 
                 axes.imshow(image, interpolation="nearest")
                 axes.set_axis_off()
                 if column == 0:
-                    axes.text(-0.04, 0.5, _label(name), transform=axes.transAxes, ha="right", va="center")
+                    axes.text(-0.04, 0.5, _label(name, in_words), transform=axes.transAxes, ha="right", va="center")
                 if titles and len(images) > 1 and row == _first_full(rows):
                     title = f"severity {column + 1}" if titles is True else titles[column]
                     axes.set_title(title, loc="center", fontweight="normal", pad=3)
     return figure
 
 
-def _label(name: str) -> str:
+def _label(name: str, in_words: bool) -> str:
     """Return a row's name; a long one of a recipe in lines that fit beside the images."""
-    if len(name) <= 18:
-        return name.replace("_", " ")
-    return "\n".join(textwrap.wrap(name.replace("-", "- "), 18)).replace("- ", "-").replace("_", " ")
+    if in_words:
+        return words(name)
+    return name if len(name) <= 18 else "\n".join(textwrap.wrap(name.replace("-", "- "), 18)).replace("- ", "-")
 
 
 def _first_full(rows: Mapping[str, Images]) -> int:

@@ -14,7 +14,7 @@ from robench.errors import RobenchError
 from robench.files import read_document
 from robench.plots.common import Array
 from robench.plots.registry import Plot
-from robench.plots.style import PAGE, finish, look, new_figure, style
+from robench.plots.style import finish, look, panels, style
 from robench.results.labels import shorten
 
 if TYPE_CHECKING:
@@ -75,20 +75,21 @@ def labels(runs: Sequence[LearnedLabels]) -> Figure:
     if not runs:
         raise RobenchError("There is no training run to plot.", hint=_HINT)
     with style():
-        figure, axes = new_figure(PAGE, 2.4, 1, 2, sharey=True)
+        figure, grid = panels(2, 2.4, sharey=True)
+        over_time, at_end = grid.flat
         number = 0
         for run in runs:
-            run.plot(axes[0, 0], axes[0, 1], number=number)
+            run.plot(over_time, at_end, number=number)
             number += run.labels.shape[1]
-        axes[0, 0].set_xlabel("epoch")
-        axes[0, 0].set_ylabel("label of the true class, %")
-        axes[0, 0].set_title("Labels as they are learned (faint: far away)")
+        over_time.set_xlabel("epoch")
+        over_time.set_ylabel("label of the true class, %")
+        over_time.set_title("Labels as they are learned (faint: far away)")
         kinds = {run.axis for run in runs}
-        axes[0, 1].set_xlabel(runs[0].axis if len(kinds) == 1 else "bucket of distance, share of their number")
-        axes[0, 1].set_title("Labels after the last epoch")
-        axes[0, 1].set_xlim(0, 1)
-        names = [str(line.get_label()) for line in axes[0, 1].get_lines()]
-        finish(figure, axes[0, 1], names, "one line per bucket of distance on the left · from log.csv of the training")
+        at_end.set_xlabel(runs[0].axis if len(kinds) == 1 else "bucket of distance, share of their number")
+        at_end.set_title("Labels after the last epoch")
+        at_end.set_xlim(0, 1)
+        names = [str(line.get_label()) for line in at_end.get_lines()]
+        finish(figure, at_end, names, "one line per bucket of distance on the left · from log.csv of the training")
     return figure
 
 
@@ -105,9 +106,15 @@ def read_labels(path: str | Path) -> LearnedLabels:
         raise RobenchError(f"{folder} has no log.csv.", hint=_HINT)
     with open(log, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    names = sorted((name for name in (rows[0] if rows else {}) if name.startswith("label_")), key=_place)
+    names = [name for name in (rows[0] if rows else {}) if name.startswith("label_")]
     if not names:
         raise RobenchError(f"{log} has no learned labels.", hint=_HINT)
+    if not all(name.removeprefix("label_").isdigit() for name in names):
+        raise RobenchError(
+            f"{log} has the labels of some buckets only: {', '.join(names)}.",
+            hint="It was written by an earlier version; train the recipe again.",
+        )
+    names.sort(key=_place)
     values = 100 * np.array([[float(line[name]) for name in names] for line in rows])
     recipe = read_document(folder / "recipe.yaml", "recipe", hint=_HINT)
     buckets = int((recipe.get("options") or {}).get("buckets", 10))

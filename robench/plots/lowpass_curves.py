@@ -41,7 +41,14 @@ class LowPassCurve:
         """Draw the curve on ``ax`` as the ``number``-th model and return the axes."""
         with style():
             ax = axes_or_new(ax)
-            ax.plot(self.bandwidths, self.accuracy, label=self.model, markeredgewidth=0, **look(number)._asdict())
+            ax.plot(
+                self.bandwidths,
+                self.accuracy,
+                label=self.model,
+                markeredgewidth=0,
+                clip_on=False,
+                **look(number)._asdict(),
+            )
             ax.set_ylim(0, 100)
             ax.set_xlabel("bandwidth of the low-pass filter, pixels")
             ax.set_ylabel("accuracy, %")

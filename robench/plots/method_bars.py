@@ -97,7 +97,7 @@ def methods(results: Sequence[Result], metrics: Sequence[str] = ("mean_error",))
         for ax, panel in zip(axes.flat, panels, strict=True):
             panel.plot(ax)
         several = any(count > 1 for panel in panels for count in panel.seeds)
-        spread = "lines: one standard deviation over seeds where there are several, else intervals"
+        spread = "lines: one standard deviation over several seeds; intervals of single runs"
         said = spread if several else interval_words(results, "lines", *(panel.low for panel in panels))
         finish(figure, axes[0, 0], (), provenance(results, said))
     return figure

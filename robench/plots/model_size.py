@@ -69,19 +69,23 @@ class ModelSizes:
                 ax.vlines(self.millions[i], self.low[i], self.high[i], color=seen.color, linewidth=0.9, alpha=0.7)
             ax.set_xscale("log")
             self._mark_sizes(ax)
-            ax.margins(x=0.1, y=0.15)
+            ax.margins(y=0.15)
             ax.set_xlabel("parameters, millions")
             ax.set_ylabel(row(self.metric).axis)
             ax.set_title(f"{sentence(row(self.metric).short or row(self.metric).title)} by size")
         return ax
 
     def _mark_sizes(self, ax: Axes) -> None:
-        """Mark round numbers within the range; a short logarithmic axis has no power of ten."""
+        """Begin and end at round numbers, and mark those between; a short logarithmic axis has no power of ten."""
         from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
         low, high = float(self.millions.min()), float(self.millions.max())
         round_ones = [step * 10.0**power for power in range(-6, 5) for step in (1, 2, 5)]
-        ticks = [one for one in round_ones if low / 2.6 <= one <= high * 2.6]
+        first = max((one for one in round_ones if one <= low / 1.1), default=low)
+        last = min((one for one in round_ones if one >= high * 1.1), default=high)
+        ax.set_xlim(first, last)
+        ticks = [one for one in round_ones if first <= one <= last]
+        ticks = ticks if len(ticks) <= 10 else [one for one in ticks if f"{one:e}".startswith("1")]
         ax.xaxis.set_major_locator(FixedLocator(ticks))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

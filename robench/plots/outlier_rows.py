@@ -18,7 +18,7 @@ from robench.errors import RobenchError, did_you_mean
 from robench.plots.common import Array
 from robench.plots.fourier_maps import of_kind
 from robench.plots.registry import Option, Plot
-from robench.plots.style import FAINT, MUTED, PAGE, axes_or_new, finish, look, new_figure, style
+from robench.plots.style import FAINT, MUTED, axes_or_new, finish, look, panels, style
 from robench.results.labels import sentence
 
 if TYPE_CHECKING:
@@ -113,15 +113,15 @@ def outliers(found: Sequence[Outliers], score: str = "") -> Figure:
         drawn = [Dots(sentence(by), found[0], name) for name, by in SCORES.items()]
     with style():
         height = 0.75 + (0.2 + 0.05 * max(0, len(drawn) - 2)) * len(rows)
-        figure, axes = new_figure(PAGE, height, 1, len(PANELS), sharey=True)
-        for ax, panel in zip(axes.flat, PANELS, strict=True):
+        figure, axes = panels(len(PANELS), height, sharey=True)
+        for ax, panel in zip(axes.flat, PANELS, strict=False):
             for number, dots in enumerate(drawn):
                 dots.plot(ax, panel, number=number, of=len(drawn))
             _dress(ax, panel, [_title(found[0], name) for name in rows])
         own = found[0]
         said = [f"foreign images against {own.images:,} of '{own.cell}'", "lines: 95 % intervals"]
         said += [f"model: {own.model}"] if len(found) == 1 else [f"score: {SCORES[score or 'confidence']}"]
-        finish(figure, axes.flat[0], [dots.name for dots in drawn], "; ".join([*said, "dashed: chance"]))
+        finish(figure, axes.flat[0], [dots.name for dots in drawn], " · ".join([*said, "dashed: chance"]))
     return figure
 
 

@@ -10,8 +10,10 @@ import numpy as np
 
 from robench.errors import RobenchError
 from robench.plots.common import Array, drawn_names, interval_words, provenance, same_suite
+from robench.plots.fitting import grid_of
 from robench.plots.registry import Option, Plot
 from robench.plots.style import COLUMN, INK, MUTED, PAGE, axes_or_new, finish, look, new_figure, style, wide
+from robench.results.labels import sentence
 from robench.results.schema import Result
 
 if TYPE_CHECKING:
@@ -136,23 +138,28 @@ def reliability(results: Sequence[Result], levels: Sequence[str] = ("clean", "se
     """
     curves = [ReliabilityCurves.from_results(results, level) for level in levels]
     with style():
-        columns = len(curves)
-        width = wide(COLUMN if columns == 1 else PAGE)
-        options: dict[str, Any] = {"sharex": "col", "height_ratios": (4, 1)}
-        figure, axes = new_figure(width, width / columns * 1.26, 2, columns, **options)
-        for column, curve in enumerate(curves):
-            curve.plot(axes[0, column]).set_xlabel("")
-            curve.plot_shares(axes[1, column])
-            if column:
-                axes[0, column].set_ylabel("")
-                axes[1, column].set_ylabel("")
+        width = wide(COLUMN if len(curves) == 1 else PAGE)
+        rows, columns = grid_of(len(curves), width, 2.1)
+        options: dict[str, Any] = {"sharex": "col", "height_ratios": (4, 1) * rows}
+        figure, axes = new_figure(width, rows * width / columns * 1.26, 2 * rows, columns, **options)
+        for i, ax in enumerate(axes.flat):
+            ax.set_axis_off() if i // columns // 2 * columns + i % columns >= len(curves) else None
+        for i, curve in enumerate(curves):
+            above, below = axes[i // columns * 2, i % columns], axes[i // columns * 2 + 1, i % columns]
+            curve.plot(above).set_xlabel("")
+            curve.plot_shares(below).tick_params(labelbottom=True)
+            if width / columns < 2.6 and curve.level.startswith("severity/"):
+                above.set_title(sentence(curve.level.replace("/", " ")))
+            if i % columns:
+                above.set_ylabel("")
+                below.set_ylabel("")
         few = len(results) <= 3
         said = provenance(
             results,
             f"{curves[0].share.shape[1]} equal bins of confidence",
             "dashed: perfect calibration",
-            "larger marks: more images" + (f", pale ones: under {FEW}" if any(map(_pale, curves)) else ""),
-            interval_words(results, "bars", *(c.low for c in curves)) if few else "intervals omitted, too many models",
+            "larger marks: more images" + (f", pale ones: under {FEW} images" if any(map(_pale, curves)) else ""),
+            interval_words(results, "bars", *(c.low for c in curves)) if few else "no intervals with over 3 models",
         )
         finish(figure, axes[0, 0], curves[0].legend_names(), said)
     return figure

@@ -13,7 +13,7 @@ from robench.catalogue import row
 from robench.errors import RobenchError
 from robench.plots.common import Array, absent, drawn_names, ends, interval_words, or_debiased, provenance, same_suite
 from robench.plots.registry import Option, Plot
-from robench.plots.style import COLUMN, PAGE, axes_or_new, finish, look, new_figure, style, wide
+from robench.plots.style import COLUMN, PAGE, axes_or_new, finish, look, new_figure, panels, style, wide
 from robench.results.labels import sentence
 from robench.results.protocols import averaged, protocol_of
 from robench.results.schema import Result
@@ -117,15 +117,11 @@ def severity(results: Sequence[Result], metrics: Sequence[str] = USUAL) -> Figur
         metrics = _usual(results)
     curves = [SeverityCurves.from_results(results, metric) for metric in metrics]
     with style():
-        columns = min(3, len(curves), max(1, int(wide(PAGE) / 2.2)))
-        rows = -(-len(curves) // columns)
-        width = COLUMN if len(curves) == 1 else PAGE
-        figure, axes = new_figure(width, rows * 2.3, rows, columns)
-        for ax in axes.flat[len(curves) :]:
-            ax.set_axis_off()
+        alone = len(curves) == 1
+        figure, axes = new_figure(COLUMN, 2.3) if alone else panels(len(curves), 2.3, least=2.2)
         for ax, curve in zip(axes.flat, curves, strict=False):
             curve.plot(ax)
-            if wide(width) / columns < 3:  # the long title would run into the next panel
+            if wide(COLUMN if alone else PAGE) / axes.shape[1] < 3:  # the long title would run into the next panel
                 ax.set_title(sentence(row(curve.metric).title))
         missing = any(not np.isfinite(curve.values).all() for curve in curves)
         said = provenance(

@@ -9,7 +9,6 @@ the same bytes on every machine with the same matplotlib.
 from __future__ import annotations
 
 import io
-import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from robench.errors import RobenchError
 from robench.files import atomic_write
+from robench.plots.fitting import fit_texts, grid_of, legend_columns, note_lines, plain_ticks
 from robench.plots.wishes import now
 from robench.results.labels import shorten
 
@@ -116,6 +116,22 @@ def wide(width: float) -> float:
     return now().width or width
 
 
+def panels(count: int, height: float, *, least: float = 2.4, **options: Any) -> tuple[Figure, Any]:
+    """Return a figure of a page's width and its axes, (rows, columns): side by side where they are wide enough.
+
+    Args:
+        count: of panels.
+        height: of one, in inches.
+        least: width of one, in inches.
+        options: of ``subplots``.
+    """
+    rows, columns = grid_of(count, wide(PAGE), least)
+    figure, axes = new_figure(PAGE, rows * height, rows, columns, **options)
+    for ax in axes.flat[count:]:
+        ax.set_axis_off()
+    return figure, axes
+
+
 def axes_or_new(ax: Axes | None, width: float = COLUMN, height: float = 2.6) -> Axes:
     """Return ``ax``, or the axes of a new figure of a column's width."""
     return ax if ax is not None else new_figure(width, height)[1][0, 0]
@@ -128,30 +144,30 @@ def finish(figure: Figure, axes: Axes, names: Sequence[str], note: str) -> None:
     the user wants (:mod:`robench.plots.wishes`) takes the place of the plot's own.
     """
     _entitle(figure)
-    width, height = figure.get_size_inches()
+    plain_ticks(figure)
+    fit_texts(figure)
+    width, height = (float(side) for side in figure.get_size_inches())
     note = note.replace(" %", "\u00a0%").replace("×: ", "×:\u00a0")  # these stay on one line
-    lines = textwrap.wrap(note, int(width / COLUMN * 80))
+    lines = note_lines(note, int(width / COLUMN * 80))
     # Asked for its legend, matplotlib omits what begins with an underscore, as names of files may.
     by_label = {str(line.get_label()): line for line in axes.get_lines()}
-    room = int(width / COLUMN * 46)
     shown = [name for name in names if name in by_label]
-    lengths = [len(shorten(name, room)) + 8 for name in shown]
-    line = int(width / COLUMN * 50)
-    columns = len(shown) if sum(lengths) <= line else max(1, line // max(lengths))
-    columns = -(-len(shown) // -(-len(shown) // columns)) if shown else 1  # four in two rows are two by two
+    called = [shorten(name, int(width / COLUMN * 46)) for name in shown]
+    margin = 0.012
+    columns = legend_columns(called, (1 - 2 * margin) * width, 7, around=2.6 + 0.8, between=1.4)
     foot = 0.06 + 0.115 * len(lines)
     legend = 0.03 + 0.1425 * -(-len(shown) // columns) if shown else 0.0
     total = height + foot + legend
     figure.set_size_inches(width, total)
     engine: Any = figure.get_layout_engine()
     engine.set(rect=(0, (foot + legend) / total, 1, 1 - (foot + legend) / total))
-    figure.text(0.012, 0.03 / total, "\n".join(lines), fontsize=6, color=MUTED, va="bottom", linespacing=1.25)
+    figure.text(margin, 0.03 / total, "\n".join(lines), fontsize=6, color=MUTED, va="bottom", linespacing=1.25)
     if shown:
         figure.legend(
             [by_label[name] for name in shown],
-            [shorten(name, room) for name in shown],
+            called,
             loc="lower left",
-            bbox_to_anchor=(0.012, foot / total),  # in line with the note below
+            bbox_to_anchor=(margin, foot / total),  # in line with the note below
             ncols=columns,
             borderaxespad=0.0,
             borderpad=0.0,

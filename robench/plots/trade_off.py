@@ -12,7 +12,7 @@ from robench.catalogue import row
 from robench.errors import RobenchError
 from robench.plots.common import Array, ends, interval_words, provenance, same_suite
 from robench.plots.registry import Plot
-from robench.plots.style import PAGE, axes_or_new, finish, look, new_figure, style
+from robench.plots.style import axes_or_new, finish, look, panels, style
 from robench.results.labels import sentence
 from robench.results.schema import Result
 
@@ -78,14 +78,16 @@ def tradeoff(results: Sequence[Result], names: Sequence[str] = FIGURES) -> Figur
     Raises:
         RobenchError: as :meth:`TradeOff.from_results`.
     """
-    panels = [TradeOff.from_results(results, name) for name in names]
+    drawn = [TradeOff.from_results(results, name) for name in names]
     with style():
-        figure, axes = new_figure(PAGE, 2.5, 1, len(panels))
-        for ax, panel in zip(axes.flat, panels, strict=True):
+        figure, axes = panels(len(drawn), 2.5)
+        for ax, panel in zip(axes.flat, drawn, strict=False):
             panel.plot(ax)
-        lows = [points[:, 2] for panel in panels for points in panel.curves.values()]
-        said = provenance(results, "lower is better in both", interval_words(results, "bands", *lows))
-        finish(figure, axes[0, 0], list(panels[0].curves), said)
+        lows = [points[:, 2] for panel in drawn for points in panel.curves.values()]
+        said = provenance(
+            results, "lower is better in both" if len(drawn) == 2 else "", interval_words(results, "bands", *lows)
+        )
+        finish(figure, axes[0, 0], list(drawn[0].curves), said)
     return figure
 
 

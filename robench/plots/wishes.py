@@ -71,14 +71,28 @@ def renamed(items: Sequence[Any], labels: str | Sequence[str]) -> list[Any]:
     Raises:
         RobenchError: not one label per input, or an input whose name cannot be changed.
     """
+    return [_under(item, name) for item, name in zip(items, label_list(labels, len(items)), strict=True)]
+
+
+def label_list(labels: str | Sequence[str], count: int, of: str = "input") -> list[str]:
+    """Return the labels, one for each of ``count`` inputs.
+
+    Args:
+        labels: names, or one text with commas between them.
+        count: how many there must be.
+        of: what they name.
+
+    Raises:
+        RobenchError: another number of labels, or an empty one.
+    """
     names = [part.strip() for part in labels.split(",")] if isinstance(labels, str) else list(labels)
-    if len(names) != len(items) or not all(isinstance(name, str) and name for name in names):
+    if len(names) != count or not all(isinstance(name, str) and name for name in names):
         raise RobenchError(
-            f"`labels` needs one name per input: found {len(names)} for {len(items)}.",
-            hint=f"Give {len(items)}, with commas between them and none within, such as "
-            f"`labels={','.join('ABCDEFGH'[: min(len(items), 8)])!r}`.",
+            f"`labels` needs one name per {of}: found {len(names)} for {count}.",
+            hint=f"Give {count}, with commas between them and none within, such as "
+            f"`labels={','.join('ABCDEFGH'[: min(count, 8)])!r}`.",
         )
-    return [_under(item, name) for item, name in zip(items, names, strict=True)]
+    return names
 
 
 def _under(item: Any, name: str) -> Any:

@@ -154,7 +154,7 @@ class RunFolder:
     def _require_folder(self) -> None:
         if not (self.path / "run.json").exists():
             raise RobenchError(
-                f"{self.path} was removed while cells of it were measured.", hint="Run the same command again."
+                f"{self.path} was removed while its cells were measured.", hint="Run the same command again."
             )
 
     def part_path(self, cell: str, start: int, stop: int, after: int = 0) -> Path:

@@ -37,7 +37,7 @@ def open_outliers(suite: Suite, data: Path | None, options: OpenOptions) -> Foun
     """
     if data is None:
         raise RobenchError(
-            f"{suite.name} needs images.", hint="Name their folder: `suite='ood:FOLDER'`, or give it as `data`."
+            f"{suite.name} needs images.", hint="Give their folder: `suite='ood:FOLDER'`, or give it as `data`."
         )
     sets: dict[Cell, Images] = {}
     for cell in choose_cells(suite, options):

@@ -66,7 +66,7 @@ def _file(data: Path, options: OpenOptions) -> Path:
             return place
     raise RobenchError(
         f"There is no {NAME} in {data} or next to it.",
-        hint="Get it from https://github.com/google-research/reassessed-imagenet, or name it: `definition`.",
+        hint="Get it from https://github.com/google-research/reassessed-imagenet, or give its path in `definition`.",
     )
 
 

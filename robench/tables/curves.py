@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from robench.results.labels import words
 from robench.results.schema import ReliabilityBin, Value
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 440, 260, 46, 36, 12
@@ -92,9 +93,7 @@ def bars(title: str, rows: Sequence[tuple[str, Value]], factor: float = 100.0) -
     parts = []
     for i, (name, one) in enumerate(rows):
         y, width = 6 + 22 * i, 300 * factor * float(one.value or 0) / top
-        parts.append(
-            f'<text class="label" x="142" y="{y + 12}" text-anchor="end">{escape(name.replace("_", " "))}</text>'
-        )
+        parts.append(f'<text class="label" x="142" y="{y + 12}" text-anchor="end">{escape(words(name))}</text>')
         parts.append(f'<rect class="bar" x="150" y="{y}" width="{width:.1f}" height="15"/>')
         if one.low is not None and one.high is not None:
             ends = [150 + 300 * factor * end / top for end in (one.low, one.high)]

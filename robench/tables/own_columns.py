@@ -72,7 +72,7 @@ def _metric(results: Sequence[Result], figures: Sequence[str], by: str) -> str:
     normalised = [name for name, (of, _) in NORMALISED.items() if of in known and _is_normalised(results[0], name)]
     metric = figures[0] if figures else ("error" if "error" in known else known[0])
     if metric in normalised and by != "corruption":
-        raise RobenchError(f"`{metric}` is of single corruptions.", hint='Use `by="corruption"`.')
+        raise RobenchError(f"`{metric}` is defined for single corruptions only.", hint='Use `by="corruption"`.')
     if metric not in (*known, *normalised):
         raise RobenchError(
             f"The results have no metric '{metric}'.", hint=did_you_mean(metric, sorted([*known, *normalised]))

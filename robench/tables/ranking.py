@@ -152,7 +152,7 @@ def _unlike(result: Result, others: Iterable[Board]) -> RobenchError:
     if not others:
         known = "imagenet-c, cifar10-c, cifar100-c (RobustBench); imagenet-a, -r, -sketch and -v2 (timm)"
         return RobenchError(
-            f"Nobody whose rows robench has publishes {suite.name}.", hint=f"There are published rows of {known}."
+            f"robench has no published rows of {suite.name}.", hint=f"There are published rows of {known}."
         )
     images = max((cell.images for cell in result.cells), default=0)
     what = f"{suite.source} images, {images:,} per cell, {'the whole suite' if suite.complete else 'a part of it'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -187,7 +188,7 @@ def facts_table(results: Sequence[Result]) -> Table:
         fact("Precision", [r.run.precision for r in results]),
         fact("Speed", [r.run.images_per_second and f"{r.run.images_per_second:,.0f} images/s" for r in results]),
         fact("Time", [r.run.seconds and f"{r.run.seconds:,.1f} s" for r in results]),
-        fact("Started", [r.run.started for r in results]),
+        fact("Started", [_moment(r.run.started) for r in results]),
         fact("Versions", [_versions(r) for r in results]),
         fact("Command", [r.run.command for r in results]),
         fact("Identity of the run", [r.run.identity for r in results]),
@@ -243,6 +244,16 @@ def _completeness(result: Result) -> str:
     if result.status == "partial":
         return f"partial: {len(result.cells)} cells are finished"
     return "part of the suite (fewer images or cells)"
+
+
+def _moment(stored: str | None) -> str | None:
+    """Return ``2026-11-21 18:12 UTC``, or what is stored where that is no time in UTC.
+
+    >>> _moment("2026-11-21T18:12:59+00:00")
+    '2026-11-21 18:12 UTC'
+    """
+    found = re.fullmatch(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)\S*(?:\+00:00|Z)", stored or "")
+    return f"{found[1]} {found[2]} UTC" if found else stored
 
 
 def _versions(result: Result) -> str:

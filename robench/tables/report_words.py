@@ -52,13 +52,14 @@ def next_commands(results: Sequence[Result], comparison: Comparison | None) -> l
     """Return commands worth typing next, and what each is for."""
     suite = results[0].suite.name
     runs = "RUN" if len(results) == 1 else "RUN_A RUN_B"
+    data = "" if results[0].suite.dataset == "digits" else " --data PATH"
     commands = []
     if any(result.status == "partial" for result in results):
         again = next(r.run.command for r in results if r.status == "partial") or f"robench evaluate --suite {suite} ..."
         commands.append((again, "the same command again measures what is missing, and only that"))
     if len(results) == 1:
         commands.append(
-            (f"robench evaluate --suite {suite} --model OTHER", "measure a second model to compare with this one")
+            (f"robench evaluate --suite {suite} --model OTHER{data}", "measure a second model to compare with this one")
         )
     elif comparison is None:
         commands.append(("robench compare RUN_A RUN_B", "paired differences: which of them are significant"))
@@ -110,7 +111,8 @@ def _short(name: str, results: Sequence[Result], comparison: Comparison) -> str:
         return f"No significant difference between {comparison.a} and {comparison.b} {where}."
     better, worse = _better(name, comparison)
     numbers = _of(name, better, worse, results).strip(" ()")
-    said = f": {about.title} {numbers}" if numbers else ""
+    called = "mean error" if name == "mean_error" else about.title  # "under corruption" is said before
+    said = f": {called} {numbers}" if numbers else ""
     return f"{better} is significantly better than {worse} {where}{said}."
 
 

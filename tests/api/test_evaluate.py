@@ -84,7 +84,7 @@ def test_unusual_models_are_refused_with_the_next_step(tmp_path: Path) -> None:
             suite_options=FEW,
             quiet=True,  # type: ignore[arg-type]
         )
-    with pytest.raises(robench.RobenchError, match="puts out 3 classes"):
+    with pytest.raises(robench.RobenchError, match="has 3 output classes"):
         robench.evaluate(lambda x: x.mean((2, 3)), "digits-c", out=tmp_path / "b", suite_options=FEW, quiet=True)
 
 

@@ -163,7 +163,7 @@ def test_a_small_budget_leaves_it_undecided(folder: Path, baseline: Path) -> Non
     [
         ({"max_loss": 0}, "points above 0"),
         ({"max_loss": "mean_brier=0.1", "figures": "mean_error"}, "which `figures` does not"),
-        ({"max_loss": 1, "figures": "mean_brier"}, "says nothing of 'mean_brier'"),
+        ({"max_loss": 1, "figures": "mean_brier"}, "has no value for 'mean_brier'"),
         ({"figures": "mean_erorr"}, "Did you mean 'mean_error'"),
         ({"figures": "mean_overconfidence_gap"}, "neither a low nor a high"),
         ({"budget": 0}, "`budget` must be a whole number"),

@@ -37,7 +37,7 @@ EVALUATE: list[tuple[dict[str, Any], list[str], str, str]] = [
     ({"workers": 0}, ["--workers", "0"], "`workers`", "--workers"),
     ({"batch_size": 0}, ["--batch-size", "0"], "`batch_size`", "--batch-size"),
     ({"num_classes": 0}, ["--num-classes", "0"], "`num_classes`", "--num-classes"),
-    ({"num_classes": 77}, ["--num-classes", "77"], "puts out 10 classes; `num_classes` says 77", "--num-classes says"),
+    ({"num_classes": 77}, ["--num-classes", "77"], "10 output classes; `num_classes` says 77", "--num-classes says"),
     ({"resize": -1}, ["--resize", "-1"], "`resize`", "--resize"),
     ({"crop": 10**9}, ["--crop", str(10**9)], "from 1 to 8192", "--crop must be"),
     ({"resize": 24, "crop": 32}, ["--resize", "24", "--crop", "32"], "`crop` is larger than `resize`", "--crop is"),

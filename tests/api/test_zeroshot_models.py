@@ -87,7 +87,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "of the data" in capsys.readouterr().out
     for wrong, found in (
         (["--prompts", "nope"], "--prompts is one of imagenet, cifar, simple, or a file; 'nope' is not there."),
-        (["--class-names", "imagenet"], "puts out 1,000 classes; the suite needs 10"),
+        (["--class-names", "imagenet"], "has 1,000 output classes; the suite needs 10"),
     ):
         assert main(["evaluate", *words[:10], *wrong, "--quiet"]) == 2
         assert found in " ".join(capsys.readouterr().err.split())

@@ -84,5 +84,5 @@ def test_a_model_that_does_not_fit_is_the_users_mistake(tmp_path: Path, cluster:
     from robench.errors import RobenchError
     from robench.evaluation.cluster import Job, evaluate_on_cluster
 
-    with pytest.raises(RobenchError, match="puts out 7 classes"):
+    with pytest.raises(RobenchError, match="has 7 output classes"):
         evaluate_on_cluster(Job(partial(small_model, classes=7), SmallSuite, CPU), tmp_path / "r")

@@ -207,7 +207,7 @@ def test_bad_logits_are_named() -> None:
     builder.add(torch.tensor([[float("nan"), 0.0], [0.0, float("inf")], [0.0, 1.0]]), make_batch(3, np.zeros(3, int)))
     with pytest.raises(RobenchError, match=r"In cell 'fog/3' .* for 2 of 3 images"):
         builder.finish()
-    with pytest.raises(RobenchError, match="puts out 7 classes; the suite needs 2"):
+    with pytest.raises(RobenchError, match="has 7 output classes; the suite needs 2"):
         ColumnBuilder("clean", 2).add(torch.zeros(3, 7), make_batch(3, np.zeros(3, int)))
     with pytest.raises(RobenchError, match=r"must return logits"):
         ColumnBuilder("clean", 2).add(torch.zeros(2), make_batch(2, np.zeros(2, int)))

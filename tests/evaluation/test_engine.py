@@ -124,7 +124,7 @@ def test_logits_that_are_not_finite_end_the_run_and_keep_what_was_done(tmp_path:
 
 
 def test_a_model_of_other_classes_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RobenchError, match="puts out 7 classes; the suite needs 10"):
+    with pytest.raises(RobenchError, match="has 7 output classes; the suite needs 10"):
         evaluate_suite(small_model(classes=7), SmallSuite(), tmp_path / "r", CPU)
 
 

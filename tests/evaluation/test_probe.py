@@ -142,7 +142,7 @@ def test_models_that_take_no_four_images_and_cells_that_cannot_be_read_are_left_
     assert not (tmp_path / "s" / FILE).exists()
     outcome = evaluate_suite(small_model(), SmallSuite(broken=("clean",)), tmp_path / "r", CPU)
     assert list(outcome.failures) == ["clean"]
-    with pytest.raises(RobenchError, match="puts out 7 classes"):
+    with pytest.raises(RobenchError, match="has 7 output classes"):
         evaluate_suite(small_model(classes=7), SmallSuite(), tmp_path / "c", CPU)
 
 

@@ -65,7 +65,7 @@ def test_orders(model: tuple[str, ...], data: tuple[str, ...], order: tuple[int,
         (("bee", "ant", "tiger", "hound"), NAMES, "another order than the data's, and 2 of 4 names"),
         (("ant", "bee", "cat", "cow", "sow"), NAMES, "the model lacks 1: 'dog'"),
         (("ant", "bee"), NAMES, "the model lacks 2: 'cat', 'dog'"),
-        (("0", "1", "2", "3", "4"), NAMES, "puts out 5 classes; the suite needs 4, and they have no name in common"),
+        (("0", "1", "2", "3", "4"), NAMES, "has 5 output classes; the suite needs 4, and they have no name in common"),
     ],
 )
 def test_what_the_names_leave_open_is_refused(model: tuple[str, ...], data: tuple[str, ...], message: str) -> None:
@@ -127,7 +127,7 @@ def test_a_model_in_order_stays_itself() -> None:
     [(1001, 1000, "outputs=1:1001"), (21841, 1000, "ImageNet-21k"), (21843, 1000, "ImageNet-21k"), (7, 10, "outputs=")],
 )
 def test_other_numbers_without_names_are_refused_with_a_hint(count: int, needed: int, hint: str) -> None:
-    with pytest.raises(RobenchError, match=f"puts out {count:,} classes; the suite needs {needed:,}") as caught:
+    with pytest.raises(RobenchError, match=f"has {count:,} output classes; the suite needs {needed:,}") as caught:
         in_order_of(identity_model(None, count), None, needed)
     assert hint in str(caught.value.hint)
 

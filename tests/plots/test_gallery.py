@@ -29,7 +29,7 @@ def test_every_picture_stands_in_its_place() -> None:
 
 def test_rows_and_columns_are_named() -> None:
     figure = gallery(make_grid())
-    assert [axes.texts[0].get_text() for axes in figure.axes if axes.texts] == ["clean", "fog", "glass blur"]
+    assert [axes.texts[0].get_text() for axes in figure.axes if axes.texts] == ["Clean", "Fog", "Glass blur"]
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert titles == [f"severity {s}" for s in range(1, 6)]
 

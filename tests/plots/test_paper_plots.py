@@ -121,3 +121,9 @@ def test_a_log_without_labels_is_refused(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("epoch,loss\n1,0.5\n")
     with pytest.raises(RobenchError, match="no learned labels"):
         read_labels(tmp_path)
+
+
+def test_a_log_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("epoch,label_first_bucket,label_last_bucket\n1,0.5,0.6\n")
+    with pytest.raises(RobenchError, match="some buckets only: label_first_bucket, label_last_bucket"):
+        read_labels(tmp_path)

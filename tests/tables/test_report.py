@@ -114,7 +114,7 @@ def test_the_first_sentence_says_who_by_how_much_and_whether_it_is_real(
     values = [100 * (r.summary["mean_error"].value or 0) for r in results]
     lead = text.splitlines()[2]
     assert lead == (
-        "**neighbours is significantly better than bayes under corruption: mean error under corruption "
+        "**neighbours is significantly better than bayes under corruption: mean error "
         f"{values[0]:.2f} % against {values[1]:.2f} %.**"
     )
     found = comparison.differences["mean_error"]

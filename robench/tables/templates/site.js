@@ -19,6 +19,18 @@
   // A value is [value, low, high, text, interval]: numbers to sort and draw by, texts rounded once from what is stored.
   const text = (row, key) => (row.values[key] ? row.values[key][3] : "–");
 
+  const many = (number) => number.toLocaleString("en");
+  const words = (name) => (name.charAt(0).toUpperCase() + name.slice(1)).replaceAll("_", " ").replace("Jpeg", "JPEG");
+  // Ones, twos and fives that cover a range, at most six of them.
+  function rounded(low, high) {
+    const span = high - low || 1;
+    const power = 10 ** Math.floor(Math.log10(span / 5));
+    const step = power * ([1, 2, 5, 10].find((one) => span / (one * power) <= 5) || 10);
+    const ticks = [];
+    for (let i = Math.floor(low / step + 1e-9); i * step < high + step * 0.999; i++) ticks.push(Number((i * step).toPrecision(12)));
+    return ticks;
+  }
+
   function options(select, name) {
     const values = [...new Set(board.rows.map((row) => row[name]).filter(Boolean))].sort();
     select.replaceChildren(make("option", { value: "" }, "all"), ...values.map((one) => make("option", { value: one }, one)));
@@ -77,6 +89,9 @@
   function line(row) {
     const box = make("input", { type: "checkbox", "aria-label": `Compare ${row.name}`, "data-id": row.id });
     box.checked = chosen.has(row.id);
+    box.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && chosen.size > 1) $("go").click(); // the button stands below all rows
+    });
     box.addEventListener("change", () => {
       box.checked ? chosen.add(row.id) : chosen.delete(row.id);
       compare();
@@ -103,20 +118,20 @@
     $("board").tBodies[0].replaceChildren(...rows.slice(0, all ? rows.length : FIRST).map(line));
     $("more").hidden = all || rows.length <= FIRST;
     const shown = Math.min(rows.length, all ? rows.length : FIRST);
-    $("status").textContent = `${shown} of ${board.rows.length} models shown. Tick two or more to compare them.`;
+    $("status").textContent = `${many(shown)} of ${many(board.rows.length)} models shown. Tick two or more to compare them.`;
     compare();
     scatter(rows);
   }
 
-  function chart(label, points, xRange, yRange, xTitle, yTitle, xTicks) {
-    const [w, h, l, b, t] = [640, 340, 52, 44, 12];
+  function chart(label, points, xRange, yRange, xTitle, yTitle, xTicks, yTicks) {
+    // A phone shows half the width, so that the letters keep their size.
+    const [w, h, l, b, t] = [matchMedia("(max-width:600px)").matches ? 380 : 640, 340, 52, 44, 12];
     const x = (one) => l + ((one - xRange[0]) / (xRange[1] - xRange[0] || 1)) * (w - l - 16);
     const y = (one) => t + (1 - (one - yRange[0]) / (yRange[1] - yRange[0] || 1)) * (h - b - t);
     const svg = make("svg", { viewBox: `0 0 ${w} ${h}`, role: "img", "aria-label": label }, make("title", {}, label));
-    for (let i = 0; i <= 4; i++) {
-      const one = yRange[0] + (i / 4) * (yRange[1] - yRange[0]);
+    for (const one of yTicks) {
       svg.append(make("line", { class: "grid", x1: l, x2: w - 16, y1: y(one), y2: y(one) }),
-        make("text", { class: "tick", x: l - 8, y: y(one) + 4, "text-anchor": "end" }, one.toFixed(one < 10 ? 1 : 0)));
+        make("text", { class: "tick", x: l - 8, y: y(one) + 4, "text-anchor": "end" }, String(one)));
     }
     for (const [at, text] of xTicks) svg.append(make("text", { class: "tick", x: x(at), y: h - b + 18, "text-anchor": "middle" }, text));
     svg.append(make("text", { class: "tick", x: (l + w) / 2, y: h - 6, "text-anchor": "middle" }, xTitle),
@@ -154,26 +169,28 @@
     const rows = board.rows.filter((row) => chosen.has(row.id));
     $("tray").hidden = rows.length < 1;
     $("go").disabled = rows.length < 2;
-    $("count").textContent = rows.length < 2 ? "1 model selected; select one more" : `${rows.length} models selected`;
+    $("count").textContent = rows.length < 2 ? "1 model selected; select one more" : `${rows.length} models selected (Enter on a box compares them)`;
     $("compare").hidden = rows.length < 2;
     if (rows.length < 2) return;
     const names = [...new Set(rows.flatMap((row) => Object.keys(row.conditions || {})))];
     const numbers = board.columns.map((key) => [data.columns[key].title, compared(rows.map((row) => row.values[key]), data.columns[key].lower)]);
-    const errors = names.map((name) => [`${name.replaceAll("_", " ")}, error %`, compared(rows.map((row) => (row.conditions || {})[name]), true)]);
+    const errors = names.map((name) => [`${words(name)}: error, %`, compared(rows.map((row) => (row.conditions || {})[name]), true)]);
     const table = make("table", {},
-      make("caption", {}, "The selected models side by side, with 95 % intervals. Bold: significantly better than all others. *: significantly worse than the best. Both mean that the intervals do not overlap, which is a strict test: `robench compare` pairs runs image by image and finds smaller differences. Published values have no intervals, so nothing is said of them."),
+      make("caption", {}, "The selected models side by side, with 95 % intervals. Bold: significantly better than all others. *: significantly worse than the best. Both mean that the intervals do not overlap, which is a strict test: ", make("code", {}, "robench compare"), " pairs runs image by image and finds smaller differences. Published values have no intervals, so nothing is said of them."),
       make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Metric"), ...rows.map((row) => make("th", { scope: "col", class: "n" }, row.name)))),
       make("tbody", {}, ...[...numbers, ...errors].map(([title, cells]) => make("tr", {}, make("th", { scope: "row" }, title), ...cells))));
     const curves = rows.filter((row) => row.curve);
-    const top = Math.max(...curves.flatMap((row) => row.curve), 1);
+    const levels = rounded(0, Math.max(...curves.flatMap((row) => row.curve), 1));
     const parts = [make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Comparison table" }, table)];
     if (curves.length) {
-      parts.unshift(make("ul", { class: "legend" }, ...curves.map((row, i) => make("li", {}, make("span", { style: `background:var(--c${i % 6})` }), row.name))),
-        chart("Error by severity of the chosen models", (svg, x, y) => curves.forEach((row, i) => {
+      const sample = (i) => make("svg", { viewBox: "0 0 34 10", "aria-hidden": "true" },
+        make("line", { x1: 0, x2: 34, y1: 5, y2: 5, style: `stroke:var(--c${i % 6});stroke-width:2.5;stroke-dasharray:${DASHES[i % 6] || "none"}` }));
+      parts.unshift(make("ul", { class: "legend" }, ...curves.map((row, i) => make("li", {}, sample(i), row.name))),
+        make("div", { class: "wide" }, chart("Error by severity of the chosen models", (svg, x, y) => curves.forEach((row, i) => {
           const points = row.curve.map((one, s) => (one === null ? null : [x(s), y(one)])).filter(Boolean);
           svg.append(make("polyline", { points: points.map((p) => p.join(",")).join(" "), style: `fill:none;stroke:var(--c${i % 6});stroke-width:2.5;stroke-dasharray:${DASHES[i % 6] || "none"}` }),
             ...points.map(([cx, cy]) => make("circle", { cx, cy, r: 3.5, style: `fill:var(--c${i % 6})` })));
-        }), [0, 5], [0, top], "severity", "error, %", ["clean", "1", "2", "3", "4", "5"].map((text, i) => [i, text])));
+        }), [0, 5], [0, levels.at(-1)], "severity", "error, %", ["clean", "1", "2", "3", "4", "5"].map((text, i) => [i, text]), levels)));
     }
     $("compare-body").replaceChildren(...parts);
   }
@@ -184,21 +201,18 @@
     const points = clean ? rows.filter((row) => value(row, clean) !== null && value(row, robust) !== null) : [];
     $("scatter").hidden = points.length < 2;
     if (points.length < 2) return;
-    const range = (key) => {
+    const marks = (key) => {
       const numbers = points.map((row) => value(row, key));
-      const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
-      const pad = (high - low) * 0.06 || 1;
-      return [Math.max(0, low - pad), high + pad];
+      return rounded(Math.min(...numbers), Math.max(...numbers));
     };
-    const [xs, ys] = [range(clean), range(robust)];
-    const ticks = [0, 1, 2, 3, 4].map((i) => xs[0] + (i / 4) * (xs[1] - xs[0])).map((one) => [one, one.toFixed(1)]);
+    const [xs, ys] = [marks(clean), marks(robust)];
     const label = `${data.columns[robust].title} against ${data.columns[clean].title}, ${points.length} models`;
     const svg = chart(label, (node, x, y) => points.forEach((row) => {
       const colour = row.kind === "measured" ? "var(--c2)" : "var(--c1)";
       const shown = `${row.name} (${row.kind}): ${text(row, clean)}, ${text(row, robust)}`;
       const fill = row.kind === "measured" ? colour : "none";
       node.append(make("circle", { cx: x(value(row, clean)), cy: y(value(row, robust)), r: points.length > 200 ? 3 : 6, style: `fill:${fill};stroke:${colour};stroke-width:1.5` }, make("title", {}, shown)));
-    }), xs, ys, data.columns[clean].title, data.columns[robust].title, ticks);
+    }), [xs[0], xs.at(-1)], [ys[0], ys.at(-1)], data.columns[clean].title, data.columns[robust].title, xs.map((one) => [one, String(one)]), ys);
     $("scatter-body").replaceChildren(make("figure", { class: "wide" }, svg,
       make("figcaption", {}, "Filled: measured; hollow: published. Lower left is better. The table above has the same numbers.")));
   }
