@@ -278,14 +278,14 @@ def _method(name: str, method: Any, its_recipes: list[str]) -> str:
 
 
 def commands() -> Pages:
-    """One page per command: its ``--help``."""
-    from robench.cli.app import COMMANDS
+    """One page per command: its ``--help``, with the advanced options."""
+    from robench.cli.app import COMMANDS, build
 
     found: Pages = {}
     rows = []
     for name in COMMANDS:
         row = COMMANDS.get(name)
-        found[f"commands/{name}.md"] = f"# robench {name}\n\n" + "\n".join(_helps([name]))
+        found[f"commands/{name}.md"] = f"# robench {name}\n\n" + "\n".join(_helps([name], build(name)))
         rows.append((f"[robench {name}]({name}.md)", getattr(row, "summary", "")))
     found["commands/index.md"] = "# Commands\n\n" + _table(("command", "what it does"), rows)
     return found | _summary("commands", COMMANDS)
@@ -301,23 +301,36 @@ def _formula(latex: str) -> str:
     return f'<div style="overflow-x: auto">{convert(latex, display="block").replace("<math", opening, 1)}</div>'
 
 
-def _helps(words: list[str]) -> list[str]:
-    import subprocess
+def _helps(words: list[str], command: Any) -> list[str]:
+    """Return a command's help, and that of its own commands, as Markdown that wraps on a phone."""
+    import typer
 
-    command = [sys.executable, "-m", "robench", *words]
+    from robench.cli.help import Group, groups
 
-    def said(option: str) -> str:
-        return subprocess.run([*command, option], capture_output=True, text=True, check=True, cwd=ROOT).stdout.rstrip()
-
-    text = said("--help")
-    if "--help-all" in text:
-        text = said("--help-all")
-    lines = ["```text", text, "```", ""]
-    if len(words) == 1 and " COMMAND" in text.splitlines()[0]:
-        listed = text.partition("Commands\n")[2].partition("\n\n")[0]
-        for name in re.findall(r"^  ([a-z-]+)(?: |$)", listed, re.MULTILINE):
-            lines += [f"## robench {words[0]} {name}", "", *_helps([*words, name])]
+    context = typer.Context(command, info_name=" ".join(["robench", *words]))
+    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    lines = [f"`{usage}`", ""]
+    for paragraph in (command.help or "").strip().split("\n\n"):
+        typed = [line for line in paragraph.splitlines() if line.startswith("    ")]
+        if len(typed) == len(paragraph.splitlines()):
+            lines += ["```console", *(line[4:] for line in typed), "```", ""]
+        else:
+            lines += [_prose(paragraph), ""]
+    for title, rows in groups(command, context).items():
+        own = [f"- `{names}`: {_prose(text)}" for names, text in rows if not names.endswith(("--help", "--help-all"))]
+        lines += [f"**{title}**", "", *own, ""] if own else []
+    if isinstance(command, Group):
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            if inner is not None and not inner.hidden:
+                lines += [f"## robench {words[0]} {name}", "", *_helps([*words, name], inner)]
     return lines
+
+
+def _prose(text: str) -> str:
+    """Return a text of a help on one line, with what Markdown would read as markup escaped, but for backquotes."""
+    parts = " ".join(text.split()).split("`")
+    return "`".join(part if i % 2 else re.sub(r"([*_<\[\]])", r"\\\1", part) for i, part in enumerate(parts))
 
 
 def api() -> Pages:

@@ -151,7 +151,7 @@ def triple(name: str, value: object) -> tuple[float, float, float]:
         bounds = "above 0 and at most 1" if name == "std" else "for images in [0, 1]"
         raise RobenchError(
             f"`{name}` takes numbers {bounds}; found {shown(value)}.",
-            hint="Divide values for pixels from 0 to 255 by 255.",
+            hint="Divide by 255 what is meant for pixels up to 255.",
         )
     return values[0], values[1], values[2]
 

@@ -139,7 +139,7 @@ PYTHON: list[tuple[Callable[[], Any], str]] = [
     (lambda: robench.evaluate(MODEL, SUITE, limit="five"), "`limit` must be a whole number"),
     (lambda: robench.evaluate(MODEL, SUITE, limit=True), "`limit` must be a whole number"),
     (lambda: robench.evaluate(MODEL, SUITE, ema="yes"), "`ema` must be True or False"),
-    (lambda: robench.grid("models.yaml", SUITE, name="b"), "options of its own"),
+    (lambda: robench.grid("models.yaml", SUITE, name="b"), "its own options"),
     (lambda: robench.grid("gone.yaml", SUITE), "gone.yaml"),
     (lambda: robench.grid([{"model": MODEL, "arhc": "x"}], SUITE), "Did you mean 'arch'"),
     (lambda: robench.grid([{"arch": "x"}], SUITE), "is not a model"),

@@ -157,7 +157,7 @@ def test_without_a_path_the_document_lies_in_the_run(runs: dict[str, str], capsy
     [
         (["{run}", "--method", "platt"], "temperature, vector"),
         (["{run}", "--fit-on", "iid"], "It has: clean, contrast/1, contrast/5"),
-        (["{run}", "--fit-run", "{run}"], "both sides"),
+        (["{run}", "--fit-run", "{run}"], "on other images than it was fitted on"),
         (["{run}", "--fit-run", "{other}"], "another model"),
         (["{part}", "--fit-run", "{run}"], "every image of the run"),
         (["{run}", "--fit-run", "{empty}"], "not a run"),

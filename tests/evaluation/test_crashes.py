@@ -175,7 +175,7 @@ def test_a_folder_that_is_removed_while_it_is_measured_is_said(tmp_path: Path) -
         def advance(self, images: int, cell: str) -> None:
             shutil.rmtree(tmp_path / "r", ignore_errors=True)
 
-    with pytest.raises(RobenchError, match=r"was removed while cells of it were measured|Cannot write"):
+    with pytest.raises(RobenchError, match=r"was removed while its cells were measured|Cannot write"):
         evaluate_suite(small_model(), SmallSuite(), tmp_path / "r", CPU, progress=Removes())
     assert not (tmp_path / "r" / "run.json").exists()
 

@@ -154,7 +154,7 @@ def test_a_folder_removed_midway_is_said_and_not_made_again(tmp_path: Path) -> N
         lambda: run.write("clean", make_predictions()),
         lambda: run.note_timings({"clean": Timing(seconds=1.0, images=7)}),
     ):
-        with pytest.raises(RobenchError, match=r"r was removed while cells of it were measured"):
+        with pytest.raises(RobenchError, match=r"r was removed while its cells were measured"):
             what()
     with pytest.raises(RobenchError, match="Cannot write"):
         run.log({})
