@@ -118,7 +118,7 @@
     $("board").tBodies[0].replaceChildren(...rows.slice(0, all ? rows.length : FIRST).map(line));
     $("more").hidden = all || rows.length <= FIRST;
     const shown = Math.min(rows.length, all ? rows.length : FIRST);
-    $("status").textContent = `${many(shown)} of ${many(board.rows.length)} models shown. Tick two or more to compare them.`;
+    $("status").textContent = `${many(shown)} of ${many(board.rows.length)} models shown. Tick two or more to compare them (button below, or Enter on a box).`;
     compare();
     scatter(rows);
   }
@@ -169,7 +169,7 @@
     const rows = board.rows.filter((row) => chosen.has(row.id));
     $("tray").hidden = rows.length < 1;
     $("go").disabled = rows.length < 2;
-    $("count").textContent = rows.length < 2 ? "1 model selected; select one more" : `${rows.length} models selected (Enter on a box compares them)`;
+    $("count").textContent = rows.length < 2 ? "1 model selected; select one more" : `${rows.length} models selected`;
     $("compare").hidden = rows.length < 2;
     if (rows.length < 2) return;
     const names = [...new Set(rows.flatMap((row) => Object.keys(row.conditions || {})))];
