@@ -87,9 +87,10 @@ class Population:
 
 
 def of_run(path: Path, other: Path | None, clean: bool) -> Population:
-    """Read a full run, whose cells must all be of the same images."""
-    run = RunFolder.open(path)
-    cells = {name: run.read(name).in_order() for name in run.done()}
+    """Read a full run, whose cells must all be of the same images; with another, the cells that both have."""
+    run, theirs = RunFolder.open(path), None if other is None else RunFolder.open(other)
+    names = [name for name in run.done() if theirs is None or theirs.is_done(name)]
+    cells = {name: run.read(name).in_order() for name in names}
     first = next(iter(cells.values()))
     if any(rows.frame is not None or not np.array_equal(rows.index, first.index) for rows in cells.values()):
         raise SystemExit(f"{path}: the cells are not of the same images, one row each")
@@ -107,8 +108,7 @@ def of_run(path: Path, other: Path | None, clean: bool) -> Population:
         own = known_of(cells[clean_condition(suite) or ""])
         assert own is not None
         known.append(np.stack([own.values] * len(cells)))
-    if other is not None:
-        theirs = RunFolder.open(other)
+    if theirs is not None:
         known.append(np.stack([one.values for c in cells if (one := known_of(theirs.read(c).in_order())) is not None]))
     return Population(
         f"{run.record.model.name} on {suite.name}", suite, tuple(map(Cell.parse, cells)), values, confidence,

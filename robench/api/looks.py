@@ -29,6 +29,7 @@ _FIRST_PASSES = 1500  # of the first look, over all cells of one model
 _LEAST, _MOST = 25, 500  # images per cell of the first look
 _FRACTIONS = (0.25, 0.5, 0.75, 1.0)  # of the planned information, at which there is a look
 _LATER = 1.5  # growth of the information between looks beyond the plan
+_SOONEST = 1.2  # least growth of the information to a planned look: one soon after another has next to nothing to spend
 _SLOWEST = 1.1  # least growth of the sample between looks
 
 
@@ -295,7 +296,7 @@ class Looks:
         now = min((self._fractions[name][-1] for name in look.bounds), default=0.0)
         if now <= 0:
             return min(most, 2 * look.images)
-        wanted = next((one for one in _FRACTIONS if one > 1.02 * now), _LATER * now)
+        wanted = next((one for one in _FRACTIONS if one > _SOONEST * now), _LATER * now)
         grown = math.ceil(look.images * wanted / now)
         return min(most, max(math.ceil(_SLOWEST * look.images), min(grown, 4 * look.images)))
 

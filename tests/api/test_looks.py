@@ -13,6 +13,7 @@ import pytest
 
 from robench.api.gate import of_look
 from robench.api.looks import Baseline, Budget, Look, Looks
+from robench.metrics.sequential import planned_error
 from robench.results.deciding import Loss
 
 MARGINS = {"mean_error": 0.01}
@@ -57,6 +58,17 @@ def test_looks_come_where_information_is_due_and_the_last_is_told() -> None:
     sizes = [look.images for look in seen]
     assert all(b >= 1.1 * a - 1 for a, b in pairwise(sizes[:-1]))
     assert len(seen) <= 7
+
+
+def test_a_look_just_before_a_planned_one_takes_its_place() -> None:
+    """A second look soon after would have next to nothing of the error rate to spend, and a bound far out."""
+    deviation = 50 * planned_error(MARGINS["mean_error"], 0.05) / 0.235**0.5  # of 2,500 values: nearly a quarter
+    drawn = looks(np.random.default_rng(3).normal(0.0, deviation, 15_000))
+    seen = drawn.until(lambda look: look.images > 25)
+    first, second = drawn._fractions["mean_error"]
+    assert first == pytest.approx(0.235, rel=0.05)
+    assert second >= 1.8 * first
+    assert seen[1].bounds["mean_error"].critical[0.05] < seen[0].bounds["mean_error"].critical[0.05]
 
 
 def test_they_end_with_the_decision() -> None:
