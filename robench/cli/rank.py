@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from robench.cli import completion as complete
 from robench.cli import options as o
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 HELP = """\
 Published rows come from RobustBench (cifar10-c, cifar100-c, imagenet-c) and timm (imagenet-a, imagenet-r, \
-imagenet-sketch, imagenet-v2: matched-frequency); a result is ranked only among rows on the same images.
+imagenet-real, imagenet-sketch, imagenet-v2: matched-frequency); a result is ranked only among rows on the same images.
 
 Examples:
 
@@ -29,10 +30,20 @@ _AROUND = 5  # rows that are shown on either side
 def rank(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder or a result.json.")],
     suite: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Refuse a run of another suite (default: any suite).")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Refuse a run of another suite (default: any suite).",
+            autocompletion=complete.ranked_suites,
+        ),
     ] = None,
     metric: Annotated[
-        str | None, typer.Option(metavar="NAME", help="mean_error, mce, clean_error... (default: the board's first).")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="mean_error, mce, clean_error... (default: the board's first).",
+            autocompletion=complete.values,
+        ),
     ] = None,
     json_: o.Json = False,
 ) -> int:

@@ -13,7 +13,7 @@ from robench.results.labels import sampled_whole, sentence
 from robench.results.protocols import counted, protocol_of
 from robench.results.schema import Result, Value
 from robench.suites.copies import copy_of
-from robench.tables.living import CellAccuracies, robustbench, timm
+from robench.tables.living import TIMM_MATCHING, CellAccuracies, robustbench, timm
 
 # what a recipe's name says after its method; the longer of two that begin alike comes first
 _DATA_SETS = ("tiny-imagenet", "imagenet", "cifar100", "cifar10", "digits")
@@ -251,19 +251,13 @@ def _published_rows(cells: CellAccuracies) -> Iterable[Row]:
 def _timm_boards() -> Iterable[Board]:
     """Yield a board for each shifted set; the matching clean accuracy has its own column."""
     about, lines = timm()
-    pairs = {
-        "imagenet-a": "imagenet-a-clean",
-        "imagenet-r": "imagenet-r-clean",
-        "imagenet-v2": "imagenet",
-        "imagenet-sketch": "imagenet",
-    }
-    for name, matching in pairs.items():
+    for name, matching in TIMM_MATCHING.items():
         rows = []
         for line in lines:
             if line[name] is None:
                 continue
             values = {"error": Value(value=1 - line[name])}
-            if line[matching] is not None:
+            if matching is not None and line[matching] is not None:
                 values["matching_error"] = Value(value=1 - line[matching])
             model, _, tag = line["model"].partition(".")
             rows.append(

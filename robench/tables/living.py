@@ -10,6 +10,18 @@ from robench.files import read_document
 from robench.suites import get
 from robench.tables.locations import leaderboards
 
+ROBUSTBENCH = ("cifar10-c", "cifar100-c", "imagenet-c")
+"""Suites of RobustBench's rows."""
+
+TIMM_MATCHING = {
+    "imagenet-a": "imagenet-a-clean",
+    "imagenet-r": "imagenet-r-clean",
+    "imagenet-v2": "imagenet",
+    "imagenet-sketch": "imagenet",
+    "imagenet-real": None,
+}
+"""Suites that timm publishes accuracies of -> its column for the matching clean images; None: they are the same."""
+
 
 @dataclass(frozen=True)
 class CellAccuracies:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from robench.errors import RobenchError
 from robench.results.comparing_many import ManyComparison
-from robench.results.labels import model_names, unlike
+from robench.results.labels import model_names, sampled_whole, unlike
 from robench.results.schema import Result, Value
 from robench.tables.own_columns import BY, Column, columns_of, value_in
 
@@ -42,7 +42,7 @@ class Line:
         group: rows of one group stand together under it; "": no heading.
         cells: one per column.
         sampled: whether only a sample of the suite was measured.
-        partial: whether cells or images of the suite lack otherwise.
+        partial: whether cells are missing, or images without being a sample.
         published: whether others measured it.
     """
 
@@ -144,7 +144,7 @@ def _one_each(
 
 def _line(label: str, results: Sequence[Result], cells: Sequence[Cell]) -> Line:
     sampled = any(result.suite.sampled is not None for result in results)
-    partial = any(result.suite.sampled is None and not result.suite.complete for result in results)
+    partial = any(not (result.suite.complete or sampled_whole(result)) for result in results)
     return Line(label, "", tuple(cells), sampled=sampled, partial=partial)
 
 

@@ -150,7 +150,7 @@ def _unlike(result: Result, others: Iterable[Board]) -> RobenchError:
     suite = result.suite
     others = list(others)
     if not others:
-        known = "imagenet-c, cifar10-c, cifar100-c (RobustBench); imagenet-a, -r, -sketch and -v2 (timm)"
+        known = "imagenet-c, cifar10-c, cifar100-c (RobustBench); imagenet-a, -r, -real, -sketch and -v2 (timm)"
         return RobenchError(
             f"robench has no published rows of {suite.name}.", hint=f"There are published rows of {known}."
         )

@@ -247,6 +247,22 @@ def test_timms_rows_are_those_of_the_architecture_and_the_best():
     assert {line.group for line in only.lines} == {of_timm[0].group}
 
 
+def test_timm_publishes_imagenet_real():
+    """The column is theirs of any right label, not that of ImageNet's own labels; there is no clean set beside it."""
+    suite = get("imagenet-real")
+    result = made("mine", 0.2, card={"architecture": "resnet50"}, images=suite.images)
+    record = result.suite.model_copy(update={"name": "imagenet-real"})
+    alone = {"imagenet-real": values(error=(0.2, 0.01))}
+    update = {"suite": record, "summary": values(error=(0.2, 0.01)), "conditions": alone, "severities": {}}
+    result = result.model_copy(update=update)
+    line = published_lines([result], own_table([result], figures=["error"]).columns).lines[0]
+    model, _, size = line.label.rpartition(" at ")
+    row = next(one for one in timm()[1] if (one["model"], one["image_size"]) == (model, size))
+    assert line.cells[0].value.value == pytest.approx(1 - row["imagenet-real"])
+    assert row["imagenet-real"] > row["imagenet"]  # more answers are right
+    assert robench.rank(result).rank == 1 + sum(1 - (one["imagenet-real"] or 0) < 0.2 for one in timm()[1])
+
+
 def test_a_published_accuracy_is_shown_as_the_error_that_it_is(two):
     printed = robench.tables.published.load_table("augmax/2")
     accuracies = {

@@ -17,6 +17,7 @@ SETS = {
     "imagenet-r-clean": ("results-imagenet-r-clean.csv", "validation images of ImageNet-R's 200 classes"),
     "imagenet-v2": ("results-imagenetv2-matched-frequency.csv", "ImageNetV2 matched-frequency, 10,000 images"),
     "imagenet-sketch": ("results-sketch.csv", "ImageNet-Sketch, 50,889 images"),
+    "imagenet-real": ("results-imagenet-real.csv", "ImageNet-ReaL, the 46,837 validation images with a label"),
 }
 
 
