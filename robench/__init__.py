@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from robench.api.decide import decide
     from robench.api.evaluate import evaluate, plan
     from robench.api.export import export
+    from robench.api.figure import figure
     from robench.api.fourier import fourier
     from robench.api.gallery import gallery
     from robench.api.gate import gate
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from robench.api.quickstart import quickstart
     from robench.api.rank import rank
     from robench.api.report import report
+    from robench.api.table import table
     from robench.api.train import train
     from robench.api.train_set import train_set
     from robench.results import load
@@ -39,6 +41,7 @@ _FUNCTIONS = {
     "decide": "robench.api",
     "evaluate": "robench.api",
     "export": "robench.api",
+    "figure": "robench.api",
     "fourier": "robench.api",
     "gallery": "robench.api",
     "gate": "robench.api",
@@ -49,6 +52,7 @@ _FUNCTIONS = {
     "quickstart": "robench.api",
     "rank": "robench.api",
     "report": "robench.api",
+    "table": "robench.api",
     "train": "robench.api",
     "train_set": "robench.api",
 }
@@ -79,6 +83,7 @@ __all__ = [
     "decide",
     "evaluate",
     "export",
+    "figure",
     "fourier",
     "gallery",
     "gate",
@@ -89,6 +94,7 @@ __all__ = [
     "quickstart",
     "rank",
     "report",
+    "table",
     "train",
     "train_set",
 ]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from robench.api.calibration import Calibration
 from robench.api.options import Place, SavedArray
-from robench.api.words import both_given, one_of, place, spelled_out, whole, without_logits
+from robench.api.words import both_given, one_of, place, run_place, spelled_out, whole, without_logits
+
+if TYPE_CHECKING:
+    from robench.results import Result
 
 __all__ = ["Calibration", "calibrate"]
 
@@ -15,10 +19,10 @@ METHODS = ("temperature", "vector")
 
 @spelled_out()
 def calibrate(
-    run: Place | None = None,
+    run: Place | Result | None = None,
     *,
     fit_on: str = "clean",
-    fit_run: Place | None = None,
+    fit_run: Place | Result | None = None,
     logits: Place | SavedArray | None = None,
     labels: Place | SavedArray | None = None,
     fit_logits: Place | SavedArray | None = None,
@@ -33,7 +37,8 @@ def calibrate(
     """Fit a post-hoc calibration on held-out images of a run, and compute its metrics before and after.
 
     Args:
-        run: folder of a run that kept its logits; None: ``logits`` and ``labels`` of another framework are taken.
+        run: folder or result of a run that kept its logits; None: ``logits`` and ``labels`` of another framework are
+            taken.
         fit_on: the cell to fit on.
         fit_run: another run of the same model to fit on; None: even-indexed images of ``fit_on`` are used for
             fitting, and the metrics of every cell are of odd-indexed ones. Images of a ``fit_run`` on the same data
@@ -70,8 +75,8 @@ def calibrate(
         source, default = of_logits(*saved, probabilities=probabilities, classes=class_names), None
     else:
         without_logits(probabilities, class_names)
-        folder = place("run", run)
-        source = of_run(folder, fit_on, None if fit_run is None else place("fit_run", fit_run))
+        folder = run_place("run", run)
+        source = of_run(folder, fit_on, None if fit_run is None else run_place("fit_run", fit_run))
         default = folder / f"calibration-{method}.json"
     path = default if out is None else place("out", out)
     found = scored(source, method, resamples, seed, path)

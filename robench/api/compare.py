@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, overload
 
 from robench.api.margins import Margin, margins_of
 from robench.api.options import Names, Place
-from robench.api.words import both_given, names, one_of, place, spelled_out, whole
+from robench.api.words import both_given, names, one_of, run_place, spelled_out, whole
 from robench.errors import RobenchError, did_you_mean
 
 if TYPE_CHECKING:
+    from robench.results import Result
     from robench.results.comparing import Comparison
     from robench.results.comparing_many import ManyComparison
 
@@ -20,8 +21,8 @@ _FORMS = ("markdown", "latex", "csv")
 
 @overload
 def compare(
-    a: Place,
-    b: Place,
+    a: Place | Result,
+    b: Place | Result,
     /,
     *,
     margin: Margin | None = None,
@@ -33,10 +34,10 @@ def compare(
 
 @overload
 def compare(
-    a: Place,
-    b: Place,
+    a: Place | Result,
+    b: Place | Result,
     /,
-    *others: Place,
+    *others: Place | Result,
     margin: Margin | None = None,
     figures: Names | None = None,
     resamples: int = 1000,
@@ -46,12 +47,16 @@ def compare(
 
 @spelled_out()
 def compare(
-    *runs: Place, margin: Margin | None = None, figures: Names | None = None, resamples: int = 1000, seed: int = 0
+    *runs: Place | Result,
+    margin: Margin | None = None,
+    figures: Names | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
 ) -> Comparison | ManyComparison:
     """Compare two or more runs of a suite on the same images.
 
     Args:
-        runs: the runs' folders.
+        runs: the runs' folders, or their results.
         margin: points within which runs count as equivalent; ``"0.5,mean_brier=0.01"`` or a mapping for values that are
             not percentages.
         figures: names of the summary values that are tested; None: the main ones.
@@ -86,7 +91,7 @@ def compare(
     whole("seed", seed, least=0, most=2**32 - 1)
     margins = {} if margin is None else margins_of("margin", margin)
     chosen = None if figures is None else names("figures", figures)
-    opened = [RunFolder.open(place("runs", folder)) for folder in runs]
+    opened = [RunFolder.open(run_place("runs", folder)) for folder in runs]
     if len(opened) == 2:
         return compare_runs(*opened, resamples=resamples, seed=seed, margins=margins, figures=chosen)
     return compare_many(opened, resamples=resamples, seed=seed, margins=margins, figures=chosen)

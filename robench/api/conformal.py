@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robench.api.options import Place
-from robench.api.words import number, one_of, place, spelled_out, whole
+from robench.api.words import number, one_of, place, run_place, spelled_out, whole
 
 if TYPE_CHECKING:
     from robench.api.conformal_sets import Stratum
     from robench.metrics.conformal import Rule
     from robench.predictions import RunFolder
-    from robench.results.schema import Value
+    from robench.results.schema import Result, Value
 
 METHODS = ("lac", "aps", "raps")
 
@@ -91,14 +91,14 @@ class Conformal:
 
 @spelled_out()
 def conformal(
-    run: Place,
+    run: Place | Result,
     *,
     alpha: float = 0.1,
     method: str = "lac",
     penalty: float | None = None,
     kreg: int | None = None,
     fit_on: str = "clean",
-    fit_run: Place | None = None,
+    fit_run: Place | Result | None = None,
     out: Place | None = None,
     resamples: int = 1000,
     seed: int = 0,
@@ -106,8 +106,8 @@ def conformal(
     """Find a split conformal threshold on held-out images of a run, and measure its sets on every cell.
 
     Args:
-        run: folder of a run; the sizes of sets need its logits (``robench.evaluate(keep_logits="yes")``), the coverage
-            does not.
+        run: a run's folder or result; the sizes of sets need its logits (``robench.evaluate(keep_logits="yes")``), the
+            coverage does not.
         alpha: share of sets that may miss the right class, in (0, 1).
         method: ``lac``, ``aps`` or ``raps``; see :mod:`robench.metrics.conformal`.
         penalty: of ``raps``, for every rank beyond ``kreg``; None: 0.01.
@@ -144,8 +144,8 @@ def conformal(
     rule = rule_of(method, penalty, kreg)
     whole("resamples", resamples, least=0, most=100_000)
     whole("seed", seed, least=0, most=2**32 - 1)
-    folder = RunFolder.open(place("run", run))
-    fitted = folder if fit_run is None else fit_folder(folder, place("fit_run", fit_run))
+    folder = RunFolder.open(run_place("run", run))
+    fitted = folder if fit_run is None else fit_folder(folder, run_place("fit_run", fit_run))
     folder.refuse_damaged()
     check(fitted, fit_on)
     held_out = used(fitted, fit_on, alpha, parity=0 if fit_run is None else None)
@@ -160,7 +160,7 @@ def conformal(
         penalty=rule.penalty if method == "raps" else None,
         kreg=rule.kreg if method == "raps" else None,
         threshold=limit,
-        run=str(fit_run if fit_run is not None else run),
+        run=str(fitted.path),
         cell=fit_on,
         fit_images=len(held_out["index"]),
         images=images,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, overload
 
 from robench.api.options import Names, Place, SavedArray
-from robench.api.words import both_given, names, place, spelled_out, whole, without_logits
+from robench.api.words import both_given, names, place, run_place, spelled_out, whole, without_logits
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def metrics(
 
 @overload
 def metrics(
-    run: Place,
+    run: Place | Result,
     *,
     metric: Names | None = None,
     resamples: int = 1000,
@@ -76,13 +76,13 @@ def metrics(
 
 @overload
 def metrics(
-    run: Place, *, resamples: int = 1000, seed: int = 0, baseline: Place, corruption: Names | None = None
+    run: Place | Result, *, resamples: int = 1000, seed: int = 0, baseline: Place, corruption: Names | None = None
 ) -> dict[str, Value]: ...
 
 
 @overload
 def metrics(
-    run: Place | None = None,
+    run: Place | Result | None = None,
     *,
     metric: Names | None = None,
     resamples: int = 1000,
@@ -99,7 +99,7 @@ def metrics(
 
 @spelled_out()
 def metrics(
-    run: Place | None = None,
+    run: Place | Result | None = None,
     *,
     metric: Names | None = None,
     resamples: int = 1000,
@@ -115,7 +115,7 @@ def metrics(
     """Score a run again, with other metrics, or against a baseline; or score logits that another framework saved.
 
     Args:
-        run: the run's folder; None: ``logits`` and ``labels`` are scored.
+        run: the run's folder, or its result; None: ``logits`` and ``labels`` are scored.
         metric: names of metrics, ``"adaptive_ece,aurc"`` or a sequence; None: the suite's own, and the result is
             written to ``run/result.json``, unless a better one of the same predictions stands there: standard
             error then says so.
@@ -169,7 +169,7 @@ def metrics(
             write_json(place("out", out), scored.document())
         return scored
     without_logits(probabilities, class_names)
-    folder = place("run", run)
+    folder = run_place("run", run)
     chosen = None if corruption is None else names("corruption", corruption)
     if baseline is not None:
         if out is not None:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robench.api.options import Place, Places
-from robench.api.words import place, spelled_out, whole
+from robench.api.words import place, run_place, spelled_out, whole
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
     from robench.predictions import Predictions, RunFolder
-    from robench.results.schema import Value
+    from robench.results.schema import Result, Value
 
 GROUPS = ("near", "far")
 
@@ -98,7 +98,7 @@ class Detection:
 
 @spelled_out()
 def ood(
-    run: Place,
+    run: Place | Result,
     *,
     near: Places | None = None,
     far: Places | None = None,
@@ -110,7 +110,7 @@ def ood(
     """Score how well confidence tells out-of-distribution images from those of a run, from stored predictions.
 
     Args:
-        run: folder of a run of the model on images of its own classes.
+        run: a run, its folder or its result, of the model on images of its own classes.
         near, far: folders of runs of the same model on foreign images (``robench.evaluate(model, "ood:FOLDER")``,
             ``imagenet-o``): one, several, or a mapping from a name to a folder; sets of similar classes are near,
             others far. Without either, the foreign cells of ``run`` itself are taken as far.
@@ -138,7 +138,7 @@ def ood(
 
     whole("resamples", resamples, least=0, most=100_000)
     whole("seed", seed, least=0, most=2**32 - 1)
-    folder = RunFolder.open(place("run", run))
+    folder = RunFolder.open(run_place("run", run))
     folder.refuse_damaged()
     own_cell = cell if cell is not None else _clean_of(folder)
     own = _own(folder, own_cell)
@@ -146,7 +146,7 @@ def ood(
     values, groups, rows = _scored(own, given, resamples, seed)
     found = Detection(
         model=folder.record.model.name,
-        run=str(run),
+        run=str(folder.path),
         cell=own_cell,
         images=len(own),
         sets={

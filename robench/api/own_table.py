@@ -76,7 +76,7 @@ def own_table(
         results,
         figures=() if figures is None else names("figures", figures),
         by=by,
-        comparison=_compared(runs, results) if by is None and not seeds else None,
+        comparison=_compared(results) if by is None and not seeds else None,
         group_rows=group_rows,
         seeds=seeds,
     )
@@ -86,14 +86,13 @@ def own_table(
     return render(made, format)
 
 
-def _compared(runs: Sequence[Place | Result], results: Sequence[Result]) -> ManyComparison | None:
+def _compared(results: Sequence[Result]) -> ManyComparison | None:
     """Return the paired comparison of all runs; None where some are only results, or not of the same images."""
     from robench.predictions import RunFolder
-    from robench.results import Result
     from robench.results.comparing_many import compare_many
 
-    folders = [Path(one) for one in runs if not isinstance(one, Result)]
-    if len(runs) < 2 or len(folders) < len(runs) or not all(folder.is_dir() for folder in folders):
+    folders = [found for one in results if (found := one.folder) is not None]
+    if len(results) < 2 or len(folders) < len(results) or not all(folder.is_dir() for folder in folders):
         return None
     resamples = min(result.statistics.resamples for result in results)
     if resamples < 100:

@@ -58,8 +58,9 @@ def report(
         )
     given = [runs] if isinstance(runs, (str, Path, Result)) else list(runs)
     results = [one if isinstance(one, Result) else load(place("runs", one)) for one in given]
-    comparison, many = _compared([one for one in given if not isinstance(one, Result)], len(given) if compare else 0)
-    plots = plots_for(results) | _coverage([Path(one) for one in given if not isinstance(one, Result)])
+    folders = [found for one in results if (found := one.folder) is not None]
+    comparison, many = _compared(folders, len(given) if compare else 0)
+    plots = plots_for(results) | _coverage(folders)
     if page.suffix == ".md":
         text = render_markdown(results, _beside(page, plots), comparison, many)
     else:
@@ -131,7 +132,7 @@ def _wanted(results: Sequence[Result]) -> list[tuple[str, Callable[[], Figure], 
     ]  # fmt: skip
 
 
-def _compared(runs: Sequence[Place], wanted: int) -> tuple[Comparison | None, ManyComparison | None]:
+def _compared(runs: Sequence[Path], wanted: int) -> tuple[Comparison | None, ManyComparison | None]:
     """Return the paired comparison of two run folders, or of more; None where they cannot be compared.
 
     Args:
@@ -142,7 +143,7 @@ def _compared(runs: Sequence[Place], wanted: int) -> tuple[Comparison | None, Ma
     from robench.results.comparing import compare_runs
     from robench.results.comparing_many import compare_many
 
-    if wanted < 2 or len(runs) != wanted or not all(Path(run).is_dir() for run in runs):
+    if wanted < 2 or len(runs) != wanted or not all(run.is_dir() for run in runs):
         return None, None
     try:  # a folder with a result.json alone can be reported, not compared; nor can runs on other images
         opened = [RunFolder.open(run) for run in runs]

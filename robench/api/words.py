@@ -221,6 +221,24 @@ def place(name: str, value: object) -> Path:
     return Path(text)
 
 
+def run_place(name: str, value: object) -> Path:
+    """Return the folder of a run, given as a path or as its result.
+
+    Raises:
+        RobenchError: a result that was read from elsewhere; or as :func:`place`.
+    """
+    from robench.results.schema import Result
+
+    if not isinstance(value, Result):
+        return place(name, value)
+    if value.folder is None:
+        raise RobenchError(
+            f"`{name}` is a result without its run: {shown(value)}.",
+            hint="Give the run's folder, which has the predictions.",
+        )
+    return value.folder
+
+
 def both_given(pairs: Iterable[tuple[str, object, str, object]]) -> None:
     """Refuse options of which one would be ignored.
 

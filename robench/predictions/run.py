@@ -43,6 +43,10 @@ class RunFolder:
         self.path = path
         self.record = record
 
+    def __repr__(self) -> str:
+        about = f"{self.record.model.name!r} on {self.record.suite.name}"
+        return f"<RunFolder {str(self.path)!r}: {about}, {len(self.done())} of {len(self.record.cells)} cells>"
+
     @classmethod
     def create(cls, path: str | os.PathLike[str], record: RunRecord) -> RunFolder:
         """Open the folder of this run, or create it; finished cells are kept.

@@ -27,7 +27,9 @@ def load(path: str | Path) -> Result:
         )
     hint = "Write it again with `robench metrics RUN`."
     document = read_document(file, "result", top=None, hint=hint)
-    return parse(document, str(file))
+    found = parse(document, str(file))
+    of_run = file.name == "result.json" and (file.parent / "run.json").is_file()
+    return found.of_run(file.parent) if of_run else found
 
 
 def parse(document: Any, name: str = "the document") -> Result:

@@ -6,7 +6,8 @@ One JSON file, with a version. Every value is a fraction (or nats) as its metric
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -198,6 +199,16 @@ class Result(_Document):
     def images(self) -> int:
         """Images of the largest cell, measured or, of a sampled result, drawn from."""
         return max((cell.of or cell.images for cell in self.cells), default=0)
+
+    @property
+    def folder(self) -> Path | None:
+        """The run's folder, with its predictions; None of a result that was read from elsewhere."""
+        return self.__dict__.get("_folder")
+
+    def of_run(self, folder: Path) -> Self:
+        """Note which run's folder this result is of, and return it; its document does not hold that."""
+        self.__dict__["_folder"] = folder  # no field: equal results stay equal wherever their runs lie
+        return self
 
     def __repr__(self) -> str:
         text: str = _VIEWS.get("line")(self)

@@ -75,7 +75,7 @@ def score_run(
     variants = any(cell.frame is not None for cell in predictions.values())
     names = tuple(metrics) if metrics is not None else default_metrics(run.record.suite.task, variants=variants)
     scores = score_cells(predictions, names, statistics)
-    return build_result(run, predictions, scores, statistics, failures or {})
+    return build_result(run, predictions, scores, statistics, failures or {}).of_run(run.path)
 
 
 def current_result(run: RunFolder, resamples: int) -> Result | None:
@@ -111,7 +111,7 @@ def current_result(run: RunFolder, resamples: int) -> Result | None:
     control = control_run(run.path) if result.suite.sampled is not None else None
     same = same and (control is None or control.text in (known or ""))
     whole = checksums == {name: checksum for name, checksum in stored.items() if checksum is not None}
-    return result if same and whole and result.run.robench == __version__ else None
+    return result.of_run(run.path) if same and whole and result.run.robench == __version__ else None
 
 
 def build_result(

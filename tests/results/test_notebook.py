@@ -97,3 +97,30 @@ def test_a_comparison_is_a_short_line_and_a_table(runs):
     assert len(repr(found)) < 200
     assert "<table>" in found._repr_html_()
     assert row("mean_error").head in found._repr_html_()
+
+
+def test_a_result_stands_for_its_run(runs, result, tmp_path):
+    other = robench.load(runs[1])
+    found = robench.compare(result, other, resamples=100)
+    assert found == robench.compare(runs[0], runs[1], resamples=100)
+    assert robench.calibrate(result, resamples=0, out=tmp_path / "c.json").temperature > 0
+    assert result.folder == runs[0]
+    assert "folder" not in result.model_dump_json()
+    robench.report([result, other], out=tmp_path / "page.html")
+    assert "statistically significant" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    (tmp_path / "result.json").write_text(result.model_dump_json())
+    alone = robench.load(tmp_path / "result.json")
+    assert alone == result  # wherever it lies
+    with pytest.raises(robench.RobenchError, match=r"`runs` is a result without its run"):
+        robench.compare(alone, other)
+
+
+def test_a_run_is_a_short_line(runs):
+    from robench.predictions import RunFolder
+
+    assert repr(RunFolder.open(runs[0])).endswith("'standard' on digits-c, 6 of 6 cells>")
+
+
+def test_tables_and_figures_are_at_the_top(runs, result):
+    assert "| standard" in robench.table(runs=[result], format="markdown", figures="mean_error")
+    assert {"table", "figure", "rank", "export", "metrics"} <= set(dir(robench))

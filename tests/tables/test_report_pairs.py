@@ -38,6 +38,10 @@ def test_three_runs_get_a_table_of_pairs(runs: list[Path], tmp_path: Path) -> No
 
 def test_two_runs_and_runs_without_predictions_have_none(runs: list[Path], tmp_path: Path) -> None:
     assert "pairs-title" not in robench.report(runs[:2], out=tmp_path / "two.html").read_text()
-    files = [*runs[:2], runs[2] / "result.json"]
+    alone = tmp_path / "result.json"  # away from its predictions
+    alone.write_bytes((runs[2] / "result.json").read_bytes())
+    files = [*runs[:2], alone]
     assert "pairs-title" not in robench.report(files, out=tmp_path / "file.html").read_text()
+    files[2] = runs[2] / "result.json"  # beside them
+    assert "pairs-title" in robench.report(files, out=tmp_path / "beside.html").read_text()
     assert "pairs-title" not in robench.report(runs, out=tmp_path / "no.html", compare=False).read_text()
