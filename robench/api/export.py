@@ -21,6 +21,7 @@ def export(
     *,
     dataset: str | None = None,
     organisation: str | None = None,
+    developer: str | None = None,
     out: Place | None = None,
 ) -> str:
     """Return a result as text in a format that other tools read.
@@ -32,6 +33,7 @@ def export(
             schema; ``csv``: one line per cell and metric.
         dataset: with ``eval-results``: id of the benchmark's data set on the Hub, ``OWNER/NAME``.
         organisation: with ``every-eval-ever``: who ran the evaluation.
+        developer: with ``every-eval-ever``: who provides the model; None: the organisation.
         out: also write the text to this file; None: only return it.
 
     Raises:
@@ -51,8 +53,10 @@ def export(
     one_of("format", format, FORMATS)
     _check("dataset", dataset, format, "eval-results", "imagenet-c/benchmark")
     _check("organisation", organisation, format, "every-eval-ever", "My laboratory")
+    if developer is not None and format != "every-eval-ever":
+        raise RobenchError(f"`developer` has no effect on `format={format}`.", hint="Omit `developer`.")
     result = run if isinstance(run, Result) else load(place("run", run))
-    text = _text(result, format, dataset or "", organisation or "")
+    text = _text(result, format, dataset or "", organisation or "", developer)
     if out is not None:
         with atomic_write(place("out", out)) as file:
             file.write(text.encode())
@@ -70,7 +74,7 @@ def _check(name: str, value: str | None, format: str, needed_by: str, example: s
         )
 
 
-def _text(result: Result, format: str, dataset: str, organisation: str) -> str:
+def _text(result: Result, format: str, dataset: str, organisation: str, developer: str | None) -> str:
     import csv
     import io
     import json
@@ -80,7 +84,7 @@ def _text(result: Result, format: str, dataset: str, organisation: str) -> str:
     from robench.results import exports
 
     if format == "every-eval-ever":
-        return json.dumps(exports.every_eval_ever(result, organisation), indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(exports.every_eval_ever(result, organisation, developer), indent=2, ensure_ascii=False) + "\n"
     if format == "csv":
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")

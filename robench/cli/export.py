@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from robench.cli import completion as complete
 from robench.cli import options as o
 
 HELP = """\
@@ -17,19 +18,31 @@ Examples:
     robench export RUN --format every-eval-ever \\
         --organisation "My laboratory" --out record.json
     robench export RUN --format csv > cells.csv
+
+Every Eval Ever files its records as data/SUITE/DEVELOPER/MODEL/UUID.json; the last folders are the record's model id.
 """
 
 
 def export(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or its result.json.")],
     form: Annotated[
-        str, typer.Option("--format", metavar="NAME", help="model-index, eval-results, every-eval-ever or csv.")
+        str,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="model-index, eval-results, every-eval-ever or csv.",
+            autocompletion=complete.one_of("model-index", "eval-results", "every-eval-ever", "csv"),
+        ),
     ] = "model-index",
     dataset: Annotated[
         str | None, typer.Option(metavar="OWNER/NAME", help="With eval-results: the benchmark's data set on the Hub.")
     ] = None,
     organisation: Annotated[
         str | None, typer.Option(metavar="NAME", help="With every-eval-ever: who ran the evaluation.")
+    ] = None,
+    developer: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="With every-eval-ever: who provides the model (default: --organisation)."),
     ] = None,
     out: Annotated[
         str | None,
@@ -43,7 +56,7 @@ def export(
     from robench import api
     from robench.cli.common import print_files, print_json
 
-    text = api.export(run, form, dataset=dataset, organisation=organisation, out=out)
+    text = api.export(run, form, dataset=dataset, organisation=organisation, developer=developer, out=out)
     if out is not None:
         print_files([out], as_json=json_)
     elif json_:

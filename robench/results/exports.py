@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -68,23 +69,29 @@ def eval_results(result: Result, dataset: str, task: str | None = None) -> list[
     return [entry | {"notes": ", ".join(said)}]
 
 
-def every_eval_ever(result: Result, organisation: str, now: datetime | None = None) -> dict[str, Any]:
+def every_eval_ever(
+    result: Result, organisation: str, developer: str | None = None, now: datetime | None = None
+) -> dict[str, Any]:
     """Return a record by the schema of Every Eval Ever (``eval.schema.json``, version 0.3.0).
 
     Args:
         result: of one model on one suite.
         organisation: who ran the evaluation.
+        developer: who provides the model; None: the organisation.
         now: when the record is made; None: now.
+
+    Its validator wants the file at ``data/SUITE/DEVELOPER/MODEL/UUID.json``, the two last folders as ``model_info.id``.
 
     Every summary value with a direction is one evaluation result, as stored (fractions), with its interval.
     """
     made = str(int((now or datetime.now(UTC)).timestamp()))
     model = {
         "name": result.model.name,
-        "id": result.model.hash,
+        "id": f"{_folder(developer or organisation)}/{_folder(result.model.name)}",
+        "developer": developer or organisation,
         "inference_engine": {"name": "torch", "version": str(result.run.torch)},
         "additional_details": {"deployment_type": "self_deployed", "model_availability": "unknown"}
-        | _texts({"preprocessing": result.model.preprocessing, "card": result.model.card}),
+        | _texts({"hash": result.model.hash, "preprocessing": result.model.preprocessing, "card": result.model.card}),
     }
     record: dict[str, Any] = {
         "schema_version": EVERY_EVAL_EVER,
@@ -161,6 +168,11 @@ def _interval(name: str, value: Value) -> dict[str, float]:
     if value.low is None or value.high is None:
         return {}
     return {"low": float(row(name).show(value.low)), "high": float(row(name).show(value.high))}
+
+
+def _folder(name: str) -> str:
+    """Return a name as a part of a path that every system takes: ``My laboratory`` -> ``My-laboratory``."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "unknown"
 
 
 def _texts(given: Mapping[str, Any]) -> dict[str, str]:

@@ -44,6 +44,11 @@ def test_eval_results_reads_back_in_hugging_faces_library(result, tmp_path):
 def test_every_eval_ever_has_what_its_schema_requires(result):
     record = json.loads(robench.export(result, "every-eval-ever", organisation="A laboratory"))
     assert set(record) >= {"schema_version", "evaluation_id", "retrieved_timestamp", "source_metadata", "model_info"}
+    assert record["model_info"]["id"] == "A-laboratory/standard"  # names the folder where the record is filed
+    assert record["model_info"]["additional_details"]["hash"] == result.model.hash
+    by_another = json.loads(robench.export(result, "every-eval-ever", organisation="A", developer="Ø & co"))
+    assert by_another["model_info"]["id"] == "co/standard"
+    assert by_another["model_info"]["developer"] == "Ø & co"
     assert record["eval_library"] == {"name": "robench", "version": robench.__version__}
     by_id = {one["metric_config"]["metric_id"]: one for one in record["evaluation_results"]}
     error = by_id["robench.mean_error"]
@@ -73,6 +78,7 @@ def test_csv_has_a_line_per_cell_and_metric(result):
         ({"format": "eval-results"}, "needs `dataset`"),
         ({"format": "eval-results", "dataset": "nothing"}, "OWNER/NAME"),
         ({"format": "every-eval-ever"}, "needs `organisation`"),
+        ({"format": "csv", "developer": "A"}, "`developer` has no effect"),
         ({"format": "csv", "dataset": "a/b"}, "`dataset` has no effect"),
     ],
 )
