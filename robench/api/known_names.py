@@ -47,6 +47,35 @@ def metrics() -> Iterable[str]:
     return METRICS
 
 
+def values() -> Iterable[str]:
+    """Return the names of the summary values, the main ones first, and of the metrics."""
+    from robench.catalogue import METRICS, SUMMARIES, headlines
+
+    means = (f"{part}_{name}" for name in METRICS for part in ("mean", "clean"))
+    return dict.fromkeys((*headlines(SUMMARIES), *SUMMARIES, *means, *METRICS))
+
+
+def corruptions() -> Iterable[str]:
+    """Return the names of the corruptions."""
+    from robench.corruptions.registered import CORRUPTIONS
+
+    return CORRUPTIONS
+
+
+def ranked_suites() -> Iterable[str]:
+    """Return the names of the suites that others publish rows of."""
+    from robench.tables.living import ROBUSTBENCH, TIMM_MATCHING
+
+    return (*ROBUSTBENCH, *TIMM_MATCHING)
+
+
+def figures() -> Iterable[str]:
+    """Return the addresses of the papers' figures."""
+    from robench.tables.figures import figures
+
+    return ("list", *figures())
+
+
 def tables() -> Iterable[str]:
     """Return the addresses of the papers' tables."""
     from robench.tables.published import addresses

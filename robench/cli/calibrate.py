@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from robench.cli import completion as complete
 from robench.cli import options as o
 
 if TYPE_CHECKING:
@@ -46,7 +47,12 @@ def calibrate(
     ] = None,
     probabilities: o.Probabilities = False,
     class_names: o.SavedClassNames = None,
-    method: Annotated[str, typer.Option(metavar="NAME", help="temperature or vector.")] = "temperature",
+    method: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="temperature or vector.", autocompletion=complete.one_of("temperature", "vector")
+        ),
+    ] = "temperature",
     out: Annotated[
         str | None,
         typer.Option(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from robench.cli import completion as complete
 from robench.cli import options as o
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def compare(
         typer.Option(
             metavar="A,B",
             help="Test these summary values, e.g. mean_error,mean_brier (default: the main ones).",
+            autocompletion=complete.values,
             rich_help_panel=o.TESTS,
         ),
     ] = None,
@@ -65,7 +67,13 @@ def compare(
     ] = False,
     form: Annotated[
         str,
-        typer.Option("--format", metavar="NAME", help="terminal, markdown, latex or csv.", rich_help_panel=o.OUTPUT),
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="terminal, markdown, latex or csv.",
+            autocompletion=complete.one_of("terminal", "markdown", "latex", "csv"),
+            rich_help_panel=o.OUTPUT,
+        ),
     ] = "terminal",
     json_: o.Json = False,
     resamples: o.Resamples = 1000,

@@ -24,6 +24,11 @@ def _completing(read: Callable[[], Iterable[str]]) -> Complete:
     return complete
 
 
+def one_of(*names: str) -> Complete:
+    """Complete one of a few words."""
+    return _completing(lambda: names)
+
+
 def _named(kind: str) -> Complete:
     def read() -> Iterable[str]:
         from robench.api import known_names
@@ -40,5 +45,9 @@ models = _named("models")
 presets = _named("presets")
 recipes = _named("recipes")
 metrics = _named("metrics")
+values = _named("values")
+corruptions = _named("corruptions")
+ranked_suites = _named("ranked_suites")
 tables = _named("tables")
+figures = _named("figures")
 data_sets = _named("data_sets")

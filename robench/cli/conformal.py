@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from robench.cli import completion as complete
 from robench.cli import options as o
 
 if TYPE_CHECKING:
@@ -31,7 +32,10 @@ def conformal(
     alpha: Annotated[
         float, typer.Option(metavar="SHARE", help="Share of sets that may miss the right class, e.g. 0.1.")
     ] = 0.1,
-    method: Annotated[str, typer.Option(metavar="NAME", help="lac, aps or raps.")] = "lac",
+    method: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="lac, aps or raps.", autocompletion=complete.one_of("lac", "aps", "raps")),
+    ] = "lac",
     penalty: Annotated[
         float | None, typer.Option(metavar="NUMBER", help="raps: penalty for every rank beyond --kreg (default: 0.01).")
     ] = None,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from robench.cli import completion as complete
 from robench.cli import options as o
 from robench.errors import RobenchError
 
@@ -25,7 +26,10 @@ Examples:
 
 def figure(
     address: Annotated[
-        str, typer.Argument(metavar="[FIGURE]", help="Paper and number, such as augmix/7; or list.")
+        str,
+        typer.Argument(
+            metavar="[FIGURE]", help="Paper and number, such as augmix/7; or list.", autocompletion=complete.figures
+        ),
     ] = "list",
     results: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Results, Fourier documents and training runs.")

@@ -58,7 +58,10 @@ def gate(
     baseline_arch: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Architecture of the baseline's weights (default: --arch).", rich_help_panel=o.MODEL
+            metavar="NAME",
+            help="Architecture of the baseline's weights (default: --arch).",
+            autocompletion=complete.architectures,
+            rich_help_panel=o.MODEL,
         ),
     ] = None,
     num_classes: o.NumClasses = None,
@@ -96,6 +99,7 @@ def gate(
         typer.Option(
             metavar="A,B",
             help="Decide on these, e.g. mean_error,rms_calibration_error (default: the suite's headline).",
+            autocompletion=complete.values,
             rich_help_panel=o.TESTS,
         ),
     ] = None,

@@ -43,7 +43,9 @@ def generate(
     ],
     source: Annotated[str, typer.Option(metavar="PATH", help="The clean test set: a folder, a file, or digits.")],
     out: Annotated[str, typer.Option("--out", "-o", metavar="FOLDER", help="Folder for the files.")],
-    corruption: Annotated[str | None, typer.Option(metavar="A,B", help="Only these, e.g. fog,snow.")] = None,
+    corruption: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Only these, e.g. fog,snow.", autocompletion=complete.corruptions)
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the corruptions.")] = 0,
     difficulty: Annotated[
         int | None, typer.Option(metavar="N", help="Difficulty of the noises of perturbation sequences: 1 to 3.")

@@ -48,7 +48,11 @@ def metrics(
     ] = None,
     corruption: Annotated[
         str | None,
-        typer.Option(metavar="A,B", help="With --baseline: these corruptions (default: the benchmark's 15)."),
+        typer.Option(
+            metavar="A,B",
+            help="With --baseline: these corruptions (default: the benchmark's 15).",
+            autocompletion=complete.corruptions,
+        ),
     ] = None,
     out: Annotated[
         str | None,

@@ -139,7 +139,13 @@ SavedClassNames = Annotated[
 
 # How much
 Corruption = Annotated[
-    str | None, typer.Option(metavar="A,B", help="Only these conditions, e.g. fog,snow.", rich_help_panel=AMOUNT)
+    str | None,
+    typer.Option(
+        metavar="A,B",
+        help="Only these conditions, e.g. fog,snow.",
+        autocompletion=complete.corruptions,
+        rich_help_panel=AMOUNT,
+    ),
 ]
 Severity = Annotated[
     str | None, typer.Option(metavar="A,B", help="Only these severities, e.g. 3,5.", rich_help_panel=AMOUNT)

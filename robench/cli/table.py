@@ -65,11 +65,21 @@ def table(
     ] = None,
     figures: Annotated[
         str | None,
-        typer.Option(metavar="A,B", help="Columns: summary values; with --by, one metric.", rich_help_panel=_OWN),
+        typer.Option(
+            metavar="A,B",
+            help="Columns: summary values; with --by, one metric.",
+            autocompletion=complete.values,
+            rich_help_panel=_OWN,
+        ),
     ] = None,
     by: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="A column per corruption, severity or group.", rich_help_panel=_OWN),
+        typer.Option(
+            metavar="NAME",
+            help="A column per corruption, severity or group.",
+            autocompletion=complete.one_of("corruption", "severity", "group"),
+            rich_help_panel=_OWN,
+        ),
     ] = None,
     with_published: Annotated[
         bool,
@@ -80,12 +90,18 @@ def table(
         typer.Option(
             metavar="A,B",
             help="Sources of published rows: papers, robustbench, timm (default: all).",
+            autocompletion=complete.one_of("papers", "robustbench", "timm"),
             rich_help_panel=_OWN,
         ),
     ] = None,
     group_rows: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Group rows by architecture or method.", rich_help_panel=_OWN),
+        typer.Option(
+            metavar="NAME",
+            help="Group rows by architecture or method.",
+            autocompletion=complete.one_of("architecture", "method"),
+            rich_help_panel=_OWN,
+        ),
     ] = None,
     seeds: Annotated[
         bool,
@@ -94,7 +110,11 @@ def table(
     form: Annotated[
         str,
         typer.Option(
-            "--format", metavar="NAME", help="terminal, markdown, latex, csv or html.", rich_help_panel=o.OUTPUT
+            "--format",
+            metavar="NAME",
+            help="terminal, markdown, latex, csv or html.",
+            autocompletion=complete.one_of("terminal", "markdown", "latex", "csv", "html"),
+            rich_help_panel=o.OUTPUT,
         ),
     ] = "terminal",
     json_: o.Json = False,

@@ -18,6 +18,10 @@ def test_names_complete_by_their_beginning():
     assert "augmix-digits" in completion.recipes("augmix-d")
     assert completion.presets("no") == ["none"]
     assert "cifar10-c" in completion.data_sets("cifar10")
+    assert completion.figures("split-bn/")[0] == "split-bn/1"
+    assert completion.ranked_suites("imagenet-r") == ["imagenet-r", "imagenet-real"]
+    assert {"mean_error,mean_brier", "mean_error,mean_brier_top_label"} <= set(completion.values("mean_error,mean_b"))
+    assert completion.corruptions("gaussian") == ["gaussian_noise", "gaussian_blur"]
     assert all(one.startswith("reference:digits/") for one in completion.models("reference:d"))
 
 
@@ -41,6 +45,9 @@ def test_a_list_that_cannot_be_read_offers_nothing(monkeypatch):
         ("robench evaluate --model reference:digits/augm", "reference:digits/augmix"),
         ("robench affinity --recipe cutout-dig", "cutout-digits"),
         ("robench plot severity RUN --metric bri", "brier"),
+        ("robench table --runs RUN --figures mce", "mce"),
+        ("robench rank RUN --suite imagenet-rea", "imagenet-real"),
+        ("robench figure augmix/", "augmix/7"),
         ("robench data generate --suite cifar100-", "cifar100-p"),
     ],
 )
