@@ -41,6 +41,8 @@ class Plan:
         seen: whether these widths follow from the images that the run has; else from a typical network's errors.
         bf16_share: of that time that ``precision="bf16"`` would take, as timed; None where the processor has no units
             for it, or another precision than float32 was asked for.
+        unit: what ``images`` counts: ``images``, ``frames`` of clips, or ``passes`` of repeated attempts at an image.
+        members: number of models of an ensemble; 1 for one model.
     """
 
     model: str
@@ -55,6 +57,8 @@ class Plan:
     amounts: tuple[Amount, ...] = ()
     seen: bool = False
     bf16_share: float | None = None
+    unit: str = "images"
+    members: int = 1
 
 
 def plan_one(
@@ -67,6 +71,7 @@ def plan_one(
     """Return what is left to be measured of a loaded model on an open suite."""
     from robench.api.amounts import amounts
     from robench.evaluation import default_folder
+    from robench.evaluation.progress import unit_of
     from robench.predictions import RunFolder
 
     folder = out or default_folder(model, suite, options)
@@ -94,6 +99,8 @@ def plan_one(
         amounts=rows,
         seen=seen,
         bf16_share=_bf16_share(model, suite, options, rate()) if seconds else None,
+        unit=unit_of(suite.suite),
+        members=len(model.card.get("members", ())) or 1,
     )
 
 

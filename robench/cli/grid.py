@@ -68,8 +68,10 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
     if as_json:
         print_json(plan_document(plan))
         return
-    print(f"{plan.model} on {plan.suite} ({plan.source}): {plan.cells} cells, {plan.images:,} images")
-    left = "nothing is left" if plan.images_left == 0 else f"{plan.images_left:,} images left"
+    model = plan.model if plan.members == 1 else f"{plan.model} (one ensemble of {plan.members} models)"
+    cells = f"{plan.cells} cell" + "s" * (plan.cells != 1)
+    print(f"{model} on {plan.suite} ({plan.source}): {cells}, {plan.images:,} {plan.unit}")
+    left = "nothing is left" if plan.images_left == 0 else f"{plan.images_left:,} {plan.unit} left"
     print(f"{left}, about {_duration(plan.seconds or 0.0)}")
     if plan.bf16_share is not None and plan.bf16_share < _WORTH_SAYING:
         faster = _duration(plan.bf16_share * (plan.seconds or 0.0))

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +14,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from measured_results import measured as of_published
 
 from robench.cli.main import main
+from robench.results.schema import CellResult, Value
 
 ROOT = Path(__file__).parents[2]
 METHOD = '''
@@ -142,6 +145,39 @@ def test_the_researcher_cannot_mistake_the_protocol(desk: Desk, measured: Screen
     assert "Omit --with-published" in screen.said or "omit --with-published" in screen.said
 
 
+def test_the_researcher_sees_published_rows_below_hers(desk: Desk) -> None:
+    """Of a complete run on the published files; its document stands for 3 GB of them."""
+    values = {name: Value(value=at, low=at - 0.005, high=at + 0.005) for name, at in
+              (("mean_error", 0.112), ("clean_error", 0.049))}  # fmt: skip
+    result = of_published({"architecture": "wrn-40-2"}, "cifar10-c", 0.112, **values)
+    cells = [CellResult(name="clean", condition="clean", severity=0, images=10_000, metrics={})]
+    model = result.model.model_copy(update={"name": "my method"})
+    document = result.model_copy(update={"cells": cells, "model": model})
+    (desk.folder / "complete.json").write_text(document.model_dump_json())
+    text = desk.type("robench table --runs complete.json --with-published --format latex").out
+    assert "\\toprule" in text
+    mine, augmix = text.index("my method & 11.20"), text.index("WideResNet, AugMix")
+    assert mine < augmix
+    assert "RobustBench" in text
+    assert "Published rows come without intervals" in text
+    screen = desk.type("robench rank complete.json")
+    assert "mean error" in screen.out
+    assert re.search(r"rank \d+ of 24 \(\d+ to \d+", screen.out)
+    assert desk.type("robench report complete.json --out complete.html").code == 0
+    page = (desk.folder / "complete.html").read_text()
+    assert "WideResNet, AugMix" in page
+    assert "RobustBench" in page
+    assert "my method" in desk.type("robench table --runs complete.json --format csv").out
+
+
+def test_the_researcher_reads_mfp_under_its_name(desk: Desk) -> None:
+    line = "robench evaluate --model reference:digits/augmix --suite digits-p --corruption brightness --limit 20"
+    screen = desk.type(f"{line} --device cpu --out runs/sequences")
+    assert screen.code == 0
+    assert "mFP" in screen.out
+    assert "1 cell, 620 frames" in desk.type(f"{line} --device cpu --dry-run").out  # 20 clips, which are no images
+
+
 @pytest.mark.slow
 def test_the_researcher_gets_a_page_and_repeats_for_nothing(desk: Desk, measured: Screen) -> None:
     assert desk.type("robench report runs/mine --out mine.html").code == 0
@@ -173,6 +209,31 @@ def test_the_engineer_sees_which_difference_is_significant(desk: Desk, choice: l
     assert "significant" in screen.out
     found = json.loads(desk.type(f"robench compare {' '.join(choice)} --json").out)
     assert found["values"]["mean_error"]["runs"]["augmix"]["best_rank"] == 1
+
+
+def test_the_engineer_makes_a_script_fail_on_a_loss(desk: Desk, choice: list[str]) -> None:
+    standard, _, augmix = choice
+    assert desk.type(f"robench compare {augmix} {standard} --fail-if mean_error:worse").code == 0
+    screen = desk.type(f"robench compare {standard} {augmix} --fail-if mean_error:worse")
+    assert screen.code == 1
+    assert "mean_error" in screen.out + screen.said
+
+
+def test_the_engineer_reads_four_models_at_80_columns(desk: Desk, choice: list[str]) -> None:
+    runs = " ".join([*choice, "runs/mine"])
+    lines = desk.type(f"robench table --runs {runs} --figures mean_error,clean_error,mean_nll").out.splitlines()
+    assert all(
+        any(line.lstrip().startswith(name) for line in lines) for name in ("standard", "cutout", "augmix", "mine")
+    )
+
+
+def test_the_engineer_is_told_that_several_models_are_one_ensemble(desk: Desk) -> None:
+    line = "robench evaluate --model reference:digits/augmix --model reference:digits/cutout"
+    screen = desk.type(f"{line} {FEW} --dry-run")
+    assert "one ensemble of 2 models" in screen.out
+    said = " ".join(desk.type("robench evaluate --help").out.split())
+    assert "Several --model are joined into one ensemble" in said
+    assert "--models" in said
 
 
 @pytest.mark.slow
@@ -210,6 +271,7 @@ def test_the_author_finds_the_baseline(desk: Desk) -> None:
     screen = desk.type("robench train --list --method cutout --data digits")
     assert "cutout-digits" in screen.out
     assert len(screen.out.splitlines()) < 10
+    assert "passes" in screen.out  # what it costs, before it starts
     assert "method: cutout" in desk.type("robench train --show cutout-digits").out
 
 
@@ -223,6 +285,7 @@ def test_the_author_trains_a_method_of_one_file_and_measures_it(desk: Desk) -> N
         )
         assert screen.code == 0, screen.said
         assert "clean test accuracy" in screen.out
+        assert f"robench evaluate --model models/half-{seed}" in screen.out + screen.said  # what to type next
         screen = desk.type(f"robench evaluate --model models/half-{seed} {FEW} --out method/half-{seed}")
         assert screen.code == 0, screen.said
     text = desk.type("robench table --runs method/half-1 method/half-2 --seeds").out
@@ -233,7 +296,40 @@ def test_the_author_trains_a_method_of_one_file_and_measures_it(desk: Desk) -> N
     assert "complete" in screen.out + screen.said or "part" in screen.out + screen.said
 
 
+def test_the_author_sees_why_a_result_fills_no_cell(desk: Desk, measured: Screen) -> None:
+    screen = desk.type("robench table augmix/1 --results runs/mine")
+    assert screen.code == 0
+    assert "1 result" in screen.out + screen.said
+    screen = desk.type("robench table augmix/1 --results runs/mine --recipe mine=foo")
+    assert (screen.code, "foo" in screen.said) == (2, True)
+
+
 def test_the_author_reads_how_to_submit() -> None:
     page = (ROOT / "docs/guides/submitting.md").read_text()
     assert "robench leaderboard check" in page
     assert "guides/submitting.md" in (ROOT / "docs/tutorials/method.md").read_text()
+
+
+# All of it from the README and the help.
+
+
+def _typed() -> dict[str, set[str]]:
+    """Return the options that this file types, by command."""
+    found: dict[str, set[str]] = {}
+    text = Path(__file__).read_text().partition("# All of it from")[0]
+    text = re.sub(r'"\n +f"', "", text)  # commands over two lines
+    for command, words in re.findall(r'"robench ([a-z]+)([^"\n]*)', text):
+        found.setdefault(command, set()).update(re.findall(r"--[a-z][a-z-]+", words))
+    found["evaluate"] |= set(re.findall(r"--[a-z-]+", FEW))
+    return found
+
+
+def test_every_command_and_option_is_in_the_readme_or_the_help(desk: Desk) -> None:
+    readme = (ROOT / "README.md").read_text()
+    typed = _typed()
+    assert {"evaluate", "table", "compare", "gate", "train", "rank", "report", "leaderboard"} <= set(typed)
+    for command, options in typed.items():
+        assert re.search(rf"\b{command}\b", readme), command
+        told = desk.type(f"robench {command} --help").out
+        told += desk.type(f"robench {command} --help-all").out if "--help-all" in told else ""
+        assert sorted(one for one in options if one not in told and one != "--help") == [], command
