@@ -48,6 +48,29 @@ def test_there_are_pages_with_examples():
     assert {"checkpoint", "choosing", "method", "python", "plugins"} <= {page.stem for page in PAGES}
 
 
+def test_every_suite_has_a_page_with_its_files_commands_and_licence(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from robench.suites import names
+    from scripts.docs.suites import suites
+
+    words = yaml.safe_load((ROOT / "scripts/docs/suites.yaml").read_text(encoding="utf-8"))
+    assert set(words) == set(names())
+    made = suites()
+    for name in names():
+        page = made[f"suites/{name}.md"]
+        for part in (
+            "| measures |",
+            "| licence of the images |",
+            "| size of the download |",
+            "## Files",
+            "## Commands",
+        ):
+            assert part in page, (name, part)
+        assert f"--suite {name}" in page
+    assert "`robench table augmix/2`" in made["suites/imagenet-c.md"]
+    assert "timm's 1,5" in made["suites/imagenet-real.md"]
+
+
 def test_every_metric_has_a_formula_and_says_when_it_misleads():
     yaml = pytest.importorskip("yaml")
     words = yaml.safe_load((ROOT / "scripts/docs/metrics.yaml").read_text(encoding="utf-8"))
