@@ -53,8 +53,11 @@ def names(browser: Any) -> list[str]:
 
 
 def open_board(browser: Any, page: Path, board: str) -> None:
+    from selenium.webdriver.support.wait import WebDriverWait
+
     browser.get("about:blank")
     browser.get(f"{page.as_uri()}#{board}")
+    WebDriverWait(browser, 20).until(names)  # the rows come by a script, later where the machine is busy
 
 
 def test_loads_without_errors_and_without_requests(browser: Any, page: Path) -> None:

@@ -67,6 +67,7 @@ COMMANDS: dict[str, list[str]] = {
     "leaderboard build": [],
     "leaderboard list": [],
     "leaderboard readme": [],
+    "leaderboard findings": ["nowhere"],
     **{f"plot {name}": ["nowhere.json"] for name in PLOTS},
     "plot corruptions-gallery": [],
     "plot augmentations": ["--recipe", "cutout-digits"],

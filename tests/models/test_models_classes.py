@@ -206,7 +206,7 @@ def test_names_of_imagenet_leave_nothing_open() -> None:
 
 
 def test_labels_that_count_from_one_have_their_own_hint() -> None:
-    with pytest.raises(RobenchError, match=r"puts out 4 classes; the suite needs 5\.\nLabels must count from 0"):
+    with pytest.raises(RobenchError, match=r"has 4 output classes; the suite needs 5\.\nLabels must count from 0"):
         in_order_of(identity_model(None, 4), None, 5)
     with pytest.raises(RobenchError) as caught:
         in_order_of(identity_model(None, 4), None, 7)

@@ -152,5 +152,5 @@ def test_impossible_tests_are_refused(runs: dict[str, Path], words: dict[str, An
 
 
 def test_one_run_is_not_compared(runs: dict[str, Path]) -> None:
-    with pytest.raises(RobenchError, match="two runs or more"):
+    with pytest.raises(RobenchError, match="at least two runs"):
         robench.compare(runs["augmix"])  # type: ignore[call-overload]
