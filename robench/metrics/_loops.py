@@ -22,9 +22,6 @@ from robench.metrics._detection_loops import detection, detection_each, selectiv
 __all__ = ["detection", "detection_each", "selective", "selective_each"]  # kernels are looked up here by name
 
 
-WIDE = 64  # resamples in a block: their sums within 15 bins fit a core's cache
-
-
 @compiled()
 def _drawn(weights: Any, rows: Any) -> Any:
     total: Any = 0
@@ -263,46 +260,6 @@ def _area(weights: Any, rows: Any, order: Any, last: Any, target: Any, positives
             area += (hits - before) / positives * (now + precision) / 2.0
             before, precision = hits, now
     return area
-
-
-@compiled(parallel=True)
-def binned_sums(blocks: Any, rows: Any, index: Any, values: Any, bins: int) -> Any:
-    """Return sums of weighted values (rows, k) within bins, (resamples, bins, k), padded like ``blocks``.
-
-    A row is added to a block of resamples at once: their sums do not wait for each other, and each is in the rows'
-    order.
-
-    Args:
-        blocks: weights, (blocks, images, WIDE).
-        rows: (n,) which image each row is of.
-        index: (n,) bin of each row.
-        values: (n, k).
-        bins: number of bins.
-    """
-    n, k = values.shape
-    found = np.zeros((blocks.shape[0] * WIDE, bins, k))
-    for block in prange(blocks.shape[0]):
-        weights = blocks[block]
-        held = np.zeros((bins, k, WIDE))
-        for i in range(n):
-            row, into = np.intp(rows[i]), np.intp(index[i])
-            for j in range(k):
-                value = values[i, j]
-                for b in range(WIDE):
-                    held[into, j, b] += weights[row, b] * value
-        for b in range(WIDE):
-            for m in range(bins):
-                for j in range(k):
-                    found[block * WIDE + b, m, j] = held[m, j, b]
-    return found
-
-
-@compiled(parallel=True)
-def rms_each(weights: Any, rows: Any, gap: Any, last: Any, size: int) -> Any:
-    found = np.full((weights.shape[0], 2), np.nan)
-    for b in prange(weights.shape[0]):
-        rms(weights[b], rows, gap, last, size, found[b])
-    return found
 
 
 @compiled(parallel=True)

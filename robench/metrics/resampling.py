@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from robench.metrics.weighted import AnyKernel, Array, Binned, Column, Columns, Feature, Loop, Ordered, Rows, Sums
+from robench.metrics.segments import Segments, of_parts
+from robench.metrics.weighted import AnyKernel, Array, Column, Columns, Feature, Loop, Ordered, Rows, Sums
 
 Summed = dict[Feature, tuple[Array, Array]]
 
@@ -26,36 +27,36 @@ class Draws:
         self.weights, self.images = weights, images
 
     @cached_property
-    def floats(self) -> Array:
-        """The weights as float64."""
-        return self.weights.astype(np.float64)
-
-    @cached_property
-    def blocks(self) -> npt.NDArray[np.uint16]:
-        """The weights as (blocks, images, resamples of a block); the last block is filled up with zeros."""
-        from robench.metrics._loops import WIDE
+    def blocks(self) -> npt.NDArray[Any]:
+        """The weights as (blocks, images, resamples of a block), in bytes where they fit; filled up with zeros."""
+        from robench.metrics._wide_loops import WIDE
 
         resamples, images = self.weights.shape
-        found = np.zeros((-(-resamples // WIDE), images, WIDE), np.uint16)
+        small = not self.weights.size or self.weights.max() < 256
+        found = np.zeros((-(-resamples // WIDE), images, WIDE), np.uint8 if small else np.uint16)
         for start in range(0, resamples, WIDE):
             part = self.weights[start : start + WIDE]
             found[start // WIDE, :, : len(part)] = part.T
         return found
 
-    def sums(self, columns: list[Column], rows: Rows) -> list[Array]:
-        """Return the sums over the drawn rows of columns of these rows, (resamples,) each, by one matrix product."""
-        spread = np.empty((len(self.images), len(columns)))
-        for i, column in enumerate(columns):
-            spread[:, i] = np.bincount(rows, weights=column.values, minlength=len(self.images))
-        return list((self.floats @ spread).T)
+    def sums(self, parts: Segments) -> list[Array]:
+        """Return the sums over the drawn rows of all parts, (resamples, ...) each."""
+        from robench.metrics import _wide_loops
 
-    def binned_sums(self, feature: Binned, rows: Rows) -> Array:
-        """Return the sums over the drawn rows within bins, (resamples, bins, k)."""
-        from robench.metrics import _loops
+        found = _wide_loops.sums_each(self.blocks, parts.rows, parts.starts, parts.values)
+        return parts.apart(found[: len(self.weights)])
 
-        index = feature.index.astype(np.min_scalar_type(feature.bins - 1))
-        values = np.ascontiguousarray(feature.values.T)
-        found: Array = _loops.binned_sums(self.blocks, rows, index, values, feature.bins)
+    def loop(self, loop: Loop, columns: Columns, rows: Rows) -> Array:
+        """Return a loop's numbers of every resample, (resamples, outputs)."""
+        from robench.metrics import _loops, _wide_loops
+
+        order, arguments = loop.prepare(columns)
+        wide = getattr(_wide_loops, f"{loop.name}_each", None)
+        if wide is None:
+            each: Array = getattr(_loops, f"{loop.name}_each")(self.weights, rows[order], *arguments)
+            return each
+        times = np.bincount(rows, minlength=len(self.images)).astype(np.int32)
+        found: Array = wide(self.blocks, times, rows[order].astype(np.uint32), *arguments)
         return found[: len(self.weights)]
 
 
@@ -80,7 +81,7 @@ def replicates(cell: Columns, kernels: Mapping[str, AnyKernel], draws: Draws) ->
             found[name] = kernel.of_resamples([drawn for drawn, _ in pairs], [ones for _, ones in pairs])
         elif isinstance(kernel, Ordered):
             if kernel.loop not in passes:
-                passes[kernel.loop] = kernel.loop.each(cell, draws.weights, rows)
+                passes[kernel.loop] = draws.loop(kernel.loop, cell, rows)
             found[name] = kernel.of_outputs(passes[kernel.loop])
         else:
             function = kernel if callable(kernel) else kernel.value
@@ -92,15 +93,13 @@ def _summed(features: set[Feature], cell: Columns, rows: Rows, draws: Draws) -> 
     """Return each feature's sums over resamples, and with weights of one."""
     computed = {feature: feature(cell) for feature in features}
     found: Summed = {}
-    for feature, binned in computed.items():
-        if isinstance(binned, Binned):
-            found[feature] = (draws.binned_sums(binned, rows), binned.total())
     for by_clip in (True, False):
-        some = {f: column for f, column in computed.items() if isinstance(column, Column) and column.clips is by_clip}
-        if some:
-            where = np.searchsorted(draws.images, np.unique(cell["index"])) if by_clip else rows
-            drawn = draws.sums(list(some.values()), where)
-            found |= {f: (sums, some[f].total()) for f, sums in zip(some, drawn, strict=True)}
+        some = {f: part for f, part in computed.items() if (isinstance(part, Column) and part.clips) is by_clip}
+        where = np.searchsorted(draws.images, np.unique(cell["index"])) if by_clip and some else rows
+        keys = list(some)
+        for members, segments in of_parts(list(some.values()), where, len(draws.images)):
+            for i, sums in zip(members, draws.sums(segments), strict=True):
+                found[keys[i]] = (sums, some[keys[i]].total())
     return found
 
 

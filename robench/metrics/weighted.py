@@ -101,7 +101,7 @@ class Loop:
     """A compiled kernel of :mod:`robench.metrics._loops` and what it runs over.
 
     Args:
-        name: the kernel's; ``name_each`` is the same over resamples.
+        name: the kernel's; ``name_each`` is the same over resamples (there or in ``_wide_loops``).
         prepare: from columns to the order of rows, (n,), and the kernel's other arguments, rows in that order.
         outputs: how many numbers the kernel fills.
     """
@@ -117,20 +117,6 @@ class Loop:
         out = np.full(self.outputs, np.nan)
         getattr(_loops, self.name)(np.ones(len(order), np.uint16), order, *arguments, out)
         return out
-
-    def each(self, columns: Columns, weights: npt.NDArray[np.uint16], rows: Rows) -> Array:
-        """Return the kernel's numbers of every resample, (resamples, outputs).
-
-        Args:
-            columns: of a cell.
-            weights: (resamples, images).
-            rows: (n,) which image each row is of.
-        """
-        from robench.metrics import _loops
-
-        order, arguments = self.prepare(columns)
-        found: Array = getattr(_loops, f"{self.name}_each")(weights, rows[order], *arguments)
-        return found
 
 
 @dataclass(frozen=True)
