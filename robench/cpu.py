@@ -44,6 +44,17 @@ def keep_to_quota() -> None:
         torch.set_num_threads(cores())
 
 
+def wait_asleep() -> None:
+    """Let the threads of parallel loops sleep while they wait, unless the user has said how they wait.
+
+    By default OpenMP's threads wait in a busy loop for some milliseconds. Beside other processes, the thread that they
+    wait for then has no core to run on, and every loop takes a turn of the scheduler. Only for a process that is
+    robench's own, before PyTorch is loaded, as OpenMP reads this once: a library must not change its user's threads.
+    """
+    if "torch" not in sys.modules and not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & set(os.environ):
+        os.environ["OMP_WAIT_POLICY"] = "passive"
+
+
 def _asked_threads() -> int | None:
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     return int(asked) if asked.isdigit() and int(asked) > 0 else None

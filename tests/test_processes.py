@@ -197,3 +197,26 @@ def test_threads_follow_the_affinity_the_quota_and_what_the_user_says(monkeypatc
         assert cpu.threads() == torch.get_num_threads() == 8
     finally:
         torch.set_num_threads(given)
+
+
+@pytest.mark.parametrize(("given", "found"), [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active")])
+def test_threads_of_a_process_of_ones_own_sleep_while_they_wait(
+    given: dict[str, str], found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.setenv(name, "")  # so that whatever is set below is taken back
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    cpu.wait_asleep()
+    assert os.environ.get("OMP_WAIT_POLICY") == given.get("OMP_WAIT_POLICY")  # torch is loaded: too late to matter
+    monkeypatch.delitem(sys.modules, "torch")
+    cpu.wait_asleep()
+    assert os.environ["OMP_WAIT_POLICY"] == found
+
+
+def test_importing_the_library_leaves_its_users_threads_alone() -> None:
+    code = "import os, robench, robench.cpu; print(os.environ.get('OMP_WAIT_POLICY'))"
+    environment = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "None"

@@ -16,6 +16,7 @@ import typer
 from robench._version import __version__
 from robench.cli.app import COMMANDS, Root, build
 from robench.cli.streams import drop_output, guard_streams, printable
+from robench.cpu import wait_asleep
 from robench.errors import RobenchError, worded
 from robench.processes import launched_by_torchrun
 
@@ -57,6 +58,7 @@ def build_app() -> typer.Typer:
 def run() -> None:
     """Run the command line and leave with 0 (done), 1 (failed), 2 (usage) or 130 (interrupted)."""
     guard_streams()
+    wait_asleep()
     code = main(sys.argv[1:])
     if code == 0 and _one_of_several():
         _leave_at_once()
