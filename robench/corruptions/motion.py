@@ -86,19 +86,44 @@ def _blur_cpu(source: Any, weights: Any, shifts: Any, out: Any) -> None:
 def blur_plane(source: Any, weights: Any, shifts: Any, out: Any) -> None:
     """Blur uint8 (H, W) by taps ``weights``, float32 (taps,), that lie at ``shifts``, int64 (taps, 2) of (dy, dx)."""
     height, width = source.shape
+    taps = len(weights)
+    before = min(max(-shifts[:, 1].min(), 0), width)
+    behind = min(max(shifts[:, 1].max(), 0), width)
+    # Rows as floats once for all taps, with the edges that they reach repeated.
+    rows = np.empty((height, before + width + behind), np.float32)
+    for y in range(height):
+        rows[y, :before] = source[y, 0]
+        for x in range(width):
+            rows[y, before + x] = source[y, x]
+        rows[y, before + width :] = source[y, width - 1]
     total = np.empty(width, np.float32)
     for y in range(height):
         total[:] = _HALF
-        for tap in range(len(weights)):
-            row = source[min(max(y + shifts[tap, 0], 0), height - 1)]
-            dx = shifts[tap, 1]
-            weight = weights[tap]
-            left, right = min(max(-dx, 0), width), max(min(width - dx, width), 0)
-            for x in range(left):
-                total[x] += weight * np.float32(row[0])
-            for x in range(left, right):
-                total[x] += weight * np.float32(row[x + dx])
-            for x in range(max(right, 0), width):
-                total[x] += weight * np.float32(row[width - 1])
+        for tap in range(0, taps - taps % 4, 4):
+            _add_four(rows, y, before, weights, shifts, tap, total)
+        for tap in range(taps - taps % 4, taps):
+            row = _shifted(rows, y, before, shifts[tap], width)
+            for x in range(width):
+                total[x] += weights[tap] * row[x]
         for x in range(width):
             out[y, x] = np.uint8(min(total[x], np.float32(255)))
+
+
+@compiled(nogil=True)
+def _shifted(rows: Any, y: Any, before: Any, shift: Any, width: Any) -> Any:
+    """Return the row, (width,), that a tap reads for row ``y``."""
+    dx = min(max(shift[1], -width), width)
+    return rows[min(max(y + shift[0], 0), len(rows) - 1), before + dx : before + dx + width]
+
+
+@compiled(nogil=True)
+def _add_four(rows: Any, y: Any, before: Any, weights: Any, shifts: Any, tap: Any, total: Any) -> None:
+    """Add four taps, one after the other, but to each sum while it is at hand."""
+    width = len(total)
+    a, b = _shifted(rows, y, before, shifts[tap], width), _shifted(rows, y, before, shifts[tap + 1], width)
+    c, d = _shifted(rows, y, before, shifts[tap + 2], width), _shifted(rows, y, before, shifts[tap + 3], width)
+    for x in range(width):
+        found = total[x] + weights[tap] * a[x]
+        found = found + weights[tap + 1] * b[x]
+        found = found + weights[tap + 2] * c[x]
+        total[x] = found + weights[tap + 3] * d[x]

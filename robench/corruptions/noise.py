@@ -27,7 +27,7 @@ def gaussian_noise(images: torch.Tensor, params: tuple[float], stream: Stream) -
         uint8 (N, 3, H, W), truncated.
     """
     if _device.has_loops(images.device):
-        return _fused(images, params[0], stream, kind=0)
+        return _normal_noise(images, params[0], stream, relative=False)
     noise = stream.normal(0, tuple(images.shape[1:]))
     return to_uint8(images.float() / 255.0 + params[0] * noise)
 
@@ -44,7 +44,7 @@ def speckle_noise(images: torch.Tensor, params: tuple[float], stream: Stream) ->
         uint8 (N, 3, H, W), truncated.
     """
     if _device.has_loops(images.device):
-        return _fused(images, params[0], stream, kind=1)
+        return _normal_noise(images, params[0], stream, relative=True)
     noise = stream.normal(0, tuple(images.shape[1:]))
     x = images.float() / 255.0
     return to_uint8(x + x * params[0] * noise)
@@ -62,7 +62,11 @@ def impulse_noise(images: torch.Tensor, params: tuple[float], stream: Stream) ->
         uint8 (N, 3, H, W).
     """
     if _device.has_loops(images.device):
-        return _fused(images, params[0], stream, kind=2)
+        from robench.corruptions._noise_loops import impulses
+
+        values, out, flat = _flat(images)
+        impulses(values, stream.index_array(), *stream.key, float(params[0]), flat)
+        return out
     u = stream.uniform(0, tuple(images.shape[1:]))
     black = torch.zeros_like(images)
     salted = torch.where(u < params[0] / 2, torch.full_like(images, 255), black)
@@ -86,10 +90,11 @@ def shot_noise(images: torch.Tensor, params: tuple[float], stream: Stream) -> to
     rate = float(params[0])
     tables, guide, values = _poisson_tables(rate)
     if _device.has_loops(images.device):
-        from robench.corruptions._kernels import shot
+        from robench.corruptions._noise_loops import shot
 
-        out = torch.empty(images.shape, dtype=torch.uint8)
-        shot(images.numpy(), stream.index_array(), *stream.key, tables, guide, values, out.numpy())
+        levels, out, flat = _flat(images)
+        drawn_for = (stream.index_array(), *stream.key)
+        shot(levels, *drawn_for, tables, guide, values, flat)
         return out
     u = stream.uniform(0, tuple(images.shape[1:]))
     level = images.long()
@@ -109,14 +114,20 @@ def to_uint8(x: torch.Tensor) -> torch.Tensor:
     return (x.clamp(0.0, 1.0) * 255.0).to(torch.uint8)
 
 
-def _fused(images: torch.Tensor, strength: float, stream: Stream, *, kind: int) -> torch.Tensor:
-    """Draw and apply in one pass over the pixels."""
-    from robench.corruptions._kernels import point_noise
+def _normal_noise(images: torch.Tensor, strength: float, stream: Stream, *, relative: bool) -> torch.Tensor:
+    """Draw and apply stretch by stretch, so that no noise is stored."""
+    from robench.corruptions._noise_loops import normal_noise
 
-    out = torch.empty(images.shape, dtype=torch.uint8)
+    values, out, flat = _flat(images)
     drawn_for = (stream.index_array(), *stream.key)
-    point_noise(images.numpy(), *drawn_for, float(strength), kind, *quantile_tables(), out.numpy())
+    normal_noise(values, *drawn_for, float(strength), relative, *quantile_tables(), flat)
     return out
+
+
+def _flat(images: torch.Tensor) -> tuple[np.ndarray, torch.Tensor, np.ndarray]:
+    """Return images as uint8 (N, values), and a new batch of their shape to fill, itself and as (N, values)."""
+    out = torch.empty(images.shape, dtype=torch.uint8)
+    return images.flatten(1).numpy(), out, out.flatten(1).numpy()
 
 
 @cache
