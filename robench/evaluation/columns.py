@@ -18,6 +18,7 @@ from robench.suites.base import Batch
 # than the arithmetic.
 _CHUNK = 1 << 21
 _SUM_TOLERANCE = 0.01  # of a softmax in bfloat16
+_ROWS_OF_A_SUM = 8  # a few rows of true logits may have much the same sum by chance
 
 
 @dataclass
@@ -112,11 +113,13 @@ class ColumnBuilder:
         )
 
     def _output_check(self, images: int) -> OutputCheck:
-        low, high, off = torch.stack(self._raw).cpu().unbind(1)
+        low, high, least, most = torch.stack(self._raw).cpu().unbind(1)
         within = bool(low.min() >= 0.0) and bool(high.max() <= 1.0)
-        return OutputCheck(
-            images=images, in_unit_interval=within, sums_to_one=within and bool(off.max() <= _SUM_TOLERANCE)
-        )
+        first, last = float(least.min()), float(most.max())
+        one = within and max(1.0 - first, last - 1.0) <= _SUM_TOLERANCE
+        alike = bool(low.min() >= 0.0) and 0.0 < last <= (1.0 + 2 * _SUM_TOLERANCE) * first
+        shared = alike and not one and images >= _ROWS_OF_A_SUM
+        return OutputCheck(images=images, in_unit_interval=within, sums_to_one=one, share_a_sum=shared or None)
 
     def _reduce(self) -> None:
         if not self._logits:
@@ -256,8 +259,9 @@ def most_probable(logits: torch.Tensor, allowed: np.ndarray) -> np.ndarray:
 
 
 def _extremes(outputs: torch.Tensor) -> torch.Tensor:
-    """Return the smallest and largest output, and how far from 1 a row's sum is at most, shape (3,)."""
-    return torch.stack([outputs.min(), outputs.max(), (outputs.sum(1) - 1.0).abs().max()])
+    """Return the smallest and largest output, and the smallest and largest sum of a row, shape (4,)."""
+    sums = outputs.sum(1)
+    return torch.stack([outputs.min(), outputs.max(), sums.min(), sums.max()])
 
 
 def _top5(logits: torch.Tensor) -> torch.Tensor:

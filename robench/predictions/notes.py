@@ -27,11 +27,14 @@ class OutputCheck(_Note):
         images: number of rows checked.
         in_unit_interval: whether every output lies in [0, 1].
         sums_to_one: whether every row also sums to 1: these are probabilities, not logits.
+        share_a_sum: whether no output is negative and all rows, at least 8, have another sum in common, such as 100:
+            scaled probabilities. None: no.
     """
 
     images: int
     in_unit_interval: bool = False
     sums_to_one: bool = False
+    share_a_sum: bool | None = None
 
     def joined(self, other: OutputCheck) -> OutputCheck:
         """Return the check of two parts of a cell together."""
@@ -39,6 +42,7 @@ class OutputCheck(_Note):
             images=self.images + other.images,
             in_unit_interval=self.in_unit_interval and other.in_unit_interval,
             sums_to_one=self.sums_to_one and other.sums_to_one,
+            share_a_sum=(self.share_a_sum and other.share_a_sum) or None,
         )
 
 

@@ -45,7 +45,14 @@ def remarks(
 
 
 def without_normalisation(model: ModelInfo) -> Iterator[str]:
-    """Yield a sentence where nothing said how the model's images are normalised."""
+    """Yield a sentence where nothing said how the model's images are normalised, or those of an ensemble's member."""
+    members = model.card.get("members", []) if model.preprocessing.get("origin") == "ensemble" else []
+    lacking = [member["name"] for member in members if member["preprocessing"].get("origin") == "default"]
+    if lacking:
+        yield (
+            f"No normalisation was given for {', '.join(lacking)} of this ensemble: images in [0, 1]. If it was trained"
+            " on normalised ones, errors are too large: set `mean` and `std`, or `norm_preset`."
+        )
     if model.preprocessing.get("origin") == "default":
         yield (
             "No normalisation was given: the model saw images in [0, 1]. If it was trained on normalised images, its "
@@ -183,10 +190,13 @@ def _classes(suite: SuiteInfo) -> int:
 def _probabilities(suite: SuiteInfo, notes: Mapping[str, CellNotes]) -> Iterator[str]:
     """Yield a sentence where what the model puts out cannot be logits: a softmax of it leaves little of it."""
     checks = [found.outputs for found in notes.values() if found.outputs is not None]
-    if suite.task != "classification" or not checks or not all(check.in_unit_interval for check in checks):
+    scaled = all(check.share_a_sum for check in checks)
+    if suite.task != "classification" or not checks or not (scaled or all(check.in_unit_interval for check in checks)):
         return
     rows = sum(check.images for check in checks)
-    if all(check.sums_to_one for check in checks):
+    if scaled:
+        found = f"All {rows:,} rows of the model's outputs seem to be scaled probabilities: none negative, one sum."
+    elif all(check.sums_to_one for check in checks):
         found = f"All {rows:,} rows of the model's outputs are probabilities: in [0, 1], with a sum of 1."
     else:
         found = f"All outputs of the model lie in [0, 1], in {rows:,} rows: it seems to end in a sigmoid."

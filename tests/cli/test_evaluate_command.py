@@ -58,6 +58,17 @@ def test_bare_weights_ask_for_a_normalisation_and_what_was_used_is_shown(
     assert "No normalisation" not in said
 
 
+def test_two_models_are_one_ensemble_and_each_without_a_normalisation_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("mine.py").write_text("import torch\ndef make():\n    return lambda x: x.flatten(1)[:, :10]\n")
+    models = ["-m", "python:mine.py:make", "-m", "reference:digits/standard"]
+    assert main(["evaluate", *models, "-s", "digits-c", "--limit", "5", *QUICK]) == 0
+    said = capsys.readouterr().out
+    assert "No normalisation was given for make of this ensemble" in said
+    assert "model: make+standard: one ensemble of 2 models (mean-prob); normalisation each member's own" in said
+
+
 def test_a_function_without_a_normalisation_is_noted(capsys: pytest.CaptureFixture[str]) -> None:
     Path("mine.py").write_text("import torch\ndef make():\n    return lambda x: x.flatten(1)[:, :10]\n")
     command = ["evaluate", "-m", "python:mine.py:make", "-s", "digits-c", "--limit", "5", *QUICK]

@@ -153,11 +153,17 @@ def test_of_a_cell_in_parts_the_first_is_tried(tmp_path: Path) -> None:
     assert Predictions.concatenate([first, second]).notes == whole.notes
 
 
+class Percent(torch.nn.Softmax):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 100 * super().forward(x)
+
+
 @pytest.mark.parametrize(
     ("end", "said"),
     [
         (torch.nn.Softmax(dim=1), "All 1,920 rows of the model's outputs are probabilities"),
         (torch.nn.Sigmoid(), "it seems to end in a sigmoid"),
+        (Percent(dim=1), "All 1,920 rows of the model's outputs seem to be scaled probabilities"),
         (torch.nn.Identity(), None),
         (torch.nn.LogSoftmax(dim=1), None),
     ],

@@ -178,6 +178,31 @@ def test_raw_outputs_that_are_probabilities_are_noted(function: Any, expected: t
     assert notes.outputs is not None
     assert (notes.outputs.in_unit_interval, notes.outputs.sums_to_one) == expected
     assert notes.outputs.images == 30
+    assert notes.outputs.share_a_sum is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "function", "expected"),
+    [
+        (30, lambda x: 100 * torch.softmax(x, 1), True),
+        (30, lambda x: (100 * torch.softmax(x, 1)).bfloat16().float(), True),
+        (30, lambda x: torch.softmax(x, 1) / 2, True),
+        (7, lambda x: 100 * torch.softmax(x, 1), None),
+        (30, torch.relu, None),
+        (30, lambda x: 0 * x, None),
+        (30, lambda x: 100 * torch.log_softmax(x, 1), None),
+    ],
+)
+@pytest.mark.parametrize("classes", [2, 10])
+def test_scaled_probabilities_are_noted(rows: int, function: Any, expected: bool | None, classes: int) -> None:
+    outputs = function(torch.randn(rows, classes, generator=torch.Generator().manual_seed(1)) * 2)
+    builder = ColumnBuilder("c", classes)
+    for piece in outputs.split(7):
+        builder.add(piece, make_batch(len(piece), np.zeros(len(piece), int)))
+    notes = builder.finish().notes
+    assert notes is not None
+    assert notes.outputs is not None
+    assert notes.outputs.share_a_sum is expected
 
 
 def test_batches_do_not_matter() -> None:
