@@ -11,7 +11,7 @@ from scipy.stats import binom, binomtest, chi2
 from robench.catalogue import METRICS, Metric, metric
 from robench.errors import RobenchError
 from robench.metrics import resampling
-from robench.metrics.cells import compute
+from robench.metrics.cells import compute, kernel
 from robench.metrics.comparison import holm, mcnemar, rank_intervals
 from robench.metrics.perturbation import clips
 from robench.metrics.probabilities import softmax
@@ -260,3 +260,18 @@ def test_rank_intervals_of_clear_and_equal_models() -> None:
     low, high = rank_intervals(np.random.default_rng(1).normal(size=(1000, 2)), higher_is_better=True)
     assert (low == 1).all()
     assert (high == 2).all()
+
+
+def test_an_image_drawn_more_often_than_a_byte_counts() -> None:
+    """Weights of 256 and more take two bytes, and count in full: in sums, and in loops over sorted confidences."""
+    cell = _cell(400, 3)
+    weights = draw_weights(np.random.default_rng(4), 3, 400)
+    weights[0, 7], weights[1, 9] = 300, 256
+    names = ("error", "rms_calibration_error_all_bins")
+    draws = resampling.Draws(weights, np.arange(400))
+    found = resampling.replicates(cell, {name: kernel(name) for name in names}, draws)
+    for i, drawn in enumerate(weights):
+        repeated = {name: np.repeat(column, drawn, axis=0) for name, column in cell.items()}
+        repeated["index"] = np.arange(drawn.sum())
+        for name in names:
+            assert found[name][i] == pytest.approx(compute(name, repeated), abs=1e-12), name
