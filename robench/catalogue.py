@@ -207,7 +207,7 @@ def row(name: str) -> Row:
         return replace(SUMMARIES.get("mean_error"), name=name, title=f"mean error under {group} corruptions",
                        short=f"mean error, {group}")  # fmt: skip
     if name.startswith("ce_"):
-        corruption = name.removeprefix("ce_").replace("_", " ")
+        corruption = name.removeprefix("ce_").replace("_", " ").replace("jpeg", "JPEG")
         return replace(SUMMARIES.get("mce"), name=name, title=f"corruption error (CE) under {corruption}",
                        short=f"CE, {corruption}")  # fmt: skip
     return Summary(name, name.replace("_", " "), "as stored", lower_is_better=None, decimals=4,
@@ -299,12 +299,13 @@ def _is_main(found: Row) -> bool:
 
 def _derived(name: str, prefix: str, of: Metric) -> Summary:
     title, short = _PREFIXES[prefix]
+    called, comma, kind = of.title.partition(",")  # ", debiased" stands at the end
     unit, ends, share = of.unit, of.range, of.share
     if prefix == "gap_":
         unit, share = "difference" if unit == "fraction" else unit, False
         ends = (ends[0] - ends[1], ends[1] - ends[0])
     return Summary(
-        name, title.format(of.title), unit, short=short.format(of.short or of.title), decimals=of.decimals,
+        name, title.format(called) + comma + kind, unit, short=short.format(of.short or of.title), decimals=of.decimals,
         lower_is_better=of.lower_is_better, range=ends, share=share, of=of.name, source=of.source, notes=of.notes,
         mean=prefix in _MEANS, main=of.family == "error" or prefix in _MEANS,
     )  # fmt: skip

@@ -46,7 +46,8 @@ def test_summary_values_of_groups_and_corruptions_have_rows() -> None:
     assert row("mean_error_noise").title == "mean error under noise corruptions"
     assert row("mean_error_noise").share
     assert row("mean_error_19").title == "mean error over 19 corruptions"
-    assert row("ce_jpeg_compression").title == "corruption error (CE) under jpeg compression"
+    assert row("ce_jpeg_compression").title == "corruption error (CE) under JPEG compression"
+    assert row("mean_ece_debiased").title == "expected calibration error under corruption, debiased"
     assert row("ce_fog").range[1] == math.inf
 
 

@@ -97,7 +97,7 @@ def list_boards(json_: o.Json = False) -> None:
     for board in boards:
         best = board.rows[0]
         value = show(best.values[board.key], board.key)
-        print(f"{board.id:<40} {len(board.rows):>5} models  best: {best.name}, {title(board.key)} {value}")
+        print(f"{board.id:<40} {len(board.rows):>5,} models  best: {best.name}, {title(board.key)} {value}")
 
 
 def _record(board: Board) -> dict[str, object]:

@@ -241,7 +241,7 @@ def _list(method: str | None, data: str | None, *, as_json: bool) -> int:
     columns = {
         "recipe": [one.name for one in rows],
         "network": named,
-        ">passes": ["" if one.passes is None else f"{one.passes:g}" for one in rows],
+        ">passes": ["" if one.passes is None else f"{one.passes:,.0f}" for one in rows],
         ">GPU time": ["" if one.hours is None else _time(one.hours) for one in rows],
         "what it is": [one.title for one in rows],
     }

@@ -15,7 +15,7 @@ from robench.results.labels import interval_text, model_names, sentence, show, w
 from robench.results.protocols import counted, grouped, protocol_of
 from robench.results.schema import Result, Value
 
-_PROTOCOL = {"clean": "Checksum of the clean images"}
+_PROTOCOL = {"clean": "Checksum of the clean images", "frost pictures": "Frost images"}
 
 
 @dataclass(frozen=True)
