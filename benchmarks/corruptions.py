@@ -90,21 +90,40 @@ def their_seconds(function: original.Corruption, images: Bytes, severity: int) -
     return spent / done
 
 
-def measure(args: argparse.Namespace, size: int, batch: int) -> list[Row]:
-    """Time every corruption at one size, ours and theirs in turns."""
-    device = torch.device(args.device)
-    images = test_images(size, batch, args.photos)
-    tensor = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(device)
-    index = torch.arange(batch)
-    theirs = original.load(args.original, size, args.frost) if args.original else {}
+def names(size: int) -> tuple[str, ...]:
+    """Return what is timed at a size: every corruption, and what imagenet-c adds to each of its images."""
+    return (*ALL, *([ROUNDTRIP] if size == 224 else []))
+
+
+def our_work(args: argparse.Namespace, images: Bytes) -> Callable[[str, int], Callable[[], torch.Tensor]]:
+    """Return what makes the call of a corruption and severity over all images, which are on the device already."""
+    tensor = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(args.device)
+    index = torch.arange(len(images))
 
     def ours(name: str, severity: int) -> Callable[[], torch.Tensor]:
         if name == ROUNDTRIP:
             return lambda: roundtrip(tensor, 85)
         return lambda: corrupt(tensor, name, severity, index=index, frost=str(args.frost) if args.frost else None)
 
+    return ours
+
+
+def keep_profiles(args: argparse.Namespace, size: int, batch: int) -> None:
+    """Write what the time of every corruption at severity 3 goes into."""
+    ours = our_work(args, test_images(size, batch, args.photos))
+    for name in names(size):
+        keep_profile(args.profile, f"{name}, {size} pixels", ours(name, 3), args.device)
+
+
+def measure(args: argparse.Namespace, size: int, batch: int) -> list[Row]:
+    """Time every corruption at one size, ours and theirs in turns."""
+    device = torch.device(args.device)
+    images = test_images(size, batch, args.photos)
+    ours = our_work(args, images)
+    theirs = original.load(args.original, size, args.frost) if args.original else {}
+
     rows = []
-    for name in (*ALL, *([ROUNDTRIP] if size == 224 else [])):
+    for name in names(size):
         severities = (3,) if name == ROUNDTRIP else SEVERITIES
         for severity in severities:
             ours(name, severity)()  # compiles kernels, builds tables
@@ -114,7 +133,6 @@ def measure(args: argparse.Namespace, size: int, batch: int) -> list[Row]:
             if name in theirs:
                 times = [their_seconds(theirs[name], images, s) for s in severities]
                 spent["theirs"].append(statistics.fmean(times))
-        keep_profile(args.profile, f"{name}, {size} pixels", ours(name, severities[len(severities) // 2]), args.device)
         theirs_ms = 1e3 * statistics.median(spent["theirs"]) if spent["theirs"] else None
         rows.append(Row(name, 1e3 * statistics.median(spent["ours"]), theirs_ms))
     return rows
@@ -208,11 +226,14 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     with busy(args.busy):
-        for size in args.sizes:
-            batch = BATCH[size] if args.device == "cpu" else GPU_BATCH
+        batches = {size: BATCH[size] if args.device == "cpu" else GPU_BATCH for size in args.sizes}
+        for size, batch in batches.items():
             print(table(size, measure(args, size, batch), forward(args, size, batch)), end="\n\n", flush=True)
     beside = f", beside {args.busy} busy processes" if args.busy else ""
-    print(f"Threads: {args.threads}; original: one{beside}. {original.machine()}.")
+    print(f"Threads: {args.threads}; original: one{beside}. {original.machine()}.", flush=True)
+    if args.profile is not None:  # last: the profiler slows what comes after it
+        for size, batch in batches.items():
+            keep_profiles(args, size, batch)
 
 
 if __name__ == "__main__":

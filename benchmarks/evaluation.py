@@ -1,6 +1,6 @@
 """What the engine costs over the bare forward pass, beside RobustBench's and timm's own loops.
 
-    python benchmarks/evaluation.py [--parts free,wrn-40-2,resnet-18,resnet-50,start] [--robustbench CHECKOUT]
+    python benchmarks/evaluation.py [--parts free,wrn-40-2,resnet-18,resnet-50,generated,start] [--robustbench CHECKOUT]
                                     [--photos FOLDER] [--rounds 5] [--threads 2]
                                     [--device cpu] [--precision fp32]
 
@@ -58,8 +58,10 @@ PER_SEVERITY = 10_000
 CIFAR_IMAGES, CIFAR_BATCH = 1024, 64
 PHOTOS, PHOTO_BATCH = {"resnet-18": 64, "resnet-50": 48}, 16
 # A GPU needs more to show its rate.
-GPU_CIFAR_IMAGES, GPU_CIFAR_BATCH, GPU_PHOTOS, GPU_PHOTO_BATCH = 10_000, 1024, 4096, 256
-PARTS = ("free", "wrn-40-2", "resnet-18", "resnet-50", "start")
+GPU_CIFAR_IMAGES, GPU_CIFAR_BATCH, GPU_PHOTOS, GPU_PHOTO_BATCH = 10_000, 1024, 1024, 256
+GENERATED, GPU_GENERATED = 8, 512
+MADE_UP = 64  # photographs; further ones are copies
+PARTS = ("free", "wrn-40-2", "resnet-18", "resnet-50", "generated", "start")
 OPTIONS = OpenOptions(conditions=("fog",))
 LAST, FIRST = torch.channels_last, torch.contiguous_format
 Candidates = dict[str, Callable[[], Any]]
@@ -382,11 +384,15 @@ def write_photos(folder: Path, source: Path | None, count: int) -> Path:
         shutil.copy(path, place / path.parent.name / f"{number}-{path.name}")
     rng = np.random.default_rng(0)
     for number in range(count if source is None else 0):
-        (place / f"class-{number % 8}").mkdir(parents=True, exist_ok=True)
+        path = place / f"class-{number % 8}" / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if number >= MADE_UP:
+            shutil.copy(place / f"class-{number % 8}" / f"{number % MADE_UP}.jpg", path)
+            continue
         coarse = Image.fromarray(rng.integers(0, 256, (94, 125, 3), np.uint8)).resize(
             (500, 375), Image.Resampling.BICUBIC
         )
-        coarse.save(place / f"class-{number % 8}" / f"{number}.jpg", quality=92)
+        coarse.save(path, quality=92)
     return place
 
 
@@ -406,11 +412,33 @@ def photos(name: str, source: Path | None, scratch: Path, rounds: int, machine: 
     }
     workers = torch.get_num_threads()
     for many, layout in ((0, FIRST), (workers, FIRST), (workers, LAST)):
+        if machine.gpu and many == 0:
+            continue  # one decoding process cannot feed a GPU
         label = f"timm's loader, {many} workers, {'channels_last' if layout == LAST else 'contiguous'}"
         candidates[label] = timm_loop(network, folder, batch, many, layout, machine)
     kind = "JPEGs" if source is not None else "made-up JPEGs"
     print_group(f"{name}, 224-pixel {kind}", race(candidates, rounds), dict.fromkeys(candidates, len(x)))
     machine.keep_profiles(name, candidates)
+
+
+def generated(source: Path | None, scratch: Path, rounds: int, machine: Machine) -> None:
+    """Print ImageNet-C made on the device and classified by a ResNet-50, over the bare passes of as many images."""
+    number = GPU_GENERATED if machine.gpu else GENERATED
+    batch = machine.photos("resnet-50")[1]
+    folder = write_photos(scratch, source, number)
+    suite = open_suite("imagenet-c", folder, OpenOptions(geometry=Geometry(256, 224, "bicubic")))
+    torch.manual_seed(0)
+    network = randomise(models.resnet50(weights=None, num_classes=suite.suite.num_classes))
+    cells = len(suite.suite.cells)
+    x = normalised(open_suite("clean", folder, OpenOptions(geometry=Geometry(256, 224, "bicubic"))), "imagenet")
+    once = bare(network, x, batch, LAST, machine)
+    candidates: Candidates = {
+        "bare pass, channels_last": lambda: [once() for _ in range(cells)],
+        "robench (decoding and corruptions counted)": engine(network, suite, batch, "imagenet", scratch, machine),
+    }
+    counts = dict.fromkeys(candidates, cells * number)
+    print_group(f"ResNet-50, imagenet-c generated, {cells} cells", race(candidates, rounds), counts)
+    machine.keep_profiles("generated", candidates)
 
 
 def timm_loop(
@@ -484,6 +512,8 @@ def main() -> None:
         for name in ("resnet-18", "resnet-50"):
             if name in parts:
                 photos(name, given.photos, scratch, given.rounds, machine)
+        if "generated" in parts:
+            generated(given.photos, scratch, min(given.rounds, 2), machine)
         if "start" in parts:
             start_up(place, scratch, 3)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks robench on a CUDA device in about four minutes: the tests that need one, then the benchmarks.
+# Checks robench on a CUDA device in about five minutes: the tests that need one, then the benchmarks.
 #
 #   scripts/gpu_check.sh [OUT]
 #
@@ -46,14 +46,16 @@ if [ "$TINY" = 1 ]; then
     part training 120 "$PYTHON" benchmarks/training.py --device "$DEVICE" --rounds 1 --seconds 0.05 --batch-size 16 \
         --profile "$out"
 else
-    part tests 110 "$PYTHON" -m pytest "${tests[@]}"
-    part corruptions 30 "$PYTHON" benchmarks/corruptions.py --device "$DEVICE" --rounds 3 --sizes 224 32 \
+    part tests 150 "$PYTHON" -m pytest "${tests[@]}"
+    part corruptions 45 "$PYTHON" benchmarks/corruptions.py --device "$DEVICE" --rounds 3 --sizes 224 32 \
         --profile "$out"
-    part evaluation 50 "$PYTHON" benchmarks/evaluation.py --device "$DEVICE" --precision bf16 --threads 8 \
+    part evaluation 60 "$PYTHON" benchmarks/evaluation.py --device "$DEVICE" --precision bf16 --threads 8 \
         --parts free,wrn-40-2,resnet-50 --rounds 3 --profile "$out"
-    part training 45 "$PYTHON" benchmarks/training.py --device "$DEVICE" --arch wrn-40-2 --batch-size 1024 \
+    part generated 60 "$PYTHON" benchmarks/evaluation.py --device "$DEVICE" --precision bf16 --threads 8 \
+        --parts generated --rounds 1
+    part training 60 "$PYTHON" benchmarks/training.py --device "$DEVICE" --arch wrn-40-2 --batch-size 1024 \
         --rounds 3 --seconds 0.5 --profile "$out"
-    [ -f benchmarks/sampling.py ] && part sampling 20 "$PYTHON" benchmarks/sampling.py
+    part sampling 20 "$PYTHON" benchmarks/sampling.py
 fi
 echo "All in $out: $SECONDS s" | tee -a "$out/summary.txt"
 exit "$failed"

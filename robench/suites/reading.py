@@ -13,10 +13,12 @@ import numpy.typing as npt
 from robench.data.arrays import ArrayImages
 from robench.data.base import Geometry, Images
 from robench.data.decode import CorruptImageError, resize_and_crop
+from robench.data.encoded import EncodedImages
 from robench.errors import RobenchError
 from robench.suites.base import Batch, Cell, OpenOptions, Suite
 from robench.suites.checks import wrong_side
 from robench.suites.drawing import Design, classes_of, key_of, shuffled_names
+from robench.suites.resident import Resident, room_on
 
 if TYPE_CHECKING:
     import torch
@@ -108,6 +110,7 @@ class Reader:
         self._designs: dict[str, Design] = {}
         self._last: tuple[Cell, View] | None = None
         self._resident: tuple[tuple[int, str], torch.Tensor] | None = None
+        self._decoded: tuple[EncodedImages, Resident] | None = None
 
     def total(self, cell: Cell) -> int:
         """Return how many images the cell has, whatever the limit."""
@@ -241,10 +244,26 @@ class Reader:
         if device != "cpu" and isinstance(images, ArrayImages) and images.array.nbytes <= _RESIDENT_BYTES:
             whole = self._on_device(images, device)
             return whole[torch.from_numpy(part.rows).to(device)].permute(0, 3, 1, 2)
-        batch = torch.from_numpy(self._read(part))
-        if device.startswith("cuda"):
-            batch = batch.pin_memory()  # else the copy would wait for the device
-        return batch.movedim(-1, -3).to(device, non_blocking=True)
+
+        def read(rows: Rows) -> torch.Tensor:
+            batch = torch.from_numpy(self._read(replace(part, rows=rows)))
+            if device.startswith("cuda"):
+                batch = batch.pin_memory()  # else the copy would wait for the device
+            return batch.movedim(-1, -3).to(device, non_blocking=True)
+
+        kept = self._kept_decoded(part, device)
+        return read(part.rows) if kept is None else kept.get(part.rows, read)
+
+    def _kept_decoded(self, part: View, device: str) -> Resident | None:
+        """Return where decoded photographs are kept: on a GPU, where many cells are made of all of them."""
+        images = part.images
+        if part.transform is None or part.one_by_one or self._options.limit is not None:
+            return None
+        if not isinstance(images, EncodedImages) or (room := room_on(device)) == 0:
+            return None
+        if self._decoded is None or self._decoded[0] is not images or self._decoded[1].device != device:
+            self._decoded = (images, Resident(len(images), device, room))
+        return self._decoded[1]
 
     def _read(self, part: View) -> npt.NDArray[np.uint8]:
         """Read images; where they differ in size and the suite's have one, name the first that has another."""
