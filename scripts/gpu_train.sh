@@ -11,7 +11,7 @@
 # gpu_train) as it is finished: float16 weights, cards, logs and results, about 5 MB per model. On a fresh machine,
 # bring OUT back and give the same command: what is finished in it is neither trained nor measured again.
 #
-#   MINUTES=8 EPOCHS=20 BATCH=512 JOBS=4 ONLY=standard,augmix    are settings
+#   MINUTES=8 EPOCHS=20 BATCH=512 JOBS=4 ONLY=standard,augmix SUITE=clean,cifar10-c    are settings
 #   DATASET=cifar10-jpeg    names images that are not the original ones
 #   DEVICE=cpu TINY=1 scripts/gpu_train.sh DATA    tries the script where there is no card
 # Packages that are lacking: see scripts/gpu_setup.sh.
@@ -33,6 +33,7 @@ if [ "$TINY" = 1 ]; then
     options+=(--set "data.dataset=${DATASET:-cifar10}")
     jobs=${JOBS:-1}
 fi
+options+=(--suite "${SUITE:-clean,cifar10-c}")
 options+=(${ONLY:+--only "$ONLY"} --precision bf16 --device "$DEVICE" --jobs "$jobs")
 
 # Copy what is finished; a file appears in OUT whole or not at all.
