@@ -66,7 +66,7 @@ class OtherData:
     Args:
         name: the suite that reads it, or ``imagenet``.
         title: what it is.
-        licence: of its images; "" where none is known.
+        licence: of its images, or of what generates them; ``not stated`` where the source names none.
         source: where the files, or the way to them, are; or the command that generates from what is downloaded.
     """
 
@@ -123,7 +123,7 @@ def list_other_data() -> tuple[OtherData, ...]:
         if not own:
             generated = one.to_get.startswith("robench data download")
             how = one.to_get if generated else suite.url or f"see `robench suites show {suite.name}`"
-            found.append(OtherData(suite.name, suite.title, suite.licence, how))
+            found.append(OtherData(suite.name, suite.title, suite.licence or "not stated", how))
     return tuple(found)
 
 

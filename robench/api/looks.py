@@ -227,13 +227,22 @@ class Looks:
         least = least_images(list(self.margins))
         whole = max(suite.total(cell) for cell in suite.suite.cells)
         if most < min(max(least, _LEAST), whole):
-            needed = min(max(least, _LEAST), whole)
-            raise RobenchError(
-                f"{', '.join(self.margins)} needs {needed} images per cell, {self.passes(needed):,} forward passes; "
-                f"the budget allows {most}.",
-                hint=f"Set `budget={self.passes(needed)}` or more, or choose fewer cells with `corruption`.",
-            )
+            raise self._too_few(min(max(least, _LEAST), whole), most)
         return most
+
+    def _too_few(self, needed: int, most: int) -> RobenchError:
+        """Return the refusal of a budget, or of a baseline's run, that does not reach the first look."""
+        named = f"{', '.join(self.margins)} needs {needed} images per cell"
+        stored = self.baseline.most
+        if stored is not None and stored < needed:
+            return RobenchError(
+                f"{named}; the baseline's run is of a sample of {stored}.",
+                hint=f"Measure the baseline with `limit={needed}` or more, or give its model in place of the run.",
+            )
+        return RobenchError(
+            f"{named}, {self.passes(needed):,} forward passes; the budget allows {most} images per cell.",
+            hint=f"Set `budget={self.passes(needed)}` or more, or choose fewer cells with `corruption`.",
+        )
 
     def _first(self) -> int:
         from robench.results.deciding import least_images

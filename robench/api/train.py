@@ -30,12 +30,14 @@ class Trained:
         folder: with ``weights.safetensors``, ``card.yaml``, ``recipe.yaml`` and ``log.csv``.
         accuracy: on clean test images, a fraction; None where the data has none.
         seconds: how long the training took.
+        suite: what measures it under corruption, such as ``cifar10-c``; None where no suite is of these data.
     """
 
     recipe: str
     folder: Path
     accuracy: float | None
     seconds: float
+    suite: str | None = None
 
 
 @dataclass(frozen=True)
@@ -212,6 +214,10 @@ def _train_all(dataset: str, out: Path | None, settings: list[str], how: _How) -
 def _trained(recipe: str, folder: Path) -> Trained:
     import yaml
 
+    from robench import suites
+
     card = yaml.safe_load((folder / "card.yaml").read_text(encoding="utf-8"))
     how = card["trained_with"]
-    return Trained(recipe, folder, how.get("test_accuracy"), float(how["seconds"]))
+    accuracy = how.get("test_accuracy")
+    suite = None if accuracy is None else f"{card.get('dataset')}-c"  # networks of augmentations have no accuracy
+    return Trained(recipe, folder, accuracy, float(how["seconds"]), suite if suite in suites.names() else None)

@@ -88,15 +88,15 @@ def _print(found: Calibration) -> None:
     from robench.api.refitting import SHIFTED
     from robench.api.values import show
     from robench.catalogue import row
-    from robench.cli.common import console
+    from robench.cli.common import console, say
 
     fitted = "" if found.temperature is None else f", T = {found.temperature:.5g}"
     print(f"{found.model}: {found.method} scaling{fitted}")
     counts = sorted(set(found.images.values()))
     shown = " to ".join(f"{count:,}" for count in dict.fromkeys((counts[0], counts[-1])))
-    print(f"Fitted on {found.fit_images:,} images of '{found.cell}'; evaluated on {shown} others per cell.")
+    say(f"Fitted on {found.fit_images:,} images of '{found.cell}'; evaluated on {shown} others per cell.")
     for note in found.notes:
-        print(f"note: {note}")
+        say(f"note: {note}", "      ")
     groups = [group for group in (found.cell, SHIFTED) if group in found.before]
     for group in groups or list(found.before)[:1]:
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robench.cli.streams import printable
+from robench.cli.streams import folded, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import Console
     from rich.table import Table
@@ -28,6 +28,22 @@ def path(name: str, given: str | None) -> Path | None:
     from robench.api.words import place
 
     return None if given is None else place(name, given)
+
+
+def say(text: str, indent: str = "") -> None:
+    """Print a sentence: on one line in a pipe, broken between words on a terminal that is too narrow for it."""
+    print(folded(text, sys.stdout, indent))
+
+
+def print_fields(rows: Iterable[tuple[str, str]], width: int) -> None:
+    """Print names and texts, one per line; what does not fit a terminal goes on below the text.
+
+    Args:
+        rows: name and text.
+        width: columns of the names.
+    """
+    for name, text in rows:
+        say(f"{name:<{width - 1}} {text}", " " * width)
 
 
 def print_json(document: Any) -> None:
@@ -76,15 +92,13 @@ def print_columns(
     """
     columns = dict(columns)
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    last = [*columns][-1]
-    if room is not None and (left := room - _wide(columns) + max(map(len, columns[last]))) >= _LEAST:
-        columns[last] = [
-            text if len(text) <= left else f"{text[: left - 1]}…" for text in columns[last]
-        ]  # its end can be missed
-    for change in narrower:
-        if room is None or _wide(columns) <= room:
+    for change in ({}, *narrower):
+        if room is None:
             break
         columns = {head: told for head in columns if (told := change.get(head, columns[head])) is not None}
+        columns |= _last_cut(columns, room)
+        if _wide(columns) <= room:
+            break
     widths = {head: max(len(head.lstrip(">")), *map(len, texts), 0) for head, texts in columns.items()}
     lines = [[head.lstrip(">") for head in columns], ["-" * widths[head] for head in columns]]
     for line in (*lines, *zip(*columns.values(), strict=True)):
@@ -93,6 +107,20 @@ def print_columns(
             for h, text in zip(columns, line, strict=True)
         ]
         print(printable("  ".join(cells).rstrip()))
+
+
+def fit(columns: Mapping[str, Sequence[str]]) -> bool:
+    """Return whether a list fits the terminal uncut; in a pipe any does."""
+    return not sys.stdout.isatty() or _wide(columns) <= shutil.get_terminal_size().columns
+
+
+def _last_cut(columns: Mapping[str, Sequence[str]], room: int) -> dict[str, list[str]]:
+    """Return the last column without the ends that do not fit, where enough of it is left to be read."""
+    last = [*columns][-1]
+    left = room - _wide(columns) + max(map(len, [last, *columns[last]]))
+    if left < _LEAST:
+        return {}
+    return {last: [text if len(text) <= left else f"{text[: left - 1]}…" for text in columns[last]]}
 
 
 def _wide(columns: Mapping[str, Sequence[str]]) -> int:
@@ -130,9 +158,9 @@ def print_summary(
     for note, names in notes.items():
         whose = "" if len(names) == len(results) else f"{', '.join(names)}: "
         if note != left_out:
-            print(f"note: {whose}{note_in_options(note)}")
+            say(f"note: {whose}{note_in_options(note)}", "      ")
     for result in results:
-        print(f"model: {result.model.name}: {used(result)}")
+        say(f"model: {result.model.name}: {used(result)}", "       ")
 
 
 def note_in_options(text: str) -> str:

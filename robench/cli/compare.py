@@ -128,7 +128,7 @@ def _print_two(found: Comparison, *, cells: bool) -> None:
     screen.print(table)
     if cells:
         screen.print(_cell_table(found))
-    _print_sentences(screen, found.sentences)
+    _print_sentences(found.sentences)
 
 
 def _print_many(found: ManyComparison) -> None:
@@ -142,7 +142,7 @@ def _print_many(found: ManyComparison) -> None:
         return
     screen.print(
         f"{row(name).axis} on {found.suite}: differences with simultaneous 95 % intervals\n"
-        "(* = significant at the 5 % level, = equivalent within the margin)"
+        "(*: significant at the 5 % level; =: equivalent within the margin)"
     )
     head, rows = matrix(name, found.values[name])
     two_lines = [[cell.replace(" (", "\n(") for cell in line] for line in rows]
@@ -156,12 +156,14 @@ def _print_many(found: ManyComparison) -> None:
         screen.print(_plain_table(*lines_of(found, name)))
     if len(found.values) > 1:
         _print_ranks(screen, found)
-    _print_sentences(screen, found.sentences)
+    _print_sentences(found.sentences)
 
 
-def _print_sentences(screen: Console, sentences: Sequence[str]) -> None:
+def _print_sentences(sentences: Sequence[str]) -> None:
+    from robench.cli.common import say
+
     for sentence in sentences:
-        screen.print(f"- {sentence}", highlight=False)
+        say(f"- {sentence}", "  ")
 
 
 def _plain_table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> object:

@@ -92,16 +92,16 @@ def _print(found: Conformal) -> None:
 
     from robench.api.values import show
     from robench.catalogue import row
-    from robench.cli.common import console
+    from robench.cli.common import console, say
 
     low, high = (100 * end for end in found.expected)
     print(f"{found.model}: {found.method.upper()} sets, alpha = {found.alpha:g}, threshold {found.threshold:.5g}")
-    print(
+    say(
         f"Calibrated on {found.fit_images:,} images of '{found.cell}'; for other images like them, coverage is"
         f" expected between {low:.2f} and {high:.2f} %."
     )
     for note in found.notes:
-        print(f"note: {note}")
+        say(f"note: {note}", "      ")
     summed = {group for group in found.values if group not in found.images}
     shown = [group for group in found.values if group in summed or len(found.images) <= 12 or group == found.cell]
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))

@@ -50,7 +50,7 @@ app.command("deepaugment", cls=Command, help=DEEPAUGMENT)(deepaugment)
 def list_sets(root: Root = None, json_: o.Json = False) -> None:
     """List the known sets, their size and licence, which are installed, and where others are."""
     from robench import api
-    from robench.cli.common import print_columns, print_json
+    from robench.cli.common import print_columns, print_json, say
 
     found, others = api.list_data(root=root), api.list_other_data()
     if json_:
@@ -72,7 +72,7 @@ def list_sets(root: Root = None, json_: o.Json = False) -> None:
         "licence": [one.licence for one in others],
         "what it is": [one.title for one in others],
     }
-    print("\nYou get or generate, and name with --data (`robench suites show SET` says what must be there):\n")
+    say("\nYou get or generate, and name with --data (`robench suites show SET` says what must be there):\n")
     print_columns(columns, narrower=[{"what it is": None}, {"licence": None}])
     print(f"\nFolder: {found[0].place.parent}")
 
@@ -94,7 +94,7 @@ def _record(one: DataSet) -> dict[str, Any]:
 def info(name: SetName, root: Root = None, json_: o.Json = False) -> None:
     """Show where a set comes from, its files and checksums. E.g. `robench data info cifar10-c`."""
     from robench import api
-    from robench.cli.common import print_json
+    from robench.cli.common import print_fields, print_json
 
     one = api.describe_data(name, root=root)
     if json_:
@@ -104,8 +104,7 @@ def info(name: SetName, root: Root = None, json_: o.Json = False) -> None:
     lines += [("size", _size(one)), ("folder", str(one.place)), ("installed", "yes" if one.folder else "no")]
     for file in one.files:
         lines.append(("file", f"{file.url}\n{'':12}MD5 {file.md5 or 'not published'}"))
-    for key, value in lines:
-        print(f"{key:12}{value}")
+    print_fields(lines, 12)
 
 
 @app.command(cls=Command)

@@ -49,7 +49,7 @@ def figure(
 ) -> int:
     """List figures or draw one; see HELP."""
     from robench import api
-    from robench.cli.common import print_files, print_json
+    from robench.cli.common import print_files, print_json, say
     from robench.cli.plot import written
     from robench.tables.figures import figures, list_text
 
@@ -62,7 +62,7 @@ def figure(
             }
             print_json(listed)
         else:
-            print(list_text(), end="")
+            say(list_text().rstrip(), " " * 40)
         return 0
     drawn = api.figure(address, results=results, image=image, networks=networks, generated=generated)
     base = Path(out if out is not None else address.replace("/", "-"))

@@ -57,7 +57,7 @@ def generate(
     """Generate and verify; see HELP."""
     from robench import api
     from robench.api.words import names
-    from robench.cli.common import print_json
+    from robench.cli.common import print_json, say
 
     made = api.generate(
         suite, source, out, corruption=corruption, seed=seed, difficulty=difficulty, frost=frost, quiet=quiet or json_
@@ -66,9 +66,9 @@ def generate(
         print_json({"suite": suite, "files": [str(file) for file in made.files], "images": made.images})
     elif not quiet:
         noun = "condition" if len(made.files) == 1 else "conditions"
-        print(f"{len(made.files)} {noun} of {made.images} images written to {out}, and verified.")
+        say(f"{len(made.files)} {noun} of {made.images} images written to {out}, and verified.")
         chosen = None if corruption is None else names("corruption", corruption)
-        print(_next_step(suite, Path(out), chosen, seed=seed, difficulty=difficulty or 1, frost=frost))
+        say(_next_step(suite, Path(out), chosen, seed=seed, difficulty=difficulty or 1, frost=frost))
     return 0
 
 

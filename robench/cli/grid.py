@@ -63,21 +63,21 @@ _WORTH_SAYING = 0.8  # of the time
 def show_plan(plan: Plan, *, as_json: bool) -> None:
     """Print what would be measured of one model on one suite."""
     from robench.api.values import normalisation
-    from robench.cli.common import print_json
+    from robench.cli.common import print_json, say
 
     if as_json:
         print_json(plan_document(plan))
         return
     model = plan.model if plan.members == 1 else f"{plan.model} (one ensemble of {plan.members} models)"
     cells = f"{plan.cells} cell" + "s" * (plan.cells != 1)
-    print(f"{model} on {plan.suite} ({plan.source}): {cells}, {plan.images:,} {plan.unit}")
+    say(f"{model} on {plan.suite} ({plan.source}): {cells}, {plan.images:,} {plan.unit}")
     left = "nothing is left" if plan.images_left == 0 else f"{plan.images_left:,} {plan.unit} left"
     print(f"{left}, about {_duration(plan.seconds or 0.0)}")
     if plan.bf16_share is not None and plan.bf16_share < _WORTH_SAYING:
         faster = _duration(plan.bf16_share * (plan.seconds or 0.0))
-        print(f"with --precision bf16 about {faster}, as timed; it shifts errors by some tenths of a point")
+        say(f"with --precision bf16 about {faster}, as timed; it shifts errors by some tenths of a point")
     print_amounts(plan)
-    print(f"normalisation: {normalisation(plan.preprocessing)}")
+    say(f"normalisation: {normalisation(plan.preprocessing)}")
     print(f"into {plan.folder}")
 
 

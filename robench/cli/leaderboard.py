@@ -40,7 +40,7 @@ def check(
         robench leaderboard check leaderboards/measured
     """
     from robench.api.words import place
-    from robench.cli.common import print_json
+    from robench.cli.common import print_json, say
     from robench.tables.measured import find_results
     from robench.tables.submission import check_submission, has_predictions
 
@@ -50,9 +50,9 @@ def check(
         return 1 if any(found.values()) else 0
     for file, problems in found.items():
         depth = "cells recomputed from predictions" if has_predictions(file) else "summaries recomputed from cells"
-        print(f"{file}: {'refused' if problems else 'accepted'} ({depth})")
+        say(f"{file}: {'refused' if problems else 'accepted'} ({depth})")
         for problem in problems[:20]:
-            print(f"  {problem}")
+            say(f"  {problem}", "    ")
         if len(problems) > 20:
             print(f"  and {len(problems) - 20} more")
     return 1 if any(found.values()) else 0
@@ -84,9 +84,12 @@ def build(
 
 @app.command("list", cls=Command)
 def list_boards(json_: o.Json = False) -> None:
-    """List the boards: suite, protocol, number of models, and the best one."""
+    """List the boards: suite, protocol, number of models, and the best one.
+
+    Where the terminal is too narrow for a table, a board has two lines.
+    """
     from robench.api.values import show
-    from robench.cli.common import print_json
+    from robench.cli.common import fit, print_columns, print_json, say
     from robench.tables.boards import make_boards, title
     from robench.tables.site import measured_results
 
@@ -94,10 +97,20 @@ def list_boards(json_: o.Json = False) -> None:
     if json_:
         print_json([_record(board) for board in boards])
         return
-    for board in boards:
-        best = board.rows[0]
-        value = show(best.values[board.key], board.key)
-        print(f"{board.id:<40} {len(board.rows):>5,} models  best: {best.name}, {title(board.key)} {value}")
+    best = [(board.rows[0], board.key) for board in boards]
+    columns = {
+        "board": [board.id for board in boards],
+        ">models": [f"{len(board.rows):,}" for board in boards],
+        ">best": [show(row.values[key], key) for row, key in best],
+        "value": [title(key) for _, key in best],
+        "model": [row.name for row, _ in best],
+    }
+    if fit(columns):
+        print_columns(columns)
+        return
+    for board, models, value, by, name in zip(*columns.values(), strict=True):
+        print(f"{board:<40} {models:>5} models")
+        say(f"  best: {name}, {by} {value}", "  ")
 
 
 def _record(board: Board) -> dict[str, object]:

@@ -15,7 +15,7 @@ import typer
 
 from robench._version import __version__
 from robench.cli.app import COMMANDS, Root, build
-from robench.cli.streams import drop_output, guard_streams, printable
+from robench.cli.streams import drop_output, folded, guard_streams, printable
 from robench.cpu import wait_asleep
 from robench.errors import RobenchError, worded
 from robench.processes import launched_by_torchrun
@@ -175,7 +175,8 @@ def _usage_error(error: Exception, arguments: list[str]) -> int:
     """Show click's own errors as it would; anything else is a bug and keeps its traceback."""
     for exceptions in _click_exceptions():
         if isinstance(error, exceptions.ClickException):
-            error.message = printable(error.message)
+            if not isinstance(error, exceptions.NoArgsIsHelpError):  # that is a help text, in bold where it can be
+                error.message = printable(error.message)
             error.show()
             return _refused(arguments, USAGE, error.format_message(), said=True)
     raise error
@@ -199,7 +200,7 @@ def _stopped(arguments: list[str]) -> str:
 
 
 def _complain(text: str) -> None:
-    print(f"robench: {printable(text)}", file=sys.stderr)
+    print(folded(f"robench: {printable(text)}", sys.stderr), file=sys.stderr)
 
 
 def _version(wanted: bool) -> None:

@@ -124,7 +124,7 @@ def _print_logits(found: LogitMetrics, *, as_json: bool) -> None:
 
     from robench.api.values import show
     from robench.catalogue import row
-    from robench.cli.common import console, print_json
+    from robench.cli.common import console, print_json, say
 
     if as_json:
         print_json(found.document())
@@ -135,7 +135,7 @@ def _print_logits(found: LogitMetrics, *, as_json: bool) -> None:
         table.add_row(row(name).axis, show(value, name, interval=True))
     console().print(table)
     for note in found.notes:
-        print(f"note: {note}")
+        say(f"note: {note}", "      ")
 
 
 def _print_normalised(found: dict[str, Value], run: str, baseline: str, *, as_json: bool) -> None:

@@ -69,11 +69,11 @@ def ood(
 
 
 def _print(found: Detection) -> None:
-    from robench.cli.common import console
+    from robench.cli.common import console, say
 
-    print(f"{found.model}: {found.images:,} in-distribution images of '{found.cell}' ({found.run})")
+    say(f"{found.model}: {found.images:,} in-distribution images of '{found.cell}' ({found.run})")
     for note in found.notes:
-        print(f"note: {note}")
+        say(f"note: {note}", "      ")
     for name, one in found.sets.items():
         console().print(_table(f"{name} ({one.group}, {one.images:,} images)", one.values))
     for group, values in found.groups.items():

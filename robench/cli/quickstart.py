@@ -37,11 +37,11 @@ def quickstart(
     """Evaluate, print, plot and write the report; see HELP."""
     from robench import api
     from robench.api.quickstart import MODELS, SUITE
-    from robench.cli.common import print_json
+    from robench.cli.common import print_json, say
 
     began = time.monotonic()
     if not (quiet or json_):
-        print(f"robench quickstart: {len(MODELS)} models on {SUITE} (15 corruptions, 5 severities, generated)")
+        say(f"robench quickstart: {len(MODELS)} models on {SUITE} (15 corruptions, 5 severities, generated)")
     found = api.quickstart(out, quiet=quiet or json_)
     if json_ and found is not None:
         print_json(
@@ -58,7 +58,7 @@ def quickstart(
 
 def _print(found: Quickstart, out: Path, seconds: float) -> None:
     from robench.api.quickstart import MODELS
-    from robench.cli.common import print_summary
+    from robench.cli.common import print_summary, say
     from robench.tables.comparisons import difference_text
 
     differences = found.comparison.differences
@@ -66,21 +66,25 @@ def _print(found: Quickstart, out: Path, seconds: float) -> None:
     print_summary(found.results, shown)
     print("* = significant at the 5 % level (paired bootstrap over images)\n")
     for sentence in found.comparison.sentences:
-        print(f"- {sentence}")
+        say(f"- {sentence}", "  ")
     print(f"\nWritten in {seconds:.0f} s to {out}/:")
     lines = dict(found.files)
     for name, folder in zip(MODELS, found.folders, strict=True):
         lines[f"{folder.name}/result.json"] = f"all results of {name} with their intervals"
         lines[f"{folder.name}/predictions/"] = "per-image predictions, one Parquet file per cell"
     for name, text in lines.items():
-        print(f"  {name:<28} {text}")
+        say(f"  {name:<28} {text}", " " * 31)
     print(_NEXT.format(a=found.folders[0], b=found.folders[1]))
 
 
 _NEXT = """
 Next:
-  robench compare {a} {b} --cells     which differences are significant, cell by cell
-  robench metrics {a} --metric adaptive_ece,aurc     other metrics, without the model
-  robench evaluate --model timm:resnet50 --suite imagenet-c --data ImageNet-C     your own model
-  robench suites list     what else can be measured
+  which differences are significant, cell by cell:
+    robench compare {a} {b} --cells
+  other metrics, without the model:
+    robench metrics {a} --metric adaptive_ece,aurc
+  your own model:
+    robench evaluate --model timm:resnet50 --suite imagenet-c --data ImageNet-C
+  what else can be measured:
+    robench suites list
 """

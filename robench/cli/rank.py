@@ -80,13 +80,13 @@ def _print(found: Standing) -> None:
 
     from robench.api.values import show
     from robench.catalogue import row
-    from robench.cli.common import console
+    from robench.cli.common import console, say
 
     about = row(found.metric)
-    print(f"{found.suite}: {found.protocol}")
-    print(f"{about.head}: {show(found.value, found.metric, interval=True)}, {found.sentence}")
+    say(f"{found.suite}: {found.protocol}")
+    say(f"{about.head}: {show(found.value, found.metric, interval=True)}, {found.sentence}")
     for note in found.notes:
-        print(f"note: {note}")
+        say(f"note: {note}", "      ")
     table = Table("rank", "model", "architecture", about.head, "source", box=box.SIMPLE_HEAD, padding=(0, 1))
     shown = range(max(0, found.rank - 1 - _AROUND), min(len(found.places), found.rank + _AROUND))
     for i in shown:
@@ -95,4 +95,4 @@ def _print(found: Standing) -> None:
         table.add_row(str(i + 1), place.name, place.architecture, about.show(place.value), place.source, style=style)
     console().print(table)
     if len(shown) < len(found.places):
-        print(f"Shown are {len(shown)} of {len(found.places)} rows; --json has all.")
+        say(f"Shown are {len(shown)} of {len(found.places)} rows; --json has all.")

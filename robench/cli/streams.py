@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import sys
 from contextlib import suppress
 from typing import Any, TextIO
 
 _LONG = re.compile(r"\S{400,}")  # no path is as long
+_WORD = re.compile(r"(\s*)((?:`[^`]*`|\S)+)")  # a command in backquotes is one word
 
 
 class Tolerant:
@@ -45,6 +47,32 @@ def printable(text: str) -> str:
     """
     kept = "".join(one if one in "\n\t" or one.isprintable() else repr(one)[1:-1] for one in text)
     return _LONG.sub(lambda word: f"{word[0][:60]}...{word[0][-20:]}", kept)
+
+
+def folded(text: str, stream: Any, indent: str = "") -> str:
+    """Return a text whose long lines are broken between words where it goes to a terminal; in a pipe as it is.
+
+    Args:
+        text: lines; commands in backquotes stay whole, so that they can be copied.
+        stream: where the text goes.
+        indent: of the lines that go on.
+    """
+    if stream is None or stream.closed or not stream.isatty():
+        return text
+    room = shutil.get_terminal_size().columns
+    return "\n".join(part for line in text.split("\n") for part in _broken(line, room, indent))
+
+
+def _broken(line: str, room: int, indent: str) -> list[str]:
+    if len(line) <= room:
+        return [line]
+    lines, last = [], ""
+    for gap, word in _WORD.findall(line):
+        if last.strip() and len(last) + len(gap) + len(word) > room:
+            lines.append(last)
+            last, gap = indent, ""
+        last += gap + word
+    return [*lines, last]
 
 
 def guard_streams() -> None:

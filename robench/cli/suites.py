@@ -56,15 +56,13 @@ def show(
 ) -> None:
     """Show what a suite measures, on what, and how to get it. E.g. `robench suites show imagenet-c`."""
     from robench import api
-    from robench.cli.common import print_json
+    from robench.cli.common import print_fields, print_json
 
     found = api.describe_suite(name)
     if json_:
         print_json(found.record())
         return
-    for key, value in _lines(found):
-        if value:
-            print(f"{key:14}{value}")
+    print_fields([(key, value) for key, value in _lines(found) if value], 14)
 
 
 def _lines(found: SuiteDescription) -> list[tuple[str, str]]:

@@ -121,7 +121,7 @@ def table(
 ) -> None:
     """List tables or show one; see HELP."""
     from robench import api
-    from robench.cli.common import print_json
+    from robench.cli.common import print_fields, print_json
     from robench.tables import reference
     from robench.tables.published import addresses, load_table
 
@@ -145,7 +145,7 @@ def table(
         if json_:
             print_json(captions)
         else:
-            print("".join(f"{one:<15} {caption}\n" for one, caption in captions.items()), end="")
+            print_fields(captions.items(), max(map(len, captions)) + 2)
         return
     if name == "coverage":
         from robench.tables.coverage import coverage_text, table_coverage

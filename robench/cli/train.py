@@ -10,7 +10,7 @@ import typer
 
 from robench.cli import completion as complete
 from robench.cli import options as o
-from robench.cli.common import print_json
+from robench.cli.common import print_json, say
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
@@ -223,8 +223,16 @@ def _print_model(model: SetModel) -> None:
 
 
 def _print(trained: Trained) -> None:
+    import shlex
+
+    from robench import api
+
     accuracy = "" if trained.accuracy is None else f", clean test accuracy {trained.accuracy:.2%}"
     print(f"{trained.recipe}: {trained.folder / 'weights.safetensors'}{accuracy}, {trained.seconds:.0f} s")
+    if trained.suite is not None:
+        words = ["--model", str(trained.folder), "--suite", trained.suite]
+        words += [] if api.describe_suite(trained.suite).suite.embedded else ["--data", "DATA"]
+        say(f"Measure it: robench evaluate {shlex.join(words)}")
 
 
 def _list(method: str | None, data: str | None, *, as_json: bool) -> int:

@@ -97,8 +97,9 @@ class LineProgress(QuietProgress):
             self._last = now
             rate = self._fresh / max(now - self._begin, 1e-9)
             left = (self._total - self._done) / max(rate, 1e-9)
+            when = f"{clock(left)} left" if self._done < self._total else f"took {clock(now - self._begin)}"
             count = f"{self._done}/{self._total} {self._unit}"
-            self.say(f"{self._title}: {clock(left)} left, {cell}, {count}, {rate:.0f} {self._unit}/s")
+            self.say(f"{self._title}: {when}, {cell}, {count}, {rate:.0f} {self._unit}/s")
 
 
 def clock(seconds: float) -> str:
@@ -115,7 +116,8 @@ def clock(seconds: float) -> str:
 class BarProgress:
     """A rich progress bar: the time left first, then how much is done, the rate, the cell, and the title last.
 
-    What does not fit the terminal is cut from the end; the time left and the count always show.
+    What does not fit the terminal is cut from the end; the time left and the count always show. When all is done,
+    the time that it took stands in the place of the time left; "done" where nothing was left to do.
 
     Args:
         title: what runs.
@@ -130,16 +132,21 @@ class BarProgress:
         from rich.text import Text
 
         console = Console(stderr=True)
+        ended = self._ended
 
-        class Left(ProgressColumn):
+        class When(ProgressColumn):
             def render(self, task: Any) -> Text:
+                if task.completed >= task.total:
+                    return Text(ended(), style="bold")
                 left = task.time_remaining
                 return Text(f"{'-:--' if left is None else clock(left)} left", style="bold")
 
         class Rest(ProgressColumn):
             def render(self, task: Any) -> Text:
                 told = task.fields
-                text = f"{task.completed:.0f}/{task.total:.0f} {unit}, {told['rate']:,.0f}/s"
+                text = f"{task.completed:.0f}/{task.total:.0f} {unit}" + (
+                    f", {told['rate']:,.0f}/s" if told["rate"] else ""
+                )
                 line = Text("  ".join(part for part in (text, told["cell"], task.description) if part))
                 line.truncate(max(console.width - _BAR - 15, len(text)), overflow="ellipsis")
                 return line
@@ -147,14 +154,15 @@ class BarProgress:
         whole = Column(no_wrap=True)
         self._title = title
         self._bar: Any = RichProgress(
-            Left(table_column=Column(no_wrap=True, min_width=9)),
+            When(table_column=Column(no_wrap=True, min_width=9)),
             BarColumn(_BAR, table_column=whole),
             Rest(table_column=whole),
             console=console,
             transient=True,
         )
         self._task: Any = None
-        self._begin, self._fresh = time.monotonic(), 0
+        self._begin = self._last = time.monotonic()
+        self._fresh = 0
 
     def __enter__(self) -> BarProgress:
         self._bar.start()
@@ -165,7 +173,8 @@ class BarProgress:
 
     def start(self, total: int, done: int) -> None:
         """Draw the bar."""
-        self._begin, self._fresh = time.monotonic(), 0
+        self._begin = self._last = time.monotonic()
+        self._fresh = 0
         if self._task is not None:  # another round of the same work
             self._bar.remove_task(self._task)
         self._task = self._bar.add_task(self._title, total=total, completed=done, rate=0.0, cell="")
@@ -179,8 +188,13 @@ class BarProgress:
     def advance(self, images: int, cell: str) -> None:
         """Move the bar."""
         self._fresh += images
-        rate = self._fresh / max(time.monotonic() - self._begin, 1e-9)
+        self._last = time.monotonic()
+        rate = self._fresh / max(self._last - self._begin, 1e-9)
         self._bar.update(self._task, advance=images, rate=rate, cell=cell)
+
+    def _ended(self) -> str:
+        """Return what stands in the place of the time left when everything is done."""
+        return f"took {clock(self._last - self._begin)}" if self._fresh else "done"
 
     def say(self, text: str) -> None:
         """Print one line above the bar."""

@@ -113,4 +113,4 @@ def _differences(old: Any, new: Any, prefix: str = "") -> list[tuple[str, Any, A
 
 def _short(value: Any) -> str:
     text = str(value)
-    return text if len(text) <= 40 else text[:18] + "..."
+    return text if len(text) <= 40 else f"{text[:18]}…"

@@ -133,6 +133,7 @@ LARGE: tuple[Suite, ...] = (
         options=("severities", "clean", "images"),
         paper="Kar et al., 3D Common Corruptions and Data Augmentation, CVPR 2022, arXiv:2203.01441",
         url="https://github.com/EPFL-VILAB/3DCommonCorruptions",
+        licence="CC BY-NC 4.0 (the repository)",
         notes="Folders CONDITION/SEVERITY/WNID/NAME.JPEG, as RobustBench reads them; the images are 224x224 already and"
         " are read as they are. RobustBench's accuracies are of its list of 5,000 images (`images`).",
     ),
@@ -179,6 +180,7 @@ LARGE: tuple[Suite, ...] = (
         images={"imagenet-200": 10_000},
         subset="imagenet-r",
         clean="imagenet-200",
+        licence="ImageNet's terms (research only)",
         notes="10,000 images, the clean counterpart of ImageNet-R.",
     ),
     _single(
@@ -267,6 +269,7 @@ LARGE: tuple[Suite, ...] = (
         " arXiv:1905.13549",
         "https://github.com/HaohanWang/ImageNet-Sketch",
         images={"clean": 50_000, "imagenet-sketch": 50_889},
+        licence="MIT (the repository)",
         notes="50,889 images.",
     ),
     _single(

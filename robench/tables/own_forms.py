@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import io
+import re
 from collections.abc import Callable
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -28,8 +29,11 @@ def _terminal(table: OwnTable) -> str:
     console = Console(file=output, width=width, emoji=False, force_terminal=screen.is_terminal)
     turned = len(table.columns) > len(table.lines) and len(table.lines) <= 4
     blocks = [range(len(table.columns))] if turned else _blocks(table, width)
-    for k, block in enumerate(blocks):
-        drawn = _drawn(table, block, turned=turned, title=k == 0)
+    console.print(table.caption, markup=False, style="bold", highlight=False)
+    for block in blocks:
+        drawn = _drawn(table, block, turned=turned)
+        if console.measure(drawn, options=console.options.update(width=10_000)).maximum > width:
+            drawn = _drawn(table, block, turned=turned, narrow=True)
         console.print(drawn, width=None if screen.is_terminal else console.measure(drawn).maximum)
     for note in notes(table):
         console.print(note, markup=False)
@@ -51,19 +55,20 @@ def _blocks(table: OwnTable, width: int) -> list[range]:
     return [*blocks, range(start, len(table.columns))]
 
 
-def _drawn(table: OwnTable, block: range, *, turned: bool, title: bool) -> RichTable:
+def _drawn(table: OwnTable, block: range, *, turned: bool, narrow: bool = False) -> RichTable:
+    """Return some of the columns as rich's table; a narrow one has what an interval is of on a line of its own."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    drawn = Table(box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
-    drawn.title = escape(table.caption) if title else None
+    drawn = Table(box=box.SIMPLE_HEAD)
     drawn.add_column("", no_wrap=True)
     columns = [table.columns[j] for j in block]
 
     def text(cell: Cell, column: Column) -> str:
         shown = f"[bold]{number(cell, column)}[/bold]" if cell.best else number(cell, column)
         parts = ends(cell, column).replace("; ", "\n")
+        parts = re.sub(r"(?m)^([a-z]+ [a-z]+) ", r"\1\n", parts) if narrow else parts
         return f"{shown}\n[dim]{parts}[/dim]" if parts else shown
 
     if turned:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import csv
 import html
 import io
+import textwrap
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from robench.errors import RobenchError, did_you_mean
 from robench.tables.measured import Measured
 from robench.tables.published import PaperTable
 
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
 Covered = Mapping[tuple[int, str], Measured] | Mapping[tuple[int, str], str]
 """Measured values; of a table of signs, the signs that follow from measured values."""
 NOT_COVERED = "not measured"
+_SENTENCE = 24  # columns from which on a cell's text is a sentence, which may break
 
 
 def render(table: PaperTable, covered: Covered | None, form: str) -> str:
@@ -85,23 +91,57 @@ def _summary(table: PaperTable, covered: Covered | None) -> str:
 
 
 def _terminal(table: PaperTable, covered: Covered | None) -> str:
-    from rich import box
+    """As wide as it needs to be in a pipe; on a terminal in blocks of columns, one below the other."""
     from rich.console import Console
-    from rich.table import Table
 
     head, rows = _grid(table, covered)
-    # An uncovered cell is grey and short here: forty times "not measured" hides what was measured.
-    drawn = Table(box=box.SIMPLE_HEAD, title=f"{table.source}\n{table.caption}", title_justify="left",
-                  caption=_summary(table, covered) + (". -: not measured" if covered is not None else ""),
-                  caption_justify="left", title_style="bold")  # fmt: skip
-    for i, title in enumerate(head):
-        drawn.add_column(title, justify="right" if i and table.unit != "text" else "left", no_wrap=not i)
+    # An uncovered cell is short here: forty times "not measured" hides what was measured.
+    rows = [[cell.replace(f"; {NOT_COVERED}", "; -").replace("; ", "\n") for cell in row] for row in rows]
+    screen, output = Console(), io.StringIO()
+    width = screen.width if screen.is_terminal else 10_000
+    console = Console(file=output, width=width, markup=False, emoji=False, highlight=False)
+    console.print(f"{table.source}\n{table.caption}")
+    needed = [_needed(head[j], [row[j] for row in rows]) for j in range(len(head))]
+    needed[0] = max(len(row[0]) for row in rows)  # labels do not break
+    for block in _blocks(needed, width):
+        drawn = _drawn(table, [0, *block], head, rows)
+        if console.measure(drawn, options=console.options.update(width=10_000)).maximum > width:
+            narrow = [textwrap.fill(one, room, break_long_words=False) for one, room in zip(head, needed, strict=True)]
+            drawn = _drawn(table, [0, *block], narrow, rows)
+        console.print(drawn, width=None if screen.is_terminal else console.measure(drawn).maximum)
+    console.print(_summary(table, covered) + (". -: not measured" if covered is not None else ""))
+    return "\n".join(line.rstrip() for line in output.getvalue().rstrip().splitlines()) + "\n"
+
+
+def _needed(head: str, cells: list[str]) -> int:
+    """Return the columns that a column of a table needs: heads and sentences break at words, values do not."""
+    lines = [part for cell in cells for part in cell.split("\n")]
+    words = max(len(word) for text in (head, *lines) for word in text.split() or [""])
+    return max(words, min(max(map(len, lines), default=0), _SENTENCE))
+
+
+def _blocks(needed: list[int], width: int) -> list[range]:
+    """Return columns that fit side by side beside the first one, the labels, in order."""
+    labels = needed[0] + 4
+    blocks, start, used = [], 1, labels
+    for j, one in enumerate(needed[1:], start=1):
+        if j > start and used + one + 3 > width:
+            blocks.append(range(start, j))
+            start, used = j, labels
+        used += one + 3
+    return [*blocks, range(start, len(needed))]
+
+
+def _drawn(table: PaperTable, block: list[int], head: list[str], rows: list[list[str]]) -> RichTable:
+    from rich import box
+    from rich.table import Table
+
+    drawn = Table(box=box.SIMPLE_HEAD)
+    for j in block:
+        drawn.add_column(head[j], justify="right" if j and table.unit != "text" else "left", no_wrap=not j)
     for row in rows:
-        drawn.add_row(*[cell.replace(f"; {NOT_COVERED}", "; -").replace("; ", "\n") for cell in row])
-    console = Console(file=io.StringIO(), width=max(Console().width, 9 * len(head) + 30), markup=False)
-    console.print(drawn)
-    output: io.StringIO = console.file  # type: ignore[assignment]
-    return output.getvalue()
+        drawn.add_row(*(row[j] for j in block))
+    return drawn
 
 
 def _markdown(table: PaperTable, covered: Covered | None) -> str:

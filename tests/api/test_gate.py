@@ -185,6 +185,14 @@ def test_impossible_gates_are_refused(folder: Path, baseline: Path, words: dict[
         gated(GOOD, folder, baseline=baseline, **words)
 
 
+def test_a_baseline_of_too_few_images_is_named_as_such(folder: Path) -> None:
+    few = {"corruption": "fog", "severity": "1", "device": "cpu", "quiet": True}
+    robench.evaluate(GOOD, "digits-c", out=folder / "few", limit=20, **few)
+    with pytest.raises(RobenchError, match="25 images per cell; the baseline's run is of a sample of 20") as error:
+        robench.gate(GOOD, "digits-c", baseline=folder / "few", max_loss=1, budget=2000, out=folder / "runs", **few)
+    assert "`limit=25`" in str(error.value.hint)
+
+
 def test_code_hosts_get_junit_and_markdown(
     folder: Path, baseline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

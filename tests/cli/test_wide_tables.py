@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import sys
 from pathlib import Path
 
 import pytest
 
-from robench.cli.common import print_columns, print_summary
+from robench.cli.common import print_columns, print_summary, say
 from robench.cli.main import main
 from robench.results import load
 from robench.tables.locations import leaderboards
@@ -77,3 +78,64 @@ def test_columns_that_do_not_fit_go_in_turn(monkeypatch: pytest.MonkeyPatch) -> 
     columns = {"name": ["a" * 12], ">n": ["1,000"], "text": ["words " * 9]}
     print_columns(columns, narrower=[{"text": None}])
     assert screen.getvalue().splitlines() == ["name              n", "------------  -----", f"{'a' * 12}  1,000"]
+
+
+LISTS = (
+    "data list",
+    "table",
+    "figure",
+    "suites show digits-c",
+    "leaderboard list",
+    "table augmix/2",
+    "table many-faces/4",
+)
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("words", LISTS)
+def test_lists_fit_the_terminal(words: str, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = terminal(monkeypatch, columns)
+    assert main(words.split()) == 0
+    lines = screen.getvalue().splitlines()
+    assert len(lines) > 5
+    assert [line for line in lines if len(line) > columns] == []
+    assert max(map(len, lines)) > columns / 2  # the room is used
+
+
+def test_a_published_table_goes_on_below(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["table", "augmix/2"]) == 0
+    *_, piped = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  AugMix+SIN")]
+    screen = terminal(monkeypatch, 80)
+    assert main(["table", "augmix/2"]) == 0
+    lines = screen.getvalue().splitlines()
+    parts = [line.removeprefix("  AugMix+SIN") for line in lines if line.startswith("  AugMix+SIN")]
+    assert len(parts) > 1
+    assert " ".join(parts).split() == piped.removeprefix("  AugMix+SIN").split()  # every value, in order
+    assert "…" not in screen.getvalue()
+    assert {"Clean", "Impulse", "Contrast", "mCE"} <= set(screen.getvalue().split())
+
+
+def test_sentences_break_between_words_and_commands_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = terminal(monkeypatch, 20)
+    text = "  note: one two three four, then `robench table list` to go on"
+    say(text, "    ")
+    lines = screen.getvalue().splitlines()
+    assert lines == ["  note: one two", "    three four, then", "    `robench table list`", "    to go on"]
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    say(text, "    ")
+    assert sys.stdout.getvalue() == f"{text}\n"  # type: ignore[attr-defined]
+
+
+def test_every_set_of_the_list_has_a_licence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "list", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert len(rows) > 25
+    assert [row["set"] for row in rows if not row["licence"]] == []
+
+
+def test_a_command_without_a_word_shows_its_help_without_escapes(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("suites", "data", "models", "leaderboard"):
+        assert main([name]) == 2
+        said = capsys.readouterr()
+        assert "Commands\n" in said.err + said.out
+        assert "x1b" not in said.err + said.out

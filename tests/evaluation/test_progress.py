@@ -80,6 +80,34 @@ def test_a_bar_has_the_time_left_first_and_fits_the_terminal(columns: int, monke
         assert "gaussian_noise" in line
 
 
+@pytest.mark.parametrize(
+    ("fresh", "said"), [(60, r"took 0:00 +.* 60/60 images, [\d,]+/s"), (0, r"done +.* 60/60 images  m$")]
+)
+def test_a_finished_bar_says_what_it_took(fresh: int, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    progress = BarProgress("m")
+    with progress:
+        progress.start(60, 60 - fresh)
+        if fresh:
+            progress.advance(fresh, "fog/3")
+        progress._bar.refresh()
+    lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()))
+    finished = [line.rstrip() for line in lines if "60/60" in line]
+    assert finished
+    for line in finished:
+        assert re.match(said, line), line
+
+
+def test_a_finished_line_says_what_it_took(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = LineProgress("m on s", every=0.0)
+    progress.start(100, 20)
+    progress.advance(80, "fog/3")
+    assert re.match(r"m on s: took 0:00, fog/3, 100/100 images, \d+ images/s$", capsys.readouterr().err)
+
+
 @pytest.mark.parametrize(("suite", "unit"), [("digits-c", "images"), ("digits-p", "frames"), ("cifar10-sta", "passes")])
 def test_what_is_counted_is_called_so(suite: str, unit: str) -> None:
     assert unit_of(get(suite)) == unit

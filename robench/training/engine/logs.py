@@ -58,7 +58,10 @@ def _tensorboard(folder: Path) -> Any:
 
 
 class Progress:
-    """Rate and time left: one line that is updated on a terminal, a plain line every few seconds elsewhere."""
+    """Rate and time left: one line that is updated on a terminal, a plain line every few seconds elsewhere.
+
+    The last one says how long it took.
+    """
 
     def __init__(self, title: str, steps: int, done: int, quiet: bool, unit: str = "steps") -> None:
         self._unit = unit
@@ -77,7 +80,8 @@ class Progress:
         elapsed = max(now - self._start, 1e-9)
         left = elapsed / max(step - self._first, 1) * (self._steps - step)
         done = f"{self._title}: {step:,}/{self._steps:,} {self._unit}"
-        text = f"{done}, {images / elapsed:,.0f} images/s, {_clock(left)} left{note}"
+        when = f"took {_clock(elapsed)}" if last else f"{_clock(left)} left"
+        text = f"{done}, {images / elapsed:,.0f} images/s, {when}{note}"
         ending = "\n" if last or not self._terminal else ""
         sys.stderr.write(("\r\x1b[2K" if self._terminal else "") + text + ending)
         sys.stderr.flush()
