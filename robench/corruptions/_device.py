@@ -20,6 +20,11 @@ def has_loops(device: torch.device) -> bool:
     return device.type == "cpu" and not _lost_threads
 
 
+def host_has_loops() -> bool:
+    """Return whether numba's loops can work in this process, whatever device the tensors are on."""
+    return not _lost_threads
+
+
 def _note_lost_threads() -> None:
     global _lost_threads
     loops = sys.modules.get("numba.np.ufunc.parallel")

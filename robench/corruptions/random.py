@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from functools import cache
+from copy import copy
+from functools import cache, cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -44,18 +45,42 @@ class Stream:
         index: torch.Tensor | npt.NDArray[np.int64],
         device: torch.device | str | None = None,
     ) -> None:
-        index = torch.as_tensor(index, dtype=torch.int64)
-        self.device = torch.device(device) if device is not None else index.device
-        self._index = index.to(self.device)
-        self._host = self._index.cpu().numpy()
+        self._given = torch.as_tensor(index, dtype=torch.int64)
+        self.device = torch.device(device) if device is not None else self._given.device
         # NumPy's whole numbers are the same key as Python's.
         parts = [f"str:{part}" if isinstance(part, str) else f"int:{int(part)}" for part in (seed, *labels)]
         text = "\x1f".join(parts)
         hashed = hashlib.blake2b(text.encode(), digest_size=8).digest()
         self._key = (int.from_bytes(hashed[:4], "little"), int.from_bytes(hashed[4:], "little"))
 
+    @cached_property
+    def _index(self) -> torch.Tensor:
+        return self._given.to(self.device)
+
+    @cached_property
+    def _host(self) -> npt.NDArray[np.int64]:
+        return self._given.cpu().numpy()
+
+    def on_host(self) -> Stream:
+        """Return the stream of the same numbers, made on the CPU: for numbers that decide what is done there."""
+        if self.device.type == "cpu":
+            return self
+        twin = copy(self)
+        twin.device, twin._given = torch.device("cpu"), torch.from_numpy(self._host)
+        twin.__dict__.pop("_index", None)
+        return twin
+
+    def _is_small(self, shape: tuple[int, ...]) -> bool:
+        """Return whether a GPU's numbers are made on the CPU: a few are there sooner than a hundred kernels start."""
+        return self.device.type == "cuda" and len(self._given) * math.prod(shape) <= _FEW and _device.host_has_loops()
+
+    def _sent(self, numbers: torch.Tensor) -> torch.Tensor:
+        return numbers.pin_memory().to(self.device, non_blocking=True)
+
     def uniform(self, draw: int, shape: tuple[int, ...] = ()) -> torch.Tensor:
         """Return float32 (N, *shape) in [0, 1), multiples of 2**-24."""
+        if self._is_small(shape):
+            return self._sent(self.on_host().uniform(draw, shape))
         if _device.has_loops(self.device):
             from robench.corruptions._kernels import fill_few_uniforms, fill_uniforms
 
@@ -69,6 +94,8 @@ class Stream:
         tail beyond 1 / 4,096 has 4,096 quantiles of its own and ends at 5.4 standard deviations. Two table look-ups
         are an order of magnitude cheaper than logarithm, root and cosine, and equal on every device.
         """
+        if self._is_small(shape):
+            return self._sent(self.on_host().normal(draw, shape))
         if _device.has_loops(self.device):
             from robench.corruptions._kernels import fill_few_normals, fill_normals
 
@@ -82,6 +109,8 @@ class Stream:
 
     def integers(self, draw: int, low: int, high: int, shape: tuple[int, ...] = ()) -> torch.Tensor:
         """Return int64 (N, *shape) in [low, high); the bias is below (high - low) / 2**32."""
+        if self._is_small(shape):
+            return self._sent(self.on_host().integers(draw, low, high, shape))
         return low + ((self._bits(draw, shape) * (high - low)) >> 32)
 
     def row_uniform(self, row: int, draw: int, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
@@ -118,20 +147,20 @@ class Stream:
     ) -> torch.Tensor:
         """Return float32 (N, *shape) on the CPU, filled by one thread where that is quicker."""
         count = math.prod(shape)
-        flat = np.empty((len(self._index), -(-count // 4) * 4), np.float32)
+        flat = np.empty((len(self._given), -(-count // 4) * 4), np.float32)
         fill = few if flat.size < _FEW else many
         fill(self.index_array(), *self._key, draw & _MASK, *tables, flat)
-        return torch.from_numpy(flat[:, :count]).reshape(len(self._index), *shape)
+        return torch.from_numpy(flat[:, :count]).reshape(len(self._given), *shape)
 
     def _bits(self, draw: int, shape: tuple[int, ...]) -> torch.Tensor:
         count = math.prod(shape)
         words = self._words(draw, count)
-        return words.reshape(len(self._index), -1)[:, :count].reshape(len(self._index), *shape)
+        return words.reshape(len(self._given), -1)[:, :count].reshape(len(self._given), *shape)
 
     def _words(self, draw: int, count: int) -> torch.Tensor:
         """Return 32-bit words as int64 (N, blocks, 4)."""
         blocks = -(-count // 4)
-        n = len(self._index)
+        n = len(self._given)
         if _device.has_loops(self.device):
             from robench.corruptions._kernels import fill_few_words, fill_words
 

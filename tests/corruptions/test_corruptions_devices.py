@@ -11,6 +11,7 @@ from test_corruptions_common import photographs
 
 from robench.corruptions import ALL, _device, corrupt, perturb
 from robench.corruptions.perturbations import ALL_PERTURBATIONS
+from robench.corruptions.random import Stream
 
 WITHIN_ONE = 0.999
 HERE = ["tensors on the CPU", pytest.param("cuda", marks=pytest.mark.gpu)]
@@ -56,3 +57,26 @@ def test_neighbours_change_nothing(name: str, device: str, monkeypatch: pytest.M
     together = corrupt(images, name, 3, index=index)
     alone = [corrupt(images[rows], name, 3, index=index[rows]) for rows in ([6], [1, 7, 2])]
     assert torch.equal(torch.cat(alone), together[[6, 1, 7, 2]])
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (3, 64, 64)])
+@pytest.mark.gpu
+def test_random_numbers_are_the_same_on_a_gpu(shape: tuple[int, ...]) -> None:
+    """Few are made on the CPU and sent, many are made there."""
+    index = torch.arange(100, 108)
+    here = Stream(3, "test", index=index)
+    for given in (index, index.cuda()):
+        there = Stream(3, "test", index=given, device="cuda")
+        for draw in (0, 7):
+            assert torch.equal(there.uniform(draw, shape).cpu(), here.uniform(draw, shape))
+            assert torch.equal(there.normal(draw, shape).cpu(), here.normal(draw, shape))
+            assert torch.equal(there.integers(draw, 3, 90, shape).cpu(), here.integers(draw, 3, 90, shape))
+            assert there.uniform(draw, shape).device.type == "cuda"
+
+
+def test_a_streams_twin_on_the_host_has_the_same_numbers() -> None:
+    index = torch.arange(100, 108)
+    here, elsewhere = Stream(3, "test", index=index), Stream(3, "test", index=index, device="meta")
+    assert here.on_host() is here
+    assert torch.equal(elsewhere.on_host().normal(1, (3, 5)), here.normal(1, (3, 5)))
+    assert elsewhere.device == torch.device("meta")

@@ -25,6 +25,7 @@ class Batch:
             seed, the epoch and this number, never on its neighbours in the batch.
         data: the recipe's data part (flip, padding, mean).
         seed, epoch: of the run.
+        numbers: ``index`` on the CPU, where streams need not wait for the device to learn it; None: not at hand.
     """
 
     images: torch.Tensor
@@ -33,13 +34,15 @@ class Batch:
     data: DataPart
     seed: int
     epoch: int
+    numbers: torch.Tensor | None = None
 
     def stream(self, label: str) -> Stream:
         """Return the random stream for one purpose; streams with different labels are independent."""
         from robench.corruptions.random import Stream
 
         device = self.images.device
-        return Stream(self.seed, "train", label, self.epoch, index=self.index, device=device)
+        index = self.index if self.numbers is None else self.numbers
+        return Stream(self.seed, "train", label, self.epoch, index=index, device=device)
 
     def view(self, label: str = "view") -> torch.Tensor:
         """Return the images flipped and cropped as the recipe says: uint8 (n, 3, size, size)."""
@@ -51,4 +54,7 @@ class Batch:
 
     def part(self, where: slice) -> Batch:
         """Return some of the images as a batch; their random numbers stay the same."""
-        return replace(self, images=self.images[where], labels=self.labels[where], index=self.index[where])
+        numbers = None if self.numbers is None else self.numbers[where]
+        return replace(
+            self, images=self.images[where], labels=self.labels[where], index=self.index[where], numbers=numbers
+        )

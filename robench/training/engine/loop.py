@@ -188,7 +188,7 @@ class Trainer:
         for order, pixels in zip(orders, images, strict=True):
             index = order.to(self.device)
             labels = self.material.source.labels[index]
-            batch = Batch(pixels, labels, index, self.recipe.data, self.recipe.seed, self.epoch)
+            batch = Batch(pixels, labels, index, self.recipe.data, self.recipe.seed, self.epoch, order)
             yield batch if self.before is None else self.before.shown(batch)
 
     def _step(self, batch: Batch, number: int) -> None:

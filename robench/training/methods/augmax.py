@@ -177,7 +177,7 @@ class AugMax(Method):
         if self.hard == "augmix+pgd":
             return self._augmix_pgd(net, batch, clean)
         if self.hard == "augmax":
-            ops, values = self.chains.draw(batch.stream("augmax"), clean.shape[-1])
+            ops, values = self.chains.draw(batch.stream("augmax").on_host(), clean.shape[-1])
             chains = augment.chains(clean, ops, values, self.fill).float() / 255.0
         else:
             chains = self._worst_chains(net, batch, clean)
@@ -219,11 +219,11 @@ class AugMax(Method):
         """Return for every image the chains of the worst of ``worst_of`` sets of magnitudes (appendix B)."""
         pixels = clean.float() / 255.0
         m, weights = self._random_mixture(batch)
-        ops, _ = self.chains.draw(batch.stream("augmax"), clean.shape[-1])
+        ops, _ = self.chains.draw(batch.stream("augmax").on_host(), clean.shape[-1])
         worst = pixels.new_full((len(clean),), -1.0)
         chosen = pixels.new_empty(len(clean), self.width, *clean.shape[1:])
         for trial in range(self.worst_of):
-            values = self.chains.values(batch.stream(f"advmix-{trial}"), ops, clean.shape[-1])
+            values = self.chains.values(batch.stream(f"advmix-{trial}").on_host(), ops, clean.shape[-1])
             chains = augment.chains(clean, ops, values, self.fill).float() / 255.0
             with net.frozen(), torch.no_grad():
                 logits = net(mix_chains(pixels, chains, m, weights.log()), "auxiliary")

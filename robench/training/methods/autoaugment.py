@@ -123,13 +123,13 @@ class AutoAugment(OneView):
     def augmented(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
         """Return uint8 images after their pair of operations."""
         pairs = policy(self.policy)
-        size, device = images.shape[-1], images.device
+        stream, size = batch.stream("autoaugment").on_host(), images.shape[-1]
+        device = stream.device
         numbers = torch.tensor([[step[0] for step in pair] for pair in pairs], device=device)
         chances = torch.tensor([[step[1] for step in pair] for pair in pairs], device=device)
         value = code_value if self.magnitudes == "code" else paper_value
         table = [[value(number, level, size) for number, _, level in pair] for pair in pairs]
         magnitudes = torch.tensor(table, dtype=torch.float64, device=device)
-        stream = batch.stream("autoaugment")
         choice = stream.integers(_PAIR, 0, len(pairs), ())
         ops, values = numbers[choice], magnitudes[choice]
         skipped = stream.uniform(_APPLY, (2,)) >= chances[choice]

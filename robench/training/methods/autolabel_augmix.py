@@ -47,9 +47,9 @@ class AutoLabelAugMix(AutoLabel):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return one-chain AugMix images ``share * x + (1 - share) * chain`` and the chains' depths (n,)."""
         chain = ChainDistribution(1, -1 if depth is None else depth, self.severity, uniform_depth=self.depths)
-        ops, values = chain.draw(batch.stream(label), images.shape[-1])
+        ops, values = chain.draw(batch.stream(label).on_host(), images.shape[-1])
         weights = torch.ones(len(images), 1, device=images.device)
-        return augment.mix(images, ops, values, weights, 1.0 - share), (ops[:, 0] >= 0).sum(dim=1)
+        return augment.mix(images, ops, values, weights, 1.0 - share), (ops[:, 0] >= 0).sum(dim=1).to(images.device)
 
     def loss(self, net: Network, batch: Batch) -> Step:
         images = batch.view()

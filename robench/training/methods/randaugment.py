@@ -36,9 +36,9 @@ def randaugment(
         label: of the random stream.
     """
     known = [number for number in _OPERATIONS if not (starred and number in OVERLAPPING)]
-    device, size = images.device, images.shape[-1]
+    stream, size = batch.stream(label).on_host(), images.shape[-1]
+    device = stream.device
     values = [0.0 if n < 0 else magnitude_value(n, magnitude / 10, size) for n in known]
-    stream = batch.stream(label)
     choice = stream.integers(_OPERATION, 0, len(known), (count,))
     ops = torch.tensor(known, device=device)[choice]
     value = torch.tensor(values, dtype=torch.float64, device=device)[choice]

@@ -25,5 +25,5 @@ class RandomAutoAugment(AugMix):
     def mixed(self, batch: Batch, clean: torch.Tensor, view: int) -> torch.Tensor:
         """Return one randomly augmented view: float32 in [0, 1]."""
         chain = ChainDistribution(1, self.depth, self.severity, self.all_ops)
-        ops, values = chain.draw(batch.stream(f"random-autoaugment-{view}"), clean.shape[-1])
+        ops, values = chain.draw(batch.stream(f"random-autoaugment-{view}").on_host(), clean.shape[-1])
         return augment.apply(clean, ops[:, 0], values[:, 0], self.fill).float() / 255.0

@@ -10,8 +10,9 @@ def apply(images: torch.Tensor, ops: torch.Tensor, values: torch.Tensor, fill: i
 
     Args:
         images: uint8 (n, 3, H, W).
-        ops: int64 (n, D) of operation numbers; ``operations.NONE`` skips a step.
-        values: float64 (n, D).
+        ops: int64 (n, D) of operation numbers; ``operations.NONE`` skips a step. On the CPU or the images' device; a
+            GPU need not be waited for where they are on the CPU.
+        values: float64 (n, D), where ``ops`` is.
         fill: grey value outside the image.
 
     Returns:

@@ -80,6 +80,7 @@ def augmix(
     Returns:
         float32 (n, 3, S, S) in [0, 1].
     """
+    stream = stream.on_host()  # which operations there are decides what a GPU is told to do
     ops, values = chains.draw(stream, images.shape[-1])
     weights = sampling.dirichlet(stream, _WEIGHTS, alpha, chains.width)
     m = sampling.beta(stream, _M, alpha)
