@@ -82,7 +82,28 @@ def model_for(
 
     loaded = as_model(given, options, data_classes(suite))
     suite = fitted(suite, loaded.preprocessing.geometry, sizes, loaded.num_classes)
+    _refuse_told_width(loaded, options, suite)
     return in_order(loaded, names_of(suite), suite.suite.num_classes), suite
+
+
+def _refuse_told_width(model: Model, options: ModelOptions, suite: OpenSuite) -> None:
+    """Refuse a number of classes that only the option says, where the suite has another.
+
+    Raises:
+        RobenchError: so it is; what the model itself has is not known before it runs.
+    """
+    from robench.models.classes import advice_on_width
+    from robench.models.request import last_width
+
+    needed = suite.suite.num_classes
+    if options.num_classes in (None, needed) or needed is None or model.classes is not None:
+        return
+    if options.num_classes == model.num_classes and last_width(model.module) != model.num_classes:
+        raise RobenchError(
+            f"`num_classes={options.num_classes}` does not go with the data, which has {needed:,} classes.",
+            hint=f"Omit `num_classes` if {model.name} has {needed:,} outputs. If not:"
+            f" {advice_on_width(model.num_classes, needed)}",
+        )
 
 
 def data_classes(suite: OpenSuite) -> DataClasses:
@@ -126,7 +147,8 @@ def _load(given: ModelLike, options: ModelOptions, data: DataClasses) -> Model:
         model = load_model(
             spec,
             arch=options.arch,
-            num_classes=options.num_classes or data.count,
+            # The data's number of classes is that of the chosen outputs, not of all.
+            num_classes=options.num_classes or (None if _selects(spec) else data.count),
             mean=mean,
             std=std,
             norm=options.norm or "bn",
@@ -144,9 +166,12 @@ def _load(given: ModelLike, options: ModelOptions, data: DataClasses) -> Model:
         refuse(options, _OF_ZERO_SHOT, "a module or function, which has a head of its own")
         refuse(options, _OF_WEIGHTS, "a module or function, which brings its architecture")
         model = wrap(given, num_classes=options.num_classes or data.count, mean=mean, std=std, name=options.name)
-    if options.num_classes not in (None, model.num_classes):
+    width: int | None = model.num_classes
+    if isinstance(given, (str, Path)) and _selects(str(given)):
+        width = getattr(model.module, "outputs", options.num_classes)
+    if options.num_classes not in (None, width):
         raise RobenchError(
-            f"{model.name} has {model.num_classes} output classes; `num_classes` says {options.num_classes}.",
+            f"{model.name} has {width} output classes; `num_classes` says {options.num_classes}.",
             hint="Omit `num_classes`.",
         )
     return model
@@ -187,6 +212,13 @@ def is_weights(spec: str) -> bool:
     if not path.exists():
         return ":" not in spec and path.suffix not in (".onnx", ".pt2")
     return path.is_file() and path.suffix not in (".onnx", ".pt2") and not is_torchscript(path)
+
+
+def _selects(spec: str) -> bool:
+    """Return whether a spec keeps some of a model's outputs: ``num_classes`` then counts all of them."""
+    from robench.models.queries import split
+
+    return split(spec)[1].outputs is not None
 
 
 def _normalisation(options: ModelOptions) -> tuple[Triple | None, Triple | None]:

@@ -11,6 +11,7 @@ import torch
 
 from robench.errors import RobenchError
 from robench.evaluation.fingerprints import fingerprints
+from robench.models.classes import advice_on_width
 from robench.predictions import CellNotes, OutputCheck, Predictions
 from robench.suites.base import Batch
 
@@ -119,7 +120,14 @@ class ColumnBuilder:
         one = within and max(1.0 - first, last - 1.0) <= _SUM_TOLERANCE
         alike = bool(low.min() >= 0.0) and 0.0 < last <= (1.0 + 2 * _SUM_TOLERANCE) * first
         shared = alike and not one and images >= _ROWS_OF_A_SUM
-        return OutputCheck(images=images, in_unit_interval=within, sums_to_one=one, share_a_sum=shared or None)
+        about_zero = bool(-1.0 - _SUM_TOLERANCE <= low.min() < 0.0) and bool(high.max() <= 1.0 + _SUM_TOLERANCE)
+        return OutputCheck(
+            images=images,
+            in_unit_interval=within,
+            sums_to_one=one,
+            share_a_sum=shared or None,
+            about_zero=about_zero or None,
+        )
 
     def _reduce(self) -> None:
         if not self._logits:
@@ -143,10 +151,13 @@ class ColumnBuilder:
                 hint="Wrap it so that it returns one row of logits per image (python:FILE:FUNCTION).",
             )
         if logits.shape[1] != self.num_classes:
+            outputs, advice = logits.shape[1], advice_on_width(logits.shape[1], self.num_classes)
+            lacking = (
+                f" Where a clean set lacks some of the model's classes, say how many it has: `num_classes={outputs}`."
+            )
             raise RobenchError(
-                f"The model has {logits.shape[1]} output classes; the suite needs {self.num_classes}.",
-                hint="Give a model trained on this suite's classes, or choose its suite (robench suites list). Where a"
-                " clean set lacks some of the model's classes, say how many the model has: `num_classes`.",
+                f"The model has {outputs:,} output classes; the suite needs {self.num_classes:,}.",
+                hint=advice + (lacking if self.num_classes < outputs < 1001 else ""),
             )
 
     def _refuse_not_finite(self, finite: np.ndarray) -> None:
@@ -167,7 +178,8 @@ def logits_to_columns(logits: torch.Tensor, target: torch.Tensor) -> dict[str, t
         target: int64, shape (n,); -1 where there is no label.
 
     Returns:
-        Columns of robench.predictions.table by name, plus ``finite`` (bool: no NaN or infinity in the row).
+        Columns of robench.predictions.table by name, plus ``finite`` (bool: no NaN or infinity in the row, nor
+        between its logits).
         Where ``target`` is -1, those of the target are NaN, and its rank is -1.
 
     >>> columns = logits_to_columns(torch.tensor([[2.0, 0.0, 1.0]]), torch.tensor([2]))
@@ -193,7 +205,8 @@ def logits_to_columns(logits: torch.Tensor, target: torch.Tensor) -> dict[str, t
         "entropy": -torch.where(p > 0, p * log_p, torch.zeros_like(p)).sum(1).clamp(max=0.0),
         "top5": top5.int(),
         **_beyond_confidence(logits, target, top5),
-        "finite": torch.isfinite(logits).all(1),
+        # A difference of two logits may overflow, too.
+        "finite": torch.isfinite(logits.amax(1) - logits.amin(1)),
     }
 
 

@@ -35,6 +35,7 @@ class Forward:
         module: Any = model.module
         self._channels_last = isinstance(module, torch.nn.Module)
         if isinstance(module, torch.nn.Module):
+            _refuse_without_weights(module, model.name)
             # Convolutions are faster in this layout, on CPUs by about a third.
             module = module.eval().to(self.device).to(memory_format=torch.channels_last)
         self._module: Any = module
@@ -152,6 +153,25 @@ class Forward:
             raise RobenchError(
                 f"The model needs images of {needed[0]} x {needed[1]} pixels; the suite gives {found[0]} x {found[1]}.",
                 hint="Set the size with `resize` or `crop`, or choose a suite of the model's size.",
+            )
+
+
+def _refuse_without_weights(module: torch.nn.Module, name: str) -> None:
+    """Refuse a module whose weights have names and no numbers.
+
+    Raises:
+        RobenchError: some lie on the meta device, or wait for a first batch to learn their shape.
+    """
+    for title, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        if torch.nn.parameter.is_lazy(tensor):
+            raise RobenchError(
+                f"{name} has weights without a shape ({title}): a lazy module that has seen no images.",
+                hint="Run it once on a batch, load its weights, and give it then.",
+            )
+        if tensor.is_meta:
+            raise RobenchError(
+                f"{name} has weights on the meta device, which holds no numbers ({title}).",
+                hint="Build it on the CPU, and load its weights before it is measured.",
             )
 
 

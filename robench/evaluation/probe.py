@@ -233,7 +233,9 @@ def _logits(forward: Forward, images: torch.Tensor | None) -> torch.Tensor | Non
         return None
     torch.manual_seed(0)
     found: Any = forward(images, compiled=False)
-    if not isinstance(found, torch.Tensor) or found.ndim != 2 or not bool(torch.isfinite(found).all()):
+    if not isinstance(found, torch.Tensor) or found.ndim != 2 or len(found) != len(images):
+        return None
+    if not bool(torch.isfinite(found).all()):
         return None
     return found.float().cpu()
 

@@ -21,6 +21,7 @@ _NUMBER = re.compile(r"(?:LABEL_|class[_ ]?)?(\d{1,9})", re.IGNORECASE)
 _BACKGROUND = 1001
 # Heads of ImageNet-21k: Google's, the Winter 2021 release, and their cleaned-up parts.
 _IMAGENET_21K = (10450, 11221, 11821, 21841, 21842, 21843)
+_CIFAR = 100  # classes of the largest set that is no part of ImageNet
 _SHOWN = 5
 
 
@@ -89,7 +90,7 @@ def in_order_of(model: Model, data_classes: Sequence[str] | None, num_classes: i
     if model.num_classes != num_classes:
         raise RobenchError(
             f"{model.name} has {model.num_classes:,} output classes; the suite needs {num_classes:,}.",
-            hint=_hint(model.num_classes, num_classes),
+            hint=advice_on_width(model.num_classes, num_classes),
         )
     return model
 
@@ -245,18 +246,27 @@ def _lacking(model_classes: Sequence[str], data_classes: Sequence[str], missing:
         return RobenchError(
             f"The model has {len(model_classes):,} output classes; the suite needs {len(data_classes):,}, and they have"
             " no name in common.",
-            hint=_hint(len(model_classes), len(data_classes)),
+            hint=advice_on_width(len(model_classes), len(data_classes)),
         )
     return RobenchError(
         f"The model has {len(model_classes):,} classes and the data {len(data_classes):,}, of which the model lacks"
         f" {len(missing):,}: {names}{', ...' if len(missing) > _SHOWN else ''}.",
-        hint=_hint(len(model_classes), len(data_classes)),
+        hint=advice_on_width(len(model_classes), len(data_classes)),
     )
 
 
-def _hint(found: int, needed: int) -> str:
-    if found == _BACKGROUND and needed == _BACKGROUND - 1:
-        return "TensorFlow's networks have a background class first: '?outputs=1:1001' after the spec drops it."
+def advice_on_width(found: int, needed: int) -> str:
+    """Return the next step where a model has another number of outputs than the data has classes.
+
+    Args:
+        found: the model's number of outputs.
+        needed: the data's number of classes.
+    """
+    if found == _BACKGROUND and _CIFAR < needed < _BACKGROUND:
+        return (
+            "TensorFlow's networks have a background class first: '?outputs=1:1001' after the spec drops it. Where it"
+            " is last, '?outputs=0:1000' does."
+        )
     if found in _IMAGENET_21K:
         return (
             "These are ImageNet-21k's classes, which do not hold all of ImageNet-1k's. Choose weights fine-tuned on"

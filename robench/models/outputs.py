@@ -38,9 +38,10 @@ def logits_of(output: Any, num_classes: int) -> torch.Tensor:
                 f"The model must return logits of shape (images, {num_classes}); it returned a tensor {what[0]}.",
                 hint=f"Return the logits as a dense tensor: {what[1]}.",
             )
-        return _flat(output)
+        # Eight bits only store numbers: PyTorch does not compute with them.
+        return _flat(output.float() if output.is_floating_point() and output.element_size() == 1 else output)
     if isinstance(output, np.ndarray):
-        return _flat(torch.from_numpy(output))
+        return _flat(_tensor_of(output, num_classes))
     named = output.get(_NAME) if isinstance(output, Mapping) else getattr(output, _NAME, None)
     if isinstance(named, (torch.Tensor, np.ndarray)):
         return logits_of(named, num_classes)
@@ -71,6 +72,22 @@ def _without_numbers(output: torch.Tensor) -> tuple[str, str] | None:
     if output.is_complex():
         return f"of type {output.dtype}", "return real numbers"
     return None
+
+
+def _tensor_of(array: np.ndarray, num_classes: int) -> torch.Tensor:
+    """Return a copy of an array as a tensor; PyTorch knows neither other byte orders nor more than 64 bits.
+
+    Raises:
+        RobenchError: it holds no real numbers.
+    """
+    if array.dtype.kind not in "biuf":
+        raise RobenchError(
+            f"The model must return logits of shape (images, {num_classes}); it returned an array of type"
+            f" {array.dtype}.",
+            hint="Return the logits as an array of real numbers: float32.",
+        )
+    kind = np.dtype(np.float64) if array.dtype.itemsize > 8 else array.dtype.newbyteorder("=")
+    return torch.from_numpy(np.array(array, dtype=kind, order="C", subok=False))
 
 
 def _flat(values: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -99,7 +99,26 @@ def count_classes(module: Callable[[torch.Tensor], torch.Tensor], given: int | N
     Raises:
         RobenchError: neither is known.
     """
-    linear = [part for part in module.modules() if isinstance(part, nn.Linear)] if isinstance(module, nn.Module) else []
-    if given is None and not linear:
+    width = given if given is not None else last_width(module)
+    if width is None:
         raise RobenchError(f"The number of classes of {title} is not known.", hint="Give it: `num_classes=10`.")
-    return given if given is not None else linear[-1].out_features
+    return width
+
+
+def last_width(module: Any) -> int | None:
+    """Return the width of a module's last linear layer, also of a TorchScript program; None where it has none.
+
+    >>> last_width(nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 3)))
+    3
+    """
+    parts = list(module.modules()) if isinstance(module, nn.Module) else []
+    widths: list[int] = [
+        cast(torch.Tensor, part.weight).shape[0]
+        for part in parts
+        if isinstance(part, nn.Linear) or _is_scripted_linear(part)
+    ]
+    return widths[-1] if widths else None
+
+
+def _is_scripted_linear(part: nn.Module) -> bool:
+    return isinstance(part, torch.jit.ScriptModule) and getattr(part, "original_name", "") == "Linear"

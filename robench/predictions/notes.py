@@ -29,12 +29,14 @@ class OutputCheck(_Note):
         sums_to_one: whether every row also sums to 1: these are probabilities, not logits.
         share_a_sum: whether no output is negative and all rows, at least 8, have another sum in common, such as 100:
             scaled probabilities. None: no.
+        about_zero: whether every output lies in [-1, 1], and one below 0: cosines, or what ends in tanh. None: no.
     """
 
     images: int
     in_unit_interval: bool = False
     sums_to_one: bool = False
     share_a_sum: bool | None = None
+    about_zero: bool | None = None
 
     def joined(self, other: OutputCheck) -> OutputCheck:
         """Return the check of two parts of a cell together."""
@@ -43,6 +45,7 @@ class OutputCheck(_Note):
             in_unit_interval=self.in_unit_interval and other.in_unit_interval,
             sums_to_one=self.sums_to_one and other.sums_to_one,
             share_a_sum=(self.share_a_sum and other.share_a_sum) or None,
+            about_zero=(self.about_zero and other.about_zero) or None,
         )
 
 

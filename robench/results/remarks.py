@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from robench.catalogue import metric
@@ -13,6 +14,7 @@ from robench.results.schema import CellResult, SampledRecord
 _CHANCE_FACTOR = 0.8
 _CHANCE_FACTOR_OF_SEVERE = 0.95  # a good model may fail on most images of severity 2 and more
 _FLAT_SHARE = 0.05
+_BEYOND_BOUND = 0.1
 
 
 def remarks(
@@ -39,6 +41,7 @@ def remarks(
         *_few_images(cells),
         *_near_chance(suite, cells, predictions),
         *_probabilities(suite, known),
+        *_without_scale(suite, predictions),
         *_batch_dependent(known),
         *_masked_gradients(known),
     ]
@@ -204,6 +207,28 @@ def _probabilities(suite: SuiteInfo, notes: Mapping[str, CellNotes]) -> Iterator
         f"{found} They were taken for logits. The errors hold; calibration, Brier scores and likelihoods do not. Let it"
         " return logits, or the logarithm of its probabilities."
     )
+
+
+def _without_scale(suite: SuiteInfo, predictions: Mapping[str, Predictions]) -> Iterator[str]:
+    """Yield a sentence where outputs from -1 to 1 are right far more often than a softmax of such can say."""
+    checks = [found.notes.outputs if found.notes is not None else None for found in predictions.values()]
+    if suite.task != "classification" or not all(check is not None and check.about_zero for check in checks):
+        return
+    right = {
+        name: float((found.predicted == found.target)[found.target >= 0].mean())
+        for name, found in predictions.items()
+        if (found.target >= 0).any()
+    }
+    # One logit at 1, all others at -1.
+    bound = math.exp(2.0) / (math.exp(2.0) + max(_classes(suite), 2) - 1)
+    best = max(right, key=lambda name: right[name], default=None)
+    if best is not None and right[best] > bound + _BEYOND_BOUND:
+        yield (
+            f"All outputs of the model lie in [-1, 1]: they seem to be cosines, or to end in tanh, without the scale"
+            f" that makes logits of them. No confidence can exceed {100 * bound:.1f} %, and {100 * right[best]:.1f} %"
+            f" of the answers of {best} are right. The errors hold; calibration, Brier scores and likelihoods do not."
+            " Let it return logits."
+        )
 
 
 def _batch_dependent(notes: Mapping[str, CellNotes]) -> Iterator[str]:

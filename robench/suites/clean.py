@@ -49,7 +49,8 @@ def counted_in(names: Sequence[str] | None, classes: int, wanted: int) -> npt.ND
     """Return for each label of a set its label among ``wanted`` classes; None where that cannot be told.
 
     Names are looked up among the classes of ImageNet or CIFAR-10, if those are as many. Numbers stay as they are; if
-    they leave the upper half of the classes out, they are labels of another set.
+    they leave the upper half of the classes out, they are labels of another set, and among 1,001 (ImageNet's and a
+    background class) they may be one off.
 
     Args:
         names: the set's class names by label, or None.
@@ -67,6 +68,8 @@ def counted_in(names: Sequence[str] | None, classes: int, wanted: int) -> npt.ND
     (None, None)
     """
     if names is None or all(name.isdecimal() for name in names):
+        if wanted == len(imagenet_wnids()) + 1:  # with a background class, first or last: numbers do not tell
+            return None
         return np.arange(classes, dtype=np.int64) if wanted >= classes > wanted // 2 else None
     known = imagenet_wnids() if wanted == len(imagenet_wnids()) else class_list("cifar10") or ()
     found = matched_labels(names, known) if len(known) == wanted else [None]

@@ -51,6 +51,17 @@ def test_a_clean_error_near_chance_is_said_with_its_likely_cause(tmp_path: Path)
     assert not any("near chance" in note or "No normalisation" in note for note in good.notes)
 
 
+def test_cosines_and_what_ends_in_tanh_are_said(tmp_path: Path) -> None:
+    network = load_model("reference:digits/standard").module
+    options = {"norm_preset": "half", "limit": 60, "resamples": 0, "quiet": True, "num_classes": 10}
+    result = robench.evaluate(lambda x: network(x).tanh(), "clean", out=tmp_path / "a", **options)
+    said = next(note for note in result.notes if "All outputs of the model lie in [-1, 1]" in note)
+    # One logit at 1 and nine at -1.
+    assert "No confidence can exceed 45.1 %" in said
+    small = robench.evaluate(lambda x: -network(x).tanh(), "clean", out=tmp_path / "b", **options)
+    assert not any("[-1, 1]" in note for note in small.notes)  # hardly ever right: nothing contradicts the logits
+
+
 def test_probabilities_instead_of_logits_are_said(tmp_path: Path) -> None:
     network = load_model("reference:digits/standard").module
     for name, function, said in (

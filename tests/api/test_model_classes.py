@@ -92,3 +92,40 @@ def test_outputs_are_mapped_by_name_where_labels_count_in_fewer_classes(suite: s
                               **options)  # fmt: skip
     assert result.model.card["class_order"] == "by name: 1000 of 1001 logits, 1000 moved"
     assert result.cells[-1].metrics["error"].value == pytest.approx(1 - 1 / len(names))
+
+
+def write_wide(folder: Path) -> str:
+    """Write a network without a linear layer that has 12 outputs, of which the first ten are the digits' model's."""
+    (folder / "wide.py").write_text(
+        "import torch\nfrom robench.models import load_model\n"
+        "def make():\n"
+        "    network = load_model('reference:digits/standard').module\n"
+        "    return lambda x: torch.nn.functional.pad(network(x), (0, 2), value=-99.0)\n"
+    )
+    return f"python:{folder / 'wide.py'}:make"
+
+
+HALF = {"norm_preset": "half", "quiet": True, "resamples": 0, "limit": 20, "device": "cpu"}
+
+
+def test_num_classes_counts_all_outputs_of_which_some_are_chosen(tmp_path: Path) -> None:
+    spec = write_wide(tmp_path)
+    result = robench.evaluate(f"{spec}?outputs=0:10", "clean", out=tmp_path / "run", num_classes=12, **HALF)
+    assert result.summary["clean_error"].value < 0.1
+    with pytest.raises(robench.RobenchError, match="number of classes of make is not known"):
+        robench.evaluate(f"{spec}?outputs=0:10", "clean", out=tmp_path / "other", **HALF)
+    with pytest.raises(robench.RobenchError, match="has 10 output classes; `num_classes` says 12"):
+        robench.evaluate("reference:digits/standard?outputs=0:10", "clean", out=tmp_path / "o", num_classes=12,
+                         quiet=True)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(12, "`num_classes=12` does not go with the data, which has 10 classes"), (10, "has 12 output classes"),
+     (7, "`num_classes=7` does not go"), (1001, "does not go with the data")],
+)  # fmt: skip
+def test_a_number_of_classes_that_only_the_option_says_is_no_number_of_the_model(
+    count: int, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(robench.RobenchError, match=said):
+        robench.evaluate(write_wide(tmp_path), "clean", out=tmp_path / "run", num_classes=count, **HALF)

@@ -140,7 +140,10 @@ def test_every_cell_is_tried_and_keeps_it_with_its_predictions(tmp_path: Path) -
     run = evaluate_suite(small_model(), SmallSuite(images=6), tmp_path / "r", CPU).run
     notes = {cell.name: run.read(cell.name).notes for cell in CELLS}
     assert all(found is not None and found.batch == BatchCheck(images=3) for found in notes.values())
-    assert all(found is not None and found.outputs == OutputCheck(images=6) for found in notes.values())
+    checks = [found.outputs for found in notes.values() if found is not None and found.outputs is not None]
+    assert len(checks) == len(CELLS)
+    # Whether random weights leave logits within [-1, 1] is chance.
+    assert all(check.model_copy(update={"about_zero": None}) == OutputCheck(images=6) for check in checks)
 
 
 def test_of_a_cell_in_parts_the_first_is_tried(tmp_path: Path) -> None:

@@ -205,6 +205,28 @@ def test_scaled_probabilities_are_noted(rows: int, function: Any, expected: bool
     assert notes.outputs.share_a_sum is expected
 
 
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [(torch.tanh, True), (lambda x: torch.nn.functional.normalize(x).bfloat16(), True), (torch.sigmoid, None),
+     (lambda x: 3 * torch.tanh(x), None), (torch.softmax, None)],
+)  # fmt: skip
+def test_outputs_without_a_scale_are_noted(function: Any, expected: bool | None) -> None:
+    rows = torch.randn(30, 10, generator=torch.Generator().manual_seed(1)) * 2
+    builder = ColumnBuilder("c", 10)
+    builder.add(function(rows, 1) if function is torch.softmax else function(rows), make_batch(30, np.zeros(30, int)))
+    notes = builder.finish().notes
+    assert notes is not None
+    assert notes.outputs is not None
+    assert notes.outputs.about_zero is expected
+
+
+def test_logits_whose_differences_overflow_are_refused() -> None:
+    builder = ColumnBuilder("c", 2)
+    builder.add(torch.tensor([[-3e38, 3e38], [0.0, 1.0]]), make_batch(2, np.zeros(2, int)))
+    with pytest.raises(RobenchError, match="NaN or infinite for 1 of 2"):
+        builder.finish()
+
+
 def test_batches_do_not_matter() -> None:
     logits = torch.randn(11, 4, generator=torch.Generator().manual_seed(0))
     target = np.arange(11) % 4

@@ -253,3 +253,11 @@ def test_a_model_that_fails_on_the_images_is_said_and_memory_that_runs_out_is_to
     for error in (torch.OutOfMemoryError("CUDA"), RuntimeError("DefaultCPUAllocator: can't allocate memory")):
         with pytest.raises(torch.OutOfMemoryError):
             make_forward(failing(error))(images)
+
+
+@pytest.mark.parametrize(("module", "said"), [(nn.LazyLinear(10), "lazy module"), (None, "on the meta device")])
+def test_modules_without_numbers_are_refused(module: nn.Module | None, said: str) -> None:
+    with torch.device("meta"):
+        module = module or nn.Linear(3, 10)
+    with pytest.raises(RobenchError, match=said):
+        make_forward(module)

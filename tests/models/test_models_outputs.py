@@ -39,10 +39,13 @@ class Output:
         (LOGITS, FEATURES), [FEATURES, LOGITS], (LOGITS,), (LOGITS, None, {"loss": 3}), (LOGITS, torch.tensor(0.5)),
         Pair(FEATURES, LOGITS), Others(FEATURES, LOGITS), Output(LOGITS + 1, LOGITS),
         SimpleNamespace(logits=LOGITS, x=1),
+        LOGITS.numpy().astype(">f4"), LOGITS.numpy().astype(np.longdouble).astype(np.longdouble)[::-1][::-1],
+        {"logits": np.asfortranarray(LOGITS.numpy()[:, ::-1])[:, ::-1]}, np.ma.masked_array(LOGITS.numpy()),
+        LOGITS.to(torch.float8_e4m3fn),
     ],
 )  # fmt: skip
 def test_logits_are_found(output: Any) -> None:
-    assert torch.equal(logits_of(output, 4), LOGITS)
+    assert torch.equal(logits_of(output, 4).float(), LOGITS)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +56,9 @@ def test_logits_are_found(output: Any) -> None:
         (torch.quantize_per_tensor(LOGITS, 0.1, 0, torch.qint8), r"a tensor of type torch\.qint8"),
         (torch.nested.nested_tensor(list(LOGITS)), "a tensor of nested rows"),
         (LOGITS.to(torch.complex64), r"a tensor of type torch\.complex64"),
+        (LOGITS.numpy().astype(np.complex64), "an array of type complex64"),
+        (np.array([[None] * 4] * 2), "an array of type object"),
+        ([[LOGITS]], "returned list"), ({"out": {"logits": LOGITS}}, "returned dict"),
         ((LOGITS, LOGITS + 1), r"returned tuple of several outputs: 0 \(2, 4\), 1 \(2, 4\)"),
         ({"main": LOGITS, "aux": LOGITS}, r"returned dict of several outputs: main \(2, 4\), aux \(2, 4\)"),
         ((FEATURES, torch.zeros(2, 9)), "several outputs"),

@@ -335,12 +335,14 @@ def test_imagenets_classes_are_counted_from_the_folders_up_to_the_result(
     assert result.suite.num_classes == 1000
 
 
-@pytest.mark.parametrize(("present", "classes", "counted"), [(9, 10, 10), (9, 1000, None), (10, 10, 10)])
+@pytest.mark.parametrize(
+    ("present", "classes", "counted"), [(9, 10, 10), (9, 1000, None), (10, 10, 10), (1000, 1001, None)]
+)
 def test_numbers_count_in_a_models_classes_where_the_upper_ones_are_there(
     present: int, classes: int, counted: int | None, tmp_path: Path
 ) -> None:
-    np.save(tmp_path / "images.npy", digits.load("test").array[:20])
-    np.save(tmp_path / "labels.npy", np.arange(20) % present)
+    np.save(tmp_path / "images.npy", np.zeros((max(20, present), 8, 8, 3), np.uint8))
+    np.save(tmp_path / "labels.npy", np.arange(max(20, present)) % present)
     opened = suites.open_suite("clean", tmp_path)
     assert suites.fit_to_model(opened, None, num_classes=classes).suite.num_classes == (counted or present)
 
