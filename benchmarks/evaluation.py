@@ -45,6 +45,7 @@ from torchvision import models
 from robench.corruptions.severities import BENCHMARK
 from robench.cpu import kept_memory
 from robench.data.base import Geometry
+from robench.data.classes import imagenet_wnids
 from robench.evaluation import EvaluationOptions, evaluate_suite
 from robench.evaluation.options import Precision
 from robench.evaluation.progress import QuietProgress
@@ -345,8 +346,10 @@ def wide_resnet(place: Path, scratch: Path, checkout: Path | None, rounds: int, 
     torch.manual_seed(0)
     network = randomise(architectures.build("wrn-40-2", 10))
     number, batch = machine.cifar
-    limited = OpenOptions(conditions=("fog",), severities=(3,), limit=number)
+    # What a run costs beside its images shows in 10,000 that take a GPU a tenth of a second: there, all severities.
+    limited = OpenOptions(conditions=("fog",), severities=None if machine.gpu else (3,), limit=number)
     suite = open_suite("cifar10-c", place, limited)
+    cells = len(suite.suite.cells)
     x = normalised(suite, "cifar10")
     candidates: Candidates = {
         **bare_passes(network, x, batch, machine),
@@ -363,7 +366,8 @@ def wide_resnet(place: Path, scratch: Path, checkout: Path | None, rounds: int, 
             accuracy(whole, batch_images, labels, batch_size=batch, device=torch.device(machine.device))
 
     candidates[f"{who} (clean_accuracy, loading not counted)"] = theirs
-    print_group("WRN-40-2, 32 pixels", race(candidates, rounds), dict.fromkeys(candidates, number))
+    counts = dict.fromkeys(candidates, number) | dict.fromkeys(("robench", "robench --fold"), cells * number)
+    print_group("WRN-40-2, 32 pixels", race(candidates, rounds), counts)
     machine.keep_profiles("WRN-40-2", candidates)
 
 
@@ -382,12 +386,12 @@ def write_photos(folder: Path, source: Path | None, count: int) -> Path:
     for number, path in enumerate(itertools.islice(itertools.cycle(found), count)):
         (place / path.parent.name).mkdir(parents=True, exist_ok=True)
         shutil.copy(path, place / path.parent.name / f"{number}-{path.name}")
-    rng = np.random.default_rng(0)
+    rng, names = np.random.default_rng(0), imagenet_wnids()
     for number in range(count if source is None else 0):
-        path = place / f"class-{number % 8}" / f"{number}.jpg"
+        path = place / names[number % 8] / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         if number >= MADE_UP:
-            shutil.copy(place / f"class-{number % 8}" / f"{number % MADE_UP}.jpg", path)
+            shutil.copy(path.parent / f"{number % MADE_UP}.jpg", path)
             continue
         coarse = Image.fromarray(rng.integers(0, 256, (94, 125, 3), np.uint8)).resize(
             (500, 375), Image.Resampling.BICUBIC
@@ -411,9 +415,8 @@ def photos(name: str, source: Path | None, scratch: Path, rounds: int, machine: 
         "robench --fold (decoding counted)": engine(network, suite, batch, "imagenet", scratch, machine, fold=True),
     }
     workers = torch.get_num_threads()
-    for many, layout in ((0, FIRST), (workers, FIRST), (workers, LAST)):
-        if machine.gpu and many == 0:
-            continue  # one decoding process cannot feed a GPU
+    loops = ((0, FIRST), (workers, FIRST), (workers, LAST))
+    for many, layout in () if machine.gpu else loops:  # a few decoding processes cannot feed a GPU
         label = f"timm's loader, {many} workers, {'channels_last' if layout == LAST else 'contiguous'}"
         candidates[label] = timm_loop(network, folder, batch, many, layout, machine)
     kind = "JPEGs" if source is not None else "made-up JPEGs"

@@ -7,6 +7,7 @@
 # does not cost the others. What the time goes into is kept beside: PyTorch's profile of every corruption, of evaluation
 # and of a training step (profile-*.txt). Packages that are lacking: see scripts/gpu_setup.sh.
 #
+#   PARTS=corruptions,training scripts/gpu_check.sh    runs some of its parts
 #   DEVICE=cpu TINY=1 scripts/gpu_check.sh    tries the script where there is no card
 set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/gpu_setup.sh" || exit 1
@@ -19,6 +20,7 @@ failed=0
 # part NAME SECONDS COMMAND...: run a command within its time, its output in OUT/NAME.txt.
 part() {
     local name=$1 limit=$2 begun=$SECONDS code=0
+    case ,${PARTS:-$name}, in *,$name,*) ;; *) return ;; esac
     shift 2
     timeout --signal=INT --kill-after=10 "$limit" "$@" >"$out/$name.txt" 2>&1 || code=$?
     [ "$code" = 0 ] || failed=1
@@ -46,7 +48,9 @@ if [ "$TINY" = 1 ]; then
     part training 120 "$PYTHON" benchmarks/training.py --device "$DEVICE" --rounds 1 --seconds 0.05 --batch-size 16 \
         --profile "$out"
 else
-    part tests 150 "$PYTHON" -m pytest "${tests[@]}"
+    # What `pytest -m gpu` runs, without collecting all other tests.
+    part tests 150 "$PYTHON" -m pytest "${tests[@]}" tests/gpu tests/suites/test_suites_gpu.py \
+        tests/corruptions/test_corruptions_devices.py
     part corruptions 45 "$PYTHON" benchmarks/corruptions.py --device "$DEVICE" --rounds 3 --sizes 224 32 \
         --profile "$out"
     part evaluation 60 "$PYTHON" benchmarks/evaluation.py --device "$DEVICE" --precision bf16 --threads 8 \

@@ -101,7 +101,7 @@ def shot_noise(images: torch.Tensor, params: tuple[float], stream: Stream) -> to
     # All tables in one rising row: level + cumulative probability, so that one search serves every pixel.
     row = torch.from_numpy((tables + np.arange(256)[:, None]).ravel()).to(images.device)
     width = tables.shape[1]
-    count = torch.searchsorted(row, level.double() + u.double(), right=True) - level * width
+    count = torch.searchsorted(row, (level.double() + u.double()).contiguous(), right=True) - level * width
     return torch.from_numpy(values).to(images.device)[count.clamp_(0, width - 1)]
 
 

@@ -285,7 +285,7 @@ class Reader:
 
         key = (id(images.array), device)
         if self._resident is None or self._resident[0] != key:
-            self._resident = (key, torch.from_numpy(np.ascontiguousarray(images.array)).to(device))
+            self._resident = (key, torch.from_numpy(np.array(images.array)).to(device))  # mapped files are not writable
         return self._resident[1]
 
 

@@ -226,6 +226,16 @@ def test_augmax_paper_stops_each_image_and_code_only_all(batch: Batch, make_netw
     assert not torch.allclose(code[wrong], once[wrong], atol=1e-6)
 
 
+def test_augmax_does_not_show_the_network_again_what_has_stopped(batch: Batch, make_network: Make) -> None:
+    net = _trained(make_network, batch)
+    seen: list[int] = []
+    net.module.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    _attack(net, batch, early_stop="paper", patience=2)
+    assert seen[:2] == [len(batch.labels)] * 2
+    assert seen == sorted(seen, reverse=True)
+    assert seen[-1] < seen[0]
+
+
 def test_augmax_routes_the_hard_view_through_the_auxiliary_batchnorm(batch: Batch, make_network: Make) -> None:
     net = make_network("dubin")
     statistics = {name: value.clone() for name, value in net.module.named_buffers() if "num_batches" in name}

@@ -72,26 +72,31 @@ def worst_mixture(
     Returns:
         float (n, 3, H, W), detached.
     """
-    wrong = torch.zeros_like(labels)
+    part, wrong = (clean, chains, labels), torch.zeros_like(labels)
     m, q = m.clone(), q.clone()
+    now_m, now_q, moving = m, q, torch.arange(len(labels), device=labels.device)
     with net.frozen():
         for step in range(steps):
-            m.requires_grad_(True)
-            q.requires_grad_(True)
-            logits = net(mix_chains(clean, chains, m, q), route)
+            now_m, now_q = now_m.detach().requires_grad_(True), now_q.detach().requires_grad_(True)
+            logits = net(mix_chains(part[0], part[1], now_m, now_q), route)
             # Algorithm 1 looks after each step, never at the start; the code looks before each.
             if step or early_stop != "paper":
-                wrong += logits.argmax(dim=1) != labels
-            moving = wrong < patience
-            if early_stop != "none" and not bool(moving.any()):
+                wrong += logits.argmax(dim=1) != part[2]
+            still = wrong < patience
+            if early_stop != "none" and not bool(still.any()):
                 break
-            loss = functional.cross_entropy(logits, labels, reduction="sum")
-            grad_m, grad_q = torch.autograd.grad(loss, (m, q))
-            if early_stop != "paper":
-                moving = torch.ones_like(moving)
-            m = (m.detach() + step_size * moving * grad_m.sign()).clamp(0.0, 1.0)
-            q = q.detach() + step_size * moving.unsqueeze(1) * grad_q.sign()
-    return mix_chains(clean, chains, m.detach(), q.detach())
+            if early_stop == "paper" and not bool(still.all()):  # the network does not see again what has stopped
+                moving, wrong = moving[still], wrong[still]
+                part = (clean[moving], chains[moving], labels[moving])
+                logits = logits[still]
+            loss = functional.cross_entropy(logits, part[2], reduction="sum")
+            grad_m, grad_q = torch.autograd.grad(loss, (now_m, now_q))
+            if len(moving) < len(now_m):
+                now_m, now_q, grad_m, grad_q = now_m[still], now_q[still], grad_m[still], grad_q[still]
+            now_m = (now_m.detach() + step_size * grad_m.sign()).clamp(0.0, 1.0)
+            now_q = now_q.detach() + step_size * grad_q.sign()
+            m[moving], q[moving] = now_m, now_q
+    return mix_chains(clean, chains, m, q)
 
 
 @dataclass
