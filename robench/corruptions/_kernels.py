@@ -133,7 +133,10 @@ def displace_one(image: Any, index: Any, k0: Any, k1: Any, iterations: Any, reac
     low, high = uint32(index & 0xFFFFFFFF), uint32(index >> 32)
     words = np.zeros(4, np.uint32)
     known = np.int64(-1)
-    out[:] = image
+    for y in range(height):
+        for x in range(width):
+            for c in range(3):
+                out[y, x, c] = image[y, x, c]
     for t in range(iterations):
         for y in range(height - reach, reach, -1):
             for x in range(width - reach, reach, -1):

@@ -1,4 +1,4 @@
-"""Loops of fog, snow and frost, compiled by numba for the CPU: one parallel region a call, over images.
+"""Loops of fog, snow and frost, compiled by numba for the CPU: parallel over images.
 
 Every operation and its rounding is that of the tensor operations which other devices run, in the same order.
 """
@@ -69,15 +69,18 @@ def plasma(index: Any, k0: Any, k1: Any, draw: Any, side: Any, decay: Any) -> An
 def plasma_maps(index: Any, k0: Any, k1: Any, draw: Any, decay: Any, out: Any) -> None:
     """Fill float32 (N, side, side) with plasma maps."""
     for n in prange(len(index)):
-        out[n] = plasma(index[n], k0, k1, draw, out.shape[1], decay)
+        maps = plasma(index[n], k0, k1, draw, out.shape[1], decay)
+        for y in range(out.shape[1]):
+            for x in range(out.shape[2]):
+                out[n, y, x] = maps[y, x]
 
 
 @compiled(parallel=True, nogil=True)
-def fog(images: Any, index: Any, k0: Any, k1: Any, side: Any, decay: Any, strength: Any, out: Any) -> None:
+def fog(images: Any, index: Any, k0: Any, k1: Any, draw: Any, side: Any, decay: Any, strength: Any, out: Any) -> None:
     """Add a plasma map to uint8 (N, C, H, W) and rescale so that an image's largest value stays; in float64."""
     n_images, channels, height, width = images.shape
     for n in prange(n_images):
-        maps = plasma(index[n], k0, k1, 0, side, decay)
+        maps = plasma(index[n], k0, k1, draw, side, decay)
         most = np.uint8(0)
         for c in range(channels):
             for y in range(height):
@@ -185,18 +188,6 @@ def lay_snow(images: Any, flakes: Any, weights: Any, shifts: Any, weight: Any, o
     """Lay given flakes, uint8 (N, H, W), over uint8 (N, 3, H, W)."""
     for n in prange(len(images)):
         _snowed(images[n], flakes[n], weights, shifts[n], weight, out[n])
-
-
-@compiled(parallel=True, nogil=True)
-def snow(
-    images: Any, index: Any, key: Any, tables: Any, law: Any, threshold: Any, crop: Any, size: Any, trim: Any,
-    weights: Any, shifts: Any, weight: Any, out: Any,
-) -> None:  # fmt: skip
-    """Do both at once."""
-    for n in prange(len(images)):
-        flakes = np.empty(images.shape[2:], np.uint8)
-        _flakes(index[n], key, tables, law, threshold, crop, size, trim, flakes)
-        _snowed(images[n], flakes, weights, shifts[n], weight, out[n])
 
 
 @compiled(parallel=True, nogil=True)

@@ -26,7 +26,7 @@ def contrast(images: torch.Tensor, params: tuple[float], stream: Stream) -> torc
         from robench.corruptions._colour import pull_to_mean
 
         out = torch.empty(images.shape, dtype=torch.uint8)
-        pull_to_mean(images.numpy(), float(params[0]), out.numpy())
+        pull_to_mean(_device.planes(images), float(params[0]), out.numpy())
         return out
     n, channels, height, width = images.shape
     mean = images.sum(dim=(2, 3), dtype=torch.int64).double() / (255.0 * height * width)
@@ -81,8 +81,8 @@ def adjust_hsv(images: torch.Tensor, saturation: tuple[float, float], value: flo
     if _device.has_loops(images.device):
         from robench.corruptions._colour import shift_hsv
 
-        out = torch.empty_like(images)
-        shift_hsv(images.numpy(), float(saturation[0]), float(saturation[1]), float(value), out.numpy())
+        out = torch.empty(images.shape, dtype=torch.uint8)
+        shift_hsv(_device.planes(images), float(saturation[0]), float(saturation[1]), float(value), out.numpy())
         return out
     hue, s, v = rgb_to_hsv(images.double() / 255.0)
     s = (s * saturation[0] + saturation[1]).clamp(0.0, 1.0)

@@ -69,7 +69,7 @@ def composed(images: torch.Tensor, mask: Callable[[int], Map], *, mud: bool) -> 
 
     lay, colour = (cover_with_mud, MUD) if mud else (add_water, WATER)
     share = np.array(colour, np.float32) / np.float32(255)
-    source, out = images.numpy(), torch.empty(images.shape, dtype=torch.uint8)
+    source, out = _device.planes(images), torch.empty(images.shape, dtype=torch.uint8)
     target = out.numpy()
 
     def work(row: int) -> None:

@@ -115,7 +115,7 @@ def shift_right(images: torch.Tensor, pixels: int) -> torch.Tensor:
     width = images.shape[-1]
     if _device.has_loops(images.device):
         shifted = torch.empty(images.shape, dtype=images.dtype)
-        _shift_cpu(images.numpy(), pixels, shifted.numpy())
+        _shift_cpu(_device.planes(images), pixels, shifted.numpy())
         return shifted
     out = torch.zeros_like(images)
     if pixels >= 0:

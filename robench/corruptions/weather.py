@@ -31,20 +31,8 @@ def snow(images: torch.Tensor, params: tuple[float, ...], stream: Stream) -> tor
     """
     mean, std, zoom, threshold, radius, sigma, weight = params
     angles = -135.0 + 90.0 * stream.uniform(1).double()
-    if not _device.has_loops(images.device):
-        flakes = snow_flakes(stream, images.shape[-2:], mean, std, zoom, threshold)
-        return _add_snow(_whiten(images, weight), motion_blur(flakes, radius, sigma, angles))
-    from robench.corruptions import _weather
-
-    weights = kernel(radius, sigma)
-    shifts = offsets(angles.numpy(), len(weights))
-    out = torch.empty(images.shape, dtype=torch.uint8)
-    _weather.snow(
-        images.numpy(), stream.index_array(), stream.key, quantile_tables(), (float(mean), float(std)),
-        float(threshold), *zoom_places(images.shape[-2], images.shape[-1], zoom), weights, shifts, float(weight),
-        out.numpy(),
-    )  # fmt: skip
-    return out
+    flakes = snow_flakes(stream, images.shape[-2:], mean, std, zoom, threshold)
+    return lay_snow(images, flakes, radius, sigma, angles, weight)
 
 
 def snow_flakes(
@@ -98,7 +86,7 @@ def lay_snow(
     weights = kernel(radius, sigma)
     out = torch.empty(images.shape, dtype=torch.uint8)
     shifts = offsets(angles.numpy(), len(weights))
-    _weather.lay_snow(images.numpy(), flakes[:, 0].numpy(), weights, shifts, float(weight), out.numpy())
+    _weather.lay_snow(_device.planes(images), flakes[:, 0].numpy(), weights, shifts, float(weight), out.numpy())
     return out
 
 
@@ -144,7 +132,7 @@ def frost(
 
     flat, places = crops(stream, size, frost)
     out = torch.empty(images.shape, dtype=torch.uint8)
-    lay_frost(images.numpy(), flat, places, float(params[0]), float(params[1]), out.numpy())
+    lay_frost(_device.planes(images), flat, places, float(params[0]), float(params[1]), out.numpy())
     return out
 
 
@@ -166,7 +154,16 @@ def fog(images: torch.Tensor, params: tuple[float, ...], stream: Stream) -> torc
         from robench.corruptions._weather import fog as fog_loops
 
         out = torch.empty(images.shape, dtype=torch.uint8)
-        fog_loops(images.numpy(), stream.index_array(), *stream.key, side, float(decay), float(strength), out.numpy())
+        fog_loops(
+            _device.planes(images),
+            stream.index_array(),
+            *stream.key,
+            0,
+            side,
+            float(decay),
+            float(strength),
+            out.numpy(),
+        )
         return out
     plasma = plasma_fractal(stream, side, decay)[:, :height, :width]
     largest = images.amax(dim=(1, 2, 3)).double() / 255

@@ -43,6 +43,7 @@ def apply(images: U8, ops: npt.NDArray[np.int64], values: npt.NDArray[np.float64
     Returns:
         uint8 (K N, 3, H, W), a new array.
     """
+    ops, values = np.ascontiguousarray(ops), np.ascontiguousarray(values)  # the one order that loops are compiled for
     out = np.empty((len(ops), *images.shape[1:]), dtype=np.uint8)
     _in_parts(len(ops), lambda a, b: _apply_chains(images, ops, values, fill, out, a, b))
     return out
@@ -68,6 +69,7 @@ def mix(
     Returns:
         float32 (N, 3, H, W) in [0, 1]: ``(1 - m) * image + m * sum_k weights_k * chain_k``, not rounded.
     """
+    ops, values, weights = np.ascontiguousarray(ops), np.ascontiguousarray(values), np.ascontiguousarray(weights)
     out = np.empty(images.shape, dtype=np.float32)
     _in_parts(len(images), lambda a, b: _mix_chains(images, ops, values, weights, m, fill, out, a, b))
     return out
@@ -98,7 +100,7 @@ def _apply_chains(images, ops, values, fill, out, start, stop):  # type: ignore[
     chains = max(1, len(ops) // max(1, len(images)))
     for i in range(start, stop):
         result = _chain(images[i // chains], ops[i], values[i], fill, first, second)
-        out[i] = result
+        _copy(result, out[i])
 
 
 @_compiled
@@ -115,6 +117,14 @@ def _mix_chains(images, ops, values, weights, m, fill, out, start, stop):  # typ
             weight = m[i] * weights[i, k] / np.float32(255.0)
             for j in range(size):
                 target[j] += weight * np.float32(chain[j])
+
+
+@_compiled
+def _copy(source, out):  # type: ignore[no-untyped-def]
+    """Copy an image: ``out[:] = source`` takes numba three seconds more to compile, for its message of shapes."""
+    flat, target = source.reshape(source.size), out.reshape(out.size)
+    for j in range(out.size):
+        target[j] = flat[j]
 
 
 @_compiled
@@ -205,7 +215,7 @@ def _equalize_table(histogram, table):  # type: ignore[no-untyped-def]
 @_compiled
 def _warp(source, number, value, fill, out):  # type: ignore[no-untyped-def]
     if value == 0.0:
-        out[:] = source
+        _copy(source, out)
     elif number in (TRANSLATE_X, TRANSLATE_Y):
         _shift(source, number, int(value), fill, out)
     elif number == SHEAR_X:
