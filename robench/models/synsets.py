@@ -39,5 +39,6 @@ def wordnet_ids(names: Sequence[str]) -> tuple[str, ...] | None:
 
 def _in_place(names: Sequence[str], words: Sequence[str]) -> bool:
     """Return whether nearly all names fit what the list has in their place."""
-    fitting = sum(matched_labels([name], [word]) == [0] for name, word in zip(names, words, strict=True))
+    pairs = zip(names, words, strict=True)
+    fitting = sum(name == word or matched_labels([name], [word]) == [0] for name, word in pairs)
     return fitting >= _IN_PLACE * len(names)

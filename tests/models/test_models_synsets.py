@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 from timm.data import ImageNetInfo
 
@@ -13,6 +15,7 @@ from robench.models.synsets import wordnet_ids
 LISTS = ("imagenet21k", "imagenet22k", "imagenet12k", "imagenet21kmiil")
 
 
+@cache
 def ids_and_names(name: str) -> tuple[list[str], list[str]]:
     info = ImageNetInfo(name)
     return info.label_names(), [info.index_to_description(label) for label in range(info.num_classes())]
@@ -36,7 +39,8 @@ def test_a_large_head_on_data_whose_classes_it_has(name: str, short: bool) -> No
 @pytest.mark.parametrize("data", [imagenet_wnids(), imagenet_names()])
 def test_what_a_large_head_lacks_is_named(name: str, data: tuple[str, ...]) -> None:
     ids, names = ids_and_names(name)
-    lacking = [label for label, one in enumerate(imagenet_wnids()) if one not in set(ids)]
+    known = set(ids)
+    lacking = [label for label, one in enumerate(imagenet_wnids()) if one not in known]
     assert 1 <= len(lacking) <= 9
     for given in (ids, names):
         with pytest.raises(RobenchError, match=rf"the model lacks {len(lacking)}: '{data[lacking[0]]}'") as caught:
