@@ -46,9 +46,9 @@ def test_a_run_killed_thirty_times_ends_with_the_same_bytes(
         out = tmp_path / f"killed-{rounds}"
         rounds += 1
         while True:
-            process = server.Process(target=measure_slowly, args=(str(out), 0.01))
+            process = server.Process(target=measure_slowly, args=(str(out), 0.005))
             process.start()
-            process.join(chance.uniform(0.02, 0.4))
+            process.join(chance.uniform(0.02, 0.28))
             if process.exitcode is not None:
                 assert process.exitcode == 0
                 break

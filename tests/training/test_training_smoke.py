@@ -100,7 +100,9 @@ def test_the_model_that_comes_along_is_as_good_as_its_card_says(name: str) -> No
     mean, std = (torch.tensor(part).view(1, 3, 1, 1) for part in (model.preprocessing.mean, model.preprocessing.std))
     assert isinstance(model.module, torch.nn.Module)
     with torch.inference_mode():
-        predicted = model.module.eval()((images - mean) / std).argmax(1).numpy()
+        network = model.module.eval()
+        batches = ((images - mean) / std).split(100)  # which stay in the cache: half the time of all at once
+        predicted = torch.cat([network(batch).argmax(1) for batch in batches]).numpy()
     accuracy = float((predicted == test.labels).mean())
     assert accuracy == pytest.approx(card["trained_with"]["test_accuracy"], abs=0.005)
     assert accuracy > 0.9
