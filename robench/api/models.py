@@ -183,7 +183,7 @@ def _refuse_without_normalisation(model: Model, spec: str) -> None:
     Raises:
         RobenchError: neither options, file nor architecture say it.
     """
-    if model.preprocessing.origin == "default":
+    if model.preprocessing.origin == "default" and "normalises" not in model.card:
         likely = {10: "cifar10", 100: "cifar100"}.get(model.num_classes, "imagenet")
         raise RobenchError(
             f"{spec} does not say which normalisation {model.card['architecture']} was trained with.",

@@ -17,7 +17,14 @@ from robench.models.base import Model, Preprocessing
 from robench.models.checkpoints import weights_hash
 from robench.models.published import no_model_of_timm, timm_preprocessing
 from robench.models.safe_reading import tensors_only
-from robench.models.snapshots import load_snapshot, preprocessing_of, refuse_code, refuse_otherwise
+from robench.models.snapshots import (
+    load_snapshot,
+    not_said,
+    preprocessing_of,
+    refuse_code,
+    refuse_otherwise,
+    says_preprocessing,
+)
 
 _TRIED = 2
 
@@ -149,6 +156,8 @@ def _of_towers(towers: Any, spec: str) -> Backbone:
 
 
 def _from_transformers(folder: Path, spec: str) -> Backbone:
+    if not says_preprocessing(folder):
+        raise not_said(folder, "")
     network, processor, missing = load_snapshot(folder, "AutoModel")
     others = [name for name in missing if not name.startswith("pooler.")]
     if others:

@@ -21,8 +21,9 @@ class Preprocessing:
         mean, std: per channel, in units of images scaled to [0, 1].
         geometry: the resize and crop that the model was made for; None: the suite's own.
         input_size: (height, width) that the module needs; images of another size are refused.
-        origin: where it came from: ``option``, ``card``, ``checkpoint``, ``file``, ``timm``, ``torchvision``,
-            ``transformers``, ``ensemble``; ``default``: nobody said anything, and pixels are only scaled to [0, 1].
+        origin: where it came from: ``option``, ``card``, ``checkpoint``, ``config.json``, ``file``, ``timm``,
+            ``torchvision``, ``transformers``, ``ensemble``; ``default``: nobody said anything, and pixels are only
+            scaled to [0, 1].
     """
 
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)

@@ -39,12 +39,14 @@ class Weights:
         key: their place in the file, such as ``state_dict`` or ``callbacks.EMA.ema_state_dict``; empty: the top level.
         beside: other networks in the file.
         averaged: whether they are an average over the training.
+        document: all that the file holds.
     """
 
     state: State
     key: str = ""
     beside: tuple[str, ...] = ()
     averaged: bool = False
+    document: Any = field(default=None, repr=False)
 
     def record(self) -> dict[str, Any]:
         """Return what a model's card records about the choice."""
@@ -94,7 +96,7 @@ def read_weights(path: Path, *, ema: bool = False, key: str | None = None) -> We
         )
     chosen = _by_key(found, key, path) if key is not None else _by_rule(found, ema, path)
     beside = tuple(one.key for one in found if chosen.path[: len(one.path)] != one.path)
-    return Weights(chosen.state, chosen.key, beside, ema)
+    return Weights(chosen.state, chosen.key, beside, ema, document)
 
 
 def weights_hash(architecture: str, state: Mapping[str, torch.Tensor]) -> str:

@@ -12,16 +12,18 @@ from torch import nn
 
 from robench.documents import read_document
 from robench.errors import RobenchError, first_line
-from robench.models.base import Model
+from robench.models.base import Model, Preprocessing
 from robench.models.published import classes_of, named, timm_classes, timm_preprocessing
 from robench.models.safe_reading import tensors_only
 from robench.models.snapshots import (
     is_two_tower,
     load_snapshot,
+    not_said,
     preprocessing_of,
     refuse_code,
     refuse_drawn,
     refuse_otherwise,
+    says_preprocessing,
 )
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ def from_hub(name: str, request: Request) -> Model:
         from robench.models.zeroshot.transformers import from_snapshot
 
         return from_snapshot(folder, request)
-    model = _by_transformers(folder)
+    model = _by_transformers(folder, request)
     return replace(model, card=model.card | chosen)
 
 
@@ -115,13 +117,20 @@ def _by_timm(spec: str, name: str, hint: str) -> Model:
     return replace(model, classes=timm_classes(module))
 
 
-def _by_transformers(folder: Path) -> Model:
+def _by_transformers(folder: Path, request: Request) -> Model:
+    if not says_preprocessing(folder) and request.mean is None:
+        raise not_said(
+            folder,
+            ", or add `norm_preset='imagenet'` or `norm_preset='half'` (or `mean` and `std`), and `resize` and `crop`",
+        )
     network, processor, missing = load_snapshot(folder, "AutoModelForImageClassification")
     network.eval()
     refuse_drawn(folder, missing)
     classes = int(network.config.num_labels)
-    preprocessing = preprocessing_of(processor, folder)
-    refuse_otherwise(folder, processor, preprocessing)
+    preprocessing = Preprocessing()  # until the options replace it
+    if processor is not None:
+        preprocessing = preprocessing_of(processor, folder)
+        refuse_otherwise(folder, processor, preprocessing)
     model = named(f"hf:{folder.name}", _Logits(network), classes, preprocessing)
     card = model.card | {"architecture": type(network).__name__}
     return replace(model, card=card, classes=_names(network.config, classes))

@@ -19,8 +19,9 @@ from robench.models.fitting import fit, looks_like
 from robench.models.identity import identify
 from robench.models.matching import Match, match, strip_prefixes
 from robench.models.normalisers import FoundNormalisation, find_normalisation
-from robench.models.published import timm_preprocessing, torchvision_preprocessing
+from robench.models.published import timm_preprocessing, torchvision_preprocessing, with_config
 from robench.models.request import count_classes
+from robench.models.saved_config import find_config
 
 if TYPE_CHECKING:
     from robench.models.request import Request
@@ -93,8 +94,12 @@ def from_weights(path: Path, request: Request) -> Model:
     fit(module, found.state, architecture, str(path), found=found)
     card = {"architecture": architecture, "file": path.name, "norm": request.norm} | weights.record() | _unused(found)
     title = path.stem + (f"-{request.key}" if request.key else "")
+    saved = find_config(weights.document, path, architecture, required=request.mean is None)
+    if saved is not None:
+        own = with_config(own, saved, module)
     preprocessing = _preprocessing(own, find_normalisation(found.rest), path, architecture, request)
-    made = Model(title, module, request.num_classes, preprocessing, "", card)
+    classes = saved.classes if saved is not None and len(saved.classes or ()) == request.num_classes else None
+    made = Model(title, module, request.num_classes, preprocessing, "", card, classes)
     if not architecture.startswith("python:"):
         return replace(made, hash=weights_hash(f"{architecture}/{request.norm}", found.state))
     identity, source = identify(module), source_hash(architecture.removeprefix("python:"), module)
@@ -113,7 +118,7 @@ def _unused(found: Match) -> dict[str, Any]:
 def _preprocessing(
     own: Preprocessing, found: FoundNormalisation | None, path: Path, architecture: str, request: Request
 ) -> Preprocessing:
-    """Return the preprocessing of weights: the checkpoint's, else the architecture's own.
+    """Return the preprocessing of weights: that of the checkpoint's buffers, else of its configuration, else ``own``.
 
     Raises:
         RobenchError: an architecture of torchvision, and neither file nor options give a normalisation.

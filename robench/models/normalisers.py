@@ -1,16 +1,23 @@
-"""A normalisation found in a checkpoint: the mean and std of a normalising layer in the model."""
+"""A normalisation found in a checkpoint or a module: the mean and std of a normalising layer in the model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
 
 import torch
+from torch import nn
 
 from robench.models.presets import Triple
 
 # Names of the two tensors of layers that normalise images.
 _PAIRS = (("mean", "std"), ("mu", "sigma"), ("new_mean", "new_std"))
+# Names of the mean alone, within a module.
+_MEANS = ("mean", "mu", "pixel_mean", "image_mean", "img_mean", "data_mean", "channel_mean", "new_mean")
 _HIGHEST = 1.5  # values above it are for pixels from 0 to 255
 
 
@@ -61,3 +68,63 @@ def _values(state: Mapping[str, torch.Tensor], mean: str, std: str) -> tuple[Tri
 def _triple(values: torch.Tensor) -> Triple:
     first, second, third = (round(float(value), 7) for value in values)
     return first, second, third
+
+
+def own_normalisation(module: Any) -> str | None:
+    """Return the name of the mean that a module or function takes off its images; None where none is seen.
+
+    A tensor of that name counts anywhere in a module; a plain attribute only in a layer without parts, such as
+    torchvision's ``Normalize``, and in the module itself: encoders keep the mean of their training images unused. Of a
+    function, its closure and the globals that it names are looked at. A mean of zeros is none.
+
+    Args:
+        module: from images (n, 3, H, W) to logits.
+
+    >>> from torchvision.transforms import Normalize
+    >>> layer = Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    >>> own_normalisation(nn.Sequential(layer, nn.Flatten())), own_normalisation(nn.Flatten())
+    ('0.mean', None)
+    """
+    if isinstance(module, FunctionType):
+        known = inspect.getclosurevars(module)
+        return next(_in_variables({**known.globals, **known.nonlocals}), None)
+    return next(_in_module(module), None) if isinstance(module, nn.Module) else None
+
+
+def means_among(tensors: Mapping[str, torch.Tensor]) -> list[str]:
+    """Return the names of tensors that are the mean of images.
+
+    >>> means_among({"normal.mean": torch.full((3, 1, 1), 0.5), "bn.running_mean": torch.ones(3)})
+    ['normal.mean']
+    """
+    return [name for name, tensor in tensors.items() if name.rpartition(".")[2] in _MEANS and _is_mean(tensor)]
+
+
+def _in_module(module: nn.Module) -> Iterator[str]:
+    declared = getattr(module, "normalises", None)
+    if isinstance(declared, str):
+        yield declared
+    yield from means_among(dict((*module.named_buffers(), *module.named_parameters())))
+    for path, part in module.named_modules():
+        if path == "" or not any(True for _ in part.children()):
+            yield from (f"{path}.{name}".lstrip(".") for name in _MEANS if _is_mean(getattr(part, name, None)))
+
+
+def _in_variables(values: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in values.items():
+        if name.lower() in _MEANS and _is_mean(value):
+            yield name
+        elif isinstance(value, nn.Module) and (found := own_normalisation(value)) is not None:
+            yield f"{name}.{found}"
+
+
+def _is_mean(value: Any) -> bool:
+    """Return whether a value is three numbers, not all 0, as a mean of pixels in [0, 1] or from 0 to 255 is."""
+    if isinstance(value, torch.Tensor):
+        if value.numel() != 3 or value.is_meta or value.is_complex():
+            return False
+        value = value.detach().flatten().tolist()
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 3:
+        return False
+    numbers = all(isinstance(one, (int, float)) and math.isfinite(one) and -255 <= one <= 255 for one in value)
+    return numbers and any(value)

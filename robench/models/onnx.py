@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import mmap
 import re
 from collections.abc import Callable
@@ -27,6 +28,7 @@ _LOCATION = re.compile(rb"\x0a\x08location\x12")
 _FLOATS = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "tensor(double)": torch.float64}
 _TYPES = _FLOATS | {"tensor(uint8)": torch.uint8}
 _NAME = "logits"
+_KEEPING = ("Cast", "Transpose", "Div", "Mul", "Identity")
 _NONE = PRESETS["none"]
 
 
@@ -89,6 +91,8 @@ def from_onnx(path: Path, request: Request) -> Model:
         card |= {"key": output.name, "beside": others}
     if images.channels_last:
         card["layout"] = "NHWC"
+    if (inside := _subtracted(path, images.name)) is not None:
+        card["normalises"] = inside
     return Model(
         path.stem + (f"-{request.key}" if request.key else ""),
         _runner(session, images, output.name, classes),
@@ -97,6 +101,33 @@ def from_onnx(path: Path, request: Request) -> Model:
         _hash(path, output.name if others else ""),
         card,
     )
+
+
+def _subtracted(path: Path, images: str) -> str | None:
+    """Return the name of the three numbers that a network takes off its images first; None where that is not seen.
+
+    It is not seen without the package ``onnx``.
+    """
+    try:
+        import onnx
+
+        graph = onnx.load(str(path), load_external_data=False).graph
+    except Exception:  # not installed, or a file that only onnxruntime reads
+        return None
+    three = {one.name for one in graph.initializer if math.prod(one.dims) == 3}
+    three |= {
+        node.output[0]
+        for node in graph.node
+        if node.op_type == "Constant" and any(math.prod(one.t.dims) == 3 for one in node.attribute if one.HasField("t"))
+    }
+    same = {images}  # the images, and what only changes their type, order or range
+    for node in graph.node:
+        changed = [name for name in node.input if name in same]
+        if changed and node.op_type == "Sub" and (taken := next((n for n in node.input if n in three), None)):
+            return taken
+        if changed and node.op_type in _KEEPING:
+            same.update(node.output)
+    return None
 
 
 def _open(path: Path) -> Any:

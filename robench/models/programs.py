@@ -20,6 +20,7 @@ from robench.errors import RobenchError
 from robench.models.base import Model, Preprocessing
 from robench.models.checkpoints import file_hash
 from robench.models.graphs import DTYPES, GraphBuilder, UnsupportedError
+from robench.models.normalisers import means_among
 from robench.models.safe_reading import refuse_bomb
 
 if TYPE_CHECKING:
@@ -41,7 +42,12 @@ class Program(nn.Module):
         shape: of the images it was exported with, None for variable sides.
         least, most: images that it takes at a time; other batches are split, or padded with copies.
         num_classes: K, None if the file does not say.
+
+    Attributes:
+        normalises: the file's name of the mean that the program takes off its images; None: none is seen.
     """
+
+    normalises: str | None = None
 
     def __init__(
         self,
@@ -139,6 +145,7 @@ class _Reader:
             raise ValueError(f"{len(tops)} programs in it")
         self._top = tops[0]
         self._flat: dict[tuple[str, str], torch.Tensor] = {}
+        self._named: dict[str, torch.Tensor] = {}
 
     def program(self) -> Program:
         """Return the program."""
@@ -157,7 +164,9 @@ class _Reader:
         shape = tuple(size.get("as_int") for size in meta["sizes"])
         least, most = _batch_bounds(meta["sizes"][0], document.get("range_constraints") or {})
         classes = graph["tensor_values"].get(output, {}).get("sizes", [{}])[-1].get("as_int")
-        return Program(builder.finish(output), DTYPES[meta["dtype"]], shape, least, most, classes)
+        program = Program(builder.finish(output), DTYPES[meta["dtype"]], shape, least, most, classes)
+        program.normalises = next(iter(means_among(self._named)), None)
+        return program
 
     def _bind_inputs(
         self, builder: GraphBuilder, root: nn.Module, graph: dict[str, Any], specs: list[dict[str, Any]]
@@ -173,6 +182,7 @@ class _Reader:
             elif kind in ("parameter", "buffer", "tensor_constant"):
                 name = f"tensor_{position}"
                 root.register_buffer(name, tensors[given[f"{kind}_name"]])
+                self._named[given[f"{kind}_name"]] = tensors[given[f"{kind}_name"]]
                 builder.tensor(given["arg"]["name"], name)
             else:
                 raise UnsupportedError(f"has an input of kind '{kind}'")

@@ -19,6 +19,7 @@ from robench.models.safe_reading import tensors_only
 
 if TYPE_CHECKING:
     from robench.models.request import Request
+    from robench.models.saved_config import SavedConfig
 
 
 def from_timm(name: str, request: Request) -> Model:
@@ -82,6 +83,24 @@ def timm_preprocessing(module: Any) -> Preprocessing:
     exact = config.get("crop_mode") == "squash"
     geometry = Geometry((resize, resize) if exact else resize, size, interpolation)
     return Preprocessing(tuple(config["mean"]), tuple(config["std"]), geometry, None, "timm")
+
+
+def with_config(own: Preprocessing, saved: SavedConfig, module: Any) -> Preprocessing:
+    """Return an architecture's own preprocessing with what a file of weights says of it.
+
+    Args:
+        own: of the architecture.
+        saved: what the file says; resize, crop and interpolation count where ``own`` is timm's.
+        module: the network.
+    """
+    if own.origin == "timm":
+        module.pretrained_cfg = {**(getattr(module, "pretrained_cfg", None) or {}), **saved.values}
+        found = timm_preprocessing(module)
+    else:
+        found = replace(own, mean=saved.values["mean"], std=saved.values["std"])
+    if own.origin != "default" and found == own:
+        return own
+    return replace(found, origin=saved.origin if own.origin == "default" else f"{saved.origin} over {own.origin}")
 
 
 def from_torchvision(name: str, request: Request) -> Model:

@@ -12,6 +12,7 @@ from torch import nn
 from robench.data.base import Geometry
 from robench.errors import RobenchError
 from robench.models.base import Model, Preprocessing
+from robench.models.normalisers import own_normalisation
 from robench.models.presets import Triple
 
 
@@ -72,6 +73,8 @@ def wrap(
     identity = identify(module)
     kind = type(module).__name__ if isinstance(module, nn.Module) else "callable"
     card: dict[str, Any] = {"architecture": kind} | identity.remark()
+    if (inside := own_normalisation(module)) is not None:
+        card["normalises"] = inside
     request = Request("", num_classes=num_classes, mean=mean, std=std)
     preprocessing = resolve(Preprocessing(), request)
     found = identity.digest if identity.proven else unique()

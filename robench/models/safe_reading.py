@@ -20,9 +20,8 @@ from robench.errors import RobenchError, first_line
 _SMALL = 1 << 26
 _TIMES = 20
 _TIMES_MEMBER = 100
-# Plain data that training codes store with the weights. None of it is needed: it is read as inert objects.
+# Plain data that training codes store with the weights. Little of it is needed: it is read as inert objects.
 _PLAIN = """\
-argparse.Namespace types.SimpleNamespace
 pathlib.Path pathlib.PosixPath pathlib.WindowsPath pathlib.PurePath pathlib.PurePosixPath pathlib.PureWindowsPath
 pathlib._local.PosixPath pathlib._local.WindowsPath pathlib._local.PurePosixPath pathlib._local.PureWindowsPath
 datetime.datetime datetime.date datetime.time datetime.timedelta datetime.timezone
@@ -39,6 +38,7 @@ omegaconf.base.Metadata omegaconf.nodes.AnyNode omegaconf.nodes.StringNode omega
 omegaconf.nodes.FloatNode omegaconf.nodes.BooleanNode
 mmengine.logging.history_buffer.HistoryBuffer
 """
+_NAMESPACES = ("argparse.Namespace", "types.SimpleNamespace")
 _MAPPINGS = """\
 lightning_fabric.utilities.data.AttributeDict lightning_fabric.utilities.parsing.AttributeDict
 lightning.fabric.utilities.data.AttributeDict lightning.fabric.utilities.parsing.AttributeDict
@@ -58,6 +58,26 @@ class _Inert:
     def __setstate__(self, _: object) -> None: ...
 
 
+class Options:
+    """Stands for a namespace of options, such as ``args`` of a training script.
+
+    Attributes:
+        values: the options by name; plain data, as everything else in a checkpoint.
+    """
+
+    values: dict[str, Any]
+
+    def __new__(cls, *_: object) -> Options:
+        made = super().__new__(cls)
+        made.values = {}
+        return made
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __setstate__(self, state: object) -> None:
+        self.values = dict(state) if isinstance(state, dict) else {}
+
+
 def _mapping(*_: object) -> dict[Any, Any]:
     return {}
 
@@ -75,6 +95,19 @@ def read_checkpoint(path: Path) -> Any:
     if not path.is_file():
         raise RobenchError(f"No such file: {path}", hint="Check the path in `model`.")
     return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return the texts in the header of a safetensors file; empty of other files."""
+    if path.suffix != ".safetensors":
+        return {}
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError, ValueError):  # reported when its tensors are read
+        return {}
 
 
 def refuse_bomb(path: Path) -> None:
@@ -166,6 +199,7 @@ def _harmless() -> list[Any]:
     return [
         *((_Inert, name) for name in _PLAIN.split()),
         *((OrderedDict, name) for name in _MAPPINGS.split()),
+        *((Options, name) for name in _NAMESPACES),
         (_mapping, "collections.defaultdict"),
         (_sequence, "collections.deque"),
     ]

@@ -57,8 +57,13 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+def says_preprocessing(folder: Path) -> bool:
+    """Return whether a snapshot has a file that says how its images are prepared."""
+    return any((folder / name).exists() for name in ("preprocessor_config.json", "processor_config.json"))
+
+
 def load_snapshot(folder: Path, kind: str) -> tuple[Any, Any, list[str]]:
-    """Load a snapshot's network and image processor from tensors alone.
+    """Load a snapshot's network and image processor from tensors alone; the processor is None where it has no file.
 
     Args:
         folder: the snapshot.
@@ -78,7 +83,9 @@ def load_snapshot(folder: Path, kind: str) -> tuple[Any, Any, list[str]]:
     try:
         with tensors_only(), quiet():
             network, report = getattr(transformers, kind).from_pretrained(folder, **safe, output_loading_info=True)
-            processor = transformers.AutoImageProcessor.from_pretrained(folder, **safe)
+            processor = None
+            if says_preprocessing(folder):
+                processor = transformers.AutoImageProcessor.from_pretrained(folder, **safe)
     except Exception as error:  # missing files, unknown architectures, pickles, and more
         raise RobenchError(
             f"{folder} cannot be loaded by transformers: {first_line(error)}",
@@ -86,6 +93,14 @@ def load_snapshot(folder: Path, kind: str) -> tuple[Any, Any, list[str]]:
             f"{' of an image classifier' if kind.endswith('Classification') else ''}.",
         ) from error
     return network, processor, sorted(report.get("missing_keys") or ())
+
+
+def not_said(folder: Path, way_out: str) -> RobenchError:
+    """Return the refusal of a snapshot that does not say how its images are prepared."""
+    return RobenchError(
+        f"{folder} has no preprocessor_config.json: it does not say how its images are resized and normalised.",
+        hint=f"Copy the file of the model that it was trained from into the folder{way_out}.",
+    )
 
 
 def refuse_code(folder: Path, config: dict[str, Any]) -> None:

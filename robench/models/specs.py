@@ -11,6 +11,7 @@ from torch import nn
 from robench.data.base import Geometry
 from robench.errors import RobenchError
 from robench.models.base import Model
+from robench.models.normalisers import own_normalisation
 from robench.models.presets import Triple
 from robench.models.request import Request, resolve
 from robench.registry import Registry
@@ -115,6 +116,8 @@ def load_model(
         dataset,
     )
     model = _load(request)
+    if (inside := own_normalisation(model.module)) is not None:
+        model = replace(model, card=model.card | {"normalises": inside})
     if query.branch is not None:
         model = branches.predict_by(model, query.branch)
     if query.outputs is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from robench.catalogue import metric
 from robench.metrics.weighted import correct
@@ -50,17 +51,34 @@ def remarks(
 def without_normalisation(model: ModelInfo) -> Iterator[str]:
     """Yield a sentence where nothing said how the model's images are normalised, or those of an ensemble's member."""
     members = model.card.get("members", []) if model.preprocessing.get("origin") == "ensemble" else []
-    lacking = [member["name"] for member in members if member["preprocessing"].get("origin") == "default"]
+    lacking = [member["name"] for member in members if _lacks_normalisation(member["preprocessing"], member["card"])]
     if lacking:
         yield (
             f"No normalisation was given for {', '.join(lacking)} of this ensemble: images in [0, 1]. If it was trained"
             " on normalised ones, errors are too large: set `mean` and `std`, or `norm_preset`."
         )
-    if model.preprocessing.get("origin") == "default":
+    if _lacks_normalisation(model.preprocessing, model.card):
         yield (
             "No normalisation was given: the model saw images in [0, 1]. If it was trained on normalised images, its "
             "errors are too large: set `mean` and `std`, or `norm_preset` ('none' says that none is meant)."
         )
+
+
+def _lacks_normalisation(preprocessing: Mapping[str, Any], card: Mapping[str, Any]) -> bool:
+    return preprocessing.get("origin") == "default" and not card.get("normalises")
+
+
+def normalised_twice(model: ModelInfo) -> Iterator[str]:
+    """Yield a sentence where images are normalised for a model, or an ensemble's member, that does so itself."""
+    members = model.card.get("members", []) if model.preprocessing.get("origin") == "ensemble" else []
+    named = [(member["name"], member["preprocessing"], member["card"]) for member in members]
+    for name, preprocessing, card in named or [(model.name, model.preprocessing, model.card)]:
+        mean, inside = preprocessing.get("mean"), card.get("normalises")
+        if inside and mean is not None and any(mean):
+            yield (
+                f"{name} seems to normalise its images itself (it has '{inside}'), and they were normalised before as"
+                " well: errors may be far too large. Omit `mean`, `std` and `norm_preset`, or set `norm_preset='none'`."
+            )
 
 
 def matched_by_position(model: ModelInfo) -> Iterator[str]:

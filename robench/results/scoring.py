@@ -23,6 +23,7 @@ from robench.results.reliability import reliability_by_level
 from robench.results.remarks import (
     counts_unreadable,
     matched_by_position,
+    normalised_twice,
     order_dependent,
     other_environments,
     remarks,
@@ -150,6 +151,7 @@ def build_result(
         notes=[
             *record.remarks,
             *without_normalisation(record.model),
+            *normalised_twice(record.model),
             *matched_by_position(record.model),
             *changed_after_training(record.model, predictions),
             *remarks(suite, cells, predictions, sampled),

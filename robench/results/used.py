@@ -17,6 +17,8 @@ def used(result: Result) -> str:
     card = result.model.card
     geometry = result.suite.protocol.get("geometry") or result.model.preprocessing.get("geometry") or {}
     parts = [f"normalisation {normalisation(result.model.preprocessing)}", _geometry(geometry)]
+    if card.get("normalises"):
+        parts[0] = f"{parts[0]}, and the model's own ('{card['normalises']}')".replace(" none, and", "")
     if card.get("ensemble"):
         parts.insert(0, f"one ensemble of {len(card['members'])} models ({card['ensemble']})")
     if card.get("key"):

@@ -152,6 +152,18 @@ def test_a_transformers_snapshot(vit: tuple[Path, torch.nn.Module]) -> None:
     assert model.preprocessing.geometry == Geometry((32, 32), None, "bilinear")
 
 
+def test_a_snapshot_without_a_processor_asks_for_the_normalisation(vit: tuple[Path, torch.nn.Module]) -> None:
+    folder, network = vit
+    (folder / "preprocessor_config.json").unlink()
+    with pytest.raises(RobenchError, match=r"has no preprocessor_config\.json: it does not say") as caught:
+        load_model(f"hf:{folder}")
+    assert "`norm_preset='imagenet'`" in str(caught.value.hint)
+    model = load_model(f"hf:{folder}", mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2))
+    assert (model.preprocessing.std, model.preprocessing.origin) == ((0.2, 0.2, 0.2), "option")
+    with torch.no_grad():
+        torch.testing.assert_close(model.module(IMAGES), network(IMAGES).logits)
+
+
 @pytest.mark.parametrize(
     ("fields", "geometry"),
     [

@@ -20,7 +20,15 @@ from robench.files import digest
 from robench.models.base import Model, Preprocessing
 from robench.models.checkpoints import weights_hash
 from robench.models.safe_reading import tensors_only
-from robench.models.snapshots import TWO_TOWERS, preprocessing_of, quiet, refuse_drawn, refuse_otherwise
+from robench.models.snapshots import (
+    TWO_TOWERS,
+    not_said,
+    preprocessing_of,
+    quiet,
+    refuse_drawn,
+    refuse_otherwise,
+    says_preprocessing,
+)
 from robench.models.zeroshot.classifier import classifier
 from robench.models.zeroshot.towers import Tokens, Towers
 
@@ -85,6 +93,8 @@ def _load(folder: Path) -> tuple[Any, Any, Any]:
     if not any((folder / name).is_file() for name in _TOKENIZERS):
         # transformers would make a tokenizer of no words, without a warning
         raise RobenchError(f"{folder} holds no tokenizer ({', '.join(_TOKENIZERS)}).", hint=_NEEDED)
+    if not says_preprocessing(folder):
+        raise not_said(folder, "")
     config = read_document(folder / "config.json", "model configuration")
     kinds = {kind: name for name, kind in TWO_TOWERS.items()}
     name = (config.get("architectures") or [kinds.get(config.get("model_type", ""), "")])[0]
