@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from robench.data.magic import looks_like, tiff_values
 from robench.errors import RobenchError
 from robench.files import require_regular
 
@@ -45,11 +46,16 @@ class CorruptImageError(RobenchError):
 
     def __init__(self, file: str, reason: object) -> None:
         text = _NAMELESS.sub("the file", str(reason)).rstrip(".") or type(reason).__name__
+        what = "Convert such files to 8 bits per channel" if isinstance(reason, _TypeError) else "Get the file again"
         super().__init__(
             f"{file} cannot be decoded: {text}.",
-            hint="Get the file again, or omit such images with `skip_corrupt=True` (they are counted).",
+            hint=f"{what}, or omit such images with `skip_corrupt=True` (they are counted).",
         )
         self.file = file
+
+
+class _TypeError(ValueError):
+    """A whole image of numbers that have no known range, or of more channels than colours."""
 
 
 def open_image(source: bytes | Path, file: str | None = None) -> Image.Image:
@@ -73,7 +79,7 @@ def open_image(source: bytes | Path, file: str | None = None) -> Image.Image:
         image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
         check_pixels(image.height, image.width)
     except Exception as error:  # decoders raise anything from SyntaxError to struct.error on damaged files
-        raise CorruptImageError(file, _reason(error)) from error
+        raise CorruptImageError(file, _reason(error, source)) from error
     return image
 
 
@@ -90,7 +96,7 @@ def to_rgb(image: Image.Image, file: str) -> npt.NDArray[np.uint8]:
             return _from_sixteen_bits(np.asarray(image))
         if image.mode in ("I", "F"):
             kind = "32-bit integers" if image.mode == "I" else "floating-point numbers"
-            raise ValueError(f"its values are {kind}, whose range is not known; convert it to 8 bits")
+            raise _TypeError(f"its values are {kind}, whose range is not known")
         return np.asarray(image.convert("RGB"))
     except Exception as error:  # as above
         raise CorruptImageError(file, error) from error
@@ -153,11 +159,15 @@ def check_length(size: int) -> None:
         raise ValueError(f"it has {size:,} bytes; image files of at most {MAX_BYTES:,} are read")
 
 
-def _reason(error: Exception) -> object:
+def _reason(error: Exception, source: bytes | Path) -> object:
     from PIL import Image
 
     if isinstance(error, Image.UnidentifiedImageError):
-        return "it is not an image of a known format (" + ", ".join(FORMATS) + ")"
+        data = source if isinstance(source, bytes) else source.read_bytes()  # within the largest size
+        if (values := tiff_values(data)) is not None:
+            return _TypeError(f"it is a TIFF of {values}; grey, RGB and CMYK values of 8 or 16 bits are read")
+        other = looks_like(data)
+        return f"it is not an image of a known format ({', '.join(FORMATS)}){f', but {other}' if other else ''}"
     if isinstance(error, Image.DecompressionBombError) and (found := _COUNT.search(str(error))):
         return f"it has {int(found[0]):,} pixels; at most {MAX_PIXELS / 1e6:.0f} million are decoded"
     return error.strerror if isinstance(error, OSError) and error.strerror else error
