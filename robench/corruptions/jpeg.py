@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from robench.corruptions import _device
+from robench.corruptions import _device, _gpu
 from robench.corruptions._pool import map_images
 from robench.corruptions.jpeg_dct import forward_dct, inverse_dct
 from robench.corruptions.random import Stream
 from robench.errors import RobenchError
 
+_NARROW = 4  # pixels, up to which chroma is doubled by repetition; not worth a kernel
 # ITU-T T.81, tables K.1 and K.2.
 LUMINANCE = (
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56,
@@ -61,7 +62,13 @@ def roundtrip(images: torch.Tensor, quality: int) -> torch.Tensor:
         RobenchError: the quality is out of range.
     """
     _check(quality)
-    return roundtrip_coder(images, quality) if _device.has_loops(images.device) else roundtrip_tensor(images, quality)
+    if _device.has_loops(images.device):
+        return roundtrip_coder(images, quality)
+    if images.shape[-1] > _NARROW and len(images):
+        made: torch.Tensor | None = _gpu.attempt(images.device, "jpeg.roundtrip", images, quality)
+        if made is not None:
+            return made
+    return roundtrip_tensor(images, quality)
 
 
 def roundtrip_coder(images: torch.Tensor, quality: int) -> torch.Tensor:

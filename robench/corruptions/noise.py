@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import torch
 
-from robench.corruptions import _device
+from robench.corruptions import _device, _gpu
 from robench.corruptions.random import Stream, quantile_tables
 
 # Poisson counts further than this many standard deviations (and this many counts) above the mean do not occur.
@@ -28,6 +28,9 @@ def gaussian_noise(images: torch.Tensor, params: tuple[float], stream: Stream) -
     """
     if _device.has_loops(images.device):
         return _normal_noise(images, params[0], stream, relative=False)
+    made = _gpu.attempt(images.device, "random.noise", images, stream, params[0], "gaussian")
+    if made is not None:
+        return made
     noise = stream.normal(0, tuple(images.shape[1:]))
     return to_uint8(images.float() / 255.0 + params[0] * noise)
 
@@ -45,6 +48,9 @@ def speckle_noise(images: torch.Tensor, params: tuple[float], stream: Stream) ->
     """
     if _device.has_loops(images.device):
         return _normal_noise(images, params[0], stream, relative=True)
+    made = _gpu.attempt(images.device, "random.noise", images, stream, params[0], "speckle")
+    if made is not None:
+        return made
     noise = stream.normal(0, tuple(images.shape[1:]))
     x = images.float() / 255.0
     return to_uint8(x + x * params[0] * noise)
@@ -67,6 +73,9 @@ def impulse_noise(images: torch.Tensor, params: tuple[float], stream: Stream) ->
         values, out, flat = _flat(images)
         impulses(values, stream.index_array(), *stream.key, float(params[0]), flat)
         return out
+    made = _gpu.attempt(images.device, "random.noise", images, stream, params[0], "impulse")
+    if made is not None:
+        return made
     u = stream.uniform(0, tuple(images.shape[1:]))
     black = torch.zeros_like(images)
     salted = torch.where(u < params[0] / 2, torch.full_like(images, 255), black)
@@ -88,7 +97,7 @@ def shot_noise(images: torch.Tensor, params: tuple[float], stream: Stream) -> to
         uint8 (N, 3, H, W), truncated.
     """
     rate = float(params[0])
-    tables, guide, values = _poisson_tables(rate)
+    tables, guide, values = poisson_tables(rate)
     if _device.has_loops(images.device):
         from robench.corruptions._noise_loops import shot
 
@@ -96,6 +105,9 @@ def shot_noise(images: torch.Tensor, params: tuple[float], stream: Stream) -> to
         drawn_for = (stream.index_array(), *stream.key)
         shot(levels, *drawn_for, tables, guide, values, flat)
         return out
+    made = _gpu.attempt(images.device, "random.shot", images, stream, rate)
+    if made is not None:
+        return made
     u = stream.uniform(0, tuple(images.shape[1:]))
     level = images.long()
     # All tables in one rising row: level + cumulative probability, so that one search serves every pixel.
@@ -131,7 +143,7 @@ def _flat(images: torch.Tensor) -> tuple[np.ndarray, torch.Tensor, np.ndarray]:
 
 
 @cache
-def _poisson_tables(rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def poisson_tables(rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the tables of :func:`shot_noise` by level.
 
     Cumulative probabilities (256, counts) float64; the first count whose probability exceeds each 256th (256, 257)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from robench.corruptions import _device
+from robench.corruptions import _device, _gpu
 
 _MASK = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -25,6 +25,7 @@ _ROUNDS = 10
 # Below so many numbers, one thread: they take a fraction of a millisecond, and a team of threads that ends a loop waits
 # for its slowest, which on a busy machine is the scheduler's next turn, some milliseconds later.
 _FEW = 1 << 16
+_MOST_OF_KERNELS = 1 << 30  # of one image: kernels count in 32 bits
 Fill = Callable[..., None]
 
 
@@ -55,7 +56,7 @@ class Stream:
 
     @cached_property
     def _index(self) -> torch.Tensor:
-        return self._given.to(self.device)
+        return self._given.to(self.device, non_blocking=True)
 
     @cached_property
     def _host(self) -> npt.NDArray[np.int64]:
@@ -79,6 +80,9 @@ class Stream:
 
     def uniform(self, draw: int, shape: tuple[int, ...] = ()) -> torch.Tensor:
         """Return float32 (N, *shape) in [0, 1), multiples of 2**-24."""
+        made = self._by_kernel("uniform", draw, shape)
+        if made is not None:
+            return made
         if self._is_small(shape):
             return self._sent(self.on_host().uniform(draw, shape))
         if _device.has_loops(self.device):
@@ -94,6 +98,9 @@ class Stream:
         tail beyond 1 / 4,096 has 4,096 quantiles of its own and ends at 5.4 standard deviations. Two table look-ups
         are an order of magnitude cheaper than logarithm, root and cosine, and equal on every device.
         """
+        made = self._by_kernel("normal", draw, shape)
+        if made is not None:
+            return made
         if self._is_small(shape):
             return self._sent(self.on_host().normal(draw, shape))
         if _device.has_loops(self.device):
@@ -109,6 +116,9 @@ class Stream:
 
     def integers(self, draw: int, low: int, high: int, shape: tuple[int, ...] = ()) -> torch.Tensor:
         """Return int64 (N, *shape) in [low, high); the bias is below (high - low) / 2**32."""
+        made = self._by_kernel("integers", draw, shape, low, high - low)
+        if made is not None:
+            return made
         if self._is_small(shape):
             return self._sent(self.on_host().integers(draw, low, high, shape))
         return low + ((self._bits(draw, shape) * (high - low)) >> 32)
@@ -129,6 +139,11 @@ class Stream:
     def key(self) -> tuple[int, int]:
         """The two words that stand for seed and labels."""
         return self._key
+
+    @property
+    def index(self) -> torch.Tensor:
+        """The images' numbers, int64 (N,), on the stream's device."""
+        return self._index
 
     def index_array(self) -> npt.NDArray[np.int64]:
         """Return the images' numbers on the host."""
@@ -151,6 +166,15 @@ class Stream:
         fill = few if flat.size < _FEW else many
         fill(self.index_array(), *self._key, draw & _MASK, *tables, flat)
         return torch.from_numpy(flat[:, :count]).reshape(len(self._given), *shape)
+
+    def _by_kernel(
+        self, kind: str, draw: int, shape: tuple[int, ...], low: int = 0, span: int = 0
+    ) -> torch.Tensor | None:
+        """Return (N, *shape) made by one kernel on a GPU; None where there is none."""
+        if not abs(low) < 1 << 31 or not 0 <= span < 1 << 32 or math.prod(shape) >= _MOST_OF_KERNELS:
+            return None
+        made = _gpu.attempt(self.device, "random.fill", self, draw, math.prod(shape), kind, low, span)
+        return None if made is None else made.reshape(len(self._given), *shape)
 
     def _bits(self, draw: int, shape: tuple[int, ...]) -> torch.Tensor:
         count = math.prod(shape)
