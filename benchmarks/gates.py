@@ -27,9 +27,10 @@ import numpy as np
 from sampling_worlds import CALIBRATION, debiased
 from scipy.special import ndtri
 
+from robench.api.compared import Baseline, Budget
 from robench.api.decide import LEVEL, settled, verdict_of
 from robench.api.gate import ALARMS, of_look
-from robench.api.looks import Baseline, Budget, Look, Looks
+from robench.api.looks import Look, Looks
 from robench.catalogue import METRICS, row
 from robench.metrics.cells import mean_over_cells
 from robench.metrics.sampling import standard_errors

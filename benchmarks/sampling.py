@@ -37,7 +37,8 @@ import numpy as np
 from sampling_worlds import Population, grown, made_up, of_run, with_calibration
 
 from robench.catalogue import row
-from robench.results.precision import Sampled, full_run_interval, new_images_interval
+from robench.results.intervals import full_run_interval, new_images_interval
+from robench.results.precision import Sampled
 from robench.results.summaries import CellArrays, summarise
 
 CELLS = 8  # of every draw, whose own values are looked at

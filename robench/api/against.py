@@ -12,7 +12,7 @@ from robench.api.words import names, place, shown, whole
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
-    from robench.api.looks import Baseline, Budget, Measured
+    from robench.api.compared import Baseline, Budget, Measured
     from robench.api.options import ModelLike
     from robench.api.packing import Given
     from robench.suites import OpenSuite
@@ -32,7 +32,7 @@ def budget_of(budget: int | None, minutes: float | None) -> Budget:
     Raises:
         RobenchError: not a number of passes, or not a time.
     """
-    from robench.api.looks import Budget
+    from robench.api.compared import Budget
 
     return Budget(
         None if budget is None else whole("budget", budget, least=1), None if minutes is None else _minutes(minutes)
@@ -80,8 +80,8 @@ def opened(
     out: Place | None,
 ) -> Measured:
     """Return a model with its suite and the folder of its run."""
+    from robench.api.compared import Measured
     from robench.api.evaluate import loaded_and_opened
-    from robench.api.looks import Measured
     from robench.evaluation import default_folder
 
     loaded, images = loaded_and_opened(model, suite, data, options)
@@ -112,7 +112,7 @@ def baseline_of(
     Raises:
         RobenchError: it is of another protocol, or lacks cells.
     """
-    from robench.api.looks import Baseline
+    from robench.api.compared import Baseline
     from robench.predictions import RunFolder
     from robench.results import load
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from robench.predictions import RunFolder
     from robench.suites import OpenSuite
 
-_Z = 1.959963984540054
 _TYPICAL = {"error": 0.3, "flip_probability": 0.1, "worst_case_error": 0.3}  # of a network, in every cell
 _ALIKE = 0.3  # correlation of two cells' answers on the same image: a latent one of 0.5
 _WIDTHS = (1.0, 0.5, 0.25)
@@ -162,8 +161,9 @@ def _typical(suite: OpenSuite, name: str, metric: str) -> Callable[[int], Standa
 def _enough(expected: Expectation, half_width: float, total: int) -> int:
     """Return the smallest number of images per cell with which an interval is narrow enough."""
     from robench.catalogue import row
+    from robench.results.intervals import NORMAL_95
 
-    wanted = half_width / row(expected.name).factor / _Z
+    wanted = half_width / row(expected.name).factor / NORMAL_95
     sizes = np.unique(np.geomspace(1, total, _SIZES).astype(int))
     for below, size in zip([0, *sizes], sizes, strict=False):
         if expected.errors(int(size)).full_run <= wanted:
@@ -176,10 +176,11 @@ def _enough(expected: Expectation, half_width: float, total: int) -> int:
 
 def _amount(suite: OpenSuite, choice: str, images: int, expected: Expectation, seconds: float | None) -> Amount:
     from robench.catalogue import row
+    from robench.results.intervals import NORMAL_95
 
     errors, factor = expected.errors(images), row(expected.name).factor
     whole = images >= max(suite.total(cell) for cell in suite.suite.cells)
     return Amount(
         choice, images, passes(suite, images), seconds, expected.name,
-        0.0 if whole else factor * _Z * errors.full_run, factor * _Z * errors.new_images,
+        0.0 if whole else factor * NORMAL_95 * errors.full_run, factor * NORMAL_95 * errors.new_images,
     )  # fmt: skip

@@ -13,7 +13,8 @@ from robench.api.options import EvaluateWords, ModelOptions, Names, Place, Repor
 from robench.api.words import spelled_out
 
 if TYPE_CHECKING:
-    from robench.api.looks import Bounds, Budget, Look, Looks
+    from robench.api.compared import Budget
+    from robench.api.looks import Bounds, Look, Looks
     from robench.api.options import EngineOptions, ModelLike, SuiteOptions
     from robench.suites import OpenSuite
 

@@ -14,7 +14,8 @@ from robench.data.base import Geometry
 from robench.data.encoded import EncodedImages
 from robench.data.labels import read_labels
 from robench.data.splits import INSTEAD, NAMES, choose_split, read_instead
-from robench.data.tables import LABEL_COLUMNS, TableSource, choose_columns, gather, images_of_table
+from robench.data.table_columns import LABEL_COLUMNS, choose_columns
+from robench.data.tables import TableSource, gather, images_of_table
 from robench.errors import RobenchError
 from robench.files import read_document
 

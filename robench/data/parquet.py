@@ -15,7 +15,8 @@ from pathlib import Path
 from robench.data.base import Geometry
 from robench.data.encoded import EncodedImages
 from robench.data.splits import choose_split, kind_of, read_instead
-from robench.data.tables import has_labels, images_of_table, read_bounded, wanted_columns
+from robench.data.table_columns import has_labels, wanted_columns
+from robench.data.tables import images_of_table, read_bounded
 from robench.data.trees import is_folder
 from robench.errors import RobenchError
 

@@ -16,6 +16,7 @@ from robench.metrics.influence import per_image_values
 from robench.metrics.sampling import standard_errors
 from robench.predictions import Predictions, RunFolder
 from robench.results.columns import optional_columns
+from robench.results.intervals import NORMAL_95
 from robench.results.paired import floor_of, on_common_images, refuse_unlike, slopes
 from robench.results.protocols import protocol_of_run
 from robench.results.schema import Result
@@ -24,7 +25,6 @@ from robench.suites.base import Cell, Suite
 
 Array = npt.NDArray[np.float64]
 Chosen = Mapping[str, npt.NDArray[np.int64]]
-_Z = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def unpaired_losses(
         parts = [rows[metric] for rows in side.rows]
         share = METRICS.get(metric).share
         error = standard_errors(parts, side.index, gradient, side.images, share=share).new_images
-        found[name] = _loss(name, side.values[name], value, math.hypot(error, reach / _Z))
+        found[name] = _loss(name, side.values[name], value, math.hypot(error, reach / NORMAL_95))
     return found
 
 

@@ -8,7 +8,8 @@ import numpy.typing as npt
 from robench.catalogue import metric_of, row
 from robench.metrics.sampling import StandardErrors
 from robench.metrics.statistics import centred_interval, exact_interval
-from robench.results.precision import LEAST_WRONG, full_run_interval, new_images_interval
+from robench.results.intervals import full_run_interval, new_images_interval
+from robench.results.precision import LEAST_WRONG
 from robench.results.schema import Value
 
 

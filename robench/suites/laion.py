@@ -17,7 +17,7 @@ from robench.suites.base import Cell, OpenOptions, Suite
 from robench.suites.opened import Found, choose_cells
 from robench.suites.reading import View, view_of
 from robench.suites.superclasses import SUPERCLASSES
-from robench.suites.trees import open_conditions
+from robench.suites.tree_conditions import open_conditions
 
 SQUARE = Geometry(resize=(224, 224))
 """What the published evaluation does to every image, whatever its shape; nothing is cropped."""

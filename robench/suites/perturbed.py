@@ -26,7 +26,7 @@ from robench.suites.copies import found_copy
 from robench.suites.corrupted import embedded
 from robench.suites.opened import Found, choose_cells
 from robench.suites.reading import Transform, View, clips_of, view_of
-from robench.suites.trees import open_conditions
+from robench.suites.tree_conditions import open_conditions
 
 if TYPE_CHECKING:
     import torch

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from robench.corruptions.severities_bar import IMAGENET as IMAGENET_BAR
 from robench.data.base import Geometry
 from robench.data.classes import imagenet_wnids
 from robench.data.encoded import EncodedImages
 from robench.data.find import open_images
 from robench.data.folders import class_folders, load_folders
-from robench.data.trees import FolderTree, TarTree, Tree, child, join, open_tree
+from robench.data.trees import Tree, child, join
 from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
 from robench.suites.listed import ListedTree, kept, numbers
 from robench.suites.opened import Found, choose_cells
 from robench.suites.reading import View, view_of
+from robench.suites.tree_conditions import open_conditions, severity_folder
 from robench.suites.trees_generated import open_generated
-
-if TYPE_CHECKING:
-    pass
 
 SOURCE_GEOMETRY = Geometry(resize=256, crop=224)
 _SAMPLED_PER_CELL = 4
@@ -68,51 +64,6 @@ def _open(
         )
     clean = open_images(data, split="test", dataset=dataset, geometry=clean_geometry, workers=options.workers)
     return open_generated(suite, clean, options)
-
-
-def open_conditions(data: Path, conditions: Sequence[str]) -> tuple[Tree, dict[str, str]]:
-    """Open a set's folder or archives, and return them with condition -> its folder (none: they hold another set).
-
-    Archives are looked into even where folders lie beside them, such as the clean ``val``: otherwise the published
-    set would be ignored, and generated from those clean images.
-    """
-    tree = open_tree(data)
-    places = find_conditions(tree, conditions)
-    packed = sorted(data.glob("*.tar")) if isinstance(tree, FolderTree) and not places else []
-    if packed:
-        archives = TarTree(packed)
-        if found := find_conditions(archives, conditions):
-            return archives, found
-    return tree, places
-
-
-def find_conditions(tree: Tree, conditions: Sequence[str]) -> dict[str, str]:
-    """Return condition -> its folder, searched in the root and two levels down (``noise/gaussian_noise``)."""
-    found: dict[str, str] = {}
-    level = [""]
-    wanted = {name.lower(): name for name in conditions}
-    for _ in range(3):
-        below = []
-        for path in level:
-            for folder in tree.folders(path):
-                if name := wanted.get(folder.lower()):
-                    found.setdefault(name, join(path, folder))
-                elif not folder.isdigit():
-                    below.append(join(path, folder))
-        level = below[:40]  # a set of class folders is not searched to its last class
-    return found
-
-
-def severity_folder(tree: Tree, place: str, cell: Cell) -> str | None:
-    """Return the folder of a cell's severity within its condition's, or None.
-
-    The generator of ImageNet-C-bar calls them after strengths: ``caustic_refraction/2.35`` is severity 1.
-    """
-    assert cell.severity is not None
-    found = child(tree, place, str(cell.severity))
-    if found is None and cell.condition in IMAGENET_BAR:
-        found = child(tree, place, f"{IMAGENET_BAR[cell.condition][cell.severity - 1]:.2f}")
-    return found
 
 
 class _Published:

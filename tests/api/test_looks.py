@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from robench.api.compared import Baseline, Budget
 from robench.api.gate import of_look
-from robench.api.looks import Baseline, Budget, Look, Looks
+from robench.api.looks import Look, Looks
 from robench.metrics.sequential import planned_error
 from robench.results.deciding import Loss
 

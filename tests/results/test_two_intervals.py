@@ -10,8 +10,8 @@ import pytest
 
 import robench
 from robench.results import Result
+from robench.results.intervals import interval_of
 from robench.results.labels import interval_text, sampled_whole, show, unlike
-from robench.results.precision import interval_of
 from robench.results.schema import Value
 
 MEASURED = Path(__file__).parents[2] / "leaderboards" / "measured" / "digits-c"
