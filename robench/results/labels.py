@@ -22,6 +22,20 @@ def words(name: str) -> str:
     return {"jpeg compression": "JPEG compression"}.get(text, sentence(text))
 
 
+def minus(text: str) -> str:
+    """Return a text with the minus sign before its negative numbers, as pages set them.
+
+    Terminals and files keep the hyphen, which other programs read.
+
+    >>> minus("-1.42 to 6.00 on cifar10-c (-0.5)")
+    '−1.42 to 6.00 on cifar10-c (−0.5)'
+    """
+    return _NEGATIVE.sub("−", text)
+
+
+_NEGATIVE = re.compile(r"(?<![\w.+)-])-(?=\d)")
+
+
 def sentence(text: str) -> str:
     """Return the text with a capital at its beginning, the rest as it is; abbreviations such as mCE stay.
 

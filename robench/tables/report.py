@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from robench.errors import RobenchError
 from robench.results.comparing import Comparison
 from robench.results.comparing_many import ManyComparison
-from robench.results.labels import markdown, unlike
+from robench.results.labels import markdown, minus, unlike
 from robench.results.schema import Result
 from robench.tables.comparisons import pair_tables
 from robench.tables.report_rows import conditions_table, facts_table, protocol_table, published_table, summary_table
@@ -142,13 +142,15 @@ def _checksums(results: Sequence[Result]) -> list[tuple[str, list[tuple[str, str
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-    return Environment(
+    made = Environment(
         loader=PackageLoader("robench.tables", "templates"),
         autoescape=select_autoescape(["html.jinja"]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["minus"] = minus
+    return made
 
 
 def _inline(key: str, title: str, content: bytes) -> str:

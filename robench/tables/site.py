@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from robench._version import __version__
 from robench.catalogue import row as catalogue_row
 from robench.files import atomic_write
-from robench.results.labels import interval_text, sentence, show
+from robench.results.labels import interval_text, minus, sentence, show
 from robench.results.schema import Result, Value
 from robench.tables.boards import Board, Row, make_boards, measured_row, title
 from robench.tables.curves import bars, reliability_diagram, severity_curve
@@ -89,7 +89,7 @@ def _short_value(stored: Value, name: str) -> list[Any]:
     """Return [value, low, high] in the unit that is shown, to sort and draw by, and the texts that are printed."""
     factor = catalogue_row(name).factor
     numbers = [None if end is None else round(factor * end, 4) for end in (stored.value, stored.low, stored.high)]
-    return [*numbers, show(stored, name), interval_text(stored, name)]
+    return [*numbers, minus(show(stored, name)), minus(interval_text(stored, name))]
 
 
 def _model(result: Result, board: Board, name: str) -> dict[str, Any]:
@@ -110,7 +110,9 @@ def _model(result: Result, board: Board, name: str) -> dict[str, Any]:
         "name": name,
         "result": result,
         "board": board,
-        "values": [(title(key), show(value, key), interval_text(value, key)) for key, value in values.items()],
+        "values": [
+            (title(key), minus(show(value, key)), minus(interval_text(value, key))) for key, value in values.items()
+        ],
         "curves": curves,
         "bars": _safe(bars(f"Error of {name} by condition, in percent", conditions)) if conditions else "",
         "reliability": reliability,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import re
 import sys
@@ -130,6 +131,10 @@ def test_a_difference_that_is_not_real_is_not_called_better(results: list[Result
     assert text.splitlines()[2] == "**No significant difference between neighbours and bayes under corruption.**"
     assert "better than" not in text
     assert "-0.10 points (95 % interval -1.00 to +0.80)" in text
+    page = render_html(results, {}, comparison.model_copy(update={"differences": {"mean_error": unsure}}))
+    said = html.unescape(re.sub(r"<(style|svg).*?</\1>|<[^>]*>", " ", page, flags=re.DOTALL)).replace("\u00a0", " ")
+    assert "−0.10 points (95 % interval −1.00 to +0.80)" in said
+    assert re.findall(r"(?<![\w.-])-\d[^ ]*", said) == []  # a page has minus signs
 
 
 def test_the_order_of_the_two_does_not_change_who_is_better(results: list[Result]) -> None:
