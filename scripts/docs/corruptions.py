@@ -30,9 +30,9 @@ def corruptions() -> Pages:
         for severity in range(1, 6):
             made = corrupt(image, name, severity, index=torch.tensor([0]))
             strip.append(made[0].permute(1, 2, 0).numpy())
-        buffer = io.BytesIO()
-        Image.fromarray(np.concatenate(strip, axis=1)).save(buffer, "JPEG", quality=88)
-        found[f"corruptions/{name}.jpg"] = buffer.getvalue()
+        found[f"corruptions/{name}.jpg"] = _jpeg(np.concatenate(strip, axis=1))
+        rows_of = [np.concatenate(strip[:3], axis=1), np.concatenate(strip[3:], axis=1)]
+        found[f"corruptions/{name}-narrow.jpg"] = _jpeg(np.concatenate(rows_of))
         found[f"corruptions/{name}.md"] = _corruption(name, corruption(name), kind)
         rows.append((f"[{name}]({name}.md)", kind, f"![{name}]({name}.jpg)"))
     head = (
@@ -42,6 +42,14 @@ def corruptions() -> Pages:
     )
     found["corruptions/index.md"] = head + table(("corruption", "", "clean, severities 1 to 5"), rows)
     return found | summary("corruptions", (*ALL, *sorted(BAR)))
+
+
+def _jpeg(image: Any) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()
 
 
 _STRENGTHS = (
@@ -59,17 +67,26 @@ _KINDS = {
 def _corruption(name: str, row: Any, kind: str) -> str:
     function = row.load()
     doc = first_paragraph(function.__doc__)
+    sizes = (32, 64, 224, 299)
     strengths = [
-        (f"{size} pixels", *(_numbers(row.parameters(severity, size)) for severity in range(1, 6)))
-        for size in (32, 64, 224, 299)
+        (str(severity), *(_numbers(row.parameters(severity, size)) for size in sizes)) for severity in range(1, 6)
     ]
-    lines = [f"# {name}", "", f"![{name} at severities 1 to 5]({name}.jpg)", "", doc, ""]
+    images = [f"![Clean, then {name} at severities 1 to 5]({name}{kind}.jpg){{ .{kind[1:] or 'wide'} loading=lazy }}"
+              for kind in ("", "-narrow")]  # fmt: skip
+    lines = [f"# {name}", "", *images, "", doc, ""]
     lines += [_KINDS[kind], ""]
     drawn = "Random: the same for the same seed, severity and index."
     lines += ["Depends on no random numbers." if row.deterministic else drawn, ""]
     if suites := _measured_by(name):
         lines += ["Measured by " + ", ".join(f"[{one}](../suites/{one}.md)" for one in suites) + ".", ""]
-    lines += ["## Strengths", "", _STRENGTHS, "", table(("side", *map(str, range(1, 6))), strengths), ""]
+    lines += [
+        "## Strengths",
+        "",
+        _STRENGTHS,
+        "",
+        table(("severity", *(f"{size} pixels" for size in sizes)), strengths),
+        "",
+    ]
     lines += ["## From Python", "", "```python", "from robench.corruptions import corrupt", ""]
     lines += [f'corrupt(images, "{name}", 3)  # uint8 tensor (N, 3, H, W)', "```", ""]
     lines += ["How near it is to the published generator: [Fidelity](../fidelity.md).", ""]

@@ -16,13 +16,22 @@ def summary(folder: str, names: Iterable[str]) -> Pages:
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return a table."""
+    """Return a table, whose long names may break after an underscore or a dot."""
 
     def line(cells: Iterable[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+        texts = (cell.replace("|", "\\|").replace("\n", " ") for cell in cells)
+        return "| " + " | ".join(_LONG.sub(_breaking, text) for text in texts) + " |"
 
     head = tuple(head)
     return "\n".join([line(head), "|" + " --- |" * len(head), *map(line, rows)])
+
+
+_LONG = re.compile(r"`([A-Za-z0-9.]*[_.][A-Za-z0-9_.]+)`")
+
+
+def _breaking(name: re.Match[str]) -> str:
+    parts = re.sub(r"([_.])(?=[A-Za-z])", r"\1<wbr>", name[1])
+    return f"<code>{parts}</code>"
 
 
 def clean(doc: str | None) -> str:
