@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from robench.cli.streams import folded
 
 if TYPE_CHECKING:
     from robench.api import Job, Plan
@@ -40,7 +43,7 @@ def run_grid(
         print_json([as_planned(job) for job in jobs])
     elif not dry_run:
         _print_end(jobs, quiet=quiet, as_json=as_json)
-    return 0 if dry_run or not any(job.problem for job in jobs) else 1
+    return 1 if any(job.problem for job in jobs) else 0
 
 
 def as_planned(job: Job) -> dict[str, Any]:
@@ -113,15 +116,18 @@ def print_plan(jobs: Sequence[Job], title: str) -> None:
     from rich import box
     from rich.table import Table
 
+    from robench.api.values import ABSENT
     from robench.cli.common import console
 
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
     for head in ("model and suite", "images left", "of", "about", "full run", "new images"):
         table.add_column(head, justify="left" if head == "model and suite" else "right", overflow="fold")
     for job in jobs:
-        left, images = (job.plan.images_left, job.plan.images) if job.plan else (0, 0)
-        about = f"fails: {job.problem.splitlines()[0]}" if job.problem else _duration(_seconds(job))
-        table.add_row(job.title, f"{left:,}", f"{images:,}", about, *_widths(job))
+        if job.plan is None:
+            table.add_row(job.title, "fails", ABSENT, ABSENT)
+            continue
+        about = _duration(_seconds(job))
+        table.add_row(job.title, f"{job.plan.images_left:,}", f"{job.plan.images:,}", about, *_widths(job))
     plans = [job.plan for job in jobs if job.plan is not None]
     table.add_section()
     table.add_row(
@@ -133,6 +139,16 @@ def print_plan(jobs: Sequence[Job], title: str) -> None:
         "",
     )
     console(stderr=True).print(table)
+    for job in jobs:
+        if job.problem:
+            _say_failed(job, "fails")
+
+
+def _say_failed(job: Job, verb: str) -> None:
+    from robench.cli.common import note_in_options
+
+    text = f"{verb}: {job.title}: {note_in_options(job.problem or '')}"
+    typer.echo(folded(text, sys.stderr, "  "), err=True)
 
 
 def _widths(job: Job) -> tuple[str, str]:
@@ -171,4 +187,4 @@ def _print_end(jobs: Sequence[Job], *, quiet: bool, as_json: bool) -> None:
                 print(f"run: {job.folder}" + ("" if job.remark is None else " (nothing was run: it was finished)"))
     for job in jobs:
         if job.problem:
-            typer.echo(f"failed: {job.title}: {note_in_options(job.problem)}", err=True)
+            _say_failed(job, "failed")

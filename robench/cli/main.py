@@ -15,6 +15,7 @@ import typer
 
 from robench._version import __version__
 from robench.cli.app import COMMANDS, Root, build
+from robench.cli.completion import asked_by_bash, in_bash
 from robench.cli.streams import drop_output, folded, guard_streams, printable
 from robench.cpu import wait_asleep
 from robench.errors import RobenchError, worded
@@ -86,6 +87,9 @@ def _leave_at_once() -> None:
 
 def main(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
+    if asked_by_bash():
+        in_bash(lambda: build_app()([], standalone_mode=False, prog_name="robench"))
+        return DONE
     try:
         with worded(lambda text: _in_options(text, arguments)):
             code = build_app()(arguments, standalone_mode=False, prog_name="robench")

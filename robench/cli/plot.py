@@ -96,7 +96,7 @@ def _command(plot: Plot) -> Any:
 
 def _function(plot: Plot) -> Callable[..., int]:
     def draw(inputs: list[Path], out: str | None, json_: bool, **options: Any) -> int:
-        given: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in options.items()}
+        given: dict[str, Any] = {name: _several(one) if isinstance(one, list) else one for name, one in options.items()}
         return write(plot.figure(inputs, **given), out, plot.name, as_json=json_)
 
     several = typer.Argument(metavar=plot.inputs, help=plot.inputs_help)
@@ -118,9 +118,15 @@ def _function(plot: Plot) -> Callable[..., int]:
     return draw
 
 
+def _several(given: list[str]) -> tuple[str, ...]:
+    """Return the values of an option that was repeated, or has several as ``A,B``."""
+    return tuple(part for one in given for part in one.split(",") if part)
+
+
 def _kind(option: Option) -> Any:
     names = complete.metrics if "--metric" in option.flags else None
-    info = typer.Option(*option.flags, metavar="NAME", help=option.help, autocompletion=names)
+    metavar = "A,B" if option.repeated else "NAME"
+    info = typer.Option(*option.flags, metavar=metavar, help=option.help, autocompletion=names)
     return Annotated[list[str], info] if option.repeated else Annotated[str, info]
 
 

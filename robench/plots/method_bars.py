@@ -122,5 +122,5 @@ PLOT = Plot(
     "methods",
     "Bars by method: a summary value of every model; the runs of several seeds are one bar.",
     methods,
-    options=(Option("metrics", "One panel per summary value; repeatable.", ("mean_error",), ("--metric", "-m")),),
+    options=(Option("metrics", "One panel per summary value.", ("mean_error",), ("--metric", "-m")),),
 )

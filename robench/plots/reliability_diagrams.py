@@ -184,7 +184,7 @@ PLOT = Plot(
     options=(
         Option(
             "levels",
-            "clean, or severity/1 to severity/5; repeat the option for several.",
+            "clean, or severity/1 to severity/5: a panel for each.",
             ("clean", "severity/5"),
             ("--level", "-l"),
         ),

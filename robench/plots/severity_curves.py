@@ -159,7 +159,7 @@ PLOT = Plot(
     options=(
         Option(
             "metrics",
-            "One panel per metric; repeat the option for several.",
+            "One panel per metric.",
             USUAL,
             ("--metric", "-m"),
         ),

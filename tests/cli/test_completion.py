@@ -49,6 +49,8 @@ def test_a_list_that_cannot_be_read_offers_nothing(monkeypatch):
         ("robench rank RUN --suite imagenet-rea", "imagenet-real"),
         ("robench figure augmix/", "augmix/7"),
         ("robench data generate --suite cifar100-", "cifar100-p"),
+        ("robench\nevaluate\n--model\nreference\n:\ndigits/augmix-n", "digits/augmix-nojsd"),  # as bash splits it
+        ("robench\nevaluate\n--model\nreference\n:\ndigits/augmix\n--suite\nimagenet-3", "imagenet-3dcc"),
     ],
 )
 def test_bash_is_offered_them(line, offered):

@@ -374,3 +374,15 @@ def test_photographs_resized_otherwise_are_not_taken_for_the_same(capsys: pytest
     command = ["evaluate", "-m", "python:mine.py:make", "-s", "clean", "--data", "photographs", "-q", "--device", "cpu"]
     assert main([*command, "--out", "one", "--resize", "24", "--crop", "24"]) == 0
     assert "scaled_to" in complain(capsys, *command, "--out", "one", "--resize", "36", "--crop", "24")
+
+
+def test_a_dry_run_names_the_models_that_cannot_be_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models.yaml").write_text("- reference:digits/augmix\n- {model: no.pth, arch: wrn-40-2, name: mine}\n")
+    assert main(["evaluate", "--models", "models.yaml", "--suite", "digits-c", "--limit", "20", "--dry-run"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert ["mine", "on", "digits-c", "fails", "–", "–"] in [line.split() for line in lines]
+    assert "fails: mine on digits-c: No such file: no.pth" in lines
+    assert max(map(len, lines)) < 100  # a message is no cell of the table

@@ -32,6 +32,15 @@ def test_exit_codes_json_and_files(
     assert main(["gate", "-m", BAD, "--baseline", GOOD, *FEW, "--json", "-o", str(folder / "runs")]) == 1
     document = json.loads(capsys.readouterr().out)
     assert (document["verdict"], document["exit_code"], document["measured"]) == ("loss", 1, 0)
+    assert main(["gate", "-m", BAD, "--baseline", GOOD, *FEW, "-o", str(folder / "runs")]) == 1
+    text, (value,) = capsys.readouterr().out, document["values"]
+    shown = " ".join(text.split())
+    screen = {words[0]: words[-1] for words in map(str.split, text.splitlines()) if len(words) == 2}
+    assert screen["standard"] == f"{100 * value['model']:.2f}"
+    assert screen["augmix"] == f"{100 * value['baseline']:.2f}"
+    assert screen["loss"] == f"{100 * value['loss']:+.2f}"
+    assert f"{100 * value['low']:+.2f} to {100 * value['high']:+.2f}" in shown
+    assert f"{document['passes']:,} of {document['of']:,} passes, {document['images']} images per cell" in shown
     small = ["gate", "-m", GOOD, "--baseline", GOOD, *FEW[:-1], "0.01", "--budget", "400", "-q"]
     assert main([*small, "-o", str(folder / "runs")]) == 3
     assert "Undecided whether augmix loses" in capsys.readouterr().out

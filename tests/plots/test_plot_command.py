@@ -80,3 +80,12 @@ def test_no_title_at_all(kind: str, runs: list[str]) -> None:
     titles = [ax.get_title(loc="left") for ax in figure.axes if ax.get_title(loc="left")]
     assert figure.get_suptitle() == ""
     assert len(titles) != 1  # several panels keep theirs, which say what each shows
+
+
+def test_metrics_are_repeated_or_joined_by_commas(runs: list[str], tmp_path: Path) -> None:
+    drawn = []
+    for words in (["-m", "error,brier"], ["-m", "error", "-m", "brier"]):
+        assert main(["plot", "severity", *runs, *words, "--out", str(tmp_path / "a.svg")]) == 0
+        drawn.append((tmp_path / "a.svg").read_text())
+    assert "Brier score" in drawn[0]
+    assert drawn[0] == drawn[1]

@@ -102,6 +102,12 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["rank", str(path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["of"] == len(found["places"]) == 24
+    lines = [line.split() for line in shown.splitlines()]
+    for place, one in enumerate(found["places"], start=1):  # the screen has the nearest rows, with the same figures
+        listed = [line for line in lines if line[:2] == [str(place), one["name"]]]
+        assert (len(listed) == 1) == (abs(place - found["rank"]) <= 5), one
+        assert all(f"{100 * one['value']:.2f}" in line for line in listed)
+    assert f"{100 * found['value']['value']:.2f} (19.00 to 21.00), rank {found['rank']} of 24" in shown
     assert main(["rank", "--suite", "imagenet-c", str(path)]) == 2
     assert "is of cifar10-c, not of imagenet-c" in capsys.readouterr().err
     assert main(["rank", str(leaderboards() / "measured" / "digits-c" / "augmix.json")]) == 2
