@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from robench.api.options import Place
 from robench.api.words import place, spelled_out
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from robench.results.schema import Result
-    from robench.tables.figures import Panel
+    from robench.tables.figures import Chosen, Panel
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -129,14 +131,7 @@ def _results(panel: Panel, folder: Path, generated: bool, notes: list[str], numb
     from robench.tables.measured import find_results
 
     chosen = choose(panel, find_results(folder), generated=generated)
-    notes += [f"panel {number}: {path} does not count: {why}" for path, why in chosen.dropped.items()]
-    if not chosen.results:
-        raise RobenchError(
-            f"no result below {folder} is on {panel.suite} of {', '.join(chosen.missing)}", hint="Evaluate them."
-        )
-    if chosen.missing:
-        notes.append(f"panel {number} lacks {', '.join(chosen.missing)}")
-    return chosen.results
+    return _found(chosen, f"no result below {folder} is on {panel.suite}", "Evaluate them.", notes, number)
 
 
 def _documents(panel: Panel, folder: Path, notes: list[str], number: int) -> list[Path]:
@@ -147,16 +142,22 @@ def _documents(panel: Panel, folder: Path, notes: list[str], number: int) -> lis
     """
     from robench.tables.documents import choose_documents
 
-    chosen = choose_documents(panel, folder)
+    chosen, none = choose_documents(panel, folder), f"no {panel.documents} document below {folder} is"
+    return _found(chosen, none, "Write them with `robench fourier`.", notes, number)
+
+
+def _found(chosen: Chosen[T], none: str, hint: str, notes: list[str], number: int) -> list[T]:
+    """Return what was chosen, and note what does not count or is missing.
+
+    Raises:
+        RobenchError: there is none.
+    """
     notes += [f"panel {number}: {path} does not count: {why}" for path, why in chosen.dropped.items()]
-    if not chosen.paths:
-        raise RobenchError(
-            f"no {panel.documents} document below {folder} is of {', '.join(chosen.missing)}",
-            hint="Write them with `robench fourier`.",
-        )
+    if not chosen.found:
+        raise RobenchError(f"{none} of {', '.join(chosen.missing)}", hint=hint)
     if chosen.missing:
         notes.append(f"panel {number} lacks {', '.join(chosen.missing)}")
-    return chosen.paths
+    return chosen.found
 
 
 def _training_runs(panel: Panel, folder: Path) -> list[Path]:

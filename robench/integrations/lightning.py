@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from robench.errors import RobenchError
-from robench.integrations.measuring import Measurement
+from robench.integrations.measuring import Measuring
 
 
 def _base() -> Any:
@@ -24,41 +23,15 @@ def _base() -> Any:
 
 _Callback: Any = _base()
 
-if TYPE_CHECKING:
-    from robench.results import Result
 
-
-class SuiteCallback(_Callback):
+class SuiteCallback(Measuring, _Callback):
     """Measures a suite after an epoch (its validation, where it has one), and logs its headlines as ``SUITE/NAME``.
 
     The module's ``forward`` takes normalised images (n, 3, H, W) and returns logits. Of several ranks the first
     measures and the others wait.
 
-    Args:
-        suite: a suite's name, such as ``cifar10-c``.
-        data: its files, or the clean images it is generated from.
-        every: measure after every so many epochs.
-        num_classes, mean, std, out: see :class:`robench.integrations.measuring.Measurement`.
-        words: keywords of :func:`robench.evaluate`; ``within=1.0`` takes a few percent of the forward passes.
-
-    Attributes:
-        results: of every epoch measured, in order.
+    Args and attributes: see :class:`robench.integrations.measuring.Measuring`.
     """
-
-    def __init__(
-        self,
-        suite: str,
-        data: str | Path | None = None,
-        *,
-        every: int = 1,
-        num_classes: int | None = None,
-        mean: Any = None,
-        std: Any = None,
-        out: str | Path | None = None,
-        **words: Any,
-    ) -> None:
-        self.measurement = Measurement(suite, data, every, num_classes, mean, std, out, words)
-        self.results: list[Result] = []
 
     def on_validation_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Measure, unless this is Lightning's check before the training."""

@@ -118,3 +118,33 @@ def _alone() -> Iterator[None]:
         yield
     finally:
         os.environ.update(kept)
+
+
+class Measuring:
+    """What every callback takes and keeps.
+
+    Args:
+        suite: a suite's name, such as ``cifar10-c``.
+        data: its files, or the clean images it is generated from.
+        every: measure after every so many epochs.
+        num_classes, mean, std, out: see :class:`robench.integrations.measuring.Measurement`.
+        words: keywords of :func:`robench.evaluate`; ``within=1.0`` takes a few percent of the forward passes.
+
+    Attributes:
+        results: of every epoch measured, in order.
+    """
+
+    def __init__(
+        self,
+        suite: str,
+        data: str | Path | None = None,
+        *,
+        every: int = 1,
+        num_classes: int | None = None,
+        mean: Any = None,
+        std: Any = None,
+        out: str | Path | None = None,
+        **words: Any,
+    ) -> None:
+        self.measurement = Measurement(suite, data, every, num_classes, mean, std, out, words)
+        self.results: list[Result] = []

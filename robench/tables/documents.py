@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +11,10 @@ from pydantic import ValidationError
 from robench.files import read_document
 from robench.results.schema import ModelRecord
 from robench.tables.claims import claims_model, reasons_against_model
-from robench.tables.figures import Panel, at_branch, models_of
+from robench.tables.figures import Chosen, Panel, at_branch, models_of
 
 
-@dataclass(frozen=True)
-class ChosenDocuments:
-    """The documents that a panel reads.
-
-    Args:
-        paths: in the panel's order.
-        missing: models that no document is of.
-        dropped: documents that are nearly a model's -> why they do not count.
-    """
-
-    paths: list[Path]
-    missing: list[str]
-    dropped: dict[Path, str]
-
-
-def choose_documents(panel: Panel, folder: Path) -> ChosenDocuments:
+def choose_documents(panel: Panel, folder: Path) -> Chosen[Path]:
     """Return the documents below a folder that a panel reads, by its models and by what it expects of them.
 
     Raises:
@@ -59,7 +43,7 @@ def choose_documents(panel: Panel, folder: Path) -> ChosenDocuments:
                 dropped[path] = why
         if len(chosen) == before:
             missing.append(name)
-    return ChosenDocuments(chosen, missing, {path: why for path, why in dropped.items() if path not in chosen})
+    return Chosen(chosen, missing, {path: why for path, why in dropped.items() if path not in chosen})
 
 
 def _of_kind(kind: str, folder: Path) -> Iterator[Path]:

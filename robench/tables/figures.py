@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from robench.errors import RobenchError, did_you_mean
 from robench.files import read_document
@@ -16,6 +16,8 @@ from robench.tables.claims import branch_of, claims, reasons_against
 from robench.tables.identities import same_but_form
 from robench.tables.locations import leaderboards
 from robench.tables.published import Meaning
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -129,21 +131,21 @@ def list_text() -> str:
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """The results that a panel reads.
+class Chosen(Generic[T]):
+    """The results, or the documents, that a panel reads.
 
     Args:
-        results: in the panel's order.
-        missing: models that no result is of.
-        dropped: results that are nearly a model's -> why they do not count.
+        found: in the panel's order; of documents their paths.
+        missing: models that nothing is of.
+        dropped: what is nearly a model's -> why it does not count.
     """
 
-    results: list[Result]
+    found: list[T]
     missing: list[str]
     dropped: dict[Path, str]
 
 
-def choose(panel: Panel, results: Mapping[Path, Result], *, generated: bool = False) -> Chosen:
+def choose(panel: Panel, results: Mapping[Path, Result], *, generated: bool = False) -> Chosen[Result]:
     """Return the results that a panel reads, found by content as for tables.
 
     Args:
@@ -187,7 +189,7 @@ def at_branch(meaning: Meaning, card: Mapping[str, Any]) -> Meaning:
     return replace(meaning, branch=branch_of(card))
 
 
-def _varied(panel: Panel, results: Mapping[Path, Result], generated: bool) -> Chosen:
+def _varied(panel: Panel, results: Mapping[Path, Result], generated: bool) -> Chosen[Result]:
     """Return the runs of a recipe that differ in the panel's setting alone: the largest such group.
 
     A changed recipe has a digest of its own, so that here its name says which recipe it is a change of.

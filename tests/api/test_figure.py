@@ -50,7 +50,7 @@ def test_a_figure_takes_only_what_counts(tmp_path: Path) -> None:
     changed.model.card["recipe_digest"] = "0" * 64
     panel = figures()["augmix/5"].panels[0]
     chosen = choose(panel, by_path(right, changed))
-    assert chosen.results == [right]
+    assert chosen.found == [right]
     assert "cutout-cifar10-resnext29" in chosen.missing
     assert len(chosen.dropped) == 1
     save(right, tmp_path / "a.json")
@@ -138,7 +138,7 @@ def test_fourier_panels_take_the_models_and_branches_of_the_figure_alone(tmp_pat
     other = _map(tmp_path, "randaugment-cifar10-wrn28-2")
     (panel,) = figures()["split-bn/4"].panels
     chosen = choose_documents(panel, tmp_path)
-    assert chosen.paths == right
+    assert chosen.found == right
     assert chosen.missing == []
     assert set(chosen.dropped) == set(wrong)
     for path, said in wrong.items():
@@ -159,4 +159,4 @@ def test_a_written_map_says_what_its_model_is(tmp_path: Path) -> None:
     )
     assert found.document["model_record"]["card"]["recipe_digest"]
     (panel,) = figures()["split-bn/5"].panels
-    assert choose_documents(panel, tmp_path).paths == []
+    assert choose_documents(panel, tmp_path).found == []
