@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Sizes:
-    """The resize and crop that the user chose, in pixels; None: the model's, else the suite's."""
+    """The resize and crop that the user chose, in pixels; None: the model's, or by default the suite's."""
 
     resize: int | None = None
     crop: int | None = None

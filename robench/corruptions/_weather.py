@@ -132,13 +132,13 @@ def zoomed(plane: Any, crop: Any, size: Any, trim: Any, out: Any) -> None:
 
 @compiled(nogil=True)
 def _flakes(
-    index: Any, key: Any, tables: Any, law: Any, threshold: Any, crop: Any, size: Any, trim: Any, out: Any
+    index: Any, key: Any, tables: Any, moments: Any, threshold: Any, crop: Any, size: Any, trim: Any, out: Any
 ) -> None:
     """Fill uint8 (H, W) with one image's flakes before the wind: thresholded normal noise, zoomed into the centre."""
     height, width = out.shape
     noise = np.empty((height * width + 3) // 4 * 4, np.float32)
     _normals(index, key[0], key[1], 0, tables[0], tables[1], noise)
-    mean, std, threshold = np.float32(law[0]), np.float32(law[1]), np.float32(threshold)
+    mean, std, threshold = np.float32(moments[0]), np.float32(moments[1]), np.float32(threshold)
     plane = np.empty((height, width), np.float32)
     for y in range(height):
         for x in range(width):
@@ -176,11 +176,11 @@ def _snowed(image: Any, flakes: Any, weights: Any, shifts: Any, weight: Any, out
 
 @compiled(parallel=True, nogil=True)
 def fill_flakes(
-    index: Any, key: Any, tables: Any, law: Any, threshold: Any, crop: Any, size: Any, trim: Any, out: Any
+    index: Any, key: Any, tables: Any, moments: Any, threshold: Any, crop: Any, size: Any, trim: Any, out: Any
 ) -> None:
     """Fill uint8 (N, H, W) with flakes before the wind."""
     for n in prange(len(index)):
-        _flakes(index[n], key, tables, law, threshold, crop, size, trim, out[n])
+        _flakes(index[n], key, tables, moments, threshold, crop, size, trim, out[n])
 
 
 @compiled(parallel=True, nogil=True)

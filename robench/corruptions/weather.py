@@ -56,9 +56,9 @@ def snow_flakes(
 
     index = stream.index_array()
     out = np.empty((len(index), *size), np.uint8)
-    law = (float(mean), float(std))
+    moments = (float(mean), float(std))
     _weather.fill_flakes(
-        index, stream.key, quantile_tables(), law, float(threshold), *zoom_places(size[0], size[1], zoom), out
+        index, stream.key, quantile_tables(), moments, float(threshold), *zoom_places(size[0], size[1], zoom), out
     )
     return torch.from_numpy(out)[:, None]
 

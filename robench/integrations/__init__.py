@@ -1,6 +1,6 @@
 """Parts for other libraries: metrics as torchmetrics has them, callbacks for Lightning and for transformers' Trainer.
 
-Each file imports its library; nothing else in robench imports this room.
+Each file imports its library; nothing else in robench imports this package.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"(?:LABEL_|class[_ ]?)?(\d{1,9})", re.IGNORECASE)
 _BACKGROUND = 1001
 # Heads of ImageNet-21k: Google's, the Winter 2021 release, and their cleaned-up parts.
 _IMAGENET_21K = (10450, 11221, 11821, 21841, 21842, 21843)
-_CIFAR = 100  # classes of the largest set that is no part of ImageNet
+_CIFAR = 100  # classes of the largest set that is not a part of ImageNet
 _SHOWN = 5
 
 

@@ -52,7 +52,7 @@ class ConditionRows:
 
     @classmethod
     def from_results(cls, results: Sequence[Result], metric: str = "error") -> ConditionRows:
-        """Take the figures out of results of one suite.
+        """Take the values out of results of one suite.
 
         Raises:
             RobenchError: the results are of different protocols, or none has this metric.
@@ -63,13 +63,13 @@ class ConditionRows:
         groups = grouped(suite, protocols.shifted(suite, measured))  # the clean images are not in the mean
         rows = []
         for result in results:
-            figures = [result.conditions.get(name, {}).get(metric) for _, members in groups for name in members]
+            stored = [result.conditions.get(name, {}).get(metric) for _, members in groups for name in members]
             means = means_of(metric)
-            figures.insert(0, next((result.summary[name] for name in means if name in result.summary), None))
-            rows.append(ends(figures, row(metric)))
+            stored.insert(0, next((result.summary[name] for name in means if name in result.summary), None))
+            rows.append(ends(stored, row(metric)))
         values, low, high = (np.stack(part) for part in zip(*rows, strict=True))
         if not np.isfinite(values).any():
-            has = sorted({name for r in results for figures in r.conditions.values() for name in figures})
+            has = sorted({name for r in results for stored in r.conditions.values() for name in stored})
             raise RobenchError(
                 absent(metric, set(has), "by condition"),
                 hint=f"They have: {', '.join(has)}." if has else "Measure more than the clean images.",

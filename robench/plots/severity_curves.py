@@ -53,8 +53,8 @@ class SeverityCurves:
             RobenchError: the results are of different protocols, or none has this metric by severity.
         """
         same_suite(results)
-        figures = [[r.severities.get(str(s), {}).get(metric) for s in SEVERITIES] for r in results]
-        rows = [ends(values, row(metric)) for values in figures]
+        stored = [[r.severities.get(str(s), {}).get(metric) for s in SEVERITIES] for r in results]
+        rows = [ends(values, row(metric)) for values in stored]
         values, low, high = (np.stack(part) for part in zip(*rows, strict=True))
         if not np.isfinite(values[:, 1:]).any():
             has = sorted({name for r in results for s, level in r.severities.items() if s != "0" for name in level})

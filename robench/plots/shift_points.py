@@ -46,7 +46,7 @@ class ShiftPoints:
         """Take the points out of results of one suite: clean and corrupted, IID and OOD, or matching clean and shifted.
 
         Raises:
-            RobenchError: the results are of different protocols, or have no such pair of figures.
+            RobenchError: the results are of different protocols, or have no such pair of values.
         """
         same_suite(results)
         for x, y, words in (

@@ -216,13 +216,13 @@ def _side(predictions: Mapping[str, Predictions], names: Sequence[str], suite: S
     cells = tuple(Cell.parse(name) for name in predictions)
     columns = [rows.columns() | {"cell": np.array(name)} for name, rows in predictions.items()]
     metrics = _metrics(names)
-    figures = {name: np.array([compute(name, cell) for cell in columns], float) for name in metrics}
-    values = summarise(CellArrays(cells, figures, suite))
+    computed = {name: np.array([compute(name, cell) for cell in columns], float) for name in metrics}
+    values = summarise(CellArrays(cells, computed, suite))
     of_images = {name: [per_image_values(name, cell) for cell in columns] for name in metrics}
     known = {n for n, cells_of in of_images.items() if all(one is not None for one in cells_of)}
     found = {}
     for name in names:
-        slope = slopes(name, cells, figures, suite) if _metric(name) in known and name in values else None
+        slope = slopes(name, cells, computed, suite) if _metric(name) in known and name in values else None
         if slope is not None and np.isfinite(values[name]):
             found[name] = slope
     index = [np.unique(rows.index) for rows in predictions.values()]

@@ -90,24 +90,24 @@ def _places(runs: Sequence[RunFolder]) -> str:
     return f"{', '.join(map(str, paths[:-1]))} and {paths[-1]}"
 
 
-def slopes(name: str, cells: tuple[Cell, ...], figures: Mapping[str, Array], suite: Suite) -> Array | None:
+def slopes(name: str, cells: tuple[Cell, ...], computed: Mapping[str, Array], suite: Suite) -> Array | None:
     """Return the derivatives of a summary value by the cells of its metric, (cells,); None where they are not known.
 
     Args:
         name: of the summary value.
         cells: the measured cells.
-        figures: metric -> float64 (cells,).
+        computed: metric -> float64 (cells,).
         suite: the protocol.
     """
     of = metric_of(name)
-    if of is None or of.name not in figures or not np.isfinite(figures[of.name]).all():
+    if of is None or of.name not in computed or not np.isfinite(computed[of.name]).all():
         return None
-    values, at = figures[of.name], np.arange(len(cells))
+    values, at = computed[of.name], np.arange(len(cells))
     step = _STEP * np.maximum(np.abs(values), 1e-2)
     moved = np.tile(values, (2 * len(cells), 1))
     moved[at, at] += step
     moved[len(cells) + at, at] -= step
-    every: dict[str, Any] = {key: np.broadcast_to(one, moved.shape) for key, one in figures.items()}
+    every: dict[str, Any] = {key: np.broadcast_to(one, moved.shape) for key, one in computed.items()}
     found = summarise(CellArrays(cells, every | {of.name: moved}, suite)).get(name)
     if found is None or not np.isfinite(found).all():
         return None

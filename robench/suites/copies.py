@@ -1,4 +1,4 @@
-"""Copies of a clean set that are not the set: CIFAR kept as JPEG, whose figures are those of another data set."""
+"""Copies of a clean set that are not the set: CIFAR kept as JPEG, whose results are those of another data set."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ def found_copy(dataset: str, images: Images) -> str | None:
 def copy_remarks(dataset: str) -> tuple[str, ...]:
     """Return what a reader must know of figures on a copy."""
     return (
-        f"The images are JPEG files, those of {dataset} are lossless: figures are those of {copy_of(dataset)}, and not"
+        f"The images are JPEG files, those of {dataset} are lossless: results are those of {copy_of(dataset)}, and not"
         f" comparable with published ones of {dataset}.",
     )

@@ -72,7 +72,7 @@ Fits = dict[Path, tuple[Result, Value]]
 def _fits(
     cell: Address, meaning: Meaning, results: Mapping[Path, Result], words: Mapping[str, str], generated: bool
 ) -> tuple[Fits, list[Miss]]:
-    """Return the results that count for a cell, one a trained model and seed, and the near misses."""
+    """Return the results that count for a cell, one per trained model and seed, and the near misses."""
     fits: Fits = {}
     misses: list[Miss] = []
     for path, result in sorted(results.items(), key=lambda one: (not one[1].suite.complete, _remade(one[1]), one[0])):

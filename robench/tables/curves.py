@@ -87,7 +87,7 @@ def reliability_diagram(title: str, bins: Sequence[ReliabilityBin]) -> str:
 
 
 def bars(title: str, rows: Sequence[tuple[str, Value]], factor: float = 100.0) -> str:
-    """Return horizontal bars, one a condition, with intervals and the number at the end."""
+    """Return horizontal bars, one per condition, with intervals and the number at the end."""
     height = 22 * len(rows) + 8
     top = max((factor * float(one.high or one.value or 0) for _, one in rows), default=1.0) or 1.0
     parts = []

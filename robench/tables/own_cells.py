@@ -14,7 +14,7 @@ def notes(table: OwnTable) -> list[str]:
     if any(line.sampled for line in table.lines):
         found.append(f"{_SAMPLED} measured from a sample of the suite.")
     if any(line.partial for line in table.lines):
-        found.append(f"{_PARTIAL} only a part of the suite was measured.")
+        found.append(f"{_PARTIAL} partial run: cells or images are missing.")
     if any(cell.sd is not None for line in table.lines for cell in line.cells):
         found.append("±: standard deviation over seeds.")
     if any(line.published for line in table.lines):

@@ -247,7 +247,7 @@ def _completeness(result: Result) -> str:
 
 
 def _moment(stored: str | None) -> str | None:
-    """Return ``2026-11-21 18:12 UTC``, or what is stored where that is no time in UTC.
+    """Return ``2026-11-21 18:12 UTC``, or what is stored where that is not a time in UTC.
 
     >>> _moment("2026-11-21T18:12:59+00:00")
     '2026-11-21 18:12 UTC'

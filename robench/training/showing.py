@@ -1,4 +1,4 @@
-"""What training sees: the images that a recipe's method gives to the network, as pictures."""
+"""What training sees: the images that a recipe's method gives to the network, as uint8 arrays."""
 
 from __future__ import annotations
 

@@ -145,15 +145,15 @@ def test_the_plot_has_a_row_per_set_and_a_dot_per_score(runs: Path, tmp_path: Pa
 
 
 def test_plot_on_the_command_line(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    picture = tmp_path / "ood.svg"
+    plot = tmp_path / "ood.svg"
     (tmp_path / "empty").mkdir()
-    assert main(["plot", "ood", str(tmp_path / "empty"), "--out", str(picture)]) == 2
+    assert main(["plot", "ood", str(tmp_path / "empty"), "--out", str(plot)]) == 2
     assert "robench ood" in capsys.readouterr().err
     robench.ood(runs / "own", far=runs / "run-flat", resamples=0)
-    assert main(["plot", "ood", str(runs / "own"), "--score", "energy", "--out", str(picture)]) == 0
-    assert picture.read_text().startswith("<?xml")
+    assert main(["plot", "ood", str(runs / "own"), "--score", "energy", "--out", str(plot)]) == 0
+    assert plot.read_text().startswith("<?xml")
     (tmp_path / "cut.json").write_text('{"kind": "robench-ood", "sets": {}}')
-    assert main(["plot", "ood", str(tmp_path / "cut.json"), "--out", str(picture)]) == 2
+    assert main(["plot", "ood", str(tmp_path / "cut.json"), "--out", str(plot)]) == 2
     assert "not a complete document" in capsys.readouterr().err
 
 

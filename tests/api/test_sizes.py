@@ -1,4 +1,4 @@
-"""An option fills in one part of the geometry; the rest stays the model's, else the suite's."""
+"""An option fills in one part of the geometry; the rest stays the model's, or by default the suite's."""
 
 from __future__ import annotations
 

@@ -27,12 +27,12 @@ from robench.corruptions.zoom import clipped_zoom
 INDEX = torch.arange(4)
 
 
-def pictures(images: torch.Tensor) -> np.ndarray:
+def arrays(images: torch.Tensor) -> np.ndarray:
     return images.permute(0, 2, 3, 1).numpy()
 
 
 def run(name: str, severity: int, images: torch.Tensor) -> np.ndarray:
-    return pictures(corrupt(images, name, severity, index=INDEX[: len(images)])).astype(int)
+    return arrays(corrupt(images, name, severity, index=INDEX[: len(images)])).astype(int)
 
 
 def as_bytes(x: np.ndarray) -> np.ndarray:
@@ -51,7 +51,7 @@ def assert_close(found: np.ndarray, expected: np.ndarray, share: float = 0.01, l
 def test_gaussian_blur_is_scikit_images(severity: int, size: int) -> None:
     images = photographs(2, size)
     (sigma,) = parameters("gaussian_blur", severity, size)
-    expected = [as_bytes(filters.gaussian(p / 255.0, sigma=sigma, channel_axis=-1)) for p in pictures(images)]
+    expected = [as_bytes(filters.gaussian(p / 255.0, sigma=sigma, channel_axis=-1)) for p in arrays(images)]
     assert_close(run("gaussian_blur", severity, images), np.stack(expected))
 
 
@@ -60,7 +60,7 @@ def test_gaussian_blur_is_scikit_images(severity: int, size: int) -> None:
 def test_defocus_blur_is_the_filter_in_float64(severity: int, size: int) -> None:
     images = photographs(2, size)
     kernel = disk_kernel(*parameters("defocus_blur", severity, size)).astype(np.float64)
-    expected = [as_bytes(cv2.filter2D(p / 255.0, -1, kernel)) for p in pictures(images)]
+    expected = [as_bytes(cv2.filter2D(p / 255.0, -1, kernel)) for p in arrays(images)]
     # A kernel of radius 1 puts many sums within 1e-5 of whole numbers, where float32 cannot follow float64.
     assert_close(run("defocus_blur", severity, images), np.stack(expected), share=0.06)
 
@@ -70,7 +70,7 @@ def test_defocus_blur_is_the_filter_in_float64(severity: int, size: int) -> None
 def test_zoom_blur_is_the_mean_of_scipys_zooms(severity: int, size: int) -> None:
     images = photographs(1, size)
     stop, step = parameters("zoom_blur", severity, size)
-    x = pictures(images)[0] / 255.0
+    x = arrays(images)[0] / 255.0
     total, factors = x.copy(), np.arange(1, stop, step)
     for factor in factors:
         crop = math.ceil(size / factor)
@@ -90,8 +90,8 @@ def test_glass_blur_is_the_published_loop(severity: int, size: int) -> None:
         0, -reach, reach, (iterations, size, size, 2)
     )
     expected = []
-    for n, picture in enumerate(pictures(images)):
-        x = as_bytes(filters.gaussian(picture / 255.0, sigma=sigma, channel_axis=-1))
+    for n, array in enumerate(arrays(images)):
+        x = as_bytes(filters.gaussian(array / 255.0, sigma=sigma, channel_axis=-1))
         for t in range(iterations):
             for h in range(size - reach, reach, -1):
                 for w in range(size - reach, reach, -1):
@@ -118,7 +118,7 @@ def test_pointer_doubling_follows_the_chains(reach: int, iterations: int) -> Non
 @pytest.mark.parametrize("severity", range(1, 6))
 def test_colours_are_scikit_images(severity: int) -> None:
     images = photographs(2, 64)
-    x = pictures(images) / 255.0
+    x = arrays(images) / 255.0
     hsv = color.rgb2hsv(x)
     (offset,) = parameters("brightness", severity, 64)
     brighter = np.stack([hsv[..., 0], hsv[..., 1], np.clip(hsv[..., 2] + offset, 0, 1)], axis=-1)
@@ -137,10 +137,10 @@ def test_pixelate_is_pillows_to_the_bit(severity: int, size: int) -> None:
     images = photographs(2, size)
     side = int(size * parameters("pixelate", severity, size)[0])
     box = Image.Resampling.BOX
-    expected = [Image.fromarray(p).resize((side, side), box).resize((size, size), box) for p in pictures(images)]
+    expected = [Image.fromarray(p).resize((side, side), box).resize((size, size), box) for p in arrays(images)]
     np.testing.assert_array_equal(run("pixelate", severity, images), np.stack(expected))
     device = _resize(_resize(images, (side, side)), (size, size))
-    np.testing.assert_array_equal(pictures(device), np.stack(expected))
+    np.testing.assert_array_equal(arrays(device), np.stack(expected))
 
 
 @pytest.mark.parametrize("severity", range(1, 6))
@@ -154,7 +154,7 @@ def test_elastic_transform_is_scipys(severity: int, size: int) -> None:
     centre, third = size // 2, size // 3
     points = np.float32([[centre + third] * 2, [centre + third, centre - third], [centre - third] * 2])
     matrix = cv2.getAffineTransform(points, (points + moved).astype(np.float32))
-    x = cv2.warpAffine(pictures(images)[0] / 255.0, matrix, (size, size), borderMode=cv2.BORDER_REFLECT_101)
+    x = cv2.warpAffine(arrays(images)[0] / 255.0, matrix, (size, size), borderMode=cv2.BORDER_REFLECT_101)
     dx, dy = (alpha * ndimage.gaussian_filter(field, sigma, mode="reflect", truncate=3) for field in noise)
     rows, columns = np.meshgrid(np.arange(size), np.arange(size), indexing="ij")
     channels = [
@@ -216,20 +216,20 @@ def test_fused_noise_equals_the_streams_numbers(name: str) -> None:
         expected = to_uint8(level.clamp(min=0) / strength)
     else:
         expected = to_uint8(x + strength * z * (x if name == "speckle_noise" else 1.0))
-    assert (np.abs(fused - pictures(expected).astype(int)) > 0).mean() < 0.002
+    assert (np.abs(fused - arrays(expected).astype(int)) > 0).mean() < 0.002
 
 
 def test_device_paths_agree_with_the_cpus() -> None:
     images = photographs(3, 64)
     x = images.float() / 255
     hue, s, v = rgb_to_hsv(images.double() / 255)
-    np.testing.assert_allclose(torch.stack([hue, s, v], -1).numpy(), color.rgb2hsv(pictures(images)), atol=1e-12)
+    np.testing.assert_allclose(torch.stack([hue, s, v], -1).numpy(), color.rgb2hsv(arrays(images)), atol=1e-12)
     torch.testing.assert_close(hsv_to_rgb(hue, s, v), images.double() / 255, rtol=0, atol=1e-12)
     zoomed = clipped_zoom(x, 1.11)
     crop = math.ceil(64 / 1.11)
     top = (64 - crop) // 2
-    reference = ndimage.zoom(pictures(x)[0][top : top + crop, top : top + crop], (1.11, 1.11, 1), order=1)[:64, :64]
-    np.testing.assert_allclose(pictures(zoomed)[0], reference, atol=1e-5)
+    reference = ndimage.zoom(arrays(x)[0][top : top + crop, top : top + crop], (1.11, 1.11, 1), order=1)[:64, :64]
+    np.testing.assert_allclose(arrays(zoomed)[0], reference, atol=1e-5)
     y, xx = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
     place = [y + 0.3 - 5 * (xx % 7), xx - 8.7 + y % 3]
     found = _sample(x, place[0].expand(3, -1, -1), place[1].expand(3, -1, -1), edge_twice=True)

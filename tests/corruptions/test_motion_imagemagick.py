@@ -19,26 +19,26 @@ from robench.corruptions.registered import parameters
 wand = pytest.importorskip("wand.image", reason="needs Wand and ImageMagick", exc_type=ImportError)
 
 
-def magick_blur(picture: np.ndarray, radius: float, sigma: float, angle: float) -> np.ndarray:
-    """Blur through PNG, as the generators do; a picture in which all channels agree comes back grey."""
+def magick_blur(image: np.ndarray, radius: float, sigma: float, angle: float) -> np.ndarray:
+    """Blur through PNG, as the generators do; an image in which all channels agree comes back grey."""
     from wand.api import library
 
     blur = library.MagickMotionBlurImage
     blur.argtypes = (ctypes.c_void_p, ctypes.c_double, ctypes.c_double, ctypes.c_double)
     stored = io.BytesIO()
-    Image.fromarray(picture).save(stored, format="PNG")
+    Image.fromarray(image).save(stored, format="PNG")
     with wand.Image(blob=stored.getvalue()) as image:
         blur(image.wand, radius, sigma, angle)
         found = cv2.imdecode(np.frombuffer(image.make_blob(), np.uint8), cv2.IMREAD_UNCHANGED)
-    if picture.ndim == 2 or found.ndim == 3:
+    if image.ndim == 2 or found.ndim == 3:
         return found[..., ::-1] if found.ndim == 3 else found
     return np.stack([found] * 3, axis=-1)
 
 
-def ours(picture: np.ndarray, radius: float, sigma: float, angle: float) -> np.ndarray:
-    planes = torch.from_numpy(np.atleast_3d(picture)).permute(2, 0, 1)[None].contiguous()
+def ours(image: np.ndarray, radius: float, sigma: float, angle: float) -> np.ndarray:
+    planes = torch.from_numpy(np.atleast_3d(image)).permute(2, 0, 1)[None].contiguous()
     found = motion_blur(planes, radius, sigma, torch.tensor([angle], dtype=torch.float64))
-    return found[0].permute(1, 2, 0).numpy().reshape(picture.shape)
+    return found[0].permute(1, 2, 0).numpy().reshape(image.shape)
 
 
 # Angles at which half of a step is whole on paper decide about a pixel by their last bit.
@@ -60,7 +60,7 @@ def test_photographs_agree_to_one_level_on_almost_all_pixels(size: int, angle: f
 def test_flakes_of_snow_agree(severity: int, angle: float) -> None:
     mean, std, _, threshold, radius, sigma, _ = parameters("snow", severity, 32)
     flakes = np.random.default_rng(severity).normal(mean, std, (32, 32))
-    picture = (np.clip(np.where(flakes < threshold, 0, flakes), 0, 1) * 255).astype(np.uint8)
-    difference = np.abs(ours(picture, radius, sigma, angle).astype(int) - magick_blur(picture, radius, sigma, angle))
+    image = (np.clip(np.where(flakes < threshold, 0, flakes), 0, 1) * 255).astype(np.uint8)
+    difference = np.abs(ours(image, radius, sigma, angle).astype(int) - magick_blur(image, radius, sigma, angle))
     assert difference.max() <= 1
     assert (difference > 0).mean() < 0.005

@@ -103,7 +103,7 @@ def test_rotation_is_pillows(capsys: pytest.CaptureFixture[str]) -> None:
 
 # Not tilt: the published projection puts the picture at depth 1 of f + 1, which shrinks even the middle frame.
 @pytest.mark.parametrize("name", ["rotate", "shear"])
-def test_the_middle_frame_is_the_picture(name: str) -> None:
+def test_the_middle_frame_is_the_image(name: str) -> None:
     images = photographs(2, 32)
     assert int((frames(images, name)[15].int() - images.int()).abs().max()) <= 1
 

@@ -21,7 +21,7 @@ def make_grid() -> dict[str, np.ndarray]:
     }
 
 
-def test_every_picture_stands_in_its_place() -> None:
+def test_every_image_stands_in_its_place() -> None:
     grid = make_grid()
     shown = [np.asarray(axes.images[0].get_array()) for axes in gallery(grid).axes]
     np.testing.assert_array_equal(np.stack(shown), np.concatenate(list(grid.values())))
@@ -79,6 +79,6 @@ def test_a_longer_chain_begins_as_the_shorter_one() -> None:
         assert torch.equal(shorter[1], values[:, :, :depth])
 
 
-def test_the_verb_draws_a_digit_under_all_nineteen(tmp_path: Path) -> None:
+def test_the_command_draws_a_digit_under_all_nineteen(tmp_path: Path) -> None:
     assert main(["plot", "corruptions-gallery", "--out", str(tmp_path / "gallery.png")]) == 0
     assert (tmp_path / "gallery.png").stat().st_size > 10_000

@@ -22,10 +22,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["severity", "trio", "reliability", "corruptions", "scatter"])
-def test_a_picture_of_runs_and_files(kind: str, runs: list[str], tmp_path: Path) -> None:
-    assert main(["plot", kind, *runs, "--out", str(tmp_path / "picture")]) == 0
-    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
-    assert b"<svg" in (tmp_path / "picture.svg").read_bytes()
+def test_a_plot_of_runs_and_files(kind: str, runs: list[str], tmp_path: Path) -> None:
+    assert main(["plot", kind, *runs, "--out", str(tmp_path / "plot")]) == 0
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+    assert b"<svg" in (tmp_path / "plot.svg").read_bytes()
 
 
 def test_one_file_where_the_suffix_says_so(runs: list[str], tmp_path: Path) -> None:

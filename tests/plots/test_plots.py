@@ -37,7 +37,7 @@ def all_text(figure: Figure) -> str:
 
 
 def assert_nothing_overlaps(figure: Figure) -> None:
-    """The panels, the legend and the note under them must not lie on one another, nor stick out of the picture."""
+    """The panels, the legend and the note under them must not lie on one another, nor stick out of the plot."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
@@ -205,10 +205,10 @@ def test_fourier_maps_share_one_scale(tmp_path: Path) -> None:
         paths[-1].write_text(json.dumps(document))
     maps = [plots.read_fourier(path) for path in paths]
     figure = plots.fourier(maps)
-    pictures = [ax.images[0] for ax in figure.axes if ax.images]
-    assert {picture.get_clim() for picture in pictures} == {(0.0, max(one.error.max() for one in maps))}
-    assert np.asarray(pictures[1].get_array()) == pytest.approx(maps[1].error)
-    extent = pictures[0].get_extent()  # index 4, the zero frequency of eight, lies at 0
+    maps_drawn = [ax.images[0] for ax in figure.axes if ax.images]
+    assert {drawn.get_clim() for drawn in maps_drawn} == {(0.0, max(one.error.max() for one in maps))}
+    assert np.asarray(maps_drawn[1].get_array()) == pytest.approx(maps[1].error)
+    extent = maps_drawn[0].get_extent()  # index 4, the zero frequency of eight, lies at 0
     assert extent[0] + 4.5 == pytest.approx(0)
     assert [ax.get_title(loc="left") for ax in figure.axes[:2]] == ["m0", "m1"]
     paths[0].write_text(json.dumps({"kind": "robench-result"}))

@@ -165,7 +165,7 @@ def test_samples_and_parts_are_marked():
     part = made("b", 0.3, complete=False)
     text = render(own_table([made("a", 0.2), part]), "markdown")
     assert "b°" in text
-    assert "only a part of the suite" in text
+    assert "partial run: cells or images are missing" in text
 
 
 def test_one_table_is_of_one_suite_and_source(two):

@@ -67,7 +67,7 @@ def test_other_protocol_is_refused(tmp_path: Path) -> None:
     assert any("suite.version" in problem for problem in edited(tmp_path, lambda d: d["suite"].update(version=99)))
 
 
-def test_the_verb_fails_on_a_refused_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_fails_on_a_refused_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(MEASURED[0].read_text())
     document["cells"][1]["metrics"]["error"]["value"] = 0.0
     (tmp_path / "one.json").write_text(json.dumps(document))

@@ -1,7 +1,7 @@
 """Several processes under ``torchrun``: each takes its share of every batch, and gradients are averaged.
 
 The gradients of a step are averaged in one all-reduce over a flat buffer after the backward pass. Methods here
-run several forward passes a step, change routes through the normalisation, and differentiate with respect to
+run several forward passes per step, change routes through the normalisation, and differentiate with respect to
 their inputs; a wrapper that hooks the module's forward would have to know of each.
 """
 

@@ -1,7 +1,7 @@
 """EDSR, a super-resolution network, as DeepAugment distorts it.
 
 Lim et al. 2017 (baseline: 16 blocks, 64 features, scale 4). The parameters carry the published names, so the
-published weights load; ours are trained by ``robench.train("edsr-...")`` on any images.
+published weights load; robench's own are trained by ``robench.train("edsr-...")`` on any images.
 """
 
 from __future__ import annotations
