@@ -28,7 +28,7 @@ import original
 import torch
 from profiled import keep_profile
 
-from robench.corruptions import ALL, BENCHMARK, corrupt
+from robench.corruptions import ALL, BENCHMARK, _gpu, corrupt
 from robench.corruptions.frost_textures import texture
 from robench.corruptions.jpeg import roundtrip
 from robench.corruptions.severities import SEVERITIES
@@ -122,11 +122,13 @@ def measure(args: argparse.Namespace, size: int, batch: int) -> list[Row]:
     ours = our_work(args, images)
     theirs = original.load(args.original, size, args.frost) if args.original else {}
 
-    rows = []
+    rows, prepared = [], 0.0
     for name in names(size):
         severities = (3,) if name == ROUNDTRIP else SEVERITIES
+        began = time.perf_counter()
         for severity in severities:
             ours(name, severity)()  # compiles kernels, builds tables
+        prepared += time.perf_counter() - began
         spent: dict[str, list[float]] = {"ours": [], "theirs": []}
         for _ in range(args.rounds):
             spent["ours"].append(statistics.fmean(seconds(ours(name, s), device) for s in severities) / batch)
@@ -135,6 +137,7 @@ def measure(args: argparse.Namespace, size: int, batch: int) -> list[Row]:
                 spent["theirs"].append(statistics.fmean(times))
         theirs_ms = 1e3 * statistics.median(spent["theirs"]) if spent["theirs"] else None
         rows.append(Row(name, 1e3 * statistics.median(spent["ours"]), theirs_ms))
+    print(f"The first calls at {size} pixels, which compile and build tables, took {prepared:.1f} s.", flush=True)
     return rows
 
 
@@ -222,9 +225,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--busy", type=int, default=0, help="processes that compute beside the measured one")
     parser.add_argument("--sizes", type=int, nargs="+", choices=(32, 224), default=(32, 224))
+    parser.add_argument("--plain", action="store_true", help="time a GPU's tensor operations, without kernels")
     parser.add_argument("--profile", type=Path, metavar="FOLDER", help="keep PyTorch's profiles there")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    if args.plain:
+        _gpu.WHERE.clear()
     with busy(args.busy):
         batches = {size: BATCH[size] if args.device == "cpu" else GPU_BATCH for size in args.sizes}
         for size, batch in batches.items():

@@ -24,6 +24,7 @@ the GPU away, to time tensor operations."""
 
 _failed: set[str] = set()
 _lock = threading.Lock()
+_launching = threading.RLock()  # Triton compiles in the thread that launches; batches are made ahead in another
 _kept: dict[Hashable, torch.Tensor] = {}
 _MOST_KEPT = 64
 
@@ -43,7 +44,7 @@ def attempt(device: torch.device, name: str, *arguments: Any) -> Any:
     module, function = name.split(".")
     try:
         make = getattr(import_module(f"robench.corruptions._gpu_{module}"), function)
-        with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+        with _launching, torch.cuda.device(device) if device.type == "cuda" else nullcontext():
             return make(*arguments)
     except torch.cuda.OutOfMemoryError:  # for the caller, who takes smaller batches
         raise
@@ -68,19 +69,20 @@ def has_triton() -> bool:
     return find_spec("triton") is not None
 
 
-def kept(device: torch.device, key: Hashable, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+def kept(device: torch.device, key: Hashable, make: Callable[..., torch.Tensor], *arguments: Any) -> torch.Tensor:
     """Return a table that lies on the device, uploaded at its first use; the last 64 are kept.
 
     Args:
         device: where it lies.
         key: what tells it from all other tables.
         make: returns it on any device.
+        *arguments: of ``make``.
     """
     place = (device, key)
     with _lock:
         found = _kept.pop(place, None)
     if found is None:
-        found = make().to(device)
+        found = make(*arguments).contiguous().to(device)
     with _lock:
         _kept[place] = found  # the last one used is the last to go
         while len(_kept) > _MOST_KEPT:
@@ -90,4 +92,4 @@ def kept(device: torch.device, key: Hashable, make: Callable[[], torch.Tensor]) 
 
 def upload(table: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Return a host's tensor on the device; the host does not wait for what the device is at."""
-    return table.to(device, non_blocking=True)
+    return table.contiguous().to(device, non_blocking=True)

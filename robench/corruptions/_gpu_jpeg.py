@@ -87,7 +87,7 @@ def _sample(images, row, column, height, width, red, green, blue, within, LUMA: 
     return found - 128
 
 
-@jit
+@jit(do_not_specialize=("number",))
 def _rows(images, out, number, height, width, rows, columns, programs, LUMA: tl.constexpr, BLOCK: tl.constexpr):
     """Fill int16 (planes, rows, columns) with the transforms of rows of eight; all Cb, then all Cr."""
     plane = tl.program_id(0) // programs

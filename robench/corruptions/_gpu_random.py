@@ -77,7 +77,7 @@ def _value(word, middle, tail, low, span, KIND: tl.constexpr):
         return low + tl.umulhi(word, span).to(tl.int64)
 
 
-@jit(do_not_specialize=(*_KEYS, "low", "span"))
+@jit(do_not_specialize=(*_KEYS, "low", "span", "count", "programs"))
 def _fill(
     index, out, k0, k1, draw, low, span, middle, tail, count,
     programs, KIND: tl.constexpr, BLOCK: tl.constexpr,
@@ -108,10 +108,7 @@ def fill(stream: Stream, draw: int, count: int, kind: str, low: int = 0, span: i
 
 def tables(device: torch.device) -> list[torch.Tensor]:
     """Return the two tables of quantiles on the device."""
-    return [
-        kept(device, ("quantiles", i), lambda table=table: torch.from_numpy(table))  # type: ignore[misc]
-        for i, table in enumerate(quantile_tables())
-    ]
+    return [kept(device, ("quantiles", i), torch.from_numpy, table) for i, table in enumerate(quantile_tables())]
 
 
 @jit
@@ -170,7 +167,7 @@ def _counted(value, word, cumulative, guide, values, width, steps):
     return tl.load(values + left)
 
 
-@jit(do_not_specialize=_KEYS)
+@jit(do_not_specialize=(*_KEYS, "width", "steps"))
 def _shot(
     images, index, out, k0, k1, draw, cumulative, guide, values,
     width, steps, count, programs, BLOCK: tl.constexpr,
@@ -195,8 +192,7 @@ def shot(images: torch.Tensor, stream: Stream, rate: float) -> torch.Tensor:
     images, device = images.contiguous(), images.device
     found = poisson_tables(rate)
     cumulative, guide, values = (
-        kept(device, ("poisson", rate, i), lambda table=table: torch.from_numpy(table))  # type: ignore[misc]
-        for i, table in enumerate(found)
+        kept(device, ("poisson", rate, i), torch.from_numpy, table) for i, table in enumerate(found)
     )
     widest = int((found[1][:, 1:] - found[1][:, :-1]).max())
     out = torch.empty_like(images)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from robench.corruptions import _device
+from robench.corruptions import _device, _gpu
 from robench.corruptions._pool import Image, map_images
 from robench.corruptions.motion import motion_blur as blur_along
 from robench.corruptions.random import Stream
@@ -47,6 +47,9 @@ def gaussian_smooth(images: torch.Tensor, sigma: float, truncate_at: float = 4.0
     taps = gaussian_taps(sigma, truncate_at)
     if len(taps) == 1:
         return images.clone()
+    made: torch.Tensor | None = _gpu.attempt(images.device, "warp.smooth", images, taps)
+    if made is not None:
+        return made
     reach = len(taps) // 2
     down = _filter(images.float(), taps[:, None], (0, 0, reach, reach), "replicate")
     return _truncate(_filter(down, taps[None, :], (reach, reach, 0, 0), "replicate"))
@@ -101,6 +104,7 @@ def defocus_blur(images: torch.Tensor, params: tuple[float, float], stream: Stre
     """
     kernel = disk_kernel(*params)
     if not _device.has_loops(images.device):
+        kernel = _trim(kernel)
         reach = kernel.shape[0] // 2
         return _truncate(_filter(images.float(), kernel, (reach,) * 4, "reflect"))
     import cv2
@@ -151,7 +155,7 @@ def motion_blur(images: torch.Tensor, params: tuple[float, float], stream: Strea
     Returns:
         uint8 (N, 3, H, W), truncated.
     """
-    angles = stream.uniform(0) * 90.0 - 45.0
+    angles = stream.on_host().uniform(0) * 90.0 - 45.0
     return blur_along(images, *params, angles)
 
 

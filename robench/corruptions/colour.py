@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from robench.corruptions import _device
+from robench.corruptions import _device, _gpu
 from robench.corruptions.noise import to_uint8
 from robench.corruptions.random import Stream
 
@@ -28,6 +28,9 @@ def contrast(images: torch.Tensor, params: tuple[float], stream: Stream) -> torc
         out = torch.empty(images.shape, dtype=torch.uint8)
         pull_to_mean(_device.planes(images), float(params[0]), out.numpy())
         return out
+    made: torch.Tensor | None = _gpu.attempt(images.device, "weather.contrast", images, params[0])
+    if made is not None:
+        return made
     n, channels, height, width = images.shape
     mean = images.sum(dim=(2, 3), dtype=torch.int64).double() / (255.0 * height * width)
     levels = torch.arange(256, device=images.device, dtype=torch.float64) / 255.0
@@ -84,6 +87,9 @@ def adjust_hsv(images: torch.Tensor, saturation: tuple[float, float], value: flo
         out = torch.empty(images.shape, dtype=torch.uint8)
         shift_hsv(_device.planes(images), float(saturation[0]), float(saturation[1]), float(value), out.numpy())
         return out
+    made: torch.Tensor | None = _gpu.attempt(images.device, "weather.hsv", images, saturation, value)
+    if made is not None:
+        return made
     hue, s, v = rgb_to_hsv(images.double() / 255.0)
     s = (s * saturation[0] + saturation[1]).clamp(0.0, 1.0)
     return to_uint8(hsv_to_rgb(hue, s, (v + value).clamp(0.0, 1.0)))

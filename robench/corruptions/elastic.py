@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from robench.corruptions import _device
+from robench.corruptions import _device, _gpu
 from robench.corruptions._pool import map_images
 from robench.corruptions.random import Stream
 
@@ -35,9 +35,9 @@ def elastic_transform(images: torch.Tensor, params: tuple[float, float, float], 
     """
     alpha, sigma, jitter = params
     height, width = images.shape[2:]
-    moved = (stream.uniform(0, (3, 2)).double().cpu().numpy() * 2.0 - 1.0) * jitter
+    moved = (stream.on_host().uniform(0, (3, 2)).double().cpu().numpy() * 2.0 - 1.0) * jitter
     if not _device.has_loops(images.device):
-        noise = stream.uniform(1, (2, height, width)) * 2.0 - 1.0
+        noise = stream.uniform(1, (2, height, width)).mul_(2.0).sub_(1.0)
         return _warp_on_device(images, moved, noise, alpha, sigma)
     smooth = _smoother(height, width, sigma)
 
@@ -64,10 +64,24 @@ def affine_matrix(height: int, width: int, moved: npt.NDArray[np.float64]) -> np
     """Return the 2 x 3 matrix that takes the three points to where they were moved, (x, y) each, as cv2 has it."""
     import cv2
 
+    points = _points(height, width)
+    return np.asarray(cv2.getAffineTransform(points, points + moved.astype(np.float32)), np.float64)
+
+
+def affine_matrices(height: int, width: int, moved: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return :func:`affine_matrix` of every image, float64 (N, 2, 3), for points moved by (N, 3, 2)."""
+    points = _points(height, width)
+    system = np.concatenate([points, np.ones((3, 1), np.float32)], axis=1).astype(np.float64)
+    targets = (points + moved.astype(np.float32)).astype(np.float64)
+    found = np.linalg.solve(system, targets.transpose(1, 0, 2).reshape(3, -1)).reshape(3, -1, 2)
+    return np.asarray(found.transpose(1, 2, 0), np.float64)
+
+
+def _points(height: int, width: int) -> npt.NDArray[np.float32]:
+    """Return the three points that are moved, (3, 2)."""
     centre = np.array([height // 2, width // 2], np.float32)
     reach = min(height, width) // 3
-    points = np.array([centre + reach, [centre[0] + reach, centre[1] - reach], centre - reach], dtype=np.float32)
-    return np.asarray(cv2.getAffineTransform(points, points + moved.astype(np.float32)), np.float64)
+    return np.array([centre + reach, [centre[0] + reach, centre[1] - reach], centre - reach], dtype=np.float32)
 
 
 def _smoother(height: int, width: int, sigma: float) -> Callable[[Array], Array]:
@@ -120,34 +134,43 @@ def smoothing_matrix(side: int, sigma: float) -> Array:
     return matrix.astype(np.float32)
 
 
+def _smoothing(side: int, sigma: float) -> torch.Tensor:
+    return torch.from_numpy(smoothing_matrix(side, sigma)).double()
+
+
 def _warp_on_device(
     images: torch.Tensor, moved: npt.NDArray[np.float64], noise: torch.Tensor, alpha: float, sigma: float
 ) -> torch.Tensor:
     height, width = images.shape[2:]
     device = images.device
-    matrices = np.stack([affine_matrix(height, width, row) for row in moved])
-    sy, sx = (torch.from_numpy(one).to(device).float() / 32.0 for one in _places(matrices, height, width))
+    # In float64, so that float32 keeps nothing of the order of the sums, which depends on how many images there are.
+    rows, columns = (_gpu.kept(device, ("smoothing", side, sigma), _smoothing, side, sigma) for side in (height, width))
+    shift = (alpha * (rows @ noise.double() @ columns.T)).float()
+    across, down = _shares(affine_matrices(height, width, moved), height, width)
+    made: torch.Tensor | None = _gpu.attempt(device, "warp.elastic", images, across, down, shift)
+    if made is not None:
+        return made
+    sx, sy = (
+        (torch.from_numpy((down[:, axis, :, None] + across[:, axis, None, :] + 16) >> 5).to(device).float() / 32.0)
+        for axis in (0, 1)
+    )
     turned = _sample(images.float(), sy, sx, edge_twice=False)
     y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
-    # In float64, so that float32 keeps nothing of the order of the sums, which depends on how many images there are.
-    rows, columns = (torch.from_numpy(smoothing_matrix(side, sigma)).to(device).double() for side in (height, width))
-    shift = (alpha * (rows @ noise.double() @ columns.T)).float()
     found = _sample(turned, y + shift[:, 1], x + shift[:, 0], edge_twice=True)
     return (found + 5e-5).clamp_(0, 255).to(torch.uint8)
 
 
-def _places(
+def _shares(
     matrices: npt.NDArray[np.float64], height: int, width: int
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Return the (y, x) places, int32 (N, H, W) in 1/32 pixels, at which OpenCV's ``warpAffine`` reads.
+    """Return the columns' shares of the places (x, y) at which OpenCV's ``warpAffine`` reads, (N, 2, W), and the rows'.
 
-    It adds a row's and a column's share, each rounded to 1/1024 pixel, and rounds the sum.
+    They are int32 in 1/1024 pixel; their sum is rounded to 1/32.
     """
     inverse = np.linalg.inv(np.concatenate([matrices, np.broadcast_to([[[0.0, 0.0, 1.0]]], (len(matrices), 1, 3))], 1))
     across = np.rint(inverse[:, :2, 0, None] * np.arange(width) * 1024.0).astype(np.int32)
     down = np.rint((inverse[:, :2, 1, None] * np.arange(height) + inverse[:, :2, 2, None]) * 1024.0).astype(np.int32)
-    x, y = ((down[:, axis, :, None] + across[:, axis, None, :] + 16) >> 5 for axis in (0, 1))
-    return y, x
+    return across, down
 
 
 def _sample(x: torch.Tensor, sy: torch.Tensor, sx: torch.Tensor, *, edge_twice: bool) -> torch.Tensor:

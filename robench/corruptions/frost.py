@@ -79,8 +79,9 @@ def crops(
     """
     height, width = size
     flat, shapes, starts = _larger_than(size, None if folder is None else str(folder))
-    chosen = stream.integers(0, 0, len(shapes)).cpu().numpy()
-    place = stream.uniform(1, (2,)).double().cpu().numpy()
+    drawn = stream.on_host()
+    chosen = drawn.integers(0, 0, len(shapes)).numpy()
+    place = drawn.uniform(1, (2,)).double().numpy()
     rows, columns = shapes[chosen].T
     top, left = (place[:, 0] * (rows - height)).astype(np.int64), (place[:, 1] * (columns - width)).astype(np.int64)
     return flat, np.stack([starts[chosen] + top * columns + left, columns, rows * columns], axis=1)

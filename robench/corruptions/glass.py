@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from robench.corruptions import _device
+from robench.corruptions import _device, _gpu
 from robench.corruptions._pool import map_images
 from robench.corruptions.blur import gaussian_smooth, smoother
 from robench.corruptions.random import Stream
@@ -32,10 +32,11 @@ def glass_blur(images: torch.Tensor, params: tuple[float, int, int], stream: Str
     reach = min(reach, (min(height, width) - 1) // 2)
     if not _device.has_loops(images.device):
         smooth = gaussian_smooth(images, sigma)
-        if reach > 0:
+        made = smooth if reach <= 0 else _gpu.attempt(images.device, "warp.displace", smooth, stream, reach, iterations)
+        if made is None:
             shifts = stream.integers(0, -reach, reach, (iterations, height, width, 2))
-            smooth = displace(smooth, shifts, reach)
-        return gaussian_smooth(smooth, sigma)
+            made = displace(smooth, shifts, reach)
+        return gaussian_smooth(made, sigma)
     from robench.corruptions._kernels import displace_one
 
     smooth_one = smoother(sigma)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 
 from robench.compiled import compiled, prange
-from robench.corruptions import _device
+from robench.corruptions import _device, _gpu
 
 _HALF = np.float32(0.5 / 257)  # half of the last of 16 bits
 
@@ -56,6 +56,9 @@ def motion_blur(images: torch.Tensor, radius: float, sigma: float, angles: torch
         out = np.empty_like(source)
         _blur_cpu(source, weights, shifts, out)
         return torch.from_numpy(out)
+    made: torch.Tensor | None = _gpu.attempt(images.device, "warp.motion", images, weights, shifts)
+    if made is not None:
+        return made
     return _blur_gather(images, weights, torch.from_numpy(shifts).to(images.device))
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from robench.compiled import compiled, prange
-from robench.corruptions import _device
+from robench.corruptions import _device, _gpu
 from robench.corruptions.random import Stream
 
 _BITS = 22  # Pillow keeps its coefficients as whole multiples of 2**-22
@@ -30,9 +30,12 @@ def pixelate(images: torch.Tensor, params: tuple[float], stream: Stream) -> torc
     _, _, height, width = images.shape
     small = (max(1, int(height * params[0])), max(1, int(width * params[0])))
     if not _device.has_loops(images.device):
-        return _resize(_resize(images, small), (height, width))
+        made = _gpu.attempt(images.device, "warp.resize", images, small)
+        made = _resize(images, small) if made is None else made
+        back = _gpu.attempt(images.device, "warp.resize", made, (height, width))
+        return _resize(made, (height, width)) if back is None else back
     steps = ((width, small[1]), (height, small[0]), (small[1], width), (small[0], height))
-    across, down, wider, higher = (_taps(*step) for step in steps)
+    across, down, wider, higher = (taps(*step) for step in steps)
     planes = images.contiguous().numpy().reshape(-1, height, width)
     out = np.empty_like(planes)
     _pixelate(planes, across, down, wider, higher, out)
@@ -77,13 +80,13 @@ def _rows(image: Any, first: Any, weights: Any, out: Any) -> None:
 
 
 @cache
-def _taps(old: int, new: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+def taps(old: int, new: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
     """Return the first pixel that each of ``new`` places reads and, int32 (new, taps), the weights from there on."""
     matrix = _box(old, new)
-    taps = int((matrix > 0).sum(axis=1).max())
+    most = int((matrix > 0).sum(axis=1).max())
     # A place at the end begins earlier, at weights of 0, so that all have as many.
-    first = np.minimum((matrix > 0).argmax(axis=1), old - taps)
-    weights = np.take_along_axis(matrix, first[:, None] + np.arange(taps), axis=1)
+    first = np.minimum((matrix > 0).argmax(axis=1), old - most)
+    weights = np.take_along_axis(matrix, first[:, None] + np.arange(most), axis=1)
     return first, weights.astype(np.int32)
 
 
@@ -91,10 +94,14 @@ def _resize(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """Resize uint8 images: columns, then rows, each rounded to bytes, in whole numbers held by float64."""
     x = images.double()
     if size[1] != images.shape[3]:
-        x = _round(x @ torch.from_numpy(_box(images.shape[3], size[1])).to(images.device).T)
+        x = _round(x @ _on_device(images.shape[3], size[1], images.device).T)
     if size[0] != images.shape[2]:
-        x = _round(torch.from_numpy(_box(images.shape[2], size[0])).to(images.device) @ x)
+        x = _round(_on_device(images.shape[2], size[0], images.device) @ x)
     return x.to(torch.uint8)
+
+
+def _on_device(old: int, new: int, device: torch.device) -> torch.Tensor:
+    return _gpu.kept(device, ("box matrix", old, new), lambda: torch.from_numpy(_box(old, new)))
 
 
 def _round(sums: torch.Tensor) -> torch.Tensor:

@@ -56,7 +56,7 @@ class Stream:
 
     @cached_property
     def _index(self) -> torch.Tensor:
-        return self._given.to(self.device, non_blocking=True)
+        return self._given.to(self.device, non_blocking=True).contiguous()
 
     @cached_property
     def _host(self) -> npt.NDArray[np.int64]:

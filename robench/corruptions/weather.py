@@ -7,7 +7,7 @@ from os import PathLike
 import numpy as np
 import torch
 
-from robench.corruptions import _device
+from robench.corruptions import _device, _gpu
 from robench.corruptions.frost import crops, overlays
 from robench.corruptions.motion import kernel, motion_blur, offsets
 from robench.corruptions.random import Stream, quantile_tables
@@ -30,7 +30,7 @@ def snow(images: torch.Tensor, params: tuple[float, ...], stream: Stream) -> tor
         uint8 (N, 3, H, W).
     """
     mean, std, zoom, threshold, radius, sigma, weight = params
-    angles = -135.0 + 90.0 * stream.uniform(1).double()
+    angles = -135.0 + 90.0 * stream.on_host().uniform(1).double()
     flakes = snow_flakes(stream, images.shape[-2:], mean, std, zoom, threshold)
     return lay_snow(images, flakes, radius, sigma, angles, weight)
 
@@ -80,7 +80,9 @@ def lay_snow(
         uint8 (N, 3, H, W), truncated.
     """
     if not _device.has_loops(images.device):
-        return _add_snow(_whiten(images, weight), motion_blur(flakes, radius, sigma, angles))
+        blown = motion_blur(flakes, radius, sigma, angles)
+        made: torch.Tensor | None = _gpu.attempt(images.device, "weather.snow", images, blown, weight)
+        return _add_snow(_whiten(images, weight), blown) if made is None else made
     from robench.corruptions import _weather
 
     weights = kernel(radius, sigma)
@@ -124,6 +126,9 @@ def frost(
     """
     size = (images.shape[-2], images.shape[-1])
     if not _device.has_loops(images.device):
+        made: torch.Tensor | None = _gpu.attempt(images.device, "weather.frost", images, stream, params, frost)
+        if made is not None:
+            return made
         layer = overlays(stream, size, frost).to(images.device)
         # In float64 as the original: a sum that is whole on paper must not fall below it when it is truncated.
         total = images.double().mul_(params[0]).add_(layer.double(), alpha=params[1])
@@ -165,6 +170,9 @@ def fog(images: torch.Tensor, params: tuple[float, ...], stream: Stream) -> torc
             out.numpy(),
         )
         return out
+    made: torch.Tensor | None = _gpu.attempt(images.device, "weather.fog", images, stream, side, decay, strength)
+    if made is not None:
+        return made
     plasma = plasma_fractal(stream, side, decay)[:, :height, :width]
     largest = images.amax(dim=(1, 2, 3)).double() / 255
     scale = largest / (largest + strength)
@@ -191,6 +199,9 @@ def plasma_fractal(stream: Stream, side: int, decay: float, draw: int = 0) -> to
         out = np.empty((len(index), side, side), np.float32)
         plasma_maps(index, *stream.key, draw, float(decay), out)
         return torch.from_numpy(out)
+    made: torch.Tensor | None = _gpu.attempt(stream.device, "weather.plasma", stream, side, decay, draw)
+    if made is not None:
+        return made
     noise = stream.uniform(draw, (side * side - 1,)).mul_(2).sub_(1)
     n = len(noise)
     maps = noise.new_zeros(n, 1, 1)  # the corner is 0

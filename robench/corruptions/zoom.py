@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from robench.corruptions import _device
+from robench.corruptions import _device, _gpu
 from robench.corruptions.random import Stream
 
 
@@ -32,6 +32,10 @@ def zoom_blur(images: torch.Tensor, params: tuple[float, float], stream: Stream)
     height, width = images.shape[2:]
     if _device.has_loops(images.device):
         return _zoom_cpu(images, factors) if height == width else _zoom_oblong_cpu(images, factors)
+    if height == width:
+        made: torch.Tensor | None = _gpu.attempt(images.device, "warp.zoom", images, factors)
+        if made is not None:
+            return made
     x = images.float()
     total = x.clone()
     for factor in factors:
@@ -77,15 +81,23 @@ def _zoom_cpu(images: torch.Tensor, factors: npt.NDArray[np.float64]) -> torch.T
     from robench.corruptions._kernels import zoom_mean
 
     side = images.shape[2]
-    places = [_places(side, float(factor)) for factor in factors]
-    lows = np.stack([np.floor(place).astype(np.int64) for place in places])
-    steps = np.stack([(place - np.floor(place)).astype(np.float32) for place in places])
+    lows, steps = zoom_tables(side, factors)
     rows = np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
     out = np.empty_like(rows)
     starts = np.maximum(lows.min(axis=1), 0)
     starts = np.minimum(starts, side - 1 - np.minimum(lows.max(axis=1) + 1, side - 1))
     zoom_mean(rows, lows, steps, starts, out)
     return torch.from_numpy(out).permute(0, 3, 1, 2)
+
+
+def zoom_tables(side: int, factors: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """Return the first of the two pixels that every pixel of every zoom reads along an axis, and the second's weight.
+
+    Both are (zooms, side).
+    """
+    places = [_places(side, float(factor)) for factor in factors]
+    lows = np.stack([np.floor(place).astype(np.int64) for place in places])
+    return lows, np.stack([(place - np.floor(place)).astype(np.float32) for place in places])
 
 
 def _zoom_oblong_cpu(images: torch.Tensor, factors: npt.NDArray[np.float64]) -> torch.Tensor:

@@ -23,8 +23,9 @@ from robench.corruptions.jpeg import roundtrip, roundtrip_tensor
 from robench.corruptions.random import Stream
 
 SEVERITIES = (1, 3, 5)
-KERNELS = ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise", "jpeg_compression")
-"""Corruptions whose kernels give every bit of the loops or of the tensor operations."""
+ROUNDED_OTHERWISE = {"defocus_blur", "frost", "gaussian_blur", "glass_blur"}
+"""Corruptions whose kernels may be a grey level from the loops: OpenCV has another order of sums, and for ``frost`` the
+interpreter has no multiplication and addition with one rounding. All others give every bit."""
 needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="needs Triton")
 
 
@@ -84,7 +85,7 @@ def test_kernels_give_the_loops_images() -> None:
     for name in ALL:
         for largest, share in found[name]:
             assert share <= 0.001, name
-            assert largest == 0 or name not in KERNELS, name
+            assert largest <= (1 if name in ROUNDED_OTHERWISE else 0), name
 
 
 def test_a_kernel_that_fails_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
