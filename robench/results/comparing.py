@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,7 @@ def compare_runs(
         sentences=[
             *partly((a, b), pairs),
             *uncorrected((a, b), (scores_a, scores_b)),
+            *of_one_model((a, b), names),
             *_prepared(a, b, names),
             *sentences(names, differences, cells, judged=bool(margins)),
         ],
@@ -190,6 +192,17 @@ def partly(runs: Sequence[RunFolder], cells: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def of_one_model(runs: Sequence[RunFolder], names: Sequence[str]) -> list[str]:
+    """Say which runs are one folder under two names, or of one model: no difference of theirs is one of models."""
+    said = []
+    for (first, name), (second, other) in combinations(zip(runs, names, strict=True), 2):
+        if first.path.resolve() == second.path.resolve():
+            said.append(f"{name} and {other} are the same run.")
+        elif first.record.model.hash == second.record.model.hash:
+            said.append(f"{name} and {other} are of the same model (their hashes are equal).")
+    return said
+
+
 def _prepared(a: RunFolder, b: RunFolder, names: tuple[str, str]) -> list[str]:
     """Say how images were resized and cropped, where the two runs differ in it."""
     found = [_geometry(run) for run in (a, b)]
@@ -207,7 +220,10 @@ def _geometry(run: RunFolder) -> str:
 
 def _names(a: RunFolder, b: RunFolder) -> tuple[str, str]:
     first, second = a.record.model.name, b.record.model.name
-    return (first, second) if first != second else (f"{first} ({a.path.name})", f"{second} ({b.path.name})")
+    if first != second:
+        return first, second
+    folders = (a.path.name, b.path.name) if a.path.name != b.path.name else (str(a.path), str(b.path))
+    return f"{first} ({folders[0]})", f"{second} ({folders[1]})"
 
 
 def _summary_differences(protocol: Suite, a: Scores, b: Scores) -> dict[str, Difference]:

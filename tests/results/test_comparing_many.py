@@ -82,6 +82,16 @@ def test_equal_models_share_their_ranks_and_are_equivalent(runs: dict[str, Path]
     assert any("may each be first, no other run" in text for text in found.sentences)
 
 
+def test_runs_of_one_model_and_one_run_under_two_names_are_told(runs: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "augmix").symlink_to(runs["augmix"])
+    found = robench.compare(runs["augmix"], tmp_path / "augmix", resamples=100)
+    assert found.a != found.b
+    assert f"{found.a} and {found.b} are the same run." in found.sentences
+    found = robench.compare(runs["augmix"], runs["again"], runs["standard"], resamples=100)
+    told = [text for text in found.sentences if "of the same model" in text]
+    assert told == ["augmix (augmix) and augmix (again) are of the same model (their hashes are equal)."]
+
+
 def test_two_runs_get_verdicts(runs: dict[str, Path]) -> None:
     found = robench.compare(runs["augmix"], runs["again"], margin={"": 2.0, "mean_brier": 0.02}, resamples=200)
     assert isinstance(found, Comparison)
