@@ -100,7 +100,8 @@ def _refuse_told_width(model: Model, options: ModelOptions, suite: OpenSuite) ->
         return
     if options.num_classes == model.num_classes and last_width(model.module) != model.num_classes:
         raise RobenchError(
-            f"`num_classes={options.num_classes}` does not go with the data, which has {needed:,} classes.",
+            f"`num_classes={options.num_classes}` does not go with the data, which has {needed:,}"
+            f" class{'es' if needed > 1 else ''}.",
             hint=f"Omit `num_classes` if {model.name} has {needed:,} outputs. If not:"
             f" {advice_on_width(model.num_classes, needed)}",
         )

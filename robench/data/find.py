@@ -81,7 +81,8 @@ def open_images(
     """
     classes = class_list(dataset)
     request = Request(path, split, dataset, classes, geometry, workers)
-    images = next(found for read in READERS.values() if (found := read(request)) is not None)
+    form, images = next((name, found) for name, read in READERS.items() if (found := read(request)) is not None)
+    images.remarks = (*images.remarks, *_beside(form, request))
     return images if classes is None else with_classes(images, classes, str(path))
 
 
@@ -179,6 +180,48 @@ READERS: dict[str, Callable[[Request], AnyImages | None]] = {
     "folders": _folders,
 }
 """Every form in the order in which it is tried; a reader returns None where the place is not of its form."""
+
+
+# What each form is called, and whether it is there; a reader of another package has no say here.
+_WORDS = {
+    "cifar": "CIFAR's own files",
+    "tiny": "folders of tiny-imagenet-200",
+    "saved": "files of datasets",
+    "parquet": "Parquet files",
+    "pair": "arrays with labels",
+    "shards": "WebDataset shards",
+    "folders": "class folders",
+}
+
+
+def _beside(form: str, request: Request) -> tuple[str, ...]:
+    """Return a remark where a folder holds images in other forms than the one that was read."""
+    if form not in _WORDS or not request.place.is_dir():
+        return ()
+    later = list(READERS)[list(READERS).index(form) + 1 :]
+    others = [_WORDS[name] for name in later if name in _WORDS and _is_there(name, request)]
+    if not others:
+        return ()
+    return (f"{request.path} holds images in several forms: {_WORDS[form]} were read, not its {', '.join(others)}.",)
+
+
+def _is_there(form: str, request: Request) -> bool:
+    from robench.data import cifar, folders, hub, parquet, tiny, webdataset
+
+    place, split = request.place, request.split
+    tests: dict[str, Callable[[], object]] = {
+        "cifar": lambda: cifar.find_layout(place, request.dataset),
+        "tiny": lambda: tiny.find_tiny(place),
+        "saved": lambda: hub.is_saved(place),
+        "parquet": lambda: parquet.find_parquet(place, split),
+        "pair": lambda: find_pair(place),
+        "shards": lambda: webdataset.find_shards(place, split),
+        "folders": lambda: folders.has_class_folders(place, split),
+    }
+    try:
+        return bool(tests[form]())
+    except (RobenchError, OSError):  # several of them, or damaged ones: there all the same
+        return True
 
 
 def existing(path: str | Path) -> Path:

@@ -19,6 +19,11 @@ _SPLIT_NAMES = frozenset(name for names in NAMES.values() for name in names) | {
 }  # fmt: skip
 
 
+# Names of folders that hold images of any class, and beginnings of tables that hold their labels.
+_GENERAL = frozenset({"image", "images", "img", "imgs", "jpegimages", "picture", "pictures", "photos", "data", "all"})
+_TABLES = ("metadata.", "labels.", "annotations.")
+
+
 class NoClassFoldersError(RobenchError):
     """The place has no class folders with images, so it may hold images in another form."""
 
@@ -64,6 +69,7 @@ def load_folders(
             said[0] if said else f"{where} has folders ({', '.join(folders[:3])}...) without images{inner}.",
             hint="Give the folder that holds one folder per class." if deeper else "Check that it is complete.",
         )
+    _refuse_unlabelled(tree, below, [folder for folder, files in images.items() if files], where)
     labels_of, names_by_label, numbering = _labels_of(images, classes, where, first)
     paths: list[str] = []
     labels: list[int] = []
@@ -79,6 +85,34 @@ def load_folders(
         geometry=geometry,
         workers=workers,
         remarks=(*numbering, *_of_validation(below, split, folders, where), *_left_out(tree, below, images, where)),
+    )
+
+
+def has_class_folders(path: Path, split: str) -> bool:
+    """Return whether there are at least two folders of images that :func:`load_folders` would read as classes."""
+    try:
+        tree = open_tree(path)
+        below = _enter_split(tree, "", split)
+        filled = [True for folder in tree.folders(below) if images_in(tree, join(below, folder))]
+    except (RobenchError, OSError):
+        return False
+    return len(filled) > 1
+
+
+def _refuse_unlabelled(tree: Tree, below: str, filled: Sequence[str], where: str) -> None:
+    """Refuse images in one folder whose name is that of a split or says that they are images: it is no class."""
+    if len(filled) != 1 or filled[0].lower() not in _SPLIT_NAMES | _GENERAL:
+        return
+    tables = [
+        join(folder, name)
+        for folder in ("", filled[0])
+        for name in tree.files(join(below, folder))
+        if name.lower().startswith(_TABLES)
+    ]
+    raise RobenchError(
+        f"{where}/{filled[0]} holds images without class folders, so that their labels are not known."
+        + (f" Labels in {tables[0]} are not read." if tables else ""),
+        hint="Give one folder per class, or the set as datasets saves it: load an imagefolder, then save_to_disk.",
     )
 
 

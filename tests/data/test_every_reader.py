@@ -16,7 +16,7 @@ from PIL import Image
 from reader_forms import FORMS, GIVEN, LABELS, NAMES, Made, pixels, png, some
 
 from robench.data import Geometry, open_images
-from robench.data.find import READERS
+from robench.data.find import _WORDS, READERS
 from robench.errors import RobenchError
 
 
@@ -131,6 +131,36 @@ def test_a_class_called_like_a_split_is_a_class(tmp_path: Path) -> None:
         images = open_images(tmp_path / "set", split=split)
         assert images.classes == ("bus", "train", "tram")
         assert len(images) == 3
+
+
+@pytest.mark.parametrize("form", [name for name in GIVEN if FORMS[name].reader in _WORDS and name != "tar"])
+def test_other_forms_in_the_same_folder_are_told(form: str, tmp_path: Path) -> None:
+    place = tmp_path / "both"
+    reader = "folders" if form == "pair" else "pair"
+    for name in (form, "folders" if form == "pair" else "pair"):
+        shutil.copytree(FORMS[name].build(tmp_path / name, Made()), place, dirs_exist_ok=True)
+    first, second = sorted((FORMS[form].reader, reader), key=list(READERS).index)
+    images = open_images(place)
+    said = f"{place} holds images in several forms: {_WORDS[first]} were read, not its {_WORDS[second]}."
+    assert images.remarks == (said,)
+    assert found(images) == RIGHT
+
+
+def test_every_reader_of_a_folder_has_its_words() -> None:
+    # The digits and the hub are no folders; "flat" is ImageNet's validation set, told by the names of its files.
+    assert set(_WORDS) == set(READERS) - {"digits", "hub", "flat"}
+
+
+@pytest.mark.parametrize("name", ["test", "Val", "images", "JPEGImages"])
+@pytest.mark.parametrize("table", ["metadata.csv", None])
+def test_images_in_one_general_folder_have_no_known_class(name: str, table: str | None, tmp_path: Path) -> None:
+    (tmp_path / "set" / name).mkdir(parents=True)
+    Image.fromarray(pixels()[0]).save(tmp_path / "set" / name / "1.png")
+    if table is not None:
+        (tmp_path / "set" / name / table).write_text("file_name,label\n1.png,3\n")
+    with pytest.raises(RobenchError, match=rf"set/{name} holds images without class folders") as caught:
+        open_images(tmp_path / "set")
+    assert ("metadata.csv are not read" in str(caught.value)) == (table is not None)
 
 
 @pytest.mark.parametrize("name", ["Train", "TRAINING", "dev", "holdout", "unlabeled"])
