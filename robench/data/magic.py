@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
-    (b"version https://git-lfs", "a pointer of Git LFS, whose image was not fetched (git lfs pull)"),
+    (b"version https://git-lfs", "a pointer of Git LFS, whose file was not fetched (git lfs pull)"),
     (b"\xff\x0a", "a JPEG XL image"), (b"\x00\x00\x00\x0cJXL ", "a JPEG XL image"),
     (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 image"), (b"\xff\x4f\xff\x51", "a JPEG 2000 image"),
     (b"v/1\x01", "an OpenEXR image"), (b"#?RADIANCE", "a Radiance HDR image"), (b"8BPS", "a Photoshop document"),
@@ -27,9 +27,10 @@ def looks_like(data: bytes) -> str | None:
     if data[4:8] == b"ftyp":
         return next((words for brand, words in _FAMILIES if data[8:].startswith(brand)), "a video or HEIF file")
     found = next((words for start, words in _BEGINNINGS if data.startswith(start)), None)
-    if found is None and data.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
-        return "an HTML, SVG or XML document"
-    return found
+    if found is not None:
+        return found
+    text = data.lstrip(b"\xef\xbb\xbf \r\n\t")[:1]
+    return {b"<": "an HTML, SVG or XML document", b"{": "a JSON document"}.get(text)
 
 
 def tiff_values(data: bytes) -> str | None:

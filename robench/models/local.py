@@ -39,10 +39,12 @@ def from_folder(path: Path, request: Request) -> Model:
         RobenchError: no card or weights there.
     """
     if not (path / "card.yaml").exists():
-        raise RobenchError(
-            f"{path} is a folder without card.yaml.",
-            hint="Give a file of weights, or a folder that `robench train` wrote.",
-        )
+        hint = "Give a file of weights, or a folder that `robench train` wrote."
+        if any((path / name).exists() for name in ("config.json", "open_clip_config.json")):
+            hint = f"A snapshot of the Hugging Face hub is given with its prefix: `model='hf:{path}'`"
+        elif (path / "saved_model.pb").exists():
+            hint = "It is TensorFlow's: export the model to ONNX, and give the file."
+        raise RobenchError(f"{path} is a folder without card.yaml.", hint=hint)
     document = read_card(path)
     if "backbone" in document:
         from robench.models.probes import from_probe_folder

@@ -19,6 +19,7 @@ from robench.models.checkpoints import file_hash
 from robench.models.outputs import logits_of
 from robench.models.presets import PRESETS
 from robench.models.programs import in_batches
+from robench.models.safe_reading import refuse_other_files
 
 if TYPE_CHECKING:
     from robench.models.request import Request
@@ -133,6 +134,7 @@ def _subtracted(path: Path, images: str) -> str | None:
 def _open(path: Path) -> Any:
     if not path.is_file():
         raise RobenchError(f"No such file: {path}", hint="Check the path in `model`.")
+    refuse_other_files(path)
     try:
         import onnxruntime
     except ImportError as error:

@@ -21,7 +21,7 @@ from robench.models.base import Model, Preprocessing
 from robench.models.checkpoints import file_hash
 from robench.models.graphs import DTYPES, GraphBuilder, UnsupportedError
 from robench.models.normalisers import means_among
-from robench.models.safe_reading import refuse_bomb
+from robench.models.safe_reading import refuse_bomb, refuse_other_files
 
 if TYPE_CHECKING:
     from robench.models.request import Request
@@ -96,6 +96,7 @@ def from_export(path: Path, request: Request) -> Model:
     """
     if not path.is_file():
         raise RobenchError(f"No such file: {path}", hint="Check the path in `model`.")
+    refuse_other_files(path)
     program = read_program(path)
     classes, shape = program.num_classes or request.num_classes, program.shape
     if classes is None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from robench.data.magic import looks_like
 from robench.errors import RobenchError, first_line
 
 # Unpacked bytes allowed for any archive; beyond that, the allowed multiple of its size in all and per member.
@@ -38,6 +39,16 @@ omegaconf.base.Metadata omegaconf.nodes.AnyNode omegaconf.nodes.StringNode omega
 omegaconf.nodes.FloatNode omegaconf.nodes.BooleanNode
 mmengine.logging.history_buffer.HistoryBuffer
 """
+_ENDINGS = (".pth", ".pt", ".ckpt", ".safetensors", ".bin", ".onnx", ".pt2")
+# First bytes of what PyTorch writes: archives and pickles.
+_PYTORCH = b"P\x80"
+_BEGINNING = 512
+_KINDS = {
+    ".h5": "a Keras model", ".hdf5": "a Keras model", ".keras": "a Keras model", ".pb": "a TensorFlow graph",
+    ".tflite": "a TensorFlow Lite model", ".gguf": "a GGUF model", ".mlmodel": "a Core ML model",
+    ".msgpack": "a Flax model", ".engine": "a TensorRT engine", ".plan": "a TensorRT engine",
+}  # fmt: skip
+_MODELS = ((b"TFL3", "a TensorFlow Lite model"), (b"GGUF", "a GGUF model"))
 _NAMESPACES = ("argparse.Namespace", "types.SimpleNamespace")
 _MAPPINGS = """\
 lightning_fabric.utilities.data.AttributeDict lightning_fabric.utilities.parsing.AttributeDict
@@ -93,8 +104,42 @@ def read_checkpoint(path: Path) -> Any:
         RobenchError: no such file, not a checkpoint, damaged, or unreadable without running code.
     """
     if not path.is_file():
-        raise RobenchError(f"No such file: {path}", hint="Check the path in `model`.")
+        raise RobenchError(f"No such file: {path}", hint=_where_else(str(path)))
+    refuse_other_files(path)
     return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+
+
+def _where_else(name: str) -> str:
+    """Return the next step where there is no file of a name: it may be a published model's without its prefix."""
+    if re.fullmatch(r"\w+(\.\w+)?", name) and Path(name).suffix not in _ENDINGS:
+        import timm
+
+        if timm.is_model(name):
+            return f"timm has a model of this name: `model='timm:{name}'`"
+    if re.fullmatch(r"[\w-]+/[\w.-]+", name) and not Path(name).suffix:
+        return f"Check the path in `model`; a model of the Hugging Face hub is `model='hf:{name}'`"
+    return "Check the path in `model`."
+
+
+def refuse_other_files(path: Path) -> None:
+    """Refuse a file whose name or first bytes show that it is no model for PyTorch: each cause has its message.
+
+    Raises:
+        RobenchError: it is empty, a document, an archive of another kind, or another library's model.
+    """
+    with path.open("rb") as file:
+        data = file.read(_BEGINNING)
+    if not data:
+        raise RobenchError(f"{path} is empty (0 bytes).", hint="Download or save it again.")
+    if (kind := _KINDS.get(path.suffix)) or (kind := next((k for start, k in _MODELS if start in data[:8]), None)):
+        raise RobenchError(
+            f"{path} is {kind}, which robench does not read.",
+            hint="Export the model to ONNX, or load it in a custom function: `model='python:FILE.py:FUNCTION'`",
+        )
+    if path.suffix != ".safetensors" and data[0] in _PYTORCH:
+        return
+    if (found := looks_like(data)) is not None:
+        raise RobenchError(f"{path} is not a model but {found}.", hint="Get the model's own file.")
 
 
 def read_metadata(path: Path) -> dict[str, str]:

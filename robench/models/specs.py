@@ -156,6 +156,8 @@ def _load(request: Request) -> Model:
         from robench.models.programs import from_export
 
         return from_export(path, request)
+    if colon and rest.startswith("//"):
+        raise RobenchError(f"{request.spec} is an address, not a file.", hint="Download the file, and give its path.")
     if not path.exists() and colon and len(scheme) > 1 and "/" not in scheme and "\\" not in scheme:
         raise RobenchError(
             f"Unknown kind of model '{scheme}:'.", hint="Known: a path, " + ", ".join(f"{s}:" for s in SOURCES) + "."

@@ -312,3 +312,44 @@ def test_a_zip_that_is_no_checkpoint(tmp_path: Path) -> None:
         archive.writestr("readme.txt", "hello")
     with pytest.raises(RobenchError, match=r"w\.pth"):
         load_model(str(tmp_path / "w.pth"), arch="wrn-10-1", num_classes=10)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("w.pth", b"", "is empty \\(0 bytes\\)"),
+        ("w.pth", b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
+        ("w.safetensors", b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
+        ("w.onnx", b"<!DOCTYPE html>", "an HTML, SVG or XML document"),
+        ("w.pt2", b"<!DOCTYPE html>", "an HTML, SVG or XML document"),
+        ("config.json", b'{"a": 1}', "a JSON document"),
+        ("w.h5", b"\x89HDF\r\n", "is a Keras model"),
+        ("w.tflite", b"\x1c\0\0\0TFL3", "is a TensorFlow Lite model"),
+        ("w.pth", b"GGUF\0", "is a GGUF model"),
+        ("w.pth.gz", b"\x1f\x8b\0", "a gzip file"),
+    ],
+)
+def test_files_that_are_no_checkpoints_are_named(name: str, data: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(RobenchError, match=said):
+        load_model(str(tmp_path / name), arch="wrn-10-1", num_classes=10)
+
+
+@pytest.mark.parametrize(
+    ("spec", "hint"),
+    [("test_resnet", "`model='timm:test_resnet'`"), ("microsoft/resnet-50", "`model='hf:microsoft/resnet-50'`"),
+     ("https://example.com/w.pth", "Download the file"), ("gone.pth", "Check the path in `model`.")],
+)  # fmt: skip
+def test_names_without_their_prefix_are_told(spec: str, hint: str) -> None:
+    with pytest.raises(RobenchError) as caught:
+        load_model(spec, arch="wrn-10-1", num_classes=10)
+    assert hint in str(caught.value.hint)
+
+
+def test_folders_of_other_libraries_are_told(tmp_path: Path) -> None:
+    for name, hint in (("config.json", f"`model='hf:{tmp_path / 'config.json'}'`"), ("saved_model.pb", "to ONNX")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_text("{}")
+        with pytest.raises(RobenchError, match=r"without card\.yaml") as caught:
+            load_model(str(tmp_path / name))
+        assert hint in str(caught.value.hint)

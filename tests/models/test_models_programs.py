@@ -136,7 +136,7 @@ def test_programs_that_cannot_be_measured_say_why(tmp_path: Path) -> None:
             load_model(str(tmp_path / f"{name}.pt2"), num_classes=3)
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>", b"PK\x03\x04 truncated"])
+@pytest.mark.parametrize("content", [b"no program", b"PK\x03\x04 truncated"])
 def test_what_is_no_program_is_said(tmp_path: Path, network: nn.Module, content: bytes) -> None:
     (tmp_path / "w.pt2").write_bytes(content)
     with pytest.raises(RobenchError, match=r"w\.pt2 is not a torch\.export program"):
