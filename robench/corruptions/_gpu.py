@@ -41,6 +41,8 @@ def attempt(device: torch.device, name: str, *arguments: Any) -> Any:
     """
     if device.type not in WHERE or name in _failed or not has_triton():
         return None
+    if any(isinstance(one, torch.Tensor) and one.numel() == 0 for one in arguments):
+        return None
     module, function = name.split(".")
     try:
         make = getattr(import_module(f"robench.corruptions._gpu_{module}"), function)

@@ -154,11 +154,11 @@ def noise(images: torch.Tensor, stream: Stream, strength: float, kind: str) -> t
 
 
 @jit
-def _counted(value, word, cumulative, guide, values, width, steps):
+def _counted(value, word, cumulative, guide, values, width, halvings):
     level, first = value.to(tl.int32), (word >> 24).to(tl.int32)
     u = (word >> 8).to(tl.float64) * 5.9604644775390625e-08
     left, right = tl.load(guide + level * 257 + first), tl.load(guide + level * 257 + first + 1)
-    for _ in range(steps):
+    for _ in range(halvings):
         middle = (left + right) >> 1
         open_ = left < right
         above = tl.load(cumulative + level * width + middle) > u
@@ -167,10 +167,10 @@ def _counted(value, word, cumulative, guide, values, width, steps):
     return tl.load(values + left)
 
 
-@jit(do_not_specialize=(*_KEYS, "width", "steps"))
+@jit(do_not_specialize=(*_KEYS, "width", "halvings"))
 def _shot(
     images, index, out, k0, k1, draw, cumulative, guide, values,
-    width, steps, count, programs, BLOCK: tl.constexpr,
+    width, halvings, count, programs, BLOCK: tl.constexpr,
 ) -> None:  # fmt: skip
     image = tl.program_id(0) // programs
     block = tl.program_id(0) % programs * BLOCK + tl.arange(0, BLOCK)
@@ -182,7 +182,7 @@ def _shot(
         word = a if lane == 0 else b if lane == 1 else c if lane == 2 else d
         within = place + lane < count
         value = tl.load(images + place + lane, mask=within, other=0)
-        tl.store(out + place + lane, _counted(value, word, cumulative, guide, values, width, steps), mask=within)
+        tl.store(out + place + lane, _counted(value, word, cumulative, guide, values, width, halvings), mask=within)
 
 
 def shot(images: torch.Tensor, stream: Stream, rate: float) -> torch.Tensor:

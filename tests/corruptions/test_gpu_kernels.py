@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import warnings
+from importlib import import_module
 from importlib.util import find_spec
 from types import SimpleNamespace
 
@@ -26,6 +27,8 @@ SEVERITIES = (1, 3, 5)
 ROUNDED_OTHERWISE = {"defocus_blur", "frost", "gaussian_blur", "glass_blur"}
 """Corruptions whose kernels may be a grey level from the loops: OpenCV has another order of sums, and for ``frost`` the
 interpreter has no multiplication and addition with one rounding. All others give every bit."""
+VARYING = {"k0", "k1", "draw", "reach", "iterations", "zooms", "halvings", "size", "used", "low", "span"}
+"""Whole numbers that differ from call to call; Triton would compile again for those that are 1 or multiples of 16."""
 needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="needs Triton")
 
 
@@ -86,6 +89,31 @@ def test_kernels_give_the_loops_images() -> None:
         for largest, share in found[name]:
             assert share <= 0.001, name
             assert largest <= (1 if name in ROUNDED_OTHERWISE else 0), name
+
+
+@needs_triton
+def test_keys_and_strengths_compile_nothing_anew() -> None:
+    kernels = [
+        one
+        for module in ("random", "warp", "weather", "jpeg")
+        for one in vars(import_module(f"robench.corruptions._gpu_{module}")).values()
+        if "BLOCK" in getattr(one, "arg_names", ())
+    ]
+    assert len(kernels) >= 18
+    for kernel in kernels:
+        assert {param.name for param in kernel.params if param.is_constexpr} <= {"BLOCK", "KIND", "LUMA", "DOWN"}
+        assert all(param.do_not_specialize for param in kernel.params if param.name in VARYING), kernel
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ALL)
+def test_no_kernel_fails_on_a_gpu(name: str) -> None:
+    images = photographs(3, 64).cuda()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        made = [corrupt(images, name, severity, index=torch.arange(3)) for severity in SEVERITIES]
+    assert made[0].device == images.device
+    assert not _gpu._failed
 
 
 def test_a_kernel_that_fails_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
