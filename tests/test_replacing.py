@@ -11,6 +11,7 @@ from robench.errors import RobenchError
 from robench.files import atomic_write, write_json
 
 PASSWD = "root:x:0:0:root:/root:/bin/bash\n"
+MEASURED = Path(__file__).parents[1] / "leaderboards" / "measured" / "digits-c"
 PNG, PDF = b"\x89PNG\r\n\x1a\n....", b"%PDF-1.7 ..."
 
 
@@ -88,7 +89,8 @@ def test_a_command_does_not_replace_a_users_file(
     assert main(["leaderboard", "readme", "--out", "passwd"]) == 2
     assert "holds something else" in capsys.readouterr().err
     assert (tmp_path / "passwd").read_text() == PASSWD
-    assert main(["plot", "corruptions-gallery", "--out", "grid.png"]) == 0
-    (tmp_path / "grid.png").write_text(PASSWD)
-    assert main(["plot", "corruptions-gallery", "--out", "grid.png"]) == 2
-    assert (tmp_path / "grid.png").read_text() == PASSWD
+    plot = ["plot", "severity", str(MEASURED / "augmix.json"), "--out", "curves.png"]
+    assert main(plot) == 0
+    (tmp_path / "curves.png").write_text(PASSWD)
+    assert main(plot) == 2
+    assert (tmp_path / "curves.png").read_text() == PASSWD
