@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 import triton
 import triton.language as tl
+from torch.nn import functional
 
 from robench.corruptions._gpu import kept, upload
 from robench.corruptions._gpu_random import signed, words_of
@@ -98,6 +99,41 @@ def smooth(images: torch.Tensor, taps: npt.NDArray[np.float32]) -> torch.Tensor:
             source, weights, target, height, width, len(taps) // 2, programs, DOWN=down, BLOCK=BLOCK,
             enable_fp_fusion=False,
         )  # fmt: skip
+    return out
+
+
+@jit(do_not_specialize=("padded_height", "padded_width", "taps", "programs"))
+def _correlate(
+    padded, offsets, weights, out, height, width, padded_height, padded_width, taps, programs, BLOCK: tl.constexpr
+):
+    plane = (tl.program_id(0) // programs).to(tl.int64)
+    i = tl.program_id(0) % programs * BLOCK + tl.arange(0, BLOCK)
+    inside = i < height * width
+    padded += plane * padded_height * padded_width + i // width * padded_width + i % width
+    total = tl.zeros((BLOCK,), tl.float32)
+    for tap in range(taps):
+        total += tl.load(weights + tap) * tl.load(padded + tl.load(offsets + tap), mask=inside, other=0)
+    tl.store(out + plane * height * width + i, _byte(total + 5e-5), mask=inside)
+
+
+def correlate(images: torch.Tensor, kernel: npt.NDArray[np.float32]) -> torch.Tensor:
+    """Return uint8 images (N, C, H, W) correlated with a square kernel, mirrored at the edges, truncated.
+
+    Only the kernel's numbers that are not 0 are read: a disk fills three quarters of its square.
+    """
+    number, channels, height, width = images.shape
+    reach = len(kernel) // 2
+    padded = functional.pad(images.float(), (reach,) * 4, mode="reflect").contiguous()
+    rows, columns = np.nonzero(kernel)
+    key, device = (padded.shape[3], kernel.tobytes()), images.device
+    offsets = kept(device, ("offsets", *key), torch.from_numpy, (rows * padded.shape[3] + columns).astype(np.int32))
+    weights = kept(device, ("weights", *key), torch.from_numpy, kernel[rows, columns])
+    out = torch.empty(images.shape, dtype=torch.uint8, device=device)
+    programs = triton.cdiv(height * width, 2 * BLOCK)
+    _correlate[(number * channels * programs,)](
+        padded, offsets, weights, out, height, width, *padded.shape[2:], len(rows), programs, BLOCK=2 * BLOCK,
+        enable_fp_fusion=False,
+    )  # fmt: skip
     return out
 
 

@@ -105,6 +105,9 @@ def defocus_blur(images: torch.Tensor, params: tuple[float, float], stream: Stre
     kernel = disk_kernel(*params)
     if not _device.has_loops(images.device):
         kernel = _trim(kernel)
+        made: torch.Tensor | None = _gpu.attempt(images.device, "warp.correlate", images, kernel)
+        if made is not None:
+            return made
         reach = kernel.shape[0] // 2
         return _truncate(_filter(images.float(), kernel, (reach,) * 4, "reflect"))
     import cv2
