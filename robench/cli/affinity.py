@@ -62,7 +62,7 @@ def affinity(
 ) -> int:
     """Measure and print; see HELP."""
     from robench import api
-    from robench.cli.common import print_json
+    from robench.cli.common import print_json, say
 
     found = api.affinity(
         model,
@@ -78,7 +78,7 @@ def affinity(
     if json_:
         print_json(found.document)
         return 0
-    print(
+    say(
         f"{found.recipe} for {found.model}: affinity {100 * found.value:+.2f} points"
         f" ({100 * found.low:+.2f} to {100 * found.high:+.2f}), {100 * found.augmented_accuracy:.2f} % of"
         f" {found.images:,} augmented images right, {100 * found.clean_accuracy:.2f} % of the clean ones"

@@ -193,8 +193,33 @@ def print_values(title: str, names: Sequence[str], heads: Sequence[str], rows: S
     if piped or len(heads) == 1 or _width(upright, screen) <= room:
         screen.print(upright)
         return
-    columns = [[head, *line] for head, line in zip(names, shown, strict=True)]
-    first: list[str] = ["", *heads]
+    _print_turned(screen, ["", *heads], [[head, *line] for head, line in zip(names, shown, strict=True)])
+
+
+def print_rows(title: str, rows: Mapping[str, Mapping[str, str]]) -> None:
+    """Print values of many rows, a row per line; what does not fit the terminal side by side goes on below.
+
+    Args:
+        title: printed above.
+        rows: name -> head -> text, an interval in parentheses; every row has the same heads.
+    """
+    from rich.markup import escape
+
+    piped = not sys.stdout.isatty()
+    screen = console(markup=True, **({"width": 10_000} if piped else {}))
+    screen.print(f"[bold]{escape(title)}[/bold]", soft_wrap=True)
+    heads, names = list(next(iter(rows.values()))), [escape(name) for name in rows]
+    shown = {name: {h: text if piped else _two_lines(text) for h, text in line.items()} for name, line in rows.items()}
+    lines = shown.values()
+    if piped:
+        screen.print(_table(["", *heads], [[name, *line.values()] for name, line in zip(names, lines, strict=True)]))
+        return
+    _print_turned(screen, ["", *names], [[head, *(line[head] for line in lines)] for head in heads])
+
+
+def _print_turned(screen: Console, first: Sequence[str], columns: Sequence[Sequence[str]]) -> None:
+    """Print as many columns side by side as fit, and the others below."""
+    room = screen.width
     while columns:
         taken = 1
         while taken < len(columns) and _width(_turned(first, columns[: taken + 1]), screen) <= room:

@@ -13,6 +13,8 @@ from robench.cli import options as o
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from robench.api.metrics import LogitMetrics
     from robench.results.schema import Result, Value
 
@@ -32,8 +34,6 @@ Examples:
 
 --logits and --labels are for outputs of another framework: .npy, .npz, .csv, .tsv or .parquet, one row per image.
 """
-
-_NAME, _VALUE, _INTERVAL = 28, 28, 22  # columns of the table of cells, in characters
 
 
 def metrics(
@@ -159,11 +159,8 @@ def _print_normalised(found: dict[str, Value], run: str, baseline: str, *, as_js
 
 
 def _print_list(*, as_json: bool) -> None:
-    from rich import box
-    from rich.table import Table
-
     from robench.catalogue import METRICS
-    from robench.cli.common import console, print_json
+    from robench.cli.common import print_columns, print_json
 
     rows = {name: METRICS.get(name) for name in METRICS}
     if as_json:
@@ -173,39 +170,27 @@ def _print_list(*, as_json: bool) -> None:
         told = {name: {key: getattr(one, key) for key in keys} for name, one in rows.items()}
         print_json({name: one | {"range": ends[name]} for name, one in told.items()})
         return
-    table = Table(box=box.SIMPLE_HEAD)
-    for head in ("metric", "unit", "better", "range", "needs"):
-        table.add_column(head, overflow="fold", no_wrap=head != "needs")
-    for name, one in rows.items():
-        low, high = one.range
-        table.add_row(name, one.unit, one.better, f"{low:g} to {high:g}", ", ".join(one.needs))
-    console().print(table)
+    columns = {
+        "metric": list(rows),
+        "unit": [one.unit for one in rows.values()],
+        "better": [one.better for one in rows.values()],
+        "range": [f"{one.range[0]:g} to {one.range[1]:g}" for one in rows.values()],
+        "needs": [", ".join(one.needs) for one in rows.values()],
+    }
+    print_columns(columns, narrower=[{"needs": None}])
 
 
 def _print_cells(result: Result) -> None:
-    from rich import box
-    from rich.table import Table
-
+    """Print a table of the cells, and one of the conditions where they have several cells."""
     from robench.api.values import show
-    from robench.cli.common import console
+    from robench.cli.common import print_rows
 
-    shown = tuple(result.cells[0].metrics)
-    screen = console()
-    if narrow := screen.width < _NAME + _VALUE * len(shown):  # intervals on lines of their own, never cut
-        screen = console(width=max(screen.width, _NAME + _INTERVAL * len(shown)))
+    names = tuple(result.cells[0].metrics)
 
-    def row(found: dict[str, Value]) -> list[str]:
-        texts = [show(found[name], name, interval=True) for name in shown]
-        return [text.replace(" (", "\n(") for text in texts] if narrow else texts
+    def texts(found: Mapping[str, Value]) -> dict[str, str]:
+        return {name: show(found[name], name, interval=True) for name in names}
 
-    table = Table(box=box.SIMPLE_HEAD, title=f"{result.model.name} on {result.suite.name}", title_justify="left")
-    table.add_column("cell", no_wrap=True)
-    for name in shown:
-        table.add_column(name, justify="right", overflow="fold", min_width=_INTERVAL - 3)
-    for cell in result.cells:
-        table.add_row(cell.name, *row(cell.metrics))
-    table.add_section()
-    for condition, values in result.conditions.items():
-        if len(result.conditions) < len(result.cells):
-            table.add_row(condition, *row(values))
-    screen.print(table)
+    title = f"{result.model.name} on {result.suite.name}"
+    print_rows(title, {cell.name: texts(cell.metrics) for cell in result.cells})
+    if len(result.conditions) < len(result.cells):
+        print_rows(f"{title}, means over severities", {name: texts(one) for name, one in result.conditions.items()})

@@ -83,7 +83,9 @@ def _lines(facts: Mapping[str, Any]) -> dict[str, str]:
     for key, one in facts.items():
         if isinstance(one, dict) and key == "zero_shot":
             lines |= {name: str(value) for name, value in one.items()}
-        else:
+        elif isinstance(one, dict):
+            lines[key] = ", ".join(f"{name} {value}" for name, value in one.items())
+        elif one is not None:
             lines[key] = f"{one:,}" if key == "parameters" else str(one)
     return lines
 

@@ -28,23 +28,20 @@ app = group()
 def list_suites(json_: o.Json = False) -> None:
     """List all suites."""
     from robench import api
-    from robench.cli.common import print_json
+    from robench.cli.common import print_columns, print_json
 
     found = api.list_suites()
     if json_:
         print_json([one.record() for one in found])
         return
-    from rich.table import Table
-
-    from robench.cli.common import console
-
-    table = Table(box=None)
-    for head in ("suite", "cells", "classes", "images", "what it measures"):
-        table.add_column(head, overflow="fold", no_wrap=head == "suite")  # a name cut short cannot be typed
-    for suite in (one.suite for one in found):
-        classes = str(suite.num_classes) if suite.num_classes else "any"
-        table.add_row(suite.name, str(len(suite.cells)), classes, " or ".join(suite.sources), suite.title)
-    console().print(table)
+    columns = {
+        "suite": [one.suite.name for one in found],
+        ">cells": [str(len(one.suite.cells)) for one in found],
+        ">classes": [f"{one.suite.num_classes:,}" if one.suite.num_classes else "any" for one in found],
+        "images": [" or ".join(one.suite.sources) for one in found],
+        "what it measures": [one.suite.title for one in found],
+    }
+    print_columns(columns, narrower=[{"images": None}])
 
 
 @app.command(cls=Command)
@@ -84,7 +81,7 @@ def _lines(found: SuiteDescription) -> list[tuple[str, str]]:
         *_of_split(found),
         ("paper", suite.paper),
         ("source", suite.url),
-        ("licence", suite.licence),
+        ("licence", suite.licence or ("not stated" if suite.url else "")),
         ("notes", suite.notes),
         ("version", str(suite.version)),
     ]

@@ -12,7 +12,9 @@ import pytest
 
 from robench.cli.common import print_columns, print_summary, say
 from robench.cli.main import main
+from robench.cli.metrics import _print_cells
 from robench.results import load
+from robench.results.labels import show
 from robench.tables.locations import leaderboards
 
 
@@ -139,3 +141,14 @@ def test_a_command_without_a_word_shows_its_help_without_escapes(capsys: pytest.
         said = capsys.readouterr()
         assert "Commands\n" in said.err + said.out
         assert "x1b" not in said.err + said.out
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_cells_go_on_below(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,), screen = results(1), terminal(monkeypatch, columns)
+    _print_cells(found)  # type: ignore[arg-type]
+    text = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue())
+    assert max(map(len, text.splitlines())) <= columns
+    for name, value in found.cells[-1].metrics.items():  # type: ignore[attr-defined]
+        assert name in text.split()
+        assert show(value, name).split(" (")[0] in text

@@ -23,7 +23,7 @@ def test_every_suite_is_listed_and_shown() -> None:
     listed = run("suites", "list")
     assert listed.exit_code == 0
     for name in suites.names():
-        assert f" {name} " in listed.stdout
+        assert f"\n{name} " in listed.stdout
         shown = run("suites", "show", name)
         assert shown.exit_code == 0, name
         for line in ("measures", "cells", "get it", "cost"):
