@@ -138,6 +138,7 @@ def conformal(
     from robench.files import write_json
     from robench.metrics.conformal import target_scores, threshold
     from robench.predictions import RunFolder
+    from robench.results.same_images import unchecked
 
     alpha = number("alpha", alpha, above=0.0, below=1.0)
     one_of("method", method, METHODS)
@@ -169,7 +170,7 @@ def conformal(
         seed=seed,
         values=values,
         strata=strata,
-        notes=notes_of(folder, cells, method),
+        notes=[*unchecked(folder, fitted), *notes_of(folder, cells, method)],
         path=folder.path / _file_name(rule, alpha, fit_on, fitted, folder) if out is None else place("out", out),
     )
     write_json(found.path, found.document())

@@ -19,7 +19,7 @@ from robench.metrics.statistics import bootstrap_cells
 from robench.metrics.temperature import FITS, scaled_columns
 from robench.predictions import RunFolder
 from robench.results.protocols import averaged, protocol_of_run
-from robench.results.same_images import shared_images
+from robench.results.same_images import shared_images, unchecked
 from robench.results.schema import Value
 from robench.results.values import with_interval
 from robench.suites import Cell, Suite
@@ -66,7 +66,8 @@ def of_run(path: Path, fit_on: str, fit_run: Path | None) -> Source:
         cells = {name: without(columns, seen, fitted.path) for name, columns in cells.items()}
     shifted = shifted_cells(protocol_of_run(folder.record.suite), list(cells), fit_on)
     name = folder.record.model.name
-    return Source(name, str(path if fit_run is None else fit_run), fit_on, held_out, cells, shifted)
+    notes = () if fit_run is None else tuple(unchecked(folder, fitted))
+    return Source(name, str(path if fit_run is None else fit_run), fit_on, held_out, cells, shifted, notes)
 
 
 def of_logits(
@@ -156,6 +157,12 @@ def fit_folder(own: RunFolder, path: Path) -> RunFolder:
         )
     other = RunFolder.open(path)
     models = [folder.record.model for folder in (own, other)]
+    orders = [str(model.card.get("class_order", "as the model's")) for model in models]
+    if models[0].name == models[1].name and orders[0] != orders[1]:
+        raise RobenchError(
+            f"The classes of {path} are in another order than those of {own.path}: {orders[1]}; {orders[0]}.",
+            hint="Evaluate the model on held-out images whose classes have the same order.",
+        )
     if models[0].hash != models[1].hash:
         raise RobenchError(
             f"{path} is a run of another model ({models[1].name}) than {own.path} ({models[0].name}).",

@@ -22,6 +22,7 @@ from robench.results.labels import ABSENT
 from robench.results.notebook import html_table
 from robench.results.paired import floor_of, on_common_images, refuse_unlike, slopes
 from robench.results.protocols import protocol_of_run
+from robench.results.same_images import prepared
 from robench.results.schema import StatisticsRecord
 from robench.results.scores import Scores, default_metrics, of_sample, score_cells
 from robench.results.summaries import CellArrays, summarise
@@ -205,17 +206,10 @@ def of_one_model(runs: Sequence[RunFolder], names: Sequence[str]) -> list[str]:
 
 def _prepared(a: RunFolder, b: RunFolder, names: tuple[str, str]) -> list[str]:
     """Say how images were resized and cropped, where the two runs differ in it."""
-    found = [_geometry(run) for run in (a, b)]
+    found = [prepared(run) for run in (a, b)]
     if found[0] == found[1]:
         return []
     return [f"Images were prepared differently: for {names[0]} {found[0]}; for {names[1]} {found[1]}."]
-
-
-def _geometry(run: RunFolder) -> str:
-    identity = run.record.identity
-    geometry = identity.scaled_to or identity.protocol.get("geometry") or identity.preprocessing.get("geometry") or {}
-    sides = [f"{key} {geometry[key]}" for key in ("resize", "crop") if geometry.get(key) is not None]
-    return ", ".join([*sides, str(geometry.get("interpolation"))]) if sides else "at their own size"
 
 
 def _names(a: RunFolder, b: RunFolder) -> tuple[str, str]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from robench.predictions import RunFolder
 
+# Parts of a protocol that do not change which image an index means.
+_WHICH_PART = ("limit", "geometry")
 Index = npt.NDArray[np.int64]
 
 
@@ -15,8 +20,8 @@ def shared_images(run: RunFolder, other: RunFolder, index: Index) -> Index:
 
     Two images are the same where they have the same fingerprint in a cell that both runs have, whatever else differs
     between the protocols (frost textures, seed, a larger folder): a corrupted image has the index of its clean one.
-    Where the protocols differ in the limit alone, an index means the same image in both; runs of version 1, which have
-    no fingerprints, can be compared only so.
+    Where both runs are of the same clean images, or differ in limit, resize and crop alone, an index means the same
+    image in both, whatever became of its pixels; runs of version 1, without fingerprints, can be compared only so.
 
     Args:
         run, other: the runs.
@@ -36,7 +41,36 @@ def shared_images(run: RunFolder, other: RunFolder, index: Index) -> Index:
     return np.unique(np.concatenate(shared)).astype(np.int64) if shared else np.empty(0, np.int64)
 
 
+def unchecked(run: RunFolder, other: RunFolder) -> list[str]:
+    """Return a sentence where it cannot be told whether two runs share images, as their pixels cannot be compared."""
+    common = set(run.done()) & set(other.done())
+    if _same_data(run, other) or (common and prepared(run) == prepared(other)):
+        return []
+    why = "were resized and cropped differently" if common else "have no cell in common"
+    return [
+        f"The run of the fit and this run {why}: whether they share images could not be checked. On images that the fit"
+        " has seen, values are too good."
+    ]
+
+
+def prepared(run: RunFolder) -> str:
+    """Return how a run's images were resized and cropped, in words."""
+    identity = run.record.identity
+    geometry = identity.scaled_to or identity.protocol.get("geometry") or identity.preprocessing.get("geometry") or {}
+    sides = [f"{key} {geometry[key]}" for key in ("resize", "crop") if geometry.get(key) is not None]
+    return ", ".join([*sides, str(geometry.get("interpolation"))]) if sides else "at their own size"
+
+
 def _same_data(run: RunFolder, other: RunFolder) -> bool:
     protocols = [one.record.identity.protocol for one in (run, other)]
-    mine, theirs = ({key: value for key, value in protocol.items() if key != "limit"} for protocol in protocols)
-    return bool(mine == theirs)
+    mine, theirs = (_clean_images(protocol) for protocol in protocols)
+    if mine is not None and mine == theirs:
+        return True
+    alike = [{key: value for key, value in protocol.items() if key not in _WHICH_PART} for protocol in protocols]
+    return bool(alike[0] == alike[1])
+
+
+def _clean_images(protocol: Mapping[str, Any]) -> str | None:
+    """Return the checksum of the images that all cells are made of, where a suite's record has one."""
+    found = protocol.get("clean", protocol.get("checksum"))
+    return found if isinstance(found, str) else None
