@@ -65,8 +65,8 @@ def motion(images: torch.Tensor, weights: npt.NDArray[np.float32], shifts: npt.N
 
 
 @jit(do_not_specialize=("reach", "programs"))
-def _smooth(planes, taps, out, height, width, reach, programs, DOWN: tl.constexpr, BLOCK: tl.constexpr):
-    """Blur planes along one axis, edges repeated: down into float32, then across into bytes."""
+def _smooth(planes, taps, out, height, width, reach, programs, KIND: tl.constexpr, BLOCK: tl.constexpr):
+    """Blur planes along one axis, edges repeated: down (0) or across (1) into float32, or across into bytes (2)."""
     plane = (tl.program_id(0) // programs).to(tl.int64)
     i = tl.program_id(0) % programs * BLOCK + tl.arange(0, BLOCK)
     inside = i < height * width
@@ -75,28 +75,28 @@ def _smooth(planes, taps, out, height, width, reach, programs, DOWN: tl.constexp
     out += plane * height * width + i
     total = tl.zeros((BLOCK,), tl.float32)
     for tap in range(2 * reach + 1):
-        if DOWN:
+        if KIND == 0:
             place = _within(row + tap - reach, height) * width + column
         else:
             place = row * width + _within(column + tap - reach, width)
         total += tl.load(taps + tap) * tl.load(planes + place, mask=inside, other=0).to(tl.float32)
-    if DOWN:
-        tl.store(out, total, mask=inside)
-    else:
+    if KIND == 2:
         tl.store(out, _byte(total + 5e-5), mask=inside)
+    else:
+        tl.store(out, total, mask=inside)
 
 
 def smooth(images: torch.Tensor, taps: npt.NDArray[np.float32]) -> torch.Tensor:
-    """Return uint8 images (N, C, H, W) blurred by the taps down and across, truncated."""
+    """Return images (N, C, H, W) blurred by the taps down and across: float32 stay so, uint8 are truncated."""
     images, device = images.contiguous(), images.device
     number, channels, height, width = images.shape
     weights = kept(device, ("taps", taps.tobytes()), lambda: torch.from_numpy(taps))
     between = torch.empty(images.shape, dtype=torch.float32, device=device)
     out = torch.empty_like(images)
     programs = triton.cdiv(height * width, BLOCK)
-    for source, target, down in ((images, between, True), (between, out, False)):
+    for source, target, kind in ((images, between, 0), (between, out, 2 if out.dtype == torch.uint8 else 1)):
         _smooth[(number * channels * programs,)](
-            source, weights, target, height, width, len(taps) // 2, programs, DOWN=down, BLOCK=BLOCK,
+            source, weights, target, height, width, len(taps) // 2, programs, KIND=kind, BLOCK=BLOCK,
             enable_fp_fusion=False,
         )  # fmt: skip
     return out

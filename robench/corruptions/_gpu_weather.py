@@ -13,6 +13,8 @@ import triton
 import triton.language as tl
 
 from robench.corruptions._gpu import kept, upload
+from robench.corruptions._gpu_warp import smooth
+from robench.corruptions.blur import gaussian_taps
 from robench.corruptions.frost import crops
 from robench.corruptions.random import Stream
 
@@ -68,6 +70,33 @@ def snow(images: torch.Tensor, blown: torch.Tensor, weight: float) -> torch.Tens
         images, blown.contiguous(), out, float(weight), 1.0 - float(weight), pixels, programs, BLOCK=BLOCK,
         enable_fp_fusion=False,
     )  # fmt: skip
+    return out
+
+
+@jit
+def _mud(images, masks, colours, out, pixels, programs, BLOCK: tl.constexpr):
+    image = (tl.program_id(0) // programs).to(tl.int64)
+    i = tl.program_id(0) % programs * BLOCK + tl.arange(0, BLOCK)
+    inside = i < pixels
+    mask = tl.load(masks + image * pixels + i, mask=inside, other=0)
+    mask = tl.where(mask < 0.8, 0.0, mask)
+    for channel in tl.static_range(3):
+        at = image * 3 * pixels + channel * pixels + i
+        value = _unit(images + at, inside) * (1.0 - mask) + tl.load(colours + channel) * mask
+        tl.store(out + at, (tl.minimum(tl.maximum(value, 0.0), 1.0) * 255.0).to(tl.uint8), mask=inside)
+
+
+def mud(images: torch.Tensor, stream: Stream, params: tuple[float, ...], colour: tuple[int, ...]) -> torch.Tensor:
+    """Cover uint8 images (N, 3, H, W) by mud, drawn as :func:`robench.corruptions.spatter.spatter` says."""
+    mean, std, sigma, threshold, spread, _ = params
+    images, pixels = images.contiguous(), images[0, 0].numel()
+    noise = stream.normal(0, (1, *images.shape[2:])).mul_(std).add_(mean)
+    drops = (smooth(noise, gaussian_taps(sigma)) > threshold).float()
+    masks = smooth(drops, gaussian_taps(spread))
+    share = kept(images.device, ("colour", colour), lambda: torch.tensor(colour, dtype=torch.float32) / 255)
+    out = torch.empty_like(images)
+    programs = triton.cdiv(pixels, BLOCK)
+    _mud[(len(images) * programs,)](images, masks, share, out, pixels, programs, BLOCK=BLOCK, enable_fp_fusion=False)
     return out
 
 

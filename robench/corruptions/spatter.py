@@ -1,8 +1,8 @@
 """Spatter: drops of water or mud on the lens (hendrycks/robustness, ``ImageNet-C/create_c``).
 
 Edges, distances and the histogram's equalisation are OpenCV's, one image at a time in a pool of threads (OpenCV lets
-go of Python's lock). On a CUDA device the masks, a third of the image's bytes, are made on the host; the composition
-runs on the device.
+go of Python's lock). On a CUDA device water's masks, a third of the image's bytes, are made on the host; the
+composition and mud run on the device.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from robench.corruptions import _device
+from robench.corruptions import _device, _gpu
 from robench.corruptions._pool import each_row
 from robench.corruptions.random import Stream
 
@@ -39,6 +39,10 @@ def spatter(images: torch.Tensor, params: tuple[float, ...], stream: Stream) -> 
     """
     mean, std, sigma, threshold, strength, mud = params
     size = (images.shape[-2], images.shape[-1])
+    if mud and not _device.has_loops(images.device):
+        made: torch.Tensor | None = _gpu.attempt(images.device, "weather.mud", images, stream, params, MUD)
+        if made is not None:
+            return made
 
     def mask(row: int) -> Map:
         noise = stream.row_normal(row, 0, size) * np.float32(std) + np.float32(mean)

@@ -24,7 +24,7 @@ from robench.corruptions.jpeg import roundtrip, roundtrip_tensor
 from robench.corruptions.random import Stream
 
 SEVERITIES = (1, 3, 5)
-ROUNDED_OTHERWISE = {"defocus_blur", "frost", "gaussian_blur", "glass_blur"}
+ROUNDED_OTHERWISE = {"defocus_blur", "frost", "gaussian_blur", "glass_blur", "spatter"}
 """Corruptions whose kernels may be a grey level from the loops: OpenCV has another order of sums, and for ``frost`` the
 interpreter has no multiplication and addition with one rounding. All others give every bit."""
 VARYING = {"k0", "k1", "draw", "reach", "iterations", "zooms", "halvings", "size", "used", "low", "span"}
