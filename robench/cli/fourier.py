@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from robench.cli import completion as complete
 from robench.cli import options as o
+from robench.cli.streams import folded
 
 if TYPE_CHECKING:
     from robench.api import Sensitivity
@@ -171,7 +173,7 @@ def fourier(
         print_json(found.document)
         return 0
     if not quiet:
-        typer.echo(_in_words(found), err=True)
+        typer.echo(folded(_in_words(found), sys.stderr), err=True)
     print(found.path)
     return 0
 

@@ -9,6 +9,7 @@ from robench.results.labels import words
 from robench.results.schema import ReliabilityBin, Value
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 440, 260, 46, 36, 12
+_BAR = 210  # of the longest bar; short, so that a phone's letters are large enough
 
 
 def _y(value: float, top: float) -> float:
@@ -92,17 +93,17 @@ def bars(title: str, rows: Sequence[tuple[str, Value]], factor: float = 100.0) -
     top = max((factor * float(one.high or one.value or 0) for _, one in rows), default=1.0) or 1.0
     parts = []
     for i, (name, one) in enumerate(rows):
-        y, width = 6 + 22 * i, 300 * factor * float(one.value or 0) / top
+        y, width = 6 + 22 * i, _BAR * factor * float(one.value or 0) / top
         parts.append(f'<text class="label" x="142" y="{y + 12}" text-anchor="end">{escape(words(name))}</text>')
         parts.append(f'<rect class="bar" x="150" y="{y}" width="{width:.1f}" height="15"/>')
         if one.low is not None and one.high is not None:
-            ends = [150 + 300 * factor * end / top for end in (one.low, one.high)]
+            ends = [150 + _BAR * factor * end / top for end in (one.low, one.high)]
             parts.append(f'<line class="whisker" x1="{ends[0]:.1f}" x2="{ends[1]:.1f}" y1="{y + 7.5}" y2="{y + 7.5}"/>')
             width = max(width, ends[1] - 150)
         text = f"{factor * float(one.value or 0):.1f}"
         parts.append(f'<text class="label" x="{156 + width:.1f}" y="{y + 12}">{text}</text>')
     return (
-        f'<svg viewBox="0 0 500 {height}" role="img" aria-label="{escape(title)}"><title>{escape(title)}</title>'
+        f'<svg viewBox="0 0 {_BAR + 200} {height}" role="img" aria-label="{escape(title)}"><title>{escape(title)}</title>'
         + "".join(parts)
         + "</svg>"
     )
