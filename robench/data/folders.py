@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -172,7 +173,19 @@ def _labels_of(
             f"{where}: {len(empty)} of {len(images)} class folders hold no images: {', '.join(empty[:5])}.",
             hint="Remove folders that are not classes and complete the others: a missing class shifts all labels.",
         )
-    return {name: label for label, name in enumerate(images)}, tuple(images), ()
+    return {name: label for label, name in enumerate(images)}, tuple(images), _in_text_order(list(images), where)
+
+
+def _in_text_order(names: Sequence[str], where: str) -> tuple[str, ...]:
+    """Return a remark where names end in numbers that their order as text does not follow: class_10 before class_2."""
+    found = [re.fullmatch(r"(.*?\D)(\d+)", name, re.DOTALL) for name in names]
+    parts = [(one[1], int(one[2])) for one in found if one is not None]
+    if len(parts) < len(names) or len({lead for lead, _ in parts}) > 1 or parts == sorted(parts):
+        return ()
+    return (
+        f"{where}: class folders were numbered in the order of their names as text ({', '.join(names[:3])}...), as"
+        f" torchvision's ImageFolder does, not in that of the numbers in them.",
+    )
 
 
 def _numbered(folders: list[str], where: str, first: int | None) -> tuple[dict[str, int], tuple[str, ...]]:

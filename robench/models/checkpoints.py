@@ -83,9 +83,13 @@ def read_weights(path: Path, *, ema: bool = False, key: str | None = None) -> We
         key: which network to take, by its name in the file (``student``, ``state_dict.generator``).
 
     Raises:
-        RobenchError: as :func:`robench.models.safe_reading.read_checkpoint`; no weights, no such key, or several
-            networks and none under a usual name.
+        RobenchError: both ways to choose; as :func:`robench.models.safe_reading.read_checkpoint`; no weights, no such
+            key, or several networks and none under a usual name.
     """
+    if ema and key is not None:
+        raise RobenchError(
+            f"`ema` would be ignored, as '?key={key}' names the network of {path}.", hint="Use only one of them."
+        )
     document = read_checkpoint(path)
     found = list(_networks(document, (), _is_network)) or list(_networks(document, (), bool))
     if not found:

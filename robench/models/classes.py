@@ -186,7 +186,8 @@ def _positions(model_classes: Sequence[str], data_classes: Sequence[str]) -> dic
         if ours is None or theirs is None:
             return {}
         places = {number: position for position, number in enumerate(ours)}
-        return {label: places[number] for label, number in enumerate(theirs) if number in places}
+        shift = _shift(ours, theirs)
+        return {label: places[number + shift] for label, number in enumerate(theirs) if number + shift in places}
     labels = matched_labels(_in_words(model_classes, data_classes), _in_words(data_classes, model_classes))
     found: dict[int, list[int]] = {}
     for position, label in enumerate(labels):
@@ -194,6 +195,13 @@ def _positions(model_classes: Sequence[str], data_classes: Sequence[str]) -> dic
             found.setdefault(label, []).append(position)
     told = {label: positions[0] for label, positions in found.items() if len(positions) == 1}
     return told | _shared_in_place(model_classes, data_classes, told)
+
+
+def _shift(ours: Sequence[int], theirs: Sequence[int]) -> int:
+    """Return how far apart two lists of as many numbers without gaps begin: one counts from 0, the other from 1."""
+    if len(ours) != len(theirs) or any(set(one) != set(range(min(one), min(one) + len(one))) for one in (ours, theirs)):
+        return 0
+    return min(ours) - min(theirs)
 
 
 def _shared_in_place(model_classes: Sequence[str], data_classes: Sequence[str], told: dict[int, int]) -> dict[int, int]:

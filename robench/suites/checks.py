@@ -35,7 +35,9 @@ def check_labels(labels: npt.NDArray[Any] | None, classes: int, where: str) -> N
     if low < 0 or high >= classes or foreign:
         raise RobenchError(
             f"{where}: labels go from {low} to {high}; expected 0 to {classes - 1}.",
-            hint="The labels are damaged or belong to another data set.",
+            hint="They seem to count from 1: subtract 1."
+            if (low, high) == (1, classes)
+            else "The labels are damaged or belong to another data set.",
         )
 
 

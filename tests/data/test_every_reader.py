@@ -163,6 +163,16 @@ def test_images_in_one_general_folder_have_no_known_class(name: str, table: str 
     assert ("metadata.csv are not read" in str(caught.value)) == (table is not None)
 
 
+@pytest.mark.parametrize(("pattern", "told"), [("class_{}", True), ("c{:02}", False), ("{}", False), ("a{}b", False)])
+def test_numbers_in_names_that_do_not_order_the_classes_are_told(pattern: str, told: bool, tmp_path: Path) -> None:
+    for number in range(12):
+        place = tmp_path / "set" / pattern.format(number)
+        place.mkdir(parents=True)
+        Image.fromarray(pixels()[0]).save(place / "1.png")
+    remarks = open_images(tmp_path / "set").remarks
+    assert [("class_0, class_1, class_10" in one) for one in remarks] == ([True] if told else [])
+
+
 @pytest.mark.parametrize("name", ["Train", "TRAINING", "dev", "holdout", "unlabeled"])
 def test_a_folder_of_another_split_wraps_no_test_images(name: str, tmp_path: Path) -> None:
     place = made("folders", tmp_path, split=name)

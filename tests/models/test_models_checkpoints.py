@@ -114,6 +114,8 @@ def test_the_rule_among_several_and_its_record(tmp_path: Path, state: State) -> 
     assert is_whole(averaged, zeros(state))
     assert (averaged.card["key"], averaged.card["beside"]) == ("state_dict_ema", ["state_dict"])
     assert averaged.card["ema"] is True
+    with pytest.raises(RobenchError, match=r"`ema` would be ignored, as '\?key=state_dict' names the network"):
+        load(document, tmp_path, "?key=state_dict", ema=True)
     assert "key" not in load(state, tmp_path).card
 
 

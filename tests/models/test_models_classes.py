@@ -41,6 +41,10 @@ def identity_model(classes: tuple[str, ...] | None, count: int | None = None) ->
         # Folders that were sorted as text when the model was trained.
         (("0", "1", "10", "2"), ("0", "1", "2", "10"), (0, 1, 3, 2)),
         (("LABEL_1", "LABEL_0"), ("0", "1"), (1, 0)),
+        # One list counts from 0, the other from 1.
+        (("LABEL_0", "LABEL_1", "LABEL_2"), ("class 1", "class 2", "class 3"), None),
+        (("0", "1", "2"), ("1", "3", "2"), (0, 2, 1)),
+        (("1", "2", "3"), ("0", "2", "1"), (0, 2, 1)),
         # One name spelled otherwise, in place or told by elimination; several in place.
         (("ant", "bee", "cat", "hound"), NAMES, None),
         (("bee", "ant", "cat", "hound"), NAMES, (1, 0, 2, 3)),

@@ -36,6 +36,9 @@ def test_labels_that_leave_the_upper_classes_out_are_another_sets() -> None:
     check_labels(np.arange(20) % 10, 100, "a few images may lack most classes")
     with pytest.raises(RobenchError, match="labels go from 0 to 9; expected 0 to 99"):
         check_labels(np.arange(1000) % 10, 100, "x")
+    with pytest.raises(RobenchError, match="labels go from 1 to 10") as caught:
+        check_labels(np.arange(1000) % 10 + 1, 10, "x")
+    assert "subtract 1" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("suite", ["cifar100-c", "cifar100-p"])
