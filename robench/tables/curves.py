@@ -102,8 +102,5 @@ def bars(title: str, rows: Sequence[tuple[str, Value]], factor: float = 100.0) -
             width = max(width, ends[1] - 150)
         text = f"{factor * float(one.value or 0):.1f}"
         parts.append(f'<text class="label" x="{156 + width:.1f}" y="{y + 12}">{text}</text>')
-    return (
-        f'<svg viewBox="0 0 {_BAR + 200} {height}" role="img" aria-label="{escape(title)}"><title>{escape(title)}</title>'
-        + "".join(parts)
-        + "</svg>"
-    )
+    box, said = f"0 0 {_BAR + 200} {height}", escape(title)
+    return f'<svg viewBox="{box}" role="img" aria-label="{said}"><title>{said}</title>' + "".join(parts) + "</svg>"
