@@ -1,6 +1,6 @@
 """robench: robustness and calibration of image classifiers, by the published protocols.
 
-Nothing heavy is imported here; functions and rooms load on first use.
+Nothing heavy is imported here; functions and subpackages load on first use.
 """
 
 from __future__ import annotations

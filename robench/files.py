@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, room on the disk, and checksums; documents are read through here, too."""
+"""Files that appear whole or not at all, space on the disk, and checksums; documents are read through here, too."""
 
 from __future__ import annotations
 

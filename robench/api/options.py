@@ -175,7 +175,7 @@ class EvaluateWords(ModelWords, SuiteWords, AmountWords, EngineWords, ReportWord
 
 
 def __getattr__(name: str) -> Any:
-    """Return the options that belong to the rooms below, which import NumPy or PyTorch."""
+    """Return the options that belong to the packages below, which import NumPy or PyTorch."""
     if name == "SuiteOptions":
         from robench.suites import OpenOptions
 

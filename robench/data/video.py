@@ -38,7 +38,7 @@ def decode_clip(data: bytes, frames: int, file: str) -> npt.NDArray[np.uint8]:
 
 
 def encode_clip(clip: npt.NDArray[np.uint8], crf: int | None = None, *, tune: str | None = None) -> bytes:
-    """Return a clip as mp4 in the published sequences' form: H.264 by x264's ``veryslow``, one frame a second.
+    """Return a clip as mp4 in the published sequences' form: H.264 by x264's ``veryslow``, one frame per second.
 
     Chroma is not subsampled (4:4:4): the published command names no pixel format, and ffmpeg takes the one of x264's
     that loses least of RGB. The same frames do not always give the same bytes, even with x264's one thread.
