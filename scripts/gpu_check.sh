@@ -50,7 +50,7 @@ if [ "$TINY" = 1 ]; then
 else
     # What `pytest -m gpu` runs, without collecting all other tests.
     part tests 150 "$PYTHON" -m pytest "${tests[@]}" tests/gpu tests/suites/test_suites_gpu.py \
-        tests/corruptions/test_corruptions_devices.py
+        tests/corruptions
     part corruptions 45 "$PYTHON" benchmarks/corruptions.py --device "$DEVICE" --rounds 3 --sizes 224 32 \
         --profile "$out"
     part evaluation 60 "$PYTHON" benchmarks/evaluation.py --device "$DEVICE" --precision bf16 --threads 8 \

@@ -243,7 +243,7 @@ def contrast(images: torch.Tensor, share: float) -> torch.Tensor:
 
 
 @jit
-def _hsv(images, params, out, pixels, programs, BLOCK: tl.constexpr):
+def _hsv(images, changes, out, pixels, programs, BLOCK: tl.constexpr):
     image = (tl.program_id(0) // programs).to(tl.int64)
     i = tl.program_id(0) % programs * BLOCK + tl.arange(0, BLOCK)
     inside = i < pixels
@@ -260,8 +260,8 @@ def _hsv(images, params, out, pixels, programs, BLOCK: tl.constexpr):
     hue = tl.where(hue < 0.0, hue + 1.0, hue)
     hue = tl.where(colourless, 0.0, hue)
     saturation = tl.where(colourless, 0.0, chroma / tl.where(colourless, 1.0, value))
-    saturation = tl.minimum(tl.maximum(saturation * tl.load(params) + tl.load(params + 1), 0.0), 1.0)
-    value = tl.minimum(tl.maximum(value + tl.load(params + 2), 0.0), 1.0)
+    saturation = tl.minimum(tl.maximum(saturation * tl.load(changes) + tl.load(changes + 1), 0.0), 1.0)
+    value = tl.minimum(tl.maximum(value + tl.load(changes + 2), 0.0), 1.0)
     sector = tl.floor(hue * 6.0)
     f = hue * 6.0 - sector
     p, q = value * (1.0 - saturation), value * (1.0 - f * saturation)
@@ -279,8 +279,8 @@ def _hsv(images, params, out, pixels, programs, BLOCK: tl.constexpr):
 def hsv(images: torch.Tensor, saturation: tuple[float, float], value: float) -> torch.Tensor:
     """Return uint8 images (N, 3, H, W) with saturation * factor + offset and value + offset."""
     images, pixels = images.contiguous(), images[0, 0].numel()
-    params = doubles(images.device, float(saturation[0]), float(saturation[1]), float(value))
+    changes = doubles(images.device, float(saturation[0]), float(saturation[1]), float(value))
     out = torch.empty_like(images)
     programs = triton.cdiv(pixels, BLOCK)
-    _hsv[(len(images) * programs,)](images, params, out, pixels, programs, BLOCK=BLOCK, enable_fp_fusion=False)
+    _hsv[(len(images) * programs,)](images, changes, out, pixels, programs, BLOCK=BLOCK, enable_fp_fusion=False)
     return out

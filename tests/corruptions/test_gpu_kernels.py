@@ -164,6 +164,15 @@ def test_tables_are_uploaded_once_and_the_last_ones_stay(monkeypatch: pytest.Mon
     assert made == [1, 2, 3, 2]
 
 
+@needs_triton
+@pytest.mark.parametrize("name", ["jpeg", "random", "warp", "weather"])
+def test_no_argument_has_the_name_of_a_variable_in_tritons_own_launcher(name: str) -> None:
+    module = import_module(f"robench.corruptions._gpu_{name}")
+    kernels = {key: value.arg_names for key, value in vars(module).items() if hasattr(value, "arg_names")}
+    assert kernels
+    assert {key for key, names in kernels.items() if {"params", "specialization", "options"} & set(names)} == set()
+
+
 @pytest.mark.parametrize("name", ["uniform", "normal"])
 def test_few_numbers_are_made_on_the_host(name: str) -> None:
     stream = Stream(1, "b", index=torch.arange(4))
