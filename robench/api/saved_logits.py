@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from robench.api.options import Place, SavedArray
 
 _SUM_TOLERANCE = 5e-3  # of a row of probabilities in half precision
+_FARTHEST = 9.9e5  # nats: results hold less than a million
 _SMALLEST = float(np.finfo(np.float32).tiny)
 
 
@@ -88,8 +89,19 @@ def saved_logits(
             f"{labels_where}: labels from {low} to {high}, but {where} has {rows.shape[1]} classes.",
             hint="Labels count from 0, in the order of the logits.",
         )
+    _refuse_far_apart(rows, found.numbers, where)
     rows, more = _as_logits(rows, found.numbers, where) if probabilities else (rows, _unlike_logits(rows, where))
     return SavedLogits(rows, found.numbers, (where, labels_where), (*rows_notes, *label_notes, *found.remarks, *more))
+
+
+def _refuse_far_apart(rows: npt.NDArray[Any], labels: npt.NDArray[np.int64], where: str) -> None:
+    """Refuse logits whose likelihoods no result can hold; classes that are masked may lie as far below."""
+    right = np.take_along_axis(rows, labels[:, None], axis=1)[:, 0].astype(np.float64)
+    if bad := int((rows.max(axis=1) - right > _FARTHEST).sum()):
+        raise RobenchError(
+            f"{where}: in {bad:,} of {len(rows):,} rows the logit of the right class lies a million below the largest.",
+            hint="Check that these are logits, and that the labels are those of their rows.",
+        )
 
 
 def _check_rows(rows: npt.NDArray[Any], where: str, *, probabilities: bool, word: str) -> None:

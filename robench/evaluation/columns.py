@@ -19,6 +19,7 @@ from robench.suites.base import Batch
 # than the arithmetic.
 _CHUNK = 1 << 21
 _SUM_TOLERANCE = 0.01  # of a softmax in bfloat16
+_FARTHEST = 9.9e5  # nats: results hold less than a million
 _ROWS_OF_A_SUM = 8  # a few rows of true logits may have much the same sum by chance
 
 
@@ -164,7 +165,8 @@ class ColumnBuilder:
         bad = int((~finite).sum())
         if bad:
             raise RobenchError(
-                f"In cell '{self.cell}' the model's logits are NaN or infinite for {bad} of {len(finite)} images.",
+                f"In cell '{self.cell}' the model's logits are NaN or infinite, or too far apart to be scored, for"
+                f" {bad} of {len(finite)} images.",
                 hint="Finished cells are kept. Check the weights and the normalisation; with precision fp16 try bf16"
                 " or fp32.",
             )
@@ -178,8 +180,8 @@ def logits_to_columns(logits: torch.Tensor, target: torch.Tensor) -> dict[str, t
         target: int64, shape (n,); -1 where there is no label.
 
     Returns:
-        Columns of robench.predictions.table by name, plus ``finite`` (bool: no NaN or infinity in the row, nor
-        between its logits).
+        Columns of robench.predictions.table by name, plus ``finite`` (bool: no NaN or infinity in the row, and a
+        likelihood that results can hold).
         Where ``target`` is -1, those of the target are NaN, and its rank is -1.
 
     >>> columns = logits_to_columns(torch.tensor([[2.0, 0.0, 1.0]]), torch.tensor([2]))
@@ -205,8 +207,8 @@ def logits_to_columns(logits: torch.Tensor, target: torch.Tensor) -> dict[str, t
         "entropy": -torch.where(p > 0, p * log_p, torch.zeros_like(p)).sum(1).clamp(max=0.0),
         "top5": top5.int(),
         **_beyond_confidence(logits, target, top5),
-        # A difference of two logits may overflow, too.
-        "finite": torch.isfinite(logits.amax(1) - logits.amin(1)),
+        # False also of NaN; a difference of two logits may overflow, too. Masked classes may lie far below.
+        "finite": torch.isfinite(logits.amax(1) - logits.amin(1)) & ~(labelled & (nll > _FARTHEST)),
     }
 
 

@@ -181,6 +181,7 @@ REFUSED = [
     (bad(logits=softmax(LOGITS).astype(np.float16)), "these are probabilities, not logits"),
     (bad(probabilities=True), "probabilities lie between 0 and 1 and sum to 1 over the classes; values from"),
     (bad(logits=softmax(LOGITS) * 0.8, probabilities=True), "row 0 sums to 0.8"),
+    (bad(logits=LOGITS * 1e9), "the logit of the right class lies a million below the largest"),
     (bad(logits=NAN), "1 of 60 rows have NaN or infinite values, the first is row 7"),
     (bad(logits=np.where(NAN == NAN, LOGITS, -np.inf)), "1 of 60 rows have NaN or infinite values"),
     (bad(logits=LOGITS.argmax(1)), r"found predicted classes of shape \(60,\)"),

@@ -220,11 +220,18 @@ def test_outputs_without_a_scale_are_noted(function: Any, expected: bool | None)
     assert notes.outputs.about_zero is expected
 
 
-def test_logits_whose_differences_overflow_are_refused() -> None:
+@pytest.mark.parametrize("far", [3e38, 1e6])
+def test_logits_whose_differences_no_result_can_hold_are_refused(far: float) -> None:
     builder = ColumnBuilder("c", 2)
-    builder.add(torch.tensor([[-3e38, 3e38], [0.0, 1.0]]), make_batch(2, np.zeros(2, int)))
-    with pytest.raises(RobenchError, match="NaN or infinite for 1 of 2"):
+    builder.add(torch.tensor([[-far, far], [0.0, 1.0], [far, far - 1]]), make_batch(3, np.zeros(3, int)))
+    with pytest.raises(RobenchError, match="too far apart to be scored, for 1 of 3"):
         builder.finish()
+
+
+def test_a_masked_class_may_lie_far_below() -> None:
+    builder = ColumnBuilder("c", 3)
+    builder.add(torch.tensor([[0.0, 1.0, -1e9]]), make_batch(1, np.zeros(1, int)))
+    assert builder.finish().nll == pytest.approx([np.log(1 + np.e)])
 
 
 def test_batches_do_not_matter() -> None:
