@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from dataclasses import MISSING, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +163,9 @@ def test_shipped_models_are_those_of_their_recipes() -> None:
     for path in folders:
         card = yaml.safe_load(path.read_text())
         trained = Recipe.model_validate(yaml.safe_load(path.with_name("recipe.yaml").read_text()))
-        assert trained == recipes.load(card["recipe"]), path
+        words = shlex.split(card["command"])
+        settings = [value for option, value in pairwise(words) if option == "--set"]
+        assert trained == recipes.load(card["recipe"], settings), path
         assert card["recipe_digest"] == digest(trained), path
 
 
