@@ -91,7 +91,9 @@ class Board:
 
 
 def make_boards(results: Mapping[Path, Result], *, living: bool = True) -> list[Board]:
-    """Return all boards: measured results first, then what others publish; equal protocols share one.
+    """Return all boards: measured results first, most models first, then what others publish.
+
+    Equal protocols share a board.
 
     A result without an error or a flip probability, by which boards rank, is omitted.
     """
@@ -111,6 +113,7 @@ def make_boards(results: Mapping[Path, Result], *, living: bool = True) -> list[
         made = Board(protocol, result.suite.name, f"{result.suite.title}: {kind}", [], facts=facts)
         board = boards.setdefault(protocol, made)
         board.rows.append(measured_row(result, protocol))
+    boards = dict(sorted(boards.items(), key=lambda item: -len(item[1].rows)))
     if living:
         for suite in ("imagenet-c", "cifar10-c", "cifar100-c"):
             cells = robustbench(suite)

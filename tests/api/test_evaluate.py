@@ -81,7 +81,7 @@ def test_every_reference_model_that_comes_along_can_be_loaded() -> None:
     assert {"digits/standard", "digits/augmix"} <= set(reference.names())
     for name in reference.names():
         folder = reference.folder(name)
-        assert (folder / "weights.safetensors").stat().st_size < 300_000
+        assert (folder / "weights.safetensors").stat().st_size < (300_000 if name.startswith("digits/") else 5_000_000)
         model = load_model(f"reference:{name}")
         assert model.card["command"].startswith("robench train --recipe")
 
