@@ -213,7 +213,7 @@ def test_a_module_that_cannot_be_compiled_is_said(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _UNCOMPILED]
     said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     assert "Could not compile probe" in said
-    assert "Leave --compile away" in said
+    assert "Omit `compile`" in said
 
 
 def gradient(x: torch.Tensor) -> torch.Tensor:
