@@ -39,6 +39,16 @@ from robench.training.ops.losses import jensen_shannon
 Make = Callable[..., Network]
 
 
+# Batches
+
+
+def test_a_part_of_a_batch_has_the_random_numbers_of_its_images(batch: Batch) -> None:
+    expected = batch.stream("part").uniform(0, (3,))[2:5]
+    for numbers in (None, batch.index.clone()):
+        part = replace(batch, numbers=numbers).part(slice(2, 5))
+        assert torch.equal(part.stream("part").uniform(0, (3,)), expected)
+
+
 # Jensen-Shannon
 
 
