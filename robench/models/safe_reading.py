@@ -110,7 +110,7 @@ def read_checkpoint(path: Path) -> Any:
 
 
 def _where_else(name: str) -> str:
-    """Return the next step where there is no file of a name: it may be a published model's without its prefix."""
+    """Return the next step where no file has a name: it may be a published model's without its prefix."""
     if re.fullmatch(r"\w+(\.\w+)?", name) and Path(name).suffix not in _ENDINGS:
         import timm
 
@@ -122,7 +122,7 @@ def _where_else(name: str) -> str:
 
 
 def refuse_other_files(path: Path) -> None:
-    """Refuse a file whose name or first bytes show that it is no model for PyTorch: each cause has its message.
+    """Refuse a file whose name or first bytes show that it is not a model of PyTorch; each cause has its message.
 
     Raises:
         RobenchError: it is empty, a document, an archive of another kind, or another library's model.
