@@ -3,7 +3,8 @@
     python benchmarks/conditions.py [--conditions idle,busy,quota] [--busy 2] -- benchmarks/metrics.py --cells 5
 
 Busy processes do nothing but compute, as on a shared machine. The quota is a control group's where this process may
-make one, as containers have it, else all processes are bound to one core; the heading says which.
+make one, as containers have it, else all processes are bound to one core; the heading says which. Threads sleep while
+they wait, as in a process of robench's own (`robench.cpu.wait_asleep`); what stands beside robench gains by it too.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from robench.cpu import wait_asleep
 
 GROUPS = Path("/sys/fs/cgroup")
 NAME = f"robench-benchmark-{os.getpid()}"
@@ -77,6 +80,7 @@ def run(condition: str, command: list[str], count: int) -> int:
 
 def main() -> int:
     """Run the command under each condition; return the worst exit code."""
+    wait_asleep()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--conditions", default=",".join(CONDITIONS))
     parser.add_argument("--busy", type=int, default=2)

@@ -32,6 +32,7 @@ from robench.corruptions import ALL, BENCHMARK, _gpu, corrupt
 from robench.corruptions.frost_textures import texture
 from robench.corruptions.jpeg import roundtrip
 from robench.corruptions.severities import SEVERITIES
+from robench.cpu import cores
 from robench.data import digits
 
 BATCH = {32: 512, 224: 32}
@@ -221,7 +222,7 @@ def main() -> None:
     for option in ("original", "frost", "photos"):
         parser.add_argument(f"--{option}", type=Path)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=cores(), help="what this process may use, by default")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--busy", type=int, default=0, help="processes that compute beside the measured one")
     parser.add_argument("--sizes", type=int, nargs="+", choices=(32, 224), default=(32, 224))

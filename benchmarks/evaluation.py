@@ -43,7 +43,7 @@ from torch import nn
 from torchvision import models
 
 from robench.corruptions.severities import BENCHMARK
-from robench.cpu import kept_memory
+from robench.cpu import cores, kept_memory
 from robench.data.base import Geometry
 from robench.data.classes import imagenet_wnids
 from robench.evaluation import EvaluationOptions, evaluate_suite
@@ -493,7 +493,7 @@ def main() -> None:
     parser.add_argument("--robustbench", type=Path)
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=cores(), help="what this process may use, by default")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
     parser.add_argument("--profile", type=Path, metavar="FOLDER", help="keep PyTorch's profile of robench's rows there")

@@ -31,7 +31,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from robench.cpu import kept_memory
+from robench.cpu import cores, kept_memory
 from robench.evaluation.fourier import Classifier, FourierOptions, error_under, perturbation_of
 from robench.evaluation.fourier_basis import Frequency, basis_vector, frequencies
 from robench.models import load_model, preset
@@ -242,7 +242,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--frequencies", type=int, default=3, help="that are timed")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=cores(), help="what this process may use, by default")
     parser.add_argument("--checkpoint", type=Path, help="of a ResNet-20 for CIFAR-10")
     parser.add_argument("--norm-preset", default="imagenet", help="what the checkpoint was trained with")
     parser.add_argument("--data", type=Path, help="CIFAR-10")

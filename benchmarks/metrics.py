@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from robench.catalogue import METRICS, defaults
+from robench.cpu import cores
 from robench.metrics import softmax
 from robench.metrics.statistics import bootstrap_cells
 from robench.metrics.streaming import StreamingMetrics, classification_metrics
@@ -168,7 +169,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=75)
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=cores(), help="what this process may use, by default")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     import numba

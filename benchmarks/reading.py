@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from robench.cpu import cores
 from robench.data.base import Geometry
 from robench.data.decode import decode
 from robench.data.folders import load_folders
@@ -173,7 +174,7 @@ def main() -> None:
     """Measure all and print one JSON document."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=cores(), help="what this process may use, by default")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     found: dict[str, dict[str, float]] = {"arrays": arrays()}
