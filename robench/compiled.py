@@ -16,7 +16,7 @@ from numba.np.ufunc import parallel
 
 from robench.cpu import threads
 
-__all__ = ["compiled", "prange"]
+__all__ = ["compiled", "prange", "threads"]
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:

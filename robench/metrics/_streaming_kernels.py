@@ -1,6 +1,6 @@
 """One read of every row: top class, confidence, probability of the target, sum of squares; compiled by numba.
 
-One thread reads as fast as the memory gives; more would only wait for each other on a busy machine.
+Rows stand alone, so that any part of them may be given to a thread of its own.
 
 Sums may be taken in any order (so that they vectorise), but NaN keeps its meaning in them: a row's sum tells
 whether the row was finite.
@@ -21,12 +21,16 @@ _LN2_HIGH, _LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
 
 @compiled()
 def _largest32(row: Any) -> Any:
-    """Return the largest float32 by its bits as integers, which vectorises where float comparison does not."""
+    """Return the largest float32 by its bits as integers, which vectorises where float comparison does not.
+
+    Every step is cast: numba widens int32 to int64, which halves the numbers in a register.
+    """
     bits = row.view(np.int32)
     largest = np.int32(-(2**31))
     for j in range(bits.shape[0]):
         # Bits of negative floats rise as the floats fall: flipped, the order of integers is that of floats.
-        largest = max(largest, bits[j] ^ ((bits[j] >> 31) & np.int32(0x7FFFFFFF)))
+        rising = np.int32(bits[j] ^ np.int32(np.int32(bits[j] >> np.int32(31)) & np.int32(0x7FFFFFFF)))
+        largest = rising if rising > largest else largest
     return np.int32(largest ^ ((largest >> 31) & np.int32(0x7FFFFFFF))).view(np.float32)
 
 

@@ -121,6 +121,22 @@ def test_batches_merge_and_reset() -> None:
     assert np.isnan(list(left.compute().values())).all()
 
 
+@pytest.mark.parametrize("from_logits", [True, False])
+def test_a_large_array_in_several_threads_is_that_of_its_rows(
+    from_logits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("robench.compiled.threads", lambda: 3)
+    logits, target = _logits(n=5003, classes=420)
+    values = (logits if from_logits else np.exp(log_softmax(logits, axis=1))).astype(np.float32)
+    whole = per_image(values, target, logits=from_logits)
+    parts = [per_image(values[i : i + 500], target[i : i + 500], logits=from_logits) for i in range(0, 5003, 500)]
+    for name in whole:
+        np.testing.assert_array_equal(whole[name], np.concatenate([part[name] for part in parts]))
+    values[4999, 7] = np.nan
+    with pytest.raises(RobenchError, match=r"1 of 5003 rows are not valid \(the first: row 4999\)"):
+        per_image(values, target, logits=from_logits)
+
+
 def test_only_equal_bins_merge_and_there_is_at_least_one() -> None:
     with pytest.raises(RobenchError, match="10 bins into 15"):
         StreamingMetrics().merge(StreamingMetrics(bins=10))
