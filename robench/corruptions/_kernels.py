@@ -121,36 +121,48 @@ def clip_to_byte(x: Any) -> Any:
     return np.uint8(min(max(x, np.float32(0.0)), np.float32(1.0)) * np.float32(255.0))
 
 
+@compiled()
+def _moves_of_row(words: Any, start: Any, reach: Any, width: Any, out: Any) -> None:
+    """Fill out (W,) with the distance in bytes from each pixel of a row to the one that it copies."""
+    span = uint64(2 * reach)
+    for x in range(width):
+        dx = np.int32((uint64(words[start + 2 * x]) * span) >> uint64(32)) - reach
+        dy = np.int32((uint64(words[start + 2 * x + 1]) * span) >> uint64(32)) - reach
+        out[x] = np.int32(3 * (dy * width + dx))
+
+
 @compiled(nogil=True)
 def displace_one(image: Any, index: Any, k0: Any, k1: Any, iterations: Any, reach: Any, out: Any) -> None:
     """Copy neighbours as glass_blur does: uint8 (H, W, 3).
 
-    The shifts are those of ``stream.integers(0, -reach, reach, (iterations, H, W, 2))``, as (dx, dy), drawn where
-    they are needed.
+    The shifts are those of ``stream.integers(0, -reach, reach, (iterations, H, W, 2))``, as (dx, dy). Only the copies
+    must follow each other; a row's shifts are drawn before them, in a loop that vectorises.
     """
     height, width = image.shape[0], image.shape[1]
-    span = uint64(2 * reach)
     low, high = uint32(index & 0xFFFFFFFF), uint32(index >> 32)
-    words = np.zeros(4, np.uint32)
-    known = np.int64(-1)
+    words = np.empty((width // 2 + 2, 4), np.uint32)
+    flat_words, moves = words.reshape(-1), np.empty(width, np.int32)
     for y in range(height):
         for x in range(width):
             for c in range(3):
                 out[y, x, c] = image[y, x, c]
+    flat = out.reshape(-1)
     for t in range(iterations):
         for y in range(height - reach, reach, -1):
+            first = np.int64((t * height + y) * width * 2)  # word of the row's first pixel
+            block = first >> 2
+            for b in range(len(words)):
+                words[b, 0], words[b, 1], words[b, 2], words[b, 3] = philox(
+                    low, high, uint32(block + b), uint32(0), uint32(k0), uint32(k1)
+                )
+            _moves_of_row(flat_words, first & 3, np.int32(reach), np.int32(width), moves)
             for x in range(width - reach, reach, -1):
-                position = np.int64(((t * height + y) * width + x) * 2)
-                if position >> 2 != known:
-                    known = position >> 2
-                    words[0], words[1], words[2], words[3] = philox(
-                        low, high, uint32(known), uint32(0), uint32(k0), uint32(k1)
-                    )
-                lane = position & 3
-                dx = np.int64((uint64(words[lane]) * span) >> uint64(32)) - reach
-                dy = np.int64((uint64(words[lane + 1]) * span) >> uint64(32)) - reach
-                for c in range(3):
-                    out[y, x, c] = out[y + dy, x + dx, c]
+                place = np.int64(3 * (y * width + x))
+                # Unsigned: numba lets negative indices count from the end, which costs a branch each.
+                to, source = uint64(place), uint64(place + moves[x])
+                flat[to] = flat[source]
+                flat[to + uint64(1)] = flat[source + uint64(1)]
+                flat[to + uint64(2)] = flat[source + uint64(2)]
 
 
 @compiled(parallel=True, nogil=True)

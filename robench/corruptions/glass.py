@@ -45,7 +45,7 @@ def glass_blur(images: torch.Tensor, params: tuple[float, int, int], stream: Str
     def blur(image: npt.NDArray[np.uint8], row: int) -> npt.NDArray[np.uint8]:
         image = smooth_one(image)
         if reach > 0:
-            moved = np.empty_like(image)
+            moved = np.empty(image.shape, np.uint8)
             displace_one(image, index[row], k0, k1, iterations, reach, moved)
             image = moved
         return smooth_one(image)
