@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from robench.cpu import cores
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Work:
     limit: int | None
     device: str | None
     precision: str | None
+    jobs: int
     children: list[subprocess.Popen[bytes]] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -67,10 +69,19 @@ class Work:
                 [sys.executable, "-m", "robench", *words],
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                env=os.environ | {"PYTHONUNBUFFERED": "1"} | self._share(),
             )
             self.children.append(child)
             return child.wait() == 0
+
+    def _share(self) -> dict[str, str]:
+        """Return how many threads a command may have beside the others, unless the user has said so.
+
+        Threads of several jobs on one core would wait for each other in every layer.
+        """
+        if self.jobs == 1 or "OMP_NUM_THREADS" in os.environ:
+            return {}
+        return {"OMP_NUM_THREADS": str(max(1, cores() // self.jobs))}
 
     def stop(self) -> None:
         """End all commands; what they have finished is kept."""

@@ -118,7 +118,7 @@ def train_set(
         only: names of runs; None: all.
         suite: names of the suites to evaluate on; None: the set's, and its analyses; ``"none"``: no evaluation.
         limit: images per cell of the evaluation, at most; None: as many as the set says.
-        jobs: models at a time, each in its own process, on one device.
+        jobs: models at a time, each in its own process with its part of the cores, on one device.
         device: ``cpu``, ``cuda``, ``cuda:1``; None: a GPU where there is one.
         precision: of training and evaluation, ``fp32`` or ``bf16``; None: fp32.
         dry_run: plan only: nothing is trained or written.
@@ -133,6 +133,7 @@ def train_set(
     """
     from robench.training import sets
 
+    jobs = whole("jobs", jobs, least=1, most=1000)
     settings = (*settings_of(set), *([f"precision={precision}"] if precision is not None else []))
     found = sets.load(name, settings, names("only", only) if only is not None else ())
     work = Work(
@@ -142,8 +143,8 @@ def train_set(
         None if limit is None else whole("limit", limit, least=1),
         device,
         precision,
+        jobs,
     )
-    jobs = whole("jobs", jobs, least=1, most=1000)
     if not dry_run:
         work.check_budget(found)
     if planned is not None:

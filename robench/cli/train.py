@@ -201,7 +201,8 @@ def _print_plan(plan: SetPlan) -> None:
         recipe = run.load()
         # The networks of DeepAugment are not those that were timed.
         time = "" if each is None or not run.measured else f", about {each * run.passes / 60:.0f} min"
-        print(f"{run.name}: {run.recipe}, {recipe.epochs} epochs, {run.passes:g} passes per image{time}")
+        epochs = f"{recipe.epochs} epoch{'s' if recipe.epochs != 1 else ''}"
+        print(f"{run.name}: {run.recipe}, {recipe.architecture}, {epochs}, {run.passes:g} passes per image{time}")
     hours = "" if plan.seconds is None else f", about {plan.seconds / 3600:.1f} h one at a time on this device"
     print(f"{len(plan.runs)} models, {plan.images:,} images, {plan.passes:g} passes per image{hours}", flush=True)
 

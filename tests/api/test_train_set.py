@@ -71,7 +71,7 @@ def test_a_dry_run_plans_and_writes_nothing(
     words += ["--set", SMALL[0], "--set", SMALL[1], "--set", SMALL[2], "--out", str(tmp_path / "out")]
     assert main(words) == 0
     said = capsys.readouterr().out
-    assert "standard: standard-cifar10-wrn40-2, 1 epochs, 1 passes per image, about" in said
+    assert "standard: standard-cifar10-wrn40-2, wrn-10-1, 1 epoch, 1 passes per image, about" in said
     assert main(["train", "--recipe", "standard-digits", "--dry-run"]) == 2
 
 
@@ -156,3 +156,21 @@ def test_options_of_sets_are_refused_elsewhere(capsys: pytest.CaptureFixture[str
     ):
         assert main(["train", *words]) != 0
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("jobs", "asked", "threads"), [(1, None, ""), (3, None, "2"), (20, None, "1"), (2, "5", "5")])
+def test_jobs_share_the_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int, asked: str | None, threads: str
+) -> None:
+    """Each command may have its part of the cores, or what the user has asked for."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    monkeypatch.setattr("robench.api.set_work.cores", lambda: 8)
+    command = tmp_path / "command"
+    command.write_text('#!/bin/sh\necho "threads: $OMP_NUM_THREADS."\n')
+    command.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(command))
+    work = Work(tmp_path, tmp_path, (), None, "cpu", None, jobs)
+    assert work.call("standard", ["train"])
+    assert f"threads: {threads}." in (tmp_path / "logs" / "standard.log").read_text()
