@@ -4,172 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
-from robench.errors import RobenchError
-from robench.evaluation.fingerprints import fingerprints
-from robench.models.classes import advice_on_width
-from robench.predictions import CellNotes, OutputCheck, Predictions
-from robench.suites.base import Batch
-
-# Columns are computed from at least this many logits at once: with few classes, one call per batch would cost more
-# than the arithmetic.
-_CHUNK = 1 << 21
-_SUM_TOLERANCE = 0.01  # of a softmax in bfloat16
 _FARTHEST = 9.9e5  # nats: results hold less than a million
-_ROWS_OF_A_SUM = 8  # a few rows of true logits may have much the same sum by chance
-
-
-@dataclass
-class ColumnBuilder:
-    """Collects a cell's logits batch by batch and returns its predictions at the end.
-
-    Nothing is copied to the host before :meth:`finish`, so that a GPU is never waited for.
-
-    Args:
-        cell: the cell's name, for error messages.
-        num_classes: classes that the suite expects.
-        subset: class indices that logits are cut to before everything else, or None.
-        superclasses: the class indices of each superclass, where these are predicted, or None.
-        keep_logits: whether the (cut) logits become a column.
-        multilabel: whether an image's target is a set of classes.
-    """
-
-    cell: str
-    num_classes: int
-    subset: torch.Tensor | None = None
-    superclasses: tuple[tuple[int, ...], ...] | None = None
-    keep_logits: bool = False
-    multilabel: bool = False
-    _logits: list[torch.Tensor] = field(default_factory=list)
-    _targets: list[np.ndarray] = field(default_factory=list)
-    _waiting: int = 0
-    _parts: list[dict[str, torch.Tensor]] = field(default_factory=list)
-    _raw: list[torch.Tensor] = field(default_factory=list)
-    _prints: list[torch.Tensor] = field(default_factory=list)
-    _index: list[np.ndarray] = field(default_factory=list)
-    _frame: list[np.ndarray] = field(default_factory=list)
-    _all_targets: list[np.ndarray] = field(default_factory=list)
-    _unreadable: list[str] = field(default_factory=list)
-
-    def add(self, logits: torch.Tensor, batch: Batch) -> None:
-        """Add one batch's raw outputs, shape (n, K).
-
-        Raises:
-            RobenchError: they are not one row of logits per image, or of another number of classes than the suite's.
-        """
-        self._check_shape(logits, len(batch.index))
-        logits = logits.float()
-        self._raw.append(_extremes(logits))
-        self._prints.append(fingerprints(batch.images))
-        if self.subset is not None:
-            logits = logits[:, self.subset.to(logits.device)]
-        if self.superclasses is not None:
-            logits = of_superclasses(logits, self.superclasses)
-        several = batch.target.ndim == 2 and not self.multilabel
-        target = most_probable(logits, batch.target) if several else batch.target
-        self._logits.append(logits)
-        self._targets.append(target)
-        self._all_targets.append(target)
-        self._index.append(batch.index)
-        if batch.frame is not None:
-            self._frame.append(batch.frame)
-        self._waiting += logits.numel()
-        if self._waiting >= _CHUNK:
-            self._reduce()
-
-    def note_unreadable(self, messages: tuple[str, ...]) -> None:
-        """Add the messages of images that could not be read."""
-        self._unreadable.extend(messages)
-
-    def finish(self) -> Predictions:
-        """Return the predictions of all batches, with notes of the raw outputs and of what could not be read.
-
-        Raises:
-            RobenchError: there was no image, or some logits were NaN or infinite.
-        """
-        self._reduce()
-        if not self._parts and self._unreadable:
-            raise RobenchError(
-                f"None of the {len(self._unreadable):,} images of cell '{self.cell}' could be read; the first:"
-                f" {self._unreadable[0]}",
-                hint="Get the files again; the run goes on with the cells that are finished.",
-            )
-        if not self._parts:
-            raise RobenchError(f"Cell '{self.cell}' has no images.", hint="Check the data folder and `limit`.")
-        columns = {name: torch.cat([p[name] for p in self._parts]).cpu().numpy() for name in self._parts[0]}
-        self._refuse_not_finite(columns.pop("finite"))
-        target = np.concatenate(self._all_targets)
-        none = np.full(len(target), -1, np.int32)
-        return Predictions(
-            index=np.concatenate(self._index),
-            target=none if self.multilabel else target.astype(np.int32),
-            fingerprint=torch.cat(self._prints).cpu().numpy(),
-            frame=np.concatenate(self._frame).astype(np.int32) if self._frame else None,
-            targets=target.astype(np.uint8) if self.multilabel else None,
-            notes=CellNotes.of(self._unreadable, self._output_check(len(target))),
-            **columns,
-        )
-
-    def _output_check(self, images: int) -> OutputCheck:
-        low, high, least, most = torch.stack(self._raw).cpu().unbind(1)
-        within = bool(low.min() >= 0.0) and bool(high.max() <= 1.0)
-        first, last = float(least.min()), float(most.max())
-        one = within and max(1.0 - first, last - 1.0) <= _SUM_TOLERANCE
-        alike = bool(low.min() >= 0.0) and 0.0 < last <= (1.0 + 2 * _SUM_TOLERANCE) * first
-        shared = alike and not one and images >= _ROWS_OF_A_SUM
-        about_zero = bool(-1.0 - _SUM_TOLERANCE <= low.min() < 0.0) and bool(high.max() <= 1.0 + _SUM_TOLERANCE)
-        return OutputCheck(
-            images=images,
-            in_unit_interval=within,
-            sums_to_one=one,
-            share_a_sum=shared or None,
-            about_zero=about_zero or None,
-        )
-
-    def _reduce(self) -> None:
-        if not self._logits:
-            return
-        logits = torch.cat(self._logits)
-        target = np.concatenate(self._targets)
-        if self.multilabel:
-            target = np.full(len(target), -1)
-        device_target = torch.from_numpy(np.ascontiguousarray(target, np.int64)).to(logits.device)
-        part = logits_to_columns(logits, device_target)
-        if self.keep_logits or self.multilabel:
-            part["logits"] = logits
-        self._parts.append(part)
-        self._logits, self._targets, self._waiting = [], [], 0
-
-    def _check_shape(self, logits: object, images: int) -> None:
-        if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or logits.shape[0] != images:
-            found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-            raise RobenchError(
-                f"The model must return logits of shape ({images}, classes) for {images} images; it returned {found}.",
-                hint="Wrap it so that it returns one row of logits per image (python:FILE:FUNCTION).",
-            )
-        if logits.shape[1] != self.num_classes:
-            outputs, advice = logits.shape[1], advice_on_width(logits.shape[1], self.num_classes)
-            lacking = (
-                f" Where a clean set lacks some of the model's classes, say how many it has: `num_classes={outputs}`."
-            )
-            raise RobenchError(
-                f"The model has {outputs:,} output classes; the suite needs {self.num_classes:,}.",
-                hint=advice + (lacking if self.num_classes < outputs < 1001 else ""),
-            )
-
-    def _refuse_not_finite(self, finite: np.ndarray) -> None:
-        bad = int((~finite).sum())
-        if bad:
-            raise RobenchError(
-                f"In cell '{self.cell}' the model's logits are NaN or infinite, or too far apart to be scored, for"
-                f" {bad} of {len(finite)} images.",
-                hint="Finished cells are kept. Check the weights and the normalisation; with precision fp16 try bf16"
-                " or fp32.",
-            )
 
 
 def logits_to_columns(logits: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -273,7 +112,7 @@ def most_probable(logits: torch.Tensor, allowed: np.ndarray) -> np.ndarray:
     return np.where(allowed.any(axis=1), best.cpu().numpy(), -1).astype(np.int64)
 
 
-def _extremes(outputs: torch.Tensor) -> torch.Tensor:
+def extremes(outputs: torch.Tensor) -> torch.Tensor:
     """Return the smallest and largest output, and the smallest and largest sum of a row, shape (4,)."""
     sums = outputs.sum(1)
     return torch.stack([outputs.min(), outputs.max(), sums.min(), sums.max()])
@@ -281,14 +120,27 @@ def _extremes(outputs: torch.Tensor) -> torch.Tensor:
 
 def _top5(logits: torch.Tensor) -> torch.Tensor:
     """Return the five largest logits' classes, the lower class first on ties, -1 beyond K; shape (n, 5)."""
-    n, classes = logits.shape
-    k = min(5, classes)
-    values, order = logits.topk(min(6, classes), dim=1)
+    k = min(5, logits.shape[1])
+    # Whether there are ties is to be read from the device, for which a GPU would be waited for.
+    order = _order_by_keys(logits, k) if logits.is_cuda else _order(logits, k)
+    if k < 5:
+        order = torch.cat([order, order.new_full((len(logits), 5 - k), -1)], dim=1)
+    return order
+
+
+def _order(logits: torch.Tensor, k: int) -> torch.Tensor:
+    values, order = logits.topk(min(k + 1, logits.shape[1]), dim=1)
     # topk does not define the order of equal values: those rows are sorted again, stably.
     tied = (values[:, 1:] == values[:, :-1]).any(1)
     order = order[:, :k]
     if bool(tied.any()):
         order[tied] = logits[tied].sort(dim=1, descending=True, stable=True).indices[:, :k]
-    if k < 5:
-        order = torch.cat([order, order.new_full((n, 5 - k), -1)], dim=1)
     return order
+
+
+def _order_by_keys(logits: torch.Tensor, k: int) -> torch.Tensor:
+    """Return the same from keys that never tie: the logit's bits, in an order as integers have it, and its class."""
+    bits = (logits + 0.0).view(torch.int32).long()  # zeros of one sign
+    rising = bits ^ ((bits >> 31) & 0x7FFFFFFF)
+    before = torch.arange(logits.shape[1] - 1, -1, -1, device=logits.device)
+    return ((rising << 32) + before).topk(k, dim=1).indices

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from filelock import BaseFileLock, Timeout
 from robench.cpu import keep_to_quota, kept_memory
 from robench.errors import RobenchError
 from robench.evaluation.forward import Forward
-from robench.evaluation.measuring import Measured, UnreadableCellError, measure
+from robench.evaluation.measuring import Passed, UnreadableCellError, pass_through
 from robench.evaluation.options import EvaluationOptions
 from robench.evaluation.pieces import Missing, grown, missing_of, whole_of
 from robench.evaluation.plan import logits_not_kept, make_record, prepare
@@ -144,9 +145,10 @@ def pending_cells(run: RunFolder, suite: OpenSuite, cells: list[Cell], progress:
 
 
 class _Measuring:
-    """Measures cells one after another, while a thread writes the previous one.
+    """Measures cells one after another, while a thread takes what is left to do with the one before and writes it.
 
-    A cell is measured under its lock, so that several processes can share a run without measuring a cell twice.
+    At most one cell waits for that thread. A cell is measured under its lock, so that several processes can share a run
+    without measuring a cell twice.
     """
 
     def __init__(
@@ -162,6 +164,7 @@ class _Measuring:
         self.batch_size = options.resolved_batch_size(forward.device, forward.model)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="robench-writer")
         self._written: list[Future[None]] = []
+        self._ended = 0.0  # when the last cell's predictions were there
 
     def measure_all(self, pending: list[Missing]) -> None:
         """Measure ``pending`` in order; cells that another process is measuring come last and are waited for."""
@@ -188,51 +191,52 @@ class _Measuring:
         try:
             missing = missing_of(self.run, self.suite, cell)  # another process may have measured some of it
             self.progress.advance(pending.passes - (missing.passes if missing is not None else 0), cell.name)
-            if missing is not None and (measured := self._measure_or_note(missing)) is not None:
-                self._written.append(self._writer.submit(self._write, missing, measured, lock))
+            if missing is not None and (passed := self._pass_or_note(missing)) is not None:
+                self._written.append(self._writer.submit(self._finish, missing, passed, lock))
                 handed_over = True
         finally:
             if not handed_over:
                 lock.release()
-        self._raise_failed_write()
+        for future in self._written[-2:-1]:
+            future.result()
         return True
 
-    def _measure_or_note(self, missing: Missing) -> Measured | None:
+    def _pass_or_note(self, missing: Missing) -> Passed | None:
         cell = missing.cell
         try:
-            measured = self._measure(missing)
+            passed = pass_through(
+                self.forward,
+                self.suite,
+                cell,
+                self.options,
+                self.batch_size,
+                self.progress,
+                after=missing.after,
+                between=self._raise_failed_write,
+            )
         except UnreadableCellError as error:
             self.outcome.failures[cell.name] = str(error)
             self.progress.say(f"Cell '{cell.name}' failed: {error}")
             return None
-        if cell.name not in self.outcome.fresh:
-            self.outcome.fresh.append(cell.name)
-        before = self.run.record.timings.get(cell.name) if missing.after else None
-        self.outcome.timings[cell.name] = measured.timing + before if before else measured.timing
-        return measured
+        self.batch_size = passed.batch_size
+        return passed
 
-    def _measure(self, missing: Missing) -> Measured:
-        measured = measure(
-            self.forward,
-            self.suite,
-            missing.cell,
-            self.options,
-            self.batch_size,
-            self.progress,
-            after=missing.after,
-        )
-        self.batch_size = measured.batch_size
-        return measured
-
-    def _write(self, missing: Missing, measured: Measured, lock: BaseFileLock) -> None:
+    def _finish(self, missing: Missing, passed: Passed, lock: BaseFileLock) -> None:
+        """Make a cell's predictions and write them."""
         cell, after = missing.cell, missing.after
         try:
+            measured = passed.measured(self._ended)
+            self._ended = time.monotonic()
+            before = self.run.record.timings.get(cell.name) if after else None
+            self.outcome.timings[cell.name] = measured.timing + before if before else measured.timing
             self.run.write(cell.name, grown(self.run, self.suite, cell, after, measured.predictions))
             self.run.log(measured.line(cell.name, after=after))
+            if cell.name not in self.outcome.fresh:
+                self.outcome.fresh.append(cell.name)
         finally:
             lock.release()
 
     def _raise_failed_write(self) -> None:
-        for future in self._written:
+        for future in self._written[-1:]:
             if future.done():
                 future.result()

@@ -31,13 +31,18 @@ def fingerprints(images: torch.Tensor) -> torch.Tensor:
     if not pixels.is_contiguous() or pixels.storage_offset() % 8:
         pixels = pixels.clone(memory_format=torch.contiguous_format)
     lanes = pixels.view(torch.int64)
-    factors = torch.from_numpy(_factors(lanes.shape[1])).to(images.device)
+    factors = _factors_on(images.device, lanes.shape[1])
     # Integers have no matrix product on a GPU; on a CPU it saves a pass over memory.
     sums = torch.mv(lanes, factors) if images.device.type == "cpu" else (lanes * factors).sum(1)
     return sums + (height << 32 | width)
 
 
 @lru_cache(maxsize=8)
+def _factors_on(device: torch.device, count: int) -> torch.Tensor:
+    """Return the factors as a tensor there: copied once, as the host waits for a GPU meanwhile."""
+    return torch.from_numpy(_factors(count)).to(device)
+
+
 def _factors(count: int) -> np.ndarray:
     """Return odd pseudo-random int64 numbers, of SplitMix64, shape (count,)."""
     with np.errstate(over="ignore"):

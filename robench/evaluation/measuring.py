@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from robench.errors import RobenchError
 from robench.evaluation.attacks import Attacker
 from robench.evaluation.batching import batch_check
-from robench.evaluation.columns import ColumnBuilder
+from robench.evaluation.collecting import Collected, ColumnBuilder
 from robench.evaluation.forward import Forward
 from robench.evaluation.masking import check_masking
 from robench.evaluation.options import EvaluationOptions
@@ -22,6 +22,8 @@ from robench.evaluation.progress import Progress
 from robench.predictions import AttackCheck, BatchCheck, Predictions, Timing
 from robench.suites.base import Attack, Batch, Cell
 from robench.suites.opened import OpenSuite
+
+_Check = Callable[[], BatchCheck | AttackCheck | None]
 
 
 class UnreadableCellError(Exception):
@@ -70,6 +72,37 @@ class Measured:
         }
 
 
+@dataclass(frozen=True)
+class Passed:
+    """The images of a cell, or some of them, have been through the model; a GPU may not be done with them yet.
+
+    Attributes:
+        collected: what the predictions are made of.
+        check: gives what a look at the first batch found.
+        batch_size: the one that fitted into the device's memory.
+        device: ``cpu``, ``cuda:0``...
+        began: when the first batch was asked for, by :func:`time.monotonic`.
+    """
+
+    collected: Collected
+    check: _Check
+    batch_size: int
+    device: str
+    began: float
+
+    def measured(self, since: float = 0.0) -> Measured:
+        """Return the predictions, waiting for the device.
+
+        Args:
+            since: when the predictions of the cell before were there: its time is not this one's.
+
+        Raises:
+            RobenchError: the model's logits are not finite.
+        """
+        predictions = _noted(self.collected.predictions(), self.check())
+        return Measured(predictions, self.batch_size, self.device, time.monotonic() - max(self.began, since))
+
+
 def measure(
     forward: Forward,
     suite: OpenSuite,
@@ -84,6 +117,27 @@ def measure(
 ) -> Measured:
     """Measure a cell, or its images start..stop of those beyond the first ``after`` draws.
 
+    Arguments and errors are those of :func:`pass_through`; also a RobenchError where logits are not finite.
+    """
+    passed = pass_through(forward, suite, cell, options, batch_size, progress, after=after, start=start, stop=stop)
+    return passed.measured()
+
+
+def pass_through(
+    forward: Forward,
+    suite: OpenSuite,
+    cell: Cell,
+    options: EvaluationOptions,
+    batch_size: int,
+    progress: Progress,
+    *,
+    after: int = 0,
+    start: int = 0,
+    stop: int | None = None,
+    between: Callable[[], None] = lambda: None,
+) -> Passed:
+    """Pass a cell's images through the model, or start..stop of those beyond the first ``after`` draws.
+
     The batch size is halved whenever the device's memory runs out.
 
     Args:
@@ -95,16 +149,18 @@ def measure(
         progress: shows the progress.
         after: draws that were measured before; see :meth:`robench.suites.opened.OpenSuite.batches`.
         start, stop: which of the images (sequences: clips) beyond these; None: to the last.
+        between: called after every batch; an error that it raises ends the passes.
 
     Raises:
         UnreadableCellError: the images cannot be read.
-        RobenchError: the model does not fit the suite, its logits are not finite, or one image is too much.
+        RobenchError: the model does not fit the suite, or one image is too much.
     """
     began = time.monotonic()
     passes = _Passes(forward, suite, cell, options)
     while True:
         # In a cell of several parts, the first part runs the check.
-        shown, check, tried = 0, None, start > 0 or after > 0
+        shown, tried = 0, start > 0 or after > 0
+        check: _Check = _nothing
         builder = _builder(suite, cell, options)
         readable = _readable(
             suite.batches(cell, batch_size, after=after, start=start, stop=stop, device=forward.device)
@@ -120,7 +176,8 @@ def measure(
                     check, tried = passes.check(batch, logits), True
                 shown += len(batch.index)
                 progress.advance(len(batch.index), cell.name)
-            return Measured(_noted(builder.finish(), check), batch_size, forward.device, time.monotonic() - began)
+                between()
+            return Passed(builder.close(), check, batch_size, forward.device, began)
         except torch.OutOfMemoryError as error:
             progress.advance(-shown, cell.name)
             if forward.model.batch_size is not None:
@@ -147,13 +204,18 @@ class _Passes:
             return self.forward(batch.images)
         return self.attacker(batch.images, batch.target, batch.index, self.attack)
 
-    def check(self, batch: Batch, logits: torch.Tensor) -> BatchCheck | AttackCheck | None:
+    def check(self, batch: Batch, logits: torch.Tensor) -> _Check:
         """Look whether what was found holds beyond this batch: for other batches, for other attacks."""
         if self.attack is None:
             return batch_check(self.forward, batch.images, logits)
         surrogate = self.options.surrogate
         other = None if surrogate is None else Forward(surrogate, self.options)
-        return check_masking(self.attacker, batch, logits, self.attack, other)
+        found = check_masking(self.attacker, batch, logits, self.attack, other)
+        return lambda: found
+
+
+def _nothing() -> None:
+    return None
 
 
 def _noted(predictions: Predictions, check: BatchCheck | AttackCheck | None) -> Predictions:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Rows = npt.NDArray[np.int64]
 Transform = Callable[["torch.Tensor", Rows], "torch.Tensor"]
 
-# Arrays up to this size are put on a GPU whole, once per cell, instead of batch by batch.
+# Arrays up to this size that many cells are made of are put on a GPU whole, once, instead of batch by batch.
 _RESIDENT_BYTES = 1 << 29
 
 
@@ -241,7 +241,7 @@ class Reader:
         import torch
 
         images = part.images
-        if device != "cpu" and isinstance(images, ArrayImages) and images.array.nbytes <= _RESIDENT_BYTES:
+        if device != "cpu" and isinstance(images, ArrayImages) and self._stays(part, images):
             whole = self._on_device(images, device)
             return whole[torch.from_numpy(part.rows).to(device)].permute(0, 3, 1, 2)
 
@@ -253,6 +253,11 @@ class Reader:
 
         kept = self._kept_decoded(part, device)
         return read(part.rows) if kept is None else kept.get(part.rows, read)
+
+    @staticmethod
+    def _stays(part: View, images: ArrayImages) -> bool:
+        """Whether an array is put on the device whole: published cells need every row once, beside the passes."""
+        return part.transform is not None and images.array.nbytes <= _RESIDENT_BYTES
 
     def _kept_decoded(self, part: View, device: str) -> Resident | None:
         """Return where decoded photographs are kept: on a GPU, where many cells are made of all of them."""

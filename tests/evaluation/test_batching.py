@@ -52,7 +52,7 @@ def of_50_at_most(x: torch.Tensor) -> torch.Tensor:
 def check_of(module: Any, images: int = 50) -> BatchCheck | None:
     forward = Forward(Model("probe", module, 10, Preprocessing(), hash="probe"), CPU)
     shown = next(SmallSuite().batches(CELLS[0], images)).images
-    return batch_check(forward, shown, forward(shown))
+    return batch_check(forward, shown, forward(shown))()
 
 
 def noted(check: BatchCheck) -> list[str]:
@@ -102,7 +102,7 @@ def test_random_numbers_go_on_as_if_nothing_had_been_tried() -> None:
     images = next(SmallSuite().batches(CELLS[0], 20)).images
     first = forward(images)
     after = torch.get_rng_state()
-    assert batch_check(forward, images, first) is not None
+    assert batch_check(forward, images, first)() is not None
     assert torch.equal(torch.get_rng_state(), after)
 
 
@@ -127,7 +127,7 @@ def test_a_model_that_adapts_does_not_adapt_to_the_trial() -> None:
     images = next(SmallSuite().batches(CELLS[0], 20)).images
     first = forward(images)
     mean = module.mean.clone()
-    assert batch_check(forward, images, first) is not None
+    assert batch_check(forward, images, first)() is not None
     assert torch.equal(module.mean, mean)
     assert int(module.seen) == 20
 

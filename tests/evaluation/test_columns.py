@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax, logsumexp, softmax
 from scipy.stats import entropy
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from robench.errors import RobenchError
-from robench.evaluation.columns import ColumnBuilder, logits_to_columns
+from robench.evaluation.collecting import ColumnBuilder
+from robench.evaluation.columns import _order, _order_by_keys, logits_to_columns
 from robench.suites.base import Batch
 
 
@@ -271,3 +273,40 @@ def test_bad_logits_are_named() -> None:
     builder.note_unreadable(("1.png cannot be decoded.", "2.png cannot be decoded."))
     with pytest.raises(RobenchError, match=r"None of the 2 images of cell 'clean' could be read; the first: 1\.png"):
         builder.finish()
+
+
+@pytest.mark.parametrize("classes", [1, 3, 5, 12])
+def test_a_gpus_order_of_classes_is_the_cpus(classes: int) -> None:
+    """Of keys that hold a logit's bits: with ties, zeros of both signs, the largest and the smallest numbers."""
+    rng = np.random.default_rng(classes)
+    values = [0.0, -0.0, 1.5, -1.5, 3.4e38, -3.4e38, 1e-45, -1e-45, 2.0]
+    logits = torch.from_numpy(rng.choice(values, (400, classes)).astype(np.float32))
+    k = min(5, classes)
+    expected = np.argsort(-logits.numpy(), axis=1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(_order_by_keys(logits, k), expected)
+    np.testing.assert_array_equal(_order(logits, k), expected)
+
+
+class Reads(TorchDispatchMode):
+    """Counts what would make the host wait for a GPU: values that are read, or compared by the host."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = function.overloadpacket.__name__
+        if name in {"_local_scalar_dense", "equal", "is_nonzero", "nonzero", "item"}:
+            self.seen.append(name)
+        return function(*args, **(kwargs or {}))
+
+
+def test_nothing_is_read_from_the_device_while_batches_are_collected() -> None:
+    logits, target = torch.randn(20, 12), np.arange(20) % 12
+    builder = ColumnBuilder("c", 12, subset=torch.arange(10))
+    with Reads() as reads:
+        builder.add(logits[:10], make_batch(10, target[:10] % 10))
+        builder.add(logits[10:], make_batch(10, target[10:] % 10, 10))
+        collected = builder.close()
+    assert reads.seen == []
+    assert len(collected.predictions()) == 20

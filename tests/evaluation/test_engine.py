@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from robench.errors import RobenchError
 from robench.evaluation import EvaluationOptions, default_folder, evaluate_suite
 from robench.evaluation.progress import LineProgress
 from robench.models.base import Model, Preprocessing
-from robench.predictions import RunFolder, RunRecord
+from robench.predictions import Predictions, RunFolder, RunRecord
 from robench.results.remarks import other_environments
 
 CPU = EvaluationOptions(device="cpu")
@@ -121,6 +122,40 @@ def test_logits_that_are_not_finite_end_the_run_and_keep_what_was_done(tmp_path:
     with pytest.raises(RobenchError, match=r"In cell 'gaussian_noise/2' .* 120 of 120"):
         evaluate_suite(model, SmallSuite(), tmp_path / "r", CPU)
     assert RunFolder.open(tmp_path / "r").done() == ["clean", "gaussian_noise/1"]
+
+
+def test_what_is_wrong_with_a_cell_ends_the_next_ones_passes(tmp_path: Path) -> None:
+    """A cell's columns are made beside the next one's passes, of which no more are run than it takes to find out."""
+    passes = []
+
+    def module(x: torch.Tensor) -> torch.Tensor:
+        if len(x) == 1:
+            passes.append(len(x))
+            time.sleep(0.005)
+        return torch.full((len(x), 10), float("nan") if 120 < len(passes) <= 240 else 0.0)
+
+    model = Model("sick", module, 10, Preprocessing(), hash="sick")
+    with pytest.raises(RobenchError, match=r"In cell 'gaussian_noise/1' .* 120 of 120"):
+        evaluate_suite(model, SmallSuite(), tmp_path / "r", EvaluationOptions(device="cpu", batch_size=1))
+    assert RunFolder.open(tmp_path / "r").done() == ["clean"]
+    assert len(passes) < 360
+
+
+def test_at_most_one_cell_waits_to_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = SmallSuite()
+    ahead = []
+    write = RunFolder.write
+
+    def slowly(run: RunFolder, cell: str, predictions: Predictions) -> str:
+        time.sleep(0.02)
+        ahead.append(len(suite.read) - len(run.done()))
+        return write(run, cell, predictions)
+
+    monkeypatch.setattr(RunFolder, "write", slowly)
+    outcome = evaluate_suite(small_model(), suite, tmp_path / "r", CPU)
+    assert outcome.fresh == [cell.name for cell in CELLS]
+    assert max(ahead) <= 2  # the one being written, and the one that waits for it
+    assert list(outcome.timings) == outcome.fresh
 
 
 def test_a_model_of_other_classes_is_refused(tmp_path: Path) -> None:

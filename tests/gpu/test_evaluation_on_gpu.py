@@ -8,7 +8,15 @@ import pytest
 import torch
 
 import robench
+from robench.evaluation import EvaluationOptions
+from robench.evaluation.batching import batch_check
+from robench.evaluation.collecting import ColumnBuilder
+from robench.evaluation.forward import Forward
+from robench.evaluation.measuring import measure
+from robench.evaluation.progress import QuietProgress
+from robench.models import load_model
 from robench.results import Result
+from robench.suites import OpenOptions, open_suite
 
 CELLS = {"corruption": ["gaussian_noise", "fog", "pixelate"], "severity": 3, "limit": 200}
 
@@ -45,6 +53,36 @@ def test_the_batch_size_changes_nothing(
     batch_size: int, device: str, expected: dict[str, float], tmp_path: Path
 ) -> None:
     assert _errors(_evaluate(tmp_path, device, batch_size=batch_size)) == pytest.approx(expected, abs=0.011)
+
+
+def test_the_host_never_waits_for_the_device_while_a_cell_is_measured(device: str) -> None:
+    """PyTorch raises an error wherever a value is read; at the end all is read at once, and is the CPU's."""
+    if not device.startswith("cuda"):
+        pytest.skip("only CUDA tells where it is waited for")
+    model = load_model("reference:digits/augmix")
+    suite = open_suite("clean", "digits", OpenOptions(limit=200))
+    cell, silent = suite.suite.cells[0], QuietProgress()
+    here, there = (EvaluationOptions(device=place, batch_size=64) for place in ("cpu", device))
+    expected = measure(Forward(model, here), suite, cell, here, 64, silent).predictions
+    forward = Forward(model, there)
+    batches = list(suite.batches(cell, 64, device=device))
+    builder = ColumnBuilder(cell.name, 10, keep_logits=True)
+    measure(forward, suite, cell, there, 64, silent)  # what is made once is made
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        checks = []
+        for batch in batches:
+            logits = forward(batch.images)
+            builder.add(logits, batch)
+            checks.append(batch_check(forward, batch.images, logits))
+        collected = builder.close()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    found = collected.predictions()
+    assert all((check := found_out()) is not None and check.changed == 0 for found_out in checks)
+    assert (found.fingerprint == expected.fingerprint).all()
+    assert (found.predicted != expected.predicted).mean() <= 0.01
+    assert abs(found.nll - expected.nll).max() < 0.05
 
 
 def test_compiled(device: str, expected: dict[str, float], tmp_path: Path) -> None:
