@@ -29,6 +29,7 @@ from profiled import keep_profile
 from robench.processes import World
 from robench.training.engine.batch import Batch
 from robench.training.engine.loop import Trainer
+from robench.training.methods.augmix import AugMix
 from robench.training.ops import augment
 from robench.training.ops.chains import ChainDistribution, augmix
 from robench.training.recipes.schema import DataPart
@@ -199,6 +200,7 @@ def training(images: np.ndarray, options: argparse.Namespace) -> None:
     print(f"\n| training {arch}, batches of {size} | images/s | bare passes, images/s | ratio |")
     print("| --- | ---: | ---: | ---: |")
     profiled: list[tuple[str, Callable[[], Any]]] = []
+    alone_ms: list[str] = []
     for name, title, views, steps in METHODS:
         more = ["options.early_stop=none"] if steps else []
         recipe = recipes.load(name, [*settings, *more])
@@ -209,8 +211,20 @@ def training(images: np.ndarray, options: argparse.Namespace) -> None:
         loop, alone = paired_rates(whole, bare, size, device, options.rounds, options.seconds)
         print(f"| {title} | {loop:,.0f} | {alone:,.0f} | {loop / alone:.2f} |", flush=True)
         profiled.append((f"training, {name}", whole))
+        if isinstance(trainer.method, AugMix):
+            views_alone = functools.partial(make_views, trainer.method, batch)
+            took = 1e3 * size / rate(views_alone, size, device, options.seconds)
+            alone_ms.append(f"{title}: its augmented images alone take {took:.2f} ms a step.")
+            profiled.append((f"views of {name}", views_alone))
+    print("\n" + "\n".join(alone_ms), flush=True)
     for name, whole in profiled:  # last: the profiler slows what comes after it
         keep_profile(options.profile, name, whole, device)
+
+
+def make_views(method: AugMix, batch: Batch) -> list[torch.Tensor]:
+    """Return the augmented views of a step."""
+    clean = batch.view()
+    return [method.mixed(batch, clean, view) for view in range(method.views - 1)]
 
 
 def bare_passes(trainer: Trainer, batch: Batch, views: int, steps: int) -> Callable[[], None]:

@@ -50,7 +50,7 @@ if [ "$TINY" = 1 ]; then
 else
     # What `pytest -m gpu` runs, without collecting all other tests.
     part tests 150 "$PYTHON" -m pytest "${tests[@]}" tests/gpu tests/suites/test_suites_gpu.py \
-        tests/corruptions
+        tests/corruptions tests/training/test_gpu_augmentation.py
     part corruptions 45 "$PYTHON" benchmarks/corruptions.py --device "$DEVICE" --rounds 3 --sizes 224 32 \
         --profile "$out"
     part evaluation 60 "$PYTHON" benchmarks/evaluation.py --device "$DEVICE" --precision bf16 --threads 8 \
@@ -61,5 +61,8 @@ else
         --rounds 3 --seconds 0.5 --profile "$out"
     part sampling 20 "$PYTHON" benchmarks/sampling.py
 fi
+for name in views-of-augmix-digits training-augmix-digits; do
+    if [ -f "$out/profile-$name.txt" ]; then head -n 20 "$out/profile-$name.txt"; fi
+done
 echo "All in $out: $SECONDS s" | tee -a "$out/summary.txt"
 exit "$failed"

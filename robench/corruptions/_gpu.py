@@ -1,4 +1,4 @@
-"""Where Triton's kernels make the corruptions of a GPU, and what they need there.
+"""Where Triton's kernels make the corruptions and augmentation of a GPU, and what they need there.
 
 A corruption is one to a dozen kernels instead of the hundreds that tensor operations take. Their arithmetic is that
 of the CPU's compiled loops, operation for operation (multiplications and additions are not fused). Without Triton, or
@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 WHERE = {"cuda"}
-"""Types of devices whose corruptions kernels make. A test adds the CPU, for Triton's interpreter; a benchmark takes
+"""Types of devices where kernels make the images. A test adds the CPU, for Triton's interpreter; a benchmark takes
 the GPU away, to time tensor operations."""
 
 _failed: set[str] = set()
@@ -36,16 +36,16 @@ def attempt(device: torch.device, name: str, *arguments: Any) -> Any:
 
     Args:
         device: of the tensors.
-        name: ``module.function``, the module without ``_gpu_``.
+        name: ``module.function``: the module's full name, or that of one here without ``_gpu_``.
         *arguments: of the function.
     """
     if device.type not in WHERE or name in _failed or not has_triton():
         return None
     if any(isinstance(one, torch.Tensor) and one.numel() == 0 for one in arguments):
         return None
-    module, function = name.split(".")
+    module, function = name.rsplit(".", 1)
     try:
-        make = getattr(import_module(f"robench.corruptions._gpu_{module}"), function)
+        make = getattr(import_module(module if "." in module else f"robench.corruptions._gpu_{module}"), function)
         with _launching, torch.cuda.device(device) if device.type == "cuda" else nullcontext():
             return make(*arguments)
     except torch.cuda.OutOfMemoryError:  # for the caller, who takes smaller batches
@@ -93,5 +93,8 @@ def kept(device: torch.device, key: Hashable, make: Callable[..., torch.Tensor],
 
 
 def upload(table: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Return a host's tensor on the device; the host does not wait for what the device is at."""
-    return table.contiguous().to(device, non_blocking=True)
+    """Return a tensor on the device; a host that sends its own does not wait for what the device is at."""
+    table = table.contiguous()
+    if table.device.type == "cpu" and device.type == "cuda":
+        table = table.pin_memory()
+    return table.to(device, non_blocking=True)

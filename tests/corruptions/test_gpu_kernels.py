@@ -29,6 +29,13 @@ ROUNDED_OTHERWISE = {"defocus_blur", "frost", "gaussian_blur", "glass_blur", "sp
 interpreter has no multiplication and addition with one rounding. All others give every bit."""
 VARYING = {"k0", "k1", "draw", "reach", "iterations", "zooms", "halvings", "size", "used", "low", "span"}
 """Whole numbers that differ from call to call; Triton would compile again for those that are 1 or multiples of 16."""
+MODULES = (
+    *(f"robench.corruptions._gpu_{name}" for name in ("jpeg", "random", "warp", "weather")),
+    "robench.training.ops.kernels_gpu",
+)
+"""All that have kernels."""
+LAUNCHERS = {"params", "specialization", "options", "backend", "specialize_impl", "grid", "warmup", "stream", "device"}
+"""Variables of the function that Triton writes for a kernel's arguments, and keywords of its launch."""
 needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="needs Triton")
 
 
@@ -91,18 +98,23 @@ def test_kernels_give_the_loops_images() -> None:
             assert largest <= (1 if name in ROUNDED_OTHERWISE else 0), name
 
 
+def _is_kernel(one: object) -> bool:
+    return hasattr(one, "arg_names")
+
+
 @needs_triton
 def test_keys_and_strengths_compile_nothing_anew() -> None:
     kernels = [
         one
-        for module in ("random", "warp", "weather", "jpeg")
-        for one in vars(import_module(f"robench.corruptions._gpu_{module}")).values()
-        if "BLOCK" in getattr(one, "arg_names", ())
+        for module in MODULES
+        for one in vars(import_module(module)).values()
+        if _is_kernel(one) and "BLOCK" in one.arg_names and "tl.program_id" in one.src
     ]
-    assert len(kernels) >= 18
+    assert len(kernels) >= 21
     for kernel in kernels:
         assert {param.name for param in kernel.params if param.is_constexpr} <= {"BLOCK", "KIND", "LUMA", "DOWN"}
-        assert all(param.do_not_specialize for param in kernel.params if param.name in VARYING), kernel
+        varying = VARYING | ({"chains", "steps", "step", "fill"} if "training" in kernel.module else set())
+        assert all(param.do_not_specialize for param in kernel.params if param.name in varying), kernel
 
 
 @pytest.mark.gpu
@@ -165,12 +177,30 @@ def test_tables_are_uploaded_once_and_the_last_ones_stay(monkeypatch: pytest.Mon
 
 
 @needs_triton
-@pytest.mark.parametrize("name", ["jpeg", "random", "warp", "weather"])
-def test_no_argument_has_the_name_of_a_variable_in_tritons_own_launcher(name: str) -> None:
-    module = import_module(f"robench.corruptions._gpu_{name}")
-    kernels = {key: value.arg_names for key, value in vars(module).items() if hasattr(value, "arg_names")}
+@pytest.mark.parametrize("module", MODULES)
+def test_no_argument_has_the_name_of_a_variable_in_tritons_own_launcher(module: str) -> None:
+    kernels = {key: set(value.arg_names) for key, value in vars(import_module(module)).items() if _is_kernel(value)}
     assert kernels
-    assert {key for key, names in kernels.items() if {"params", "specialization", "options"} & set(names)} == set()
+    assert {key for key, names in kernels.items() if LAUNCHERS & names} == set()
+
+
+@needs_triton
+@pytest.mark.parametrize("module", MODULES)
+def test_tritons_own_launcher_binds_every_argument(module: str) -> None:
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import make_backend
+
+    bind = pytest.importorskip("triton.runtime.jit").create_function_from_signature
+    backend = make_backend(GPUTarget("cuda", 90, 32))
+    for name, kernel in vars(import_module(module)).items():
+        if not _is_kernel(kernel):
+            continue
+        given = {param.name: 3 + param.num for param in kernel.params}
+        with_options = given | {"num_warps": 4, "debug": False, "enable_fp_fusion": False}
+        bound, kinds, options = bind(kernel.signature, kernel.params, backend)(**with_options)
+        assert bound == given, name
+        assert len(kinds) == len(given), name
+        assert set(options) == {"num_warps", "debug", "enable_fp_fusion"}, name
 
 
 @pytest.mark.parametrize("name", ["uniform", "normal"])

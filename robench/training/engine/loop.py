@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from robench._version import __version__
+from robench.corruptions._gpu import upload
 from robench.cpu import keep_to_quota, kept_memory
 from robench.errors import RobenchError
 from robench.files import digest, unwritable
@@ -186,7 +187,7 @@ class Trainer:
         orders = self._orders()[self.step_in_epoch :]
         images = self.material.source.batches(orders, self.epoch)
         for order, pixels in zip(orders, images, strict=True):
-            index = order.to(self.device)
+            index = upload(order, self.device)
             labels = self.material.source.labels[index]
             batch = Batch(pixels, labels, index, self.recipe.data, self.recipe.seed, self.epoch, order)
             yield batch if self.before is None else self.before.shown(batch)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
+from robench.corruptions._gpu import upload
 from robench.data.encoded import are_jpeg
 from robench.errors import RobenchError
 
@@ -47,7 +48,7 @@ class DeviceSource:
     def batches(self, orders: list[torch.Tensor], epoch: int) -> Iterator[torch.Tensor]:
         """See ``Source``."""
         for order in orders:
-            yield self.images[order.to(self.images.device)]
+            yield self.images[upload(order, self.images.device)]
 
 
 def open_split(part: DataPart, data: Path | None, split: str) -> Images:

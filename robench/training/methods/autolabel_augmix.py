@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from robench.corruptions._gpu import upload
 from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
 from robench.training.methods.autolabel import SHARE, AutoLabel, pieces, probabilities
@@ -49,7 +50,8 @@ class AutoLabelAugMix(AutoLabel):
         chain = ChainDistribution(1, -1 if depth is None else depth, self.severity, uniform_depth=self.depths)
         ops, values = chain.draw(batch.stream(label).on_host(), images.shape[-1])
         weights = torch.ones(len(images), 1, device=images.device)
-        return augment.mix(images, ops, values, weights, 1.0 - share), (ops[:, 0] >= 0).sum(dim=1).to(images.device)
+        depths = upload((ops[:, 0] >= 0).sum(dim=1), images.device)
+        return augment.mix(images, ops, values, weights, 1.0 - share), depths
 
     def loss(self, net: Network, batch: Batch) -> Step:
         images = batch.view()

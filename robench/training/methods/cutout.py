@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from robench.corruptions._gpu import kept
 from robench.training.engine.batch import Batch
 from robench.training.methods.base import OneView
 from robench.training.ops.boxes import boxes
@@ -31,7 +32,7 @@ def cutout(pixels: torch.Tensor, batch: Batch, length: int, label: str = "cutout
         return floats
     height, width = floats.shape[-2:]
     mask = boxes(batch.stream(label), height, width, length, floats.device)
-    mean = torch.tensor(batch.data.mean, device=floats.device).view(1, 3, 1, 1)
+    mean = kept(floats.device, ("numbers", batch.data.mean), torch.tensor, batch.data.mean).view(1, 3, 1, 1)
     return torch.where(mask, mean, floats)
 
 

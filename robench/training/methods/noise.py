@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from robench.corruptions._gpu import kept
 from robench.errors import RobenchError
 from robench.training.engine.batch import Batch
 from robench.training.methods.base import OneView
@@ -39,7 +40,7 @@ class Noise(OneView):
         """Return the noisy images: float32 in [0, 1]."""
         stream = batch.stream("noise")
         pixels = images.float() / 255.0
-        table = torch.tensor(self.std, device=images.device)
+        table = kept(images.device, ("numbers", *self.std), torch.tensor, self.std)
         std = table[stream.integers(_STD, 0, len(self.std), (images.shape[1], 1, 1))]
         noise = std * stream.normal(_NOISE, tuple(images.shape[1:]))
         added = noise if self.kind == "gaussian" else pixels * noise

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from robench.corruptions._gpu import kept
 from robench.errors import RobenchError
 from robench.training.engine.batch import Batch
 from robench.training.methods.base import OneView
@@ -46,7 +47,7 @@ class RandomErasing(OneView):
     def erased(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
         """Return uint8 images with their rectangles set to the mean colour: float32 in [0, 1]."""
         pixels = images.float() / 255.0
-        mean = torch.tensor(batch.data.mean, device=images.device).view(1, 3, 1, 1)
+        mean = kept(images.device, ("numbers", batch.data.mean), torch.tensor, batch.data.mean).view(1, 3, 1, 1)
         return torch.where(self.mask(batch, images), mean, pixels)
 
     def mask(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:

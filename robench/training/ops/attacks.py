@@ -43,8 +43,8 @@ def pgd(
         float (n, 3, H, W) in [0, 1], detached.
     """
     delta = torch.zeros_like(pixels) if start is None else start * epsilon
-    low, high = -torch.as_tensor(epsilon), torch.as_tensor(epsilon)
-    low, high = low.to(pixels.device), high.to(pixels.device)
+    high = epsilon if isinstance(epsilon, torch.Tensor) else pixels.new_full((), epsilon)
+    low = -high
     wrong = torch.zeros(len(pixels), dtype=torch.int64, device=pixels.device)
     with net.frozen():
         for _ in range(steps):

@@ -1,4 +1,4 @@
-"""The same augmentation as ``kernels_cpu`` in batched tensor operations, for an accelerator.
+"""The same augmentation as ``kernels_cpu`` in batched tensor operations, for an accelerator without ``kernels_gpu``.
 
 The images of a step are sorted by what their operation is (table, warp, blend), so that each kind runs once
 over its own images. How many there are of each kind decides what is started: operations that were drawn on the host are
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 
+from robench.corruptions._gpu import upload
 from robench.training.ops import operations as op
 
 _TABLE, _WARP, _BLEND = 1, 2, 3
@@ -22,12 +23,12 @@ for _number in op.WARP_OPERATIONS:
 
 
 def apply(images: torch.Tensor, ops: torch.Tensor, values: torch.Tensor, fill: int = 0) -> torch.Tensor:
-    """Apply to every image its own chain; see ``augment.apply``."""
+    """Apply to every image its own chain, or several chains each to the image as it is; see ``kernels_cpu.apply``."""
     kinds = torch.tensor(_KIND, device=ops.device)[ops + 1]
     order = kinds.argsort(dim=0)
     counts = torch.stack([(kinds == kind).sum(dim=0) for kind in range(4)], dim=1).tolist()
-    order, ops, values = (_sent(part, images.device) for part in (order, ops, values))
-    images = images.clone()
+    order, ops, values = (upload(part, images.device) for part in (order, ops, values))
+    images = images.repeat_interleave(len(ops) // max(1, len(images)), dim=0)
     for depth in range(ops.shape[1]):
         start = counts[depth][0]
         for kind, run in ((_TABLE, _tables), (_WARP, _warp), (_BLEND, _enhance)):
@@ -50,21 +51,14 @@ def mix(
 ) -> torch.Tensor:
     """Augment in chains and mix; see ``augment.mix``."""
     n, width, depth = ops.shape
-    weights, m = _sent(weights, images.device), _sent(m, images.device)
-    flat = apply(images.repeat_interleave(width, dim=0), ops.reshape(-1, depth), values.reshape(-1, depth), fill)
+    weights, m = upload(weights, images.device), upload(m, images.device)
+    flat = apply(images, ops.reshape(-1, depth), values.reshape(-1, depth), fill)
     chains = flat.view(n, width, *images.shape[1:])
     share = m.view(n, 1, 1, 1)
     mixed = (1.0 - share) * images.float()
     for k in range(width):
         mixed += share * weights[:, k].view(n, 1, 1, 1) * chains[:, k].float()
     return mixed.div_(255.0)
-
-
-def _sent(part: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Return a tensor on the device, which is not waited for."""
-    if part.device == device:
-        return part
-    return (part.pin_memory() if device.type == "cuda" else part).to(device, non_blocking=True)
 
 
 def _tables(images: torch.Tensor, ops: torch.Tensor, values: torch.Tensor, fill: int) -> torch.Tensor:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+from robench.corruptions._gpu import upload
+
 _BINS = 15
 
 
@@ -67,7 +69,7 @@ class BucketLabels:
 
     def of(self, bucket: torch.Tensor) -> torch.Tensor:
         """Return the true class's label for every image's bucket: float32 (n,)."""
-        return self.values.to(bucket.device)[bucket].float()
+        return upload(self.values, bucket.device)[bucket].float()
 
 
 def spread(labels: torch.Tensor, value: torch.Tensor, classes: int) -> torch.Tensor:

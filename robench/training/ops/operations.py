@@ -10,6 +10,7 @@ Sources: Cubuk et al. 2019 (AutoAugment); Hendrycks et al. 2020 (AugMix) and its
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from robench.errors import RobenchError, did_you_mean
@@ -76,19 +77,31 @@ def augmix_values(ops: torch.Tensor, levels: torch.Tensor, negative: torch.Tenso
     """
     import torch
 
-    sign = torch.where(negative, -1.0, 1.0).to(levels.dtype)
-    by_operation = {
-        POSTERIZE: 4 - (0.4 * levels).long(),
-        ROTATE: sign * (3 * levels).long(),
-        SOLARIZE: 256 - (25.6 * levels).long(),
-        SHEAR_X: sign * 0.03 * levels,
-        SHEAR_Y: sign * 0.03 * levels,
-        TRANSLATE_X: sign * (levels * (size / 3) / 10).long(),
-        TRANSLATE_Y: sign * (levels * (size / 3) / 10).long(),
+    start, factor, divisor, whole, signed = _scales(size, levels.device)[:, ops]
+    scaled = levels * factor / divisor
+    scaled = torch.where(whole > 0, scaled.long().to(scaled.dtype), scaled)
+    return start + torch.where(negative & (signed > 0), -scaled, scaled)
+
+
+@lru_cache(maxsize=16)
+def _scales(size: int, device: torch.device) -> torch.Tensor:
+    """Return float64 (5, 15), an operation's place its number and the last that of ``NONE``.
+
+    A value is ``start + level * factor / divisor``, the second term truncated where ``whole``, and with a random sign
+    where ``signed``.
+    """
+    import torch
+
+    enhance = (0.1, 0.18, 1.0, 0, 0)
+    shear, translate = (0.0, 0.03, 1.0, 0, 1), (0.0, size / 3, 10.0, 1, 1)
+    rows = {
+        POSTERIZE: (4.0, -0.4, 1.0, 1, 0),
+        ROTATE: (0.0, 3.0, 1.0, 1, 1),
+        SOLARIZE: (256.0, -25.6, 1.0, 1, 0),
+        **dict.fromkeys((SHEAR_X, SHEAR_Y), shear),
+        **dict.fromkeys((TRANSLATE_X, TRANSLATE_Y), translate),
+        **dict.fromkeys((COLOR, CONTRAST, BRIGHTNESS, SHARPNESS), enhance),
     }
-    enhance = 0.18 * levels + 0.1
-    by_operation |= dict.fromkeys((COLOR, CONTRAST, BRIGHTNESS, SHARPNESS), enhance)
-    values = torch.zeros_like(levels)
-    for number, value in by_operation.items():
-        values = torch.where(ops == number, value, values)
-    return values
+    none = (0.0, 0.0, 1.0, 0, 0)
+    table = [rows.get(number, none) for number in (*range(len(NAMES)), NONE)]
+    return torch.tensor(table, dtype=torch.float64, device=device).T.contiguous()
