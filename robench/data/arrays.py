@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from robench.data.checksums import checksum_of
 from robench.data.labels import Labels, read_labels
 from robench.errors import RobenchError
 from robench.files import require_regular
@@ -80,8 +81,7 @@ class ArrayImages:
         """Return a SHA-256 over the file's (or the array's) bytes and the labels."""
         digest = hashlib.sha256()
         if self._source is not None:
-            with open(self._source, "rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+            digest.update(bytes.fromhex(checksum_of(self._source)))
         else:
             digest.update(repr(self.array.shape).encode())
             digest.update(np.ascontiguousarray(self.array).data)

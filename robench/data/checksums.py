@@ -1,0 +1,68 @@
+"""Checksums of large files, found once and remembered for as long as the file system says that they are as they were.
+
+CIFAR-10-C's 19 files hold 2.9 GB, whose checksums take longer than all else that an evaluation does before its first
+batch. What is remembered holds as long as the file's length, inode and both its times do; the time of its status cannot
+be set back by a user. Files that changed within two seconds of being read are not remembered: another change might have
+the same time. ``robench data verify`` reads every byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from pathlib import Path
+
+from robench.errors import RobenchError
+from robench.files import atomic_write, sha256
+
+_REMEMBERED = 16 << 20  # bytes; a smaller file is read in 10 ms
+_SETTLED = 2.0  # seconds: the coarsest time of common file systems (FAT)
+
+
+def checksum_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal, from the user's cache folder where it is known.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    began, before = time.time(), path.stat()
+    if before.st_size < _REMEMBERED:
+        return sha256(path)
+    known = _folder() / hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
+    said = _state(before)
+    if (found := _load(known, said)) is not None:
+        return found
+    found = sha256(path)
+    if _state(path.stat()) == said and began - max(before.st_mtime, before.st_ctime) > _SETTLED:
+        _save(known, f"{said} {found}\n")
+    return found
+
+
+def _state(status: os.stat_result) -> str:
+    parts = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return " ".join(map(str, parts))
+
+
+def _folder() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("robench") / "checksums"
+
+
+def _load(path: Path, said: str) -> str | None:
+    """Return what was remembered of a file in this state; None where there is nothing, or it is damaged."""
+    try:
+        state, _, found = path.read_text(encoding="ascii").strip().rpartition(" ")
+    except (OSError, ValueError):
+        return None
+    return found if state == said and re.fullmatch("[0-9a-f]{64}", found) else None
+
+
+def _save(path: Path, text: str) -> None:
+    try:
+        with atomic_write(path, "w", own=True) as file:
+            file.write(text)
+    except RobenchError:  # no home folder, or a full one: the next opening reads the file again
+        return
