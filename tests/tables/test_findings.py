@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,18 @@ def test_the_page_has_claims_models_and_ranks(folder: Path) -> None:
     assert "| `augmix` |" in page.partition("## Ranks")[2]
     with pytest.raises(RobenchError, match="no two measured models"):
         findings_page(folder / "data")
+
+
+def test_the_page_says_what_corruption_adds_to_clean_errors(folder: Path) -> None:
+    lines = findings_page(folder, resamples=100).splitlines()
+    assert any(re.match(r"\| AugMix \| Printed in AugMix, .* \| 6.30 \| 29 % \|$", line) for line in lines)
+    added = {}
+    for name in ("standard", "augmix"):
+        runs = [folder / "results" / "cifar10-c" / f"{name}{seed}" / "result.json" for seed in ("", "-seed2")]
+        summaries = [json.loads(run.read_text())["summary"] for run in runs]
+        added[name] = sum(one["mean_error"]["value"] - one["clean_error"]["value"] for one in summaries) / 2
+    expected = f"| {100 * added['augmix']:.2f} | {100 * added['augmix'] / added['standard']:.0f} % |"
+    assert any(line.startswith("| augmix (") and line.endswith(expected) for line in lines)
 
 
 def test_the_set_has_a_table_of_its_own_beside_printed_rows(folder: Path) -> None:
