@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HEADLINE = "headline"
 _FIRST_PASSES = 1500  # of the first round, over all cells
-_LEAST, _MOST = 25, 500  # images per cell of the first round
+_MOST = 500  # images per cell of the first round
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,9 @@ def _name_of(name: str, suite: OpenSuite, found: Mapping[str, Estimate]) -> str:
 
 
 def _first_size(suite: OpenSuite) -> int:
-    return min(_MOST, max(_LEAST, math.ceil(_FIRST_PASSES / passes(suite, 1))))
+    from robench.suites.drawing import LEAST_DRAWN
+
+    return min(_MOST, max(LEAST_DRAWN, math.ceil(_FIRST_PASSES / passes(suite, 1))))
 
 
 def _drawn(run: RunFolder | None, suite: OpenSuite) -> int:

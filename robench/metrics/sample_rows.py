@@ -115,41 +115,41 @@ class SampleRows:
         return np.asarray(value - (self.sums(value) / self.sizes)[self.cell])
 
     @cached_property
-    def _kinds(self) -> tuple[Integers, int]:
+    def kinds(self) -> tuple[Integers, int]:
         """Every row's class from 0 on, and how many classes there are."""
         assert self.classes is not None
         group = _numbered(self.classes)
         return group, int(group.max()) + 1
 
     @cached_property
-    def _place(self) -> tuple[Integers, Floats]:
+    def place(self) -> tuple[Integers, Floats]:
         """Every row's cell and class as one number, and how many rows each has, (cells, classes)."""
-        group, kinds = self._kinds
+        group, kinds = self.kinds
         place = self.cell * kinds + group
         count = np.bincount(place, minlength=kinds * len(self.sizes)).reshape(-1, kinds)
         return place, np.asarray(count, np.float64)
 
     @cached_property
-    def _own(self) -> npt.NDArray[np.bool_]:
+    def own(self) -> npt.NDArray[np.bool_]:
         """Whether a cell has images enough to take off its own classes' means, (cells,)."""
         if self.classes is None:
             return np.zeros(len(self.sizes), bool)
-        return np.asarray(self.sizes >= _OWN_ROWS_PER_CLASS * self._kinds[1])
+        return np.asarray(self.sizes >= _OWN_ROWS_PER_CLASS * self.kinds[1])
 
     @cached_property
     def fitted(self) -> Floats:
         """The number of means that are taken off a cell's values, over its images, (cells,)."""
         means = np.ones(len(self.sizes))
         if self.classes is not None:
-            kinds = self._kinds[1]
-            if len(self.cell) >= _ROWS_PER_CLASS * kinds:
+            kinds = self.kinds[1]
+            if self.pooled:
                 means += (kinds - 1) * self.sizes / len(self.cell)
-            if self._own.any():
-                means = np.where(self._own, (self._place[1] > 0).sum(axis=1), means)
+            if self.own.any():
+                means = np.where(self.own, (self.place[1] > 0).sum(axis=1), means)
         return np.asarray(np.minimum(means / self.sizes, 1.0 - 1.0 / self.sizes.clip(2)))
 
     @cached_property
-    def _alone(self) -> npt.NDArray[np.bool_]:
+    def alone(self) -> npt.NDArray[np.bool_]:
         """Whether too few cells are of a cell's images to tell from their draws how many each class has, (cells,)."""
         _, place, cells = np.unique(self.sets, return_inverse=True, return_counts=True)
         return np.asarray(cells[place] < _LEAST_CELLS)
@@ -159,44 +159,53 @@ class SampleRows:
 
         It is 0 where too few rows tell.
         """
-        part = np.zeros(len(left))
         if self.classes is None:
-            return part
-        group, kinds = self._kinds
-        if len(left) >= _ROWS_PER_CLASS * kinds:
-            part = (np.bincount(group, left) / np.bincount(group))[group]
-        if self._own.any():
-            place, count = self._place
-            means = np.bincount(place, left, count.size) / np.maximum(count.reshape(-1), 1)
-            part = np.where(self._own[self.cell], means[place], part)
+            return np.zeros(len(left))
+        part = self.pooled_parts(left)[self.kinds[0]]
+        if self.own.any():
+            part = np.where(self.own[self.cell], self.class_means(left)[self.cell, self.kinds[0]], part)
         return np.asarray(part)
+
+    @property
+    def pooled(self) -> bool:
+        """Whether all cells' rows are enough to tell the classes' means."""
+        return self.classes is not None and len(self.cell) >= _ROWS_PER_CLASS * self.kinds[1]
+
+    def pooled_parts(self, left: Floats) -> Floats:
+        """Return how much a class's mean in all cells lies above theirs, (classes,); 0 where too few rows tell."""
+        group, kinds = self.kinds
+        if not self.pooled:
+            return np.zeros(kinds)
+        return np.asarray(np.bincount(group, left, kinds) / np.bincount(group, minlength=kinds))
 
     def left_to_chance(self, left: Floats, part: Floats) -> Floats:
         """Return values less their cell's mean, ``left``, also less their class's, ``part``.
 
         A stretch of the list holds a class in its proportion up to rounding at both ends. How far that takes the
-        mean of a cell off is known (:meth:`rounding`), but for sets of few cells: there the number of a class's images
-        has a variance of 1/3, and the share ``rounded`` of the classes' part is left to chance.
+        mean of a cell off is known (:mod:`robench.metrics.class_effects`), but for sets of few cells: there the number
+        of a class's images has a variance of 1/3, and the share ``rounded`` of the classes' part is left to chance.
         """
         if self.classes is not None:
             left = left - part
-            if self._alone.any():
+            if self.alone.any():
                 rest = self.sizes * np.maximum(1.0 - self.sizes / self.totals, 1e-9)
-                rounded = np.sqrt(np.minimum(1.0, self._kinds[1] / (3.0 * rest)))
-                left = left + np.where(self._alone, rounded, 0.0)[self.cell] * part
+                rounded = np.sqrt(np.minimum(1.0, self.kinds[1] / (3.0 * rest)))
+                left = left + np.where(self.alone, rounded, 0.0)[self.cell] * part
         return np.asarray(left)
 
-    def rounding(self, part: Floats) -> Floats:
-        """Return how far the cells' means are off as they hold the classes not exactly in proportion, (cells,)."""
-        if self.classes is None:
-            return np.zeros(len(self.sizes))
-        place, count = self._place
+    def class_means(self, part: Floats) -> Floats:
+        """Return the classes' parts, (rows,), as (cells, classes); 0 where a cell has drawn none of a class."""
+        place, count = self.place
         sums = np.bincount(place, part, count.size).reshape(count.shape)
+        return np.asarray(sums / np.maximum(count, 1.0))
+
+    @cached_property
+    def shares(self) -> Floats:
+        """In what proportions the images of each cell's set hold the classes, (cells, classes)."""
+        _, count = self.place
         of_set = _numbered(self.sets)
         share = np.stack([count[of_set == number].sum(axis=0) for number in range(int(of_set.max()) + 1)])
-        share = share / share.sum(axis=1, keepdims=True)
-        off = (sums * (1.0 - share[of_set] * self.sizes[:, None] / np.maximum(count, 1))).sum(axis=1) / self.sizes
-        return np.asarray(np.where(self._alone | self.whole, 0.0, off))
+        return np.asarray((share / share.sum(axis=1, keepdims=True))[of_set])
 
 
 def _numbered(keys: Integers) -> Integers:

@@ -20,6 +20,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from robench.metrics.class_effects import covariances_of_classes, rounding
 from robench.metrics.sample_rows import SampleRows
 
 Floats = npt.NDArray[np.float64]
@@ -99,7 +100,8 @@ class Spread:
     Attributes:
         rows: the drawn images.
         within: what the draws leave to chance: of the values less what their classes and the controls explain.
-        between: of the values themselves.
+        plain: of the values less what their classes explain.
+        classes: float64 (cells, cells), of the classes' means, weighted by their shares.
         rounding: float64 (cells,), how far the cells' means are off because their images hold the classes nearly, not
             exactly, in the proportions of all images.
         shift: float64 (cells,), what the controls add to each cell's mean.
@@ -109,7 +111,8 @@ class Spread:
 
     rows: SampleRows
     within: Covariances
-    between: Covariances
+    plain: Covariances
+    classes: Floats
     rounding: Floats
     shift: Floats
     ones: Floats
@@ -143,9 +146,11 @@ class Spread:
         rounded = float(gradient @ self.rounding[used]) ** 2
         drawn = float((weights * within * overlap).sum()) * scale + rounded
         saved = float((weights * within * pooled).sum()) * scale
+        plain = saved if self.plain is self.within else float((weights * self.plain.of(used) * pooled).sum()) * scale
+        classes = max(float((weights * self.classes[block] * pooled).sum()), 0.0)
         left = 1.0 / sizes - np.diag(pooled) * (sizes <= totals)
         alone = float((gradient**2 * left).sum()) * least
-        pool = max(float((weights * self.between.of(used) * pooled).sum()) * scale, 0.0)
+        pool = max(plain + classes, 0.0)
         if least > 0.0 and drawn == 0.0:  # all values are equal
             drawn, saved = float((gradient**2 / sizes).sum()) * least, 0.0
             pool = float((gradient**2 * np.diag(pooled)).sum()) * least
@@ -195,17 +200,16 @@ def spread_of(
         controls: known of every image; the part of the values that they explain is no longer left to chance.
     """
     value = np.concatenate([np.asarray(v, np.float64) for v in values])
-    plain = rows.less_means(value)
-    part = rows.class_parts(plain)
-    left = rows.left_to_chance(plain, part)
+    centred = rows.less_means(value)
+    part = rows.class_parts(centred)
+    left = rows.left_to_chance(centred, part)
+    plain = within = _covariances(left, rows)
     shift = np.zeros(len(rows.sizes))
     if controls is not None:
         left, shift = _controlled(left, rows, controls)
-    one = 1.0 / rows.sizes  # a mean was fitted to each cell
-    return Spread(
-        rows, _covariances(left, rows.fitted, rows), _covariances(plain, np.minimum(one, 1.0 - one), rows),
-        rows.rounding(part), shift, rows.sums(value), share,
-    )  # fmt: skip
+        within = _covariances(left, rows)
+    classes = covariances_of_classes(rows, part, plain.of(np.arange(len(rows.sizes))))
+    return Spread(rows, within, plain, classes, rounding(rows, centred, part), shift, rows.sums(value), share)
 
 
 def _controlled(left: Floats, rows: SampleRows, controls: Controls) -> tuple[Floats, Floats]:
@@ -227,8 +231,9 @@ def _slope(known: Floats, value: Floats) -> Floats:
     return np.asarray(np.linalg.lstsq(known, value, rcond=1e-8)[0], np.float64)
 
 
-def _covariances(value: Floats, fitted: Floats, rows: SampleRows) -> Covariances:
-    """Return the covariances of values from which the share ``fitted``, (cells,), of directions was taken off."""
+def _covariances(value: Floats, rows: SampleRows) -> Covariances:
+    """Return the covariances of values from which the means of cells and classes were taken off."""
+    fitted = rows.fitted
     products = rows.products(value / np.sqrt(1.0 - fitted)[rows.cell])
     pairs = rows.same & ~np.eye(len(rows.sizes), dtype=bool)
     whole = rows.whole

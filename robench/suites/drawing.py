@@ -19,6 +19,7 @@ Integers = npt.NDArray[np.int64]
 
 _SHARED_EVERY = 50  # one draw in 50 is of an image that another cell has drawn too
 _MOST_SHARED = 200  # such draws per cell
+LEAST_DRAWN = _SHARED_EVERY // 2 + 1  # images per cell with which every cell has made such a draw
 
 
 @dataclass(frozen=True, eq=False)
