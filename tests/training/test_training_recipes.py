@@ -18,6 +18,7 @@ import yaml
 import robench
 from robench.errors import RobenchError
 from robench.training import recipes
+from robench.training.engine.artefacts import make_card
 from robench.training.engine.loop import train
 from robench.training.methods import METHODS, create, find, of
 from robench.training.recipes import tables
@@ -273,3 +274,17 @@ def test_what_comes_before_is_a_view() -> None:
         of(recipes.load("standard-digits", ["before.method=cutout", "before.options.lenght=3"]))
     with pytest.raises(RobenchError, match="no field"):
         recipes.load("standard-digits", ["before.methods=cutout"])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "expected"),
+    [
+        ("augmix-cifar10-wrn40-2", [], "augmix-cifar10-wrn40-2"),
+        ("augmix-cifar10-wrn40-2", ["epochs=3"], "augmix-cifar10-wrn40-2"),
+        ("augmix-cifar10-wrn40-2", ["architecture=resnet-20"], "augmix-cifar10-resnet20"),
+        ("standard-digits", ["architecture=wrn-16-1"], "standard-digits-wrn16-1"),
+    ],
+)
+def test_a_card_names_the_network_that_was_trained(recipe: str, settings: list[str], expected: str) -> None:
+    card = make_card(recipes.load(recipe, settings), "robench train", {})
+    assert (card["name"], card["recipe"]) == (expected, recipe)

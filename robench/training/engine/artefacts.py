@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def check_same(out: Path, recipe: Recipe) -> None:
 def make_card(recipe: Recipe, command: str, trained_with: dict[str, Any]) -> dict[str, Any]:
     """Return the card of a trained model: what it is, how to load it, and how to train it again."""
     return {
-        "name": recipe.name,
+        "name": _model_name(recipe),
         "architecture": recipe.architecture,
         "norm": recipe.norm,
         "num_classes": recipe.num_classes,
@@ -80,6 +81,17 @@ def make_card(recipe: Recipe, command: str, trained_with: dict[str, Any]) -> dic
         "command": command,
         "trained_with": trained_with,
     }
+
+
+def _model_name(recipe: Recipe) -> str:
+    """Return the recipe's name; with the network that was trained, where the recipe's own was replaced."""
+    from robench.training import recipes
+
+    if recipe.name not in recipes.names() or (own := recipes.load(recipe.name).architecture) == recipe.architecture:
+        return recipe.name
+    short = [re.sub(r"-(?=\d)", "", name, count=1) for name in (own, recipe.architecture)]  # wrn-40-2: wrn40-2
+    replaced = recipe.name.replace(*short)
+    return replaced if replaced != recipe.name else f"{recipe.name}-{short[1]}"
 
 
 def _write_yaml(path: Path, document: dict[str, Any]) -> None:
