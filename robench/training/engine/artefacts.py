@@ -89,9 +89,9 @@ def _model_name(recipe: Recipe) -> str:
 
     if recipe.name not in recipes.names() or (own := recipes.load(recipe.name).architecture) == recipe.architecture:
         return recipe.name
-    short = [re.sub(r"-(?=\d)", "", name, count=1) for name in (own, recipe.architecture)]  # wrn-40-2: wrn40-2
-    replaced = recipe.name.replace(*short)
-    return replaced if replaced != recipe.name else f"{recipe.name}-{short[1]}"
+    old, new = (re.sub(r"-(?=\d)", "", name, count=1) for name in (own, recipe.architecture))  # wrn-40-2: wrn40-2
+    replaced = recipe.name.replace(old, new)
+    return replaced if replaced != recipe.name else f"{recipe.name}-{new}"
 
 
 def _write_yaml(path: Path, document: dict[str, Any]) -> None:
