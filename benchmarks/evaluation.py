@@ -57,7 +57,7 @@ from robench.suites import OpenOptions, OpenSuite, open_suite
 
 PER_SEVERITY = 10_000
 CIFAR_IMAGES, CIFAR_BATCH = 1024, 64
-PHOTOS, PHOTO_BATCH = {"resnet-18": 64, "resnet-50": 48}, 16
+PHOTOS, PHOTO_BATCH = {"resnet-18": 192, "resnet-50": 48}, 16
 # A GPU needs more to show its rate.
 GPU_CIFAR_IMAGES, GPU_CIFAR_BATCH, GPU_PHOTOS, GPU_PHOTO_BATCH = 10_000, 1024, 1024, 256
 GENERATED, GPU_GENERATED = 8, 512
