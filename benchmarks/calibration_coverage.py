@@ -26,7 +26,8 @@ import numpy as np
 from robench.metrics.cells import compute, kernel, mean_over_cells
 from robench.metrics.corruption import ALEXNET
 from robench.metrics.debiased import ECE_DEBIASED, RMS_DEBIASED, equal_count_index, joined_bins, signed_root
-from robench.metrics.resampling import Draws, replicates
+from robench.metrics.draws import Draws
+from robench.metrics.resampling import replicates
 from robench.metrics.statistics import centred_interval, draw_weights
 from robench.results.judging import spread_of_difference
 

@@ -263,6 +263,14 @@ def _area(weights: Any, rows: Any, order: Any, last: Any, target: Any, positives
 
 
 @compiled(parallel=True)
+def rms_each(weights: Any, rows: Any, gap: Any, last: Any, size: int) -> Any:
+    found = np.full((weights.shape[0], 2), np.nan)
+    for b in prange(weights.shape[0]):
+        rms(weights[b], rows, gap, last, size, found[b])
+    return found
+
+
+@compiled(parallel=True)
 def adaptive_each(weights: Any, rows: Any, gap: Any, last: Any, bins: int) -> Any:
     found = np.full((weights.shape[0], 1), np.nan)
     for b in prange(weights.shape[0]):

@@ -98,6 +98,35 @@ def probability_rows(values: Any, target: Any) -> tuple[npt.NDArray[np.float64],
     return rows.astype(np.float64), labels
 
 
+def distinct(index: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return the different numbers of an index, rising; at once where it rises already, as that of most cells does.
+
+    >>> distinct([3, 1, 3]).tolist()
+    [1, 3]
+    """
+    found = np.asarray(index)
+    return found if (found[1:] > found[:-1]).all() else np.unique(found)
+
+
+def stable_order(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Return the order of rising values, (n,), equal ones in their given order.
+
+    The sort that need not keep equal values in order uses the processor's wide instructions; where few are equal, it
+    takes less time to put these right afterwards than to sort as ``kind="stable"`` does.
+
+    >>> stable_order(np.array([0.5, 0.25, 0.5])).tolist()
+    [1, 0, 2]
+    """
+    order = np.argsort(values)
+    ordered = values[order]
+    same = ordered[1:] == ordered[:-1]
+    if 8 * np.count_nonzero(same) > len(values) or not (ordered[-1:] == ordered[-1:]).all():  # many, or NaN at the end
+        return np.argsort(values, kind="stable")
+    tied = np.flatnonzero(np.r_[same, False] | np.r_[False, same])
+    order[tied] = order[tied][np.lexsort((order[tied], ordered[tied]))]
+    return order
+
+
 def positive(number: int, what: str, usual: int) -> int:
     """Return ``number`` if it is a whole number, at least 1.
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from robench.metrics.arrays import positive
+from robench.metrics.arrays import positive, stable_order
 from robench.metrics.weighted import Array, Binned, Rows
 
 BINS = 15  # the usual number of bins
@@ -57,7 +57,7 @@ def rising(confidence: Array, *columns: Array) -> tuple[Any, ...]:
     >>> order.tolist(), hit.tolist(), last.tolist()
     ([1, 0, 2], [0.0, 1.0, 0.0], [True, False, True])
     """
-    order = np.argsort(confidence, kind="stable")
+    order = stable_order(confidence)
     return (order, *(column[order] for column in columns), last_of_tie(confidence[order]))
 
 

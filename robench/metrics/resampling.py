@@ -1,105 +1,77 @@
-"""A cell's metrics on many resamples of its images at once, from how often each image is drawn."""
+"""Cells' metrics on many resamples of their images at once, from how often each image is drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from robench.metrics.arrays import distinct
+from robench.metrics.draws import Draws
 from robench.metrics.segments import Segments, of_parts
 from robench.metrics.weighted import AnyKernel, Array, Column, Columns, Feature, Loop, Ordered, Rows, Sums
 
 Summed = dict[Feature, tuple[Array, Array]]
 
 
-class Draws:
-    """How often images are drawn.
-
-    Args:
-        weights: uint16 (resamples, images).
-        images: the images' indices, rising.
-    """
-
-    def __init__(self, weights: npt.NDArray[np.uint16], images: npt.NDArray[np.int64]) -> None:
-        self.weights, self.images = weights, images
-
-    @cached_property
-    def blocks(self) -> npt.NDArray[Any]:
-        """The weights as (blocks, images, resamples of a block), in bytes where they fit; filled up with zeros."""
-        from robench.metrics._wide_loops import WIDE
-
-        resamples, images = self.weights.shape
-        small = not self.weights.size or self.weights.max() < 256
-        found = np.zeros((-(-resamples // WIDE), images, WIDE), np.uint8 if small else np.uint16)
-        for start in range(0, resamples, WIDE):
-            part = self.weights[start : start + WIDE]
-            found[start // WIDE, :, : len(part)] = part.T
-        return found
-
-    def sums(self, parts: Segments) -> list[Array]:
-        """Return the sums over the drawn rows of all parts, (resamples, ...) each."""
-        from robench.metrics import _wide_loops
-
-        found = _wide_loops.sums_each(self.blocks, parts.rows, parts.starts, parts.values)
-        return parts.apart(found[: len(self.weights)])
-
-    def loop(self, loop: Loop, columns: Columns, rows: Rows) -> Array:
-        """Return a loop's numbers of every resample, (resamples, outputs)."""
-        from robench.metrics import _loops, _wide_loops
-
-        order, arguments = loop.prepare(columns)
-        wide = getattr(_wide_loops, f"{loop.name}_each", None)
-        if wide is None:
-            each: Array = getattr(_loops, f"{loop.name}_each")(self.weights, rows[order], *arguments)
-            return each
-        times = np.bincount(rows, minlength=len(self.images)).astype(np.int32)
-        found: Array = wide(self.blocks, times, rows[order].astype(np.uint32), *arguments)
-        return found[: len(self.weights)]
-
-
 def replicates(cell: Columns, kernels: Mapping[str, AnyKernel], draws: Draws) -> dict[str, Array]:
-    """Return metrics of one cell on every resample, (resamples,) each.
+    """Return metrics of one cell on every resample, (resamples,) each; see :func:`replicates_of`."""
+    return replicates_of([cell], kernels, draws)[0]
 
-    An image's rows (its frames, its variants) are drawn together.
+
+def replicates_of(cells: Sequence[Columns], kernels: Mapping[str, AnyKernel], draws: Draws) -> list[dict[str, Array]]:
+    """Return metrics of cells on every resample, (resamples,) each, for each cell.
+
+    An image's rows (its frames, its variants) are drawn together. Several cells at once take less time than one by
+    one: the weights of a block of resamples stay in the cache while the rows of all of them go by.
 
     Args:
-        cell: columns of the cell; ``index`` says which image a row is of.
+        cells: their columns; ``index`` says which image a row is of.
         kernels: name -> kernel; a plain function is computed on repeated rows, resample by resample.
         draws: of the images.
     """
-    rows = np.searchsorted(draws.images, np.asarray(cell["index"]))
-    sums = {name: kernel for name, kernel in kernels.items() if isinstance(kernel, Sums)}
-    summed = _summed({feature for kernel in sums.values() for feature in kernel.features}, cell, rows, draws)
-    passes: dict[Loop, Array] = {}
-    found: dict[str, Array] = {}
-    for name, kernel in kernels.items():
-        if isinstance(kernel, Sums):
-            pairs = [summed[feature] for feature in kernel.features]
-            found[name] = kernel.of_resamples([drawn for drawn, _ in pairs], [ones for _, ones in pairs])
-        elif isinstance(kernel, Ordered):
-            if kernel.loop not in passes:
-                passes[kernel.loop] = draws.loop(kernel.loop, cell, rows)
-            found[name] = kernel.of_outputs(passes[kernel.loop])
-        else:
-            function = kernel if callable(kernel) else kernel.value
-            found[name] = _repeated(function, cell, rows, draws)
+    rows = [draws.places(cell["index"]) for cell in cells]
+    sums = [kernel for kernel in kernels.values() if isinstance(kernel, Sums)]
+    summed = _summed(list(dict.fromkeys(feature for kernel in sums for feature in kernel.features)), cells, rows, draws)
+    passes: dict[Loop, list[Array]] = {}
+    for loop in {kernel.loop for kernel in kernels.values() if isinstance(kernel, Ordered)}:
+        passes[loop] = draws.loop(loop, [loop.prepare(cell) for cell in cells], rows)
+    found: list[dict[str, Array]] = []
+    for i, cell in enumerate(cells):
+        found.append({})
+        for name, kernel in kernels.items():
+            if isinstance(kernel, Sums):
+                pairs = [summed[i][feature] for feature in kernel.features]
+                found[i][name] = kernel.of_resamples([drawn for drawn, _ in pairs], [ones for _, ones in pairs])
+            elif isinstance(kernel, Ordered):
+                found[i][name] = kernel.of_outputs(passes[kernel.loop][i])
+            else:
+                function = kernel if callable(kernel) else kernel.value
+                found[i][name] = _repeated(function, cell, rows[i], draws)
     return found
 
 
-def _summed(features: set[Feature], cell: Columns, rows: Rows, draws: Draws) -> Summed:
-    """Return each feature's sums over resamples, and with weights of one."""
-    computed = {feature: feature(cell) for feature in features}
-    found: Summed = {}
-    for by_clip in (True, False):
-        some = {f: part for f, part in computed.items() if (isinstance(part, Column) and part.clips) is by_clip}
-        where = np.searchsorted(draws.images, np.unique(cell["index"])) if by_clip and some else rows
-        keys = list(some)
-        for members, segments in of_parts(list(some.values()), where, len(draws.images)):
-            for i, sums in zip(members, draws.sums(segments), strict=True):
-                found[keys[i]] = (sums, some[keys[i]].total())
+def _summed(features: Sequence[Feature], cells: Sequence[Columns], rows: Sequence[Rows], draws: Draws) -> list[Summed]:
+    """Return each feature's sums over resamples, and with weights of one, of every cell."""
+    found: list[Summed] = [{} for _ in cells]
+    groups: dict[int, list[tuple[int, list[Feature], Segments]]] = {}  # by how many values they have
+    for i, cell in enumerate(cells):
+        computed = {feature: feature(cell) for feature in features}
+        for by_clip in (True, False):
+            some = {f: part for f, part in computed.items() if (isinstance(part, Column) and part.clips) is by_clip}
+            where = draws.places(distinct(cell["index"])) if by_clip and some else rows[i]
+            keys = list(some)
+            for members, segments in of_parts(list(some.values()), where, len(draws.images)):
+                chosen = [keys[member] for member in members]
+                groups.setdefault(segments.values.shape[1], []).append((i, chosen, segments))
+        for feature, part in computed.items():
+            found[i][feature] = (np.empty(0), part.total())
+    for group in groups.values():
+        for (i, chosen, _), drawn in zip(group, draws.sums([segments for *_, segments in group]), strict=True):
+            for feature, sums in zip(chosen, drawn, strict=True):
+                found[i][feature] = (sums, found[i][feature][1])
     return found
 
 

@@ -31,9 +31,9 @@ class Segments:
     """Distinct values of rows, ordered so that rows of a segment stand together.
 
     Attributes:
-        rows: uint32 (n,), which image each row is of.
-        starts: int64 (segments + 1,), where each segment begins, and n.
-        values: float64 (n, k).
+        rows: uint32 (tiles, TILE), which image each row is of.
+        starts: int64 (segments + 1,), where each segment's tiles begin, and their number.
+        values: float64 (tiles, k, TILE), 0 where a segment's last tile is not full.
         places: one of each part.
     """
 
@@ -68,8 +68,8 @@ def of_parts(parts: Sequence[Column | Binned], rows: Rows, images: int) -> list[
     >>> two = Binned(np.ones((1, 4)), np.array([0, 0, 1, 1]), 2)
     >>> three = Binned(np.ones((1, 4)), np.array([0, 1, 1, 2]), 3)
     >>> ((which, found),) = of_parts([two, three], np.arange(4), 4)
-    >>> which, found.starts.tolist(), found.values.shape
-    ([0, 1], [0, 1, 2, 3, 4], (4, 1))
+    >>> which, found.starts.tolist(), found.values[:, 0, 0].tolist()
+    ([0, 1], [0, 1, 2, 3, 4], [1.0, 1.0, 1.0, 1.0])
     """
     binned = [(i, part) for i, part in enumerate(parts) if isinstance(part, Binned)]
     columns = [i for i, part in enumerate(parts) if isinstance(part, Column)]
@@ -101,9 +101,16 @@ def _joint(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64], bins: int) -> npt
 
 def _of_columns(columns: Sequence[Any], rows: Rows, images: int) -> Segments:
     sums = [np.bincount(rows, weights=column.values, minlength=images).astype(np.float64) for column in columns]
-    values = np.stack(sums, axis=1)
     places = tuple(Place((i,)) for i in range(len(columns)))
-    return Segments(np.arange(images, dtype=np.uint32), np.array([0, images]), values, places)
+    every = np.arange(images)
+    return _tiled(every, every, np.array([0, images]), sums, places)
+
+
+def _tiled(order: Rows, rows: Rows, starts: Rows, values: Sequence[Array], places: tuple[Place, ...]) -> Segments:
+    from robench.metrics._wide_loops import tiles_of
+
+    tiled_rows, tiled, first = tiles_of(order, np.asarray(rows, np.int64), starts, np.stack(values))
+    return Segments(tiled_rows, first, tiled, places)
 
 
 def _of_group(parts: Sequence[Any], joint: npt.NDArray[np.int64], rows: Rows) -> Segments:
@@ -119,8 +126,7 @@ def _of_group(parts: Sequence[Any], joint: npt.NDArray[np.int64], rows: Rows) ->
         columns = tuple(_place_of(one, distinct) for one in own)
         index = None if isinstance(part, Column) else part.index[order[starts[:-1]]]
         places.append(Place(columns, index, getattr(part, "bins", 1)))
-    values = np.stack([one[order] for one in distinct], axis=1)
-    return Segments(rows[order].astype(np.uint32), starts, values, tuple(places))
+    return _tiled(order, rows, starts, distinct, tuple(places))
 
 
 def _place_of(values: Array, distinct: list[Array]) -> int:

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from robench.metrics.arrays import floats
+from robench.metrics.arrays import distinct, floats
 from robench.metrics.cells import defined, kernel
-from robench.metrics.resampling import Draws, replicates
+from robench.metrics.draws import Draws, draw_weights
+from robench.metrics.resampling import replicates_of
 from robench.metrics.weighted import Array, Columns
 
-_CHUNK_BYTES = 1 << 25
+__all__ = ["bootstrap_cells", "centred_interval", "draw_weights", "exact_interval", "interval"]
+
+_CHUNK_BYTES = 1 << 27  # of weights: the resamples of 50,000 images at once
+_BATCH_ROWS = 1 << 20  # of the cells that are resampled together
 
 
 def bootstrap_cells(
@@ -33,31 +37,41 @@ def bootstrap_cells(
     >>> bootstrap_cells([cell], ["error"], resamples=3)["error"].shape
     (3, 1)
     """
-    images = np.unique(np.concatenate([np.asarray(cell["index"]) for cell in cells])) if cells else np.empty(0, int)
+    of_cells = [distinct(cell["index"]) for cell in cells]
+    images = _union(of_cells)
     kernels = {name: kernel(name) for name in metrics}
     found = {name: np.full((resamples, len(cells)), np.nan) for name in metrics}
-    several = [i for i, cell in enumerate(cells) if len(np.unique(cell["index"])) >= 2]
+    several = [i for i, index in enumerate(of_cells) if len(index) >= 2]
     rng = np.random.Generator(np.random.PCG64(seed))
     chunk = max(1, _CHUNK_BYTES // max(1, 2 * len(images)))
     for start in range(0, resamples, chunk):
         draws = Draws(draw_weights(rng, min(chunk, resamples - start), len(images)), images)
-        for i in several:
-            for name, values in replicates(cells[i], kernels, draws).items():
-                if defined(name, cells[i]):
-                    found[name][start : start + len(values), i] = values
+        for batch in _batches(cells, several):
+            for i, one in zip(batch, replicates_of([cells[i] for i in batch], kernels, draws), strict=True):
+                for name, values in one.items():
+                    if defined(name, cells[i]):
+                        found[name][start : start + len(values), i] = values
     return found
 
 
-def draw_weights(rng: np.random.Generator, resamples: int, images: int) -> npt.NDArray[np.uint16]:
-    """Return how often each image is drawn: (resamples, images), every row sums to ``images``.
+def _union(indices: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """Return the images of all cells, rising; of rising images each."""
+    others = [index for index in indices if not np.array_equal(index, indices[0])]
+    return np.unique(np.concatenate([indices[0], *others])) if others else indices[0] if indices else np.empty(0, int)
 
-    >>> draw_weights(np.random.Generator(np.random.PCG64(0)), 2, 5).sum(axis=1).tolist()
-    [5, 5]
-    """
-    weights = np.empty((resamples, images), np.uint16)
-    for row in weights:
-        row[:] = np.bincount(rng.integers(0, images, images), minlength=images)
-    return weights
+
+def _batches(cells: Sequence[Columns], chosen: Sequence[int]) -> list[list[int]]:
+    """Return the chosen cells in groups that are resampled together."""
+    found: list[list[int]] = []
+    held = 0
+    for i in chosen:
+        rows = len(cells[i]["index"])
+        if not found or held + rows > _BATCH_ROWS:
+            found.append([])
+            held = 0
+        found[-1].append(i)
+        held += rows
+    return found
 
 
 def interval(replicates: Array, level: float = 0.95) -> tuple[Array, Array]:

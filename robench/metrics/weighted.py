@@ -101,7 +101,7 @@ class Loop:
     """A compiled kernel of :mod:`robench.metrics._loops` and what it runs over.
 
     Args:
-        name: the kernel's; ``name_each`` is the same over resamples (there or in ``_wide_loops``).
+        name: the kernel's; ``name_each`` is the same over resamples (that of ``rms`` also in ``_wide_rms``).
         prepare: from columns to the order of rows, (n,), and the kernel's other arguments, rows in that order.
         outputs: how many numbers the kernel fills.
     """

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from robench.catalogue import METRICS, defaults, row
 from robench.errors import RobenchError
+from robench.metrics.arrays import distinct
 from robench.metrics.cells import compute, mean_over_cells
 from robench.metrics.sampling import StandardErrors
 from robench.metrics.statistics import bootstrap_cells
@@ -77,7 +78,7 @@ def score_cells(predictions: Mapping[str, Predictions], metrics: Sequence[str], 
         _check_columns(name, columns[0])
     values = {name: np.array([compute(name, cell) for cell in columns], float) for name in metrics}
     replicates = bootstrap_cells(columns, metrics, resamples=statistics.resamples, seed=statistics.seed)
-    images = np.array([len(np.unique(cell.index)) for cell in predictions.values()])
+    images = np.array([len(distinct(cell.index)) for cell in predictions.values()])
     return Scores(tuple(Cell.parse(name) for name in predictions), values, replicates, images)
 
 

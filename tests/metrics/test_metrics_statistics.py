@@ -10,9 +10,10 @@ from scipy.stats import binom, binomtest, chi2
 
 from robench.catalogue import METRICS, Metric, metric
 from robench.errors import RobenchError
-from robench.metrics import resampling
+from robench.metrics import resampling, statistics
 from robench.metrics.cells import compute, kernel
 from robench.metrics.comparison import holm, mcnemar, rank_intervals
+from robench.metrics.draws import Draws
 from robench.metrics.perturbation import clips
 from robench.metrics.probabilities import softmax
 from robench.metrics.scores import brier_score
@@ -268,10 +269,39 @@ def test_an_image_drawn_more_often_than_a_byte_counts() -> None:
     weights = draw_weights(np.random.default_rng(4), 3, 400)
     weights[0, 7], weights[1, 9] = 300, 256
     names = ("error", "rms_calibration_error_all_bins")
-    draws = resampling.Draws(weights, np.arange(400))
+    draws = Draws(weights, np.arange(400))
     found = resampling.replicates(cell, {name: kernel(name) for name in names}, draws)
     for i, drawn in enumerate(weights):
         repeated = {name: np.repeat(column, drawn, axis=0) for name, column in cell.items()}
         repeated["index"] = np.arange(drawn.sum())
         for name in names:
             assert found[name][i] == pytest.approx(compute(name, repeated), abs=1e-12), name
+
+
+@pytest.mark.parametrize("often", [1, 15])
+@pytest.mark.parametrize("steps", [0, 40, 3], ids=["no ties", "ties within tiles", "ties beyond tiles"])
+def test_rms_errors_of_many_resamples_equal_the_loop_of_one(steps: int, often: int) -> None:
+    """A bin ends within a row, within a group and beyond a tile; fifteen draws a row end several bins in a tile."""
+    cell = _cell(1003, 7)
+    if steps:
+        cell["confidence"] = np.where(np.arange(1003) % 3 > 0, cell["confidence"], 0.1) if steps == 40 else (
+            np.round(cell["confidence"] * steps) / steps)  # fmt: skip
+    weights = np.minimum(draw_weights(np.random.default_rng(8), 70, 1003) * often, 15).astype(np.uint16)
+    names = ("rms_calibration_error", "rms_calibration_error_all_bins")
+    kernels, draws = {name: kernel(name) for name in names}, Draws(weights, np.arange(1003))
+    assert draws.blocks is not None
+    one_by_one = Draws(weights, np.arange(1003))
+    one_by_one.__dict__["blocks"] = None
+    found, expected = (resampling.replicates(cell, kernels, one) for one in (draws, one_by_one))
+    for name in names:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-12, err_msg=name)
+
+
+def test_cells_that_are_resampled_together_are_as_if_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = [_cell(300, seed) for seed in range(5)]
+    cells[2] = {name: column[40:] for name, column in cells[2].items()}
+    together = bootstrap_cells(cells, NAMES, resamples=9)
+    monkeypatch.setattr(statistics, "_BATCH_ROWS", 600)
+    some = bootstrap_cells(cells, NAMES, resamples=9)
+    for name in NAMES:
+        np.testing.assert_array_equal(together[name], some[name], err_msg=name)
