@@ -150,7 +150,8 @@ class TarTree:
         packed = self._folder(folder)
         if name not in packed.names:
             raise OSError(f"no such file in {self.root}")
-        number, offset, size = packed.places[3 * packed.names[name] :][:3]
+        first = 3 * packed.names[name]
+        number, offset, size = packed.places[first : first + 3]
         return number, offset, size
 
     def _index(self, number: int, path: Path) -> None:
