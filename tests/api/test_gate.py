@@ -116,7 +116,7 @@ def test_a_gate_that_was_stopped_goes_on(
     from robench.evaluation import engine
 
     calm = gated("reference:digits/cutout", tmp_path / "calm", baseline=baseline)
-    real, calls = engine.measure, []
+    real, calls = engine.pass_through, []
 
     def stop(*args: Any, **words: Any) -> Any:
         calls.append(1)
@@ -124,7 +124,7 @@ def test_a_gate_that_was_stopped_goes_on(
             raise KeyboardInterrupt
         return real(*args, **words)
 
-    monkeypatch.setattr(engine, "measure", stop)
+    monkeypatch.setattr(engine, "pass_through", stop)
     with pytest.raises(KeyboardInterrupt):
         gated("reference:digits/cutout", tmp_path / "torn", baseline=baseline)
     found = gated("reference:digits/cutout", tmp_path / "torn", baseline=baseline)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from robench.catalogue import headlines, metric_of, row
-from robench.evaluation.columns import ColumnBuilder
+from robench.evaluation.collecting import ColumnBuilder
 from robench.metrics.sampling import next_size
 from robench.predictions import ModelInfo, RunFolder, RunIdentity, RunRecord, Sample, SuiteInfo
 from robench.results import score_run
