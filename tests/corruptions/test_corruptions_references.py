@@ -14,7 +14,7 @@ from skimage import color, filters
 from test_corruptions_common import photographs
 
 from robench.corruptions import corrupt
-from robench.corruptions.blur import disk_kernel
+from robench.corruptions.blur import _trim, _without_denormals, defocus_blur, disk_kernel, truncate
 from robench.corruptions.colour import hsv_to_rgb, rgb_to_hsv
 from robench.corruptions.elastic import _sample, smoothing_matrix
 from robench.corruptions.glass import displace
@@ -63,6 +63,28 @@ def test_defocus_blur_is_the_filter_in_float64(severity: int, size: int) -> None
     expected = [as_bytes(cv2.filter2D(p / 255.0, -1, kernel)) for p in arrays(images)]
     # A kernel of radius 1 puts many sums within 1e-5 of whole numbers, where float32 cannot follow float64.
     assert_close(run("defocus_blur", severity, images), np.stack(expected), share=0.06)
+
+
+@pytest.mark.parametrize(("radius", "alias"), [(3, 0.1), (1.5, 0.1), (1, 0.1), (4, 0.5)])
+def test_defocus_blur_leaves_out_taps_below_float32s_normal_numbers_and_no_byte_changes(
+    radius: float, alias: float
+) -> None:
+    whole = _trim(disk_kernel(radius, alias))
+    kept = _without_denormals(whole)
+    assert kept.shape == whole.shape
+    assert not ((kept != 0) & (np.abs(kept) < np.finfo(np.float32).tiny)).any()
+    assert ((whole != 0) & (kept == 0)).any() == (alias == 0.1)
+    sparse = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+    sparse[0, :, ::9, ::7] = torch.tensor([1, 255, 128], dtype=torch.uint8)[:, None, None]
+    images = torch.cat([photographs(2, 32), sparse, 255 * sparse.bool().byte()])
+    if len(whole) > 5:  # one channel at a time, as defocus_blur does
+        planes = images.flatten(0, 1).numpy().astype(np.float32)
+        expected = np.stack([cv2.filter2D(plane, cv2.CV_32F, whole) for plane in planes]).reshape(images.shape)
+    else:
+        filtered = [cv2.filter2D(np.ascontiguousarray(image), cv2.CV_32F, whole) for image in arrays(images)]
+        expected = np.stack(filtered).transpose(0, 3, 1, 2)
+    found = defocus_blur(images, (radius, alias), Stream(0, "defocus_blur", index=INDEX))
+    np.testing.assert_array_equal(found.numpy(), truncate(expected))
 
 
 @pytest.mark.parametrize("severity", [1, 5])
