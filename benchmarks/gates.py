@@ -4,13 +4,15 @@
         [--value mean_error]
 
 Each simulated gate is the real one (``robench.api.looks.Looks`` and its verdicts) with losses that are computed from
-stored predictions in place of a model's. A new image is a row of a cell, drawn with replacement, with both models'
-answers to it; with a probability that is the same for all rows the two models' answers are exchanged. So the true
-difference of the two models is known: 0 at one half, that of the stored runs without exchanges. Every cell draws images
-of its own. The answers are those of two finished runs of one suite or, without ``--runs``, made ones: 75 cells of error
-rates from 10 to 70 %, an image's difficulty is half of the variance of the latent variable, the models share most of
-the rest. Printed are the share of gates that pass, find a loss or stay undecided, and the passes of the new model, for
-true losses from -1 to 2 points; ``--decide`` does the same for ``robench.decide``.
+stored predictions in place of a model's. A new image is one of the run's, drawn with replacement, with both models'
+answers to it in every cell; with a probability that is the same for all images the two models' answers are exchanged.
+So the true difference of the two models is known: 0 at one half, that of the stored runs without exchanges. The cells
+draw these images as a real gate does, a few of them the same. (Of runs whose cells hold different images, a row of a
+cell takes the place of an image, and no two cells share one.) The answers are those of two finished runs of one
+suite or, without ``--runs``, made ones: 75 cells of error rates from 10 to 70 %, an image's difficulty is half of the
+variance of the latent variable, the models share most of the rest. Printed are the share of gates that pass, find a
+loss or stay undecided, and the passes of the new model, for true losses from -1 to 2 points; ``--decide`` does the same
+for ``robench.decide``.
 
 ``--value mean_brier`` (or ``mean_rms_calibration_error_debiased``, ``mean_ece_debiased``) simulates gates on another
 value, of two runs. A calibration error is no mean over rows: its true loss is known at 0 and without exchanges only.
@@ -36,6 +38,7 @@ from robench.metrics.cells import mean_over_cells
 from robench.metrics.sampling import standard_errors
 from robench.results.deciding import Loss, least_images
 from robench.results.paired import floor_of
+from robench.suites.drawing import Design, first_size
 
 LOSSES = (-1.0, 0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 VALUES = ("mean_error", "mean_brier", *(f"mean_{name}" for name in CALIBRATION))
@@ -48,11 +51,13 @@ class Population:
     Args:
         wrong: of every cell bool (2, rows).
         whole: images of a cell of the whole suite.
+        same: whether the cells' rows are the same images.
         brier, confidence: of every cell float64 (2, rows); none: not known.
     """
 
     wrong: list[np.ndarray]
     whole: int
+    same: bool
     brier: list[np.ndarray] = field(default_factory=list)
     confidence: list[np.ndarray] = field(default_factory=list)
 
@@ -94,12 +99,12 @@ def _value(value: str, answers: list, *, whole: bool = False) -> tuple[float, np
 def made_population(images: int = 20_000, cells: int = 75, seed: int = 0) -> Population:
     """Return made answers; the first model is about 3 points worse."""
     rng = np.random.default_rng(seed)
-    found = []
+    found, difficulty = [], np.sqrt(0.5) * rng.normal(size=images)
     for error in np.linspace(0.1, 0.7, cells):
-        shared = np.sqrt(0.8) * rng.normal(size=images)
+        shared = difficulty + np.sqrt(0.3) * rng.normal(size=images)
         own = np.sqrt(0.2) * rng.normal(size=(2, images))
         found.append(shared + own < ndtri(np.array([error + 0.03, error]))[:, None])
-    return Population(found, images)
+    return Population(found, images, same=True)
 
 
 def stored_population(a: str, b: str) -> Population:
@@ -113,9 +118,11 @@ def stored_population(a: str, b: str) -> Population:
     first = [cells[name][0] for name in names]
     samples = [rows.notes.sample if rows.notes is not None else None for rows in first]
     whole = max(len(rows) if sample is None else sample.of for rows, sample in zip(first, samples, strict=True))
+    same = all(np.array_equal(rows.index, first[0].index) for rows in first)
     return Population(
         [np.stack([~rows.correct for rows in cells[name]]) for name in names],
         whole,
+        same,
         [np.stack([np.asarray(rows.brier, np.float64) for rows in cells[name]]) for name in names],
         [np.stack([np.asarray(rows.confidence, np.float64) for rows in cells[name]]) for name in names],
     )
@@ -128,10 +135,12 @@ class Simulated(Looks):
     Args:
         value: what the gate is on.
         drawn: of both models, of every kind of answer, (cells, images).
+        index: int64 (cells, images), which image each is.
     """
 
     value: str = "mean_error"
     drawn: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    index: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.int64))
 
     def passes(self, images: int) -> int:
         """Return the new model's passes."""
@@ -141,15 +150,14 @@ class Simulated(Looks):
         return self.drawn[0][0].shape[1]
 
     def _first(self) -> int:
-        return max(25, -(-1500 // len(self.drawn[0][0])), least_images([self.value]))
+        return max(first_size(len(self.drawn[0][0])), least_images([self.value]))
 
     def _losses(self, images: int, state: str) -> dict[str, Loss]:
         found = [_value(self.value, [kind[:, :images] for kind in of]) for of in self.drawn]
         (a, first, of_a), (b, second, of_b) = found
         rows = first[:, None] * of_a - second[:, None] * of_b
         cells, sizes = len(rows), np.full(len(rows), images)
-        index = np.arange(cells * images).reshape(cells, images)
-        error = standard_errors(list(rows), list(index), np.ones(cells), sizes).new_images
+        error = standard_errors(list(rows), list(self.index[:, :images]), np.ones(cells), None).new_images
         least = floor_of(self.value, first, sizes, a)
         return {self.value: Loss(self.value, a, b, a - b, max(error, least))}
 
@@ -180,12 +188,22 @@ def simulate(
     margins, levels = {value: margin / factor}, (LEVEL / 2, LEVEL) if decide else (ALARMS, LEVEL)
     found: dict[str, int] = {}
     passes = np.empty(gates)
+    design = Design(population.whole, cells, "gates")
+    index = np.stack([design.order(place)[:most] for place in range(cells)])
+    if not population.same:
+        index = np.arange(cells * most).reshape(cells, most)
     for i in range(gates):
-        rows = [rng.integers(0, cell.shape[1], most) for cell in population.wrong]
+        if population.same:
+            images = rng.integers(0, population.wrong[0].shape[1], population.whole)
+            rows, keep = list(images[index]), (rng.random(population.whole) < kept)[index]
+        else:
+            rows = [rng.integers(0, cell.shape[1], most) for cell in population.wrong]
+            keep = rng.random(index.shape, np.float32) < kept
         both = [np.stack([c[:, r] for c, r in zip(kind, rows, strict=True)], axis=1) for kind in answers]
-        keep = rng.random(both[0].shape[1:], np.float32) < kept
         drawn = ([np.where(keep, a, b) for a, b in both], [np.where(keep, b, a) for a, b in both])
-        looks = Simulated(None, Baseline("stored"), margins, levels, Budget(), "", value=value, drawn=drawn)  # type: ignore[arg-type]
+        looks = Simulated(
+            None, Baseline("stored"), margins, levels, Budget(), "", value=value, drawn=drawn, index=index
+        )  # type: ignore[arg-type]
         if decide:
             seen = looks.until(lambda look: settled(margins, look))
             verdict = verdict_of(margins, value, seen[-1].bounds[value])

@@ -24,7 +24,7 @@ from robench.results.precision import Sampled
 from robench.results.protocols import clean_condition, protocol_of_run
 from robench.results.summaries import CellArrays, summarise
 from robench.suites.base import Cell, Suite
-from robench.suites.drawing import LEAST_DRAWN, Design, shuffled_names
+from robench.suites.drawing import Design, first_size, shuffled_names
 
 MEANS = ("error", "brier", "nll")
 BINS = 15
@@ -144,7 +144,7 @@ def grown(world: Population, seed: int, widths: Sequence[float], target: str) ->
     for place, cell in enumerate(places):
         orders[cell] = design.order(place)
     slopes: dict[str, dict[str, np.ndarray]] = {}
-    drawn = min(world.images, max(LEAST_DRAWN, int(np.ceil(1500 / len(places)))))
+    drawn = min(world.images, first_size(len(places)))
     for width in widths:
         while True:
             sampled = sample(world, orders, drawn, slopes)

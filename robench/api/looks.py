@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from robench.api.compared import Baseline, Budget, Measured
+from robench.api.within import passes
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
     from robench.metrics.sequential import Boundary
     from robench.results.deciding import Chosen, Loss
 
-_FIRST_PASSES = 1500  # of the first look, over all cells of one model
-_LEAST, _MOST = 25, 500  # images per cell of the first look
 _FRACTIONS = (0.25, 0.5, 0.75, 1.0)  # of the planned information, at which there is a look
 _LATER = 1.5  # growth of the information between looks beyond the plan
 _SOONEST = 1.2  # least growth of the information to a planned look: one soon after another has next to nothing to spend
@@ -115,13 +114,12 @@ class Looks:
 
     def passes(self, images: int) -> int:
         """Return the forward passes of a sample of so many images per cell, of all models that are measured here."""
-        suite = self.first.suite
-        one = sum(min(images, suite.total(c)) * suite.suite.frame_count(c.condition) for c in suite.suite.cells)
-        return one * (2 if self.baseline.measured is not None else 1)
+        return passes(self.first.suite, images) * (2 if self.baseline.measured is not None else 1)
 
     def _most(self) -> int:
         """Return the images per cell of the largest sample."""
         from robench.results.deciding import least_images
+        from robench.suites.drawing import LEAST_DRAWN
 
         suite = self.first.suite
         most = max(suite.total(cell) for cell in suite.suite.cells)
@@ -132,10 +130,10 @@ class Looks:
                 middle = (low + high + 1) // 2
                 low, high = (middle, high) if self.passes(middle) <= self.budget.passes else (low, middle - 1)
             most = low
-        least = least_images(list(self.margins))
         whole = max(suite.total(cell) for cell in suite.suite.cells)
-        if most < min(max(least, _LEAST), whole):
-            raise self._too_few(min(max(least, _LEAST), whole), most)
+        least = min(max(least_images(list(self.margins)), LEAST_DRAWN), whole)
+        if most < least:
+            raise self._too_few(least, most)
         return most
 
     def _too_few(self, needed: int, most: int) -> RobenchError:
@@ -154,9 +152,9 @@ class Looks:
 
     def _first(self) -> int:
         from robench.results.deciding import least_images
+        from robench.suites.drawing import first_size
 
-        cells = len(self.first.suite.suite.cells)
-        return max(min(_MOST, max(_LEAST, math.ceil(_FIRST_PASSES / cells))), least_images(list(self.margins)))
+        return max(first_size(passes(self.first.suite, 1)), least_images(list(self.margins)))
 
     def _look(self, images: int, *, last: bool, state: str) -> Look:
         from robench.metrics.sequential import planned_error

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from robench.suites import OpenSuite
 
 HEADLINE = "headline"
-_FIRST_PASSES = 1500  # of the first round, over all cells
-_MOST = 500  # images per cell of the first round
 
 
 @dataclass(frozen=True)
@@ -131,9 +129,10 @@ class Rounds:
 
     def _in_rounds(self, measure: Callable[[OpenSuite, Progress], Outcome], other: RunFolder | None) -> Outcome:
         from robench.api.controlled import keep
+        from robench.suites.drawing import first_size
 
         suite, total = self.suite, max(self.suite.total(cell) for cell in self.suite.suite.cells)
-        drawn = min(total, max(_first_size(suite), _drawn(self.started, suite)))
+        drawn = min(total, max(first_size(passes(suite, 1)), _drawn(self.started, suite)))
         step = Step(drawn, drawn, drawn, "")
         fresh: list[str] = []
         with SeenWhole(self.progress, self.title) as seen:
@@ -194,12 +193,6 @@ def _name_of(name: str, suite: OpenSuite, found: Mapping[str, Estimate]) -> str:
             f"'{name}' is not a value of {suite.suite.name} that a sample can measure.", hint=did_you_mean(name, found)
         )
     return name
-
-
-def _first_size(suite: OpenSuite) -> int:
-    from robench.suites.drawing import LEAST_DRAWN
-
-    return min(_MOST, max(LEAST_DRAWN, math.ceil(_FIRST_PASSES / passes(suite, 1))))
 
 
 def _drawn(run: RunFolder | None, suite: OpenSuite) -> int:

@@ -22,6 +22,7 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 _Z = 1.959963984540054
+_ENDLESS = 1 << 62  # images
 GROWTH = 4  # at most, from a round to the next: an estimate from few images may be far off
 
 
@@ -74,7 +75,7 @@ def standard_errors(
     values: Sequence[Floats],
     index: Sequence[Integers],
     gradient: Floats,
-    totals: Integers,
+    totals: Integers | None,
     *,
     classes: Sequence[Integers] | None = None,
     share: bool = False,
@@ -85,7 +86,7 @@ def standard_errors(
         values: for each cell float64 (n,), one value per drawn image.
         index: for each cell int64 (n,), which image each is; equal numbers in two cells are the same image.
         gradient: float64 (cells,), the derivative of the value by each cell's mean (1 / cells for their mean).
-        totals: int64 (cells,), the images that the whole cell has.
+        totals: int64 (cells,), the images that the whole cell has; None: endlessly many, where only new images matter.
         classes: for each cell int64 (n,), the images' classes, where the design spread them evenly.
         share: whether values are 0 or 1; where nearly all are equal, their spread is taken as a little larger.
 
@@ -97,7 +98,8 @@ def standard_errors(
     >>> round(found.new_images, 3), found.full_run < found.new_images
     (0.025, True)
     """
-    gradient, totals = np.asarray(gradient, np.float64), np.asarray(totals, np.int64)
+    gradient = np.asarray(gradient, np.float64)
+    totals = np.full(len(values), _ENDLESS) if totals is None else np.asarray(totals, np.int64)
     used = [c for c in range(len(values)) if gradient[c] != 0 and len(values[c])]
     if not used:
         return StandardErrors(0.0, 0.0, 0.0, 0.0)

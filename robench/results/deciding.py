@@ -86,7 +86,7 @@ def paired_losses(a: RunFolder, b: RunFolder, names: Sequence[str], chosen: Chos
             for c in range(len(first.cells))
         ]
         used = ((first.slopes[name] != 0) | (second.slopes[name] != 0)).astype(float)
-        error = standard_errors(parts, first.index, used, first.images).new_images
+        error = standard_errors(parts, first.index, used, None).new_images
         least = floor_of(name, first.slopes[name], first.images, first.values[name])
         found[name] = _loss(name, first.values[name], second.values[name], max(error, least))
     return found
@@ -118,7 +118,7 @@ def unpaired_losses(
         gradient = side.slopes[name]
         parts = [rows[metric] for rows in side.rows]
         share = METRICS.get(metric).share
-        error = standard_errors(parts, side.index, gradient, side.images, share=share).new_images
+        error = standard_errors(parts, side.index, gradient, None, share=share).new_images
         found[name] = _loss(name, side.values[name], value, math.hypot(error, reach / NORMAL_95))
     return found
 

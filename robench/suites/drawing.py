@@ -19,6 +19,7 @@ Integers = npt.NDArray[np.int64]
 
 _SHARED_EVERY = 50  # one draw in 50 is of an image that another cell has drawn too
 _MOST_SHARED = 200  # such draws per cell
+_FIRST_PASSES, _MOST_FIRST = 1500, 500  # of a first sample: passes over all cells; images per cell
 LEAST_DRAWN = _SHARED_EVERY // 2 + 1  # images per cell with which every cell has made such a draw
 
 
@@ -84,6 +85,18 @@ class Design:
 
     def _start(self, place: int) -> int:
         return place * self.images // self.cells
+
+
+def first_size(passes: int) -> int:
+    """Return how many images per cell a sample begins with, whatever is to be decided from it.
+
+    Args:
+        passes: forward passes that one image of every cell takes.
+
+    >>> first_size(76), first_size(10), first_size(1)
+    (26, 150, 500)
+    """
+    return min(_MOST_FIRST, max(LEAST_DRAWN, -(-_FIRST_PASSES // passes)))
 
 
 def shuffled_names(names: Iterable[str]) -> list[str]:

@@ -167,7 +167,7 @@ def test_a_small_budget_leaves_it_undecided(folder: Path, baseline: Path) -> Non
         ({"figures": "mean_erorr"}, "Did you mean 'mean_error'"),
         ({"figures": "mean_overconfidence_gap"}, "neither a low nor a high"),
         ({"budget": 0}, "`budget` must be a whole number"),
-        ({"budget": 50}, "25 images per cell, 325 forward passes"),
+        ({"budget": 50}, "26 images per cell, 338 forward passes"),
         ({"figures": "rms_calibration_error", "budget": 2000}, "200 images per cell, 2,600 forward passes"),
         ({"minutes": 0}, "`minutes` must be above 0"),
         ({"minutes": "soon"}, "`minutes` must be above 0"),
@@ -188,9 +188,9 @@ def test_impossible_gates_are_refused(folder: Path, baseline: Path, words: dict[
 def test_a_baseline_of_too_few_images_is_named_as_such(folder: Path) -> None:
     few = {"corruption": "fog", "severity": "1", "device": "cpu", "quiet": True}
     robench.evaluate(GOOD, "digits-c", out=folder / "few", limit=20, **few)
-    with pytest.raises(RobenchError, match="25 images per cell; the baseline's run is of a sample of 20") as error:
+    with pytest.raises(RobenchError, match="26 images per cell; the baseline's run is of a sample of 20") as error:
         robench.gate(GOOD, "digits-c", baseline=folder / "few", max_loss=1, budget=2000, out=folder / "runs", **few)
-    assert "`limit=25`" in str(error.value.hint)
+    assert "`limit=26`" in str(error.value.hint)
 
 
 def test_code_hosts_get_junit_and_markdown(

@@ -40,6 +40,24 @@ def test_losses_and_their_errors_are_those_of_the_bootstrap(runs: tuple[RunFolde
         assert found[name].error == pytest.approx(difference.error, rel=0.12), name
 
 
+def test_cells_of_their_own_images_count_as_such(runs: tuple[RunFolder, RunFolder], tmp_path: Path) -> None:
+    """As in a gate: were all cells taken to be of the same images, the error would be twice as large."""
+    for name in ("standard", "weak-augment"):
+        robench.evaluate(f"reference:digits/{name}", "digits-c", out=tmp_path / name, limit=60, **FEW)
+    few = RunFolder.open(tmp_path / "standard"), RunFolder.open(tmp_path / "weak-augment")
+    chosen = {cell: few[0].read(cell).index for cell in few[0].done()}
+    drawn = compare_runs(*few, resamples=1000)
+    for name in ("mean_error", "mean_brier"):
+        found, of_whole = paired_losses(*few, [name])[name], paired_losses(*runs, [name], chosen)[name]
+        assert found.error == pytest.approx(drawn.differences[name].error, rel=0.1), name
+        assert (of_whole.loss, of_whole.error) == pytest.approx((found.loss, found.error)), name
+    stored = robench.load(few[1].path).summary["mean_error"]
+    correct = [few[0].read(cell).correct for cell in few[0].done() if cell != "clean"]
+    own = np.sqrt(sum(one.var() / len(one) for one in correct)) / len(correct)  # next to no image in two cells
+    unpaired = unpaired_losses(few[0], robench.load(few[1].path), ["mean_error"])["mean_error"]
+    assert unpaired.error == pytest.approx(np.hypot(own, ((stored.high or 0) - (stored.low or 0)) / 3.92), rel=0.1)
+
+
 def test_only_the_chosen_images_count(runs: tuple[RunFolder, RunFolder]) -> None:
     chosen = {cell: np.arange(0, 599, 3) for cell in runs[0].done()}
     found = paired_losses(*runs, ["mean_error"], chosen)["mean_error"]
