@@ -33,6 +33,7 @@ def calibrate(
     out: Place | None = None,
     resamples: int = 1000,
     seed: int = 0,
+    quiet: bool = False,
 ) -> Calibration:
     """Fit a post-hoc calibration on held-out images of a run, and compute its metrics before and after.
 
@@ -50,6 +51,7 @@ def calibrate(
         out: JSON to write; None: ``run/calibration-METHOD.json``, and nothing for ``logits``.
         resamples: bootstrap resamples of the intervals; before and after are resampled together.
         seed: of the bootstrap.
+        quiet: show no progress.
 
     Raises:
         RobenchError: no run, no logits, a ``fit_run`` of another model, or nothing left to measure on.
@@ -58,11 +60,12 @@ def calibrate(
     >>> few = {"corruption": "contrast", "severity": 5, "limit": 300, "device": "cpu", "resamples": 0, "quiet": True}
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = robench.evaluate("reference:digits/standard", "digits-c", out=folder, **few)
-    ...     found = robench.calibrate(folder, resamples=0)
+    ...     found = robench.calibrate(folder, resamples=0, quiet=True)
     >>> found.fit_images, found.images, list(found.after)
     (147, {'clean': 153, 'contrast/5': 155}, ['clean', 'contrast/5', 'mean under shift'])
     """
     from robench.api.refitting import of_logits, of_run, scored
+    from robench.evaluation import make_progress
     from robench.files import write_json
 
     one_of("method", method, METHODS)
@@ -79,7 +82,9 @@ def calibrate(
         source = of_run(folder, fit_on, None if fit_run is None else run_place("fit_run", fit_run))
         default = folder / f"calibration-{method}.json"
     path = default if out is None else place("out", out)
-    found = scored(source, method, resamples, seed, path)
+    with make_progress(f"{source.model}: {method} scaling", quiet=quiet, unit="cells") as progress:
+        progress.start(len(source.images), 0)
+        found = scored(source, method, resamples, seed, path, progress)
     if path is not None:
         write_json(path, found.document())
     return found

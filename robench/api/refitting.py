@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from robench.api.calibration import Calibration
 from robench.api.options import Place, SavedArray
@@ -15,14 +16,17 @@ from robench.api.saved_logits import needed_logits
 from robench.catalogue import METRICS, row
 from robench.errors import RobenchError
 from robench.metrics.cells import compute, mean_over_cells
-from robench.metrics.statistics import bootstrap_cells
-from robench.metrics.temperature import FITS, scaled_columns
+from robench.metrics.statistics import Bootstrap, images_of
+from robench.metrics.temperature import FITS, Scaling, scaled_columns
 from robench.predictions import RunFolder
 from robench.results.protocols import averaged, protocol_of_run
 from robench.results.same_images import shared_images, unchecked
 from robench.results.schema import Value
 from robench.results.values import with_interval
 from robench.suites import Cell, Suite
+
+if TYPE_CHECKING:
+    from robench.evaluation import Progress
 
 Columns = dict[str, Any]
 _VECTOR_IMAGES = 10  # of the fit per class, below which vector scaling fits their noise
@@ -36,7 +40,8 @@ class Source:
         model: the model's name.
         run, cell: what the fit is on.
         held_out: columns of the images of the fit.
-        cells: columns of the others, per cell.
+        images: the indices of the others, per cell.
+        read: from a cell's name to the columns of these images; logits of many cells do not fit into memory together.
         shifted: positions of the cells under shift, whose mean is taken.
         notes: what was chosen.
     """
@@ -45,7 +50,8 @@ class Source:
     run: str
     cell: str
     held_out: Columns
-    cells: dict[str, Columns]
+    images: dict[str, npt.NDArray[np.int64]]
+    read: Callable[[str], Columns]
     shifted: list[int]
     notes: tuple[str, ...] = ()
 
@@ -60,14 +66,21 @@ def of_run(path: Path, fit_on: str, fit_run: Path | None) -> Source:
     fitted = folder if fit_run is None else fit_folder(folder, fit_run)
     folder.refuse_damaged()
     check(fitted, fit_on)
+    names, parity = folder.done(), 1 if fit_run is None else None
+    for one, cell in [(fitted, fit_on), *((folder, name) for name in names)]:
+        _refuse_unfit(one, cell)
     held_out = columns_of(fitted, fit_on, parity=0 if fit_run is None else None)
-    cells = {name: columns_of(folder, name, parity=1 if fit_run is None else None) for name in folder.done()}
-    if fit_run is not None and len(seen := shared_images(folder, fitted, held_out["index"])):
-        cells = {name: without(columns, seen, fitted.path) for name, columns in cells.items()}
-    shifted = shifted_cells(protocol_of_run(folder.record.suite), list(cells), fit_on)
+    seen = None if fit_run is None else shared_images(folder, fitted, held_out["index"])
+
+    def read(cell: str, optional: Collection[str] | None = None) -> Columns:
+        found = columns_of(folder, cell, parity, optional)
+        return found if seen is None or not len(seen) else without(found, seen, fitted.path)
+
+    images = {cell: read(cell, ())["index"] for cell in names}
+    shifted = shifted_cells(protocol_of_run(folder.record.suite), names, fit_on)
     name = folder.record.model.name
     notes = () if fit_run is None else tuple(unchecked(folder, fitted))
-    return Source(name, str(path if fit_run is None else fit_run), fit_on, held_out, cells, shifted, notes)
+    return Source(name, str(path if fit_run is None else fit_run), fit_on, held_out, images, read, shifted, notes)
 
 
 def of_logits(
@@ -90,7 +103,7 @@ def of_logits(
         if len(saved.labels) < 2:
             raise RobenchError(f"{named}: one image cannot be split.", hint="Give more, or `fit_logits`.")
         even, odd = ({name: column[k::2] for name, column in columns.items()} for k in (0, 1))
-        return Source(named, named, "logits", even, {"logits": odd}, [], notes)
+        return _of_arrays(named, named, "logits", even, odd, notes)
     words = ("fit_logits", "fit_labels")
     fit = needed_logits(fit_logits, fit_labels, probabilities, classes, words)
     if fit.logits.shape[1] != saved.logits.shape[1]:
@@ -105,14 +118,30 @@ def of_logits(
             hint="Omit `fit_logits` to split the images, or give logits of held-out images.",
         )
     noted = tuple(dict.fromkeys((*notes, *fit.notes)))
-    return Source(named, fit.sources[0], "fit_logits", fit.columns(), {"logits": columns}, [], noted)
+    return _of_arrays(named, fit.sources[0], "fit_logits", fit.columns(), columns, noted)
 
 
-def scored(source: Source, method: str, resamples: int, seed: int, path: Path | None) -> Calibration:
-    """Return the calibration fitted on a source's held-out images, and its metrics before and after."""
-    held_out, cells = source.held_out, source.cells
-    scaling = FITS[method](held_out["logits"], held_out["target"])
-    scaled = {name: scaled_columns(columns, scaling) for name, columns in cells.items()}
+def _of_arrays(
+    named: str, fitted: str, cell: str, held_out: Columns, columns: Columns, notes: tuple[str, ...]
+) -> Source:
+    return Source(named, fitted, cell, held_out, {"logits": columns["index"]}, lambda _: columns, [], notes)
+
+
+def scored(
+    source: Source, method: str, resamples: int, seed: int, path: Path | None, progress: Progress | None = None
+) -> Calibration:
+    """Return the calibration fitted on a source's held-out images, and its metrics before and after.
+
+    Args:
+        source: what is fitted and measured on.
+        method: a key of :data:`robench.metrics.temperature.FITS`.
+        resamples, seed: of the bootstrap.
+        path: where the calibration is going to be written.
+        progress: told of every cell; it is not entered here.
+    """
+    scaling = FITS[method](source.held_out["logits"], source.held_out["target"])
+    notes = [*source.notes, *notes_of(scaled_columns(source.held_out, scaling), method)]
+    before, after = _figures(source, scaling, resamples, seed, progress)
     return Calibration(
         model=source.model,
         method=method,
@@ -121,20 +150,18 @@ def scored(source: Source, method: str, resamples: int, seed: int, path: Path | 
         bias=scaling.bias.tolist(),
         run=source.run,
         cell=source.cell,
-        fit_images=len(held_out["target"]),
-        notes=[*source.notes, *notes_of(scaled_columns(held_out, scaling), method)],
-        images={name: len(columns["target"]) for name, columns in cells.items()},
+        fit_images=len(source.held_out["target"]),
+        notes=notes,
+        images={name: len(index) for name, index in source.images.items()},
         resamples=resamples,
         seed=seed,
-        before=figures_of(cells, source.shifted, resamples, seed),
-        after=figures_of(scaled, source.shifted, resamples, seed),
+        before=before,
+        after=after,
         path=path,
     )
 
 
 SHIFTED = "mean under shift"
-# Resampling the class-wise error reads every logit once per resample; beyond this many it takes over ten minutes.
-_MOST_READS = 10**12
 
 
 def shown_metrics() -> tuple[str, ...]:
@@ -184,20 +211,32 @@ def check(fitted: RunFolder, cell: str) -> None:
         )
 
 
-def columns_of(folder: RunFolder, cell: str, parity: int | None) -> Columns:
+def columns_of(folder: RunFolder, cell: str, parity: int | None, optional: Collection[str] | None = None) -> Columns:
     """Return a cell's columns, of images of even (0) or odd (1) index only where a parity is given.
 
-    Raises:
-        RobenchError: the cell has no logits, or not one label per image.
+    Args:
+        folder: the run.
+        cell: the cell's name.
+        parity: of the images' indices; None: all images.
+        optional: as for :meth:`robench.predictions.RunFolder.read`.
     """
-    columns: Columns = dict(folder.read(cell).columns())
-    if "logits" not in columns or "targets" in columns or "frame" in columns or bool(np.any(columns["target"] < 0)):
+    columns: Columns = dict(folder.read(cell, optional).columns())
+    rows = slice(None) if parity is None else columns["index"] % 2 == parity
+    return {name: column[rows] for name, column in columns.items()}
+
+
+def _refuse_unfit(folder: RunFolder, cell: str) -> None:
+    """Refuse a cell without logits or one label per image.
+
+    Raises:
+        RobenchError: it is one.
+    """
+    names = folder.column_names(cell)
+    if "logits" not in names or {"targets", "frame"} & set(names) or bool(np.any(folder.read(cell, ()).target < 0)):
         raise RobenchError(
             f"Cell '{cell}' of {folder.path} has no logits with one label per image.",
             hint="Evaluate a classification suite into a new folder, `robench.evaluate(keep_logits='yes')`.",
         )
-    rows = slice(None) if parity is None else columns["index"] % 2 == parity
-    return {name: column[rows] for name, column in columns.items()}
 
 
 def notes_of(fitted: Columns, method: str) -> list[str]:
@@ -244,20 +283,34 @@ def shifted_cells(suite: Suite, names: Sequence[str], fit_on: str) -> list[int]:
     return [i for i, name in enumerate(names) if name != fit_on and Cell.parse(name).condition in conditions]
 
 
-def figures_of(cells: dict[str, Columns], shifted: list[int], resamples: int, seed: int) -> dict[str, dict[str, Value]]:
-    """Return metrics with intervals of every cell, and of the mean over the cells at the shifted positions."""
-    names, metrics = list(cells), shown_metrics()
-    values = {m: np.array([compute(m, cells[name]) for name in names]) for m in metrics}
-    reads = resamples * sum(columns["logits"].size for columns in cells.values())
-    resampled = [m for m in metrics if m != "classwise_ece" or reads <= _MOST_READS]
-    replicates = bootstrap_cells(list(cells.values()), resampled, resamples=resamples, seed=seed)
-    groups = {name: [i] for i, name in enumerate(names)} | ({SHIFTED: shifted} if shifted else {})
+Figures = dict[str, dict[str, Value]]
 
-    def of_group(metric: str, positions: list[int]) -> Value:
-        value = float(mean_over_cells(metric, values[metric][positions]))
-        if metric not in replicates:
-            return Value(value=value, note="no interval: too many logits to resample")
-        images = min(len(cells[names[i]]["target"]) for i in positions) if row(metric).share else None
-        return with_interval(value, mean_over_cells(metric, replicates[metric][:, positions]), metric, images=images)
 
-    return {group: {m: of_group(m, positions) for m in metrics} for group, positions in groups.items()}
+def _figures(
+    source: Source, scaling: Scaling, resamples: int, seed: int, progress: Progress | None
+) -> tuple[Figures, Figures]:
+    """Return metrics with intervals before and after, of every cell, and of the mean over the cells under shift."""
+    metrics, bootstrap = (
+        shown_metrics(),
+        Bootstrap(images_of(list(source.images.values())), resamples=resamples, seed=seed),
+    )
+    values = {m: np.empty((2, len(source.images))) for m in metrics}
+    drawn = {m: np.empty((2, resamples, len(source.images))) for m in metrics}
+    for i, name in enumerate(source.images):
+        columns = source.read(name)
+        for j, cell in enumerate((columns, scaled_columns(columns, scaling))):
+            replicates = bootstrap.replicates([cell], metrics)
+            for m in metrics:
+                values[m][j, i], drawn[m][j, :, i] = compute(m, cell), replicates[m][:, 0]
+        if progress is not None:
+            progress.advance(1, name)
+    groups = {name: [i] for i, name in enumerate(source.images)} | ({SHIFTED: source.shifted} if source.shifted else {})
+    images = [len(index) for index in source.images.values()]
+
+    def of_group(metric: str, j: int, positions: list[int]) -> Value:
+        value = float(mean_over_cells(metric, values[metric][j, positions]))
+        least = min(images[i] for i in positions) if row(metric).share else None
+        return with_interval(value, mean_over_cells(metric, drawn[metric][j][:, positions]), metric, images=least)
+
+    before, after = ({group: {m: of_group(m, j, at) for m in metrics} for group, at in groups.items()} for j in (0, 1))
+    return before, after

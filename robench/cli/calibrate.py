@@ -66,6 +66,7 @@ def calibrate(
     json_: o.Json = False,
     resamples: o.Resamples = 1000,
     seed: o.BootstrapSeed = 0,
+    quiet: o.Quiet = False,
 ) -> int:
     """Fit, score and print; see HELP."""
     from robench import api
@@ -73,7 +74,8 @@ def calibrate(
 
     saved = {"logits": logits, "labels": labels, "fit_logits": fit_logits, "fit_labels": fit_labels}
     found = api.calibrate(run, fit_on=fit_on, fit_run=fit_run, method=method, out=out, resamples=resamples, seed=seed,
-                          probabilities=probabilities, class_names=class_names, **saved)  # fmt: skip
+                          probabilities=probabilities, class_names=class_names, quiet=quiet or json_,
+                          **saved)  # fmt: skip
     if json_:
         print_json(found.document())
     else:

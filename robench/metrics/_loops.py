@@ -17,9 +17,17 @@ from typing import Any
 import numpy as np
 
 from robench.compiled import compiled, prange
+from robench.metrics._class_sums import classwise, classwise_each
 from robench.metrics._detection_loops import detection, detection_each, selective, selective_each
 
-__all__ = ["detection", "detection_each", "selective", "selective_each"]  # kernels are looked up here by name
+__all__ = [  # kernels are looked up here by name
+    "classwise",
+    "classwise_each",
+    "detection",
+    "detection_each",
+    "selective",
+    "selective_each",
+]
 
 
 @compiled()
@@ -213,22 +221,6 @@ def risk_coverage(weights: Any, rows: Any, wrong: Any, last: Any, out: Any) -> N
 
 
 @compiled()
-def classwise(weights: Any, rows: Any, gap: Any, index: Any, bins: int, out: Any) -> None:
-    """Fill ``out`` with the class-wise ECE, from each row's gaps and bins (rows, classes)."""
-    classes = gap.shape[1]
-    sums = np.zeros((classes, bins))
-    total: Any = 0
-    for i in range(rows.shape[0]):
-        w = np.int64(weights[rows[i]])
-        if w > 0:
-            total += w
-            for k in range(classes):
-                sums[k, index[i, k]] += w * gap[i, k]
-    if total > 0:
-        out[0] = np.abs(sums).sum() / total / classes
-
-
-@compiled()
 def precision_recall(weights: Any, rows: Any, order: Any, last: Any, targets: Any, out: Any) -> None:
     """Fill ``out`` with the area under the precision-recall curve, weighted by class frequency.
 
@@ -299,14 +291,6 @@ def risk_coverage_each(weights: Any, rows: Any, wrong: Any, last: Any) -> Any:
     found = np.full((weights.shape[0], 1), np.nan)
     for b in prange(weights.shape[0]):
         risk_coverage(weights[b], rows, wrong, last, found[b])
-    return found
-
-
-@compiled(parallel=True)
-def classwise_each(weights: Any, rows: Any, gap: Any, index: Any, bins: int) -> Any:
-    found = np.full((weights.shape[0], 1), np.nan)
-    for b in prange(weights.shape[0]):
-        classwise(weights[b], rows, gap, index, bins, found[b])
     return found
 
 

@@ -20,8 +20,10 @@ def softmax(logits: npt.ArrayLike) -> Array:
     [[0.5, 0.5]]
     """
     z = floats(logits)
-    e = np.exp(z - z.max(axis=1, keepdims=True))
-    return np.asarray(e / e.sum(axis=1, keepdims=True))
+    p = z - z.max(axis=1, keepdims=True)
+    np.exp(p, out=p)
+    p /= p.sum(axis=1, keepdims=True)
+    return np.asarray(p)
 
 
 def log_complement(logits: npt.ArrayLike) -> Array:

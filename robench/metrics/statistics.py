@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,15 @@ from robench.metrics.draws import Draws, draw_weights
 from robench.metrics.resampling import replicates_of
 from robench.metrics.weighted import Array, Columns
 
-__all__ = ["bootstrap_cells", "centred_interval", "draw_weights", "exact_interval", "interval"]
+__all__ = [
+    "Bootstrap",
+    "bootstrap_cells",
+    "centred_interval",
+    "draw_weights",
+    "exact_interval",
+    "images_of",
+    "interval",
+]
 
 _CHUNK_BYTES = 1 << 27  # of weights: the resamples of 50,000 images at once
 _BATCH_ROWS = 1 << 20  # of the cells that are resampled together
@@ -37,21 +45,58 @@ def bootstrap_cells(
     >>> bootstrap_cells([cell], ["error"], resamples=3)["error"].shape
     (3, 1)
     """
-    of_cells = [distinct(cell["index"]) for cell in cells]
-    images = _union(of_cells)
-    kernels = {name: kernel(name) for name in metrics}
-    found = {name: np.full((resamples, len(cells)), np.nan) for name in metrics}
-    several = [i for i, index in enumerate(of_cells) if len(index) >= 2]
-    rng = np.random.Generator(np.random.PCG64(seed))
-    chunk = max(1, _CHUNK_BYTES // max(1, 2 * len(images)))
-    for start in range(0, resamples, chunk):
-        draws = Draws(draw_weights(rng, min(chunk, resamples - start), len(images)), images)
-        for batch in _batches(cells, several):
-            for i, one in zip(batch, replicates_of([cells[i] for i in batch], kernels, draws), strict=True):
-                for name, values in one.items():
-                    if defined(name, cells[i]):
-                        found[name][start : start + len(values), i] = values
-    return found
+    images = images_of([cell["index"] for cell in cells])
+    return Bootstrap(images, resamples=resamples, seed=seed).replicates(cells, metrics)
+
+
+class Bootstrap:
+    """Draws of images for cells that come one after another: an image is drawn equally often in all of them.
+
+    Args:
+        images: the indices of all cells' images, as from :func:`images_of`.
+        resamples, seed: as for :func:`bootstrap_cells`.
+
+    >>> cell = {"index": np.arange(4), "predicted": np.array([0, 1, 1, 1]), "target": np.ones(4, int)}
+    >>> apart, both = Bootstrap(np.arange(4), resamples=3), bootstrap_cells([cell, cell], ["error"], resamples=3)
+    >>> [(apart.replicates([cell], ["error"])["error"][:, 0] == both["error"][:, i]).all() for i in (0, 1)]
+    [np.True_, np.True_]
+    """
+
+    def __init__(self, images: npt.NDArray[np.int64], *, resamples: int = 1000, seed: int = 0) -> None:
+        self._images, self._resamples, self._seed = images, resamples, seed
+        self._kept: Draws | None = None  # where all resamples are drawn at once
+
+    def replicates(self, cells: Sequence[Columns], metrics: Sequence[str]) -> dict[str, Array]:
+        """Return the replicates of some cells, as :func:`bootstrap_cells` does."""
+        kernels = {name: kernel(name) for name in metrics}
+        found = {name: np.full((self._resamples, len(cells)), np.nan) for name in metrics}
+        several = [i for i, cell in enumerate(cells) if len(distinct(cell["index"])) >= 2]
+        for start, draws in self._draws():
+            for batch in _batches(cells, several):
+                for i, one in zip(batch, replicates_of([cells[i] for i in batch], kernels, draws), strict=True):
+                    for name, values in one.items():
+                        if defined(name, cells[i]):
+                            found[name][start : start + len(values), i] = values
+        return found
+
+    def _draws(self) -> Iterator[tuple[int, Draws]]:
+        """Yield the first resample and the draws of every part that fits into the memory set aside for weights."""
+        if self._kept is not None:
+            yield 0, self._kept
+            return
+        rng = np.random.Generator(np.random.PCG64(self._seed))
+        chunk = max(1, _CHUNK_BYTES // max(1, 2 * len(self._images)))
+        for start in range(0, self._resamples, chunk):
+            few = min(chunk, self._resamples - start)
+            draws = Draws(draw_weights(rng, few, len(self._images)), self._images)
+            if few == self._resamples:
+                self._kept = draws
+            yield start, draws
+
+
+def images_of(indices: Sequence[npt.ArrayLike]) -> npt.NDArray[np.int64]:
+    """Return the images of all cells, rising; ``indices`` of each cell's rows."""
+    return _union([distinct(index) for index in indices])
 
 
 def _union(indices: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:

@@ -17,6 +17,7 @@ from robench.errors import RobenchError
 from robench.metrics.arrays import class_rows
 
 Array = npt.NDArray[np.float64]
+_PART = 1 << 16  # logits that are worked on at a time
 _LOWEST, _HIGHEST = 1e-2, 1e2  # of T, in standard deviations of the logits about their image's mean
 
 
@@ -49,9 +50,9 @@ def apply_scaling(scaling: Scaling, logits: Any) -> Array:
 def fit_temperature(logits: Any, target: Any) -> Scaling:
     """Return the temperature scaling of least NLL.
 
-    The NLL is convex in 1 / T, so a bounded search finds the one minimum: T from 0.01 to 100 standard deviations of
-    the logits about their image's mean, so that their scale does not matter (a network may put out cosines, or sums in
-    the thousands). Where every image is right the NLL falls towards 0 without end, and T is small and meaningless;
+    The NLL is convex in 1 / T, so its minimum is the one root of its derivative: T from 0.01 to 100 standard deviations
+    of the logits about their image's mean, so that their scale does not matter (a network may put out cosines, or sums
+    in the thousands). Where every image is right the NLL falls towards 0 without end, and T is small and meaningless;
     logits that are no better than chance end at the largest T, equal ones have T = 1.
 
     Raises:
@@ -65,20 +66,30 @@ def fit_temperature(logits: Any, target: Any) -> Scaling:
     >>> round(fit_temperature(logits, target).temperature, 3)  # softmax of log(3) is 3 : 1
     1.82
     """
-    from scipy.optimize import minimize_scalar
+    from scipy.optimize import brentq
 
     z, y = _fit_input(logits, target)
-    spread = float((z - z.mean(axis=1, keepdims=True)).std())
+    spread = _spread(z)
     if spread == 0.0:  # every T gives the same
         return Scaling(np.array(1.0), np.zeros(1))
-    z = z / spread
-    found = minimize_scalar(
-        lambda log_scale: _nll(z * np.exp(log_scale), y),
-        bounds=(np.log(1 / _HIGHEST), np.log(1 / _LOWEST)),
-        method="bounded",
-        options={"xatol": 1e-10, "maxiter": 500},
-    )
-    return Scaling(np.array(np.exp(found.x) / spread), np.zeros(1))
+
+    def slope(log_scale: float) -> float:
+        """The NLL's derivative by the scale: the mean logit under the softmax, minus the label's."""
+        scale, total = float(np.exp(log_scale)) / spread, 0.0
+        for part in _parts(z):
+            e, centred, norm = _exponentials(z[part] * np.float64(scale))
+            own = centred[np.arange(len(e)), y[part]]
+            total += float((np.einsum("ik,ik->i", e, centred) / norm - own).sum())
+        return total
+
+    low, high = float(np.log(1 / _HIGHEST)), float(np.log(1 / _LOWEST))
+    if slope(low) >= 0:
+        best = low
+    elif slope(high) <= 0:
+        best = high
+    else:
+        best = float(brentq(slope, low, high, xtol=1e-12))
+    return Scaling(np.array(np.exp(best) / spread), np.zeros(1))
 
 
 def fit_vector(logits: Any, target: Any) -> Scaling:
@@ -102,18 +113,23 @@ def fit_vector(logits: Any, target: Any) -> Scaling:
     z, y = _fit_input(logits, target)
     n, classes = z.shape
     factor = float(fit_temperature(z, y).scale)
-    mean, deviation = z.mean(axis=0), z.std(axis=0)
+    mean, deviation = z.mean(axis=0, dtype=np.float64), z.std(axis=0, dtype=np.float64)
     deviation[deviation == 0] = 1.0
-    z = (z - mean) / deviation
     start = np.concatenate([factor * deviation, factor * mean])
 
     def loss(parameters: Array) -> tuple[float, Array]:
         scale, bias = parameters[:classes], parameters[classes:]
-        log_p = _log_softmax(z * scale + bias)
-        residual = np.exp(log_p)
-        residual[np.arange(n), y] -= 1.0
-        gradient = np.concatenate([(residual * z).mean(axis=0), residual.mean(axis=0)])
-        return float(-log_p[np.arange(n), y].mean()), gradient
+        total, by_scale, by_bias = 0.0, np.zeros(classes), np.zeros(classes)
+        for part in _parts(z):
+            standard = (z[part] - mean) / deviation
+            e, centred, norm = _exponentials(standard * scale + bias)
+            rows = np.arange(len(e))
+            total += float((np.log(norm) - centred[rows, y[part]]).sum())
+            residual = e / norm[:, None]
+            residual[rows, y[part]] -= 1.0
+            by_scale += np.einsum("ik,ik->k", residual, standard)
+            by_bias += residual.sum(axis=0)
+        return total / n, np.concatenate([by_scale, by_bias]) / n
 
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000})
     best = found.x if found.fun <= loss(start)[0] else start
@@ -126,37 +142,73 @@ FITS = {"temperature": fit_temperature, "vector": fit_vector}
 
 def scaled_columns(columns: dict[str, npt.NDArray[Any]], scaling: Scaling) -> dict[str, npt.NDArray[Any]]:
     """Return a cell's columns as if the model put out calibrated logits; ``logits`` and ``target`` are needed."""
-    logits = apply_scaling(scaling, columns["logits"])
-    log_p = _log_softmax(logits)
-    p, rows, target = np.exp(log_p), np.arange(len(logits)), np.asarray(columns["target"])
-    predicted = logits.argmax(axis=1)
-    own = p[rows, target]
-    order = np.argsort(-logits, axis=1, kind="stable")[:, :5]
-    return columns | {
+    given, target = np.asarray(columns["logits"]), np.asarray(columns["target"])
+    parts = [_of_part(given[part], target[part], scaling) for part in _parts(given)]
+    parts = parts or [_of_part(given, target, scaling)]
+    return columns | {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _of_part(given: npt.NDArray[Any], target: npt.NDArray[Any], scaling: Scaling) -> dict[str, npt.NDArray[Any]]:
+    """Return the columns that scaling changes, of some rows."""
+    logits = given.astype(np.float64) * scaling.scale + scaling.bias
+    e, centred, norm = _exponentials(logits)
+    log_p, p, rows = centred - np.log(norm)[:, None], e / norm[:, None], np.arange(len(logits))
+    order = _largest(logits, 5)
+    predicted, own = order[:, 0], p[rows, target]
+    return {
         "logits": logits,
         "predicted": predicted.astype(np.int32),
         "confidence": p[rows, predicted],
         "target_probability": own,
         "nll": -log_p[rows, target],
-        "brier": (p * p).sum(axis=1) - 2.0 * own + 1.0,
-        "entropy": -(p * np.where(p > 0, log_p, 0.0)).sum(axis=1),
+        "brier": np.einsum("ik,ik->i", p, p) - 2.0 * own + 1.0,
+        "entropy": -np.einsum("ik,ik->i", p, np.where(p > 0, log_p, 0.0)),
         "top5": np.pad(order, ((0, 0), (0, 5 - order.shape[1])), constant_values=-1).astype(np.int32),
     }
 
 
-def _fit_input(logits: Any, target: Any) -> tuple[Array, npt.NDArray[np.int64]]:
+def _largest(logits: Array, k: int) -> npt.NDArray[np.intp]:
+    """Return the classes of the k largest logits, (n, min(k, K)), the lower class first on ties."""
+    classes = logits.shape[1]
+    if classes <= 4 * k:
+        return np.asarray(np.argsort(-logits, axis=1, kind="stable")[:, :k])
+    some = np.sort(np.argpartition(-logits, k, axis=1)[:, : k + 1], axis=1)
+    values = np.take_along_axis(logits, some, axis=1)
+    order = np.argsort(-values, axis=1, kind="stable")
+    ordered = np.take_along_axis(values, order, axis=1)
+    found = np.take_along_axis(some, order, axis=1)[:, :k]
+    # Which of equal logits a partition chooses is not defined where they reach beyond the k-th.
+    tied = ordered[:, k - 1] == ordered[:, k]
+    found[tied] = np.argsort(-logits[tied], axis=1, kind="stable")[:, :k]
+    return np.asarray(found)
+
+
+def _parts(logits: npt.NDArray[Any]) -> list[slice]:
+    """Return parts of the rows that stay in the cache, so that no temporary array is as large as the logits."""
+    rows = max(1, _PART // logits.shape[1])
+    return [slice(start, start + rows) for start in range(0, len(logits), rows)]
+
+
+def _exponentials(logits: Array) -> tuple[Array, Array, Array]:
+    """Return exp(z), z = logits less their maximum, and the sums of exp(z): (n, K), (n, K) and (n,)."""
+    centred = logits - logits.max(axis=1, keepdims=True)
+    e = np.exp(centred)
+    return e, centred, e.sum(axis=1)
+
+
+def _spread(logits: npt.NDArray[Any]) -> float:
+    """Return the standard deviation of the logits about their image's mean."""
+    squares = 0.0
+    for part in _parts(logits):
+        some = logits[part].astype(np.float64)
+        squares += float(np.square(some - some.mean(axis=1, keepdims=True)).sum())
+    return float(np.sqrt(squares / logits.size))
+
+
+def _fit_input(logits: Any, target: Any) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     rows, labels = class_rows(logits, target)
     if not len(rows):
         raise RobenchError("A calibration cannot be fitted without images.", hint="Give held-out clean predictions.")
     if not np.isfinite(rows).all():
         raise RobenchError("Logits to fit on are NaN or infinite.", hint="Check the model's output.")
-    return rows.astype(np.float64), labels
-
-
-def _log_softmax(logits: Array) -> Array:
-    z = logits - logits.max(axis=1, keepdims=True)
-    return np.asarray(z - np.log(np.exp(z).sum(axis=1, keepdims=True)))
-
-
-def _nll(logits: Array, target: npt.NDArray[np.int64]) -> float:
-    return float(-_log_softmax(logits)[np.arange(len(target)), target].mean())
+    return rows, labels

@@ -37,6 +37,7 @@ _DTYPES: dict[str, type[np.generic]] = {
 }
 _WIDE = {"top5", "logits", "targets"}
 _ALWAYS = tuple(_DTYPES)[:9]  # the columns of version 1
+_WIDE_ROWS = 4096  # of logits that are decoded at a time
 _FORMAT, _NOTES = "robench_format", "robench_notes"
 _PAUSES, _RECENT = (0.0, 0.02, 0.05, 0.1, 0.2), 5.0  # seconds
 _AGAIN = "Evaluate again: only this cell is measured again."
@@ -138,10 +139,12 @@ def read(path: Path, optional: Collection[str] | None = None) -> Predictions:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             there = file.schema_arrow.names
             wanted = None if optional is None else [name for name in there if name in {*_ALWAYS, *optional}]
-            table = file.read(columns=wanted)
+            metadata = file.schema_arrow.metadata or {}
+            columns = _columns(file, wanted, path)
+    except RobenchError:
+        raise
     except Exception as error:  # what damaged bytes make pyarrow raise is not limited to its own errors
         raise RobenchError(f"Could not read {path} as predictions: {first_line(error)}", hint=_AGAIN) from error
-    metadata = table.schema.metadata or {}
     version = _version(metadata.get(_FORMAT.encode(), b"1"), path)
     missing = [name for name in _ALWAYS if name not in there]
     if missing:
@@ -150,8 +153,39 @@ def read(path: Path, optional: Collection[str] | None = None) -> Predictions:
             hint="Give a file written by `robench evaluate`.",
         )
     notes = CellNotes.parse(metadata.get(_NOTES.encode(), b"{}"), str(path)) if version > 1 else None
-    columns = {name: _to_numpy(name, table[name], path) for name in table.column_names if name in _DTYPES}
     return Predictions(**columns, notes=notes)
+
+
+def _columns(file: Any, wanted: list[str] | None, path: Path) -> dict[str, np.ndarray]:
+    """Return columns in parts of the rows: decoding logits at once takes four times their size."""
+    names = [name for name in (file.schema_arrow.names if wanted is None else wanted) if name in _DTYPES]
+    rows, found = file.metadata.num_rows, dict[str, np.ndarray]()
+    parts = file.iter_batches(_WIDE_ROWS if "logits" in names else max(1, rows), columns=names)
+    start = 0
+    for part in parts if rows else [file.read(columns=names)]:
+        arrays = {name: _to_numpy(name, part[name], path) for name in names}
+        if len(part) == rows:
+            return arrays
+        for name, array in arrays.items():
+            if name not in found:
+                found[name] = np.empty((rows, *array.shape[1:]), array.dtype)
+            found[name][start : start + len(part)] = array
+        start += len(part)
+    return found
+
+
+def column_names(path: Path) -> list[str]:
+    """Return the names of a file's columns, of which nothing else is read.
+
+    Raises:
+        RobenchError: the file is missing or damaged.
+    """
+    import pyarrow.parquet as pq
+
+    try:
+        return list(pq.read_schema(path).names)
+    except Exception as error:  # as in read
+        raise RobenchError(f"Could not read {path} as predictions: {first_line(error)}", hint=_AGAIN) from error
 
 
 def _version(text: bytes, path: Path) -> int:
@@ -180,7 +214,8 @@ def _to_arrow(name: str, value: np.ndarray, pa: Any) -> Any:
 def _to_numpy(name: str, column: Any, path: Path) -> np.ndarray:
     import pyarrow as pa
 
-    array, dtype = column.combine_chunks(), np.dtype(_DTYPES[name])
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    dtype = np.dtype(_DTYPES[name])
     wide = pa.types.is_fixed_size_list(array.type)
     values = array.flatten() if wide else array
     number = pa.types.is_integer(values.type) if dtype.kind in "iu" else pa.types.is_floating(values.type)

@@ -229,6 +229,14 @@ class RunFolder:
             )
         return parquet.read(path, optional)
 
+    def column_names(self, cell: str) -> list[str]:
+        """Return the names of the columns that a cell has.
+
+        Raises:
+            RobenchError: it is missing or damaged.
+        """
+        return parquet.column_names(self.cell_path(cell))
+
     def done(self) -> list[str]:
         """Return the finished cells in the run's order."""
         return [cell for cell in self.record.cells if self.is_done(cell)]

@@ -10,7 +10,7 @@ from scipy.stats import binom, binomtest, chi2
 
 from robench.catalogue import METRICS, Metric, metric
 from robench.errors import RobenchError
-from robench.metrics import resampling, statistics
+from robench.metrics import _class_sums, resampling, statistics
 from robench.metrics.cells import compute, kernel
 from robench.metrics.comparison import holm, mcnemar, rank_intervals
 from robench.metrics.draws import Draws
@@ -295,6 +295,31 @@ def test_rms_errors_of_many_resamples_equal_the_loop_of_one(steps: int, often: i
     found, expected = (resampling.replicates(cell, kernels, one) for one in (draws, one_by_one))
     for name in names:
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize("classes", [2, 10, 60])
+@pytest.mark.parametrize("part", [1, 1 << 23], ids=["one resample at a time", "all at once"])
+def test_the_class_wise_error_of_a_resample_is_that_of_its_rows(
+    monkeypatch: pytest.MonkeyPatch, classes: int, part: int
+) -> None:
+    """Brute force: every class's probabilities in bins, of rows repeated as often as they are drawn."""
+    monkeypatch.setattr(_class_sums, "_PART", part)
+    rng = np.random.default_rng(classes)
+    logits, target = rng.normal(size=(50, classes)) * 3, rng.integers(0, classes, 50)
+    cell = {"index": np.arange(50), "logits": logits, "target": target}
+    draws = Draws(draw_weights(rng, 6, 50), np.arange(50))
+    draws.weights[5] = 0
+    found = resampling.replicates(cell, {"classwise_ece": kernel("classwise_ece")}, draws)["classwise_ece"]
+    p, wrong = softmax(logits), 1.0 - np.eye(classes)[target]
+    for drawn, value in zip(draws.weights[:5], found, strict=False):
+        rows = np.repeat(np.arange(50), drawn)
+        total = 0.0
+        for k in range(classes):
+            bins = np.minimum((p[rows, k] * 15).astype(int), 14)
+            for b in range(15):
+                total += abs((p[rows, k] - 1.0 + wrong[rows, k])[bins == b].sum()) / len(rows)
+        assert value == pytest.approx(total / classes, rel=1e-12)
+    assert np.isnan(found[5])
 
 
 def test_cells_that_are_resampled_together_are_as_if_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from robench.errors import RobenchError
-from robench.metrics.temperature import apply_scaling, fit_temperature, fit_vector, scaled_columns
+from robench.metrics import temperature
+from robench.metrics.temperature import Scaling, apply_scaling, fit_temperature, fit_vector, scaled_columns
 
 
 def _data(n: int = 20_000, classes: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -71,6 +73,36 @@ def test_columns_are_those_of_the_scaled_logits() -> None:
     np.testing.assert_allclose(found["nll"], -np.log(p[np.arange(50), target]))
     np.testing.assert_array_equal(found["predicted"], logits.argmax(1))
     assert (found["top5"][:, 4] == -1).all()
+
+
+def test_the_temperature_is_the_root_that_a_search_finds() -> None:
+    logits, target = _data(500, 30)
+    found = minimize_scalar(lambda t: _nll(logits * 3 / t, target), bounds=(0.1, 10), options={"xatol": 1e-9})
+    assert fit_temperature(logits.astype(np.float32) * 3, target).temperature == pytest.approx(found.x, rel=1e-5)
+
+
+def test_logits_no_better_than_chance_end_at_the_largest_temperature() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(400, 8))
+    wrong = logits.argmin(axis=1)
+    spread = (logits - logits.mean(axis=1, keepdims=True)).std()
+    assert fit_temperature(logits, wrong).temperature == pytest.approx(100 * spread)
+
+
+@pytest.mark.parametrize("part", [1, 70, 1 << 16])
+def test_columns_are_the_same_in_parts_and_ties_go_to_the_lower_class(
+    monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    monkeypatch.setattr(temperature, "_PART", part)
+    rng = np.random.default_rng(1)
+    logits, target = rng.integers(0, 4, (40, 30)).astype(np.float32), rng.integers(0, 30, 40)
+    logits[:5] = 1.0
+    found = scaled_columns({"logits": logits, "target": target}, Scaling(np.array(0.5), np.zeros(1)))
+    np.testing.assert_array_equal(found["top5"], np.argsort(-logits, axis=1, kind="stable")[:, :5])
+    np.testing.assert_allclose(
+        found["nll"], -log_softmax(logits.astype(float) * 0.5, 1)[np.arange(40), target], rtol=1e-12
+    )
+    assert found["predicted"].tolist() == logits.argmax(axis=1).tolist()
 
 
 def test_all_right_is_sharpened_until_the_loss_is_gone_and_no_image_is_refused() -> None:

@@ -51,6 +51,17 @@ def test_only_the_columns_that_are_needed_are_read(tmp_path: Path) -> None:
     assert run.read("clean", ()).logits is None
 
 
+@pytest.mark.parametrize("rows", [0, 1, 4, 7, 12])
+def test_logits_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    """Decoded at once, the logits of 50,000 images and 1,000 classes would take a gigabyte."""
+    monkeypatch.setattr(parquet, "_WIDE_ROWS", 4)
+    run = RunFolder.create(tmp_path / "r", RECORD)
+    written = make_predictions(rows, extras=True)
+    run.write("clean", written)
+    assert run.column_names("clean") == list(written.stored())
+    assert_equal(run.read("clean"), written)
+
+
 def test_equal_predictions_give_equal_bytes(tmp_path: Path) -> None:
     a, b = (RunFolder.create(tmp_path / name, RECORD) for name in "ab")
     assert a.write("clean", make_predictions()) == b.write("clean", make_predictions())
