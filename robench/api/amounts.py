@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robench.api.within import HEADLINE, Target, passes
+from robench.api.within import HEADLINE, Target, least_images_of, passes
 
 if TYPE_CHECKING:
     from robench.metrics.sampling import StandardErrors
@@ -83,7 +83,10 @@ def amounts(
         return (), False
     total, limit = max(suite.total(cell) for cell in suite.suite.cells), suite.options.limit
     asked = [target for target in targets if target.name in (HEADLINE, expected.name)]
-    choices = [(f"within={target.half_width:g}", _enough(expected, target.half_width, total)) for target in asked[:1]]
+    least = min(total, least_images_of(asked))
+    choices = [
+        (f"within={one.half_width:g}", max(least, _enough(expected, one.half_width, total))) for one in asked[:1]
+    ]
     if not targets and limit is not None and limit < total:
         choices.append((f"limit={limit}", limit))
     choices += [(f"within={width:g}", _enough(expected, width, total)) for width in _WIDTHS]

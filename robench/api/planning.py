@@ -68,12 +68,18 @@ def plan_one(
     out: Path | None = None,
     within: tuple[Target, ...] = (),
 ) -> Plan:
-    """Return what is left to be measured of a loaded model on an open suite."""
+    """Return what is left to be measured of a loaded model on an open suite.
+
+    Raises:
+        RobenchError: a width of a value that no sample of the suite measures.
+    """
     from robench.api.amounts import amounts
+    from robench.api.within import refuse_unknown
     from robench.evaluation import default_folder
     from robench.evaluation.progress import unit_of
     from robench.predictions import RunFolder
 
+    refuse_unknown(within, suite)
     folder = out or default_folder(model, suite, options)
     run = RunFolder.open(folder) if (folder / "run.json").exists() else None
     rate = cache(lambda: seconds_per_image(model, suite, options))

@@ -118,6 +118,7 @@ class Rounds:
         """
         from robench.api.controlled import control_of, keep
 
+        refuse_unknown(self.targets, self.suite)
         other = None if self.with_run is None else control_of(self.with_run, self.suite)
         if not self.targets or all(target.half_width == 0 for target in self.targets):
             whole = self.suite.with_limit(None) if self.targets else self.suite
@@ -132,7 +133,8 @@ class Rounds:
         from robench.suites.drawing import first_size
 
         suite, total = self.suite, max(self.suite.total(cell) for cell in self.suite.suite.cells)
-        drawn = min(total, max(first_size(passes(suite, 1)), _drawn(self.started, suite)))
+        first = max(first_size(passes(suite, 1)), least_images_of(self.targets))
+        drawn = min(total, max(first, _drawn(self.started, suite)))
         step = Step(drawn, drawn, drawn, "")
         fresh: list[str] = []
         with SeenWhole(self.progress, self.title) as seen:
@@ -148,6 +150,48 @@ class Rounds:
                 if step.following <= drawn:
                     return outcome
                 drawn = step.following
+
+
+def refuse_unknown(targets: tuple[Target, ...], suite: OpenSuite) -> None:
+    """Refuse values that no sample of the suite measures, before anything is measured.
+
+    Raises:
+        RobenchError: there is one.
+    """
+    from robench.results.deciding import sampled_names
+
+    wanted = [target.name for target in targets]
+    known = sampled_names(suite.suite, [cell.name for cell in suite.suite.cells]) if wanted else []
+    if wanted and not known:
+        raise _nothing(suite)
+    for name in wanted:
+        if name not in (HEADLINE, *known):
+            raise _unknown(name, suite, known)
+
+
+def _nothing(suite: OpenSuite) -> RobenchError:
+    return RobenchError(f"{suite.suite.name} has no value that a sample can measure.", hint="Omit `within`.")
+
+
+def _unknown(name: str, suite: OpenSuite, known: Iterable[str]) -> RobenchError:
+    from robench.results.values import is_biased
+
+    debiased = [one for one in known if one == f"{name}_debiased"]
+    if is_biased(name):
+        return RobenchError(
+            f"A sample measures '{name}' with a bias.",
+            hint=f"Ask for '{debiased[0]}'." if debiased else did_you_mean(name, known),
+        )
+    return RobenchError(
+        f"'{name}' is not a value of {suite.suite.name} that a sample can measure.", hint=did_you_mean(name, known)
+    )
+
+
+def least_images_of(targets: Iterable[Target]) -> int:
+    """Return how many images per cell the wanted values need to be defined."""
+    from robench.results.deciding import least_images
+
+    return least_images([target.name for target in targets if target.name != HEADLINE] or ["error"])
 
 
 def passes(suite: OpenSuite, drawn: int) -> int:
@@ -187,11 +231,9 @@ def _name_of(name: str, suite: OpenSuite, found: Mapping[str, Estimate]) -> str:
         shown = headlines(found)
         if shown:
             return shown[0]
-        raise RobenchError(f"{suite.suite.name} has no value that a sample can measure.", hint="Omit `within`.")
+        raise _nothing(suite)
     if name not in found:
-        raise RobenchError(
-            f"'{name}' is not a value of {suite.suite.name} that a sample can measure.", hint=did_you_mean(name, found)
-        )
+        raise _unknown(name, suite, found)
     return name
 
 

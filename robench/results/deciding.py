@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from robench.catalogue import METRICS, means_of, metric_of, row
+from robench.catalogue import METRICS, defaults, means_of, metric_of, row
 from robench.errors import RobenchError, did_you_mean
 from robench.metrics.cells import compute
 from robench.metrics.influence import per_image_values
@@ -21,6 +21,7 @@ from robench.results.paired import floor_of, on_common_images, refuse_unlike, sl
 from robench.results.protocols import protocol_of_run
 from robench.results.schema import Result
 from robench.results.summaries import CellArrays, summarise
+from robench.results.values import is_biased
 from robench.suites.base import Cell, Suite
 
 Array = npt.NDArray[np.float64]
@@ -166,6 +167,21 @@ def value_names(wanted: Sequence[str], suite: Suite, cells: Sequence[str]) -> di
             raise RobenchError(f"'{name}' is not a value of {suite.name}.", hint=did_you_mean(name, known))
         found[name] = _testable(chosen, known)
     return found
+
+
+def sampled_names(suite: Suite, cells: Sequence[str]) -> list[str]:
+    """Return the summary values of a suite's usual metrics that a sample estimates without bias, of cells by name."""
+    from robench.metrics.cells import kernel
+    from robench.metrics.weighted import Sums
+
+    usual = defaults(suite.task) + (defaults("variants") if suite.task == "classification" else ())
+    there = tuple(Cell.parse(name) for name in cells)
+    found = summarise(CellArrays(there, {name: np.full(len(there), 0.5) for name in usual}, suite))
+    return [
+        name
+        for name in found
+        if (of := metric_of(name)) is not None and not is_biased(name) and isinstance(kernel(of.name), Sums)
+    ]
 
 
 def _first(known: Sequence[str]) -> str:

@@ -39,7 +39,7 @@ def remarks(
         *_uncounted(suite, notes),
         *_sampled(suite, sampled),
         *_part(suite, {cell.name for cell in cells}),
-        *_few_images(cells),
+        *_few_images(cells, sampled),
         *_near_chance(suite, cells, predictions),
         *_probabilities(suite, known),
         *_without_scale(suite, predictions),
@@ -156,9 +156,15 @@ def _part(suite: SuiteInfo, measured: set[str]) -> Iterator[str]:
         )
 
 
-def _few_images(cells: Sequence[CellResult]) -> Iterator[str]:
-    least = metric("rms_calibration_error").minimum_images
-    if any(cell.images < least and "rms_calibration_error" in cell.metrics for cell in cells):
+def _few_images(cells: Sequence[CellResult], sampled: SampledRecord | None) -> Iterator[str]:
+    least, unbiased = (found := metric("rms_calibration_error")).minimum_images, found.sampled_images
+    few = [cell for cell in cells if "rms_calibration_error" in cell.metrics and cell.images < unbiased]
+    if sampled is not None and few:
+        yield (
+            f"Calibration errors of a sample are given in the debiased form from {least} images per cell on "
+            f"(`limit={least}`), in the published form from {unbiased:,} on: on fewer they would be biased."
+        )
+    elif any(cell.images < least and "rms_calibration_error" in cell.metrics for cell in cells):
         yield (
             f"rms_calibration_error is undefined with fewer than {least} images per cell, as the published code sums "
             "bins of 100 without the last; use rms_calibration_error_all_bins."

@@ -119,12 +119,26 @@ def test_two_samples_are_compared_on_the_images_of_both(tmp_path: Path) -> None:
         ("wide", "half-width in points"),
         (-1, "half-width in points"),
         ("mean_erorr=1", "not a value of digits-c"),
+        ("mean_erorr=0", "not a value of digits-c"),
+        ("mce=1", "not a value of digits-c"),
+        ("mean_ece=1", "'mean_ece' with a bias"),
         (float("nan"), "half-width in points"),
     ],
 )
-def test_impossible_widths_are_refused(tmp_path: Path, within: Any, message: str) -> None:
+def test_impossible_widths_are_refused_before_anything_is_measured(tmp_path: Path, within: Any, message: str) -> None:
     with pytest.raises(RobenchError, match=message):
         measured(tmp_path / "run", within=within)
+    with pytest.raises(RobenchError, match=message):
+        robench.plan(MODEL, "digits-c", corruption="fog", device="cpu", within=within)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_width_of_a_calibration_error_begins_where_it_is_defined(tmp_path: Path) -> None:
+    few = {"corruption": "fog,contrast", "resamples": 0}
+    result = measured(tmp_path / "run", within="mean_ece_debiased=8", **few)
+    assert {cell.images for cell in result.cells} == {200}
+    assert result.summary["mean_ece_debiased"].value is not None
+    assert any("from 200 images per cell on (`limit=200`)" in note for note in result.notes)
 
 
 def test_a_limit_and_a_width_exclude_each_other(tmp_path: Path) -> None:
