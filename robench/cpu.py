@@ -6,9 +6,14 @@ import ctypes
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 # Threads
 
@@ -31,6 +36,19 @@ def cores() -> int:
     """Return the number of CPU cores this process may use, by its affinity and its container's CPU quota."""
     quota = _cpu_quota()
     return _affinity() if quota is None else max(1, min(_affinity(), math.ceil(quota)))
+
+
+def in_threads(function: Callable[[Item], Found], items: Sequence[Item]) -> list[Found]:
+    """Return ``[function(item) for item in items]``, computed by as many threads as the process may use.
+
+    For functions that release Python's lock for most of their time: compiled loops, large arrays, files. The threads
+    end before it returns, so that the process may still fork.
+    """
+    workers = min(threads(), len(items))
+    if workers < 2:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(workers, thread_name_prefix="robench") as pool:
+        return list(pool.map(function, items))
 
 
 def keep_to_quota() -> None:

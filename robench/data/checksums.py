@@ -1,9 +1,7 @@
 """Checksums of large files, found once and remembered for as long as the file system says that they are as they were.
 
 CIFAR-10-C's 19 files hold 2.9 GB, whose checksums take longer than all else that an evaluation does before its first
-batch. What is remembered holds as long as the file's length, inode and both its times do; the time of its status cannot
-be set back by a user. Files that changed within two seconds of being read are not remembered: another change might have
-the same time. ``robench data verify`` reads every byte.
+batch. What is remembered holds as long as :mod:`robench.unchanged` says; ``robench data verify`` reads every byte.
 """
 
 from __future__ import annotations
@@ -12,13 +10,14 @@ import hashlib
 import os
 import re
 import time
+from dataclasses import astuple
 from pathlib import Path
 
 from robench.errors import RobenchError
 from robench.files import atomic_write, sha256
+from robench.unchanged import State, settled, state_of
 
 _REMEMBERED = 16 << 20  # bytes; a smaller file is read in 10 ms
-_SETTLED = 2.0  # seconds: the coarsest time of common file systems (FAT)
 
 
 def checksum_of(path: Path) -> str:
@@ -27,22 +26,21 @@ def checksum_of(path: Path) -> str:
     Raises:
         OSError: the file cannot be read.
     """
-    began, before = time.time(), path.stat()
-    if before.st_size < _REMEMBERED:
+    began, state = time.time(), state_of(path)
+    if state.size < _REMEMBERED:
         return sha256(path)
     known = _folder() / hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
-    said = _state(before)
+    said = _text(state)
     if (found := _load(known, said)) is not None:
         return found
     found = sha256(path)
-    if _state(path.stat()) == said and began - max(before.st_mtime, before.st_ctime) > _SETTLED:
+    if state_of(path) == state and settled(state, began):
         _save(known, f"{said} {found}\n")
     return found
 
 
-def _state(status: os.stat_result) -> str:
-    parts = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    return " ".join(map(str, parts))
+def _text(state: State) -> str:
+    return " ".join(map(str, astuple(state)))
 
 
 def _folder() -> Path:

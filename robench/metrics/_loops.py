@@ -44,12 +44,13 @@ def _edge(total: Any, bins: Any, k: Any) -> Any:
     return k * (total // bins) + min(k, total % bins)
 
 
-@compiled()
-def rms(weights: Any, rows: Any, gap: Any, last: Any, size: int, out: Any) -> None:
-    """Fill ``out`` with the RMS calibration errors over bins of ``size`` images: without the last bin, and with all.
+@compiled(nogil=True)
+def rms(weights: Any, rows: Any, gap: Any, last: Any, edge: Any, size: int, out: Any) -> None:
+    """Fill ``out`` with the RMS calibration errors over bins of ``size`` images, without the last bin and with all.
 
     What is left over joins the last bin. The first is the published code's, which cuts within groups of equal
-    confidence; below one bin it stays NaN.
+    confidence; below one bin it stays NaN. The third number is the expected calibration error over other bins, of which
+    ``edge`` marks the last row.
     """
     total = _drawn(weights, rows)
     if total == 0:
@@ -59,11 +60,16 @@ def rms(weights: Any, rows: Any, gap: Any, last: Any, size: int, out: Any) -> No
     start: Any = 0
     cut, end = min(size, limit), min(size, limit)
     published, published_squares, inside, squares = 0.0, 0.0, 0.0, 0.0
+    within, sizes = 0.0, 0.0
     for i in range(rows.shape[0]):
         w = np.int64(weights[rows[i]])
         seen += w
         published += w * gap[i]
         inside += w * gap[i]
+        within += w * gap[i]
+        if edge[i]:
+            sizes += abs(within)
+            within = 0.0
         while seen >= cut and cut > 0:
             over = (seen - cut) * gap[i]
             published_squares += (published - over) * (published - over)
@@ -79,6 +85,7 @@ def rms(weights: Any, rows: Any, gap: Any, last: Any, size: int, out: Any) -> No
     if total > start:
         squares += inside * inside / (total - start)
     out[1] = np.sqrt(squares / total)
+    out[2] = sizes / total
 
 
 @compiled()
@@ -255,10 +262,10 @@ def _area(weights: Any, rows: Any, order: Any, last: Any, target: Any, positives
 
 
 @compiled(parallel=True)
-def rms_each(weights: Any, rows: Any, gap: Any, last: Any, size: int) -> Any:
-    found = np.full((weights.shape[0], 2), np.nan)
+def rms_each(weights: Any, rows: Any, gap: Any, last: Any, edge: Any, size: int) -> Any:
+    found = np.full((weights.shape[0], 3), np.nan)
     for b in prange(weights.shape[0]):
-        rms(weights[b], rows, gap, last, size, found[b])
+        rms(weights[b], rows, gap, last, edge, size, found[b])
     return found
 
 

@@ -2,6 +2,7 @@
 
 Resamples stand side by side in the fastest axis, so that the compiler adds to several of them by one instruction, and
 weights take half a byte, so that those of a block of resamples stay in the cache while all rows of many cells go by.
+Loops are called block by block, by several threads at once.
 Rows come in any order (that of their bins, that of rising confidence). Those of a tile are put side by side first,
 which waits for all of them at once and not for each; their sums stay in registers.
 """
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from robench.compiled import compiled, prange
+from robench.compiled import compiled
 
 WIDE = 64  # resamples in a block
 EIGHTS = WIDE // 8  # words of eight bytes that the weights of a row take
@@ -22,7 +23,7 @@ MOST = 15  # draws of an image that half a byte holds
 LOWER = np.uint64(0x0F0F0F0F0F0F0F0F)
 
 
-@compiled()
+@compiled(nogil=True)
 def pack(weights: Any, block: Any) -> None:
     """Fill ``block``, uint8 (images, WIDE / 2), with weights (WIDE, images) of at most ``MOST``."""
     half = block.shape[1]
@@ -84,44 +85,28 @@ def tiles_of(order: Any, rows: Any, starts: Any, values: Any) -> Any:
     return tiled_rows, tiled, first
 
 
-@compiled(parallel=True)
-def sums_each(blocks: Any, rows: Any, starts: Any, values: Any) -> Any:
-    """Return sums of weighted values within bins, (resamples, bins, k), padded like ``blocks``.
+@compiled(nogil=True)
+def sums(weights: Any, rows: Any, starts: Any, values: Any, found: Any) -> None:
+    """Fill ``found`` (WIDE, bins, k) with sums of weighted values within bins, of a block of resamples.
 
     Args:
-        blocks: packed weights, uint64 (blocks, images, PACKED).
+        weights: packed, uint64 (images, PACKED).
         rows: (tiles, TILE) which image each row is of.
         starts: (bins + 1,) where each bin's tiles begin, and their number.
         values: (tiles, k, TILE) float64.
+        found: float64.
     """
-    bins, k = starts.shape[0] - 1, values.shape[1]
-    found = np.zeros((blocks.shape[0] * WIDE, bins, k))
-    for block in prange(blocks.shape[0]):
-        weights = blocks[block]
-        words, tile, held = np.zeros((TILE, EIGHTS), np.uint64), np.zeros((TILE, WIDE)), np.zeros((k, WIDE))
-        small, large = words.view(np.uint8).reshape(-1), tile.reshape(-1)
-        for m in range(bins):
-            held[:] = 0.0
-            for t in range(starts[m], starts[m + 1]):
-                gather(weights, rows[t], 0, TILE, words)
-                for i in range(TILE * WIDE):
-                    large[i] = small[i]
-                for j in range(k):
-                    add(tile, values[t, j], held[j])
-            for w in range(WIDE):
-                for j in range(k):
-                    found[block * WIDE + w, m, j] = held[j, w]
-    return found
-
-
-@compiled(parallel=True)
-def drawn_each(blocks: Any, times: Any) -> Any:
-    """Return how many rows are drawn of images with ``times`` (images,) rows each, int64 (resamples,), padded."""
-    found = np.zeros(blocks.shape[0] * WIDE, np.int64)
-    for block in prange(blocks.shape[0]):
-        weights, total = blocks[block].view(np.uint8), found[block * WIDE : (block + 1) * WIDE]
-        for i in range(weights.shape[0]):
-            for w in range(WIDE // 2):
-                total[w] += np.int64(weights[i, w] & 15) * times[i]
-                total[w + WIDE // 2] += np.int64(weights[i, w] >> 4) * times[i]
-    return found
+    k = values.shape[1]
+    words, tile, held = np.zeros((TILE, EIGHTS), np.uint64), np.zeros((TILE, WIDE)), np.zeros((k, WIDE))
+    small, large = words.view(np.uint8).reshape(-1), tile.reshape(-1)
+    for m in range(starts.shape[0] - 1):
+        held[:] = 0.0
+        for t in range(starts[m], starts[m + 1]):
+            gather(weights, rows[t], 0, TILE, words)
+            for i in range(TILE * WIDE):
+                large[i] = small[i]
+            for j in range(k):
+                add(tile, values[t, j], held[j])
+        for w in range(WIDE):
+            for j in range(k):
+                found[w, m, j] = held[j, w]

@@ -1,8 +1,9 @@
-"""Both RMS calibration errors of many resamples at once; see :mod:`robench.metrics._wide_loops`.
+"""Both RMS calibration errors, and the expected one, of many resamples at once; see :mod:`robench.metrics._wide_loops`.
 
 A bin ends wherever a resample has drawn another hundred images, at another row in every resample. Of a tile's rows
 only the numbers of draws are added up row by row, in bytes; gaps are added up for the tile, and once more, for the
-resamples whose bin ends within it, up to the row where it does.
+resamples whose bin ends within it, up to the row where it does. Bins of equal width end at the same row in every
+resample, behind which a tile begins.
 """
 
 from __future__ import annotations
@@ -11,33 +12,34 @@ from typing import Any
 
 import numpy as np
 
-from robench.compiled import compiled, prange
+from robench.compiled import compiled
 from robench.metrics._wide_loops import EIGHTS, TILE, WIDE, add, gather
 
 NEVER = 2**30  # draws: more than there are
 # what is kept of each resample, in numbers of draws and in sums of gaps
 SEEN, NEXT, LIMIT, START = range(4)
-INSIDE, CARRIED, SQUARES, SQUARES_WHOLE = range(4)
+INSIDE, CARRIED, SQUARES, SQUARES_WHOLE, WITHIN, SIZES = range(6)
 
 
-@compiled()
-def _tiles(last: Any, starts: Any, ends: Any) -> Any:
-    """Fill where tiles begin and where each row's group of equal confidences ends; return the number of tiles.
+@compiled(nogil=True)
+def tiles_of_groups(last: Any, edge: Any) -> Any:
+    """Return where tiles begin, and the number of rows, and where each row's group of equal confidences ends.
 
-    A tile holds whole groups, at most ``TILE`` rows, or a single group that is larger.
+    A tile holds whole groups, at most ``TILE`` rows, or a single group that is larger; it ends behind an ``edge``.
     """
     n = last.shape[0]
+    starts, ends = np.zeros(n + 1, np.int64), np.zeros(n, np.int64)
     for i in range(n - 1, -1, -1):
         ends[i] = i if last[i] else ends[i + 1]
     tiles, i = 0, 0
     while i < n:
-        stop = min(i + TILE, n)
-        while stop > i and not last[stop - 1]:
-            stop -= 1
-        i = stop if stop > i else ends[i] + 1
+        end = ends[i]  # of the last group that fits
+        while not edge[end] and end + 1 < n and ends[end + 1] < i + TILE:
+            end = ends[end + 1]
+        i = end + 1
         tiles += 1
         starts[tiles] = i
-    return tiles
+    return starts[: tiles + 1], ends
 
 
 @compiled()
@@ -96,22 +98,36 @@ def _end(tile: Any, drawn: Any, gap: Any, end: Any, w: Any, r: Any, count: Any, 
     count[NEXT, w] = count[NEXT, w] + size if count[NEXT, w] < count[LIMIT, w] else NEVER
 
 
+@compiled()
+def _end_width(held: Any) -> None:
+    """End a bin of equal width."""
+    for w in range(WIDE):
+        held[SIZES, w] += abs(held[WITHIN, w])
+        held[WITHIN, w] = 0.0
+
+
 @compiled(fastmath={"contract"})
-def _one_by_one(tile: Any, n: Any, gap: Any, last: Any, count: Any, held: Any, late: Any, size: Any) -> None:
+def _one_by_one(
+    tile: Any, start: Any, n: Any, gap: Any, last: Any, edge: Any, count: Any, held: Any, late: Any, size: Any
+) -> None:
     """Take rows one by one: of groups that are larger than a tile, and of images that are drawn very often."""
     for i in range(n):
+        row = start + i
         for w in range(WIDE):
-            held[INSIDE, w] += tile[i, w] * gap[i]
+            held[INSIDE, w] += tile[i, w] * gap[row]
+            held[WITHIN, w] += tile[i, w] * gap[row]
             seen = count[SEEN, w] + np.int32(tile[i, w])
             count[SEEN, w] = seen
             while seen >= count[NEXT, w]:  # the published code's bins are cut within an image drawn more than once
-                over = (seen - count[NEXT, w]) * gap[i]
+                over = (seen - count[NEXT, w]) * gap[row]
                 inside = held[INSIDE, w] + held[CARRIED, w] - over
                 held[SQUARES, w] += inside * inside
                 held[CARRIED, w] = over - held[INSIDE, w]
                 count[NEXT, w] = count[NEXT, w] + size if count[NEXT, w] < count[LIMIT, w] else NEVER
                 late[w] = 1
-        if last[i]:
+        if edge[row]:
+            _end_width(held)
+        if last[row]:
             for w in range(WIDE):
                 if late[w] != 0:
                     late[w] = 0
@@ -124,12 +140,12 @@ def _one_by_one(tile: Any, n: Any, gap: Any, last: Any, count: Any, held: Any, l
 
 @compiled()
 def _pass(
-    weights: Any, rows: Any, gap: Any, last: Any, starts: Any, ends: Any, count: Any, held: Any, size: Any
+    weights: Any, rows: Any, gap: Any, last: Any, edge: Any, starts: Any, ends: Any, count: Any, held: Any, size: Any
 ) -> None:
     """Take all rows, tile by tile."""
     words, totals = np.zeros((TILE, EIGHTS), np.uint64), np.zeros((TILE + 1, EIGHTS), np.uint64)
     tile, drawn = words.view(np.uint8), totals.view(np.uint8)
-    gaps, late = np.zeros(TILE), np.zeros(WIDE, np.uint8)
+    gaps, part, late = np.zeros(TILE), np.zeros(WIDE), np.zeros(WIDE, np.uint8)
     need, at = np.zeros(WIDE, np.uint8), np.zeros(WIDE, np.uint8)
     hits, which = np.zeros(WIDE, np.uint8), np.zeros(WIDE + 1, np.uint8)
     for t in range(starts.shape[0] - 1):
@@ -140,30 +156,46 @@ def _pass(
             _add_up(words, n, totals)
             together = _most(drawn[n]) <= size  # else more than one bin may end
         if together:
-            gaps[:] = 0.0
-            gaps[:n] = gap[start : start + n]
+            for i in range(TILE):
+                gaps[i] = gap[start + i] if i < n else 0.0
             for k in range(_ending(drawn, n, count, need, at, hits, which)):
                 one = np.intp(which[k])
                 row = np.intp(at[one])
                 _end(tile, drawn, gaps, ends[start + row] - start, one, row, count, held, size)
-            add(tile, gaps, held[INSIDE])
             for w in range(WIDE):
+                part[w] = 0.0
+            add(tile, gaps, part)
+            for w in range(WIDE):
+                held[INSIDE, w] += part[w]
+                held[WITHIN, w] += part[w]
                 count[SEEN, w] += np.int32(drawn[n, w])
+            if edge[start + n - 1]:
+                _end_width(held)
         else:
             for at_once in range(start, start + n, TILE):
-                stop = min(at_once + TILE, start + n)
-                gather(weights, rows, at_once, stop, words)
-                _one_by_one(tile, stop - at_once, gap[at_once:stop], last[at_once:stop], count, held, late, size)
+                some = min(TILE, start + n - at_once)
+                gather(weights, rows, at_once, at_once + some, words)
+                _one_by_one(tile, at_once, some, gap, last, edge, count, held, late, size)
 
 
-@compiled()
-def _rms(weights: Any, rows: Any, gap: Any, last: Any, starts: Any, ends: Any, total: Any, size: Any, out: Any) -> None:
-    """Fill ``out`` (WIDE, 2) with both RMS calibration errors of a cell on a block of resamples."""
-    count, held = np.zeros((4, WIDE), np.int32), np.zeros((4, WIDE))
+@compiled(nogil=True)
+def rms(
+    weights: Any, rows: Any, gap: Any, last: Any, edge: Any, starts: Any, ends: Any, total: Any, size: Any, out: Any
+) -> None:
+    """Fill ``out`` (WIDE, 3) with the calibration errors of a cell on a block of resamples.
+
+    Args:
+        weights: packed, uint64 (images, PACKED).
+        rows: (n,) which image each row is of, by rising confidence.
+        gap, last, edge, size, out: as of :func:`robench.metrics._loops.rms`.
+        starts, ends: of :func:`tiles_of_groups`.
+        total: int64 (WIDE,), how many rows are drawn.
+    """
+    count, held = np.zeros((4, WIDE), np.int32), np.zeros((6, WIDE))
     for w in range(WIDE):
         count[LIMIT, w] = max(total[w] // size - 1, 0) * size
         count[NEXT, w] = size if count[LIMIT, w] > 0 else NEVER
-    _pass(weights, rows, gap, last, starts, ends, count, held, size)
+    _pass(weights, rows, gap, last, edge, starts, ends, count, held, size)
     for w in range(WIDE):
         if total[w] >= size:
             out[w, 0] = np.sqrt(held[SQUARES, w] / size / total[w])
@@ -171,33 +203,4 @@ def _rms(weights: Any, rows: Any, gap: Any, last: Any, starts: Any, ends: Any, t
             held[SQUARES_WHOLE, w] += held[INSIDE, w] * held[INSIDE, w] / (total[w] - count[START, w])
         if total[w] > 0:
             out[w, 1] = np.sqrt(held[SQUARES_WHOLE, w] / total[w])
-
-
-@compiled(parallel=True)
-def rms_each(blocks: Any, total: Any, cells: Any, rows: Any, gap: Any, last: Any, size: int) -> Any:
-    """Return both RMS calibration errors of cells on every resample, (resamples, cells, 2), padded like ``blocks``.
-
-    Args:
-        blocks: packed weights, uint64 (blocks, images, PACKED).
-        total: int64 (resamples, cells), padded, how many rows are drawn.
-        cells: (cells + 1,) where each cell's rows begin, and their number.
-        rows: which image each row is of, the cells one after another, as are gap and last.
-        gap, last, size: as of :func:`robench.metrics._loops.rms`.
-    """
-    k = cells.shape[0] - 1
-    found = np.full((blocks.shape[0] * WIDE, k, 2), np.nan)
-    starts, ends = np.zeros(rows.shape[0] + k, np.int64), np.zeros(rows.shape[0], np.int64)
-    tiles = np.zeros(k, np.int64)
-    for c in range(k):
-        begin, stop = cells[c], cells[c + 1]
-        tiles[c] = _tiles(last[begin:stop], starts[begin + c : stop + c + 1], ends[begin:stop])
-    for block in prange(blocks.shape[0]):
-        first = block * WIDE
-        for c in range(k):
-            begin, stop = cells[c], cells[c + 1]
-            _rms(
-                blocks[block], rows[begin:stop], gap[begin:stop], last[begin:stop],
-                starts[begin + c : begin + c + tiles[c] + 1], ends[begin:stop],
-                total[first : first + WIDE, c], size, found[first : first + WIDE, c],
-            )  # fmt: skip
-    return found
+            out[w, 2] = held[SIZES, w] / total[w]

@@ -61,7 +61,7 @@ def rising(confidence: Array, *columns: Array) -> tuple[Any, ...]:
     return (order, *(column[order] for column in columns), last_of_tie(confidence[order]))
 
 
-def last_of_tie(ordered: Array) -> npt.NDArray[np.bool_]:
+def last_of_tie(ordered: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Return whether the next value along the last axis differs; (..., n) of bool, the last one True."""
     if ordered.shape[-1] == 0:
         return np.empty(ordered.shape, bool)

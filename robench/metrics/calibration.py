@@ -265,7 +265,8 @@ def _rms(confidence: npt.ArrayLike, correct: npt.ArrayLike, bin_size: int) -> tu
     found, hit = top_label(confidence, correct)
     order, gap, last = rising(found, found - hit)
     size = positive(bin_size, "images per bin", BIN_SIZE)
-    published, every = kernels.RMS_CALIBRATION_ERROR.loop.once(order, (gap, last, size))
+    no_edges = np.zeros(len(order), bool)
+    published, every, _ = kernels.RMS_CALIBRATION_ERROR.loop.once(order, (gap, last, no_edges, size))
     return float(published), float(every)
 
 

@@ -41,7 +41,7 @@ import numpy.typing as npt
 
 from robench.metrics.arrays import positive, top_label
 from robench.metrics.binning import BINS, bin_index
-from robench.metrics.weighted import Array, Binned, Columns, Sums, correct
+from robench.metrics.weighted import Array, Binned, Columns, Linear, Sums, correct
 
 LEAST = 40  # images of a bin of the debiased ECE
 DOWN, WAVE = 1.3, 1.6  # how far the size of a gap of t standard errors is moved: -DOWN cos(WAVE t) exp(-t^2 / 2)
@@ -119,7 +119,10 @@ def equal_count_index(confidence: Array, bins: int) -> npt.NDArray[np.int64]:
     n, bins = len(confidence), positive(bins, "bins", BINS)
     ranked = np.sort(confidence)
     edges = np.linspace(0, n, min(bins, max(n, 1)) + 1).astype(np.int64)[1:-1]
-    return np.searchsorted(np.unique(ranked[edges - 1]), confidence, side="left")
+    found = np.zeros(n, np.int64)
+    for edge in np.unique(ranked[edges - 1]):  # a few passes, each faster than one of binary searches
+        found += confidence > edge
+    return found
 
 
 def _moments(gap: Array, index: npt.NDArray[np.int64], bins: int) -> Binned:
@@ -188,12 +191,6 @@ def _mean_size_slopes(sums: Sequence[Array]) -> list[Array]:
     return [np.stack([slope, np.zeros_like(images), size], axis=-1) / images.sum(axis=-1)[..., None, None]]
 
 
-def _mean_size_resampled(drawn: Sequence[Array], ones: Sequence[Array]) -> Array:
-    """Return the mean sizes of resamples, (resamples,), to first order in what they change."""
-    (sums,), (own,), (slopes,) = drawn, ones, _mean_size_slopes(ones)
-    return np.asarray(float(_mean_size(own)) + ((sums - own) * slopes).sum(axis=(-2, -1)))
-
-
 def _mean_square(sums: Array) -> Array:
     gaps, squares, images = np.moveaxis(sums, -1, 0)
     less = np.maximum(images - 1.0, 1.0)
@@ -230,12 +227,10 @@ def _root_slopes(sums: Sequence[Array]) -> list[Array]:
     return [_mean_square_slopes(own) / (2.0 * np.maximum(root, 1e-9))]
 
 
-def _roots_resampled(drawn: Sequence[Array], ones: Sequence[Array]) -> Array:
-    """Return the signed roots of resamples' mean squares, (resamples,), these to first order in what they change."""
-    (sums,), (own,) = drawn, ones
-    change = ((sums - own) * _mean_square_slopes(own)).sum(axis=(-2, -1))
-    return signed_root(float(_mean_square(own)) + change)
-
-
-ECE_DEBIASED = Sums((_joined,), _mean_size, _mean_size_resampled, _mean_size_slopes)
-RMS_DEBIASED = Sums((_equal_count,), lambda sums: signed_root(_mean_square(sums)), _roots_resampled, _root_slopes)
+ECE_DEBIASED = Sums((_joined,), _mean_size, Linear(_mean_size, _mean_size_slopes), _mean_size_slopes)
+RMS_DEBIASED = Sums(
+    (_equal_count,),
+    lambda sums: signed_root(_mean_square(sums)),
+    Linear(_mean_square, lambda sums: [_mean_square_slopes(*sums)], signed_root),
+    _root_slopes,
+)

@@ -1,4 +1,4 @@
-"""How often the images of a bootstrap are drawn, packed for the compiled kernels of many resamples."""
+"""How often the images of a bootstrap are drawn, and sums over the drawn images for many resamples at once."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from robench.metrics.segments import Segments
-from robench.metrics.weighted import Array, Loop, Rows
+from robench.cpu import in_threads
+from robench.metrics.weighted import Array, Binned, Loop, Rows
 
 Prepared = tuple[Rows, tuple[Any, ...]]  # of a loop: the order of rows, and its arguments
+_IMAGES = 1024  # whose weights of all resamples are numbers of a matrix at a time
 
 
 class Draws:
@@ -25,6 +26,7 @@ class Draws:
 
     def __init__(self, weights: npt.NDArray[np.uint16], images: npt.NDArray[np.int64]) -> None:
         self.weights, self.images = weights, images
+        self.every = np.arange(len(images))
 
     @cached_property
     def blocks(self) -> npt.NDArray[np.uint64] | None:
@@ -35,11 +37,14 @@ class Draws:
         if self.weights.size and self.weights.max() > MOST:
             return None
         found = np.zeros((-(-resamples // WIDE), images, PACKED), np.uint64)
-        part = np.zeros((WIDE, images), np.uint8)
-        for block, start in zip(found, range(0, resamples, WIDE), strict=True):
-            few = self.weights[start : start + WIDE]
-            part[: len(few)], part[len(few) :] = few, 0
-            pack(part, block.view(np.uint8))
+
+        def fill(block: int) -> None:
+            few = self.weights[block * WIDE : (block + 1) * WIDE]
+            part = np.zeros((WIDE, images), np.uint8)
+            part[: len(few)] = few
+            pack(part, found[block].view(np.uint8))
+
+        in_threads(fill, range(len(found)))
         return found
 
     @cached_property
@@ -48,52 +53,57 @@ class Draws:
         return np.asarray(self.weights.sum(axis=1, dtype=np.int64))
 
     def places(self, index: npt.ArrayLike) -> Rows:
-        """Return where these images stand among all, (n,)."""
+        """Return where these images stand among all, (n,); ``every`` itself where they are all of them."""
         found = np.asarray(index)
-        if np.array_equal(found, self.images):
-            return np.arange(len(found))
-        return np.searchsorted(self.images, found)
+        return self.every if np.array_equal(found, self.images) else np.searchsorted(self.images, found)
 
-    def rows(self, rows: Rows) -> npt.NDArray[np.int64]:
-        """Return how many rows are drawn, (resamples,), where ``rows`` says which image each row is of."""
-        times = np.bincount(rows, minlength=len(self.images)).astype(np.int64)
-        if len(times) and (times == times[0]).all():
-            return np.asarray(self.totals * times[0])
-        if self.blocks is None:
-            return np.asarray(self.weights @ times)
-        from robench.metrics._wide_loops import drawn_each
+    def per_image(self, rows: Rows, values: Array) -> Array:
+        """Return the sums of values (n,) over each image's rows, float64 (images,)."""
+        if rows is self.every:
+            return values
+        return np.bincount(rows, weights=values, minlength=len(self.images)).astype(np.float64)
 
-        found: npt.NDArray[np.int64] = drawn_each(self.blocks, times)
-        return found[: len(self.weights)]
-
-    def sums(self, parts: Sequence[Segments]) -> list[list[Array]]:
-        """Return the sums over the drawn rows of all parts of several cells, (resamples, ...) each.
+    def sums(self, columns: Sequence[Array]) -> Array:
+        """Return sums over the drawn images, (columns, resamples): one product of matrices for those of many cells.
 
         Args:
-            parts: of each cell, all of equally many values.
+            columns: float64 (k, images) each.
         """
-        if not parts:
-            return []
-        rows = np.concatenate([part.rows for part in parts])
-        values = np.concatenate([part.values for part in parts])
-        ends = np.cumsum([0, *(part.starts[-1] for part in parts)])
-        starts = np.concatenate([[0], *(part.starts[1:] + end for part, end in zip(parts, ends, strict=False))])
-        if self.blocks is None:
-            found = self._sums_one_by_one(rows, starts, values)
-        else:
-            from robench.metrics._wide_loops import sums_each
-
-            found = sums_each(self.blocks, rows, starts, values)[: len(self.weights)]
-        bins = np.cumsum([0, *(len(part.starts) - 1 for part in parts)])
-        return [part.apart(found[:, bins[i] : bins[i + 1]]) for i, part in enumerate(parts)]
-
-    def _sums_one_by_one(self, rows: npt.NDArray[np.uint32], starts: Rows, values: Array) -> Array:
-        """The same where weights do not fit, which a bootstrap of more than a few images does not draw."""
-        found = np.zeros((len(self.weights), len(starts) - 1, values.shape[1]))
-        within = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-        for b, weights in enumerate(self.weights):
-            np.add.at(found[b], within, np.einsum("tr,tkr->tk", weights[rows].astype(np.float64), values))
+        found = np.zeros((sum(map(len, columns)), len(self.weights)))
+        for start in range(0, len(self.images), _IMAGES):
+            some = slice(start, start + _IMAGES)
+            found += np.concatenate([part[:, some] for part in columns]) @ self.weights[:, some].astype(np.float64).T
         return found
+
+    def rows(self, cells: Sequence[Rows]) -> npt.NDArray[np.int64]:
+        """Return how many rows of cells are drawn, (cells, resamples), from which image each row is of, (n,)."""
+        found = np.zeros((len(cells), len(self.weights)), np.int64)
+        times = [np.bincount(rows, minlength=len(self.images)) for rows in cells]
+        uneven = [i for i, of in enumerate(times) if len(of) and (of != of[0]).any()]
+        for i, of in enumerate(times):
+            found[i] = self.totals * (of[0] if len(of) else 0)
+        if uneven:
+            found[uneven] = self.sums([times[i][None].astype(np.float64) for i in uneven]).astype(np.int64)
+        return found
+
+    def within_bins(self, part: Binned, rows: Rows) -> Array:
+        """Return the sums over the drawn rows within bins, (resamples, bins, k)."""
+        if self.blocks is None:
+            return self._within_bins_one_by_one(part, rows)
+        from robench.metrics._wide_loops import WIDE, sums, tiles_of
+
+        blocks, shape = self.blocks, (WIDE, part.bins, len(part.values))
+        order = np.argsort(part.index.astype(np.min_scalar_type(part.bins)), kind="stable")  # by radix where few
+        starts = np.concatenate([[0], np.cumsum(np.bincount(part.index, minlength=part.bins))]).astype(np.int64)
+        tiles, values, firsts = tiles_of(order, rows, starts, part.values)
+        found = np.zeros((len(blocks), *shape))
+        in_threads(lambda b: sums(blocks[b], tiles, firsts, values, found[b]), range(len(blocks)))
+        return found.reshape(-1, *shape[1:])[: len(self.weights)]
+
+    def _within_bins_one_by_one(self, part: Binned, rows: Rows) -> Array:
+        """The same where weights do not fit, which a bootstrap of more than a few images does not draw."""
+        drawn = (weights[rows].astype(np.float64) for weights in self.weights)
+        return np.stack([Binned(part.values * times, part.index, part.bins).total() for times in drawn])
 
     def loop(self, loop: Loop, cells: Sequence[Prepared], rows: Sequence[Rows]) -> list[Array]:
         """Return a loop's numbers of every resample of several cells, (resamples, outputs) each.
@@ -106,23 +116,27 @@ class Draws:
         from robench.metrics import _loops
 
         if loop.name == "rms" and self.blocks is not None:
-            return self._rms(cells, rows)
+            return self._rms(self.blocks, cells, rows)
         each = getattr(_loops, f"{loop.name}_each")
         return [each(self.weights, of[order], *rest) for (order, rest), of in zip(cells, rows, strict=True)]
 
-    def _rms(self, cells: Sequence[Prepared], rows: Sequence[Rows]) -> list[Array]:
+    def _rms(self, blocks: npt.NDArray[np.uint64], cells: Sequence[Prepared], rows: Sequence[Rows]) -> list[Array]:
+        """All cells of a block of resamples one after another, whose weights stay in the cache meanwhile."""
         from robench.metrics._wide_loops import WIDE
-        from robench.metrics._wide_rms import rms_each
+        from robench.metrics._wide_rms import rms, tiles_of_groups
 
-        assert self.blocks is not None
-        total = np.zeros((len(self.blocks) * WIDE, len(cells)), np.int64)
-        for i, of in enumerate(rows):
-            total[: len(self.weights), i] = self.rows(of)
-        begins = np.cumsum([0, *map(len, rows)])
+        total = np.zeros((len(cells), len(blocks), WIDE), np.int64)
+        total.reshape(len(cells), -1)[:, : len(self.weights)] = self.rows(rows)
+        found = np.full((len(cells), len(blocks), WIDE, 3), np.nan)
         ordered = [of[order].astype(np.uint32) for (order, _), of in zip(cells, rows, strict=True)]
-        gap, last = (np.concatenate([rest[k] for _, rest in cells]) for k in (0, 1))
-        found = rms_each(self.blocks, total, begins, np.concatenate(ordered), gap, last, cells[0][1][2])
-        return [found[: len(self.weights), i] for i in range(len(cells))]
+        tiles = [tiles_of_groups(last, edge) for _, (_, last, edge, _) in cells]
+
+        def fill(block: int) -> None:
+            for i, (_, (*columns, size)) in enumerate(cells):
+                rms(blocks[block], ordered[i], *columns, *tiles[i], total[i, block], size, found[i, block])
+
+        in_threads(fill, range(len(blocks)))
+        return list(found.reshape(len(cells), -1, 3)[:, : len(self.weights)])
 
 
 def draw_weights(rng: np.random.Generator, resamples: int, images: int) -> npt.NDArray[np.uint16]:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.metrics.cells import kernel
-from robench.metrics.weighted import Array, Binned, Columns, Sums
+from robench.metrics.weighted import Array, Columns, Sums
 
 _STEP = 1e-5  # of a sum, or of an image where the sum is small
 
@@ -56,8 +56,7 @@ def per_image_values(name: str, columns: Columns) -> PerImage | None:
     sums = [part.total() for part in parts]
     change = np.zeros(len(index))
     for position, part in enumerate(parts):
-        slope = _slope(found, sums, position)
-        added = (part.values * slope[part.index].T).sum(axis=0) if isinstance(part, Binned) else part.values * slope
+        added = part.times(_slope(found, sums, position))
         change += np.bincount(rows, weights=added, minlength=len(index))
     return PerImage(index, len(index) * change + found.of_sums(sums))
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.metrics import debiased, perturbation
-from robench.metrics.binning import BIN_SIZE, BINS, class_gaps, equal_width, last_of_tie, rising
+from robench.metrics.binning import BIN_SIZE, BINS, bin_index, class_gaps, equal_width, last_of_tie, rising
 from robench.metrics.probabilities import softmax
 from robench.metrics.weighted import Array, Binned, Column, Columns, Loop, Ordered, Rows, Sums, correct
 
@@ -91,6 +91,11 @@ def _unsure_or_wrong(columns: Columns) -> Column:
     return Column((1.0 - confidence(columns)) + (1.0 - correct(columns)))
 
 
+def _rising_bins(columns: Columns) -> tuple[Rows, tuple[Any, ...]]:
+    order, ordered, gaps, last = rising(confidence(columns), confidence(columns), gap(columns))
+    return order, (gaps, last, last_of_tie(bin_index(ordered, BINS)), BIN_SIZE)
+
+
 def _rising_gaps(columns: Columns) -> tuple[Rows, tuple[Any, ...]]:
     order, gaps, last = rising(confidence(columns), gap(columns))
     return order, (gaps, last)
@@ -166,7 +171,7 @@ def _of_largest_loss(columns: Columns) -> Array:
     return np.take_along_axis(wrong, loss.argmax(axis=1)[:, None], axis=1)[:, 0].astype(np.float64)
 
 
-_RMS_LOOP = Loop("rms", _with(_rising_gaps, BIN_SIZE), outputs=2)
+_RMS_LOOP = Loop("rms", _rising_bins, outputs=3)
 _RISK_LOOP = Loop("risk_coverage", _falling_errors)
 
 ERROR = mean_of(lambda columns: ~correct(columns))
@@ -176,7 +181,7 @@ BRIER_TOP_LABEL = mean_of(lambda columns: gap(columns) ** 2)
 NLL = mean_of(lambda columns: columns["nll"])
 ENTROPY = mean_of(lambda columns: columns["entropy"])
 OVERCONFIDENCE_GAP = Sums((_gap, _count), ratio)
-ECE = Sums((_equal_width,), total_gap)
+ECE = Sums((_equal_width,), total_gap, along=Ordered(_RMS_LOOP, 2))
 MAX_CALIBRATION_ERROR = Sums((_equal_width,), largest_gap)
 RMS_CALIBRATION_ERROR = Ordered(_RMS_LOOP, 0)
 RMS_CALIBRATION_ERROR_ALL_BINS = Ordered(_RMS_LOOP, 1)

@@ -8,71 +8,66 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from robench.metrics.arrays import distinct
 from robench.metrics.draws import Draws
-from robench.metrics.segments import Segments, of_parts
-from robench.metrics.weighted import AnyKernel, Array, Column, Columns, Feature, Loop, Ordered, Rows, Sums
-
-Summed = dict[Feature, tuple[Array, Array]]
+from robench.metrics.prepared import Prepared, loops_of, prepare
+from robench.metrics.weighted import AnyKernel, Array, Columns, Feature, Linear, Loop, Ordered, Rows, Sums
 
 
 def replicates(cell: Columns, kernels: Mapping[str, AnyKernel], draws: Draws) -> dict[str, Array]:
     """Return metrics of one cell on every resample, (resamples,) each; see :func:`replicates_of`."""
-    return replicates_of([cell], kernels, draws)[0]
+    return replicates_of([prepare(cell, kernels, draws)], kernels, draws)[0]
 
 
-def replicates_of(cells: Sequence[Columns], kernels: Mapping[str, AnyKernel], draws: Draws) -> list[dict[str, Array]]:
+def replicates_of(cells: Sequence[Prepared], kernels: Mapping[str, AnyKernel], draws: Draws) -> list[dict[str, Array]]:
     """Return metrics of cells on every resample, (resamples,) each, for each cell.
 
     An image's rows (its frames, its variants) are drawn together. Several cells at once take less time than one by
     one: the weights of a block of resamples stay in the cache while the rows of all of them go by.
 
     Args:
-        cells: their columns; ``index`` says which image a row is of.
+        cells: prepared for these kernels and draws.
         kernels: name -> kernel; a plain function is computed on repeated rows, resample by resample.
         draws: of the images.
     """
-    rows = [draws.places(cell["index"]) for cell in cells]
-    sums = [kernel for kernel in kernels.values() if isinstance(kernel, Sums)]
-    summed = _summed(list(dict.fromkeys(feature for kernel in sums for feature in kernel.features)), cells, rows, draws)
-    passes: dict[Loop, list[Array]] = {}
-    for loop in {kernel.loop for kernel in kernels.values() if isinstance(kernel, Ordered)}:
-        passes[loop] = draws.loop(loop, [loop.prepare(cell) for cell in cells], rows)
-    found: list[dict[str, Array]] = []
+    loops = loops_of(kernels)
+    numbers = [draws.loop(loop, [cell.passes[loop] for cell in cells], [cell.rows for cell in cells]) for loop in loops]
+    sums, found, start = draws.sums([cell.columns for cell in cells]), [], 0
     for i, cell in enumerate(cells):
-        found.append({})
-        for name, kernel in kernels.items():
-            if isinstance(kernel, Sums):
-                pairs = [summed[i][feature] for feature in kernel.features]
-                found[i][name] = kernel.of_resamples([drawn for drawn, _ in pairs], [ones for _, ones in pairs])
-            elif isinstance(kernel, Ordered):
-                found[i][name] = kernel.of_outputs(passes[kernel.loop][i])
-            else:
-                function = kernel if callable(kernel) else kernel.value
-                found[i][name] = _repeated(function, cell, rows[i], draws)
+        own = sums[start : start + len(cell.columns)]
+        start += len(own)
+        passes = {loop: of_cells[i] for loop, of_cells in zip(loops, numbers, strict=True)}
+        drawn = _drawn(cell, own, draws)
+        found.append({name: _replicates(kernel, cell, drawn, passes, draws) for name, kernel in kernels.items()})
     return found
 
 
-def _summed(features: Sequence[Feature], cells: Sequence[Columns], rows: Sequence[Rows], draws: Draws) -> list[Summed]:
-    """Return each feature's sums over resamples, and with weights of one, of every cell."""
-    found: list[Summed] = [{} for _ in cells]
-    groups: dict[int, list[tuple[int, list[Feature], Segments]]] = {}  # by how many values they have
-    for i, cell in enumerate(cells):
-        computed = {feature: feature(cell) for feature in features}
-        for by_clip in (True, False):
-            some = {f: part for f, part in computed.items() if (isinstance(part, Column) and part.clips) is by_clip}
-            where = draws.places(distinct(cell["index"])) if by_clip and some else rows[i]
-            keys = list(some)
-            for members, segments in of_parts(list(some.values()), where, len(draws.images)):
-                chosen = [keys[member] for member in members]
-                groups.setdefault(segments.values.shape[1], []).append((i, chosen, segments))
-        for feature, part in computed.items():
-            found[i][feature] = (np.empty(0), part.total())
-    for group in groups.values():
-        for (i, chosen, _), drawn in zip(group, draws.sums([segments for *_, segments in group]), strict=True):
-            for feature, sums in zip(chosen, drawn, strict=True):
-                found[i][feature] = (sums, found[i][feature][1])
-    return found
+def _drawn(cell: Prepared, sums: Array, draws: Draws) -> dict[Feature | Linear, Array]:
+    """Return the sums of every resample, (resamples, ...), by what is summed."""
+    found = {key: sums[place] for key, place in cell.places.items()}
+    if cell.counts:
+        rows = draws.rows(list(cell.counts.values())).astype(np.float64)
+        found |= dict(zip(cell.counts, rows, strict=True))
+    return found | {feature: draws.within_bins(part, cell.rows) for feature, part in cell.binned.items()}
+
+
+def _replicates(
+    kernel: AnyKernel,
+    cell: Prepared,
+    drawn: Mapping[Feature | Linear, Array],
+    passes: Mapping[Loop, Array],
+    draws: Draws,
+) -> Array:
+    if isinstance(kernel, Ordered):
+        return kernel.of_outputs(passes[kernel.loop])
+    if not isinstance(kernel, Sums):
+        return _repeated(kernel if callable(kernel) else kernel.value, cell.cell, cell.rows, draws)
+    if kernel.linear is not None:
+        start = float(kernel.linear.start(*(cell.totals[feature] for feature in kernel.features)))
+        change = drawn[kernel.linear] - cell.columns[cell.places[kernel.linear]].sum()
+        return kernel.linear.link(start + change)
+    if kernel.along is not None and kernel.along.loop in passes:
+        return kernel.along.of_outputs(passes[kernel.along.loop])
+    return kernel.of_resamples([drawn[feature] for feature in kernel.features])
 
 
 def _repeated(compute: Callable[[Columns], float], cell: Columns, rows: Rows, draws: Draws) -> Array:

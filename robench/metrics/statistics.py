@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
+from robench.cpu import in_threads
 from robench.metrics.arrays import distinct, floats
-from robench.metrics.cells import defined, kernel
+from robench.metrics.cells import compute, defined, kernel
 from robench.metrics.draws import Draws, draw_weights
+from robench.metrics.prepared import prepare
 from robench.metrics.resampling import replicates_of
 from robench.metrics.weighted import Array, Columns
 
@@ -68,16 +71,28 @@ class Bootstrap:
 
     def replicates(self, cells: Sequence[Columns], metrics: Sequence[str]) -> dict[str, Array]:
         """Return the replicates of some cells, as :func:`bootstrap_cells` does."""
+        return self.measure(cells, metrics)[1]
+
+    def measure(self, cells: Sequence[Columns], metrics: Sequence[str]) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Return metrics of some cells, float64 (cells,) each, and their replicates."""
         kernels = {name: kernel(name) for name in metrics}
+        values = {name: np.full(len(cells), np.nan) for name in metrics}
         found = {name: np.full((self._resamples, len(cells)), np.nan) for name in metrics}
         several = [i for i, cell in enumerate(cells) if len(distinct(cell["index"])) >= 2]
+        for i in set(range(len(cells))) - set(several):
+            for name in metrics:
+                values[name][i] = compute(name, cells[i])
         for start, draws in self._draws():
             for batch in _batches(cells, several):
-                for i, one in zip(batch, replicates_of([cells[i] for i in batch], kernels, draws), strict=True):
-                    for name, values in one.items():
-                        if defined(name, cells[i]):
-                            found[name][start : start + len(values), i] = values
-        return found
+                prepared = in_threads(partial(prepare, kernels=kernels, draws=draws), [cells[i] for i in batch])
+                drawn = replicates_of(prepared, kernels, draws) if self._resamples else []
+                for name in metrics:
+                    of_cells = [(place, i) for place, i in enumerate(batch) if defined(name, cells[i])]
+                    for place, i in of_cells if start == 0 else ():
+                        values[name][i] = prepared[place].value(kernels[name])
+                    for place, i in of_cells if self._resamples else ():
+                        found[name][start : start + len(draws.weights), i] = drawn[place][name]
+        return values, found
 
     def _draws(self) -> Iterator[tuple[int, Draws]]:
         """Yield the first resample and the draws of every part that fits into the memory set aside for weights."""
@@ -86,7 +101,7 @@ class Bootstrap:
             return
         rng = np.random.Generator(np.random.PCG64(self._seed))
         chunk = max(1, _CHUNK_BYTES // max(1, 2 * len(self._images)))
-        for start in range(0, self._resamples, chunk):
+        for start in range(0, max(self._resamples, 1), chunk):  # without resamples, for the values alone
             few = min(chunk, self._resamples - start)
             draws = Draws(draw_weights(rng, few, len(self._images)), self._images)
             if few == self._resamples:

@@ -34,6 +34,10 @@ class Column:
         """Return the sum over images of weight one, float64 ()."""
         return np.asarray(self.values.sum())
 
+    def times(self, slope: Array) -> Array:
+        """Return the values times a number, (n,)."""
+        return np.asarray(self.values * slope)
+
 
 @dataclass(frozen=True)
 class Binned:
@@ -47,6 +51,14 @@ class Binned:
         """Return the sums over images of weight one, float64 (bins, k)."""
         sums = [np.bincount(self.index, weights=row, minlength=self.bins) for row in self.values]
         return np.stack(sums, axis=1).astype(np.float64)
+
+    def times(self, slopes: Array) -> Array:
+        """Return the rows' values times the slopes of their bins, (bins, k), added up, (n,)."""
+        found = np.zeros(len(self.index))
+        for row, slope in zip(self.values, slopes.T, strict=True):
+            if slope.any():
+                found += row * slope[self.index]
+        return found
 
 
 Feature = Callable[[Columns], Column | Binned]
@@ -64,22 +76,41 @@ AnyKernel = Kernel | Callable[[Columns], float]
 
 
 @dataclass(frozen=True)
+class Linear:
+    """Replicates that change linearly with the sums of their resample; see :mod:`robench.metrics.debiased`.
+
+    As every image then adds a number of its own, a resample takes one sum over images, whatever the number of bins.
+
+    Args:
+        start: from the sums of weights one to a number, of which the metric is ``link``.
+        slopes: from these sums to how much that number changes with each, of their shape.
+        link: from the resamples' numbers, (resamples,), to the replicates.
+    """
+
+    start: Callable[..., Array]
+    slopes: Callable[[Sequence[Array]], Sequence[Array]]
+    link: Callable[[Array], Array] = np.asarray
+
+
+@dataclass(frozen=True)
 class Sums:
     """A metric that is a formula of sums over images.
 
     Args:
         features: what is summed; features shared by metrics are computed and summed once.
         final: from the sums, each (...) or (..., bins, k), to the metric, (...).
-        replicates: from the resamples' sums and the sums of weights one to the replicates, where these are not the
-            formula of the resamples' sums; see :mod:`robench.metrics.debiased`.
+        linear: how replicates are made, where they are not the formula of the resamples' sums.
         slopes: from the sums of weights one to how much the metric changes with each, of their shape, where this is
             not the formula's derivative.
+        along: the same metric as a number of a pass over sorted rows, which has the replicates where other metrics
+            take that pass anyway.
     """
 
     features: tuple[Feature, ...]
     final: Callable[..., Array]
-    replicates: Callable[[Sequence[Array], Sequence[Array]], Array] | None = None
+    linear: Linear | None = None
     slopes: Callable[[Sequence[Array]], Sequence[Array]] | None = None
+    along: Ordered | None = None
 
     def value(self, columns: Columns) -> float:
         """Return the metric with weights of one."""
@@ -90,10 +121,10 @@ class Sums:
         with np.errstate(invalid="ignore", divide="ignore"):
             return float(self.final(*(np.asarray(part, np.float64) for part in sums)))
 
-    def of_resamples(self, sums: Sequence[Array], ones: Sequence[Array]) -> Array:
-        """Return the replicates, (resamples,), of sums (resamples, ...) and the sums of weights one."""
+    def of_resamples(self, sums: Sequence[Array]) -> Array:
+        """Return the replicates, (resamples,), of sums (resamples, ...), where they are the formula of these."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(self.replicates(sums, ones) if self.replicates else self.final(*sums))
+            return np.asarray(self.final(*sums))
 
 
 @dataclass(frozen=True)
@@ -101,7 +132,7 @@ class Loop:
     """A compiled kernel of :mod:`robench.metrics._loops` and what it runs over.
 
     Args:
-        name: the kernel's; ``name_each`` is the same over resamples (that of ``rms`` also in ``_wide_rms``).
+        name: the kernel's; ``name_each`` is the same over resamples (of ``rms``, ``_wide_rms``).
         prepare: from columns to the order of rows, (n,), and the kernel's other arguments, rows in that order.
         outputs: how many numbers the kernel fills.
     """

@@ -19,6 +19,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from robench.cpu import in_threads
 from robench.errors import RobenchError
 from robench.files import read_document, unwritable, write_json
 from robench.predictions import parquet
@@ -239,7 +240,13 @@ class RunFolder:
 
     def done(self) -> list[str]:
         """Return the finished cells in the run's order."""
-        return [cell for cell in self.record.cells if self.is_done(cell)]
+        done = in_threads(self.is_done, self.record.cells)
+        return [cell for cell, whole in zip(self.record.cells, done, strict=True) if whole]
+
+    def read_done(self, optional: Collection[str] | None = None) -> dict[str, Predictions]:
+        """Read all finished cells, in the run's order; see :meth:`read`."""
+        done = self.done()
+        return dict(zip(done, in_threads(lambda cell: self.read(cell, optional), done), strict=True))
 
     def refuse_damaged(self, excused: Collection[str] = ()) -> None:
         """Refuse a run with damaged cells.
@@ -250,7 +257,8 @@ class RunFolder:
         Raises:
             RobenchError: a cell is damaged; the message names it.
         """
-        damaged = [cell for cell in self.record.cells if cell not in excused and self.is_damaged(cell)]
+        cells = [cell for cell in self.record.cells if cell not in excused]
+        damaged = [cell for cell, found in zip(cells, in_threads(self.is_damaged, cells), strict=True) if found]
         if damaged:
             more = f" and {len(damaged) - _NAMED} more" if len(damaged) > _NAMED else ""
             raise RobenchError(

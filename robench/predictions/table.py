@@ -61,6 +61,7 @@ class Predictions:
     """Per-image predictions of one cell as arrays; see the module's table of columns.
 
     ``notes`` concern the cell as a whole: unreadable images, checks of the raw outputs; None in files of version 1.
+    ``top5`` is None only where it was not read.
     """
 
     index: npt.NDArray[np.int64]
@@ -71,7 +72,7 @@ class Predictions:
     nll: npt.NDArray[np.float32]
     brier: npt.NDArray[np.float32]
     entropy: npt.NDArray[np.float32]
-    top5: npt.NDArray[np.int32]
+    top5: npt.NDArray[np.int32] | None = None
     log_complement: npt.NDArray[np.float32] | None = None
     logsumexp: npt.NDArray[np.float32] | None = None
     max_logit: npt.NDArray[np.float32] | None = None

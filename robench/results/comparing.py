@@ -24,7 +24,7 @@ from robench.results.paired import floor_of, on_common_images, refuse_unlike, sl
 from robench.results.protocols import protocol_of_run
 from robench.results.same_images import prepared
 from robench.results.schema import StatisticsRecord
-from robench.results.scores import Scores, default_metrics, of_sample, score_cells
+from robench.results.scores import Scores, default_metrics, of_sample, score_runs
 from robench.results.summaries import CellArrays, summarise
 from robench.results.values import why_undefined
 from robench.suites.base import Suite
@@ -162,9 +162,9 @@ def scores_of(
     variants = any(rows[0].frame is not None for rows in cells.values())
     names = tuple(metrics) if metrics is not None else default_metrics(suite.task, variants=variants)
     protocol, found = protocol_of_run(suite), []
-    for place in range(len(next(iter(cells.values())))):
-        of_one = {cell: rows[place] for cell, rows in cells.items()}
-        scores = of_sample(score_cells(of_one, names, statistics), of_one, protocol)
+    of_runs = [dict(zip(cells, of_run, strict=True)) for of_run in zip(*cells.values(), strict=True)]
+    for of_one, scored in zip(of_runs, score_runs(of_runs, names, statistics), strict=True):
+        scores = of_sample(scored, of_one, protocol)
         # Resamples are not moved by control variates; neither are the values that stand beside them.
         found.append(scores if scores.sampled is None else replace(scores, values=dict(scores.sampled.metrics)))
     return found

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.catalogue import metric_of, row
+from robench.cpu import in_threads
 from robench.errors import RobenchError
 from robench.metrics.equivalence import least_error
 from robench.predictions import Predictions, RunFolder
@@ -56,21 +57,22 @@ def on_common_images(
         RobenchError: no cell, or in one of them no image, in common.
     """
     others = [set(run.done()) for run in runs[1:]]
-    found = {}
-    for name in runs[0].done():
-        if any(name not in done for done in others) or (chosen is not None and name not in chosen):
-            continue
-        rows = tuple(run.read(name, optional) for run in runs)
-        rows = _common(rows, None if chosen is None else chosen[name])
+    names = [name for name in runs[0].done() if all(name in done for done in others)]
+    if chosen is not None:
+        names = [name for name in names if name in chosen]
+    if not names:
+        raise RobenchError(f"{_places(runs)} have no finished cell in common.", hint="Finish the runs first.")
+
+    def read(name: str) -> tuple[Predictions, ...]:
+        rows = _common(tuple(run.read(name, optional) for run in runs), None if chosen is None else chosen[name])
         if not len(rows[0]):
             raise RobenchError(
                 f"Cell '{name}' of {_places(runs)} was measured on different images.",
                 hint="Evaluate all of them with the same data.",
             )
-        found[name] = rows
-    if not found:
-        raise RobenchError(f"{_places(runs)} have no finished cell in common.", hint="Finish the runs first.")
-    return found
+        return rows
+
+    return dict(zip(names, in_threads(read, names), strict=True))
 
 
 def _common(rows: tuple[Predictions, ...], chosen: npt.NDArray[np.int64] | None) -> tuple[Predictions, ...]:

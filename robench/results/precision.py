@@ -265,7 +265,7 @@ def estimates(run: RunFolder, metrics: Sequence[str] | None = None) -> dict[str,
         metrics: names of cell metrics; None: the suite's usual ones.
     """
     optional = optional_columns(run.record.suite.task, metrics)
-    predictions = {cell: run.read(cell, optional) for cell in run.done()}
+    predictions = run.read_done(optional)
     suite = protocol_of_run(run.record.suite)
     variants = any(rows.frame is not None for rows in predictions.values())
     task = run.record.suite.task

@@ -12,9 +12,10 @@ import numpy.typing as npt
 from robench.catalogue import METRICS, defaults, row
 from robench.errors import RobenchError
 from robench.metrics.arrays import distinct
-from robench.metrics.cells import compute, mean_over_cells
+from robench.metrics.cells import mean_over_cells
 from robench.metrics.sampling import StandardErrors
-from robench.metrics.statistics import bootstrap_cells
+from robench.metrics.statistics import Bootstrap, images_of
+from robench.metrics.weighted import Columns
 from robench.predictions import Predictions
 from robench.results.controls import ControlRun
 from robench.results.outliers import with_outliers
@@ -65,21 +66,46 @@ def default_metrics(task: str, *, variants: bool = False) -> tuple[str, ...]:
 
 
 def score_cells(predictions: Mapping[str, Predictions], metrics: Sequence[str], statistics: StatisticsRecord) -> Scores:
-    """Compute metrics and bootstrap replicates of cells.
+    """Compute metrics and bootstrap replicates of cells; see :func:`score_runs`."""
+    return score_runs([predictions], metrics, statistics)[0]
+
+
+def score_runs(
+    runs: Sequence[Mapping[str, Predictions]], metrics: Sequence[str], statistics: StatisticsRecord
+) -> list[Scores]:
+    """Compute metrics and bootstrap replicates of the cells of runs, all from the same draws of images.
 
     Raises:
         RobenchError: an unknown metric, or one that needs a column which was not kept.
     """
+    columns = [_columns(predictions, metrics) for predictions in runs]
+    for of_run in columns:
+        for name in metrics:
+            _check_columns(name, of_run[0])
+    every = [cell for of_run in columns for cell in of_run]
+    bootstrap = Bootstrap(
+        images_of([cell["index"] for cell in every]), resamples=statistics.resamples, seed=statistics.seed
+    )
+    values, replicates = bootstrap.measure(every, metrics)
+    found, start = [], 0
+    for predictions in runs:
+        own = slice(start, start + len(predictions))
+        start = own.stop
+        found.append(
+            Scores(
+                cells=tuple(Cell.parse(name) for name in predictions),
+                values={name: of_cells[own] for name, of_cells in values.items()},
+                replicates={name: of_cells[:, own] for name, of_cells in replicates.items()},
+                images=np.array([len(distinct(cell.index)) for cell in predictions.values()]),
+            )
+        )
+    return found
+
+
+def _columns(predictions: Mapping[str, Predictions], metrics: Sequence[str]) -> list[Columns]:
     if any("outlier" in METRICS.get(name).needs for name in metrics):
-        columns = with_outliers(predictions)
-    else:
-        columns = [cell.columns() | {"cell": np.array(name)} for name, cell in predictions.items()]
-    for name in metrics:
-        _check_columns(name, columns[0])
-    values = {name: np.array([compute(name, cell) for cell in columns], float) for name in metrics}
-    replicates = bootstrap_cells(columns, metrics, resamples=statistics.resamples, seed=statistics.seed)
-    images = np.array([len(distinct(cell.index)) for cell in predictions.values()])
-    return Scores(tuple(Cell.parse(name) for name in predictions), values, replicates, images)
+        return list(with_outliers(predictions))
+    return [cell.columns() | {"cell": np.array(name)} for name, cell in predictions.items()]
 
 
 def of_sample(

@@ -69,7 +69,7 @@ def score_run(
     run = run if isinstance(run, RunFolder) else RunFolder.open(run)
     run.refuse_damaged(failures or ())
     optional = optional_columns(run.record.suite.task, metrics)
-    predictions = {cell: run.read(cell, optional) for cell in run.done()}
+    predictions = run.read_done(optional)
     if not predictions:
         raise RobenchError(f"{run.path} has no finished cell.", hint="Run the same `robench evaluate` again.")
     statistics = StatisticsRecord(resamples=resamples, seed=seed)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from robench import unchanged
 from robench.data import checksums
 
 
@@ -24,7 +25,7 @@ def reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     monkeypatch.setattr(checksums, "_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr(checksums, "_REMEMBERED", 1)
-    monkeypatch.setattr(checksums, "_SETTLED", -1.0)
+    monkeypatch.setattr(unchanged, "_SETTLED", -1.0)
     monkeypatch.setattr(checksums, "sha256", counted)
     return read
 
@@ -59,7 +60,7 @@ def test_a_change_is_seen_whose_length_and_time_are_the_old_ones(tmp_path: Path,
 def test_a_file_that_has_just_changed_is_not_remembered(
     tmp_path: Path, reads: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checksums, "_SETTLED", 60.0)
+    monkeypatch.setattr(unchanged, "_SETTLED", 60.0)
     path = tmp_path / "fog.npy"
     path.write_bytes(b"pixels")
     assert checksums.checksum_of(path) == checksums.checksum_of(path) == _expected(path)

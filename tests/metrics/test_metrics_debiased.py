@@ -11,9 +11,10 @@ from scipy.stats import norm
 
 from robench.metrics import debiased
 from robench.metrics.calibration import ece
-from robench.metrics.cells import compute, mean_over_cells
+from robench.metrics.cells import compute, kernel, mean_over_cells
 from robench.metrics.influence import per_image_values
-from robench.metrics.statistics import bootstrap_cells, centred_interval
+from robench.metrics.statistics import bootstrap_cells, centred_interval, draw_weights
+from robench.metrics.weighted import Binned
 
 NAMES = ("ece_debiased", "rms_calibration_error_debiased")
 
@@ -190,6 +191,23 @@ def test_replicates_lie_around_the_value_and_not_around_the_plain_error() -> Non
         if name.startswith("rms"):
             value, drawn = value * abs(value), drawn * np.abs(drawn)
         assert drawn.mean() == pytest.approx(value, abs=0.4 * drawn.std())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_replicates_are_linear_in_the_sums_within_bins(name: str) -> None:
+    """One number per image gives what the slopes times the changes of all bins' sums give."""
+    cell = _cell(*_draw(400, np.random.default_rng(8), shift=0.1))
+    (feature,), linear = kernel(name).features, kernel(name).linear
+    own = feature(cell).total()
+    expected = []
+    for drawn in draw_weights(np.random.Generator(np.random.PCG64(9)), 30, 400):
+        part = feature(cell)
+        sums = Binned(part.values * drawn, part.index, part.bins).total()
+        change = ((sums - own) * linear.slopes([own])[0]).sum()
+        expected.append(linear.link(linear.start(own) + change))
+    found = bootstrap_cells([cell], (name,), resamples=30, seed=9)[name][:, 0]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert np.std(found) > 0
 
 
 def test_squared_slopes_of_the_mean_square_are_on_average_near_its_variance() -> None:

@@ -17,7 +17,14 @@ from robench.metrics.draws import Draws
 from robench.metrics.perturbation import clips
 from robench.metrics.probabilities import softmax
 from robench.metrics.scores import brier_score
-from robench.metrics.statistics import bootstrap_cells, centred_interval, draw_weights, exact_interval, interval
+from robench.metrics.statistics import (
+    Bootstrap,
+    bootstrap_cells,
+    centred_interval,
+    draw_weights,
+    exact_interval,
+    interval,
+)
 
 NAMES = ("error", "rms_calibration_error", "rms_calibration_error_all_bins", "ece", "brier_top_label", "nll",
          "overconfidence_gap", "adaptive_ece")  # fmt: skip
@@ -287,7 +294,7 @@ def test_rms_errors_of_many_resamples_equal_the_loop_of_one(steps: int, often: i
         cell["confidence"] = np.where(np.arange(1003) % 3 > 0, cell["confidence"], 0.1) if steps == 40 else (
             np.round(cell["confidence"] * steps) / steps)  # fmt: skip
     weights = np.minimum(draw_weights(np.random.default_rng(8), 70, 1003) * often, 15).astype(np.uint16)
-    names = ("rms_calibration_error", "rms_calibration_error_all_bins")
+    names = ("rms_calibration_error", "rms_calibration_error_all_bins", "ece")
     kernels, draws = {name: kernel(name) for name in names}, Draws(weights, np.arange(1003))
     assert draws.blocks is not None
     one_by_one = Draws(weights, np.arange(1003))
@@ -320,6 +327,36 @@ def test_the_class_wise_error_of_a_resample_is_that_of_its_rows(
                 total += abs((p[rows, k] - 1.0 + wrong[rows, k])[bins == b].sum()) / len(rows)
         assert value == pytest.approx(total / classes, rel=1e-12)
     assert np.isnan(found[5])
+
+
+@pytest.mark.parametrize("certain", [False, True], ids=["", "beside a confidence that many images have"])
+def test_the_ece_of_a_pass_over_sorted_rows_is_that_of_sums_within_bins(certain: bool) -> None:
+    """Beside the RMS error it needs no pass of its own; alone it is summed bin by bin, packed weights or not."""
+    cell = _cell(1003, 7)
+    if certain:
+        cell["confidence"][::2] = 1.0
+    weights, kernels = draw_weights(np.random.default_rng(8), 70, 1003), {"ece": kernel("ece")}
+    draws, one_by_one = (Draws(weights, np.arange(1003)) for _ in range(2))
+    one_by_one.__dict__["blocks"] = None
+    alone = resampling.replicates(cell, kernels, draws)["ece"]
+    beside = resampling.replicates(cell, kernels | {"rms": kernel("rms_calibration_error")}, draws)["ece"]
+    np.testing.assert_allclose(alone, beside, rtol=1e-12)
+    np.testing.assert_allclose(resampling.replicates(cell, kernels, one_by_one)["ece"], alone, rtol=1e-12)
+    repeated = {name: np.repeat(column, weights[5]) for name, column in cell.items()}
+    assert alone[5] == pytest.approx(compute("ece", repeated), rel=1e-12)
+
+
+def test_values_beside_the_replicates_are_the_metrics_themselves() -> None:
+    cells = [_cell(300, 1), _cell(1, 2), _cell(260, 3)]
+    names = (*NAMES, "ece_debiased")
+    values, drawn = Bootstrap(np.arange(300), resamples=3).measure(cells, names)
+    for name in names:
+        np.testing.assert_array_equal(values[name], [compute(name, cell) for cell in cells], err_msg=name)
+        alone = bootstrap_cells(cells, [name], resamples=3)[name]
+        np.testing.assert_allclose(drawn[name], alone, rtol=1e-12, err_msg=name)
+    without, none = Bootstrap(np.arange(300), resamples=0).measure(cells, names)
+    np.testing.assert_array_equal(without["error"], values["error"])
+    assert none["error"].shape == (0, 3)
 
 
 def test_cells_that_are_resampled_together_are_as_if_alone(monkeypatch: pytest.MonkeyPatch) -> None:

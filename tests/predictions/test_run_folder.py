@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from example_run import make_predictions, make_record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from robench import unchanged
 from robench.errors import RobenchError
 from robench.predictions import Predictions, RunFolder, Timing, parquet
 
@@ -45,10 +48,11 @@ def test_only_the_columns_that_are_needed_are_read(tmp_path: Path) -> None:
     written = make_predictions(extras=True)
     run.write("clean", written)
     found = run.read("clean", ("log_complement", "frame", "not there"))
-    assert list(found.stored()) == [*list(written.stored())[:9], "log_complement", "frame"]
-    np.testing.assert_array_equal(found.top5, written.top5)
+    assert list(found.stored()) == [*list(written.stored())[:8], "log_complement", "frame"]
+    np.testing.assert_array_equal(found.brier, written.brier)
     assert found.notes == written.notes
     assert run.read("clean", ()).logits is None
+    np.testing.assert_array_equal(run.read("clean", ("top5",)).top5, written.top5)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 4, 7, 12])
@@ -66,6 +70,26 @@ def test_equal_predictions_give_equal_bytes(tmp_path: Path) -> None:
     a, b = (RunFolder.create(tmp_path / name, RECORD) for name in "ab")
     assert a.write("clean", make_predictions()) == b.write("clean", make_predictions())
     assert a.cell_path("clean").read_bytes() == b.cell_path("clean").read_bytes()
+
+
+def test_a_file_is_hashed_once_for_as_long_as_it_is_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[Path] = []
+    real = parquet.sha256
+    run = RunFolder.create(tmp_path / "r", RECORD)
+    run.write("clean", make_predictions(100))
+    path = run.cell_path("clean")
+    monkeypatch.setattr(unchanged, "_SETTLED", -1.0)
+    monkeypatch.setattr(parquet, "sha256", lambda file: hashed.append(file) or real(file))
+    run.refuse_damaged()
+    assert run.done() == ["clean"]
+    assert len(run.read_done()["clean"]) == 100
+    assert hashed == [path]
+    times = path.stat()
+    time.sleep(0.02)  # file systems keep times in steps of some milliseconds
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # the time of its status cannot be set back
+    assert run.is_damaged("clean")
+    assert run.done() == []
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "no checksum"])
