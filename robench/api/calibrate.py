@@ -41,12 +41,12 @@ def calibrate(
         run: folder or result of a run that kept its logits; None: ``logits`` and ``labels`` of another framework are
             taken.
         fit_on: the cell to fit on.
-        fit_run: another run of the same model to fit on; None: even-indexed images of ``fit_on`` are used for
-            fitting, and the metrics of every cell are of odd-indexed ones. Images of a ``fit_run`` on the same data
-            are left out of the metrics.
+        fit_run: another run of the same model to fit on; None: half of every class's images, at random, are used for
+            fitting, and the metrics of every cell are of the other half. Images of a ``fit_run`` on the same data are
+            left out of the metrics.
         logits, labels, probabilities, class_names: as :func:`robench.api.metrics` takes them.
-        fit_logits, fit_labels: of other images, to fit on; None: even rows of ``logits`` are used for fitting, odd
-            ones for the metrics.
+        fit_logits, fit_labels: of other images, to fit on; None: half of every class's rows of ``logits``, at random,
+            are used for fitting, the others for the metrics.
         method: ``temperature`` or ``vector``.
         out: JSON to write; None: ``run/calibration-METHOD.json``, and nothing for ``logits``.
         resamples: bootstrap resamples of the intervals; before and after are resampled together.
@@ -62,7 +62,7 @@ def calibrate(
     ...     _ = robench.evaluate("reference:digits/standard", "digits-c", out=folder, **few)
     ...     found = robench.calibrate(folder, resamples=0, quiet=True)
     >>> found.fit_images, found.images, list(found.after)
-    (147, {'clean': 153, 'contrast/5': 155}, ['clean', 'contrast/5', 'mean under shift'])
+    (152, {'clean': 148, 'contrast/5': 145}, ['clean', 'contrast/5', 'mean under shift'])
     """
     from robench.api.refitting import of_logits, of_run, scored
     from robench.evaluation import make_progress

@@ -113,9 +113,9 @@ def conformal(
         penalty: of ``raps``, for every rank beyond ``kreg``; None: 0.01.
         kreg: of ``raps``, ranks without a penalty; None: 5.
         fit_on: the cell to find the threshold on.
-        fit_run: another run of the same model for that; None: even-indexed images of ``fit_on`` are used, and the
-            values of every cell are of odd-indexed ones. Images of a ``fit_run`` on the same data are left out of the
-            values.
+        fit_run: another run of the same model for that; None: half of every class's images in ``fit_on``, at random,
+            are used, and the values of every cell are of the other half. Images of a ``fit_run`` on the same data are
+            left out of the values.
         out: JSON to write; None: ``run/conformal-METHOD-ALPHA.json``, with ``penalty``, ``kreg``, ``fit_on`` and the
             name of ``fit_run`` in its name where they are given.
         resamples: bootstrap resamples of the intervals, which are for new images at this threshold.
@@ -131,13 +131,14 @@ def conformal(
     ...     _ = robench.evaluate("reference:digits/standard", "digits-c", out=folder, **few)
     ...     found = robench.conformal(folder, alpha=0.1, resamples=0)
     >>> found.fit_images, list(found.values), found.values["clean"]["conformal_coverage"].value > 0.8
-    (147, ['clean', 'contrast/5', 'severity/5', 'mean under shift'], True)
+    (152, ['clean', 'contrast/5', 'severity/5', 'mean under shift'], True)
     """
     from robench.api.conformal_sets import expected_coverage, measured, notes_of, rule_of, used, values_of
     from robench.api.refitting import check, fit_folder
     from robench.files import write_json
     from robench.metrics.conformal import target_scores, threshold
     from robench.predictions import RunFolder
+    from robench.results.halves import fit_half_of
     from robench.results.same_images import unchecked
 
     alpha = number("alpha", alpha, above=0.0, below=1.0)
@@ -149,7 +150,7 @@ def conformal(
     fitted = folder if fit_run is None else fit_folder(folder, run_place("fit_run", fit_run))
     folder.refuse_damaged()
     check(fitted, fit_on)
-    held_out = used(fitted, fit_on, alpha, parity=0 if fit_run is None else None)
+    held_out = used(fitted, fit_on, alpha, fit_half_of(folder) if fit_run is None else None)
     limit = threshold(target_scores(held_out, rule), alpha)
     cells = measured(folder, fitted, held_out["index"], rule, limit)
     images = {name: len(columns["index"]) for name, columns in cells.items()}

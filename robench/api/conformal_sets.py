@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from robench.api.refitting import SHIFTED, shifted_cells, without
+from robench.api.refitting import SHIFTED, chosen, shifted_cells, without
 from robench.api.words import number, whole
 from robench.catalogue import row
 from robench.errors import RobenchError
@@ -18,6 +18,7 @@ from robench.metrics.cells import compute, mean_over_cells
 from robench.metrics.conformal import LEAST, STRATA, Rule, set_sizes, stratum, target_scores
 from robench.metrics.statistics import bootstrap_cells
 from robench.predictions import RunFolder
+from robench.results.halves import Index, fit_half_of
 from robench.results.protocols import protocol_of_run
 from robench.results.same_images import shared_images
 from robench.results.schema import Value
@@ -61,13 +62,14 @@ def rule_of(method: str, penalty: float | None, kreg: int | None) -> Rule:
     )
 
 
-def used(folder: RunFolder, cell: str, alpha: float, parity: int | None) -> Columns:
-    """Return the columns of the images that the threshold is found on.
+def used(folder: RunFolder, cell: str, alpha: float, half: Index | None) -> Columns:
+    """Return the columns of the images that the threshold is found on: those of ``half``; None: all.
 
     Raises:
         RobenchError: they are too few for alpha, or not what a threshold can be found on.
     """
-    columns = _columns(folder, cell, (), parity)
+    columns = _columns(folder, cell, ())
+    columns = columns if half is None else chosen(columns, np.isin(columns["index"], half))
     found, least = len(columns["index"]), ceil(1.0 / alpha - 1e-9) - 1
     if found < max(least, 1):
         raise RobenchError(
@@ -78,7 +80,7 @@ def used(folder: RunFolder, cell: str, alpha: float, parity: int | None) -> Colu
     return columns
 
 
-def _columns(folder: RunFolder, cell: str, more: tuple[str, ...], parity: int | None) -> Columns:
+def _columns(folder: RunFolder, cell: str, more: tuple[str, ...]) -> Columns:
     rows = folder.read(cell, ("frame", "targets", *_TARGET, *more))
     if rows.targets is not None or rows.frame is not None or not len(rows) or bool(np.any(rows.target < 0)):
         raise RobenchError(
@@ -90,17 +92,16 @@ def _columns(folder: RunFolder, cell: str, more: tuple[str, ...], parity: int | 
             f"{folder.path} was measured by an earlier version, which kept no ranks of the right class.",
             hint="Evaluate the model again into a new folder.",
         )
-    chosen = rows if parity is None else rows.rows(rows.index % 2 == parity)
-    return dict(chosen.stored())
+    return dict(rows.stored())
 
 
 def measured(folder: RunFolder, fitted: RunFolder, index: Any, rule: Rule, limit: float) -> dict[str, Columns]:
     """Return, for every cell, ``index``, ``covered`` and ``set_size`` of the images that were not held out."""
     own = folder.path == fitted.path
-    seen = np.empty(0, np.int64) if own else shared_images(folder, fitted, index)
+    seen = fit_half_of(folder) if own else shared_images(folder, fitted, index)
     found = {}
     for cell in folder.done():
-        columns = _columns(folder, cell, _OTHERS, 1 if own else None)
+        columns = _columns(folder, cell, _OTHERS)
         if len(seen):
             columns = without(columns, seen, fitted.path)
         found[cell] = {

@@ -19,6 +19,7 @@ from robench.metrics.cells import compute, mean_over_cells
 from robench.metrics.statistics import Bootstrap, images_of
 from robench.metrics.temperature import FITS, Scaling, scaled_columns
 from robench.predictions import RunFolder
+from robench.results.halves import fit_half, fit_half_of
 from robench.results.protocols import averaged, protocol_of_run
 from robench.results.same_images import shared_images, unchecked
 from robench.results.schema import Value
@@ -66,15 +67,19 @@ def of_run(path: Path, fit_on: str, fit_run: Path | None) -> Source:
     fitted = folder if fit_run is None else fit_folder(folder, fit_run)
     folder.refuse_damaged()
     check(fitted, fit_on)
-    names, parity = folder.done(), 1 if fit_run is None else None
+    names = folder.done()
     for one, cell in [(fitted, fit_on), *((folder, name) for name in names)]:
         _refuse_unfit(one, cell)
-    held_out = columns_of(fitted, fit_on, parity=0 if fit_run is None else None)
-    seen = None if fit_run is None else shared_images(folder, fitted, held_out["index"])
+    held_out: Columns = dict(fitted.read(fit_on).columns())
+    if fit_run is None:
+        seen = fit_half_of(folder)
+        held_out = chosen(held_out, np.isin(held_out["index"], seen))
+    else:
+        seen = shared_images(folder, fitted, held_out["index"])
 
     def read(cell: str, optional: Collection[str] | None = None) -> Columns:
-        found = columns_of(folder, cell, parity, optional)
-        return found if seen is None or not len(seen) else without(found, seen, fitted.path)
+        found = dict(folder.read(cell, optional).columns())
+        return without(found, seen, fitted.path) if len(seen) else found
 
     images = {cell: read(cell, ())["index"] for cell in names}
     shifted = shifted_cells(protocol_of_run(folder.record.suite), names, fit_on)
@@ -102,8 +107,8 @@ def of_logits(
     if fit_logits is None and fit_labels is None:
         if len(saved.labels) < 2:
             raise RobenchError(f"{named}: one image cannot be split.", hint="Give more, or `fit_logits`.")
-        even, odd = ({name: column[k::2] for name, column in columns.items()} for k in (0, 1))
-        return _of_arrays(named, named, "logits", even, odd, notes)
+        half = np.isin(columns["index"], fit_half(columns["index"], saved.labels))
+        return _of_arrays(named, named, "logits", chosen(columns, half), chosen(columns, ~half), notes)
     words = ("fit_logits", "fit_labels")
     fit = needed_logits(fit_logits, fit_labels, probabilities, classes, words)
     if fit.logits.shape[1] != saved.logits.shape[1]:
@@ -211,20 +216,6 @@ def check(fitted: RunFolder, cell: str) -> None:
         )
 
 
-def columns_of(folder: RunFolder, cell: str, parity: int | None, optional: Collection[str] | None = None) -> Columns:
-    """Return a cell's columns, of images of even (0) or odd (1) index only where a parity is given.
-
-    Args:
-        folder: the run.
-        cell: the cell's name.
-        parity: of the images' indices; None: all images.
-        optional: as for :meth:`robench.predictions.RunFolder.read`.
-    """
-    columns: Columns = dict(folder.read(cell, optional).columns())
-    rows = slice(None) if parity is None else columns["index"] % 2 == parity
-    return {name: column[rows] for name, column in columns.items()}
-
-
 def _refuse_unfit(folder: RunFolder, cell: str) -> None:
     """Refuse a cell without logits or one label per image.
 
@@ -274,6 +265,11 @@ def without(columns: Columns, index: Any, fit_run: Path) -> Columns:
             f"{fit_run} has every image of the run: no image is left to evaluate the calibration on.",
             hint="Omit `fit_run` to split the run's images, or give a run on held-out images.",
         )
+    return chosen(columns, rows)
+
+
+def chosen(columns: Columns, rows: Any) -> Columns:
+    """Return some rows of all columns."""
     return {name: column[rows] for name, column in columns.items()}
 
 

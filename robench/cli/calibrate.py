@@ -20,10 +20,11 @@ Examples:
     robench calibrate --logits test.npy --labels test-labels.npy \\
         --fit-logits val.npy --fit-labels val-labels.npy
 
-Without --fit-run, the even-indexed images of the cell --fit-on are used for fitting and the odd-indexed images of \
-every cell for evaluation. With --fit-run on the same data, its images are left out of the evaluation. The run must \
-have kept its logits. With --logits, even rows are used for fitting and odd ones for evaluation, unless --fit-logits \
-are given. Every value has a 95% confidence interval; before and after are resampled together.
+Without --fit-run, half of the images of the cell --fit-on are used for fitting (half of every class, at random, the \
+same for every run on these images) and the other half, of every cell, for evaluation. With --fit-run on the same \
+data, its images are left out of the evaluation. The run must have kept its logits. With --logits, half of the rows \
+are used for fitting likewise, unless --fit-logits are given. Every value has a 95% confidence interval; before and \
+after are resampled together.
 """
 
 

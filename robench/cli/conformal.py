@@ -21,9 +21,9 @@ Examples:
     robench plot coverage RUN
 
 A set holds the right class with probability 1 - alpha for images like those of the calibration. Without --fit-run, \
-the even-indexed images of the cell --fit-on are used for calibration and the odd-indexed images of every cell for \
-evaluation. The sizes of sets need a run that kept its logits (robench evaluate --keep-logits yes); coverage does not. \
-Every value has a 95% confidence interval.
+half of the images of the cell --fit-on are used for calibration (half of every class, at random, the same for every \
+run on these images) and the other half, of every cell, for evaluation. The sizes of sets need a run that kept its \
+logits (robench evaluate --keep-logits yes); coverage does not. Every value has a 95% confidence interval.
 """
 
 

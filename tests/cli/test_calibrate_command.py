@@ -17,6 +17,7 @@ from robench.metrics import softmax
 from robench.metrics.cells import compute
 from robench.metrics.statistics import bootstrap_cells, centred_interval
 from robench.predictions import RunFolder
+from robench.results.halves import fit_half_of
 from robench.suites import get
 
 MODEL = "reference:digits/standard"
@@ -57,16 +58,17 @@ def test_temperature_lowers_the_loss_on_images_it_was_not_fitted_on(
     found = document(capsys, run, "-o", str(tmp_path / "t.json"), "--resamples", "60")
     assert found == json.loads((tmp_path / "t.json").read_text())
     columns = RunFolder.open(run).read("clean").columns()
-    even, odd = columns["index"] % 2 == 0, columns["index"] % 2 == 1
-    assert found["fit"]["images"] == even.sum()
+    fitted = np.isin(columns["index"], fit_half_of(RunFolder.open(run)))
+    others = ~fitted
+    assert found["fit"]["images"] == fitted.sum()
     before, after = found["before"], found["after"]
     for side, temperature in ((before, 1.0), (after, found["temperature"])):
-        p = softmax(columns["logits"][odd] / temperature)
-        assert side["clean"]["nll"]["value"] == pytest.approx(log_loss(columns["target"][odd], p), rel=1e-4)
+        p = softmax(columns["logits"][others] / temperature)
+        assert side["clean"]["nll"]["value"] == pytest.approx(log_loss(columns["target"][others], p), rel=1e-4)
     assert after["clean"]["error"] == before["clean"]["error"]
     assert list(before) == ["clean", "contrast/1", "contrast/5", "mean under shift"]
-    own = log_loss(columns["target"][even], softmax(columns["logits"][even]))
-    assert log_loss(columns["target"][even], softmax(columns["logits"][even] / found["temperature"])) < own
+    own = log_loss(columns["target"][fitted], softmax(columns["logits"][fitted]))
+    assert log_loss(columns["target"][fitted], softmax(columns["logits"][fitted] / found["temperature"])) < own
 
 
 def test_every_value_has_the_interval_that_results_have(
@@ -81,7 +83,8 @@ def test_every_value_has_the_interval_that_results_have(
     cells = {}
     for name in ("clean", "contrast/1", "contrast/5"):
         columns = RunFolder.open(run).read(name).columns()
-        cells[name] = {key: column[columns["index"] % 2 == 1] for key, column in columns.items()}
+        others = ~np.isin(columns["index"], fit_half_of(RunFolder.open(run)))
+        cells[name] = {key: column[others] for key, column in columns.items()}
     replicates = bootstrap_cells(list(cells.values()), shown_metrics(), resamples=60, seed=4)
     for name in ("max_calibration_error", "adaptive_ece", "ece", "error", "classwise_ece"):
         value = compute(name, cells["contrast/5"])
@@ -138,7 +141,9 @@ def test_images_are_the_same_by_their_pixels_whatever_the_protocols_say(
 
 def test_a_fit_that_means_nothing_is_said(runs: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     columns = RunFolder.open(runs["part"]).read("clean").columns()
-    assert (columns["predicted"] == columns["target"])[columns["index"] % 2 == 0].all()
+    assert (columns["predicted"] == columns["target"])[
+        np.isin(columns["index"], fit_half_of(RunFolder.open(runs["part"])))
+    ].all()
     assert main(["calibrate", runs["part"], "--resamples", "0"]) == 0
     assert "note: Every image of the fit is classified correctly" in capsys.readouterr().out
     (note,) = document(capsys, runs["run"], "--fit-on", "contrast/5", "--resamples", "0")["notes"]
