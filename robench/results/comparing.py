@@ -21,7 +21,7 @@ from robench.results.judging import Difference, Margins, judged, spread_of_diffe
 from robench.results.labels import ABSENT
 from robench.results.notebook import html_table
 from robench.results.paired import floor_of, on_common_images, refuse_unlike, slopes
-from robench.results.protocols import protocol_of_run
+from robench.results.protocols import counted, protocol_of_run
 from robench.results.same_images import prepared
 from robench.results.schema import StatisticsRecord
 from robench.results.scores import Scores, default_metrics, of_sample, score_runs
@@ -136,6 +136,7 @@ def compare_runs(
         cells=cells,
         sentences=[
             *partly((a, b), pairs),
+            *sampled_part((scores_a, scores_b), a.record.suite.task),
             *uncorrected((a, b), (scores_a, scores_b)),
             *of_one_model((a, b), names),
             *_prepared(a, b, names),
@@ -168,6 +169,15 @@ def scores_of(
         # Resamples are not moved by control variates; neither are the values that stand beside them.
         found.append(scores if scores.sampled is None else replace(scores, values=dict(scores.sampled.metrics)))
     return found
+
+
+def sampled_part(scores: Sequence[Scores], task: str) -> list[str]:
+    """Say how much of the suite is compared, where it is a sample."""
+    found = scores[0].sampled
+    if found is None:
+        return []
+    drawn, total = int(scores[0].images.max()), int(found.totals.max())
+    return [f"Sampled: {drawn:,} of {total:,} {counted(task)} per cell. The intervals are for new {counted(task)}."]
 
 
 def uncorrected(runs: Sequence[RunFolder], scores: Sequence[Scores]) -> list[str]:

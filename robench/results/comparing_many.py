@@ -15,7 +15,7 @@ from robench.metrics.simultaneous import Pairwise, pairwise, ranks_of
 from robench.metrics.statistics import centred_interval
 from robench.predictions import RunFolder
 from robench.results.columns import optional_columns
-from robench.results.comparing import of_one_model, partly, scores_of, uncorrected
+from robench.results.comparing import of_one_model, partly, sampled_part, scores_of, uncorrected
 from robench.results.judging import Margins, margin_of, spread_of_difference, tested_names
 from robench.results.paired import floor_of, on_common_images, refuse_unlike, slopes
 from robench.results.protocols import protocol_of_run
@@ -128,7 +128,13 @@ def compare_many(
         replicates = np.stack([one[name] for one in drawn], axis=1)
         spread = spread_of_difference(name, sampled=scores[0].sampled is not None)
         found[name] = _compared(name, names, of_runs, replicates, spread, floor, margin_of(name, margins))
-    said = [*partly(runs, cells), *uncorrected(runs, scores), *of_one_model(runs, names), *_sentences(found)]
+    said = [
+        *partly(runs, cells),
+        *sampled_part(scores, runs[0].record.suite.task),
+        *uncorrected(runs, scores),
+        *of_one_model(runs, names),
+        *_sentences(found),
+    ]
     images = int(scores[0].images.max())
     return ManyComparison(
         runs=names,

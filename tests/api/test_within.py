@@ -111,6 +111,10 @@ def test_two_samples_are_compared_on_the_images_of_both(tmp_path: Path) -> None:
     assert other is not None
     found = robench.compare(tmp_path / "a", tmp_path / "b", resamples=100)
     assert found.images == 40
+    said = "Sampled: 40 of 599 images per cell. The intervals are for new images."
+    assert said in found.sentences
+    many = robench.compare(tmp_path / "a", tmp_path / "b", tmp_path / "b", resamples=100)
+    assert said in many.sentences
 
 
 @pytest.mark.parametrize(
