@@ -18,6 +18,7 @@ from robench.predictions import RunFolder
 from robench.results.comparing import compare_runs, difference_text
 from robench.results.comparing_many import ManyComparison, compare_many
 from robench.results.judging import Difference
+from robench.tables.findings_scaled import ABOUT, scaled_table
 from robench.tables.locations import leaderboards
 from robench.tables.own import Line, OwnTable
 from robench.tables.own_forms import render
@@ -191,6 +192,8 @@ def findings_page(folder: Path, *, resamples: int = 1000) -> str:
         _ADDED,
         _added_table(models),
     ]
+    if scaled := scaled_table(folder):
+        parts += ["## After temperature scaling", ABOUT, scaled]
     if (ranks := _ranks(folder, resamples)) is not None:
         parts += ["## Ranks", _ranks_table(ranks)]
     return "\n\n".join(part.strip() for part in parts) + "\n"

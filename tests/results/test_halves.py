@@ -8,12 +8,14 @@ import pytest
 import robench
 from robench.results.halves import fit_half
 
+N = np.arange(1000)
+
 
 @pytest.mark.parametrize(
     "labels",
-    [np.arange(1000) % 10, np.repeat(np.arange(10), 100), np.arange(1000) % 2, np.zeros(1000, int), np.arange(1000) % 4 // 2],
+    [N % 10, N // 100, N % 2, 0 * N, N % 4 // 2],
     ids=["classes take turns", "sorted by class", "two in turn", "one class", "pairs in turn"],
-)  # fmt: skip
+)
 def test_both_halves_have_the_classes_in_equal_shares(labels: np.ndarray) -> None:
     half = fit_half(np.arange(1000), labels)
     assert len(half) == 500

@@ -102,6 +102,19 @@ def test_the_page_says_what_corruption_adds_to_clean_errors(folder: Path) -> Non
     assert any(line.startswith("| augmix (") and line.endswith(expected) for line in lines)
 
 
+def test_the_page_has_what_temperature_scaling_leaves(folder: Path) -> None:
+    assert "temperature scaling" not in findings_page(folder, resamples=20)
+    run = folder / "results" / "cifar10-c" / "augmix"
+    found = robench.calibrate(run, out=run / "temperature.json", resamples=20, quiet=True)
+    try:
+        page = findings_page(folder, resamples=20)
+    finally:
+        (run / "temperature.json").unlink()
+    after = found.after["mean under shift"]["nll"].value
+    assert f"| augmix | {found.temperature:.2f} |" in page
+    assert f", then {after:.3f} (" in page.partition("## After temperature scaling")[2]
+
+
 def test_the_set_has_a_table_of_its_own_beside_printed_rows(folder: Path) -> None:
     text = robench.api.table("cifar10-reference", results=folder / "results", format="csv")
     measured = [line for line in csv.DictReader(io.StringIO(text)) if line["source"] == "measured"]
