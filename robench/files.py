@@ -10,6 +10,7 @@ import platform
 import shutil
 import stat
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -39,10 +40,13 @@ _NEXT_STEP = {
     errno.EISDIR: "Give the name of a file in it.",
 }
 _swept: set[Path] = set()
+_asking = threading.Lock()
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str], mode: str = "wb", *, own: bool = False) -> Iterator[IO[Any]]:
+def atomic_write(
+    path: str | os.PathLike[str], mode: str = "wb", *, own: bool = False, more: bool = False
+) -> Iterator[IO[Any]]:
     """Open a file beside ``path``; on success flush it to the disk and rename it to ``path``.
 
     Whatever happens (an exception, SIGKILL, power loss), ``path`` holds either its old content or the whole
@@ -54,6 +58,8 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb", *, own: bool = 
         mode: ``"wb"`` or ``"w"`` (UTF-8).
         own: whether robench chose the name, as in a run folder: whatever stands there is damaged, and replaced. A file
             that a user named is replaced only by its like; see :func:`robench.replacing.refuse_foreign`.
+        more: whether another file follows in this folder, without which this one does not count: its new name then
+            need not be on the disk before.
 
     Raises:
         RobenchError: the folder cannot be written to, the disk is full, or ``path`` is a folder, a disk, a pipe that
@@ -80,7 +86,8 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb", *, own: bool = 
                     os.replace(aside, target)
             if fcntl is None:
                 os.replace(aside, target)
-            _sync_folder(target.parent)
+            if not more:
+                _sync_folder(target.parent)
         except BaseException:
             Path(aside).unlink(missing_ok=True)
             raise
@@ -234,8 +241,9 @@ def _stream(path: Path, mode: str) -> Iterator[IO[Any]]:
 
 
 def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
+    with _asking:  # the mask is the process's: of two threads that ask at once, one would be told 0, and set it
+        mask = os.umask(0)
+        os.umask(mask)
     return mask
 
 

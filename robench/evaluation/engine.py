@@ -16,6 +16,7 @@ from robench.evaluation.forward import Forward
 from robench.evaluation.measuring import Passed, UnreadableCellError, pass_through
 from robench.evaluation.options import EvaluationOptions
 from robench.evaluation.pieces import Missing, grown, missing_of, whole_of
+from robench.evaluation.pixels import loops_beside
 from robench.evaluation.plan import logits_not_kept, make_record, prepare
 from robench.evaluation.probe import check_model
 from robench.evaluation.progress import Progress, QuietProgress
@@ -91,7 +92,7 @@ def evaluate_suite(
     if pending and not getattr(progress, "quiet", False) and (sentence := logits_not_kept(suite, options)):
         progress.say(sentence)
     keep_to_quota()
-    with progress, kept_memory(options.resolved_device()):
+    with progress, kept_memory(options.resolved_device()), loops_beside(left, options.resolved_device()):
         progress.start(total, total - left)
         forward = Forward(model, options)
         check_model(run, forward, suite)

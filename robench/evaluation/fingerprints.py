@@ -7,6 +7,8 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from robench.evaluation.pixels import weighted_sums
+
 
 def fingerprints(images: torch.Tensor) -> torch.Tensor:
     """Return a 64-bit hash of each image's pixels; the same on every device, in every batch and memory layout.
@@ -32,9 +34,7 @@ def fingerprints(images: torch.Tensor) -> torch.Tensor:
         pixels = pixels.clone(memory_format=torch.contiguous_format)
     lanes = pixels.view(torch.int64)
     factors = _factors_on(images.device, lanes.shape[1])
-    # Integers have no matrix product on a GPU; on a CPU it saves a pass over memory.
-    sums = torch.mv(lanes, factors) if images.device.type == "cpu" else (lanes * factors).sum(1)
-    return sums + (height << 32 | width)
+    return weighted_sums(lanes, factors) + (height << 32 | width)
 
 
 @lru_cache(maxsize=8)

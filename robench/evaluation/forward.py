@@ -11,6 +11,7 @@ import torch
 from robench.errors import RobenchError, first_line
 from robench.evaluation.compiling import compile_network
 from robench.evaluation.options import EvaluationOptions
+from robench.evaluation.pixels import Normaliser
 from robench.models.base import Model
 from robench.models.outputs import logits_of
 from robench.processes import dtype_of
@@ -46,7 +47,7 @@ class Forward:
         self._scale = (1.0 / (255.0 * std)).reshape(1, 3, 1, 1)
         self._shift = (-mean / std).reshape(1, 3, 1, 1)
         self._buffer: torch.Tensor | None = None
-        self._row: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._normaliser = Normaliser(self._scale.flatten(), self._shift.flatten())
         self._identity = not bool(mean.any()) and bool((std == 1).all())
 
     @torch.inference_mode()
@@ -118,23 +119,14 @@ class Forward:
         )
 
     def _normalise(self, images: torch.Tensor) -> torch.Tensor:
-        x = self._input_buffer(images.shape).copy_(images, non_blocking=True)
+        x = self._input_buffer(images.shape)
+        if self._channels_last and not self._identity:
+            self._normaliser(images, x)
+            return x
+        x.copy_(images, non_blocking=True)
         if self._identity:
             return x.mul_(1.0 / 255.0)
-        if self._channels_last:
-            # A broadcast over an innermost dimension of 3 is not vectorised; over a whole row of pixels it is.
-            scale, shift = self._row_of(x.shape[3])
-            rows = x.permute(0, 2, 3, 1).view(-1, len(scale))
-            torch.addcmul(shift, rows, scale, out=rows)
-        else:
-            torch.addcmul(self._shift, x, self._scale, out=x)
-        return x
-
-    def _row_of(self, width: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return scale and shift for the values of one row of pixels in channels_last memory, shape (3 * width,)."""
-        if self._row is None or len(self._row[0]) != 3 * width:
-            self._row = (self._scale.flatten().repeat(width), self._shift.flatten().repeat(width))
-        return self._row
+        return torch.addcmul(self._shift, x, self._scale, out=x)
 
     def _input_buffer(self, shape: torch.Size) -> torch.Tensor:
         """Return the module's input: the same memory for every batch of a shape, as fresh pages are expensive.

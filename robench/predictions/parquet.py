@@ -61,7 +61,7 @@ def write(path: Path, predictions: Predictions) -> str:
     arrays = {name: _to_arrow(name, value, pa) for name, value in predictions.stored().items()}
     metadata = {_FORMAT: str(FORMAT_VERSION), _NOTES: (predictions.notes or CellNotes()).text()}
     table = pa.table(arrays).replace_schema_metadata(metadata)
-    with atomic_write(path, own=True) as file:
+    with atomic_write(path, own=True, more=True) as file:
         # Floats of a softmax hardly compress; dictionary pages would only cost time.
         pq.write_table(table, file, compression="zstd", use_dictionary=False, write_page_checksum=True)
     try:
