@@ -31,7 +31,7 @@ CPU = EvaluationOptions(device="cpu")
 def server() -> multiprocessing.context.ForkServerContext:
     """Return a server that has torch loaded and forks processes off at once."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "pyarrow.parquet", "robench.evaluation", "sklearn.datasets"])
+    context.set_forkserver_preload(["torch", "pyarrow.parquet", "robench.evaluation.engine", "sklearn.datasets"])
     return context
 
 
