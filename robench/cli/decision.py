@@ -36,6 +36,22 @@ def show_decision(found: Decision, *, quiet: bool, as_json: bool) -> None:
         screen.print(_sentence(found, one), highlight=False)
     looks = f"{found.looks} look{'s' if found.looks != 1 else ''}"
     screen.print(f"{found.passes:,} of {found.of:,} passes, {found.images} images per cell, {looks}.", highlight=False)
+    if any(one.verdict == "undecided" for one in found.values) and not quiet:
+        screen.print(after_undecided(found.passes, found.of, "--margin"), highlight=False)
+
+
+def after_undecided(passes: int, of: int, margin: str) -> str:
+    """Return what a user can do after a decision or gate that ended undecided.
+
+    >>> after_undecided(68_000, 68_000, "--margin")
+    'Next: a larger --margin, or a suite of more images; this one was measured whole.'
+    """
+    if passes >= of:
+        return f"Next: a larger {margin}, or a suite of more images; this one was measured whole."
+    return (
+        "Next: the same command with a larger --budget (or --minutes) goes on from here, with the error rates of two"
+        f" such commands; or a larger {margin}."
+    )
 
 
 def _sentence(found: Decision, one: DecidedValue) -> str:

@@ -197,6 +197,7 @@ def _show(found: GateOutcome, *, quiet: bool, as_json: bool) -> None:
     from rich.table import Table
 
     from robench.cli.common import console, print_json
+    from robench.cli.decision import after_undecided
     from robench.tables.gates import headline, table
 
     if as_json:
@@ -215,3 +216,5 @@ def _show(found: GateOutcome, *, quiet: bool, as_json: bool) -> None:
         for note in found.notes:
             screen.print(f"note: {note}", highlight=False)
     screen.print(headline(found), highlight=False)
+    if found.verdict == "undecided" and not quiet:
+        screen.print(after_undecided(found.passes, found.of, "--max-loss"), highlight=False)
