@@ -50,7 +50,7 @@ def rms(weights: Any, rows: Any, gap: Any, last: Any, edge: Any, size: int, out:
 
     What is left over joins the last bin. The first is the published code's, which cuts within groups of equal
     confidence; below one bin it stays NaN. The third number is the expected calibration error over other bins, of which
-    ``edge`` marks the last row.
+    ``edge`` marks the last row, and the fourth the mean gap of all rows up to the last edge.
     """
     total = _drawn(weights, rows)
     if total == 0:
@@ -60,7 +60,7 @@ def rms(weights: Any, rows: Any, gap: Any, last: Any, edge: Any, size: int, out:
     start: Any = 0
     cut, end = min(size, limit), min(size, limit)
     published, published_squares, inside, squares = 0.0, 0.0, 0.0, 0.0
-    within, sizes = 0.0, 0.0
+    within, sizes, whole = 0.0, 0.0, 0.0
     for i in range(rows.shape[0]):
         w = np.int64(weights[rows[i]])
         seen += w
@@ -69,6 +69,7 @@ def rms(weights: Any, rows: Any, gap: Any, last: Any, edge: Any, size: int, out:
         within += w * gap[i]
         if edge[i]:
             sizes += abs(within)
+            whole += within
             within = 0.0
         while seen >= cut and cut > 0:
             over = (seen - cut) * gap[i]
@@ -86,6 +87,7 @@ def rms(weights: Any, rows: Any, gap: Any, last: Any, edge: Any, size: int, out:
         squares += inside * inside / (total - start)
     out[1] = np.sqrt(squares / total)
     out[2] = sizes / total
+    out[3] = whole / total
 
 
 @compiled()
@@ -263,7 +265,7 @@ def _area(weights: Any, rows: Any, order: Any, last: Any, target: Any, positives
 
 @compiled(parallel=True)
 def rms_each(weights: Any, rows: Any, gap: Any, last: Any, edge: Any, size: int) -> Any:
-    found = np.full((weights.shape[0], 3), np.nan)
+    found = np.full((weights.shape[0], 4), np.nan)
     for b in prange(weights.shape[0]):
         rms(weights[b], rows, gap, last, edge, size, found[b])
     return found

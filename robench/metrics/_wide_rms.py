@@ -18,7 +18,7 @@ from robench.metrics._wide_loops import EIGHTS, TILE, WIDE, add, gather
 NEVER = 2**30  # draws: more than there are
 # what is kept of each resample, in numbers of draws and in sums of gaps
 SEEN, NEXT, LIMIT, START = range(4)
-INSIDE, CARRIED, SQUARES, SQUARES_WHOLE, WITHIN, SIZES = range(6)
+INSIDE, CARRIED, SQUARES, SQUARES_WHOLE, WITHIN, SIZES, TOTAL = range(7)
 
 
 @compiled(nogil=True)
@@ -77,7 +77,7 @@ def _ending(drawn: Any, n: Any, count: Any, need: Any, at: Any, hits: Any, which
     return found
 
 
-@compiled(fastmath={"contract"})
+@compiled(inline="always", fastmath={"contract"})  # a call with so many arrays takes as long as the rest
 def _end(tile: Any, drawn: Any, gap: Any, end: Any, w: Any, r: Any, count: Any, held: Any, size: Any) -> None:
     """End a resample's bin at the tile's row ``r``: the published one within it, the other one at its group's end."""
     part = 0.0
@@ -103,6 +103,7 @@ def _end_width(held: Any) -> None:
     """End a bin of equal width."""
     for w in range(WIDE):
         held[SIZES, w] += abs(held[WITHIN, w])
+        held[TOTAL, w] += held[WITHIN, w]
         held[WITHIN, w] = 0.0
 
 
@@ -182,7 +183,7 @@ def _pass(
 def rms(
     weights: Any, rows: Any, gap: Any, last: Any, edge: Any, starts: Any, ends: Any, total: Any, size: Any, out: Any
 ) -> None:
-    """Fill ``out`` (WIDE, 3) with the calibration errors of a cell on a block of resamples.
+    """Fill ``out`` (WIDE, 4) with the calibration errors of a cell on a block of resamples.
 
     Args:
         weights: packed, uint64 (images, PACKED).
@@ -191,7 +192,7 @@ def rms(
         starts, ends: of :func:`tiles_of_groups`.
         total: int64 (WIDE,), how many rows are drawn.
     """
-    count, held = np.zeros((4, WIDE), np.int32), np.zeros((6, WIDE))
+    count, held = np.zeros((4, WIDE), np.int32), np.zeros((7, WIDE))
     for w in range(WIDE):
         count[LIMIT, w] = max(total[w] // size - 1, 0) * size
         count[NEXT, w] = size if count[LIMIT, w] > 0 else NEVER
@@ -204,3 +205,4 @@ def rms(
         if total[w] > 0:
             out[w, 1] = np.sqrt(held[SQUARES_WHOLE, w] / total[w])
             out[w, 2] = held[SIZES, w] / total[w]
+            out[w, 3] = held[TOTAL, w] / total[w]

@@ -266,7 +266,7 @@ def _rms(confidence: npt.ArrayLike, correct: npt.ArrayLike, bin_size: int) -> tu
     order, gap, last = rising(found, found - hit)
     size = positive(bin_size, "images per bin", BIN_SIZE)
     no_edges = np.zeros(len(order), bool)
-    published, every, _ = kernels.RMS_CALIBRATION_ERROR.loop.once(order, (gap, last, no_edges, size))
+    published, every, *_ = kernels.RMS_CALIBRATION_ERROR.loop.once(order, (gap, last, no_edges, size))
     return float(published), float(every)
 
 

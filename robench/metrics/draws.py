@@ -127,7 +127,7 @@ class Draws:
 
         total = np.zeros((len(cells), len(blocks), WIDE), np.int64)
         total.reshape(len(cells), -1)[:, : len(self.weights)] = self.rows(rows)
-        found = np.full((len(cells), len(blocks), WIDE, 3), np.nan)
+        found = np.full((len(cells), len(blocks), WIDE, 4), np.nan)
         ordered = [of[order].astype(np.uint32) for (order, _), of in zip(cells, rows, strict=True)]
         tiles = [tiles_of_groups(last, edge) for _, (_, last, edge, _) in cells]
 
@@ -136,7 +136,7 @@ class Draws:
                 rms(blocks[block], ordered[i], *columns, *tiles[i], total[i, block], size, found[i, block])
 
         in_threads(fill, range(len(blocks)))
-        return list(found.reshape(len(cells), -1, 3)[:, : len(self.weights)])
+        return list(found.reshape(len(cells), -1, 4)[:, : len(self.weights)])
 
 
 def draw_weights(rng: np.random.Generator, resamples: int, images: int) -> npt.NDArray[np.uint16]:

@@ -171,7 +171,7 @@ def _of_largest_loss(columns: Columns) -> Array:
     return np.take_along_axis(wrong, loss.argmax(axis=1)[:, None], axis=1)[:, 0].astype(np.float64)
 
 
-_RMS_LOOP = Loop("rms", _rising_bins, outputs=3)
+_RMS_LOOP = Loop("rms", _rising_bins, outputs=4)
 _RISK_LOOP = Loop("risk_coverage", _falling_errors)
 
 ERROR = mean_of(lambda columns: ~correct(columns))
@@ -180,7 +180,7 @@ BRIER = mean_of(lambda columns: columns["brier"])
 BRIER_TOP_LABEL = mean_of(lambda columns: gap(columns) ** 2)
 NLL = mean_of(lambda columns: columns["nll"])
 ENTROPY = mean_of(lambda columns: columns["entropy"])
-OVERCONFIDENCE_GAP = Sums((_gap, _count), ratio)
+OVERCONFIDENCE_GAP = Sums((_gap, _count), ratio, along=Ordered(_RMS_LOOP, 3))
 ECE = Sums((_equal_width,), total_gap, along=Ordered(_RMS_LOOP, 2))
 MAX_CALIBRATION_ERROR = Sums((_equal_width,), largest_gap)
 RMS_CALIBRATION_ERROR = Ordered(_RMS_LOOP, 0)

@@ -294,7 +294,7 @@ def test_rms_errors_of_many_resamples_equal_the_loop_of_one(steps: int, often: i
         cell["confidence"] = np.where(np.arange(1003) % 3 > 0, cell["confidence"], 0.1) if steps == 40 else (
             np.round(cell["confidence"] * steps) / steps)  # fmt: skip
     weights = np.minimum(draw_weights(np.random.default_rng(8), 70, 1003) * often, 15).astype(np.uint16)
-    names = ("rms_calibration_error", "rms_calibration_error_all_bins", "ece")
+    names = ("rms_calibration_error", "rms_calibration_error_all_bins", "ece", "overconfidence_gap")
     kernels, draws = {name: kernel(name) for name in names}, Draws(weights, np.arange(1003))
     assert draws.blocks is not None
     one_by_one = Draws(weights, np.arange(1003))
