@@ -175,9 +175,9 @@ def _columns(file: Any, wanted: list[str] | None, path: Path) -> dict[str, np.nd
     """Return columns in parts of the rows: decoding logits at once takes four times their size."""
     names = [name for name in (file.schema_arrow.names if wanted is None else wanted) if name in _DTYPES]
     rows, found = file.metadata.num_rows, dict[str, np.ndarray]()
-    parts = file.iter_batches(_WIDE_ROWS if "logits" in names else max(1, rows), columns=names)
+    wide = rows > 0 and "logits" in names  # of narrow ones, batches would take half as much memory again
     start = 0
-    for part in parts if rows else [file.read(columns=names)]:
+    for part in file.iter_batches(_WIDE_ROWS, columns=names) if wide else [file.read(columns=names)]:
         arrays = {name: _to_numpy(name, part[name], path) for name in names}
         if len(part) == rows:
             return arrays
