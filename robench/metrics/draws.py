@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from robench.cpu import in_threads
+from robench.cpu import in_threads, one_thread_of_blas
 from robench.metrics.weighted import Array, Binned, Loop, Rows
 
 Prepared = tuple[Rows, tuple[Any, ...]]  # of a loop: the order of rows, and its arguments
-_IMAGES = 1024  # whose weights of all resamples are numbers of a matrix at a time
+_RESAMPLES, _IMAGES = 256, 1024  # whose weights are numbers of a matrix at a time
 
 
 class Draws:
@@ -70,9 +70,15 @@ class Draws:
             columns: float64 (k, images) each.
         """
         found = np.zeros((sum(map(len, columns)), len(self.weights)))
-        for start in range(0, len(self.images), _IMAGES):
-            some = slice(start, start + _IMAGES)
-            found += np.concatenate([part[:, some] for part in columns]) @ self.weights[:, some].astype(np.float64).T
+
+        def fill(first: int) -> None:
+            drawn, into = self.weights[first : first + _RESAMPLES], found[:, first : first + _RESAMPLES]
+            for start in range(0, len(self.images), _IMAGES):
+                some = slice(start, start + _IMAGES)
+                into += np.concatenate([part[:, some] for part in columns]) @ drawn[:, some].astype(np.float64).T
+
+        with one_thread_of_blas():
+            in_threads(fill, range(0, len(self.weights), _RESAMPLES))
         return found
 
     def rows(self, cells: Sequence[Rows]) -> npt.NDArray[np.int64]:
