@@ -48,6 +48,7 @@ from robench.data.base import Geometry
 from robench.data.classes import imagenet_wnids
 from robench.evaluation import EvaluationOptions, evaluate_suite
 from robench.evaluation.options import Precision
+from robench.evaluation.pixels import load_loops
 from robench.evaluation.progress import QuietProgress
 from robench.models import architectures
 from robench.models.base import Model, Preprocessing
@@ -331,6 +332,7 @@ def free_model(place: Path, scratch: Path, checkout: Path | None, rounds: int, m
     who, load, accuracy = loop_of(checkout)
     name = f"{who} (1 severity: load_cifar10c, clean_accuracy)"
 
+    load_loops()  # as a run over all of CIFAR-10-C does beside its first passes
     free = machine.place(Free())
 
     def theirs() -> None:
