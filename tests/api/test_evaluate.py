@@ -27,7 +27,7 @@ def test_a_module_is_measured_and_taken_up(tmp_path: Path) -> None:
     assert not result.suite.complete
     said = " ".join(result.notes)
     assert "Partial run: 3 of 76 cells. Do not report its means" in said
-    assert "fewer than 200 images" in said
+    assert "debiased form from 200 images per cell on" in said
     again = robench.evaluate(
         module, "digits-c", out=tmp_path / "r", suite_options=FEW, resamples=50, quiet=True, mean=half, std=half
     )
