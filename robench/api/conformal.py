@@ -134,7 +134,7 @@ def conformal(
     (152, ['clean', 'contrast/5', 'severity/5', 'mean under shift'], True)
     """
     from robench.api.conformal_sets import expected_coverage, measured, notes_of, rule_of, used, values_of
-    from robench.api.refitting import check, fit_folder
+    from robench.api.held_out import check, fit_folder
     from robench.files import write_json
     from robench.metrics.conformal import target_scores, threshold
     from robench.predictions import RunFolder

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from robench.api.refitting import SHIFTED, chosen, shifted_cells, without
+from robench.api.held_out import chosen, without
+from robench.api.refitting import SHIFTED, shifted_cells
 from robench.api.words import number, whole
 from robench.catalogue import row
 from robench.errors import RobenchError

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from robench.api.calibration import Calibration
+from robench.api.held_out import Columns, check, chosen, fit_folder, without
 from robench.api.options import Place, SavedArray
 from robench.api.saved_logits import needed_logits
 from robench.catalogue import METRICS, row
@@ -29,7 +30,6 @@ from robench.suites import Cell, Suite
 if TYPE_CHECKING:
     from robench.evaluation import Progress
 
-Columns = dict[str, Any]
 _VECTOR_IMAGES = 10  # of the fit per class, below which vector scaling fits their noise
 
 
@@ -176,46 +176,6 @@ def shown_metrics() -> tuple[str, ...]:
     return ("error", *chosen, "aurc")
 
 
-def fit_folder(own: RunFolder, path: Path) -> RunFolder:
-    """Return another run of the same model to fit on.
-
-    Raises:
-        RobenchError: it is the run itself, or one of another model.
-    """
-    if path.resolve() == own.path.resolve():
-        raise RobenchError(
-            "`fit_run` is the run itself: calibration must be evaluated on other images than it was fitted on.",
-            hint="Omit `fit_run` to split the run's images, or give a run on held-out images.",
-        )
-    other = RunFolder.open(path)
-    models = [folder.record.model for folder in (own, other)]
-    orders = [str(model.card.get("class_order", "as the model's")) for model in models]
-    if models[0].name == models[1].name and orders[0] != orders[1]:
-        raise RobenchError(
-            f"The classes of {path} are in another order than those of {own.path}: {orders[1]}; {orders[0]}.",
-            hint="Evaluate the model on held-out images whose classes have the same order.",
-        )
-    if models[0].hash != models[1].hash:
-        raise RobenchError(
-            f"{path} is a run of another model ({models[1].name}) than {own.path} ({models[0].name}).",
-            hint="A calibration holds for the model it was fitted on; evaluate this model on held-out images.",
-        )
-    return other
-
-
-def check(fitted: RunFolder, cell: str) -> None:
-    """Refuse a damaged run, and a cell that is not finished.
-
-    Raises:
-        RobenchError: it is one or the other.
-    """
-    fitted.refuse_damaged()
-    if cell not in (there := fitted.done()):
-        raise RobenchError(
-            f"{fitted.path} has no finished cell '{cell}' to fit on.", hint=f"It has: {', '.join(there) or 'none'}."
-        )
-
-
 def _refuse_unfit(folder: RunFolder, cell: str) -> None:
     """Refuse a cell without logits or one label per image.
 
@@ -251,26 +211,6 @@ def notes_of(fitted: Columns, method: str) -> list[str]:
             "On the images of the fit the model is no better than chance, so the calibration flattens its outputs.",
         ]
     return few
-
-
-def without(columns: Columns, index: Any, fit_run: Path) -> Columns:
-    """Return the columns of the images that the fit has not seen.
-
-    Raises:
-        RobenchError: there is none.
-    """
-    rows = ~np.isin(columns["index"], index)
-    if not rows.any():
-        raise RobenchError(
-            f"{fit_run} has every image of the run: no image is left to evaluate the calibration on.",
-            hint="Omit `fit_run` to split the run's images, or give a run on held-out images.",
-        )
-    return chosen(columns, rows)
-
-
-def chosen(columns: Columns, rows: Any) -> Columns:
-    """Return some rows of all columns."""
-    return {name: column[rows] for name, column in columns.items()}
 
 
 def shifted_cells(suite: Suite, names: Sequence[str], fit_on: str) -> list[int]:
