@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from robench.api.held_out import chosen, without
+from robench.api.held_out import Columns, chosen, without
 from robench.api.refitting import SHIFTED, shifted_cells
 from robench.api.words import number, whole
 from robench.catalogue import row
@@ -25,8 +25,6 @@ from robench.results.same_images import shared_images
 from robench.results.schema import Value
 from robench.results.values import with_interval
 from robench.suites import Cell
-
-Columns = dict[str, Any]
 
 COVERAGE, SIZE, WORST = "conformal_coverage", "conformal_set_size", "size_stratified_coverage"
 _TARGET = ("target_tail", "target_rank", "target_probability")

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from robench.errors import RobenchError
 from robench.predictions import RunFolder
 
-Columns = dict[str, Any]
+Columns = dict[str, npt.NDArray[Any]]  # a cell's, (n, ...) each
 
 
 def fit_folder(own: RunFolder, path: Path) -> RunFolder:
