@@ -99,7 +99,7 @@ class LineProgress(QuietProgress):
             left = (self._total - self._done) / max(rate, 1e-9)
             when = f"{clock(left)} left" if self._done < self._total else f"took {clock(now - self._begin)}"
             count = f"{self._done}/{self._total} {self._unit}"
-            self.say(f"{self._title}: {when}, {cell}, {count}, {rate:.0f} {self._unit}/s")
+            self.say(f"{self._title}: {when}, {cell}, {count}, {rate:{'.0f' if rate >= 10 else '.2g'}} {self._unit}/s")
 
 
 def clock(seconds: float) -> str:
