@@ -8,6 +8,7 @@ from functools import partial
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from robench.errors import RobenchError
 
@@ -45,6 +46,18 @@ class DualBatchNorm(nn.Module):
         return normalised
 
 
+def _halves(x: torch.Tensor, instance: nn.InstanceNorm2d, batch: nn.Module) -> torch.Tensor:
+    """Normalise the first channels by instance and the rest by batch, in the layout of the input.
+
+    ``instance_norm`` knows only channels first, and one half in that layout makes every later layer convert: the
+    same formula is a group normalisation with one channel a group, which keeps channels last.
+    """
+    layout = torch.channels_last if x.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+    first, second = x.split([instance.num_features, x.shape[1] - instance.num_features], dim=1)
+    normalised = instance(first.contiguous()).contiguous(memory_format=layout)
+    return torch.cat([normalised, batch(second.contiguous(memory_format=layout))], dim=1)
+
+
 class IBN(nn.Module):
     """IBN-Net's layer (Pan et al. 2018): the first half of the channels InstanceNorm, the rest BatchNorm.
 
@@ -60,8 +73,7 @@ class IBN(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise the two halves."""
-        first, second = x[:, : self.split], x[:, self.split :]
-        return torch.cat([self.instance(first.contiguous()), self.batch(second.contiguous())], dim=1)
+        return _halves(x, self.instance, self.batch)
 
 
 class DuBIN(nn.Module):
@@ -75,8 +87,7 @@ class DuBIN(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise the two halves."""
-        first, second = x[:, : self.split], x[:, self.split :]
-        return torch.cat([self.instance(first.contiguous()), self.batch(second.contiguous())], dim=1)
+        return _halves(x, self.instance, self.batch)
 
 
 INSTANCE: dict[str, Norm] = {"ibn": IBN, "dubin": DuBIN}

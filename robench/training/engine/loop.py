@@ -29,6 +29,8 @@ from robench.training.recipes.schema import Recipe
 
 _CHECK_EVERY = 20
 """Steps between looks at the loss: every look waits for the device."""
+_GRAPHS = 32
+"""Graphs that a compiled network may have."""
 
 
 def train(
@@ -81,7 +83,7 @@ def train(
         out.mkdir(parents=True, exist_ok=True)  # before the work, not after its first epoch
     except OSError as error:
         raise unwritable(out, error) from error
-    with joined(named) as world, kept_memory(named):
+    with joined(named) as world, kept_memory(named), _graphs(recipe.compile):
         kind = torch.device("cuda:0" if (found := world.device(named)) == "cuda" else found)
         trainer = Trainer(recipe, data, out, kind, world, quiet)
         trainer.locate(folders or {})
@@ -314,6 +316,18 @@ class Trainer:
         }
         artefacts.write(self.out, self.recipe, weights, artefacts.make_card(self.recipe, command, trained_with))
         (self.out / checkpoints.FILE).unlink(missing_ok=True)
+
+
+@contextmanager
+def _graphs(compiled: bool) -> Iterator[None]:
+    """Room for a graph per route, mode and size of a batch: AugMax needs ten, and torch gives up after eight."""
+    if not compiled:
+        yield
+        return
+    from torch.compiler import config
+
+    with config.patch(recompile_limit=max(_GRAPHS, config.recompile_limit)):
+        yield
 
 
 @contextmanager
