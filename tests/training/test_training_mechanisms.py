@@ -166,6 +166,9 @@ def test_ibn_normalises_half_of_the_channels_by_instance(batch: Batch, make_netw
     out = halves[0].train()(x)
     assert torch.allclose(out[:, : halves[0].split].mean(dim=(2, 3)), torch.zeros(5, halves[0].split), atol=1e-5)
     assert torch.allclose(out[:, halves[0].split :].mean(dim=(0, 2, 3)), torch.zeros(halves[0].split), atol=1e-5)
+    kept = halves[0](x.contiguous(memory_format=torch.channels_last))  # or every layer after it would convert
+    assert kept.is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(kept, out, atol=1e-5)
     assert not net.dual
     assert make_network("dubin").dual
     AugMix().loss(net, batch).loss.backward()
@@ -190,6 +193,7 @@ def _losses(net: Network, pixels: torch.Tensor, labels: torch.Tensor) -> torch.T
         return torch.nn.functional.cross_entropy(net(pixels), labels, reduction="none")
 
 
+_SCALE = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 _KNOWING: dict[str, Network] = {}
 
 
@@ -244,6 +248,23 @@ def test_augmax_does_not_show_the_network_again_what_has_stopped(batch: Batch, m
     assert seen[:2] == [len(batch.labels)] * 2
     assert seen == sorted(seen, reverse=True)
     assert seen[-1] < seen[0]
+
+
+def test_a_compiled_attack_needs_four_sizes_of_a_batch_and_finds_the_same(batch: Batch, make_network: Make) -> None:
+    net, sizes = _trained(make_network, batch), set()
+
+    def backend(module: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., object]:
+        sizes.update(
+            len(value) for value in inputs if isinstance(value, torch.Tensor) and value.shape[1:] == (3, 32, 32)
+        )
+        return module.forward
+
+    compiled = Network(torch.compile(net.module, backend=backend, dynamic=False), *_SCALE, net.device)
+    _, expected = _attack(net, batch, early_stop="paper", patience=2)
+    _, found = _attack(compiled, batch, early_stop="paper", patience=2)
+    assert sizes <= {10, 20, 30, 40}
+    assert len(sizes) > 1
+    assert torch.allclose(found, expected, atol=1e-6)
 
 
 def test_augmax_routes_the_hard_view_through_the_auxiliary_batchnorm(batch: Batch, make_network: Make) -> None:

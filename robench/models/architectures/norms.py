@@ -8,7 +8,6 @@ from functools import partial
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from robench.errors import RobenchError
 
@@ -49,8 +48,8 @@ class DualBatchNorm(nn.Module):
 def _halves(x: torch.Tensor, instance: nn.InstanceNorm2d, batch: nn.Module) -> torch.Tensor:
     """Normalise the first channels by instance and the rest by batch, in the layout of the input.
 
-    ``instance_norm`` knows only channels first, and one half in that layout makes every later layer convert: the
-    same formula is a group normalisation with one channel a group, which keeps channels last.
+    An instance normalisation returns channels first. Joined so, the whole layer would be channels first, and every
+    convolution and rectifier after it would convert or walk through memory in strides.
     """
     layout = torch.channels_last if x.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
     first, second = x.split([instance.num_features, x.shape[1] - instance.num_features], dim=1)

@@ -324,7 +324,7 @@ def _graphs(compiled: bool) -> Iterator[None]:
     if not compiled:
         yield
         return
-    from torch.compiler import config
+    from torch._dynamo import config
 
     with config.patch(recompile_limit=max(_GRAPHS, config.recompile_limit)):
         yield

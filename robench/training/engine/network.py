@@ -29,7 +29,7 @@ class Network:
         self.module = module
         self.device = device
         self._autocast = autocast
-        self._compiled = isinstance(module, torch._dynamo.OptimizedModule)
+        self._compiled: nn.Module | None = getattr(module, "_orig_mod", None)  # its class would import the compiler
         self._largest = 1
         self._mean = torch.tensor(mean, device=device).view(1, -1, 1, 1)
         self._std = torch.tensor(std, device=device).view(1, -1, 1, 1)
@@ -55,10 +55,9 @@ class Network:
             return self._forward(inputs)
 
     def _forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        count = len(inputs)
-        if self._compiled and not self.module.training:
-            return self._once(self._padded(inputs))[:count]
-        return self._once(inputs)
+        if self._compiled is None or self._compiled.training:
+            return self._once(inputs)
+        return self._once(self._padded(inputs))[: len(inputs)]
 
     def _padded(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the inputs filled up to a quarter, half, three quarters or all of the largest batch so far.
