@@ -118,7 +118,9 @@ class ColumnBuilder:
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return the columns that come from the device, ``finite``, ``fingerprint``, and ``raw``: see `extremes`."""
         self._reduce()
-        columns = {name: torch.cat([part[name] for part in self._parts]) for name in self._parts[0]}
+        columns = {}
+        for name in list(self._parts[0]):
+            columns[name] = torch.cat([part.pop(name) for part in self._parts])  # logits are not kept twice
         return columns | {"fingerprint": torch.cat(self._prints), "raw": torch.stack(self._raw)}
 
     def predictions(self, tensors: Mapping[str, torch.Tensor]) -> Predictions:
