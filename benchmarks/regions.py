@@ -107,9 +107,12 @@ def main() -> None:
     args = parser.parse_args()
     if "REGIONS_SHIM" not in os.environ:
         preloaded()
+    import numba
     import torch
 
     torch.set_num_threads(2)
+    if numba.config.NUMBA_NUM_THREADS < 2:
+        parser.error("with one thread there are no regions: unset NUMBA_NUM_THREADS, and use two cores or more")
     counter = Counter()
     found = {size: measure(size, counter) for size in args.sizes}
     if not args.markdown:
