@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -129,7 +130,7 @@ class ColumnBuilder:
         Raises:
             RobenchError: some logits were NaN or infinite.
         """
-        columns = {name: tensor.numpy() for name, tensor in tensors.items() if name != "raw"}
+        columns: dict[str, Any] = {name: tensor.numpy() for name, tensor in tensors.items() if name != "raw"}
         self._refuse_not_finite(columns.pop("finite"))
         target = np.concatenate(self._all_targets)
         none = np.full(len(target), -1, np.int32)

@@ -150,7 +150,7 @@ def _of_clips(column: str, per_clip: Callable[..., Array]) -> Sums:
     def values(columns: Columns) -> Array:
         (frames,) = perturbation.clips(columns["index"], columns["frame"], np.asarray(columns[column]))
         noise = perturbation.is_noise(str(columns["cell"])) if "cell" in columns else False
-        return per_clip(frames, noise=noise)
+        return per_clip(frames, noise=noise, difficulty=int(columns.get("difficulty", 1)))
 
     return mean_of_clips(values)
 

@@ -156,7 +156,7 @@ def read(path: Path, optional: Collection[str] | None = None) -> Predictions:
             there = file.schema_arrow.names
             wanted = None if optional is None else [name for name in there if name in {*_NARROW, *optional}]
             metadata = file.schema_arrow.metadata or {}
-            columns = _columns(file, wanted, path)
+            columns: dict[str, Any] = dict(_columns(file, wanted, path))
     except RobenchError:
         raise
     except Exception as error:  # what damaged bytes make pyarrow raise is not limited to its own errors

@@ -91,6 +91,11 @@ class SuiteInfo(_Record):
         limit = self.protocol.get("limit")
         return int(limit) if limit is not None else None
 
+    @property
+    def difficulty(self) -> int:
+        """Of the run's sequences, 1 to 3; 1 of anything else."""
+        return int(self.protocol.get("difficulty") or 1)
+
 
 class ModelInfo(_Record):
     """The model: its name, its hash, its preprocessing, and its card."""

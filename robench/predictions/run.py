@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -228,7 +229,7 @@ class RunFolder:
                 f"{path} is damaged: its bytes do not match its checksum.",
                 hint=_AGAIN,
             )
-        return parquet.read(path, optional)
+        return replace(parquet.read(path, optional), difficulty=self.record.suite.difficulty)
 
     def column_names(self, cell: str) -> list[str]:
         """Return the names of the columns that a cell has.

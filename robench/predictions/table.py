@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT_VERSION = 2
+_NOT_STORED = ("notes", "difficulty")  # of a cell, not of its images: the metadata and the run's record have them
 
 
 @dataclass(repr=False)
@@ -61,7 +62,8 @@ class Predictions:
     """Per-image predictions of one cell as arrays; see the module's table of columns.
 
     ``notes`` concern the cell as a whole: unreadable images, checks of the raw outputs; None in files of version 1.
-    ``top5`` is None only where it was not read.
+    ``top5`` is None only where it was not read. ``difficulty`` is that of the run's sequences, 1 of anything else; it
+    says which frames are compared (:func:`robench.metrics.perturbation.frame_pairs`).
     """
 
     index: npt.NDArray[np.int64]
@@ -84,6 +86,7 @@ class Predictions:
     logits: npt.NDArray[np.float32] | None = None
     targets: npt.NDArray[np.uint8] | None = None
     notes: CellNotes | None = None
+    difficulty: int = 1
 
     def __len__(self) -> int:
         return len(self.index)
@@ -117,12 +120,16 @@ class Predictions:
 
     def stored(self) -> dict[str, npt.NDArray[np.generic]]:
         """Return the existing columns by name, in the table's order, as stored."""
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "notes"}
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NOT_STORED}
         return {name: value for name, value in values.items() if value is not None}
 
     def columns(self) -> dict[str, npt.NDArray[np.generic]]:
-        """Return the existing columns by name, as metrics take them: ``confidence`` is in float64."""
-        return self.stored() | {"confidence": self.fine_confidence}
+        """Return the existing columns by name, as metrics take them: ``confidence`` is in float64.
+
+        Where it is not 1, ``difficulty`` () stands with them.
+        """
+        found = self.stored() | {"confidence": self.fine_confidence}
+        return found if self.difficulty == 1 else found | {"difficulty": np.array(self.difficulty)}
 
     def __repr__(self) -> str:
         error = f", {100 * (1 - self.correct.mean()):.2f} % wrong" if len(self) and self.targets is None else ""
@@ -150,7 +157,8 @@ class Predictions:
 
     def rows(self, chosen: npt.NDArray[Any]) -> Predictions:
         """Return some of the rows: ``chosen`` are positions, or whether each is kept."""
-        return Predictions(**{name: value[chosen] for name, value in self.stored().items()}, notes=self.notes)  # type: ignore[arg-type]
+        columns: dict[str, Any] = {name: value[chosen] for name, value in self.stored().items()}
+        return Predictions(**columns, notes=self.notes, difficulty=self.difficulty)
 
     def in_order(self) -> Predictions:
         """Return the rows by rising index; frames of a clip stay in their order."""
@@ -170,4 +178,5 @@ class Predictions:
         names = [name for name in parts[0].stored() if all(getattr(part, name) is not None for part in parts)]
         notes = [part.notes for part in parts]
         joined = None if None in notes else reduce(CellNotes.joined, (note for note in notes if note is not None))
-        return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names}, notes=joined)
+        columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+        return cls(**columns, notes=joined, difficulty=max(part.difficulty for part in parts))

@@ -82,12 +82,16 @@ def known_of(rows: Predictions) -> Known | None:
 
 
 def _flips(rows: Predictions) -> Known | None:
-    """Return the share of a clip's frames with another class than the frame before, and than the first frame."""
+    """Return the share of a clip's pairs of frames with different classes, of neighbours and with the first frame.
+
+    At difficulty 2 and 3 neighbours are as many frames apart.
+    """
     index, count = np.unique(rows.index, return_counts=True)
     if len(set(count.tolist())) != 1 or rows.frame is None:
         return None
     predicted = rows.predicted[np.lexsort((rows.frame, rows.index))].reshape(len(index), -1)
-    before = (predicted[:, 1:] != predicted[:, :-1]).mean(axis=1)
+    apart = rows.difficulty
+    before = (predicted[:, apart:] != predicted[:, :-apart]).mean(axis=1)
     first = (predicted[:, 1:] != predicted[:, :1]).mean(axis=1)
     return Known(index.astype(np.int64), np.stack([before, first], axis=1))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from robench.errors import RobenchError
 from robench.predictions import SuiteInfo
@@ -18,16 +19,21 @@ def protocol_of_run(record: SuiteInfo) -> Suite:
         record: the run's record of its suite.
 
     A suite that is not known here (of a package that is not installed) averages all conditions that were measured.
+    Sequences of difficulty 2 and 3 have no normaliser: AlexNet's flip probabilities are of difficulty 1.
     """
     known = _known(record.name) or _unknown(record.name, record.dataset, record.num_classes)
-    return replace(known, task=record.task, summary=record.summary, normaliser=record.normaliser)
+    normaliser = _normaliser(record.normaliser, record.protocol)
+    return replace(known, task=record.task, summary=record.summary, normaliser=normaliser)
 
 
 def protocol_of(result: Result) -> Suite:
-    """Return the suite of a result; one that is not known here has neither groups nor benchmark conditions."""
+    """Return the suite of a result; one that is not known here has neither groups nor benchmark conditions.
+
+    Sequences of difficulty 2 and 3 have no normaliser, as in :func:`protocol_of_run`.
+    """
     suite = result.suite
     known = _known(suite.name) or _unknown(suite.name, suite.dataset, suite.num_classes)
-    return replace(known, normaliser=suite.normaliser)
+    return replace(known, normaliser=_normaliser(suite.normaliser, suite.protocol))
 
 
 def averaged(suite: Suite, cells: Iterable[Cell]) -> tuple[str, ...]:
@@ -75,6 +81,11 @@ def grouped(suite: Suite, conditions: Iterable[str]) -> tuple[tuple[str, tuple[s
     known = {name for _, members in suite.groups for name in members}
     rest = tuple(name for name in present if name not in known)
     return tuple((title, members) for title, members in (*groups, ("", rest)) if members)
+
+
+def _normaliser(name: str | None, protocol: Mapping[str, Any]) -> str | None:
+    """Return the name of the baseline's table, None where that is of sequences of another difficulty."""
+    return name if (protocol.get("difficulty") or 1) == 1 else None
 
 
 def _known(name: str) -> Suite | None:
