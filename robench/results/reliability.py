@@ -13,7 +13,10 @@ from robench.suites.base import Cell, Suite
 
 
 def reliability_by_level(predictions: Mapping[str, Predictions], suite: Suite) -> dict[str, list[ReliabilityBin]]:
-    """Return the bins for ``clean`` and for ``severity/1`` to ``severity/5`` (the benchmark conditions pooled)."""
+    """Return the bins for ``clean`` and for ``severity/1`` to ``severity/5`` (the benchmark conditions pooled).
+
+    Pooled answers are on the same images: the accuracy's intervals are as wide as these, not the answers, make them.
+    """
     cells = {name: Cell.parse(name) for name in predictions}
     conditions = averaged(suite, cells.values())
     levels = {name: [predictions[name]] for name in predictions if cells[name].severity is None}
@@ -33,7 +36,8 @@ def _bins(members: list[Predictions]) -> list[ReliabilityBin]:
 
     confidence = np.concatenate([member.confidence for member in members])
     correct = np.concatenate([member.correct for member in members])
-    diagram = reliability_diagram(confidence, correct, bins=15)
+    image = np.concatenate([member.index for member in members])
+    diagram = reliability_diagram(confidence, correct, bins=15, image=image)
     return [
         ReliabilityBin(
             count=int(count),

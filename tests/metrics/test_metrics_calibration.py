@@ -296,6 +296,39 @@ def test_reliability_diagram_agrees_with_ece_and_a_published_wilson_interval() -
     assert (low[0], high[0]) == pytest.approx((expected.low, expected.high), rel=1e-9)
 
 
+def test_the_same_answers_many_times_narrow_no_bin() -> None:
+    """Answers that are the same under all of 15 corruptions say as much as those under one."""
+    confidence, correct = CASES["random"]
+    once = reliability.reliability_diagram(confidence, correct)
+    image = np.tile(np.arange(len(confidence)), 15)
+    pooled = reliability.reliability_diagram(np.tile(confidence, 15), np.tile(correct, 15), image=image)
+    np.testing.assert_allclose(pooled.low, once.low)
+    np.testing.assert_allclose(pooled.high, once.high)
+    np.testing.assert_allclose(pooled.accuracy, once.accuracy)
+    right = reliability.reliability_diagram(np.full(60, 0.9), np.ones(60, bool), image=np.arange(60) % 20)
+    np.testing.assert_allclose(right.low[13], reliability.wilson_interval(np.ones(1), np.array([20]))[0])
+    alone = reliability.reliability_diagram(confidence, correct, image=np.arange(len(confidence)))
+    np.testing.assert_allclose(alone.low, once.low)
+
+
+def test_pooled_bins_hold_the_truth() -> None:
+    """15 answers on each image, whose confidence and chance of being right go along: 95 % of the bins' intervals."""
+    from scipy.special import ndtr
+
+    rng, images, cells, held, narrow = np.random.default_rng(0), 150, 15, [], []
+    for _ in range(25):
+        sure, right = (rng.normal(size=(images, 1)) * 0.9 + rng.normal(size=(images, cells)) * 0.44 for _ in range(2))
+        confidence = 0.1 + 0.9 * ndtr(sure)
+        correct = ndtr(right) < confidence  # perfectly calibrated
+        image = np.repeat(np.arange(images), cells)
+        for found, of in ((held, image), (narrow, None)):
+            diagram = reliability.reliability_diagram(confidence.ravel(), correct.ravel(), image=of)
+            inside = (diagram.low <= diagram.confidence) & (diagram.confidence <= diagram.high)
+            found.append(inside[diagram.count >= 30])
+    assert np.concatenate(held).mean() > 0.9
+    assert np.concatenate(narrow).mean() < 0.8  # as of independent answers
+
+
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
 def test_torch_tensors_give_the_same(function: object) -> None:
     confidence, correct = CASES["random"]
