@@ -125,13 +125,19 @@ def _read(path: Path) -> CoverageCurve:
     document = of_kind(path, "robench-conformal", _COMMAND)
     try:
         groups: dict[str, Any] = document["values"]
-        levels = [groups.get(document["fitted_on"]["cell"]), *(groups.get(f"severity/{s}") for s in SEVERITIES[1:])]
+        levels = [_unshifted(groups, document["fitted_on"]), *(groups.get(f"severity/{s}") for s in SEVERITIES[1:])]
         values = {name: np.array([_numbers(level, name) for level in levels], float) for name in PANELS}
         return CoverageCurve(str(document["model"]), str(document["method"]), float(document["alpha"]), values)
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise RobenchError(
             f"{path} is not a complete document of conformal sets: {problem!r}.", hint=f"Write it again: `{_COMMAND}`."
         ) from problem
+
+
+def _unshifted(groups: dict[str, Any], fitted: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the values on clean images: the cell of the fit where that is one without a severity."""
+    cell = str(fitted["cell"])
+    return groups.get("clean", None if "/" in cell else groups.get(cell))
 
 
 def _numbers(level: dict[str, Any] | None, name: str) -> list[float]:

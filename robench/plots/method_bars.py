@@ -45,7 +45,8 @@ class MethodBars:
         """Take the bars out of results of one suite; runs of one recipe, by its digest, make one bar.
 
         Raises:
-            RobenchError: the results are of different protocols, or none has this summary value.
+            RobenchError: the results are of different protocols, none has this summary value, or two are of one
+                training.
         """
         same_suite(results)
         values, low, high = ends([result.summary.get(metric) for result in results], row(metric))
@@ -56,7 +57,9 @@ class MethodBars:
         for i, result in enumerate(results):
             card = result.model.card
             groups.setdefault((card["recipe_digest"], card.get("bn")) if "recipe_digest" in card else i, []).append(i)
-        names, bars = drawn_names(results), [_bar(of, values, low, high) for of in groups.values()]
+        names = drawn_names(results)
+        _refuse_repeated([[results[i] for i in of] for of in groups.values()])
+        bars = [_bar(of, values, low, high) for of in groups.values()]
         middle, lower, upper = (np.array(column, float) for column in zip(*bars, strict=True))
         shown = tuple(names[of[0]] if len(of) == 1 else _recipe(results[of[0]]) for of in groups.values())
         return cls(metric, shown, middle, lower, upper, tuple(len(of) for of in groups.values()))
@@ -101,6 +104,17 @@ def methods(results: Sequence[Result], metrics: Sequence[str] = ("mean_error",))
         said = spread if several else interval_words(results, "lines", *(panel.low for panel in panels))
         finish(figure, axes[0, 0], (), provenance(results, said))
     return figure
+
+
+def _refuse_repeated(groups: Sequence[Sequence[Result]]) -> None:
+    """Refuse two results of one training, whose spread would pass for that of seeds."""
+    for members in groups:
+        seeds = [(one.model.card.get("trained_with") or {}).get("seed", one.model.hash) for one in members]
+        if len(set(seeds)) < len(members):
+            raise RobenchError(
+                f"Two of these results are of one training: {', '.join(one.model.name for one in members)}.",
+                hint="Give one result per seed.",
+            )
 
 
 def _bar(members: Sequence[int], values: Array, low: Array, high: Array) -> tuple[float, float, float]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from robench.catalogue import headlines, row
+from robench.results.labels import interval_method
 from robench.results.schema import Result, Value
 
 EVERY_EVAL_EVER = "0.3.0"
@@ -133,11 +134,12 @@ def _evaluation(result: Result, name: str, value: Value) -> dict[str, Any]:
                 "lower": value.low,
                 "upper": value.high,
                 "confidence_level": result.statistics.level,
-                "method": result.statistics.method,
+                "method": interval_method(result),
             },
             "num_samples": max(cell.images for cell in result.cells),
-            "num_bootstrap_samples": result.statistics.resamples,
         }
+        if suite.sampled is None:
+            score["uncertainty"]["num_bootstrap_samples"] = result.statistics.resamples
     details = {"complete": suite.complete, "cells": len(result.cells), "protocol": suite.protocol}
     if suite.sampled is not None:
         details["sampled"] = suite.sampled.text

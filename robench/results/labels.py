@@ -81,6 +81,13 @@ def interval_text(value: Value, name: str, *, sign: bool = False) -> str:
     return f"full run {full}; new images {new}"
 
 
+def interval_method(result: Result) -> str:
+    """Return how a result's intervals were computed, in words; those of a sample come from its standard errors."""
+    if result.suite.sampled is None:
+        return result.statistics.method
+    return "standard errors of the sample's images (Wilson's interval of shares)"
+
+
 def sampled_whole(result: Result) -> bool:
     """Return whether a result is a sample of the whole suite: it lacks images of cells, and no cell."""
     from robench.results.protocols import protocol_of

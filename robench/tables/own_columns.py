@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from robench.catalogue import Row as About
 from robench.catalogue import headlines, means_of, row
 from robench.errors import RobenchError, did_you_mean
+from robench.metrics.cells import mean_over_cells
 from robench.results.labels import sentence, words
 from robench.results.protocols import grouped, protocol_of
 from robench.results.schema import Result, Value
@@ -154,7 +155,7 @@ def value_in(result: Result, column: Column) -> Value | None:
         return found[0] if column.name == metric else _normalised(found[0], result, column)
     numbers = [one.value for one in found if one is not None and one.value is not None]
     # The mean of a group has no interval of its own in a result: its members' errors are not independent.
-    return Value(value=sum(numbers) / len(numbers)) if len(numbers) == len(members) else None
+    return Value(value=float(mean_over_cells(metric, numbers))) if len(numbers) == len(members) else None
 
 
 def _normalised(value: Value | None, result: Result, column: Column) -> Value | None:

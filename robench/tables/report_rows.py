@@ -11,7 +11,7 @@ from robench.catalogue import METRICS, headlines, row
 from robench.errors import RobenchError
 from robench.results.comparing import Comparison
 from robench.results.judging import Difference
-from robench.results.labels import interval_text, model_names, sentence, show, words
+from robench.results.labels import interval_method, interval_text, model_names, sentence, show, words
 from robench.results.protocols import counted, grouped, protocol_of
 from robench.results.schema import Result, Value
 
@@ -152,17 +152,22 @@ def protocol_table(results: Sequence[Result]) -> list[tuple[str, str]]:
     if any(cell.frames > 1 for cell in cells):
         frames = _extremes([cell.frames for cell in cells])
         counts += f" of {frames} frames" if protocol_of(first).unit == "clip" else f", {frames} attempts at each,"
-    statistics = first.statistics
     return [
         ("Suite", f"{first.suite.name}, version {first.suite.version}: {first.suite.title}"),
         ("Images", f"{origin}; {counts} in each of {len(first.cells)} cells"),
         ("Data set", f"{first.suite.dataset}, {first.suite.num_classes} classes"),
-        *((("Baseline of normalised values", first.suite.normaliser),) if first.suite.normaliser else ()),
-        ("Intervals", f"{100 * statistics.level:g} %, {statistics.method}, {statistics.resamples:,} resamples, "
-                      f"seed {statistics.seed}"),
+        *((("Baseline of normalised values", normaliser),) if (normaliser := protocol_of(first).normaliser) else ()),
+        ("Intervals", "; ".join(dict.fromkeys(map(_intervals, results)))),
         *((_PROTOCOL.get(key, sentence(key.replace("_", " "))), value) for key, value in _flat(first.suite.protocol)
           if key not in ("suite", "version", "name", "source")),
     ]  # fmt: skip
+
+
+def _intervals(result: Result) -> str:
+    statistics, drawn = result.statistics, ""
+    if result.suite.sampled is None:
+        drawn = f", {statistics.resamples:,} resamples, seed {statistics.seed}"
+    return f"{100 * statistics.level:g} %, {interval_method(result)}{drawn}"
 
 
 def _extremes(numbers: Sequence[int]) -> str:

@@ -32,6 +32,13 @@ def test_bars_are_means_over_seeds_with_their_standard_deviation() -> None:
     assert [bar.get_width() for bar in drawn.patches] == pytest.approx(list(bars.values))
 
 
+def test_one_training_twice_is_not_two_seeds() -> None:
+    """In two precisions, say: their difference would be drawn as the spread over seeds."""
+    twice = [trained("augmix-cifar10-wrn40-2", "cifar10-c", value, seed=1) for value in (0.1, 0.1001)]
+    with pytest.raises(RobenchError, match="Two of these results are of one training"):
+        MethodBars.from_results(twice)
+
+
 def test_bars_of_a_missing_metric_are_refused() -> None:
     with pytest.raises(RobenchError, match="None of these results has 'mce'"):
         MethodBars.from_results([trained("augmix-cifar10-wrn40-2", "cifar10-c")], "mce")

@@ -77,6 +77,35 @@ def test_the_mean_of_a_group_has_the_interval_of_the_summary(two):
     assert own_table(known, by="group").lines[0].cells[1].value.low == pytest.approx(0.19)
 
 
+def test_the_mean_of_a_group_is_the_one_of_its_metric(two):
+    """Of debiased RMS errors squares are averaged, with their signs, as in the column of the mean."""
+    name = "rms_calibration_error_debiased"
+    known = {"fog": 0.12, "snow": -0.02}
+    conditions = {key: values(**{name: (value, 0.01)}) for key, value in known.items()}
+    result = two[0].model_copy(update={"conditions": conditions})
+    column = next(c for c in own_table([result], by="group", figures=[name]).columns if c.head == "Weather")
+    found = own_table([result], by="group", figures=[name])
+    cell = found.lines[0].cells[found.columns.index(column)]
+    assert cell.value.value == pytest.approx(((0.12**2 - 0.02**2) / 2) ** 0.5)
+
+
+def test_intervals_of_a_sample_are_not_called_a_bootstrap(two):
+    from robench.results.exports import every_eval_ever
+    from robench.results.schema import SampledRecord
+    from robench.tables.report_rows import protocol_table
+
+    suite = two[0].suite.model_copy(update={"sampled": SampledRecord(passes=10, of=100), "complete": False})
+    sampled = two[0].model_copy(update={"suite": suite})
+    assert "1,000 resamples" in dict(protocol_table(two))["Intervals"]
+    said = dict(protocol_table([sampled]))["Intervals"]
+    assert said.startswith("95 %, standard errors of the sample")
+    assert "resamples" not in said
+    for one, bootstrap in ((two[0], True), (sampled, False)):
+        record = every_eval_ever(one, "laboratory")["evaluation_results"][0]["score_details"]["uncertainty"]
+        assert ("bootstrap" in record["confidence_interval"]["method"]) is bootstrap
+        assert ("num_bootstrap_samples" in record) is bootstrap
+
+
 def test_corruption_errors_are_normalised_as_mce_is(imagenet):
     table = own_table(imagenet, by="corruption", figures=["ce"])
     assert [column.head for column in table.columns[:4]] == [
