@@ -94,7 +94,6 @@ def affinity(
     from robench.api.packing import pack
     from robench.api.train import settings_of
     from robench.files import write_json
-    from robench.metrics.statistics import interval
     from robench.results.affinities import AffinityDocument, ViewRecord
     from robench.results.schema import ModelRecord, Value
     from robench.training import recipes
@@ -107,8 +106,8 @@ def affinity(
     loaded, opened = loaded_and_opened(model, "clean", data, given)
     clean, augmented = _correct(loaded, opened, loaded_recipe, given.engine, seed)
     accuracies = float(clean.mean()), float(augmented.mean())
-    low, high = interval(_replicates(augmented.astype(float) - clean, seed))
-    value = Value(value=accuracies[1] - accuracies[0], low=float(low), high=float(high))
+    low, high = _interval(augmented.astype(float) - clean, seed)
+    value = Value(value=accuracies[1] - accuracies[0], low=low, high=high)
     document = AffinityDocument(
         robench=__version__,
         model=ModelRecord.model_validate(loaded.record()),
@@ -121,7 +120,7 @@ def affinity(
     if path is not None:
         write_json(path, document)
     counts = loaded.name, loaded_recipe.name, len(clean)
-    return Affinity(*counts, *accuracies, accuracies[1] - accuracies[0], float(low), float(high), document)
+    return Affinity(*counts, *accuracies, accuracies[1] - accuracies[0], low, high, document)
 
 
 def _images(opened: OpenSuite, data: Place | None, count: int) -> ImagesRecord:
@@ -174,6 +173,19 @@ def _correct(
         clean.append((forward(images.images).argmax(dim=1) == labels).cpu().numpy())
         augmented.append((found == labels).cpu().numpy())
     return np.concatenate(clean), np.concatenate(augmented)
+
+
+def _interval(differences: npt.NDArray[np.float64], seed: int) -> tuple[float, float]:
+    """Return the 95 % interval of the mean, as wide at least as so few images allow (answers may all be alike)."""
+    from robench.metrics.equivalence import least_error
+    from robench.metrics.statistics import interval
+    from robench.results.intervals import NORMAL_95
+
+    drawn, middle = _replicates(differences, seed), float(differences.mean())
+    low, high = (float(end) for end in interval(drawn))
+    least = least_error([1.0], [len(differences)])
+    reach = NORMAL_95 * least if float(drawn.std()) <= least else 0.0
+    return min(low, middle - reach), max(high, middle + reach)
 
 
 def _replicates(differences: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.float64]:

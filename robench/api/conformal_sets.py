@@ -16,7 +16,7 @@ from robench.api.words import number, whole
 from robench.catalogue import row
 from robench.errors import RobenchError
 from robench.metrics.cells import compute, mean_over_cells
-from robench.metrics.conformal import LEAST, STRATA, Rule, set_sizes, stratum, target_scores
+from robench.metrics.conformal import LEAST, STRATA, Rule, set_sizes, stratum, target_scores, with_own_class
 from robench.metrics.statistics import bootstrap_cells
 from robench.predictions import RunFolder
 from robench.results.halves import Index, fit_half_of
@@ -67,7 +67,7 @@ def used(folder: RunFolder, cell: str, alpha: float, half: Index | None) -> Colu
     Raises:
         RobenchError: they are too few for alpha, or not what a threshold can be found on.
     """
-    columns = _columns(folder, cell, ())
+    columns = _columns(folder, cell, ("log_complement",))
     columns = columns if half is None else chosen(columns, np.isin(columns["index"], half))
     found, least = len(columns["index"]), ceil(1.0 / alpha - 1e-9) - 1
     if found < max(least, 1):
@@ -103,10 +103,11 @@ def measured(folder: RunFolder, fitted: RunFolder, index: Any, rule: Rule, limit
         columns = _columns(folder, cell, _OTHERS)
         if len(seen):
             columns = without(columns, seen, fitted.path)
+        covered = target_scores(columns, rule) <= limit
         found[cell] = {
             "index": columns["index"],
-            "covered": (target_scores(columns, rule) <= limit).astype(np.uint8),
-            "set_size": set_sizes(columns, rule, limit),
+            "covered": covered.astype(np.uint8),
+            "set_size": with_own_class(set_sizes(columns, rule, limit), covered, columns["target_rank"]),
         }
     return found
 

@@ -57,11 +57,17 @@ def target_scores(columns: Columns, rule: Rule) -> Array:
     """Return the score of every image's own class, float64 (n,).
 
     Args:
-        columns: ``nll`` for ``lac``; ``target_tail`` and ``target_rank`` for the others.
+        columns: ``nll`` for ``lac``, and ``log_complement`` and ``target_rank`` where the table has them: a likelihood
+            in float32 is 1 from 17 nats between the two largest logits on, and all such images would be tied.
+            ``target_tail`` and ``target_rank`` for the others.
         rule: the score.
     """
     if rule.method == "lac":
-        return -np.expm1(-np.asarray(columns["nll"], np.float64))
+        score = -np.expm1(-np.asarray(columns["nll"], np.float64))
+        if "log_complement" not in columns:
+            return score
+        rest = np.exp(np.asarray(columns["log_complement"], np.float64))
+        return np.where(np.asarray(columns["target_rank"]) == 0, rest, score)
     return 1.0 - np.asarray(columns["target_tail"], np.float64) + rule.extra(columns["target_rank"])
 
 
@@ -113,12 +119,32 @@ def set_sizes(columns: Columns, rule: Rule, limit: float) -> Array:
 
 def _counted(logits: npt.NDArray[np.floating], rule: Rule, limit: float) -> Array:
     p = softmax(logits)
-    if rule.method == "lac":
-        return np.asarray((1.0 - p <= limit).sum(axis=1), np.float64)
     rising = np.sort(p, axis=1)
+    if rule.method == "lac":
+        first = rising[:, :-1].sum(axis=1) <= limit  # of the largest probability, 1 - p loses what is left
+        return np.asarray(first + (1.0 - rising[:, :-1] <= limit).sum(axis=1), np.float64)
     after = np.cumsum(rising, axis=1) - rising  # as the stored tail, exactly 0 for the last class
     scores = 1.0 - after[:, ::-1] + rule.extra(np.arange(p.shape[1]))
     return np.asarray((scores <= limit).sum(axis=1), np.float64)
+
+
+def with_own_class(sizes: Array, covered: npt.ArrayLike, rank: npt.ArrayLike) -> Array:
+    """Return the sizes of sets that hold an image's own class where ``covered`` says so, and only there.
+
+    Sets hold the most probable classes, as scores rise from rank to rank. An own class's score is of stored columns,
+    and may be rounded to the other side of the threshold than the same score of the logits; of images with equal
+    outputs, all would be.
+
+    Args:
+        sizes: float64 (n,) of :func:`set_sizes`; NaN stays.
+        covered: (n,), whether the own class is in the set.
+        rank: int (n,) of the own class, 0 is the most probable.
+
+    >>> with_own_class(np.array([0.0, 2.0, np.nan]), [True, False, True], [0, 1, 0]).tolist()
+    [1.0, 1.0, nan]
+    """
+    place = np.asarray(rank, np.float64)
+    return np.where(np.asarray(covered, bool), np.maximum(sizes, place + 1.0), np.minimum(sizes, place))
 
 
 def stratum(sizes: npt.ArrayLike) -> npt.NDArray[np.int64]:

@@ -17,6 +17,7 @@ from robench.predictions import Predictions, RunFolder
 from robench.results.columns import optional_columns
 from robench.results.comparison_words import sentences
 from robench.results.controls import control_run
+from robench.results.intervals import NORMAL_95
 from robench.results.judging import Difference, Margins, judged, spread_of_difference, standard_error, tested_names
 from robench.results.labels import ABSENT
 from robench.results.notebook import html_table
@@ -253,6 +254,9 @@ def difference_of(
 ) -> Difference:
     """Return a difference with its 95 % interval; it is significant where the interval excludes zero.
 
+    Where resamples vary less than so few images allow, as of models that answer alike on all of them, the interval
+    reaches as far as the least standard error does.
+
     Args:
         value: the difference; NaN where it is undefined.
         replicates: float64 (resamples,) of it, from paired resamples.
@@ -272,11 +276,14 @@ def difference_of(
     replicates = centre + spread_of_difference(name, sampled=sampled) * (replicates - centre)
     low, high = centred_interval(value, replicates)
     error = standard_error(replicates, least)
+    if error is not None and error <= least:
+        low, high = min(low, value - NORMAL_95 * least), max(high, value + NORMAL_95 * least)
     return Difference(value=value, low=low, high=high, significant=low > 0 or high < 0, error=error)
 
 
 def _cell_comparisons(pairs: Mapping[str, tuple[Predictions, ...]], a: Scores, b: Scores) -> list[CellComparison]:
     from robench.metrics.comparison import holm, mcnemar
+    from robench.metrics.equivalence import least_error
 
     p = np.array([mcnemar(left.correct, right.correct) for left, right in pairs.values()])
     p_holm = holm(p)
@@ -288,6 +295,7 @@ def _cell_comparisons(pairs: Mapping[str, tuple[Predictions, ...]], a: Scores, b
             difference=difference_of(
                 float(a.values["error"][i] - b.values["error"][i]),
                 a.replicates["error"][:, i] - b.replicates["error"][:, i],
+                least=least_error([1.0], [a.images[i]]),
             ),
             p=float(p[i]),
             p_holm=float(p_holm[i]),

@@ -10,7 +10,16 @@ from robench.catalogue import METRICS
 from robench.errors import RobenchError
 from robench.evaluation.columns import logits_to_columns
 from robench.metrics import compute
-from robench.metrics.conformal import METHODS, STRATA, Rule, set_sizes, stratum, target_scores, threshold
+from robench.metrics.conformal import (
+    METHODS,
+    STRATA,
+    Rule,
+    set_sizes,
+    stratum,
+    target_scores,
+    threshold,
+    with_own_class,
+)
 from robench.metrics.probabilities import softmax
 
 RULES = [Rule("lac"), Rule("aps"), Rule("raps", 0.01, 5), Rule("raps", 0.2, 1)]
@@ -70,6 +79,47 @@ def test_coverage_is_what_was_promised(rule: Rule) -> None:
         limit = threshold(target_scores(held_out, rule), alpha)
         covered = target_scores(tested, rule) <= limit
         assert covered.mean() == pytest.approx(1 - alpha, abs=4 * np.sqrt(alpha * (1 - alpha) * (1 / 2000 + 1 / 4000)))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+@pytest.mark.parametrize("logits", [True, False])
+def test_sets_of_a_very_confident_model_keep_their_promise(rule: Rule, logits: bool) -> None:
+    """Of most images float32 has the likelihood 1: they must not be tied, and their sets hold the class they cover."""
+    rng = np.random.default_rng(6)
+    z = rng.normal(size=(6000, 10)).astype(np.float32)
+    target = rng.integers(0, 10, len(z))
+    z[np.arange(len(z)), target] += rng.gamma(6, 5, len(z)).astype(np.float32)
+    columns = {n: c.numpy() for n, c in logits_to_columns(torch.from_numpy(z), torch.from_numpy(target)).items()}
+    assert (columns["nll"] == 0).mean() > 0.7
+    columns |= {"logits": z} if logits else {}
+    held_out, tested = ({name: column[rows] for name, column in columns.items()} for rows in
+                        (slice(0, 2000), slice(2000, None)))  # fmt: skip
+    for alpha in (0.05, 0.2, 0.4):
+        limit = threshold(target_scores(held_out, rule), alpha)
+        covered = target_scores(tested, rule) <= limit
+        if rule.method == "lac":  # the others' sums reach 1 in float64, too
+            assert covered.mean() == pytest.approx(
+                1 - alpha, abs=4 * np.sqrt(alpha * (1 - alpha) * (1 / 2000 + 1 / 4000))
+            )
+        sizes = with_own_class(set_sizes(tested, rule, limit), covered, tested["target_rank"])
+        told = np.isfinite(sizes)
+        assert told.mean() > 0.5
+        np.testing.assert_array_equal((sizes > tested["target_rank"])[told], covered[told])
+        if rule.method == "lac":
+            np.testing.assert_array_equal(sizes, set_sizes(tested, rule, limit))
+
+
+def test_equal_outputs_have_one_set() -> None:
+    """A model that puts out the same for every image: all sets are equal, and cover as they hold the class."""
+    logits = torch.zeros(200, 10)
+    target = torch.arange(200) % 10
+    columns = {name: column.numpy() for name, column in logits_to_columns(logits, target).items()}
+    columns["logits"] = logits.numpy()
+    limit = threshold(target_scores(columns, Rule("lac")), 0.1)
+    covered = target_scores(columns, Rule("lac")) <= limit
+    sizes = with_own_class(set_sizes(columns, Rule("lac"), limit), covered, columns["target_rank"])
+    assert covered.mean() <= sizes.mean()
+    np.testing.assert_array_equal(sizes > columns["target_rank"], covered)
 
 
 def test_the_threshold_is_an_order_statistic() -> None:

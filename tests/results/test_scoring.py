@@ -28,7 +28,7 @@ from robench.predictions import (
     Timing,
 )
 from robench.results import load, save, score_run
-from robench.results.comparing import compare_runs
+from robench.results.comparing import compare_runs, difference_of
 from robench.results.loading import parse
 from robench.results.migrations import migrate
 from robench.results.protocols import averaged
@@ -227,6 +227,19 @@ def test_the_better_of_two_runs_is_told_and_equal_ones_are_not(tmp_path: Path, r
     assert not same.differences["mean_error"].significant
     assert all(cell.p == 1 for cell in same.cells)
     json.dumps(comparison.model_dump(mode="json"), allow_nan=False)
+
+
+def test_models_that_answer_alike_on_few_images_may_differ_on_others(tmp_path: Path, run: RunFolder) -> None:
+    """Resamples of no difference have none: their interval, from 0 to 0, would say that the models are the same."""
+    same = compare_runs(run, make_run(tmp_path / "same"), resamples=20)
+    reach = 1.959964 * (2 / (IMAGES + 2) / IMAGES) ** 0.5  # two images that differ are added
+    for cell in same.cells:
+        assert (cell.difference.low, cell.difference.high) == pytest.approx((-reach, reach))
+    mean = same.differences["mean_error"]
+    assert mean.low == pytest.approx(-1.959964 * mean.error)
+    assert -reach < mean.low < 0 < mean.high
+    wide = difference_of(-0.02, np.linspace(-0.05, 0.01, 100), "mean_error", least=0.001)
+    assert (wide.low, wide.high) == pytest.approx((-0.0485, 0.0085))  # their own spread is larger
 
 
 def test_a_paired_difference_is_sharper_than_two_intervals(tmp_path: Path, run: RunFolder) -> None:
