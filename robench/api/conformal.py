@@ -152,7 +152,7 @@ def conformal(
     check(fitted, fit_on)
     held_out = used(fitted, fit_on, alpha, fit_half_of(folder) if fit_run is None else None)
     limit = threshold(target_scores(held_out, rule), alpha)
-    cells = measured(folder, fitted, held_out["index"], rule, limit)
+    cells = measured(folder, fitted, held_out["index"], rule, limit, fit_on)
     images = {name: len(columns["index"]) for name, columns in cells.items()}
     values, strata = values_of(folder, cells, fit_on, resamples, seed)
     found = Conformal(

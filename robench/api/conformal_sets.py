@@ -21,7 +21,7 @@ from robench.metrics.statistics import bootstrap_cells
 from robench.predictions import RunFolder
 from robench.results.halves import Index, fit_half_of
 from robench.results.protocols import protocol_of_run
-from robench.results.same_images import shared_images
+from robench.results.same_images import cells_like, shared_images
 from robench.results.schema import Value
 from robench.results.values import with_interval
 from robench.suites import Cell
@@ -94,14 +94,17 @@ def _columns(folder: RunFolder, cell: str, more: tuple[str, ...]) -> Columns:
     return dict(rows.stored())
 
 
-def measured(folder: RunFolder, fitted: RunFolder, index: Any, rule: Rule, limit: float) -> dict[str, Columns]:
+def measured(
+    folder: RunFolder, fitted: RunFolder, index: Any, rule: Rule, limit: float, fit_on: str
+) -> dict[str, Columns]:
     """Return, for every cell, ``index``, ``covered`` and ``set_size`` of the images that were not held out."""
     own = folder.path == fitted.path
-    seen = fit_half_of(folder) if own else shared_images(folder, fitted, index)
+    seen = fit_half_of(folder) if own else shared_images(folder, fitted, index, fit_on)
+    like = folder.done() if own else cells_like(folder, fit_on)
     found = {}
     for cell in folder.done():
         columns = _columns(folder, cell, _OTHERS)
-        if len(seen):
+        if len(seen) and cell in like:
             columns = without(columns, seen, fitted.path)
         covered = target_scores(columns, rule) <= limit
         found[cell] = {

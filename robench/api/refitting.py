@@ -22,7 +22,7 @@ from robench.metrics.temperature import FITS, Scaling, scaled_columns
 from robench.predictions import RunFolder
 from robench.results.halves import fit_half, fit_half_of
 from robench.results.protocols import averaged, protocol_of_run
-from robench.results.same_images import shared_images, unchecked
+from robench.results.same_images import cells_like, shared_images, unchecked
 from robench.results.schema import Value
 from robench.results.values import with_interval
 from robench.suites import Cell, Suite
@@ -72,14 +72,14 @@ def of_run(path: Path, fit_on: str, fit_run: Path | None) -> Source:
         _refuse_unfit(one, cell)
     held_out: Columns = dict(fitted.read(fit_on).columns())
     if fit_run is None:
-        seen = fit_half_of(folder)
+        seen, like = fit_half_of(folder), names
         held_out = chosen(held_out, np.isin(held_out["index"], seen))
     else:
-        seen = shared_images(folder, fitted, held_out["index"])
+        seen, like = shared_images(folder, fitted, held_out["index"], fit_on), cells_like(folder, fit_on)
 
     def read(cell: str, optional: Collection[str] | None = None) -> Columns:
         found = dict(folder.read(cell, optional).columns())
-        return without(found, seen, fitted.path) if len(seen) else found
+        return without(found, seen, fitted.path) if len(seen) and cell in like else found
 
     images = {cell: read(cell, ())["index"] for cell in names}
     shifted = shifted_cells(protocol_of_run(folder.record.suite), names, fit_on)

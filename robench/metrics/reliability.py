@@ -50,7 +50,9 @@ def reliability_diagram(
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.bincount(index, weights=found, minlength=bins) / count
         accuracy = np.bincount(index, weights=hit, minlength=bins) / count
-        alike = 1.0 if image is None else design_effect(hit - accuracy[index], index, np.asarray(image), bins)
+        alike = np.ones(bins)
+        if image is not None:
+            alike = design_effect(hit - accuracy[index], index, np.asarray(image), bins)
         low, high = wilson_interval(accuracy, count / alike)
     return ReliabilityDiagram(count, mean, accuracy, low, high)
 

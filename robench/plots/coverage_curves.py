@@ -137,7 +137,8 @@ def _read(path: Path) -> CoverageCurve:
 def _unshifted(groups: dict[str, Any], fitted: dict[str, Any]) -> dict[str, Any] | None:
     """Return the values on clean images: the cell of the fit where that is one without a severity."""
     cell = str(fitted["cell"])
-    return groups.get("clean", None if "/" in cell else groups.get(cell))
+    found: dict[str, Any] | None = groups.get("clean", None if "/" in cell else groups.get(cell))
+    return found
 
 
 def _numbers(level: dict[str, Any] | None, name: str) -> list[float]:

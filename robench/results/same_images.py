@@ -8,15 +8,34 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from robench.predictions import RunFolder
+from robench.predictions import Predictions, RunFolder
 
 # Parts of a protocol that do not change which image an index means.
 _WHICH_PART = ("limit", "geometry")
 Index = npt.NDArray[np.int64]
 
 
-def shared_images(run: RunFolder, other: RunFolder, index: Index) -> Index:
-    """Return the indices within ``run`` of those images that ``other`` has under ``index``.
+def of_same_images(one: Predictions, other: Predictions) -> bool:
+    """Return whether two cells are of the same images: their labels agree wherever they have an index in common.
+
+    Those of a corruption are; ImageNet-R and its clean counterpart, or the sets of a metadata split, are not, though
+    each counts its images from 0.
+    """
+    _, mine, theirs = np.intersect1d(one.index, other.index, return_indices=True)
+    return bool((one.target[mine] == other.target[theirs]).all())
+
+
+def cells_like(run: RunFolder, cell: str) -> list[str]:
+    """Return the run's finished cells of the same images as one of its cells; all where it lacks that one."""
+    there = run.done()
+    if cell not in there:
+        return there
+    rows = run.read(cell, ())
+    return [name for name in there if name == cell or of_same_images(rows, run.read(name, ()))]
+
+
+def shared_images(run: RunFolder, other: RunFolder, index: Index, cell: str) -> Index:
+    """Return the indices within ``run`` of those images that ``other`` has under ``index`` in a cell.
 
     Two images are the same where they have the same fingerprint in a cell that both runs have, whatever else differs
     between the protocols (frost textures, seed, a larger folder): a corrupted image has the index of its clean one.
@@ -26,15 +45,16 @@ def shared_images(run: RunFolder, other: RunFolder, index: Index) -> Index:
     Args:
         run, other: the runs.
         index: int64, shape (n,), of images of ``other``.
+        cell: of ``other``, that the images are of.
 
     Returns:
-        int64, rising.
+        int64, rising; of images in the cells of ``run`` that :func:`cells_like` names.
     """
     shared = [np.unique(index)] if _same_data(run, other) else []
-    there = set(other.done())
-    for cell in run.done():
-        if cell in there:
-            mine, theirs = (one.read(cell, ("fingerprint",)) for one in (run, other))
+    there = set(cells_like(other, cell))
+    for name in run.done():
+        if name in there:
+            mine, theirs = (one.read(name, ("fingerprint",)) for one in (run, other))
             if mine.fingerprint is not None and theirs.fingerprint is not None:
                 asked = theirs.fingerprint[np.isin(theirs.index, index)]
                 shared.append(mine.index[np.isin(mine.fingerprint, asked)])
