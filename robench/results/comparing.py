@@ -193,10 +193,16 @@ def uncorrected(runs: Sequence[RunFolder], scores: Sequence[Scores]) -> list[str
 
 
 def partly(runs: Sequence[RunFolder], cells: Mapping[str, Any]) -> list[str]:
-    """Say that means are over the cells of all runs, where one has others too."""
-    counts = [len(run.done()) for run in runs]
-    if counts == [len(cells)] * len(runs) or set(runs[0].record.suite.whole) <= set(cells):
+    """Say that means are over a part of the suite, or over the cells of all runs where one has others too."""
+    counts, suite = [len(run.done()) for run in runs], runs[0].record.suite
+    if set(suite.whole) <= set(cells):
         return []
+    if counts == [len(cells)] * len(runs):
+        measured = sum(name in cells for name in suite.whole)
+        return [
+            f"Only {measured} of the {len(suite.whole)} cells of {suite.name} were measured: the means are over these,"
+            " not over the suite."
+        ]
     whose = "both" if len(runs) == 2 else "all"
     return [
         f"Only the {len(cells)} cells that {whose} runs have are compared (of {', '.join(map(str, counts[:-1]))} and "

@@ -260,6 +260,8 @@ def test_a_comparison_of_a_part_says_so(tmp_path: Path, run: RunFolder) -> None:
     part = make_run(tmp_path / "part", cells=CELLS[:3], model="part")
     said = compare_runs(run, part, resamples=20).sentences[0]
     assert said.startswith(f"Only the 3 cells that both runs have are compared (of {len(CELLS)} and 3)")
+    both = compare_runs(part, make_run(tmp_path / "same", cells=CELLS[:3], model="same"), resamples=20).sentences[0]
+    assert both.startswith(f"Only 3 of the {len(CELLS)} cells of digits-c were measured: the means are over these")
     whole = compare_runs(run, make_run(tmp_path / "whole", model="whole"), resamples=20)
     assert not any("Only the" in sentence for sentence in whole.sentences)
 
