@@ -9,6 +9,7 @@ from typing import Any
 from robench.api.about_zeroshot import zero_shot, zero_shot_options
 from robench.api.options import Place
 from robench.api.words import spelled_out, whole
+from robench.errors import RobenchError
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,13 @@ def describe_model(
 
     from robench.models import load_model
 
-    model = load_model(spec, num_classes=num_classes)
+    try:
+        model = load_model(spec, num_classes=num_classes)
+    except RobenchError as error:
+        if error.hint is None or "`arch" not in error.hint:
+            raise
+        more = "That is an option of `robench evaluate`, whose dry run shows how the model is read."
+        raise RobenchError(error.message, hint=f"{error.hint} {more}") from error
     facts: dict[str, Any] = {"name": model.name, "classes": model.num_classes, "hash": model.hash}
     own = list(model.module.parameters()) if isinstance(model.module, nn.Module) else []
     if own:

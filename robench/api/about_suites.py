@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from robench.api.words import spelled_out
 
 if TYPE_CHECKING:
-    from robench.suites import Suite
+    from robench.suites import Cell, Suite
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class SuiteDescription:
         suite: its row: cells, classes, geometry, normaliser, summary values, paper.
         conditions: names of what is measured, in order.
         passes: forward passes of a whole run on the published number of images; None: as many as there are images.
+        usual_passes: the same without the held-out conditions, which a run on generated images measures on request.
         to_get: how the images are obtained: ``embedded``, a command, or what to give.
         columns: of a metadata split, the columns that its manifest must have.
         first_label: of a metadata split, the number of the first class.
@@ -35,6 +36,7 @@ class SuiteDescription:
     first_label: int = 0
     classes: tuple[str, ...] = ()
     sets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    usual_passes: int | None = None
 
     def record(self) -> dict[str, Any]:
         """Return the suite's row as a JSON-able document."""
@@ -70,7 +72,15 @@ def describe_suite(name: str) -> SuiteDescription:
 
     suite = get(name)
     conditions = tuple(dict.fromkeys(cell.condition for cell in suite.cells))
-    return SuiteDescription(suite, conditions, _passes(suite), _to_get(suite), **_of_split(suite))
+    usual = tuple(cell for cell in suite.cells if cell.condition not in suite.held_out)
+    return SuiteDescription(
+        suite,
+        conditions,
+        _passes(suite.cells, suite),
+        _to_get(suite),
+        usual_passes=_passes(usual, suite),
+        **_of_split(suite),
+    )
 
 
 def _of_split(suite: Suite) -> dict[str, Any]:
@@ -88,11 +98,11 @@ def _of_split(suite: Suite) -> dict[str, Any]:
     }
 
 
-def _passes(suite: Suite) -> int | None:
-    counts = [suite.published_images(cell.condition) for cell in suite.cells]
+def _passes(cells: tuple[Cell, ...], suite: Suite) -> int | None:
+    counts = [suite.published_images(cell.condition) for cell in cells]
     if None in counts:
         return None
-    frames = [suite.frame_count(cell.condition) for cell in suite.cells]
+    frames = [suite.frame_count(cell.condition) for cell in cells]
     return sum((images or 0) * each for images, each in zip(counts, frames, strict=True))
 
 

@@ -134,7 +134,13 @@ def baseline_of(
         return Baseline(run.record.model.name, run=run, most=min(drawn, default=None))
     if not as_given:
         options = replace(options, model=_own(baseline, options.model, arch))
-    measured = opened(baseline, suite, data, options, out)
+    try:
+        measured = opened(baseline, suite, data, options, out)
+    except RobenchError as error:  # its loader names the option of the first model
+        if as_given or "path in `model`" not in (error.hint or ""):
+            raise
+        hint = str(error.hint).replace("path in `model`", "path in `baseline`")
+        raise RobenchError(error.message, hint=hint) from error
     return Baseline(measured.model.name, measured=measured)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import typer
@@ -26,6 +26,12 @@ class Command(TyperCommand):
         if sum(_panel(parameter) == ADVANCED for parameter in self.params) > _FEW:
             self.params.append(_help_all())
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words of the command line; say where a list was given in parts, of which only the last counts."""
+        if not ctx.resilient_parsing:
+            _tell_repeated(self.make_parser(ctx).parse_args(args=list(args))[2])
+        return super().parse_args(ctx, args)
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write usage, text and groups of options."""
         lines = [*_usage(self, ctx), "", *_text(self.help or "")]
@@ -37,6 +43,20 @@ class Command(TyperCommand):
         for title, rows in found.items():
             lines += ["", typer.style(title, bold=True), *_columns(rows, left)]
         formatter.write("\n".join(lines) + "\n")
+
+
+def _tell_repeated(parameters: Sequence[Any]) -> None:
+    """Say that an option takes its values in one list, where it was given several times: the last one counts.
+
+    Args:
+        parameters: of the words of a command line, in their order.
+    """
+    for one in dict.fromkeys(parameters):
+        listed = _is_option(one) and not one.multiple and "A,B" in f"{one.metavar} {getattr(one, 'help', '')}"
+        if listed and (times := sum(other is one for other in parameters)) > 1:
+            name = max(one.opts, key=len)
+            text = f"note: {name} was given {times} times; only the last counts. Several values: {name} A,B"
+            typer.echo(text, err=True)
 
 
 def _panel(parameter: Any) -> str | None:

@@ -9,6 +9,7 @@ import typer
 from robench.cli import options as o
 from robench.cli.app import group
 from robench.cli.help import Command
+from robench.errors import in_users_words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +53,7 @@ def check(
         depth = "cells recomputed from predictions" if has_predictions(file) else "summaries recomputed from cells"
         say(f"{file}: {'refused' if problems else 'accepted'} ({depth})")
         for problem in problems[:20]:
-            say(f"  {problem}", "    ")
+            say(f"  {in_users_words(problem)}", "    ")
         if len(problems) > 20:
             print(f"  and {len(problems) - 20} more")
     return 1 if any(found.values()) else 0

@@ -183,7 +183,7 @@ def _print_list(*, as_json: bool) -> None:
 def _print_cells(result: Result) -> None:
     """Print a table of the cells, and one of the conditions where they have several cells."""
     from robench.api.values import show
-    from robench.cli.common import print_rows
+    from robench.cli.common import print_rows, say
 
     names = tuple(result.cells[0].metrics)
 
@@ -194,3 +194,7 @@ def _print_cells(result: Result) -> None:
     print_rows(title, {cell.name: texts(cell.metrics) for cell in result.cells})
     if len(result.conditions) < len(result.cells):
         print_rows(f"{title}, means over severities", {name: texts(one) for name, one in result.conditions.items()})
+    for name in names:
+        values = [cell.metrics[name] for cell in result.cells]
+        for note in dict.fromkeys(one.note for one in values if one.value is None and one.note):
+            say(f"note: {name}: {note}", "      ")

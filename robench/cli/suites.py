@@ -118,4 +118,7 @@ def _cost(found: SuiteDescription) -> str:
     """Return the forward passes of a whole run on the published number of images."""
     if found.passes is None:
         return "as many forward passes as there are images"
-    return f"{found.passes:,} forward passes" + (" for all cells" if len(found.suite.cells) > 1 else "")
+    text = f"{found.passes:,} forward passes" + (" for all cells" if len(found.suite.cells) > 1 else "")
+    if found.usual_passes is None or found.usual_passes == found.passes:
+        return text
+    return f"{text}, {found.usual_passes:,} without those of {', '.join(found.suite.held_out)}"

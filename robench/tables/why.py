@@ -20,7 +20,7 @@ def lines(table: PaperTable, coverage: Coverage, *, every: bool) -> list[str]:
         every: every near miss of every cell, with the cell; else one line for each result that fills nothing.
     """
     used, found = len(coverage.used), coverage.found
-    said = [f"Found {found} result{'s' * (found != 1)}: {used} fill{'s' * (used == 1)} {_cells(coverage)}."]
+    said = [f"Found {found} result{'s' * (found != 1)}: {used or 'none'} fill{'s' * (used < 2)} {_cells(coverage)}."]
     for path, reason in coverage.strangers.items():
         said.append(f"{path}: {reason}.")
     misses = coverage.misses if every else [one for one in coverage.misses if one.path not in coverage.used]
@@ -44,7 +44,7 @@ def as_csv(table: PaperTable, coverage: Coverage) -> str:
 
 def _cells(coverage: Coverage) -> str:
     cells = len(coverage.filled)
-    return "no cell" if not cells else "1 cell" if cells == 1 else f"{cells} cells"
+    return "a cell" if not cells else "1 cell" if cells == 1 else f"{cells} cells"
 
 
 def _grouped(misses: Sequence[Miss]) -> list[tuple[Path, list[tuple[int, str]], tuple[str, ...]]]:

@@ -111,7 +111,7 @@ def test_what_is_nearly_the_tables_fills_nothing(
 ) -> None:
     (tmp_path / "affinity.json").write_text(json.dumps(_of_table(document, **changes)))
     text = api.table("split-bn/1", results=tmp_path, format="markdown", why=True)
-    assert "0 fill no cell" in text
+    assert "none fills a cell" in text
     assert said in text
 
 

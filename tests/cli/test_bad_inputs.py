@@ -159,3 +159,30 @@ def test_no_value_of_any_option_ends_in_a_traceback(name: str, every: bool, caps
         if "\x1b" in said or len(said) > 4000:
             wrong.append(f"{shown!r} is echoed as it is: {said[:200]!r}")
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["metrics", "nowhere", "--metric", "aurc", "--metric=ece"], "--metric was given 2 times"),
+        (["suites", "show", "nothing", "--json", "--json"], ""),
+        (["evaluate", "-m", "a", "-s", "digits-c", "--suite", "nothing"], "--suite was given 2 times"),
+        (["evaluate", "-m", "a", "-s", "nothing", "--limit", "3", "--limit", "4"], ""),
+    ],
+)
+def test_a_list_given_in_parts_is_told_with_the_form_that_counts(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert told in said
+    assert ("Several values: --" in said) == bool(told)
+
+
+def test_a_wrong_path_is_named_by_the_option_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["-m", "reference:digits/standard", "-s", "digits-c", "--max-loss", "1", "--device", "cpu"]
+    assert main(["gate", *words, "--baseline", "nowhere.pth"]) == 2
+    assert "Check the path in --baseline" in capsys.readouterr().err

@@ -136,3 +136,12 @@ def test_mistakes(
     said = " ".join(capsys.readouterr().err.split())
     assert expected in said
     assert "Traceback" not in said
+
+
+def test_why_a_metric_is_undefined_stands_below_the_table(
+    runs: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["metrics", runs["run"], "--metric", "sweep_ece,aurc", "--resamples", "0"]) == 0
+    printed = " ".join((told := capsys.readouterr()).out.split() + told.err.split())
+    assert printed.count("note: sweep_ece: not estimated from a sample of fewer than 5,000 images per cell") == 1
+    assert "note: aurc" not in printed
