@@ -196,7 +196,7 @@ def _near_chance(
     what = "The clean error" if mildest == clean else f"The least error of a cell ({mildest})"
     unless = "The" if mildest == clean else "Unless these images are meant to be that hard, the"
     batches = _worst_batch(notes for found in rows.values() if (notes := found.notes) is not None)
-    first = "a wrong normalisation (mean and std, or norm_preset)"
+    first = "a wrong normalisation (`mean` and `std`, or `norm_preset`)"
     if batches is not None:
         first = f"a network in training mode, whose batch statistics are those of its test batches, or {first}"
     yield (
