@@ -162,7 +162,8 @@ def verify(
         return 1 if problems else 0
     for problem in problems:
         print(problem)
-    print(f"{found.folder}: {len(problems)} problem(s)." if problems else f"{found.folder}: every file is correct.")
+    wrong = f"{len(problems)} problem(s). Get these files again, and verify once more."
+    print(f"{found.folder}: {wrong if problems else 'every file is correct.'}")
     return 1 if problems else 0
 
 

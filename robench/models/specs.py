@@ -115,7 +115,13 @@ def load_model(
         classes,
         dataset,
     )
-    model = _load(request)
+    try:
+        model = _load(request)
+    except RobenchError as error:
+        if "," not in spec:
+            raise
+        hint = f"{error.hint or ''} Several models are given by `robench evaluate --models A,B`."
+        raise RobenchError(error.message, hint=hint.strip()) from error
     if (inside := own_normalisation(model.module)) is not None:
         model = replace(model, card=model.card | {"normalises": inside})
     if query.branch is not None:

@@ -353,3 +353,10 @@ def test_folders_of_other_libraries_are_told(tmp_path: Path) -> None:
         with pytest.raises(RobenchError, match=r"without card\.yaml") as caught:
             load_model(str(tmp_path / name))
         assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("spec", ["a.pth,b.pth", "reference:digits/standard,reference:digits/augmix"])
+def test_a_list_of_models_is_told_where_lists_are_taken(spec: str) -> None:
+    with pytest.raises(RobenchError) as error:
+        load_model(spec)
+    assert "--models A,B" in str(error.value.hint)
