@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass
+from decimal import Decimal
 from typing import Literal
 
 Family = Literal["error", "calibration", "likelihood", "ranking", "stability", "other"]
@@ -81,9 +82,13 @@ class Row:
         """Short title and unit, as at the head of a narrow table: ``ECE, %``."""
         return self._with_unit(self.short or self.title)
 
-    def show(self, value: float, *, sign: bool = False, unit: bool = False) -> str:
-        """Return a stored value as text: ``12.34``, ``+12.34`` or ``12.34 %``."""
-        text = f"{self.factor * value:{'+' if sign else ''}.{self.decimals}f}"
+    def show(self, value: float, *, sign: bool = False, unit: bool = False, decimals: int | None = None) -> str:
+        """Return a stored value as text, rounded once: ``12.34``, ``+12.34`` or ``12.34 %``.
+
+        In floats, 100 times the share 0.10775 is 10.775, half a step above the 10.7749... that is stored.
+        """
+        exact = Decimal(float(value)) * Decimal(self.factor) if math.isfinite(value) else value
+        text = f"{exact:{'+' if sign else ''}.{self.decimals if decimals is None else decimals}f}"
         return f"{text} {self.shown_unit}" if unit and self.shown_unit else text
 
     def _with_unit(self, text: str) -> str:

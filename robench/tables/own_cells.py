@@ -13,6 +13,10 @@ def notes(table: OwnTable) -> list[str]:
     found = [table.tested] if any(cell.best for line in table.lines for cell in line.cells) else []
     if any(line.sampled for line in table.lines):
         found.append(f"{_SAMPLED} measured from a sample of the suite.")
+    if any(
+        cell.value is not None and cell.value.full_run_low is not None for line in table.lines for cell in line.cells
+    ):
+        found.append("Values of a sample have two intervals: of what the full run would give, and of new images.")
     if any(line.partial for line in table.lines):
         found.append(f"{_PARTIAL} partial run: cells or images are missing.")
     if any(cell.sd is not None for line in table.lines for cell in line.cells):
@@ -32,9 +36,8 @@ def number(cell: Cell, column: Column) -> str:
     value = cell.value
     if value is None or value.value is None:
         return ABSENT
-    about = column.about
-    shown = about.show(value.value) if cell.decimals is None else f"{about.factor * value.value:.{cell.decimals}f}"
-    return shown if cell.sd is None else f"{shown} ± {about.show(cell.sd)}"
+    shown = column.about.show(value.value, decimals=cell.decimals)
+    return shown if cell.sd is None else f"{shown} ± {column.about.show(cell.sd)}"
 
 
 def ends(cell: Cell, column: Column) -> str:

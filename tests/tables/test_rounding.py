@@ -31,7 +31,8 @@ def exact(value: float, name: str) -> str:
 
 
 def ends(value: Value) -> list[float]:
-    return [one for one in (value.value, value.low, value.high) if one is not None]
+    every = (value.value, value.low, value.high, value.full_run_low, value.full_run_high)
+    return [one for one in every if one is not None]
 
 
 def expected(result: Result, *, main: bool = False) -> set[str]:
