@@ -120,7 +120,7 @@ def load_model(
     except RobenchError as error:
         if "," not in spec:
             raise
-        hint = f"{error.hint or ''} Several models are given by `robench evaluate --models A,B`."
+        hint = f"{error.hint or ''} Several models are given by `models`."
         raise RobenchError(error.message, hint=hint.strip()) from error
     if (inside := own_normalisation(model.module)) is not None:
         model = replace(model, card=model.card | {"normalises": inside})

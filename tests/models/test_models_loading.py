@@ -359,4 +359,4 @@ def test_folders_of_other_libraries_are_told(tmp_path: Path) -> None:
 def test_a_list_of_models_is_told_where_lists_are_taken(spec: str) -> None:
     with pytest.raises(RobenchError) as error:
         load_model(spec)
-    assert "--models A,B" in str(error.value.hint)
+    assert "Several models are given by `models`." in str(error.value.hint)

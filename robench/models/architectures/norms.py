@@ -51,10 +51,15 @@ def _halves(x: torch.Tensor, instance: nn.InstanceNorm2d, batch: nn.Module) -> t
     An instance normalisation returns channels first. Joined so, the whole layer would be channels first, and every
     convolution and rectifier after it would convert or walk through memory in strides.
     """
-    layout = torch.channels_last if x.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
     first, second = x.split([instance.num_features, x.shape[1] - instance.num_features], dim=1)
-    normalised = instance(first.contiguous()).contiguous(memory_format=layout)
-    return torch.cat([normalised, batch(second.contiguous(memory_format=layout))], dim=1)
+    return torch.cat([_as_laid_out(instance(first.contiguous()), x), batch(_as_laid_out(second, x))], dim=1)
+
+
+@torch.fx.wrap  # a traced network calls it, and looks at the layout then
+def _as_laid_out(part: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+    """Return the part with the whole's memory format."""
+    last = whole.is_contiguous(memory_format=torch.channels_last)
+    return part.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
 
 
 class IBN(nn.Module):
