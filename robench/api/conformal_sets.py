@@ -132,7 +132,7 @@ def values_of(
         if metric == WORST and not np.isfinite(value):
             return Value(value=None, note=f"no stratum of set sizes has {LEAST} images")
         images = min(len(cells[names[i]]["index"]) for i in at) if row(metric).share else None
-        return with_interval(value, mean_over_cells(metric, drawn[metric][:, at]), metric, images=images)
+        return with_interval(value, mean_over_cells(metric, drawn[metric][:, at]), metric, trials=images)
 
     shifted = shifted_cells(protocol_of_run(run.record.suite), names, fit_on)
     groups = {name: [i] for i, name in enumerate(names)}

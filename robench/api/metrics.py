@@ -198,6 +198,7 @@ def _of_logits(saved: SavedLogits, wanted: tuple[str, ...] | None, resamples: in
     from robench.errors import RobenchError
     from robench.metrics.cells import compute
     from robench.metrics.statistics import bootstrap_cells
+    from robench.metrics.trials import trials
     from robench.results.scores import default_metrics
     from robench.results.values import with_interval
 
@@ -212,7 +213,10 @@ def _of_logits(saved: SavedLogits, wanted: tuple[str, ...] | None, resamples: in
     images = len(saved.labels)
     values = {
         name: with_interval(
-            compute(name, columns), replicates[name][:, 0], name, images=images if row(name).share else None
+            value := compute(name, columns),
+            replicates[name][:, 0],
+            name,
+            trials=trials(name, columns) if value in (0.0, 1.0) else None,
         )
         for name in chosen
     }

@@ -176,6 +176,7 @@ def _scored(
     from robench.catalogue import defaults
     from robench.metrics.cells import compute
     from robench.metrics.statistics import bootstrap_cells
+    from robench.metrics.trials import trials
     from robench.results.outliers import joined
     from robench.results.values import with_interval
 
@@ -189,8 +190,13 @@ def _scored(
     found = {metric: np.array([compute(metric, one) for one in columns]) for metric in metrics}
     drawn = bootstrap_cells(columns, metrics, resamples=resamples, seed=seed)
 
+    def value(metric: str, at: list[int]) -> Value:
+        mean = float(found[metric][at].mean())
+        behind = min(trials(metric, columns[i]) for i in at) if mean in (0.0, 1.0) else None
+        return with_interval(mean, drawn[metric][:, at].mean(axis=1), metric, trials=behind)
+
     def values(at: list[int]) -> dict[str, Value]:
-        return {m: with_interval(float(found[m][at].mean()), drawn[m][:, at].mean(axis=1), m) for m in metrics}
+        return {metric: value(metric, at) for metric in metrics}
 
     groups = {group: [i for i, name in enumerate(given) if given[name][0] == group] for group in GROUPS}
     return (

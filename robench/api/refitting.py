@@ -246,7 +246,7 @@ def _figures(
     def of_group(metric: str, j: int, positions: list[int]) -> Value:
         value = float(mean_over_cells(metric, values[metric][j, positions]))
         least = min(images[i] for i in positions) if row(metric).share else None
-        return with_interval(value, mean_over_cells(metric, drawn[metric][j][:, positions]), metric, images=least)
+        return with_interval(value, mean_over_cells(metric, drawn[metric][j][:, positions]), metric, trials=least)
 
     before, after = ({group: {m: of_group(m, j, at) for m in metrics} for group, at in groups.items()} for j in (0, 1))
     return before, after

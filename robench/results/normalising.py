@@ -71,7 +71,7 @@ def normalised_values(
     replicates = _values(drawn, len(clean), chosen, severities, table)
     fewest = min(len(cell["index"]) for cell in columns)
     return {
-        name: with_interval(float(exact[name]), replicates[name], name, images=fewest if row(name).share else None)
+        name: with_interval(float(exact[name]), replicates[name], name, trials=fewest if row(name).share else None)
         for name in exact
     }
 

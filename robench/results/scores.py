@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from robench.catalogue import METRICS, defaults, row
+from robench.catalogue import METRICS, defaults
 from robench.errors import RobenchError
 from robench.metrics.arrays import distinct
 from robench.metrics.cells import mean_over_cells
 from robench.metrics.sampling import StandardErrors
 from robench.metrics.statistics import Bootstrap, images_of
+from robench.metrics.trials import trials
 from robench.metrics.weighted import Columns
 from robench.predictions import Predictions
 from robench.results.controls import ControlRun
@@ -24,6 +25,7 @@ from robench.results.schema import StatisticsRecord
 from robench.suites.base import Cell, Suite
 
 Array = npt.NDArray[np.float64]
+_MANY = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Scores:
         values: metric -> (cells,) float64.
         replicates: metric -> (resamples, cells) bootstrap replicates, images resampled together over cells.
         images: (cells,) images (clips) of each.
+        trials: metric -> (cells,) trials behind the values that are 0 or 1, else 0.
         sampled: what was drawn, where cells lack images.
     """
 
@@ -42,11 +45,16 @@ class Scores:
     values: dict[str, Array]
     replicates: dict[str, Array]
     images: npt.NDArray[np.int64]
+    trials: dict[str, npt.NDArray[np.int64]]
     sampled: Sampled | None = None
 
-    def fewest(self, metric: str, positions: Sequence[int]) -> int | None:
-        """Return the images of the smallest of some cells, where a metric is a share of them, else None."""
-        return int(self.images[list(positions)].min()) if row(metric).share else None
+    def fewest(self, metric: str, positions: Sequence[int] | None = None) -> int | None:
+        """Return the fewest trials behind the perfect values of some cells (None: all that have a value).
+
+        None where a value is not perfect, or says nothing of trials.
+        """
+        chosen = np.isfinite(self.values[metric]) if positions is None else list(positions)
+        return int(self.trials[metric][chosen].min(initial=_MANY)) or None
 
     def errors(self, metric: str, positions: Sequence[int]) -> StandardErrors | None:
         """Return how far the mean of a metric over some cells is off, where a sample was measured, else None."""
@@ -97,9 +105,15 @@ def score_runs(
                 values={name: of_cells[own] for name, of_cells in values.items()},
                 replicates={name: of_cells[:, own] for name, of_cells in replicates.items()},
                 images=np.array([len(distinct(cell.index)) for cell in predictions.values()]),
+                trials={name: _trials(name, of_cells[own], every[own]) for name, of_cells in values.items()},
             )
         )
     return found
+
+
+def _trials(metric: str, values: Array, columns: Sequence[Columns]) -> npt.NDArray[np.int64]:
+    perfect = (values == 0.0) | (values == 1.0)
+    return np.array([trials(metric, one) if at else 0 for at, one in zip(perfect, columns, strict=True)], np.int64)
 
 
 def _columns(predictions: Mapping[str, Predictions], metrics: Sequence[str]) -> list[Columns]:

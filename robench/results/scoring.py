@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from robench._version import __version__
-from robench.catalogue import row
+from robench.catalogue import Summary, metric_of, row
 from robench.errors import RobenchError
 from robench.files import read_document, write_json
 from robench.predictions import Predictions, RunFolder, SuiteInfo
@@ -186,18 +186,25 @@ def _sampled_record(predictions: Mapping[str, Predictions], sampled: Sampled) ->
 def _summary_values(suite: Suite, scores: Scores) -> dict[str, Value]:
     values = summarise(CellArrays(scores.cells, scores.values, suite))
     replicates = summarise(CellArrays(scores.cells, scores.replicates, suite))
-    fewest = int(scores.images.min())
     return {
         name: with_interval(
             float(values[name]),
             replicates[name],
             name,
-            images=fewest if row(name).share else None,
+            trials=_summary_trials(name, scores),
             errors=scores.sampled.summary_errors(name) if scores.sampled is not None else None,
             sampled=scores.sampled is not None,
         )
         for name in values
     }
+
+
+def _summary_trials(name: str, scores: Scores) -> int | None:
+    about, of = row(name), metric_of(name)
+    if about.share:
+        return int(scores.images.min())
+    mean = of is not None and (about is of or (isinstance(about, Summary) and about.mean))
+    return scores.fewest(of.name) if of is not None and mean and of.name in scores.trials else None
 
 
 def _grouped(suite: Suite, scores: Scores, *, by_severity: bool) -> dict[str, dict[str, Value]]:
@@ -216,7 +223,7 @@ def _grouped(suite: Suite, scores: Scores, *, by_severity: bool) -> dict[str, di
                 float(values.mean(metric, positions)),
                 replicates.mean(metric, positions),
                 metric,
-                images=scores.fewest(metric, positions),
+                trials=scores.fewest(metric, positions),
                 errors=scores.errors(metric, positions),
                 sampled=scores.sampled is not None,
             )
@@ -245,7 +252,7 @@ def _cell(run: RunFolder, scores: Scores, i: int, predictions: Mapping[str, Pred
                 float(scores.values[name][i]),
                 scores.replicates[name][:, i],
                 name,
-                images=scores.fewest(name, [i]),
+                trials=scores.fewest(name, [i]),
                 errors=scores.errors(name, [i]),
                 sampled=scores.sampled is not None,
             )

@@ -18,7 +18,7 @@ def with_interval(
     replicates: npt.NDArray[np.float64],
     name: str = "",
     *,
-    images: int | None = None,
+    trials: int | None = None,
     errors: StandardErrors | None = None,
     sampled: bool = False,
 ) -> Value:
@@ -28,7 +28,7 @@ def with_interval(
         value: of the metric or summary value; NaN where it is undefined.
         replicates: (resamples,) of it.
         name: of the metric or summary value, beyond whose largest value the interval does not go.
-        images: for a share of images or a mean of such shares: of how many, the fewest of its cells.
+        trials: of a value of 0 or 1, or a mean of such values: the fewest behind one (``metrics.trials``).
         errors: of a sampled run, how far the value is from that of the full run.
         sampled: whether it is of a sampled run.
     """
@@ -44,8 +44,10 @@ def with_interval(
         return Value(value=float(value), note="no interval: too few images")
     if new is not None:
         low, high = new
-    elif images and value in (0.0, 1.0):
-        low, high = exact_interval(value, images)
+    elif trials and value in (0.0, 1.0):
+        low, high = exact_interval(value, trials)
+    elif len(replicates) > 1 and np.nanmin(replicates) == np.nanmax(replicates):
+        return Value(value=float(value), note="no interval: every resample has this value")
     else:
         low, high = centred_interval(value, replicates, row(name).range[1] if name else np.inf)
     return Value(
@@ -78,6 +80,8 @@ def why_undefined(name: str, *, sampled: bool = False) -> str:
         return f"not estimated from a sample of fewer than {of.sampled_images:,} images per cell, which would bias it"
     if of is not None and "outlier" in of.needs:
         return "needs in-distribution and out-of-distribution images; `robench ood` joins two runs"
+    if of is not None and of.name.startswith("failure_"):
+        return "undefined where no answer is wrong, or none is right"
     if of is not None and of.minimum_images > 1:
         return f"undefined with fewer than {of.minimum_images} images per cell"
     return "undefined for this data"

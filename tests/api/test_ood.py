@@ -54,6 +54,17 @@ def test_values_are_those_of_the_logits(runs: Path) -> None:
     assert json.loads(found.path.read_text())["sets"]["noise"]["group"] == "far"
 
 
+def test_perfect_separation_of_few_images_has_an_interval(runs: Path, tmp_path: Path) -> None:
+    surest = np.argsort(RunFolder.open(runs / "run-noise").read("ood").columns()["log_complement"])[:3]
+    np.save(tmp_path / "images.npy", np.load(runs / "noise" / "images.npy")[surest])
+    np.save(tmp_path / "labels.npy", np.zeros(3, int))
+    robench.evaluate(MODEL, f"ood:{tmp_path}", out=tmp_path / "run", **FEW)
+    found = robench.ood(runs / "own", far=tmp_path / "run", resamples=50).groups["far"]
+    auroc, rate = found["ood_auroc"], found["ood_fpr95"]  # the network is surer of noise than of any digit
+    assert (auroc.value, auroc.low, auroc.high) == (0.0, 0.0, pytest.approx(1 - 0.025 ** (1 / 3)))
+    assert (rate.value, rate.low, rate.note) == (1.0, None, "no interval: every resample has this value")
+
+
 def test_a_corrupted_cell_can_stand_for_the_own_images(runs: Path) -> None:
     clean, fog = (robench.ood(runs / "own", far=runs / "run-flat", cell=c, resamples=0) for c in (None, "fog/3"))
     assert (clean.cell, fog.cell) == ("clean", "fog/3")
