@@ -53,7 +53,7 @@ def reference_table(folder: Path | None = None) -> OwnTable:
         )
     lines.sort(key=lambda line: _number(line.cells[list(_VALUES).index("mean_error")]))
     columns = tuple(Column(sentence(row(name).head), name, name) for name in _VALUES)
-    about = "Passes: forward and backward passes per training image, over all epochs."
+    about = "Passes: forward and backward passes per training image and epoch; a forward pass alone counts as a third."
     return OwnTable(_caption(results), columns, (*lines, *_printed()), "", (about,))
 
 
@@ -82,7 +82,7 @@ def _line(name: str, found: Mapping[str, list[Result]]) -> Line:
 
 
 def _counted(number: float, one: str, many: str) -> str:
-    return f"{number:,.0f} {one if number == 1 else many}"
+    return f"{f'{number:,.1f}'.removesuffix('.0')} {one if number == 1 else many}"
 
 
 def _number(cell: Cell) -> float:

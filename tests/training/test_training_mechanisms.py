@@ -178,6 +178,11 @@ def test_ibn_normalises_half_of_the_channels_by_instance(batch: Batch, make_netw
 
 
 def _attack(net: Network, batch: Batch, **options: object) -> tuple[torch.Tensor, torch.Tensor]:
+    start, found, _ = _counted_attack(net, batch, **options)
+    return start, found
+
+
+def _counted_attack(net: Network, batch: Batch, **options: object) -> tuple[torch.Tensor, torch.Tensor, float]:
     clean = batch.view()
     ops, values = ChainDistribution(severity=8).draw(batch.stream("augmax"), 32)
     chains = augment.chains(clean, ops, values).float() / 255
@@ -185,7 +190,7 @@ def _attack(net: Network, batch: Batch, **options: object) -> tuple[torch.Tensor
     m, q = torch.full((len(clean),), 0.3), torch.zeros(len(clean), 3)
     settings_ = {"steps": 6, "step_size": 0.1, "patience": 1, "early_stop": "none", "route": None} | options
     start = mix_chains(pixels, chains, m, q)
-    return start, worst_mixture(net, pixels, chains, batch.labels, m, q, **settings_)  # type: ignore[arg-type]
+    return start, *worst_mixture(net, pixels, chains, batch.labels, m, q, **settings_)  # type: ignore[arg-type]
 
 
 def _losses(net: Network, pixels: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -248,6 +253,30 @@ def test_augmax_does_not_show_the_network_again_what_has_stopped(batch: Batch, m
     assert seen[:2] == [len(batch.labels)] * 2
     assert seen == sorted(seen, reverse=True)
     assert seen[-1] < seen[0]
+
+
+def test_augmax_counts_the_passes_that_its_attack_took(batch: Batch, make_network: Make) -> None:
+    net, count = _trained(make_network, batch), len(batch.labels)
+    seen: list[int] = []
+    net.module.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    *_, most = _counted_attack(net, batch, early_stop="none", steps=4)
+    assert most == pytest.approx(4 * count)
+    seen.clear()
+    *_, stopped = _counted_attack(net, batch, early_stop="paper")
+    assert sum(seen) / 3 < stopped <= sum(seen) < 6 * count
+
+
+def test_augmax_keeps_its_count_of_passes_over_a_restart(batch: Batch, make_network: Make) -> None:
+    net = _trained(make_network, batch, "dubin")
+    method = AugMax(steps=3)
+    assert method.passes_taken == method.passes == 6
+    for _ in range(2):
+        method.loss(net, batch)
+    assert 3 + 1 / 3 <= method.passes_taken < 6
+    resumed = AugMax(steps=3)
+    resumed.load_state(method.state())
+    assert resumed.passes_taken == method.passes_taken
+    assert AugMax(hard="advmix", steps=3).passes_taken == pytest.approx(3 + 5 / 3)
 
 
 def test_a_compiled_attack_needs_four_sizes_of_a_batch_and_finds_the_same(batch: Batch, make_network: Make) -> None:

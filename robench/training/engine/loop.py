@@ -308,7 +308,7 @@ class Trainer:
             "epochs": self.recipe.epochs,
             "images": len(self.material.train_index),
             **({"stored": stored} if (stored := getattr(self.material.source, "stored", "")) else {}),
-            "passes": round(self.method.passes, 2),
+            "passes": round(self.method.passes_taken, 2),
             "seconds": round(self.seconds, 1),
             "robench": __version__,
             "torch": str(torch.__version__),

@@ -7,8 +7,8 @@ view has its own cross-entropy (``loss_form``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import torch
 from torch.nn import functional
@@ -55,7 +55,7 @@ def worst_mixture(
     patience: int,
     early_stop: str,
     route: str | None,
-) -> torch.Tensor:
+) -> tuple[torch.Tensor, float]:
     """Return AugMax images: m and q after sign-gradient ascent on the cross-entropy (Algorithm 1).
 
     Args:
@@ -70,15 +70,17 @@ def worst_mixture(
         route: through dual normalisation.
 
     Returns:
-        float (n, 3, H, W), detached.
+        float (n, 3, H, W), detached; and the number of images' passes that it took, of at most ``steps * n``: a
+        forward pass alone counts as a third.
     """
-    part, wrong = (clean, chains, labels), torch.zeros_like(labels)
+    part, wrong, passes = (clean, chains, labels), torch.zeros_like(labels), 0.0
     m, q = m.clone(), q.clone()
     now_m, now_q, moving = m, q, torch.arange(len(labels), device=labels.device)
     with net.frozen():
         for step in range(steps):
             now_m, now_q = now_m.detach().requires_grad_(True), now_q.detach().requires_grad_(True)
             logits = net(mix_chains(part[0], part[1], now_m, now_q), route)
+            passes += len(now_m) / 3
             # Algorithm 1 looks after each step, never at the start; the code looks before each.
             if step or early_stop != "paper":
                 wrong += logits.argmax(dim=1) != part[2]
@@ -91,12 +93,13 @@ def worst_mixture(
                 logits = logits[still]
             loss = functional.cross_entropy(logits, part[2], reduction="sum")
             grad_m, grad_q = torch.autograd.grad(loss, (now_m, now_q))
+            passes += len(now_m) * 2 / 3
             if len(moving) < len(now_m):
                 now_m, now_q, grad_m, grad_q = now_m[still], now_q[still], grad_m[still], grad_q[still]
             now_m = (now_m.detach() + step_size * grad_m.sign()).clamp(0.0, 1.0)
             now_q = now_q.detach() + step_size * grad_q.sign()
             m[moving], q[moving] = now_m, now_q
-    return mix_chains(clean, chains, m, q)
+    return mix_chains(clean, chains, m, q), passes
 
 
 @dataclass
@@ -142,6 +145,8 @@ class AugMax(Method):
     spatial_largest: float = 1.0
     spatial_smoothness: float = 0.005
     fill: int = 0
+    _attacked: float = field(default=0.0, init=False, repr=False)
+    _images: int = field(default=0, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -158,6 +163,19 @@ class AugMax(Method):
         attack = {"augmix+pgd": self.pgd_steps, "advmix": 0, "advmax": self.steps + self.spatial_steps}
         tried = self.worst_of / 3 if self.hard in ("advmix", "advmax") else 0.0
         return 3.0 + tried + attack.get(self.hard, self.steps)
+
+    @property
+    def passes_taken(self) -> float:
+        """See ``Method.passes_taken``: an image that stops early takes fewer than ``steps`` of the attack."""
+        if not self._images:
+            return self.passes
+        return self.passes - self.steps + self._attacked / self._images
+
+    def state(self) -> dict[str, Any]:
+        return {"attacked": self._attacked, "images": self._images}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self._attacked, self._images = state.get("attacked", 0.0), state.get("images", 0)
 
     @property
     def chains(self) -> ChainDistribution:
@@ -191,7 +209,7 @@ class AugMax(Method):
             m, weights = self._random_mixture(batch)
             return mix_chains(pixels, chains, m, weights.log())
         stream = batch.stream("augmax")
-        mixed = worst_mixture(
+        mixed, taken = worst_mixture(
             net,
             pixels,
             chains,
@@ -204,6 +222,7 @@ class AugMax(Method):
             early_stop=self.early_stop,
             route="auxiliary",
         )
+        self._attacked, self._images = self._attacked + taken, self._images + len(clean)
         if self.hard != "advmax" or not self.spatial_steps:
             return mixed
         return spatial_attack(

@@ -70,10 +70,15 @@ class Method:
     def passes(self) -> float:
         """Forward and backward passes per image and step, those of attacks included; standard training has 1.
 
-        A forward pass alone counts as a third. Early stops, and the passes over held-out images and through other
-        networks (DeepAugment, Noise2Net), are not counted.
+        A forward pass alone counts as a third. The most there can be: an attack may stop early. Passes over held-out
+        images and through other networks (DeepAugment, Noise2Net) are not counted.
         """
         return 1.0
+
+    @property
+    def passes_taken(self) -> float:
+        """``passes`` as the training has taken them so far: fewer where an attack stopped early."""
+        return self.passes
 
     def build(self) -> nn.Module | None:
         """Return the method's own network, or None where the recipe's architecture is trained."""
