@@ -145,7 +145,7 @@ def scored(
         progress: told of every cell; it is not entered here.
     """
     scaling = FITS[method](source.held_out["logits"], source.held_out["target"])
-    notes = [*source.notes, *notes_of(scaled_columns(source.held_out, scaling), method)]
+    notes = [*source.notes, *notes_of(scaled_columns(source.held_out, scaling), method), *_few_images(source)]
     before, after = _figures(source, scaling, resamples, seed, progress)
     return Calibration(
         model=source.model,
@@ -164,6 +164,16 @@ def scored(
         after=after,
         path=path,
     )
+
+
+def _few_images(source: Source) -> list[str]:
+    unbiased = METRICS.get("ece").sampled_images
+    if min(len(index) for index in source.images.values()) >= unbiased:
+        return []
+    return [
+        f"Binned calibration errors of fewer than {unbiased:,} images come out larger than those of many; "
+        "compare the debiased ones with other results."
+    ]
 
 
 SHIFTED = "mean under shift"

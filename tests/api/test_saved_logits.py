@@ -166,7 +166,15 @@ def test_calibrate_prints_both_sides(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_vector_scaling_on_few_images_is_noted() -> None:
     few = robench.calibrate(logits=LOGITS[:40], labels=LABELS[:40], method="vector", resamples=0).notes
     assert any("Vector scaling fits 6 numbers, here to 20 images" in note for note in few)
-    assert robench.calibrate(logits=LOGITS, labels=LABELS, method="vector", resamples=0).notes == []
+    enough = robench.calibrate(logits=LOGITS, labels=LABELS, method="vector", resamples=0).notes
+    assert not any("Vector scaling" in note for note in enough)
+
+
+@pytest.mark.parametrize("images", [9_998, 10_000])  # half of them are measured
+def test_binned_errors_of_few_images_are_noted(images: int) -> None:
+    rng = np.random.default_rng(images)
+    found = robench.calibrate(logits=rng.normal(size=(images, 3)), labels=rng.integers(0, 3, images), resamples=0)
+    assert any("Binned calibration errors" in note for note in found.notes) == (images < 10_000)
 
 
 def bad(**given: Any) -> Any:
