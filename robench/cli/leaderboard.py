@@ -144,23 +144,43 @@ def readme(
 def findings(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Folder of `robench train --all cifar10`.")],
     out: Annotated[
-        str | None, typer.Option("--out", "-o", metavar="FILE", help="File to write (default: print it).")
+        str | None,
+        typer.Option("--out", "-o", metavar="FILE", help="File to write, its numbers beside it (default: print it)."),
+    ] = None,
+    earlier: Annotated[
+        str | None,
+        typer.Option("--earlier", metavar="FILE", help="Numbers of an earlier page; kept where FOLDER lacks the runs."),
+    ] = None,
+    results: Annotated[
+        str | None,
+        typer.Option("--results", metavar="DIR", help="Results of all models (default: those in FOLDER)."),
     ] = None,
     resamples: Annotated[int, typer.Option(metavar="N", help="Bootstrap resamples of the intervals.")] = 1000,
     json_: o.Json = False,
 ) -> None:
-    """Say which of the papers' claims hold for models trained under one budget, as Markdown.
+    r"""Say which of the papers' claims hold for models trained under one budget, as Markdown.
 
-    Example:
+    Beside the page lie its numbers (findings.json). To add a model without the
+    runs of the others, give these and the results of all.
+
+    Examples:
 
         robench leaderboard findings runs/cifar10 --out docs/findings.md
+        robench leaderboard findings runs/new --earlier docs/findings.json \
+            --results leaderboards/measured/cifar10-jpeg --out docs/findings.md
     """
     from robench.api.words import place, whole
     from robench.cli.common import path
-    from robench.tables.findings import findings_page
+    from robench.files import write_json
+    from robench.tables.findings import numbers_of, page_of
+    from robench.tables.reference import reference_table
 
-    number = whole("resamples", resamples, least=100, most=100_000)
-    _write(findings_page(place("folder", folder), resamples=number), path("out", out), as_json=json_)
+    number, home = whole("resamples", resamples, least=100, most=100_000), place("folder", folder)
+    numbers = numbers_of(home, resamples=number, earlier=path("earlier", earlier))
+    page, file = page_of(numbers, reference_table(path("results", results) or home)), path("out", out)
+    if file is not None:
+        write_json(file.with_suffix(".json"), numbers.document())
+    _write(page, file, as_json=json_)
 
 
 def _write(text: str, file: Path | None, *, as_json: bool) -> None:

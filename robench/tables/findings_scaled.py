@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from robench.catalogue import row
 from robench.files import read_document
+from robench.tables.findings_kept import Scaled
 
 _SHIFTED = "mean under shift"
 _SHOWN = ("rms_calibration_error_debiased", "ece_debiased", "nll")
@@ -17,33 +18,38 @@ ABOUT = (
 )
 
 
-def scaled_table(folder: Path, suite: str = "cifar10-c") -> str:
-    """Return a Markdown table of calibration before and after temperature scaling; "" where no model was scaled.
+def scaled_models(folder: Path, suite: str = "cifar10-c") -> dict[str, Scaled]:
+    """Return the models of a set that were scaled (``robench calibrate RUN --out RUN/temperature.json``).
 
     Args:
         folder: of ``robench train --all``; it reads ``results/SUITE/MODEL/temperature.json``.
         suite: whose cells under shift the means are over.
     """
-    found = {
-        path.parent.name: read_document(path, "calibration")
-        for path in sorted((folder / "results" / suite).glob("*/temperature.json"))
-    }
-    if not found:
-        return ""
+    paths = sorted((folder / "results" / suite).glob("*/temperature.json"))
+    return {path.parent.name: _scaled(read_document(path, "calibration")) for path in paths}
+
+
+def _scaled(document: Mapping[str, Any]) -> Scaled:
+    before, after = (
+        {name: [document[side][_SHIFTED][name].get(key) for key in ("value", "low", "high")] for name in _SHOWN}
+        for side in ("before", "after")
+    )
+    return Scaled(document["temperature"], before, after)
+
+
+def scaled_table(models: Mapping[str, Scaled]) -> str:
+    """Return a Markdown table of calibration before and after temperature scaling, the lowest loss before it first."""
     heads = [row(name).head for name in _SHOWN]
     lines = ["| model | temperature | " + " | ".join(heads) + " |", "| --- | ---: |" + " ---: |" * len(_SHOWN)]
-    for model, document in sorted(found.items(), key=_likelihood):
-        cells = [f"{_text(document, 'before', name)}, then {_text(document, 'after', name)}" for name in _SHOWN]
-        lines.append(f"| {model} | {document['temperature']:.2f} | " + " | ".join(cells) + " |")
+    for model, one in sorted(models.items(), key=lambda item: item[1].before["nll"][0] or 0.0):
+        cells = [f"{_text(one.before[name], name)}, then {_text(one.after[name], name)}" for name in _SHOWN]
+        lines.append(f"| {model} | {one.temperature:.2f} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _likelihood(item: tuple[str, Mapping[str, Any]]) -> float:
-    return float(item[1]["before"][_SHIFTED]["nll"]["value"])
-
-
-def _text(document: Mapping[str, Any], side: str, name: str) -> str:
-    one, show = document[side][_SHIFTED][name], row(name).show
-    if one["value"] is None:  # too few images
+def _text(ends: Sequence[float | None], name: str) -> str:
+    value, low, high = ends
+    if value is None:  # too few images
         return "–"
-    return f"{show(one['value'])} ({show(one['low'])} to {show(one['high'])})"
+    show = row(name).show
+    return show(value) if low is None or high is None else f"{show(value)} ({show(low)} to {show(high)})"

@@ -12,10 +12,15 @@ import pytest
 from PIL import Image
 
 import robench
+from robench.cli.main import main
 from robench.data import digits
 from robench.errors import RobenchError
 from robench.results.judging import Difference
-from robench.tables.findings import Claim, Finding, claims, find, findings_page
+from robench.tables.findings import Claim, Finding, claims, find, findings_page, numbers_of, page_of
+from robench.tables.findings_kept import Numbers, Ranked, read_numbers
+from robench.tables.locations import leaderboards
+from robench.tables.measured import find_results
+from robench.tables.reference import reference_table
 from robench.training import sets
 
 STANDINS = {"standard": "standard", "augmix": "augmix", "augmix-nojsd": "augmix-nojsd", "standard-seed2": "cutout",
@@ -113,6 +118,54 @@ def test_the_page_has_what_temperature_scaling_leaves(folder: Path) -> None:
     after = found.after["mean under shift"]["nll"].value
     assert f"| augmix | {found.temperature:.2f} |" in page
     assert f", then {after:.3f} (" in page.partition("## After temperature scaling")[2]
+
+
+def test_a_model_is_added_without_the_runs_of_the_others(folder: Path, tmp_path: Path) -> None:
+    assert main(["leaderboard", "findings", str(folder), "--resamples", "100", "-o", str(tmp_path / "all.md")]) == 0
+    whole = read_numbers(tmp_path / "all.json")
+    assert whole == numbers_of(folder, resamples=100)
+    few = tmp_path / "few" / "results" / "cifar10-c"
+    few.mkdir(parents=True)
+    for name in ("augmix", "augmix-nojsd"):
+        (few / name).symlink_to(folder / "results" / "cifar10-c" / name)
+    more = ["--earlier", str(tmp_path / "all.json"), "--results", str(folder / "results")]
+    again = tmp_path / "again.md"
+    assert main(["leaderboard", "findings", str(tmp_path / "few"), "--resamples", "100", *more, "-o", str(again)]) == 0
+    assert again.read_text() == (tmp_path / "all.md").read_text()
+    without = Numbers(whole.claims, whole.scaled, {name: whole.ranks[name] for name in ("standard", "standard-seed2")})
+    (tmp_path / "older.json").write_text(json.dumps(without.document()))
+    kept = numbers_of(tmp_path / "few", resamples=100, earlier=tmp_path / "older.json")
+    assert set(kept.ranks) == {"standard", "standard-seed2"}  # of two other models: neither says where these stand
+    page = page_of(kept, reference_table(folder / "results"))
+    assert page.rstrip().endswith("Measured later, and not ranked: `augmix`, `augmix-nojsd`.")
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{}", '{"kind": "robench-findings"}', '{"kind": "robench-findings", "claims": 3}']
+)
+def test_other_documents_are_no_earlier_page(text: str, tmp_path: Path) -> None:
+    (tmp_path / "earlier.json").write_text(text)
+    with pytest.raises(RobenchError, match=r"earlier\.json"):
+        read_numbers(tmp_path / "earlier.json")
+
+
+def test_ranks_of_more_models_replace_those_of_fewer() -> None:
+    few, more = {"a": Ranked(0.1, 1, 1)}, {"a": Ranked(0.1, 2, 2), "b": Ranked(0.05, 1, 1)}
+    assert Numbers(ranks=more).over(Numbers(ranks=few)).ranks == more
+    assert Numbers(ranks=few).over(Numbers(ranks=more)).ranks == more
+
+
+def test_the_page_of_the_documentation_is_that_of_its_numbers_and_the_results_on_the_board() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    numbers, place = read_numbers(docs / "findings.json"), leaderboards() / "measured" / "cifar10-jpeg"
+    assert page_of(numbers, reference_table(place)) == (docs / "findings.md").read_text()
+    values = {(one.suite.name, one.model.name): one.summary for one in find_results(place).values()}
+    for claim in claims():
+        if claim.name in numbers.claims:
+            of, than = (values[claim.suite, name][claim.value].value for name in (claim.of, claim.than))
+            assert numbers.claims[claim.name].difference.value == pytest.approx(of - than, abs=6e-5), claim.name
+    for name, one in numbers.ranks.items():
+        assert one.value == pytest.approx(values["cifar10-c", name]["mean_error"].value, abs=6e-5)
 
 
 def test_the_set_has_a_table_of_its_own_beside_printed_rows(folder: Path) -> None:
