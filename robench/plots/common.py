@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from robench.catalogue import Row
 from robench.errors import RobenchError
-from robench.results.labels import model_names
+from robench.results.labels import image_words, model_names, protocol_words
 from robench.results.schema import Result, Value
 
 Array = npt.NDArray[np.float64]
@@ -19,18 +19,16 @@ def same_suite(results: Sequence[Result]) -> None:
     """Refuse results of different protocols in one plot.
 
     Raises:
-        RobenchError: no result at all, or results of several suites, versions or sources (published, generated).
+        RobenchError: no result at all, or results of several suites, versions, sources or data sets.
     """
     if not results:
         raise RobenchError("There is no result to plot.", hint="Give one or several result.json files or run folders.")
-    kinds = {
-        f"{r.suite.name} (version {r.suite.version}, {r.suite.source} images)": r.model.name for r in reversed(results)
-    }
+    kinds = {protocol_words(result): result.model.name for result in reversed(results)}
     if len(kinds) > 1:
         found = "; ".join(f"{kind}: {name}" for kind, name in kinds.items())
         raise RobenchError(
             f"These results are of different protocols: {found}.",
-            hint="Plot each suite, version and source separately.",
+            hint="Plot each of them separately.",
         )
 
 
@@ -66,9 +64,8 @@ def absent(metric: str, names: set[str], where: str) -> str:
 
 def provenance(results: Sequence[Result], *said: str) -> str:
     """Return the line under a plot: the suite, where its images come from, and what else the plot says."""
-    first = results[0].suite
     samples = sorted({r.suite.sampled.text for r in results if r.suite.sampled is not None})
-    return " · ".join([f"{first.name}, {first.source} images", *filter(None, said), *samples])
+    return " · ".join([f"{results[0].suite.name}, {image_words(results[0])}", *filter(None, said), *samples])
 
 
 def or_debiased(results: Sequence[Result], metric: str) -> str:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from robench.catalogue import headlines, row
-from robench.results.labels import interval_method
+from robench.results.labels import image_words, interval_method
 from robench.results.schema import Result, Value
 
 EVERY_EVAL_EVER = "0.3.0"
@@ -60,7 +60,7 @@ def eval_results(result: Result, dataset: str, task: str | None = None) -> list[
     name = next(name for name in names if result.summary[name].value is not None)
     value = result.summary[name]
     ends = _interval(name, value)
-    said = [f"robench {result.run.robench}", row(name).head, f"{result.suite.source} images"]
+    said = [f"robench {result.run.robench}", row(name).head, image_words(result)]
     said += [f"95 % interval {ends['low']} to {ends['high']}"] if ends else []
     said += [result.suite.sampled.text] if result.suite.sampled is not None else []
     entry: dict[str, Any] = {"dataset": {"id": dataset, "task_id": task or result.suite.name}}

@@ -22,6 +22,24 @@ def words(name: str) -> str:
     return {"jpeg compression": "JPEG compression"}.get(text, sentence(text))
 
 
+def protocol_words(result: Result) -> str:
+    """Return what results must agree in to share a table, plot or report.
+
+    ``cifar10-p (version 1, published images of cifar10, difficulty 2)``: CIFAR-10 kept as JPEG files has other images.
+    """
+    suite = result.suite
+    difficulty = suite.protocol.get("difficulty", 1)
+    facts = [f"version {suite.version}", f"{suite.source} images of {suite.dataset}"]
+    facts += [f"difficulty {difficulty}"] if difficulty != 1 else []
+    return f"{suite.name} ({', '.join(facts)})"
+
+
+def image_words(result: Result) -> str:
+    """Return where a result's images come from: ``generated images``, and of what copy as JPEG files if they are."""
+    suite = result.suite
+    return f"{suite.source} images" + (f" of {suite.dataset}" if suite.dataset.endswith("-jpeg") else "")
+
+
 def minus(text: str) -> str:
     """Return a text with the minus sign before its negative numbers, as pages set them.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from robench.errors import RobenchError
 from robench.results.comparing_many import ManyComparison
-from robench.results.labels import model_names, sampled_whole, unlike
+from robench.results.labels import image_words, model_names, protocol_words, sampled_whole, unlike
 from robench.results.schema import Result, Value
 from robench.tables.own_columns import BY, Column, columns_of, value_in
 
@@ -107,7 +107,7 @@ def own_table(
         )
     first = results[0].suite
     what = "means and standard deviations over seeds" if seeds else "with 95 % confidence intervals"
-    caption = f"{first.title.partition(':')[0]} ({first.name}, {first.source} images), {what}"
+    caption = f"{first.title.partition(':')[0]} ({first.name}, {image_words(results[0])}), {what}"
     tested = "" if seeds else _tested(results, comparison, by)
     return OwnTable(caption, columns, tuple(line for line, _ in lines), tested)
 
@@ -118,7 +118,7 @@ def with_rows(table: OwnTable, lines: Sequence[Line], notes: Sequence[str] = ())
 
 
 def _same(results: Sequence[Result]) -> None:
-    suites = sorted({f"{r.suite.name} ({r.suite.source})" for r in results})
+    suites = sorted({protocol_words(result) for result in results})
     if len(suites) > 1:
         raise RobenchError(
             f"One table shows one suite on images of one source; found {', '.join(suites)}.",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from robench.catalogue import row
 from robench.errors import RobenchError, did_you_mean
+from robench.results.labels import image_words
 from robench.results.protocols import protocol_of
 from robench.results.schema import Result, Value
 from robench.tables.boards import Board, Row, make_boards, measured_row
@@ -155,7 +156,7 @@ def _unlike(result: Result, others: Iterable[Board]) -> RobenchError:
             f"robench has no published rows of {suite.name}.", hint=f"There are published rows of {known}."
         )
     images = max((cell.images for cell in result.cells), default=0)
-    what = f"{suite.source} images, {images:,} per cell, {'the whole suite' if suite.complete else 'a part of it'}"
+    what = f"{image_words(result)}, {images:,} per cell, {'the whole suite' if suite.complete else 'a part of it'}"
     hint = "Evaluate the whole suite on its published files."
     if (one := _SETS_OF_TIMM.get(suite.name)) is not None:
         hint = f"Evaluate all {one} images, from the published files."

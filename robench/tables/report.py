@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from robench.errors import RobenchError
 from robench.results.comparing import Comparison
 from robench.results.comparing_many import ManyComparison
-from robench.results.labels import markdown, minus, unlike
+from robench.results.labels import markdown, minus, protocol_words, unlike
 from robench.results.schema import Result
 from robench.tables.comparisons import pair_tables
 from robench.tables.report_rows import conditions_table, facts_table, protocol_table, published_table, summary_table
@@ -106,11 +106,11 @@ def _document(
         raise RobenchError(
             "There is no result to report.", hint="Give one or several result.json files or run folders."
         )
-    protocols = {f"{r.suite.name} (version {r.suite.version}, {r.suite.source})" for r in results}
+    protocols = {protocol_words(result) for result in results}
     if len(protocols) > 1:
         raise RobenchError(
             f"A report holds runs of one protocol; these are of {len(protocols)}: {', '.join(sorted(protocols))}.",
-            hint="Write one report for each suite and source.",
+            hint="Write one report for each.",
         )
     differing = unlike(results)
     comparison = None if differing else comparison  # of the cells that both have, which no mean below is over

@@ -287,6 +287,10 @@ def test_other_suites_metrics_and_suffixes_are_refused(results: list[Result], tm
     other.suite.source = "published"
     with pytest.raises(RobenchError, match="of different protocols"):
         plots.severity([results[0], other])
+    copy = make("bayes")
+    copy.suite.dataset = "cifar10-jpeg"
+    with pytest.raises(RobenchError, match="images of cifar10-jpeg"):
+        plots.severity([results[0], copy])
     with pytest.raises(RobenchError, match="by severity"):
         plots.severity(results, ("accuracy_of_the_moon",))
     with pytest.raises(RobenchError, match="severity/9"):

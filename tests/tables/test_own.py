@@ -197,9 +197,26 @@ def test_samples_and_parts_are_marked():
     assert "partial run: cells or images are missing" in text
 
 
-def test_one_table_is_of_one_suite_and_source(two):
-    with pytest.raises(robench.RobenchError, match="generated"):
-        own_table([two[0], made("c", 0.1, source="generated")])
+@pytest.mark.parametrize(("field", "other"), [("source", "generated"), ("dataset", "cifar10-jpeg"), ("version", "2")])
+def test_one_table_is_of_one_protocol(two, field, other):
+    last = two[0].model_copy(deep=True)
+    setattr(last.suite, field, other)
+    with pytest.raises(robench.RobenchError, match=other):
+        own_table([two[0], last])
+
+
+def test_one_table_is_of_sequences_of_one_difficulty(two):
+    last = two[0].model_copy(deep=True)
+    last.suite.protocol = {**last.suite.protocol, "difficulty": 2}
+    with pytest.raises(robench.RobenchError, match="difficulty 2"):
+        own_table([two[0], last])
+
+
+def test_the_caption_names_a_copy_of_the_data(two):
+    copy = two[0].model_copy(deep=True)
+    copy.suite.dataset = "cifar10-jpeg"
+    assert "published images of cifar10-jpeg" in own_table([copy]).caption
+    assert " of cifar10" not in own_table([two[0]]).caption
 
 
 def test_published_rows_of_the_same_protocol(two):
