@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from robench.catalogue import Row
 from robench.errors import RobenchError
-from robench.results.labels import image_words, model_names, protocol_words
+from robench.results.labels import amount_words, image_words, model_names, protocol_words, sampled_whole
 from robench.results.schema import Result, Value
 
 Array = npt.NDArray[np.float64]
@@ -34,14 +34,15 @@ def same_suite(results: Sequence[Result]) -> None:
 
 def drawn_names(results: Sequence[Result]) -> list[str]:
     """Return the models' names for a legend; a run that lacks cells or images is marked."""
-    return [name + _mark(result) for name, result in zip(model_names(results), results, strict=True)]
+    return [name + mark(result) for name, result in zip(model_names(results), results, strict=True)]
 
 
-def _mark(result: Result) -> str:
+def mark(result: Result) -> str:
+    """Return what follows the name of a model whose run lacks cells or images."""
     if result.status == "partial":
         return " (partial)"
     if result.suite.sampled is not None:
-        return " (sampled)"
+        return " (sampled)" if sampled_whole(result) else " (sample of a part)"
     return "" if result.suite.complete else " (part of the suite)"
 
 
@@ -64,8 +65,8 @@ def absent(metric: str, names: set[str], where: str) -> str:
 
 def provenance(results: Sequence[Result], *said: str) -> str:
     """Return the line under a plot: the suite, where its images come from, and what else the plot says."""
-    samples = sorted({r.suite.sampled.text for r in results if r.suite.sampled is not None})
-    return " · ".join([f"{results[0].suite.name}, {image_words(results[0])}", *filter(None, said), *samples])
+    amounts = sorted({amount for result in results if (amount := amount_words(result))})
+    return " · ".join([f"{results[0].suite.name}, {image_words(results[0])}", *filter(None, said), *amounts])
 
 
 def or_debiased(results: Sequence[Result], metric: str) -> str:

@@ -11,10 +11,10 @@ import numpy as np
 
 from robench.catalogue import row
 from robench.errors import RobenchError
-from robench.plots.common import Array, absent, drawn_names, ends, interval_words, provenance, same_suite
+from robench.plots.common import Array, absent, drawn_names, ends, interval_words, mark, provenance, same_suite
 from robench.plots.registry import Option, Plot
 from robench.plots.style import COLUMN, INK, axes_or_new, finish, look, new_figure, style
-from robench.results.labels import sentence, shorten
+from robench.results.labels import refuse_unlike_seeds, sentence, shorten, training_of
 from robench.results.schema import Result
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ class MethodBars:
         """Take the bars out of results of one suite; runs of one recipe, by its digest, make one bar.
 
         Raises:
-            RobenchError: the results are of different protocols, none has this summary value, or two are of one
-                training.
+            RobenchError: the results are of different protocols, none has this summary value, or those of several seeds
+                have no mean.
         """
         same_suite(results)
         values, low, high = ends([result.summary.get(metric) for result in results], row(metric))
@@ -55,13 +55,13 @@ class MethodBars:
             raise RobenchError(absent(metric, set(has), "in its summary"), hint=f"They have: {', '.join(has)}.")
         groups: dict[object, list[int]] = {}
         for i, result in enumerate(results):
-            card = result.model.card
-            groups.setdefault((card["recipe_digest"], card.get("bn")) if "recipe_digest" in card else i, []).append(i)
+            groups.setdefault(training_of(result) if "recipe_digest" in result.model.card else i, []).append(i)
         names = drawn_names(results)
-        _refuse_repeated([[results[i] for i in of] for of in groups.values()])
+        for of in groups.values():
+            refuse_unlike_seeds([results[i] for i in of], [names[i] for i in of])
         bars = [_bar(of, values, low, high) for of in groups.values()]
         middle, lower, upper = (np.array(column, float) for column in zip(*bars, strict=True))
-        shown = tuple(names[of[0]] if len(of) == 1 else _recipe(results[of[0]]) for of in groups.values())
+        shown = tuple(names[of[0]] if len(of) == 1 else _recipe([results[i] for i in of]) for of in groups.values())
         return cls(metric, shown, middle, lower, upper, tuple(len(of) for of in groups.values()))
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -106,17 +106,6 @@ def methods(results: Sequence[Result], metrics: Sequence[str] = ("mean_error",))
     return figure
 
 
-def _refuse_repeated(groups: Sequence[Sequence[Result]]) -> None:
-    """Refuse two results of one training, whose spread would pass for that of seeds."""
-    for members in groups:
-        seeds = [(one.model.card.get("trained_with") or {}).get("seed", one.model.hash) for one in members]
-        if len(set(seeds)) < len(members):
-            raise RobenchError(
-                f"Two of these results are of one training: {', '.join(one.model.name for one in members)}.",
-                hint="Give one result per seed.",
-            )
-
-
 def _bar(members: Sequence[int], values: Array, low: Array, high: Array) -> tuple[float, float, float]:
     """Return value, low and high of one bar."""
     if len(members) == 1:
@@ -128,8 +117,10 @@ def _bar(members: Sequence[int], values: Array, low: Array, high: Array) -> tupl
     return middle, middle - spread, middle + spread
 
 
-def _recipe(result: Result) -> str:
-    return str(result.model.card.get("recipe") or result.model.name)
+def _recipe(results: Sequence[Result]) -> str:
+    """Return the recipe of several seeds, marked where one of their runs lacks cells or images."""
+    name = str(results[0].model.card.get("recipe") or results[0].model.name)
+    return name + next(filter(None, map(mark, results)), "")
 
 
 PLOT = Plot(

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from robench.catalogue import row
+from robench.errors import RobenchError
 from robench.results.schema import Result, Value
 
 ABSENT = "–"
@@ -113,6 +114,50 @@ def sampled_whole(result: Result) -> bool:
     needed = protocol_of(result).needed(result.suite.source)
     there = {cell.name: cell.of or cell.images for cell in result.cells}
     return result.suite.sampled is not None and result.status == "complete" and set(needed) <= set(there)
+
+
+def part_words(result: Result) -> str:
+    """Return what part of the suite a result is of, ``partial: 6 of 76 cells``; "" of the whole or a sample of it."""
+    from robench.results.protocols import protocol_of
+
+    if result.suite.complete or sampled_whole(result):
+        return ""
+    needed = protocol_of(result).needed(result.suite.source)
+    there = sum(name in needed for name in (cell.name for cell in result.cells))
+    return f"partial: {there} of {len(needed)} cells" if there < len(needed) else "partial: cells or images are missing"
+
+
+def amount_words(result: Result) -> str:
+    """Return how much of the suite was measured: a part of it, a sample; "" of all images of all cells."""
+    sampled = result.suite.sampled
+    return ", ".join(filter(None, (part_words(result), sampled.text if sampled is not None else "")))
+
+
+def training_of(result: Result) -> object:
+    """Return what trainings of one recipe have in common that differ in their seed alone; its hash for other models."""
+    card = result.model.card
+    trained = card.get("trained_with") or {}
+    known = (card.get("recipe_digest"), card.get("dataset"), card.get("bn"), trained.get("images"))
+    return known if known[0] else result.model.hash
+
+
+def refuse_unlike_seeds(results: Sequence[Result], names: Sequence[str]) -> None:
+    """Refuse results of several seeds that have no mean.
+
+    Raises:
+        RobenchError: two are of one training, or some are of other cells or images than the others.
+    """
+    seeds = [(one.model.card.get("trained_with") or {}).get("seed", one.model.hash) for one in results]
+    if len(set(seeds)) < len(results):
+        raise RobenchError(
+            f"Two of these results are of one training: {', '.join(names)}.", hint="Give one result per seed."
+        )
+    if differing := unlike(results):
+        raise RobenchError(
+            f"{', '.join(names)} are seeds of one recipe, but their results differ in {', '.join(differing)}: they have"
+            " no mean.",
+            hint="Measure the same cells and images for every seed, or give the results that are alike.",
+        )
 
 
 def model_names(results: Sequence[Result]) -> list[str]:

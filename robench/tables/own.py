@@ -8,11 +8,21 @@ from dataclasses import dataclass, replace
 
 from robench.errors import RobenchError
 from robench.results.comparing_many import ManyComparison
-from robench.results.labels import image_words, model_names, protocol_words, sampled_whole, unlike
+from robench.results.labels import (
+    image_words,
+    model_names,
+    protocol_words,
+    refuse_unlike_seeds,
+    sampled_whole,
+    training_of,
+    unlike,
+)
 from robench.results.schema import Result, Value
 from robench.tables.own_columns import BY, Column, columns_of, value_in
 
 GROUPS = ("architecture", "method")
+WITH_INTERVALS = ", with 95 % confidence intervals"
+"""At the end of a caption; a form that shows no intervals leaves it out."""
 __all__ = ["BY", "GROUPS", "Cell", "Column", "Line", "OwnTable", "mean_cell", "own_table", "with_rows"]
 
 
@@ -106,10 +116,12 @@ def own_table(
             key=lambda pair: order.index(pair[0].group),
         )
     first = results[0].suite
-    what = "means and standard deviations over seeds" if seeds else "with 95 % confidence intervals"
-    caption = f"{first.title.partition(':')[0]} ({first.name}, {image_words(results[0])}), {what}"
+    what = ", means and standard deviations over seeds" if seeds else ""
+    if not seeds and any(cell.value and cell.value.low is not None for line, _ in lines for cell in line.cells):
+        what = WITH_INTERVALS
+    caption = f"{first.title.partition(':')[0]} ({first.name}, {image_words(results[0])}){what}"
     tested = "" if seeds else _tested(results, comparison, by)
-    return OwnTable(caption, columns, tuple(line for line, _ in lines), tested)
+    return OwnTable(caption, columns, tuple(line for line, _ in lines), tested, _differing(results))
 
 
 def with_rows(table: OwnTable, lines: Sequence[Line], notes: Sequence[str] = ()) -> OwnTable:
@@ -130,9 +142,9 @@ def _one_each(
     results: Sequence[Result], columns: Sequence[Column], comparison: ManyComparison | None
 ) -> list[tuple[Line, list[Result]]]:
     values = [[value_in(result, column) for column in columns] for result in results]
-    alike = not unlike(results)  # else their means are of different cells or images
+    differing = unlike(results)
     best = [
-        _best(i, column, values, comparison) if alike or column.of != "summary" else None
+        _best(i, column, values, comparison) if _alike(results, column, differing) else None
         for i, column in enumerate(columns)
     ]
     names = model_names(results)
@@ -140,6 +152,13 @@ def _one_each(
         (_line(name, [result], [Cell(v, best[j] == i) for j, v in enumerate(values[i])]), [result])
         for i, (name, result) in enumerate(zip(names, results, strict=True))
     ]
+
+
+def _alike(results: Sequence[Result], column: Column, differing: Sequence[str]) -> bool:
+    """Return whether the results' values of a column are of the same cells and images."""
+    if column.of != "corruption" or list(differing) != ["cells"]:
+        return not differing
+    return len({tuple(cell.name for cell in one.cells if cell.condition == column.key) for one in results}) == 1
 
 
 def _line(label: str, results: Sequence[Result], cells: Sequence[Cell]) -> Line:
@@ -152,19 +171,12 @@ def _over_seeds(results: Sequence[Result], columns: Sequence[Column]) -> list[tu
     """Return a row per recipe, data and branch: the mean and the standard deviation (n - 1) over its seeds."""
     found: dict[object, list[Result]] = {}
     for result in results:
-        card = result.model.card
-        trained = card.get("trained_with") or {}
-        known = (card.get("recipe_digest"), card.get("dataset"), card.get("bn"), trained.get("images"))
-        found.setdefault(known if known[0] else result.model.hash, []).append(result)
+        found.setdefault(training_of(result), []).append(result)
     names = dict(zip([id(one) for one in results], model_names(results), strict=True))
     rows = []
     for members in found.values():
-        numbers = [(one.model.card.get("trained_with") or {}).get("seed") for one in members]
-        if len(members) > 1 and len(set(numbers)) < len(members):
-            raise RobenchError(
-                f"Two of these runs are of one training: {', '.join(names[id(one)] for one in members)}.",
-                hint="Give one run per seed.",
-            )
+        if len(members) > 1:
+            refuse_unlike_seeds(members, [names[id(one)] for one in members])
         label = names[id(members[0])] if len(members) == 1 else _recipe(members)
         rows.append((_line(label, members, [mean_cell(members, column) for column in columns]), members))
     return rows
@@ -230,6 +242,12 @@ def _tested(results: Sequence[Result], comparison: ManyComparison | None, by: st
         return ""
     if comparison is not None and by is None:
         return "Bold: significantly better than every other model measured here (paired, simultaneous 95 % intervals)."
-    if differing := unlike(results):
-        return f"The results differ in {', '.join(differing)}: their means are not marked."
     return "Bold: best value whose interval overlaps no other."
+
+
+def _differing(results: Sequence[Result]) -> tuple[str, ...]:
+    """Return a note on what the results differ in, where they do."""
+    if not (differing := unlike(results)):
+        return ()
+    what = "means over them are" if differing == ["cells"] else "their values are"
+    return (f"The results differ in {', '.join(differing)}: {what} not to be compared, and not marked.",)

@@ -8,15 +8,23 @@ from robench.tables.own import Cell, Column, Line, OwnTable
 _SAMPLED, _PARTIAL = "≈", "°"
 
 
-def notes(table: OwnTable) -> list[str]:
-    """Return what stands below the table."""
+def notes(table: OwnTable, intervals: int = 2) -> list[str]:
+    """Return what stands below the table.
+
+    Args:
+        table: the table.
+        intervals: how many of a value of a sample the form shows: both, the one for new images, or none.
+    """
     found = [table.tested] if any(cell.best for line in table.lines for cell in line.cells) else []
     if any(line.sampled for line in table.lines):
         found.append(f"{_SAMPLED} measured from a sample of the suite.")
     if any(
         cell.value is not None and cell.value.full_run_low is not None for line in table.lines for cell in line.cells
     ):
-        found.append("Values of a sample have two intervals: of what the full run would give, and of new images.")
+        found += {
+            2: ["Values of a sample have two intervals: of what the full run would give, and of new images."],
+            1: ["Intervals of a sample are for new images, as the others are."],
+        }.get(intervals, [])
     if any(line.partial for line in table.lines):
         found.append(f"{_PARTIAL} partial run: cells or images are missing.")
     if any(cell.sd is not None for line in table.lines for cell in line.cells):

@@ -123,12 +123,15 @@ def _csv(table: OwnTable) -> str:
         "best",
         "sampled",
         "partial",
+        "full_run_low",
+        "full_run_high",
     ]
     writer.writerow(head)
     for line in table.lines:
         for cell, column in zip(line.cells, table.columns, strict=True):
             value = cell.value
             numbers = (None, None, None) if value is None else (value.value, value.low, value.high)
+            full_run = (None, None) if value is None else (value.full_run_low, value.full_run_high)
             writer.writerow(
                 [
                     line.label,
@@ -138,6 +141,7 @@ def _csv(table: OwnTable) -> str:
                     column.name,
                     *("" if one is None else repr(one) for one in (*numbers, cell.sd)),
                     *(str(one).lower() for one in (cell.best, line.sampled, line.partial)),
+                    *("" if one is None else repr(one) for one in full_run),
                 ]
             )
     return text.getvalue()

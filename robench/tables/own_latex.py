@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from robench.results.labels import ABSENT
-from robench.tables.own import Cell, Column, Line, OwnTable
+from robench.tables.own import WITH_INTERVALS, Cell, Column, Line, OwnTable
 from robench.tables.own_cells import label, notes, number
 from robench.tables.paper_tables import tex
 
@@ -160,9 +160,9 @@ def _document(table: OwnTable, rows: Sequence[tuple[str, list[str]]], heads: Seq
     columns = len(rows[0][1]) - 1
     wrapped = any(len(row[0]) * size.character > size.label for _, row in rows)
     form = (f"p{{{size.label:g}pt}}" if wrapped else "l") + "r" * columns
-    said = [table.caption + ".", *notes(table)]
-    if any("\\scriptsize" in cell for _, row in rows for cell in row):
-        said.append(_INTERVALS)
+    shown = any("\\scriptsize" in cell for _, row in rows for cell in row)
+    said = [(table.caption if shown else table.caption.removesuffix(WITH_INTERVALS)) + ".", *notes(table, int(shown))]
+    said += [_INTERVALS] * shown
     caption = f"\\caption{{{tex(' '.join(said))}}}"
     body: list[str] = []
     for k, (group, members) in enumerate(groupby(rows, key=lambda row: row[0])):

@@ -54,7 +54,8 @@ def timm_lines(results: Sequence[Result], columns: Sequence[Column]) -> tuple[li
     about, rows = timm()
     rows = [row for row in rows if row[suite] is not None]
     own = {str(result.model.card.get("architecture") or "").partition(".")[0] for result in results} - {""}
-    same = [row for row in rows if row["model"].partition(".")[0] in own][:_TIMM_SAME]
+    every = [row for row in rows if row["model"].partition(".")[0] in own]
+    same = every[:_TIMM_SAME]
     best = sorted(rows, key=lambda row: -row[suite])[:_TIMM_BEST]
     chosen = [*same, *(row for row in best if row not in same)]
     heading = f"timm's results ({about['date']})"
@@ -62,8 +63,10 @@ def timm_lines(results: Sequence[Result], columns: Sequence[Column]) -> tuple[li
     for row in chosen:
         cells = tuple(_timm_cell(row, suite, column, alone) for column in columns)
         lines.append(Line(f"{row['model']} at {row['image_size']}", heading, cells, published=True))
-    said = f"timm publishes {len(rows):,} rows of {suite}; shown are those of the same architectures and the best ones."
-    return lines, [said]
+    those = "those" if len(same) == len(every) else f"the first {len(same)}, by name, of the {len(every)}"
+    return lines, [
+        f"timm publishes {len(rows):,} rows of {suite}; shown are {those} of the same architectures and the best ones."
+    ]
 
 
 def _timm_cell(row: dict[str, object], suite: str, column: Column, alone: bool) -> Cell:

@@ -39,6 +39,16 @@ def test_one_training_twice_is_not_two_seeds() -> None:
         MethodBars.from_results(twice)
 
 
+def test_seeds_on_other_data_or_other_cells_are_not_averaged() -> None:
+    first, other = (trained("augmix-cifar10-wrn40-2", "cifar10-c", value, seed=i) for i, value in enumerate((0.1, 0.2)))
+    other.model.card["dataset"] = "cifar10-jpeg"
+    assert MethodBars.from_results([first, other]).seeds == (1, 1)
+    other.model.card["dataset"] = first.model.card["dataset"]
+    other.suite.complete = False
+    with pytest.raises(RobenchError, match="differ in cells: they have no mean"):
+        MethodBars.from_results([first, other])
+
+
 def test_bars_of_a_missing_metric_are_refused() -> None:
     with pytest.raises(RobenchError, match="None of these results has 'mce'"):
         MethodBars.from_results([trained("augmix-cifar10-wrn40-2", "cifar10-c")], "mce")

@@ -197,6 +197,65 @@ def test_samples_and_parts_are_marked():
     assert "partial run: cells or images are missing" in text
 
 
+def test_results_on_other_images_are_said_to_differ_though_nothing_is_marked(two):
+    frost = made("b", 0.3, protocol={"frost": "original"})
+    for by in (None, "severity", "corruption"):
+        table = own_table([two[0], frost], by=by)
+        assert not any(cell.best for line in table.lines for cell in line.cells)
+        assert "The results differ in frost: their values are not to be compared" in render(table, "latex")
+
+
+def test_corruptions_of_the_same_cells_are_marked_where_others_are_missing(two):
+    def part(result, *names, complete=False):
+        cells = [CellResult(name=n, condition=n.split("/")[0], severity=n[-1], images=9, metrics={}) for n in names]
+        return result.model_copy(
+            update={"cells": cells, "suite": result.suite.model_copy(update={"complete": complete})}
+        )
+
+    runs = [part(two[0], "fog/1", "fog/2", "snow/1", complete=True), part(two[1], "fog/1", "fog/2", "snow/2")]
+    table = own_table(runs, by="corruption")
+    best = {column.head: table.lines[0].cells[i].best for i, column in enumerate(table.columns)}
+    assert best == {"Clean": True, "Snow": False, "Fog": True, "Mean": False}
+    assert not any(cell.best for line in own_table(runs, by="severity").lines for cell in line.cells)
+    assert any("means over them are not to be compared" in note for note in table.notes)
+
+
+def test_seeds_of_other_cells_or_images_have_no_mean():
+    card = {"recipe": "r", "recipe_digest": "x"}
+    first, *others = (
+        made(f"s{k}", 0.1 * k, card=card | {"trained_with": {"seed": k}}, **changes)
+        for k, changes in enumerate([{}, {"complete": False}, {"protocol": {"seed": 3}}], 1)
+    )
+    for other, word in zip(others, ("cells", "seed"), strict=True):
+        with pytest.raises(robench.RobenchError, match=f"s1, {other.model.name}.* differ in {word}"):
+            own_table([first, other], seeds=True)
+
+
+def test_a_form_says_of_intervals_what_it_shows(two):
+    ends = Value(value=0.2, low=0.19, high=0.21, full_run_low=0.195, full_run_high=0.205)
+    sampled = two[0].model_copy(update={"summary": {"mean_error": ends, "clean_error": ends}})
+    table = own_table([sampled])
+    assert "two intervals" in render(table, "markdown")
+    text = render(table, "latex")
+    assert "[19.00, 21.00]" in text
+    assert "two intervals" not in text
+    assert "Intervals of a sample are for new images" in text
+    line = next(csv.DictReader(io.StringIO(render(table, "csv"))))
+    assert (line["full_run_low"], line["full_run_high"]) == ("0.195", "0.205")
+    names = ("clean", *get("cifar10-c").benchmark)
+    many = [
+        made(f"m{k}", 0.2).model_copy(update={"conditions": {n: values(error=(0.2, 0.01)) for n in names}})
+        for k in range(6)
+    ]
+    wide = own_table(many, by="corruption")
+    assert "with 95 % confidence intervals" in render(wide, "markdown")
+    text = render(wide, "latex")
+    assert "[" not in text.partition("\\midrule")[2]
+    assert "interval" not in text
+    bare = two[0].model_copy(update={"summary": {"mean_error": Value(value=0.2)}})
+    assert "interval" not in own_table([bare]).caption
+
+
 @pytest.mark.parametrize(("field", "other"), [("source", "generated"), ("dataset", "cifar10-jpeg"), ("version", "2")])
 def test_one_table_is_of_one_protocol(two, field, other):
     last = two[0].model_copy(deep=True)
@@ -284,7 +343,8 @@ def test_timms_rows_are_those_of_the_architecture_and_the_best():
     shown = dict(zip([column.key for column in own_table([result]).columns], line.cells, strict=True))
     assert shown["error"].value.value == pytest.approx(1 - row["imagenet-r"])
     assert shown["matching_error"].value.value == pytest.approx(1 - row["imagenet-r-clean"])
-    assert any("rows of imagenet-r" in note for note in found.notes)
+    every = [one for one in rows if one["model"].startswith("resnet50.") and one["imagenet-r"] is not None]
+    assert any(f"shown are the first 12, by name, of the {len(every)} of" in note for note in found.notes)
     papers = next(line for line in found.lines if line.group.startswith("Many Faces") and line.label == "ResNet-50")
     printed = robench.tables.published.load_table("many-faces/1")
     wanted = [printed.number(0, c) / 100 for c in ("imagenet-r", "imagenet-200", "gap")]
