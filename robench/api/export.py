@@ -30,7 +30,7 @@ def export(
         run: a run's folder, a result file, or a result.
         format: ``model-index``: YAML for the front matter of a Hugging Face model card; ``eval-results``: YAML for a
             file in the ``.eval_results/`` folder of a repository there; ``every-eval-ever``: a JSON record of that
-            schema; ``csv``: one line per cell and metric.
+            schema; ``csv``: one line per cell and metric, as stored; ``of``: images of the whole cell.
         dataset: with ``eval-results``: id of the benchmark's data set on the Hub, ``OWNER/NAME``.
         organisation: with ``every-eval-ever``: who ran the evaluation.
         developer: with ``every-eval-ever``: who provides the model; None: the organisation.
@@ -88,11 +88,15 @@ def _text(result: Result, format: str, dataset: str, organisation: str, develope
     if format == "csv":
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["model", "suite", "cell", "images", "metric", "value", "low", "high"])
+        head = ["model", "suite", "cell", "images", "metric", "value", "low", "high"]
+        writer.writerow([*head, "source", "dataset", "of", "full_run_low", "full_run_high"])
+        suite = result.suite
         for cell in result.cells:
             for name, value in cell.metrics.items():
-                numbers = ("" if one is None else repr(one) for one in (value.value, value.low, value.high))
-                writer.writerow([result.model.name, result.suite.name, cell.name, cell.images, name, *numbers])
+                found = (value.value, value.low, value.high, value.full_run_low, value.full_run_high)
+                numbers = ["" if one is None else repr(one) for one in found]
+                about = [result.model.name, suite.name, cell.name, cell.images, name, *numbers[:3]]
+                writer.writerow([*about, suite.source, suite.dataset, cell.of or cell.images, *numbers[3:]])
         return text.getvalue()
     document: object
     if format == "model-index":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from robench.results.labels import ABSENT, show
+from robench.results.labels import ABSENT, amount_words, image_words, show
 from robench.results.used import normalisation, used
 
-__all__ = ["ABSENT", "normalisation", "show", "used"]
+__all__ = ["ABSENT", "amount_words", "image_words", "normalisation", "show", "used"]

@@ -139,11 +139,11 @@ def print_summary(
     """
     from rich.markup import escape
 
-    from robench.api.values import ABSENT, show, used
+    from robench.api.values import ABSENT, image_words, show, used
     from robench.catalogue import headlines, row
 
     first = results[0]
-    title = f"{first.suite.name} ({first.suite.source}), with 95 % confidence intervals"
+    title = f"{first.suite.name} ({image_words(first)}), with 95 % confidence intervals"
     names = headlines(name for result in results for name in result.summary)
     heads = [escape(result.model.name) for result in results] + (["difference"] if differences else [])
     rows = []

@@ -182,7 +182,7 @@ def _print_list(*, as_json: bool) -> None:
 
 def _print_cells(result: Result) -> None:
     """Print a table of the cells, and one of the conditions where they have several cells."""
-    from robench.api.values import show
+    from robench.api.values import amount_words, image_words, show
     from robench.cli.common import print_rows, say
 
     names = tuple(result.cells[0].metrics)
@@ -190,7 +190,8 @@ def _print_cells(result: Result) -> None:
     def texts(found: Mapping[str, Value]) -> dict[str, str]:
         return {name: show(found[name], name, interval=True) for name in names}
 
-    title = f"{result.model.name} on {result.suite.name}"
+    about = ", ".join(filter(None, (image_words(result), amount_words(result))))
+    title = f"{result.model.name} on {result.suite.name} ({about})"
     print_rows(title, {cell.name: texts(cell.metrics) for cell in result.cells})
     if len(result.conditions) < len(result.cells):
         print_rows(f"{title}, means over severities", {name: texts(one) for name, one in result.conditions.items()})

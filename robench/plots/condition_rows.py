@@ -179,10 +179,14 @@ def corruptions(results: Sequence[Result], metric: str = "error") -> Figure:
     """
     title = sentence(row(metric).title)
     rows = ConditionRows.from_results(results, metric)
-    severities = sorted({cell.severity for r in results for cell in r.cells if cell.severity is not None})
-    if not severities:  # a natural set has conditions, but neither corruptions nor severities
+    severities = {tuple(sorted({cell.severity for cell in r.cells if cell.severity is not None})) for r in results}
+    if not any(severities):  # a natural set has conditions, but neither corruptions nor severities
         return draw_rows(rows, results, f"{title} under each condition")
-    said = f"mean over {len(severities)} severities" if len(severities) > 1 else f"severity {severities[0]}"
+    least, *_, most = sorted(map(len, [*severities, *severities]))
+    said = f"mean over {most} severities" if most > 1 else f"severity {next(filter(None, severities))[0]}"
+    if len(severities) > 1:
+        span = f"{least} to {most}" if least < most else str(most)
+        said = f"mean over {span} severities, not of all runs the same"
     return draw_rows(rows, results, f"{title} under each corruption", said)
 
 

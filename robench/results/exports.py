@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from robench.catalogue import headlines, row
-from robench.results.labels import image_words, interval_method
+from robench.results.labels import amount_words, image_words, interval_method, part_words
 from robench.results.schema import Result, Value
 
 EVERY_EVAL_EVER = "0.3.0"
@@ -29,8 +29,11 @@ def model_index(result: Result) -> dict[str, Any]:
         "robench": result.run.robench,
         "version": suite.version,
         "source": suite.source,
+        "dataset": suite.dataset,
         "cells": len(result.cells),
     }
+    if part := part_words(result):
+        arguments["partial"] = part.removeprefix("partial: ")
     if suite.sampled is not None:
         arguments["sampled"] = suite.sampled.text
     return {
@@ -62,7 +65,7 @@ def eval_results(result: Result, dataset: str, task: str | None = None) -> list[
     ends = _interval(name, value)
     said = [f"robench {result.run.robench}", row(name).head, image_words(result)]
     said += [f"95 % interval {ends['low']} to {ends['high']}"] if ends else []
-    said += [result.suite.sampled.text] if result.suite.sampled is not None else []
+    said += [amount] if (amount := amount_words(result)) else []
     entry: dict[str, Any] = {"dataset": {"id": dataset, "task_id": task or result.suite.name}}
     entry["value"] = _shown(name, value)
     if result.run.started is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from robench.catalogue import headlines, row
 from robench.errors import RobenchError
-from robench.results.labels import model_names, show
+from robench.results.labels import amount_words, image_words, model_names, show
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,8 +22,8 @@ def line(result: Result) -> str:
     """Return a result in one line: model, suite, source, cells, and its first two headline values."""
     suite = result.suite
     found = [f"{row(name).title} {show(result.summary[name], name)}" for name in headlines(result.summary)[:2]]
-    extent = "" if suite.sampled is None else f", {suite.sampled.text}"
-    about = f"{result.model.name!r} on {suite.name} ({suite.source}, {len(result.cells)} cells{extent})"
+    extent = f", {amount}" if (amount := amount_words(result)) else ""
+    about = f"{result.model.name!r} on {suite.name} ({image_words(result)}, {len(result.cells)} cells{extent})"
     return f"<Result {about}: {'; '.join(found)}>"
 
 
@@ -34,7 +34,7 @@ def table(results: Sequence[Result]) -> tuple[str, tuple[str, ...], list[tuple[s
         The title, the models' names, and one row per value: its name, then one text per model.
     """
     first = results[0]
-    title = f"{first.suite.name} ({first.suite.source}), with 95 % confidence intervals"
+    title = f"{first.suite.name} ({image_words(first)}), with 95 % confidence intervals"
     rows = [
         (row(name).head, *(show(result.summary.get(name), name, interval=True) for result in results))
         for name in headlines(name for result in results for name in result.summary)
@@ -73,7 +73,8 @@ def frame(result: Result, shape: Shape = "cells") -> pd.DataFrame:
         return pandas.DataFrame(list(_long(result)))
     if shape != "summary":
         raise RobenchError(f"shape is {shape!r}.", hint='Give shape="cells" or shape="summary".')
-    about: dict[str, Any] = {"model": result.model.name, "suite": result.suite.name, "complete": result.suite.complete}
+    about: dict[str, Any] = {"model": result.model.name, "suite": result.suite.name, "source": result.suite.source}
+    about |= {"dataset": result.suite.dataset, "complete": result.suite.complete}
     for name, value in result.summary.items():
         about |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
     return pandas.DataFrame([about])

@@ -11,7 +11,7 @@ from robench.catalogue import METRICS, headlines, row
 from robench.errors import RobenchError
 from robench.results.comparing import Comparison
 from robench.results.judging import Difference
-from robench.results.labels import interval_method, interval_text, model_names, sentence, show, words
+from robench.results.labels import amount_words, interval_method, interval_text, model_names, sentence, show, words
 from robench.results.protocols import counted, grouped, protocol_of
 from robench.results.schema import Result, Value
 
@@ -107,8 +107,9 @@ def published_table(results: Sequence[Result]) -> Standing | None:
 
     def place(line: Line) -> float:
         value = line.cells[0].value
-        known = value.value if value is not None and value.value is not None else float("inf")
-        return known if lower else -known
+        if value is None or value.value is None:
+            return float("inf")
+        return value.value if lower else -value.value
 
     lines = sorted((*table.lines, *found.lines), key=place)
     own = [i for i, line in enumerate(lines) if not line.published]
@@ -244,11 +245,7 @@ def _by_difference(name: str, made: Row, found: Difference, *, swapped: bool) ->
 def _completeness(result: Result) -> str:
     if result.suite.complete:
         return "the whole suite"
-    if result.suite.sampled is not None:
-        return result.suite.sampled.text
-    if result.status == "partial":
-        return f"partial: {len(result.cells)} cells are finished"
-    return "part of the suite (fewer images or cells)"
+    return amount_words(result)
 
 
 def _moment(stored: str | None) -> str | None:

@@ -71,6 +71,20 @@ def test_csv_has_a_line_per_cell_and_metric(result):
     assert float(chosen["value"]) == stored
 
 
+def test_every_format_says_what_part_is_measured_and_on_which_images(result):
+    copy = result.model_copy(deep=True)
+    copy.suite.dataset = "digits-jpeg"
+    about = yaml.safe_load(robench.export(copy))["model-index"][0]["results"][0]["dataset"]["args"]
+    assert (about["partial"], about["dataset"], about["source"]) == ("6 of 76 cells", "digits-jpeg", "generated")
+    (entry,) = yaml.safe_load(robench.export(copy, "eval-results", dataset="owner/digits-c"))
+    assert "generated images of digits-jpeg" in entry["notes"]
+    assert "partial: 6 of 76 cells, sampled: 240 of" in entry["notes"]
+    row = next(csv.DictReader(io.StringIO(robench.export(copy, "csv"))))
+    assert (row["source"], row["dataset"], row["images"], row["of"]) == ("generated", "digits-jpeg", "40", "599")
+    cell = copy.cells[0].metrics[row["metric"]]
+    assert (float(row["full_run_low"]), float(row["full_run_high"])) == (cell.full_run_low, cell.full_run_high)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -18,7 +18,7 @@ from robench import plots
 from robench.errors import RobenchError
 from robench.plots.condition_rows import grouped
 from robench.plots.style import COLOURS, LINES, MARKERS, look
-from robench.results.schema import Result, Value
+from robench.results.schema import Result, SampledRecord, Value
 from robench.suites import get
 
 
@@ -95,6 +95,10 @@ def test_a_partial_run_says_so_in_the_legend() -> None:
     partial.status = "partial"
     small.suite.complete = False
     assert legend_texts(plots.severity([partial, small])) == ["logistic (partial)", "bayes (part of the suite)"]
+    small.suite.sampled = SampledRecord(passes=10, of=100)
+    assert legend_texts(plots.severity([small])) == ["bayes (sample of a part)"]
+    said = all_text(plots.severity([small])).replace("\n", " ")
+    assert "partial: 31 of 76 cells, sampled: 10 of 100" in said
 
 
 def test_reliability_holds_the_bins_and_leaves_empty_ones_out(results: list[Result]) -> None:
@@ -355,6 +359,8 @@ def test_the_severities_that_were_averaged_are_counted(results: list[Result]) ->
     assert "mean over 5 severities" in all_text(plots.corruptions([made]))
     made.cells = [cell for cell in made.cells if cell.severity in (None, 3)]
     assert "severity 3" in all_text(plots.corruptions([made]))
+    said = all_text(plots.corruptions([results[0], made]))
+    assert "mean over 1 to 5 severities, not of all runs the same" in said.replace("\n", " ")
 
 
 def test_an_undefined_metric_is_not_called_absent(results: list[Result]) -> None:

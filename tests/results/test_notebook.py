@@ -29,7 +29,7 @@ def test_a_result_is_one_short_line(result):
     assert len(text) < 200
     assert "\n" not in text
     assert "'standard' on digits-c" in text
-    assert "sampled:" in text
+    assert "(generated images, 6 cells, partial: 6 of 76 cells, sampled: 240 of" in text
     assert show(result.summary["mean_error"], "mean_error") in text
 
 
@@ -44,6 +44,16 @@ def test_html_has_every_value_of_the_terminal_and_escapes_names(result):
     assert all(note.split("'")[0] in text for note in result.notes)
 
 
+def test_tables_name_a_copy_of_the_data(result, capsys):
+    from robench.cli.common import print_summary
+
+    copy = result.model_copy(deep=True)
+    copy.suite.dataset = "digits-jpeg"
+    print_summary([copy])
+    for text in (repr(copy), copy._repr_html_(), capsys.readouterr().out):
+        assert "generated images of digits-jpeg" in text
+
+
 def test_cells_as_a_long_frame_and_summary_as_a_wide_one(result):
     pytest.importorskip("pandas")
     frame = result.to_frame()
@@ -53,6 +63,7 @@ def test_cells_as_a_long_frame_and_summary_as_a_wide_one(result):
     assert chosen.value == next(c for c in result.cells if c.name == "fog/3").metrics["error"].value
     wide = result.to_frame("summary")
     assert len(wide) == 1
+    assert (wide.source[0], wide.dataset[0]) == ("generated", "digits")
     assert wide.mean_error[0] == result.summary["mean_error"].value
     assert wide.mean_error_low[0] < wide.mean_error[0] < wide.mean_error_high[0]
     with pytest.raises(robench.RobenchError, match="shape"):

@@ -180,7 +180,7 @@ def test_what_was_not_measured_is_said_and_never_filled(results: list[Result]) -
     found = next(line for line in text.splitlines() if line.startswith("| Digital: Contrast"))
     assert found.split("|")[3].strip() == "not measured"
     assert "undefined for this data" in text
-    assert "partial: 31 cells are finished" in text
+    assert "partial: 31 of 76 cells" in text
     assert "bayes: fog/3: logits are not finite" in text
     assert "robench evaluate`: the same command again" in text
 
@@ -353,3 +353,22 @@ def test_published_rows_stand_beside_the_models() -> None:
     generated = made("generated", 0.2, source="generated")
     for one in (part, generated):
         assert 'id="published"' not in render_html([one], {})
+
+
+def test_a_row_without_the_leading_value_stands_last_where_higher_is_better() -> None:
+    from measured_results import measured
+
+    from robench.tables.own import Cell, Line
+    from robench.tables.own_published import Published
+    from robench.tables.report_rows import published_table
+
+    def published(results: object, columns: object) -> Published:
+        return Published((Line("theirs", "a paper", (Cell(Value(value=0.6)),), published=True),))
+
+    first, second = (measured({}, "dfr", 0.1, model_hash=name) for name in "ab")
+    first.summary, second.summary = {"mean_ood_weighted_pr_auc": Value(value=0.5)}, {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("robench.tables.own_published.published_lines", published)
+        found = published_table([first, second])
+    assert found is not None
+    assert [texts[0] for _, _, texts, _ in found.rows] == ["60.00", "50.00", "–"]
