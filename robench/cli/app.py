@@ -42,7 +42,7 @@ COMMANDS: Registry[Row | typer.Typer | Callable[..., Any]] = Registry(
             _row("evaluate", "Measure a model on a suite."),
             _row("gate", "Check that a new model is not worse than the old one; for scripts and CI."),
             _row("metrics", "Score a run again from its predictions, or list the metrics."),
-            _row("compare", "Compare two runs on the same images."),
+            _row("compare", "Compare two or more runs on the same images."),
             _row("calibrate", "Fit temperature or vector scaling; show its effect under shift."),
             _row("conformal", "Find conformal prediction sets; show their coverage under shift."),
             _row("ood", "Score how well confidence detects out-of-distribution images."),

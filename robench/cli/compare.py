@@ -139,6 +139,7 @@ def _print_many(found: ManyComparison) -> None:
 
     screen, name = console(), next(iter(found.values), None)
     if name is None:
+        _print_sentences(found.sentences)
         return
     screen.print(
         f"{row(name).axis} on {found.suite}: differences with simultaneous 95 % intervals\n"

@@ -140,7 +140,7 @@ def compare_runs(
             *sampled_part((scores_a, scores_b), a.record.suite.task),
             *uncorrected((a, b), (scores_a, scores_b)),
             *of_one_model((a, b), names),
-            *_prepared(a, b, names),
+            *prepared_part((a, b), names),
             *sentences(names, differences, cells, judged=bool(margins)),
         ],
     )
@@ -221,12 +221,15 @@ def of_one_model(runs: Sequence[RunFolder], names: Sequence[str]) -> list[str]:
     return said
 
 
-def _prepared(a: RunFolder, b: RunFolder, names: tuple[str, str]) -> list[str]:
-    """Say how images were resized and cropped, where the two runs differ in it."""
-    found = [prepared(run) for run in (a, b)]
-    if found[0] == found[1]:
+def prepared_part(runs: Sequence[RunFolder], names: Sequence[str]) -> list[str]:
+    """Say how images were resized and cropped, where the runs differ in it."""
+    found: dict[str, list[str]] = {}
+    for run, name in zip(runs, names, strict=True):
+        found.setdefault(prepared(run), []).append(name)
+    if len(found) < 2:
         return []
-    return [f"Images were prepared differently: for {names[0]} {found[0]}; for {names[1]} {found[1]}."]
+    said = "; ".join(f"for {', '.join(whose)} {how}" for how, whose in found.items())
+    return [f"Images were prepared differently: {said}."]
 
 
 def _names(a: RunFolder, b: RunFolder) -> tuple[str, str]:

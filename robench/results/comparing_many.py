@@ -15,13 +15,15 @@ from robench.metrics.simultaneous import Pairwise, pairwise, ranks_of
 from robench.metrics.statistics import centred_interval
 from robench.predictions import RunFolder
 from robench.results.columns import optional_columns
-from robench.results.comparing import of_one_model, partly, sampled_part, scores_of, uncorrected
+from robench.results.comparing import of_one_model, partly, prepared_part, sampled_part, scores_of, uncorrected
 from robench.results.judging import Margins, margin_of, spread_of_difference, tested_names
+from robench.results.labels import sentence
 from robench.results.paired import floor_of, on_common_images, refuse_unlike, slopes
 from robench.results.protocols import protocol_of_run
 from robench.results.schema import StatisticsRecord
 from robench.results.scores import Scores
 from robench.results.summaries import CellArrays, summarise
+from robench.results.values import why_undefined
 from robench.suites.base import Suite
 
 Array = npt.NDArray[np.float64]
@@ -119,20 +121,24 @@ def compare_many(
     values = [summarise(CellArrays(one.cells, one.values, protocol)) for one in scores]
     drawn = [summarise(CellArrays(one.cells, one.replicates, protocol)) for one in scores]
     names, margins = names_of(runs), margins or {}
-    found = {}
+    found, undefined = {}, []
+    sampled = scores[0].sampled is not None
     for name in tested_names(headlines(values[0]) if figures is None else values[0], figures, margins):
         of_runs = np.array([one[name] for one in values], float)
         if not np.isfinite(of_runs).all():
+            undefined.append(f"{sentence(row(name).title)}: {why_undefined(name, sampled=sampled)}.")
             continue
         floor = _floor(name, scores, protocol, of_runs)
         replicates = np.stack([one[name] for one in drawn], axis=1)
-        spread = spread_of_difference(name, sampled=scores[0].sampled is not None)
+        spread = spread_of_difference(name, sampled=sampled)
         found[name] = _compared(name, names, of_runs, replicates, spread, floor, margin_of(name, margins))
     said = [
         *partly(runs, cells),
         *sampled_part(scores, runs[0].record.suite.task),
         *uncorrected(runs, scores),
         *of_one_model(runs, names),
+        *prepared_part(runs, names),
+        *undefined,
         *_sentences(found),
     ]
     images = int(scores[0].images.max())

@@ -135,6 +135,8 @@ def _latex(found: Comparison | ManyComparison) -> str:
         lines += ["\\toprule", " & ".join(map(tex, head)) + " \\\\", "\\midrule"]
         lines += [" & ".join(map(tex, line)) + " \\\\" for line in rows]
         lines += ["\\bottomrule", "\\end{tabular}", "\\end{table}"]
+    if found.sentences:
+        lines += ["\\begin{itemize}", *(f"\\item {tex(text)}" for text in found.sentences), "\\end{itemize}"]
     return "\n".join(lines) + "\n"
 
 

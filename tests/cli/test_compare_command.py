@@ -72,9 +72,15 @@ def test_json_csv_latex_and_markdown(capsys: pytest.CaptureFixture[str], runs: l
     latex = printed(capsys, *runs[:3], "--figures", "mean_error", "--format", "latex")
     assert latex.count("\\\\") == 4
     assert latex.count("\\begin{tabular}{lrrrrr}") == 1
+    assert "\\item Only 2 of the 76 cells of digits-c were measured" in latex
+    assert "\\item Sampled: 80 of 599 images per cell." in latex
     markdown = printed(capsys, *runs[:2], "--margin", "0.5", "--format", "markdown")
     assert "| Mean error under corruption, % |" in markdown
     assert "verdict" in markdown
+
+
+def test_nothing_to_compare_is_said(capsys: pytest.CaptureFixture[str], runs: list[str]) -> None:
+    assert "not estimated from a sample" in printed(capsys, *runs[:3], "--figures", "mean_ece")
 
 
 @pytest.mark.parametrize(

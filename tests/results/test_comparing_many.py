@@ -10,10 +10,12 @@ import pytest
 
 import robench
 from robench import api
+from robench.catalogue import row
 from robench.errors import RobenchError
 from robench.predictions import RunFolder
 from robench.results.comparing import Comparison
 from robench.results.comparing_many import ManyComparison
+from robench.results.labels import sentence
 
 FEW: dict[str, Any] = {"corruption": "fog,contrast", "severity": "3,5", "limit": 150, "device": "cpu", "quiet": True,
                        "resamples": 0}  # fmt: skip
@@ -125,6 +127,24 @@ def test_samples_are_compared_without_biased_values(runs: dict[str, Path]) -> No
     assert isinstance(found, Comparison)
     assert found.differences["mean_ece"].value is None
     assert "sample" in (found.differences["mean_ece"].note or "")
+
+
+def test_values_that_are_undefined_are_said_where_there_are_many_runs_too(runs: dict[str, Path]) -> None:
+    found = robench.compare(*(runs[name] for name in MODELS), resamples=100, figures="mean_ece")
+    assert isinstance(found, ManyComparison)
+    assert found.values == {}
+    assert any(text.startswith(f"{sentence(row('mean_ece').title)}: not estimated") for text in found.sentences)
+
+
+def test_images_that_were_prepared_differently_are_said_of_many_runs(
+    runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = {"augmix": "resize 256", "standard": "resize 232", "weak-augment": "resize 256"}
+    monkeypatch.setattr("robench.results.comparing.prepared", lambda run: sizes[run.record.model.name])
+    found = robench.compare(*(runs[name] for name in MODELS), resamples=100, figures="mean_error")
+    assert isinstance(found, ManyComparison)
+    said = "Images were prepared differently: for augmix, weak-augment resize 256; for standard resize 232."
+    assert said in found.sentences
 
 
 def test_conditions_name_what_fails(runs: dict[str, Path], three: ManyComparison) -> None:
