@@ -118,7 +118,7 @@ def _published(
                 f"`why` has no effect: the signs of {address} follow from other tables.",
                 hint="Look at these: " + ", ".join(sorted({of for of, _ in hypotheses.SETS.values()})) + ".",
             )
-        number = hypotheses.measured(found, words, generated=generated)
+        number = hypotheses.MeasuredNumbers(found, words, generated=generated)
         return render(loaded, hypotheses.signs(loaded, number), form)
     _check_words(loaded, words)
     coverage = cover(loaded, found, words, generated=generated)

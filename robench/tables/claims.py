@@ -137,6 +137,8 @@ def _against_protocol(result: Result, meaning: Meaning, generated: bool) -> Iter
         yield f"its images are those of {suite.dataset}; the printed number is of {known.dataset}"
     if suite.source == "generated" and "published" in known.sources and not generated:
         yield "its images were generated; the printed number is of the published files"
+    if suite.protocol.get("list") is not None:
+        yield f"its images are the list '{suite.protocol['list']}'; the printed number is of all images"
     if suite.protocol.get("difficulty", 1) != 1:
         yield f"its sequences have difficulty {suite.protocol['difficulty']}; expected 1"
     if "definition" in suite.protocol and suite.protocol["definition"] != _definition(suite.name):

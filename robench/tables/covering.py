@@ -75,7 +75,7 @@ def _fits(
     """Return the results that count for a cell, one per trained model and seed, and the near misses."""
     fits: Fits = {}
     misses: list[Miss] = []
-    for path, result in sorted(results.items(), key=lambda one: (not one[1].suite.complete, _remade(one[1]), one[0])):
+    for path, result in sorted(results.items(), key=lambda one: (_remade(one[1]), not one[1].suite.complete, one[0])):
         word = words.get(result.model.name)
         if not claims(result, meaning, word):
             continue
@@ -99,6 +99,9 @@ def _remade(result: Result) -> bool:
 def _again(path: Path, result: Result, fits: Fits, *, seeds: bool) -> Iterator[str]:
     """Yield why a result adds nothing to those that count already."""
     seed = (result.model.card.get("trained_with") or {}).get("seed")
+    if any(_remade(known) != _remade(result) for known, _ in fits.values()):
+        yield f"its images were generated; {next(iter(fits))}, which counts, is of the published files"
+        return
     for other, (known, _) in fits.items():
         if known.model.hash == result.model.hash:
             yield f"it is the same model as {other}, which counts"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from robench.results.schema import Result
 from robench.tables.covering import cover
-from robench.tables.measured import Coverage
+from robench.tables.measured import MARKS, Coverage, marks
 from robench.tables.published import PaperTable, load_table
 
 ADDRESSES = ("many-faces/4", "many-faces/6")
@@ -85,8 +85,31 @@ def printed(address: str, row: str, column: str) -> float | None:
     return table.number(titles.index(row), column) if row in titles else None
 
 
+class MeasuredNumbers:
+    """The numbers that results measured, by the rules of :func:`covering.cover`, and the marks of those asked for."""
+
+    def __init__(self, results: Mapping[Path, Result], words: Mapping[str, str], *, generated: bool = False) -> None:
+        self._given, self._generated = (results, words), generated
+        self._covered: dict[str, Coverage] = {}
+        self.marks = ""
+
+    def __call__(self, address: str, row: str, column: str) -> float | None:
+        """Return a number of a table; None where no result measured it."""
+        table = load_table(address)
+        if address not in self._covered:
+            self._covered[address] = cover(table, *self._given, generated=self._generated)
+        titles = [one.title for one in table.rows]
+        found = self._covered[address].filled.get((titles.index(row), column)) if row in titles else None
+        if found is None:
+            return None
+        self.marks += marks(found)
+        return found.value
+
+
 def signs(table: PaperTable, number: Number) -> dict[tuple[int, str], str]:
     """Return the signs that follow from numbers, for the cells whose models and ResNet-50 have them.
+
+    Signs of measured numbers are marked as these are, where one of them is of generated images or of a sample.
 
     Args:
         table: Many Faces, Table 4 or 6.
@@ -99,27 +122,16 @@ def signs(table: PaperTable, number: Number) -> dict[tuple[int, str], str]:
     for i, row in enumerate(table.rows):
         for j, column in enumerate(table.columns):
             address, of = SETS[column]
+            if isinstance(number, MeasuredNumbers):
+                number.marks = ""
             base = of(number, BASE)
             values = [of(number, title) for title in _rows(address, row.title)]
             known = [value for value in values if value is not None]
             if table.cells[i][j] and base is not None and known:
                 found[i, column] = "+" if base - min(known) >= MARGIN else "\u2212"
+                if isinstance(number, MeasuredNumbers):
+                    found[i, column] += "".join(mark for mark in MARKS if mark in number.marks)
     return found
-
-
-def measured(results: Mapping[Path, Result], words: Mapping[str, str], *, generated: bool = False) -> Number:
-    """Return the function that gives the numbers that results measured, by the rules of :func:`covering.cover`."""
-    covered: dict[str, Coverage] = {}
-
-    def number(address: str, row: str, column: str) -> float | None:
-        table = load_table(address)
-        if address not in covered:
-            covered[address] = cover(table, results, words, generated=generated)
-        titles = [one.title for one in table.rows]
-        found = covered[address].filled.get((titles.index(row), column)) if row in titles else None
-        return None if found is None else found.value
-
-    return number
 
 
 def _rows(address: str, hypothesis: str) -> list[str]:

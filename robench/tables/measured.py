@@ -55,6 +55,15 @@ class Measured:
         return any(one.suite.sampled is not None for one in self.results)
 
 
+MARKS = {"†": "on images that robench generated, not on the published files", "≈": "of a sample of the images"}
+"""Marks of measured values, and what each means."""
+
+
+def marks(measured: Measured) -> str:
+    """Return the marks of a measured value."""
+    return "†" * measured.remade + "≈" * measured.sampled
+
+
 @dataclass(frozen=True)
 class Miss:
     """A result that is nearly a cell's.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from robench.errors import RobenchError, did_you_mean
-from robench.tables.measured import Measured
+from robench.tables.measured import MARKS, Measured, marks
 from robench.tables.published import PaperTable
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ def show(measured: Measured) -> str:
     spread = "" if measured.low is None else f" [{measured.low:.2f}, {measured.high:.2f}]"
     if measured.sd is not None:
         spread = f" ± {measured.sd:.2f}, {measured.seeds} seeds"
-    marks = "†" * measured.remade + "≈" * measured.sampled
-    return f"{measured.value:.2f}{marks}{spread} ({measured.difference:+.2f})"
+    return f"{measured.value:.2f}{marks(measured)}{spread} ({measured.difference:+.2f})"
 
 
 def _summary(table: PaperTable, covered: Covered | None) -> str:
@@ -79,14 +78,17 @@ def _summary(table: PaperTable, covered: Covered | None) -> str:
     cells = sum(bool(text) for line in table.cells for text in line)
     values = [one for one in covered.values() if not isinstance(one, str)]
     if covered and not values:
-        return f"printed; from measured values: {len(covered)} of {cells} cells"
+        said = "".join(
+            f"; {mark}: {of}" for mark, of in MARKS.items() if any(mark in str(one) for one in covered.values())
+        )
+        return f"printed; from measured values: {len(covered)} of {cells} cells{said}"
     reading = f"printed; measured [95 % interval] (difference): {len(covered)} of {cells} cells are measured"
     if any(measured.sd is not None for measured in values):
         reading += "; ±: standard deviation over seeds"
     if any(measured.remade for measured in values):
-        reading += "; †: on images that robench generated, not on the published files"
+        reading += f"; †: {MARKS['†']}"
     if any(measured.sampled for measured in values):
-        reading += "; ≈: of a sample of the images, with the interval of the full run"
+        reading += f"; ≈: {MARKS['≈']}, with the interval of the full run"
     return f"{text}. {reading}" if text else reading
 
 
@@ -200,13 +202,17 @@ _CSV_HEAD = ["row", "column", "suite", "metric", "model", "published", "measured
 
 
 def _csv_values(measured: Measured | str | None) -> list[str]:
-    if measured is None or isinstance(measured, str):
-        return [measured or "", *[""] * 6]
+    if measured is None:
+        return [""] * 7
+    if isinstance(measured, str):
+        sign = measured.rstrip("".join(MARKS))
+        return [sign, *[""] * 5, "derived" + ", generated" * ("†" in measured) + ", sampled" * ("≈" in measured)]
     values = [measured.value, measured.low, measured.high, measured.difference, measured.sd]
     shown = ["" if value is None else f"{value:.4f}" for value in values]
+    sampled = ", sampled" * measured.sampled
     if measured.derived:
-        return [*shown, "", "derived"]
-    return [*shown, str(measured.seeds), measured.results[0].suite.source + ", sampled" * measured.sampled]
+        return [*shown, "", "derived" + ", generated" * measured.remade + sampled]
+    return [*shown, str(measured.seeds), measured.results[0].suite.source + sampled]
 
 
 def _html(table: PaperTable, covered: Covered | None) -> str:

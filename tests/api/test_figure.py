@@ -104,6 +104,14 @@ def test_signs_follow_from_measured_numbers_and_need_both_models(tmp_path: Path)
         save(result, tmp_path / f"{name}.json")
     text = api.table("many-faces/4", results=tmp_path, format="csv")
     assert "Larger models,imagenet-c,,,,+,+" in text
+    larger.suite.source = "generated"
+    save(larger, tmp_path / "larger.json")
+    assert ",+,+" not in api.table("many-faces/4", results=tmp_path, format="csv")
+    text = api.table("many-faces/4", results=tmp_path, format="csv", generated=True)
+    assert 'Larger models,imagenet-c,,,,+,+,,,,,,"derived, generated"' in text
+    text = api.table("many-faces/4", results=tmp_path, format="markdown", generated=True)
+    assert "+; +†" in text
+    assert "†: on images that robench generated" in text
     (tmp_path / "base.json").unlink()
     assert ",+,+" not in api.table("many-faces/4", results=tmp_path, format="csv")
 

@@ -107,6 +107,16 @@ def test_another_branch_fills_nothing(branch: str) -> None:
     assert cover(load_table("split-bn/5"), {Path("b"): main}).filled
 
 
+# a part of the images that is published as a list of its own
+
+
+def test_a_published_list_of_some_images_fills_no_cell_of_all_images() -> None:
+    result = public("torchvision:resnet50.IMAGENET1K_V1", "imagenet-c", mce=Value(value=0.7))
+    assert cover(load_table("many-faces/8"), by_path(result)).filled
+    result.suite.protocol = {"list": "robustbench", "images": 5_000}
+    assert "the list 'robustbench'; the printed number is of all images" in near(result, "many-faces/8")
+
+
 # 3: the code's form fills the cells; the text's form is said to be another recipe
 
 
@@ -202,6 +212,33 @@ def test_a_sampled_run_of_the_whole_suite_counts_with_its_mark() -> None:
     assert "12.00≈ [11.50, 12.50]" in render(table, filled, "markdown")
     result.cells = result.cells[:40]
     assert "partial run" in near(result)
+
+
+def test_seeds_on_published_and_on_generated_images_are_not_averaged() -> None:
+    made, files = trained(AUGMIX, "cifar10-c", 0.2, seed=1), trained(AUGMIX, "cifar10-c", 0.1, seed=2)
+    made.suite.source = "generated"
+    coverage = cover(load_table("augmix/1"), by_path(made, files), generated=True)
+    assert coverage.filled[CELL].value == pytest.approx(10.0)
+    assert coverage.filled[CELL].sd is None
+    assert not coverage.filled[CELL].remade
+    assert "its images were generated; runs/1/result.json, which counts" in coverage.misses[0].reasons[0]
+
+
+def test_marks_of_what_follows_from_other_cells_stand_in_the_csv_too() -> None:
+    import csv
+    import io
+
+    from robench.tables.paper_tables import render
+
+    recipe = "augmax-cifar10-wrn40-2-code"
+    results = [trained(recipe, "cifar10-c", value, seed=i) for i, value in enumerate((0.09, 0.1))]
+    for result in results:
+        result.suite.source = "generated"
+    table = load_table("augmax/8")
+    filled = cover(table, by_path(*results), generated=True).filled
+    lines = csv.DictReader(io.StringIO(render(table, filled, "csv")))
+    found = {(line["row"], line["column"]): line["images"] for line in lines}
+    assert found[table.labels()[5], "cifar10-c-sd"] == "derived, generated"
 
 
 def test_generated_images_are_shown_on_request_with_their_mark() -> None:
