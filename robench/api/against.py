@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from robench.api.compared import Baseline, Budget, Measured
     from robench.api.options import ModelLike
     from robench.api.packing import Given
+    from robench.results import Result
     from robench.suites import OpenSuite
 
 
@@ -123,6 +124,7 @@ def baseline_of(
         else:
             result = load(path)
             _refuse_other(result.suite.protocol, [cell.name for cell in result.cells], first, str(path))
+            _refuse_other_means(result, first, str(path))
             return Baseline(result.model.name, result=result)
     if path is not None and (path / "run.json").exists():
         if arch is not None:
@@ -170,6 +172,22 @@ def _refuse_other(protocol: dict[str, Any], cells: Sequence[str], first: Measure
         raise RobenchError(
             f"The baseline {where} lacks {len(missing)} of {len(first.suite.suite.cells)} cells, such as {missing[0]}.",
             hint="Finish it with `robench evaluate`, or choose its cells with `corruption` and `severity`.",
+        )
+
+
+def _refuse_other_means(result: Result, first: Measured, where: str) -> None:
+    """Refuse a result whose means are over more cells than are measured here: its predictions are not there."""
+    from robench.results.protocols import averaged
+    from robench.suites import Cell
+
+    here = {cell.name for cell in first.suite.suite.cells}
+    counted = averaged(first.suite.suite, (Cell(cell.condition, cell.severity) for cell in result.cells))
+    more = [cell.name for cell in result.cells if cell.condition in counted and cell.name not in here]
+    if more:
+        raise RobenchError(
+            f"The baseline {where} has {len(more)} cells that are not measured here, such as {more[0]}: its means are"
+            " over them too.",
+            hint="Measure all of its cells, or give the folder of its run, which has the predictions of every cell.",
         )
 
 

@@ -9,7 +9,7 @@ import typer
 
 from robench.cli import completion as complete
 from robench.cli import options as o
-from robench.errors import RobenchError
+from robench.errors import RobenchError, in_users_words
 
 HELP = """\
 Each panel reads the results of its models, which are found by content as for tables. Writes a PNG and an SVG for every
@@ -72,5 +72,5 @@ def figure(
         files += written(panel, str(name), name.name)
     print_files(files, as_json=json_)
     for note in drawn.notes:
-        typer.echo(note, err=True)
+        typer.echo(in_users_words(note), err=True)
     return 0

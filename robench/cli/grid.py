@@ -75,9 +75,9 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
     cells = f"{plan.cells} cell" + "s" * (plan.cells != 1)
     say(f"{model} on {plan.suite} ({plan.source}): {cells}, {plan.images:,} {plan.unit}")
     left = "nothing is left" if plan.images_left == 0 else f"{plan.images_left:,} {plan.unit} left"
-    print(f"{left}, about {_duration(plan.seconds or 0.0)}")
-    if plan.bf16_share is not None and plan.bf16_share < _WORTH_SAYING:
-        faster = _duration(plan.bf16_share * (plan.seconds or 0.0))
+    print(f"{left}, {_about(plan.seconds)}")
+    if plan.seconds is not None and plan.bf16_share is not None and plan.bf16_share < _WORTH_SAYING:
+        faster = _duration(plan.bf16_share * plan.seconds)
         say(f"with --precision bf16 about {faster}, as timed; it shifts errors by some tenths of a point")
     print_amounts(plan)
     say(f"normalisation: {normalisation(plan.preprocessing)}")
@@ -126,15 +126,17 @@ def print_plan(jobs: Sequence[Job], title: str) -> None:
         if job.plan is None:
             table.add_row(job.title, "fails", ABSENT, ABSENT)
             continue
-        about = _duration(_seconds(job))
+        about = "not known" if job.plan.seconds is None else _duration(job.plan.seconds)
         table.add_row(job.title, f"{job.plan.images_left:,}", f"{job.plan.images:,}", about, *_widths(job))
     plans = [job.plan for job in jobs if job.plan is not None]
+    known = [plan.seconds for plan in plans if plan.seconds is not None]
+    total = _duration(sum(known))
     table.add_section()
     table.add_row(
         "all",
         f"{sum(plan.images_left for plan in plans):,}",
         f"{sum(plan.images for plan in plans):,}",
-        _duration(sum(_seconds(job) for job in jobs)),
+        total if len(known) == len(plans) else f"over {total}" if known else "not known",
         "",
         "",
     )
@@ -158,8 +160,13 @@ def _widths(job: Job) -> tuple[str, str]:
     return f"±{asked.full_run:.2f}", f"±{asked.new_images:.2f}"
 
 
-def _seconds(job: Job) -> float:
-    return (job.plan.seconds or 0.0) if job.plan is not None else 0.0
+def _about(seconds: float | None) -> str:
+    """Return how long work takes in words; of an attack with steps of its own that is not known.
+
+    >>> _about(30.0), _about(None)
+    ('about 30 s', 'how long it takes is not known')
+    """
+    return "how long it takes is not known" if seconds is None else f"about {_duration(seconds)}"
 
 
 def _duration(seconds: float) -> str:

@@ -144,6 +144,14 @@ def test_a_result_without_predictions_is_compared_unpaired(folder: Path, baselin
     assert beside.paired
 
 
+def test_a_result_whose_mean_is_over_other_cells_is_refused(folder: Path, tmp_path: Path) -> None:
+    few = FEW | {"corruption": "fog,contrast", "severity": "5", "limit": 20}
+    robench.evaluate(GOOD, "digits-c", out=tmp_path / "run", resamples=20, **few)
+    (tmp_path / "run" / "result.json").rename(tmp_path / "old.json")
+    with pytest.raises(RobenchError, match="has 1 cells that are not measured here, such as contrast/5"):
+        gated(GOOD, folder, baseline=tmp_path / "old.json", corruption="fog", severity="5")
+
+
 def test_calibration_is_decided_on_its_debiased_form(folder: Path, baseline: Path) -> None:
     found = gated("reference:digits/standard", folder, baseline=baseline, figures="mean_error,rms_calibration_error")
     assert [one.name for one in found.values] == ["mean_error", "mean_rms_calibration_error_debiased"]

@@ -217,6 +217,20 @@ def test_a_dry_run_says_where_bfloat16_would_pay(
     assert "with --precision bf16" not in capsys.readouterr().out
 
 
+def test_a_time_that_is_not_known_is_not_said_to_be_none(capsys: pytest.CaptureFixture[str]) -> None:
+    """AutoAttack takes as many passes as it takes."""
+    from robench.api import Job, Plan
+    from robench.cli.grid import print_plan, show_plan
+
+    plan = Plan("net", "digits-pgd", "generated", 1, 100, 100, None, Path("there"), {"origin": "default"})
+    show_plan(plan, as_json=False)
+    assert "100 images left, how long it takes is not known" in capsys.readouterr().out
+    print_plan([Job("net", "digits-pgd", plan=plan)], "What would be measured")
+    said = capsys.readouterr().err
+    assert said.count("not known") == 2
+    assert "0 s" not in said
+
+
 def test_a_dry_run_names_the_folder_that_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     command = ["evaluate", "-m", "reference:digits/augmix", "-s", "digits-c", "--dry-run", *QUICK]
     assert main([*command, "--out", "there"]) == 0
