@@ -13,6 +13,7 @@ import torch
 
 import robench
 from robench import api
+from robench.api.affinity import _interval
 from robench.cli.main import main
 from robench.data import digits
 from robench.data.classes import class_list
@@ -50,6 +51,17 @@ def test_it_is_the_difference_of_two_accuracies() -> None:
     assert found.images == 599
 
 
+@pytest.mark.parametrize(("rates", "images"), [((0.02, 0.05), 200), ((0.002, 0.002), 100), ((0.1, 0.4), 60)])
+def test_its_interval_holds_the_true_difference_as_often_as_promised(rates: tuple[float, float], images: int) -> None:
+    rng, truth = np.random.default_rng(images), rates[0] - rates[1]
+    held = 0
+    for draw in range(400):
+        differences = rng.choice([1.0, -1.0, 0.0], size=images, p=[*rates, 1.0 - sum(rates)])
+        low, high = _interval(differences, seed=draw)
+        held += low <= truth <= high
+    assert held >= 0.925 * 400  # 2.3 standard errors below 95 %
+
+
 def test_the_weak_view_of_split_batchnorm_and_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["affinity", "-m", MODEL, "--recipe", "weak-augment-digits", "--limit", "60", "--device", "cpu", "--json"]
     assert main(words) == 0
@@ -57,6 +69,7 @@ def test_the_weak_view_of_split_batchnorm_and_the_command(capsys: pytest.Capture
     assert main([*words, "--set", "options.weak=none"]) == 0
     nothing = json.loads(capsys.readouterr().out)
     assert nothing["affinity"]["value"] == 0.0
+    assert nothing["affinity"]["low"] < 0.0 < nothing["affinity"]["high"]  # 60 images that answer alike are not all
     assert cutout["affinity"]["value"] <= 0.0
     assert main(words[:-1]) == 0
     assert "affinity" in capsys.readouterr().out
