@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from robench.data.arrays import ArrayImages, load_labels, map_npy
+from robench.data.arrays import ArrayImages
 from robench.data.base import Geometry, Images
 from robench.data.classes import WORDNET_ID, class_list, label_map
 from robench.data.encoded import EncodedImages
 from robench.data.folders import NoClassFoldersError, load_folders
 from robench.data.labels import SORTED
+from robench.data.pairs import find_pair, load_pair, split_of_pair
 from robench.data.splits import read_instead
 from robench.errors import RobenchError
 
@@ -83,6 +84,8 @@ def open_images(
     request = Request(path, split, dataset, classes, geometry, workers)
     form, images = next((name, found) for name, read in READERS.items() if (found := read(request)) is not None)
     images.remarks = (*images.remarks, *_beside(form, request))
+    if dataset == "tiny-imagenet" and all(map(WORDNET_ID.fullmatch, images.classes or ("",))):
+        classes = tuple(sorted(images.classes or ()))  # as in its folders; its own list of them has another order
     return images if classes is None else with_classes(images, classes, str(path))
 
 
@@ -127,8 +130,13 @@ def _parquet(request: Request) -> AnyImages | None:
 
 
 def _pair(request: Request) -> AnyImages | None:
-    pair = find_pair(request.place)
-    return load_pair(*pair) if pair else None
+    pair = find_pair(request.place, request.split)
+    if pair is None:
+        return None
+    found = load_pair(*pair)
+    if request.place.is_dir():
+        found.remarks = (*read_instead(str(request.path), request.split, split_of_pair(pair[0])), *found.remarks)
+    return found
 
 
 def _flat(request: Request) -> AnyImages | None:
@@ -214,7 +222,7 @@ def _is_there(form: str, request: Request) -> bool:
         "tiny": lambda: tiny.find_tiny(place),
         "saved": lambda: hub.is_saved(place),
         "parquet": lambda: parquet.find_parquet(place, split),
-        "pair": lambda: find_pair(place),
+        "pair": lambda: find_pair(place, split),
         "shards": lambda: webdataset.find_shards(place, split),
         "folders": lambda: folders.has_class_folders(place, split),
     }
@@ -264,38 +272,3 @@ def with_classes(images: AnyImages, classes: Sequence[str], where: str) -> AnyIm
         )
     images.classes = tuple(classes)
     return images
-
-
-def find_pair(path: Path) -> tuple[Path, Path] | None:
-    """Return (images, labels) of a ``.npy`` pair at ``path``, or None.
-
-    Raises:
-        RobenchError: several pairs.
-    """
-    if path.is_file() and path.name.endswith("_data.npy"):
-        labels = path.with_name(path.name.replace("_data.npy", "_labels.npy"))
-        return (path, labels) if labels.is_file() else None
-    if not path.is_dir():
-        return None
-    pairs = [(path / name, path / "labels.npy") for name in ("images.npy", "data.npy") if (path / name).is_file()]
-    pairs = [pair for pair in pairs if pair[1].is_file()]
-    pairs += [pair for file in sorted(path.glob("*_data.npy")) if (pair := find_pair(file))]
-    if len(pairs) > 1:
-        raise RobenchError(
-            f"{path} holds several sets of images and labels: {', '.join(images.name for images, _ in pairs[:5])}.",
-            hint=f"Give one of the files itself, or move the others: {pairs[-1][0]}.",
-        )
-    return pairs[0] if pairs else None
-
-
-def load_pair(images: Path, labels: Path) -> ArrayImages:
-    """Memory-map images (N, H, W, 3) and read their labels (N,).
-
-    Raises:
-        RobenchError: a file missing, damaged, of another type or rank, or of differing lengths; labels that are not
-            one class for each image.
-    """
-    found = load_labels(labels)
-    return ArrayImages(
-        map_npy(images), found.numbers, found.classes, name=str(images), source=images, remarks=found.remarks
-    )

@@ -38,6 +38,7 @@ _START_OF_FRAME = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xC
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _NAMELESS = re.compile(r"<_io\.BytesIO object at \w+>")
 _COUNT = re.compile(r"\d+")
+_BITS, _PHOTOMETRIC = 258, 262  # tags of TIFF 6.0
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -86,14 +87,15 @@ def open_image(source: bytes | Path, file: str | None = None) -> Image.Image:
 def to_rgb(image: Image.Image, file: str) -> npt.NDArray[np.uint8]:
     """Decode an opened image to uint8 (H, W, 3), RGB; transparency is ignored, and of several frames the first counts.
 
-    Grey levels of 16 bits are scaled to 8 (times 255 / 65,535, rounded). Pillow would cut them off at 255.
+    Grey levels of 16 bits are scaled to 8 (times 255 / 65,535, rounded), and those of 12 bits. Pillow would cut them
+    off at 255.
 
     Raises:
         CorruptImageError: truncated or damaged, or of a type without a known range (32-bit integers, floats).
     """
     try:
         if image.mode in _SIXTEEN_BITS or (image.mode == "I" and image.format in ("PNG", "PPM")):
-            return _from_sixteen_bits(np.asarray(image))
+            return _from_sixteen_bits(np.asarray(image), *_levels(image))
         if image.mode in ("I", "F"):
             kind = "32-bit integers" if image.mode == "I" else "floating-point numbers"
             raise _TypeError(f"its values are {kind}, whose range is not known")
@@ -173,7 +175,13 @@ def _reason(error: Exception, source: bytes | Path) -> object:
     return error.strerror if isinstance(error, OSError) and error.strerror else error
 
 
-def _from_sixteen_bits(grey: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
-    """Return grey values 0..65,535 as three equal channels of bytes."""
-    byte = ((grey.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8)
-    return np.repeat(byte[..., None], 3, axis=2)
+def _levels(image: Image.Image) -> tuple[int, bool]:
+    """Return the highest grey level of an image of 16 bits, and whether 0 is white: a TIFF may hold 12 bits of them."""
+    tags = getattr(image, "tag_v2", {})
+    return (1 << 12) - 1 if tags.get(_BITS) in (12, (12,)) else (1 << 16) - 1, tags.get(_PHOTOMETRIC) == 0
+
+
+def _from_sixteen_bits(grey: npt.NDArray[np.integer], highest: int, inverted: bool) -> npt.NDArray[np.uint8]:
+    """Return grey values 0..``highest`` as three equal channels of bytes."""
+    byte = ((grey.astype(np.uint32) * 255 + highest // 2) // highest).astype(np.uint8)
+    return np.repeat((255 - byte if inverted else byte)[..., None], 3, axis=2)

@@ -13,7 +13,7 @@ import numpy as np
 from robench.data.base import Geometry
 from robench.data.encoded import EncodedImages
 from robench.data.labels import read_labels
-from robench.data.splits import INSTEAD, NAMES, choose_split, read_instead
+from robench.data.splits import INSTEAD, NAMES, choose_split, kind_of, read_instead
 from robench.data.table_columns import LABEL_COLUMNS, choose_columns
 from robench.data.tables import TableSource, gather, images_of_table
 from robench.errors import RobenchError
@@ -54,8 +54,19 @@ def load_saved(
     table = pa.concat_tables(tables)
     columns = choose_columns(table.schema, str(folder))
     found = images_of_table(table, str(folder), columns, root=folder, geometry=geometry, workers=workers)
-    found.remarks = (*read_instead(str(path), split, folder.name if folder != path else ""), *found.remarks)
+    found.remarks = (*_of_split(path, split, folder, state), *found.remarks)
     return found
+
+
+def _of_split(path: Path, split: str, folder: Path, state: dict[str, Any]) -> tuple[str, ...]:
+    """Return a remark where another split was read than the one asked for."""
+    if folder != path:
+        return read_instead(str(path), split, folder.name)
+    # Of a data set saved alone, which may be a part of what datasets loaded as this split.
+    kept = str(state.get("_split") or "").partition("[")[0]
+    if kind_of(kept) in ("", split):
+        return ()
+    return (f"{path} was saved of the split {kept}; it was read as the {split} images.",)
 
 
 def _data_files(folder: Path, state: dict[str, Any]) -> list[Path]:

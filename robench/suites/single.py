@@ -14,8 +14,9 @@ from robench.data.arrays import ArrayImages
 from robench.data.base import Geometry, Images
 from robench.data.classes import WORDNET_ID, imagenet_wnids, label_map
 from robench.data.encoded import EncodedImages
-from robench.data.find import load_pair, open_images
+from robench.data.find import open_images
 from robench.data.folders import load_folders
+from robench.data.pairs import load_pair
 from robench.data.parquet import find_parquet
 from robench.data.trees import Tree, join, open_tree
 from robench.errors import RobenchError

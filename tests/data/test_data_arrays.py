@@ -12,7 +12,7 @@ import pytest
 from robench.data import digits, open_images
 from robench.data.arrays import ArrayImages, map_npy
 from robench.data.cifar import load_cifar
-from robench.data.find import find_pair
+from robench.data.pairs import find_pair
 from robench.errors import RobenchError
 
 
@@ -149,3 +149,19 @@ def test_labels_that_do_not_fit_the_images_are_refused(tmp_path: Path) -> None:
     assert find_pair(tmp_path) is not None
     with pytest.raises(RobenchError, match="5 images but labels of shape"):
         open_images(tmp_path)
+
+
+def test_arrays_of_another_split_are_not_taken_for_the_test_images(tmp_path: Path) -> None:
+    def write(split: str, count: int) -> None:
+        np.save(tmp_path / f"{split}_data.npy", np.zeros((count, 8, 8, 3), np.uint8))
+        np.save(tmp_path / f"{split}_labels.npy", np.arange(count))
+
+    write("train", 6)
+    with pytest.raises(RobenchError, match="holds arrays of the split train; 'test' is not there"):
+        open_images(tmp_path)
+    assert len(open_images(tmp_path / "train_data.npy")) == len(open_images(tmp_path, split="train")) == 6
+    write("val", 5)
+    found = open_images(tmp_path)
+    assert (len(found), "the validation split was read" in found.remarks[0]) == (5, True)
+    write("test", 4)
+    assert (len(open_images(tmp_path)), len(open_images(tmp_path, split="train"))) == (4, 6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -93,3 +94,16 @@ def test_a_damaged_image_is_named(jpegs: list[bytes], damage: object) -> None:
 def test_a_crop_larger_than_the_image_is_refused(jpegs: list[bytes]) -> None:
     with pytest.raises(RobenchError, match="A crop of 999 pixels does not fit"):
         decode(jpegs[0], Geometry(None, 999), "x")
+
+
+@pytest.mark.parametrize(("bits", "white_is_zero"), [(12, False), (16, False), (16, True)])
+def test_grey_tiffs_keep_their_range(bits: int, white_is_zero: bool) -> None:
+    """Pillow says neither that the levels go to 4,095 only, nor that 0 is white."""
+    levels = b"\xff" * bits  # 4 x 2 pixels
+    fields = [(256, 4), (257, 2), (258, bits), (259, 1), (262, 0 if white_is_zero else 1), (273, 8), (277, 1), (278, 2)]
+    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in (*fields, (279, len(levels)))]
+    directory = struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
+    data = b"II*\0" + struct.pack("<I", 8 + len(levels)) + levels + directory
+    found = decode(data, Geometry(), "grey.tif")
+    assert found.shape == (2, 4, 3)
+    assert np.unique(found).tolist() == [0 if white_is_zero else 255]

@@ -291,3 +291,27 @@ def test_hidden_test_labels_give_way_to_the_validation_split(tmp_path: Path) -> 
     found = open_images(tmp_path).labels
     assert found is not None
     assert found.tolist() == [2, 0, 1]
+
+
+def test_a_saved_set_of_another_split_is_named(tmp_path: Path, jpegs: list[bytes]) -> None:
+    table = pa.table({"image": pa.array([{"bytes": data, "path": None} for data in jpegs[:2]]), "label": [0, 1]})
+    with pa.OSFile(str(tmp_path / "a.arrow"), "wb") as out, pa.ipc.new_stream(out, table.schema) as writer:
+        writer.write_table(table)
+    for split, said in (("train", True), ("test", False), (None, False)):
+        state = {"_data_files": [{"filename": "a.arrow"}], "_split": split}
+        (tmp_path / "state.json").write_text(json.dumps(state))
+        remarks = open_images(tmp_path).remarks
+        assert any("was saved of the split train; it was read as the test images" in one for one in remarks) is said
+
+
+def test_labels_of_tiny_imagenet_count_its_sorted_ids_whatever_lists_them(tmp_path: Path, jpegs: list[bytes]) -> None:
+    """Its own list has another order, as have copies made from it."""
+    images = pa.array([{"bytes": data, "path": None} for data in jpegs[:3]])
+    names = [WNIDS[2], WNIDS[0], WNIDS[1]]
+    info = {"info": {"features": {"label": {"names": names, "_type": "ClassLabel"}}}}
+    table = pa.table({"image": images, "label": [0, 1, 2]}).replace_schema_metadata({"huggingface": json.dumps(info)})
+    pq.write_table(table, tmp_path / "valid-00000-of-00001.parquet")
+    found = open_images(tmp_path, dataset="tiny-imagenet")
+    assert found.classes == tuple(sorted(names))
+    assert found.labels.tolist() == [2, 0, 1]
+    assert any("labels were brought to the suite's by name" in remark for remark in found.remarks)
