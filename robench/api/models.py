@@ -110,7 +110,7 @@ def _refuse_told_width(model: Model, options: ModelOptions, suite: OpenSuite) ->
 def data_classes(suite: OpenSuite) -> DataClasses:
     """Return what a model is told of a suite's classes; of other images than the model's own it is told nothing."""
     count = suite.suite.num_classes or None
-    return DataClasses(count, names_of(suite) if count else None, suite.suite.dataset)
+    return DataClasses(count, names_of(suite) if count else None, _dataset_of(suite))
 
 
 def names_of(suite: OpenSuite) -> tuple[str, ...] | None:
@@ -122,8 +122,13 @@ def names_of(suite: OpenSuite) -> tuple[str, ...] | None:
 
     own = suite.classes
     if own is None or (len(own) != suite.suite.num_classes and (suite.suite.subset or suite.suite.superclasses)):
-        return class_list(suite.suite.dataset)
+        return class_list(_dataset_of(suite))
     return tuple(own)
+
+
+def _dataset_of(suite: OpenSuite) -> str | None:
+    """Return the data set that the model's classes are of; the name of a folder of outliers is of none."""
+    return None if suite.suite.task == "ood" and suite.suite.subset is None else suite.suite.dataset
 
 
 def in_order(model: Model, classes: Sequence[str] | None, count: int | None) -> Model:

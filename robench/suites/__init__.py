@@ -104,14 +104,11 @@ def open_suite(name: str, data: str | Path | None = None, options: OpenOptions |
     >>> tuple(batch.images.shape), batch.index.shape
     ((2, 3, 32, 32), (2,))
     """
-    from robench.suites.origin import find_mark
-
     suite = get(name)
     path = _downloaded(name) if data is None else Path(data).expanduser()
     options = options or OpenOptions()
     found = _opener(suite)(suite, path, options)
-    mark = find_mark(path, name) if found.source == "published" else None
-    return OpenSuite.of(found, options, mark=mark, reopen=partial(open_suite, name, data))
+    return OpenSuite.of(found, options, reopen=partial(open_suite, name, data))
 
 
 def fit_to_model(opened: OpenSuite, geometry: Geometry | None, num_classes: int | None = None) -> OpenSuite:
@@ -154,14 +151,16 @@ def subset_indices(name: str) -> npt.NDArray[np.int64]:
 
 
 def _counts_in(opened: OpenSuite, num_classes: int) -> bool:
-    from robench.suites.clean import counted_in
+    from robench.suites.clean import counted_in, first_is_open
 
     suite = opened.suite
     if not suite.takes("num_classes") or suite.num_classes == num_classes:
         return False
     if suite.task == "ood":  # labels are not used
         return True
-    return counted_in(opened.classes, suite.num_classes, num_classes) is not None
+    # What cannot be told of numbers is said when the set is opened again.
+    counted = counted_in(opened.classes, suite.num_classes, num_classes)
+    return counted is not None or first_is_open(opened.classes, num_classes)
 
 
 def _opener(suite: Suite) -> Opener:

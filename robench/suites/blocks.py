@@ -25,8 +25,9 @@ from robench.data.find import open_images
 from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
 from robench.suites.checks import check_labels, check_side
+from robench.suites.copies import found_copy
 from robench.suites.opened import Found, choose_cells
-from robench.suites.origin import find_mark
+from robench.suites.origin import mark_in
 from robench.suites.protocols import SEVERITIES
 from robench.suites.reading import View, view_of
 
@@ -84,7 +85,8 @@ def open_published(suite: Suite, folder: Path, options: OpenOptions) -> Found:
         protocol["clean"] = clean.checksum()
         remarks = (*clean.remarks, *remarks)
     classes = clean.classes if clean is not None else None
-    return Found(suite, cells, "published", view, protocol, classes, remarks=remarks)
+    mark = mark_in(folder, suite.name)
+    return Found(suite, cells, "published", view, protocol, classes, remarks=remarks, mark=mark)
 
 
 def find_blocks(
@@ -133,7 +135,7 @@ def _are_five(suite: Suite, folder: Path, labels: npt.NDArray[np.int64], options
             hint="The file is of another set, or its rows were shuffled; get it again. Of files of one severity say"
             " which one: `severity=5`.",
         )
-    if count == _ALL * published or find_mark(folder, suite.name) is not None:
+    if count == _ALL * published or mark_in(folder, suite.name) is not None:
         return True
     if (period := _period(labels)) == count // _ALL:
         return True
@@ -222,7 +224,13 @@ def _find_clean(suite: Suite, folder: Path, options: OpenOptions) -> Images | No
     places = [Path(given)] if given else [p for p in (folder, folder.parent) if find_layout(p, suite.dataset)]
     if not places:
         return None
-    return open_images(places[0], split="test", dataset=suite.dataset, workers=options.workers)
+    clean = open_images(places[0], split="test", dataset=suite.dataset, workers=options.workers)
+    if (copy := found_copy(suite.dataset, clean)) is not None and mark_in(folder, suite.name) is None:
+        raise RobenchError(
+            f"{places[0]} holds JPEG files ({copy}), but the published images were made of the lossless ones.",
+            hint=f"Give the published files of {suite.dataset}, or omit `clean`.",
+        )
+    return clean
 
 
 def _compare(clean: Images, labels: npt.NDArray[np.int64], folder: Path) -> None:

@@ -50,7 +50,7 @@ def counted_in(names: Sequence[str] | None, classes: int, wanted: int) -> npt.ND
 
     Names are looked up among the classes of ImageNet or CIFAR-10, if those are as many. Numbers stay as they are; if
     they leave the upper half of the classes out, they are labels of another set, and among 1,001 (ImageNet's and a
-    background class) they may be one off.
+    background class) they may be one off, as numbers from 1 may be: class 0 or the last is missing.
 
     Args:
         names: the set's class names by label, or None.
@@ -66,8 +66,12 @@ def counted_in(names: Sequence[str] | None, classes: int, wanted: int) -> npt.ND
     array([0, 1, 2, 3, 4, 5, 6, 7, 8])
     >>> counted_in(["sparrow", "truck"], 2, 10), counted_in(None, 10, 1000)
     (None, None)
+    >>> counted_in(["1", "2", "3"], 3, 4) is None, counted_in(["0", "1", "2"], 3, 4).tolist()
+    (True, [0, 1, 2])
     """
     if names is None or all(name.isdecimal() for name in names):
+        if first_is_open(names, wanted):
+            return None
         if wanted == len(imagenet_wnids()) + 1:  # with a background class, first or last: numbers do not tell
             return None
         return np.arange(classes, dtype=np.int64) if wanted >= classes > wanted // 2 else None
@@ -78,9 +82,23 @@ def counted_in(names: Sequence[str] | None, classes: int, wanted: int) -> npt.ND
     return np.array(found, np.int64)
 
 
+def first_is_open(names: Sequence[str] | None, wanted: int) -> bool:
+    """Return whether class names are numbers of which it is open whether 0 or 1 is the first: some are missing."""
+    if names is None or not wanted > len(names) > wanted // 2:
+        return False
+    return all(name.isdecimal() for name in names) and int(names[0]) > 0
+
+
 def _count_in(images: Images, classes: int, wanted: int, where: str) -> str:
     """Bring labels to ``wanted`` classes, and return what was done."""
     mapped = counted_in(images.classes, classes, wanted)
+    if first_is_open(images.classes, wanted):
+        first = int((images.classes or "0")[0])
+        raise RobenchError(
+            f"{where} has classes {first} to {first + classes - 1}; whether these count from 0 or from {first} among"
+            f" {wanted:,} cannot be told.",
+            hint=f"Make an empty folder for every class that is missing, such as {first - 1} or {first + classes}.",
+        )
     if mapped is None or images.labels is None:
         named = "its class names are none that are known" if images.classes is not None else "its labels are numbers"
         raise RobenchError(

@@ -32,6 +32,7 @@ class Found:
         count: gives a cell's number of images (sequences: clips) where that is cheaper than making the view.
         remarks: what a reader should know of the files found.
         dataset: what the record calls the data set where the images are not quite the suite's; None: its own.
+        mark: what ``robench data generate`` left with files of its making, or None for files of others.
     """
 
     suite: Suite
@@ -43,6 +44,7 @@ class Found:
     count: Callable[[Cell], int] | None = None
     remarks: tuple[str, ...] = ()
     dataset: str | None = None
+    mark: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,6 @@ class OpenSuite:
         found: Found,
         options: OpenOptions | None = None,
         *,
-        mark: Mapping[str, Any] | None = None,
         reopen: Callable[[OpenOptions], OpenSuite] | None = None,
     ) -> OpenSuite:
         """Make an open suite of what an opener found.
@@ -87,7 +88,6 @@ class OpenSuite:
         Args:
             found: the images.
             options: as the user gave them.
-            mark: what ``robench data generate`` left with files of its making, or None for files of others.
             reopen: opens the same files with other options; None: the same images are taken again, so that only
                 ``limit``, ``geometry`` and ``skip_corrupt`` can change.
 
@@ -97,7 +97,7 @@ class OpenSuite:
         from robench.suites.reading import Reader
         from robench.suites.sizes import size_remarks
 
-        options = options or OpenOptions()
+        options, mark = options or OpenOptions(), found.mark
         suite = replace(found.suite, cells=found.cells)
         source: Source = "generated" if mark else found.source
         dataset = found.dataset or (mark or {}).get("dataset", suite.dataset)
@@ -107,14 +107,14 @@ class OpenSuite:
         return cls(
             suite,
             source,
-            _record(found, source, options, mark),
+            _record(found, source, options),
             options,
             found.classes,
             (*found.remarks, *said, *size_remarks(suite, source, reader.total)),
             found.suite.needed(source),
             dataset,
             reader,
-            reopen or (lambda changed: cls.of(found, changed, mark=mark)),
+            reopen or (lambda changed: cls.of(found, changed)),
         )
 
     @property
@@ -222,12 +222,12 @@ def without_held_out(suite: Suite, cells: tuple[Cell, ...], options: OpenOptions
     return tuple(cell for cell in cells if cell.condition not in suite.held_out)
 
 
-def _record(found: Found, source: Source, options: OpenOptions, mark: Mapping[str, Any] | None) -> dict[str, Any]:
+def _record(found: Found, source: Source, options: OpenOptions) -> dict[str, Any]:
     record = {"suite": found.suite.name, "version": found.suite.version, "source": source, **found.protocol}
     if found.source == "generated":
         record["seed"] = options.seed
     if options.skip_corrupt:
         record["skip_corrupt"] = True
-    if mark:
+    if mark := found.mark:
         record |= {"seed": mark["seed"], "frost": mark["frost"], "made_of": mark["clean"]}
     return record

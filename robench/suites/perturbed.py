@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from robench.suites.checks import check_clean, check_side, only_one
 from robench.suites.copies import found_copy
 from robench.suites.corrupted import embedded
 from robench.suites.opened import Found, choose_cells
+from robench.suites.origin import mark_among, mark_in
 from robench.suites.reading import Transform, View, clips_of, view_of
 from robench.suites.tree_conditions import open_conditions
 
@@ -71,7 +73,7 @@ def open_imagenet_p(suite: Suite, data: Path | None, options: OpenOptions) -> Fo
     if data is None:
         raise RobenchError(f"{suite.name} needs data.", hint="Give the folder of the unpacked tars, or the tars.")
     names = _stored(suite, options)
-    tree, places = open_conditions(data, list(names))
+    tree, places = open_conditions(data, list(names), classes_within=True)
     if not places:
         geometry = Geometry(resize=SHORTER_SIDE)
         clean = open_images(data, dataset=suite.dataset, geometry=geometry, workers=options.workers)
@@ -83,15 +85,21 @@ def open_imagenet_p(suite: Suite, data: Path | None, options: OpenOptions) -> Fo
             hint=f"Get the rest, or measure what is there: `corruption='{','.join(places)}'`.",
         )
     listed = {cell: _list_clips(tree, places[name]) for name, cell in names.items()}
+    # A set that lacks clips of one perturbation numbers the others alike in all.
+    every = sorted({clip for found in listed.values() for clip in _clip_names(*found)})
+    number = {clip: i for i, clip in enumerate(every)}
 
     def view(cell: Cell) -> View:
         paths, labels = listed[cell]
         frames = suite.frame_count(cell.condition)
-        return clips_of(_Videos(tree, paths, frames, suite.side or 0, options.workers), frames, labels)
+        index = np.array([number[clip] for clip in _clip_names(paths, labels)], np.int64)
+        videos = _Videos(tree, paths, frames, suite.side or 0, options.workers)
+        return replace(clips_of(videos, frames, labels), index=index)
 
     files = {cell.name: _fingerprint(tree, *found) for cell, found in listed.items()}
     protocol = {"files": files, "difficulty": difficulty(options)}
-    return Found(suite, tuple(names.values()), "published", view, protocol, imagenet_wnids())
+    mark = mark_among(tree, [places[name] for name in names], suite.name)
+    return Found(suite, tuple(names.values()), "published", view, protocol, imagenet_wnids(), mark=mark)
 
 
 def difficulty(options: OpenOptions) -> int:
@@ -140,7 +148,7 @@ def _open_arrays(suite: Suite, folder: Path, names: dict[str, Cell], present: li
     with ThreadPoolExecutor(cores()) as pool:
         files = dict(zip(names, pool.map(fingerprint, names), strict=True))
     protocol = {"files": files, "difficulty": difficulty(options)}
-    return Found(suite, tuple(names.values()), "published", view, protocol)
+    return Found(suite, tuple(names.values()), "published", view, protocol, mark=mark_in(folder, suite.name))
 
 
 class _Stored:
@@ -213,6 +221,11 @@ def _list_clips(tree: Tree, path: str) -> tuple[list[str], npt.NDArray[np.int64]
     if not paths:
         raise RobenchError(f"{tree.root}/{path} holds no clips (.mp4).", hint="Unpack the set again.")
     return paths, np.array(labels, np.int64)
+
+
+def _clip_names(paths: list[str], labels: npt.NDArray[np.int64]) -> list[tuple[int, str]]:
+    """Return (class, file name) of clips, which are the same for all clips of an image."""
+    return [(label, path.rpartition("/")[2]) for path, label in zip(paths, labels.tolist(), strict=True)]
 
 
 class _Videos:

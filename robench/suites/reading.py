@@ -182,10 +182,13 @@ class Reader:
             yield self._batch(pixels, part, unreadable)
 
     def _batch(self, pixels: torch.Tensor, part: View, unreadable: tuple[str, ...]) -> Batch:
+        # Photographs have had the user's resize and crop already, which may leave them wider than high.
+        done = isinstance(part.images, EncodedImages) and part.images.geometry == self._options.geometry
+        scaled_to = None if done else self.scaled_to
         if part.frames is None:
-            return Batch(fit_to(pixels, self.scaled_to), part.index, part.target, unreadable=unreadable)
+            return Batch(fit_to(pixels, scaled_to), part.index, part.target, unreadable=unreadable)
         return Batch(
-            fit_to(pixels.flatten(0, 1), self.scaled_to),
+            fit_to(pixels.flatten(0, 1), scaled_to),
             np.repeat(part.index, part.frames),
             np.repeat(part.target, part.frames),
             np.tile(np.arange(part.frames, dtype=np.int64), len(part)),

@@ -44,7 +44,7 @@ class SplitDefinition(BaseModel):
         ood: set name -> the attributes it alters.
         where_iid: further conditions of the IID set alone.
         where_train: further conditions of the training set, which has the attributes of the IID set.
-        first_label: number of the first class, where the manifest numbers them.
+        first_label: number of the first class, where the manifest numbers them; names that are numbers go before it.
         multilabel: whether an image may have several rows, and its target is a set of classes.
     """
 
@@ -56,6 +56,14 @@ class SplitDefinition(BaseModel):
     where_train: dict[str, Value] = {}
     first_label: int = 0
     multilabel: bool = False
+
+    @field_validator("classes")
+    @classmethod
+    def _different(cls, names: list[str]) -> list[str]:
+        """Refuse names that differ in case alone: labels are matched without it."""
+        if len({name.lower() for name in names}) < len(names):
+            raise ValueError("two classes have the same name, upper and lower case alike")
+        return names
 
     @field_validator("ood")
     @classmethod
@@ -242,7 +250,8 @@ def passing(rows: Mapping[str, Sequence[str]], rule: Mapping[str, Value]) -> npt
 
 def _labels(texts: list[str], definition: SplitDefinition, path: Path) -> npt.NDArray[np.int64]:
     rank = {name.lower(): label for label, name in enumerate(definition.classes)}
-    rank |= {str(label + definition.first_label): label for label in range(len(definition.classes))}
+    if not any(name.isdecimal() for name in rank):  # else a number is a name
+        rank |= {str(label + definition.first_label): label for label in range(len(definition.classes))}
     for row, text in enumerate(texts):
         if text.lower() not in rank:
             raise RobenchError(

@@ -11,13 +11,14 @@ from typing import Any
 from robench.data.base import Geometry
 from robench.data.classes import imagenet_wnids
 from robench.data.encoded import EncodedImages
-from robench.data.find import open_images
+from robench.data.find import open_images, with_classes
 from robench.data.folders import class_folders, load_folders
 from robench.data.trees import Tree, child, join
 from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
 from robench.suites.listed import ListedTree, kept, numbers
 from robench.suites.opened import Found, choose_cells
+from robench.suites.origin import mark_among
 from robench.suites.reading import View, view_of
 from robench.suites.tree_conditions import open_conditions, severity_folder
 from robench.suites.trees_generated import open_generated
@@ -62,7 +63,8 @@ def _open(
             f"`images={options.images!r}` lists images of the published set; {data} has clean ones to generate it.",
             hint="Omit `images`, or give the published files.",
         )
-    clean = open_images(data, split="test", dataset=dataset, geometry=clean_geometry, workers=options.workers)
+    called = dataset or suite.dataset
+    clean = open_images(data, split="test", dataset=called, geometry=clean_geometry, workers=options.workers)
     return open_generated(suite, clean, options)
 
 
@@ -86,7 +88,7 @@ class _Published:
         self.listed = None if options.images is None else numbers(options.images)
         self.tree: Tree = tree if self.listed is None else ListedTree(tree, self.listed)
         self.own_classes = dataset is None
-        self.clean = self._find_clean(clean_geometry, dataset)
+        self.clean = self._find_clean(clean_geometry, dataset or suite.dataset)
         self.cells = self._choose()
         corrupted = tuple(cell for cell in self.cells if cell.severity is not None)
         self.first = corrupted[0] if corrupted else Cell(next(iter(places)), 1)
@@ -108,7 +110,10 @@ class _Published:
             protocol["list"] = self.options.images
             suite = replace(suite, images=len(self.listed))
         remarks = (*(self.clean.remarks if self.clean is not None else ()), *self.reference.remarks)
-        return Found(suite, self.cells, "published", self._view, protocol, self.classes, self._count, remarks)
+        mark = mark_among(self.tree, self.places.values(), suite.name)
+        return Found(
+            suite, self.cells, "published", self._view, protocol, self.classes, self._count, remarks, mark=mark
+        )
 
     def _count(self, cell: Cell) -> int:
         """Return a cell's number of images without listing its thousand folders: all cells have the same."""
@@ -192,7 +197,7 @@ class _Published:
                 )
         return tuple(fewest)
 
-    def _find_clean(self, geometry: Geometry, dataset: str | None) -> EncodedImages | None:
+    def _find_clean(self, geometry: Geometry, dataset: str) -> EncodedImages | None:
         given = self.options.clean
         places = [Path(given)] if given else []
         root = self.tree.root.parent if self.tree.root.suffix == ".tar" else self.tree.root
@@ -208,6 +213,8 @@ class _Published:
     def _matches(self, clean: EncodedImages) -> bool:
         """Whether the clean set has the same images; Tiny's published set has no clean counterpart."""
         if self.own_classes:
+            if self.options.clean:  # its labels count in the corrupted set's classes, whichever it has
+                with_classes(clean, self.classes, self.options.clean)
             return bool(self.options.clean)
         here, there = set(clean.files or ()), set(self.reference.files or ())
         if here != there and self.options.clean:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
 import av
@@ -202,7 +203,14 @@ def test_files_of_our_making_never_pass_for_published_ones(tmp_path: Path, photo
     for place in (folder, folder.parent):
         opened = open_suite("imagenet-c", place, options)
         assert (opened.source, opened.protocol["source"], opened.protocol["seed"]) == ("generated", "generated", 7)
-    (folder / "generated.json").unlink()
+    with tarfile.open(tmp_path / "packed.tar", "w") as archive:
+        archive.add(folder, "ImageNet-C")
+    assert open_suite("imagenet-c", tmp_path / "packed.tar", options).source == "generated"
+    # A mark above or below them is of other files.
+    (folder / "generated.json").rename(folder.parent / "generated.json")
+    assert open_suite("imagenet-c", folder, options).source == "published"
+    (folder / "mine").mkdir()
+    (folder.parent / "generated.json").rename(folder / "mine" / "generated.json")
     assert open_suite("imagenet-c", folder, options).source == "published"
 
 

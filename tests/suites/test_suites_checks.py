@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from published_layouts import WNIDS, file_name, write_cifar_c, write_classes, write_tree
 
 from robench import suites
 from robench.data import digits
+from robench.data.base import Geometry
 from robench.data.manifest import read_manifest
 from robench.data.video import encode_clip
 from robench.errors import RobenchError
@@ -195,3 +197,47 @@ def test_an_unquoted_no_in_a_definition_is_refused(tmp_path: Path) -> None:
     definition.write_text("classes: [cat, dog]\niid: {night: no}\nood: {dark: {night: yes}}\n")
     with pytest.raises(RobenchError, match="night"):
         load_definition(definition)
+
+
+def test_class_names_that_are_numbers_go_before_class_numbers(tmp_path: Path) -> None:
+    """The class called 1 is the first of 1, 2, 3, not the second."""
+    for label in ("1", "2", "3"):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{label}.png")
+    (tmp_path / "manifest.csv").write_text("file,label,year\n1.png,1,a\n2.png,2,a\n3.png,3,a\n")
+    definition = tmp_path / "d.yaml"
+    definition.write_text('classes: ["1", "2", "3"]\niid: {year: a}\nood: {later: {year: b}}\n')
+    options = OpenOptions(definition=str(definition), conditions=("iid",), geometry=Geometry(8, 8))
+    (batch,) = suites.open_suite("svsf", tmp_path, options).batches(Cell("iid"), 3)
+    assert batch.target.tolist() == [0, 1, 2]
+    definition.write_text("classes: [cat, Cat]\niid: {year: a}\nood: {later: {year: b}}\n")
+    with pytest.raises(RobenchError, match="two classes have the same name"):
+        load_definition(definition)
+
+
+def test_of_two_trees_side_by_side_none_is_guessed_or_mixed(tmp_path: Path) -> None:
+    images = [np.full((224, 224, 3), 20 * i, np.uint8) for i in range(4)]
+    write_tree(tmp_path / "mine", images, ("fog",))
+    write_tree(tmp_path / "official", images, ("fog", "snow"))
+    options = OpenOptions(conditions=("fog", "snow"))
+    with pytest.raises(RobenchError, match="holds several sets with this condition: mine/fog, official/fog"):
+        suites.open_suite("imagenet-c", tmp_path, options)
+    assert suites.open_suite("imagenet-c", tmp_path / "official", options).classes is not None
+    # Sequences of the same name are no second set.
+    shutil.rmtree(tmp_path / "mine")
+    (tmp_path / "ImageNet-P" / "snow" / WNIDS[0]).mkdir(parents=True)
+    cells = suites.open_suite("imagenet-c", tmp_path, options).suite.cells
+    assert [cell.name for cell in cells] == [f"{name}/{s}" for name in ("snow", "fog") for s in range(1, 6)]
+
+
+def test_clean_images_of_some_of_tinys_classes_count_in_all_of_them(tmp_path: Path) -> None:
+    images = [np.full((64, 64, 3), 20 * i, np.uint8) for i in range(4)]
+    root = write_tree(tmp_path / "Tiny-ImageNet-C", images, ("fog",))
+    clean = write_classes(tmp_path / "clean", images)
+    shutil.rmtree(clean / sorted(WNIDS)[0])
+    options = OpenOptions(clean=str(clean), conditions=("fog",))
+    (batch,) = suites.open_suite("tiny-imagenet-c", root, options).batches(Cell("clean"), 9)
+    assert batch.target.tolist() == [1, 2, 3]
+    (clean / "n00000001").mkdir()
+    Image.new("RGB", (64, 64)).save(clean / "n00000001" / "a.png")
+    with pytest.raises(RobenchError, match="fit no class of the suite"):
+        suites.open_suite("tiny-imagenet-c", root, options)

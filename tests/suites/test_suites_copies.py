@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
+from published_layouts import write_cifar_c
 
 import robench
 from robench import suites
 from robench.data import digits
+from robench.errors import RobenchError
 from robench.results.schema import Result
 from robench.suites.base import OpenOptions, Suite
 from robench.suites.copies import copy_of, found_copy
@@ -66,3 +69,15 @@ def test_a_result_on_copies_has_a_board_of_its_own(tmp_path: Path) -> None:
     assert results[Path("jpg")].suite.dataset == "cifar10-jpeg"
     boards = make_boards(results, living=False)
     assert sorted("images of cifar10-jpeg" in board.protocol for board in boards) == [False, True]
+
+
+def test_copies_are_no_clean_images_of_published_files(tmp_path: Path) -> None:
+    published = write_cifar_c(tmp_path / "CIFAR-10-C", ("fog",))
+    np.save(published / "labels.npy", np.tile(np.repeat(np.arange(10), 2), 5))
+    for ending in ("jpg", "png"):
+        options = OpenOptions(conditions=("fog",), clean=str(write_folders(tmp_path / ending, ending)))
+        if ending == "png":
+            assert suites.open_suite("cifar10-c", published, options).dataset == "cifar10"
+            continue
+        with pytest.raises(RobenchError, match=r"holds JPEG files \(cifar10-jpeg\)"):
+            suites.open_suite("cifar10-c", published, options)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from published_layouts import INDICES, WNIDS, to_jpeg, write_classes
 
 import robench
@@ -390,3 +391,25 @@ def test_deepfashion_remixed_keeps_its_size_for_every_model(tmp_path: Path) -> N
     with pytest.raises(RobenchError) as caught:
         suites.open_suite("svsf", tmp_path)
     assert "manifest.csv" in str(caught.value.hint)
+
+
+def test_numbered_folders_without_0_are_not_counted_among_more_classes(tmp_path: Path) -> None:
+    """Folders 1 to 9 may be classes 1 to 9 of ten, or the first nine that count from 1."""
+    for number in range(1, 10):
+        (tmp_path / "set" / str(number)).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "set" / str(number) / "a.png")
+    opened = suites.open_suite("clean", tmp_path / "set")
+    assert suites.fit_to_model(opened, None, num_classes=9) is opened
+    with pytest.raises(RobenchError, match="has classes 1 to 9; whether these count from 0 or from 1 among 10"):
+        suites.fit_to_model(opened, None, num_classes=10)
+    (tmp_path / "set" / "0").mkdir()
+    opened = suites.fit_to_model(suites.open_suite("clean", tmp_path / "set"), None, num_classes=10)
+    assert everything(opened, Cell("clean"))[1] == list(range(1, 10))
+
+
+def test_a_resize_alone_keeps_the_shape_of_photographs(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (60, 40)).save(tmp_path / name / "1.png")
+    options = OpenOptions(geometry=Geometry(resize=20))
+    assert everything(suites.open_suite("clean", tmp_path, options), Cell("clean"))[0].shape == (2, 3, 20, 30)

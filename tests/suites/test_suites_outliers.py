@@ -9,6 +9,7 @@ import pytest
 from published_layouts import to_jpeg
 
 from robench import suites
+from robench.api.models import DataClasses, data_classes
 from robench.data.base import Geometry
 from robench.data.classes import imagenet_wnids
 from robench.errors import RobenchError
@@ -72,3 +73,12 @@ def test_no_foreign_images_are_refused(data: str | None, expected: str, tmp_path
     (tmp_path / "empty").mkdir()
     with pytest.raises(RobenchError, match=expected):
         suites.open_suite("ood", None if data is None else tmp_path / data)
+
+
+def test_the_name_of_a_folder_of_outliers_says_nothing_of_the_models_classes(tmp_path: Path) -> None:
+    """A zero-shot model was made of CIFAR-10's names where the outliers lay in a folder called cifar10."""
+    (tmp_path / "cifar10").mkdir()
+    np.save(tmp_path / "cifar10" / "images.npy", np.zeros((4, 8, 8, 3), np.uint8))
+    np.save(tmp_path / "cifar10" / "labels.npy", np.arange(4))
+    opened = suites.open_suite("ood", tmp_path / "cifar10", OpenOptions(clean="digits"))
+    assert data_classes(opened) == DataClasses(10, None, None)

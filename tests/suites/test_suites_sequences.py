@@ -206,3 +206,11 @@ def test_generated_imagenet_c_and_sequences(tmp_path: Path, photos: list[np.ndar
     found = everything(clips, Cell("translate"))
     assert found["images"].shape == (32, 3, 32, 32)
     assert set(found["target"]) <= set(range(10))
+
+
+def test_clips_of_an_image_have_its_number_in_all_perturbations(imagenet_p: Path) -> None:
+    """Also where a perturbation lacks a clip, so that images are resampled together with themselves."""
+    (imagenet_p / "brightness" / WNIDS[0] / file_name(0).replace("JPEG", "mp4")).unlink()
+    opened = suites.open_suite("imagenet-p", imagenet_p, SOME)
+    assert np.unique(everything(opened, Cell("translate"))["index"]).tolist() == [0, 1, 2]
+    assert np.unique(everything(opened, Cell("brightness"))["index"]).tolist() == [1, 2]
