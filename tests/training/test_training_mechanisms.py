@@ -24,6 +24,7 @@ from robench.models.architectures.norms import IBN
 from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
 from robench.training.methods import autolabel, create
+from robench.training.methods.adversarial import Adversarial
 from robench.training.methods.augmax import AugMax, mix_chains, worst_mixture
 from robench.training.methods.augmix import AugMix
 from robench.training.methods.ccat import CCAT, ccat_targets
@@ -31,7 +32,7 @@ from robench.training.methods.noise2net import noised_half
 from robench.training.methods.weak_augment import VIEWS, WeakAugment, blended_probabilities
 from robench.training.networks.noise2net import draw_shape, noise2net
 from robench.training.ops import augment, sampling
-from robench.training.ops.attacks import confident_attack, pgd, random_start
+from robench.training.ops.attacks import confident_attack, friendly_pgd, pgd, random_start
 from robench.training.ops.chains import ChainDistribution, augmix
 from robench.training.ops.labels import BucketLabels, Calibration, calibration, spread, spread_two
 from robench.training.ops.losses import jensen_shannon
@@ -405,7 +406,8 @@ def test_friendly_attacks_stop_where_an_image_is_misclassified(batch: Batch, mak
     pixels, start = batch.images.float() / 255, random_start(batch)
     attack = (0.1, 6, 0.02, start)
     one = pgd(net, pixels, batch.labels, 0.1, 1, 0.02, start)
-    friendly = pgd(net, pixels, batch.labels, *attack, friendly=0)
+    friendly, passes = friendly_pgd(net, pixels, batch.labels, *attack, friendly=0)
+    assert passes <= 6 * len(pixels)
     full = pgd(net, pixels, batch.labels, *attack)
     with net.frozen(), torch.no_grad():
         begun_wrong = net((pixels + 0.1 * start).clamp(0, 1)).argmax(dim=1) != batch.labels
@@ -414,7 +416,27 @@ def test_friendly_attacks_stop_where_an_image_is_misclassified(batch: Batch, mak
     assert stopped.any()
     torch.testing.assert_close(friendly[stopped], one[stopped])
     assert not torch.allclose(friendly[stopped], full[stopped])
-    torch.testing.assert_close(pgd(net, pixels, batch.labels, *attack, friendly=6), full)
+    torch.testing.assert_close(friendly_pgd(net, pixels, batch.labels, *attack, friendly=6)[0], full)
+
+
+def test_friendly_training_counts_the_passes_that_its_attack_took(batch: Batch, make_network: Make) -> None:
+    net, count = make_network(), len(batch.labels)
+    net.module.eval()
+    labels = (net(batch.view()).argmax(dim=1) + 1) % 10  # all are wrong from the beginning
+    seen: list[int] = []
+    net.module.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    wrong = replace(batch, labels=labels)
+    method = Adversarial(epsilon=1e-6, steps=5, friendly=1)
+    assert method.passes_taken == method.passes == 6
+    method.loss(net, wrong)
+    assert seen == 3 * [count]  # a step each, the look that finds all stopped, and the training step
+    assert method.passes_taken == pytest.approx(1 + 1 + 1 / 3)
+    resumed = Adversarial(steps=5, friendly=1)
+    resumed.load_state(method.state())
+    assert resumed.passes_taken == method.passes_taken
+    full = Adversarial(epsilon=1e-6, steps=5)
+    full.loss(net, wrong)
+    assert full.passes_taken == pytest.approx(full.passes)
 
 
 # Noise2Net

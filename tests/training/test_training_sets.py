@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -9,6 +11,8 @@ from robench.errors import RobenchError
 from robench.models import networks
 from robench.training import methods, recipes, sets
 from robench.training.engine import needed
+from robench.training.engine.batch import Batch
+from robench.training.engine.network import Network
 from robench.training.recipes.digest import digest
 
 
@@ -88,3 +92,29 @@ def test_passes_are_counted_as_they_are_made(batch: object, make_network: object
         net.module.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.append(len(inputs[0])))
         method.loss(net, batch)  # type: ignore[arg-type]
         assert sum(seen) / len(batch.labels) == pytest.approx(passes), short  # type: ignore[attr-defined]
+
+
+def test_passes_of_every_method_are_those_that_the_network_makes(
+    batch: Batch, make_network: Callable[..., Network]
+) -> None:
+    """Forward passes, a third each, and backward passes, two thirds, of every method that classifies."""
+    never_stopping = {"augmax": {"early_stop": "none"}}
+    for name in methods.METHODS:
+        if name in ("deepaugment", "edsr", "cae"):  # need networks, or train none that classifies
+            continue
+        method = methods.create(name, never_stopping.get(name, {}))
+        net = make_network(method.norms[0])
+        made = [0.0]
+
+        def note(_: object, inputs: tuple[torch.Tensor], outputs: torch.Tensor, made: list[float] = made) -> None:
+            made[0] += len(inputs[0]) / 3
+
+            def back(_: torch.Tensor) -> None:
+                made[0] += len(inputs[0]) * 2 / 3
+
+            if outputs.requires_grad:
+                outputs.register_hook(back)
+
+        net.module.register_forward_hook(note)
+        method.loss(net, batch).loss.backward()
+        assert made[0] / len(batch.labels) == pytest.approx(method.passes), name

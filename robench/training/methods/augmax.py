@@ -18,7 +18,7 @@ from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
 from robench.training.methods.base import Method, Step
 from robench.training.ops import augment, sampling
-from robench.training.ops.attacks import pgd, random_start
+from robench.training.ops.attacks import Taken, pgd, random_start
 from robench.training.ops.chains import ChainDistribution, augmix
 from robench.training.ops.losses import cross_entropy, jensen_shannon
 from robench.training.ops.stadv import spatial_attack
@@ -122,6 +122,7 @@ class AugMax(Method):
         epsilon, pgd_steps, pgd_step_size: of ``augmix+pgd``.
         spatial_steps, spatial_largest, spatial_smoothness: of the attack stAdv at the end of ``advmax``; 0 steps:
             none. The paper (appendix B) names the attack but not its settings; these are robench's.
+        fill: grey outside the image.
     """
 
     NORMS: ClassVar[tuple[str, ...]] = ("dubin", "dubn", "bn", "ibn")
@@ -145,8 +146,7 @@ class AugMax(Method):
     spatial_largest: float = 1.0
     spatial_smoothness: float = 0.005
     fill: int = 0
-    _attacked: float = field(default=0.0, init=False, repr=False)
-    _images: int = field(default=0, init=False, repr=False)
+    _taken: Taken = field(default_factory=Taken, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -167,15 +167,13 @@ class AugMax(Method):
     @property
     def passes_taken(self) -> float:
         """See ``Method.passes_taken``: an image that stops early takes fewer than ``steps`` of the attack."""
-        if not self._images:
-            return self.passes
-        return self.passes - self.steps + self._attacked / self._images
+        return self.passes - self.steps + self._taken.per_image(self.steps)
 
     def state(self) -> dict[str, Any]:
-        return {"attacked": self._attacked, "images": self._images}
+        return self._taken.state()
 
     def load_state(self, state: dict[str, Any]) -> None:
-        self._attacked, self._images = state.get("attacked", 0.0), state.get("images", 0)
+        self._taken.load_state(state)
 
     @property
     def chains(self) -> ChainDistribution:
@@ -222,7 +220,7 @@ class AugMax(Method):
             early_stop=self.early_stop,
             route="auxiliary",
         )
-        self._attacked, self._images = self._attacked + taken, self._images + len(clean)
+        self._taken.add(taken, len(clean))
         if self.hard != "advmax" or not self.spatial_steps:
             return mixed
         return spatial_attack(

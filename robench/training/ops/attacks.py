@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional
@@ -14,6 +16,35 @@ if TYPE_CHECKING:
 _START = 0
 
 
+@dataclass
+class Taken:
+    """Passes that a method's attack has taken so far: fewer than it may where images stop early.
+
+    Args:
+        passes: of all images together; a forward pass alone counts as a third.
+        images: attacked.
+    """
+
+    passes: float = 0.0
+    images: int = 0
+
+    def add(self, passes: float, images: int) -> None:
+        """Count one batch."""
+        self.passes, self.images = self.passes + passes, self.images + images
+
+    def per_image(self, most: float) -> float:
+        """Return the passes per image; ``most`` before the first."""
+        return self.passes / self.images if self.images else most
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {"attacked": self.passes, "images": self.images}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what ``state`` returned."""
+        self.passes, self.images = state.get("attacked", 0.0), state.get("images", 0)
+
+
 def pgd(
     net: Network,
     pixels: torch.Tensor,
@@ -23,7 +54,6 @@ def pgd(
     step_size: torch.Tensor | float,
     start: torch.Tensor | None = None,
     route: str | None = None,
-    friendly: int | None = None,
 ) -> torch.Tensor:
     """Return images within an L-infinity ball that raise the cross-entropy (Madry et al. 2018).
 
@@ -36,12 +66,36 @@ def pgd(
         step_size: their length, one for all or per image.
         start: where in [-1, 1] times epsilon the attack begins, (n, 3, H, W); None: at the image.
         route: through dual normalisation.
-        friendly: an image stops after so many steps from where it is misclassified (Zhang et al. 2020, tau), which
-            needs int64 targets; None: it makes all steps.
 
     Returns:
         float (n, 3, H, W) in [0, 1], detached.
     """
+    return friendly_pgd(net, pixels, targets, epsilon, steps, step_size, start, route)[0]
+
+
+def friendly_pgd(
+    net: Network,
+    pixels: torch.Tensor,
+    targets: torch.Tensor,
+    epsilon: torch.Tensor | float,
+    steps: int,
+    step_size: torch.Tensor | float,
+    start: torch.Tensor | None = None,
+    route: str | None = None,
+    friendly: int | None = None,
+) -> tuple[torch.Tensor, float]:
+    """Return what ``pgd`` does, of an attack whose images may stop early, and the passes of all images that it took.
+
+    Args:
+        net, pixels, targets, epsilon, steps, step_size, start, route: see ``pgd``.
+        friendly: an image stops after so many steps from where it is misclassified (Zhang et al. 2020, tau), which
+            needs int64 targets; None: it makes all steps.
+
+    Returns:
+        float (n, 3, H, W) in [0, 1], detached; and the passes, at most ``steps * n``: a forward pass alone counts as a
+        third, and images that have stopped go on through the network until all have.
+    """
+    passes = 0.0
     delta = torch.zeros_like(pixels) if start is None else start * epsilon
     high = epsilon if isinstance(epsilon, torch.Tensor) else pixels.new_full((), epsilon)
     low = -high
@@ -50,19 +104,18 @@ def pgd(
         for _ in range(steps):
             attacked = (pixels + delta).clamp(0.0, 1.0).detach().requires_grad_(True)
             logits = net(attacked, route)
+            passes += len(pixels) / 3
+            if friendly is not None:
+                wrong += logits.argmax(dim=1) != targets
+                if not bool((wrong <= friendly).any()):
+                    break
             loss = functional.cross_entropy(logits, targets, reduction="sum")
             (gradient,) = torch.autograd.grad(loss, attacked)
+            passes += len(pixels) * 2 / 3
             moved = attacked.detach() + step_size * gradient.sign() - pixels
             moved = torch.minimum(torch.maximum(moved, low), high)
-            if friendly is None:
-                delta = moved
-                continue
-            wrong += logits.argmax(dim=1) != targets
-            moving = wrong <= friendly
-            if not bool(moving.any()):
-                break
-            delta = torch.where(moving.view(-1, 1, 1, 1), moved, delta)
-    return (pixels + delta).clamp(0.0, 1.0).detach()
+            delta = moved if friendly is None else torch.where((wrong <= friendly).view(-1, 1, 1, 1), moved, delta)
+    return (pixels + delta).clamp(0.0, 1.0).detach(), passes
 
 
 def confident_attack(
@@ -88,7 +141,7 @@ def confident_attack(
         pixels: float (n, 3, H, W) in [0, 1].
         labels: int64 (n,).
         epsilon: radius in units of [0, 1].
-        steps: attempted.
+        steps: attempted, each a pass; the image of the last takes a forward pass more.
         step_size: the first, in units of [0, 1].
         start: where in [-1, 1] times epsilon the attack begins, (n, 3, H, W).
         momentum: of the running mean, which begins at zero: the first step is a tenth of the step size.
@@ -111,17 +164,18 @@ def confident_attack(
     reached = pixels.new_full((len(pixels),), -1.0)
     with net.frozen():
         for step in range(steps + 1):
-            trial = trial.detach().requires_grad_(True)
+            trial = trial.detach().requires_grad_(step < steps)
             found = objective(trial)
-            (gradient,) = torch.autograd.grad(found.sum(), trial)
             taken = (found.detach() >= reached).view(-1, 1, 1, 1)
             delta = torch.where(taken, trial.detach(), delta)
+            if step == steps:  # the last image is only looked at
+                break
+            (gradient,) = torch.autograd.grad(found.sum(), trial)
             sign = torch.where(taken, gradient.sign(), sign)
             reached = torch.maximum(reached, found.detach())
             size = torch.where(taken, size, size / shrink)
-            if step < steps:
-                mean = momentum * mean + (1.0 - momentum) * sign
-                trial = clipped(delta + size * mean)
+            mean = momentum * mean + (1.0 - momentum) * sign
+            trial = clipped(delta + size * mean)
     return (pixels + delta).detach()
 
 
