@@ -63,6 +63,15 @@ def test_every_recipe_names_a_network_that_can_be_built() -> None:
         networks.build("resnett", 5)
 
 
+def test_recipes_of_a_data_set_are_those_that_train_on_it() -> None:
+    every = {name: recipes.read(name)["data"]["dataset"] for name in recipes.names()}
+    for data in ("digits", "imagenet", "tiny-imagenet", "cifar10", "images"):
+        assert recipes.names(data) == [name for name, found in every.items() if found == data]
+        assert recipes.names(data)
+    assert recipes.short("deepaugment-augmix-digits", "digits") == "deepaugment-augmix"
+    assert recipes.short("edsr-tiny-imagenet", "tiny-imagenet") == "edsr"
+
+
 def test_overrides_and_mistakes(tmp_path: Path) -> None:
     recipe = recipes.load("augmix-digits", ["optimiser.lr=0.3", "options.jsd=false", "data.extra=[a, b]"])
     assert (recipe.optimiser.lr, recipe.options["jsd"], recipe.data.extra) == (0.3, False, ["a", "b"])

@@ -18,13 +18,26 @@ if TYPE_CHECKING:
 
 
 def names(data: str | None = None) -> list[str]:
-    """Return the names of the recipes, sorted; with ``data`` (such as ``digits``) only those for that data."""
-    return [name for name in sorted(RECIPES) if data is None or data in name.split("-")]
+    """Return the names of the recipes, sorted; with ``data`` (such as ``digits``) only those for that data.
+
+    >>> "augmix-tiny-imagenet-resnet18" in names("tiny-imagenet"), "augmix-tiny-imagenet-resnet18" in names("imagenet")
+    (True, False)
+    """
+    return [name for name in sorted(RECIPES) if data is None or _dataset(name) == data]
+
+
+def _dataset(name: str) -> str | None:
+    part = document(name).get("data")
+    return str(part["dataset"]) if isinstance(part, dict) and "dataset" in part else None
 
 
 def short(name: str, data: str) -> str:
-    """Return what is left of a recipe's name without its data: ``augmix-digits`` -> ``augmix``."""
-    return "-".join(part for part in name.split("-") if part != data)
+    """Return what is left of a recipe's name without its data.
+
+    >>> short("augmix-digits", "digits"), short("edsr-tiny-imagenet", "tiny-imagenet")
+    ('augmix', 'edsr')
+    """
+    return f"-{name}-".replace(f"-{data}-", "-").strip("-")
 
 
 def in_order(names: list[str]) -> list[str]:
