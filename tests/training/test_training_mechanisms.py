@@ -504,17 +504,17 @@ def test_autolabel_calibration_by_hand() -> None:
     assert found.ece == pytest.approx((abs(1 - 1.8) + abs(1 - 0.6) + abs(1 - 0.7)) / 4)
 
 
-@given(st.floats(0.01, 0.5), st.floats(0.2, 1.0), st.integers(3, 20), st.booleans())
+@given(st.floats(0.01, 0.5), st.floats(0.2, 1.0), st.integers(2, 20), st.booleans())
 def test_autolabel_two_class_rule(share: float, value: float, classes: int, same: bool) -> None:
     major, minor = torch.tensor([0]), torch.tensor([0 if same else 1])
     targets = spread_two(major, minor, torch.tensor([share]), torch.tensor([value]), classes)
     assert float(targets.sum()) == pytest.approx(1.0, abs=1e-5)
     assert float(targets.min()) >= -1e-6
-    second = min(1 - value, value * share / (1 - share))
+    second = min(1 - value, value * share / (1 - share)) if same or classes > 2 else 1 - value
     assert float(targets[0, 0]) == pytest.approx(value + (second if same else 0), abs=1e-5)
     if not same:
         assert float(targets[0, 1]) == pytest.approx(second, abs=1e-5)
-        rest = (1 - value - second) / (classes - 2)
+        rest = (1 - value - second) / max(1, classes - 2)
         assert targets[0, 2:].tolist() == pytest.approx([rest] * (classes - 2), abs=1e-5)
 
 

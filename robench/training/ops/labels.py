@@ -94,20 +94,22 @@ def spread_two(
 
     The minor class gets ``min(1 - value, value * g / (1 - g))`` where g in [0, 1/2] is its share of the image, which
     keeps the ratio of the two classes; what then remains goes to the other K - 2 classes (section 4.3 of the paper).
-    Where both images are of one class, it gets both parts.
+    Where both images are of one class, it gets both parts; of two classes in all, the minor one gets ``1 - value``.
 
     Args:
         major, minor: int64 (n,).
         minor_share: g, (n,).
         value: (n,) in [0, 1].
-        classes: K >= 3.
+        classes: K >= 2.
 
     Returns:
         float32 (n, K), rows summing to 1.
     """
     second = torch.minimum(1.0 - value, value * minor_share / (1.0 - minor_share))
     same = major == minor
-    others = torch.where(same, classes - 1, classes - 2)
+    if classes == 2:
+        second = torch.where(same, second, 1.0 - value)
+    others = torch.where(same, classes - 1, classes - 2).clamp(min=1)
     rest = ((1.0 - value - second) / others).unsqueeze(1)
     hot_major = functional.one_hot(major, classes).float()
     hot_minor = functional.one_hot(minor, classes).float()
