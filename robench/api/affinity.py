@@ -146,10 +146,13 @@ def _correct(
     from robench.errors import RobenchError
     from robench.evaluation.forward import Forward
     from robench.training import methods
+    from robench.training.engine import needed
     from robench.training.engine.batch import Batch
     from robench.training.engine.network import Network
 
     before, method = methods.of(recipe)
+    for one in (method,) if before is None else (before, method):
+        one.locate(needed.trained(recipe))
     forward = Forward(model, options)
     pre = model.preprocessing
     net = Network(model.module, pre.mean, pre.std, torch.device(forward.device))  # type: ignore[arg-type]

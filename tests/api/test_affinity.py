@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import robench
 from robench import api
@@ -26,6 +27,8 @@ from robench.tables.published import load_table
 from robench.training import recipes
 from robench.training.engine.batch import Batch
 from robench.training.methods import create
+from robench.training.networks.cae import CAE
+from robench.training.networks.edsr import EDSR
 from robench.training.recipes.digest import digest
 
 MODEL = "reference:digits/standard"
@@ -73,6 +76,22 @@ def test_the_weak_view_of_split_batchnorm_and_the_command(capsys: pytest.Capture
     assert cutout["affinity"]["value"] <= 0.0
     assert main(words[:-1]) == 0
     assert "affinity" in capsys.readouterr().out
+
+
+def test_deepaugment_takes_the_networks_that_were_trained_and_distorts_test_images_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, network in (("edsr-digits", EDSR(8, 8, 2)), ("cae-digits", CAE(8, 4))):
+        folder = tmp_path / "runs" / name
+        folder.mkdir(parents=True)
+        save_file(network.state_dict(), folder / "weights.safetensors")
+        (folder / "card.yaml").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    found = [
+        robench.affinity(MODEL, "deepaugment-digits", set={"options.once": once}, limit=40, device="cpu")
+        for once in (False, True)
+    ]
+    assert found[0].value == found[1].value < 0
 
 
 @pytest.fixture(scope="module")

@@ -200,6 +200,32 @@ def test_images_made_once_belong_to_their_images(tmp_path: Path, batch: Batch) -
         again.begin(None, seed=1)
 
 
+def test_images_without_a_set_are_distorted_too(tmp_path: Path, batch: Batch) -> None:
+    folders = _folders(tmp_path)
+    seen = []
+    for once in (True, False):  # test images, whose affinity is asked for
+        views = DeepAugment(["edsr-digits", "cae-digits"], once)
+        views.locate(folders)
+        seen.append(views.view(_plain(batch)))
+    assert torch.equal(*seen)
+    assert not torch.equal(seen[0], batch.images)
+
+
+def test_sides_that_a_network_does_not_give_back_are_refused(batch: Batch) -> None:
+    data = batch.data.model_copy(update={"size": 30})
+    odd = replace(batch, images=batch.images[:, :, 1:31, 1:31].contiguous(), data=data)
+    with pytest.raises(RobenchError, match=r"multiples of 4 pixels; these have 30x30") as caught:
+        Distorter(_cae())(odd.images / 255.0, np.random.default_rng(0))
+    assert "data.size=32" in str(caught.value.hint)
+    for name in ("edsr", "cae"):
+        method = methods.create(name, {})
+        net = Network(method.build(), (0.5,) * 3, (0.5,) * 3, torch.device("cpu"))  # type: ignore[arg-type]
+        with pytest.raises(RobenchError, match="multiples of 4 pixels"):
+            method.loss(net, odd)
+    with pytest.raises(RobenchError, match="scale is 2 or 4"):
+        methods.create("edsr", {"scale": 3})
+
+
 def test_what_deepaugment_makes_is_what_augmix_trains_on(
     tmp_path: Path, batch: Batch, make_network: Callable[..., Network]
 ) -> None:

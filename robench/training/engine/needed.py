@@ -28,3 +28,9 @@ def find(name: str, parent: Path) -> Path | None:
         if (folder / "card.yaml").is_file():
             return folder
     return None
+
+
+def trained(recipe: Recipe, parent: Path = Path("runs")) -> dict[str, Path]:
+    """Return the folders of those models that a recipe needs and that are trained already, by recipe name."""
+    found = {name: find(name, parent) for name in networks(recipe)}
+    return {name: folder for name, folder in found.items() if folder is not None}

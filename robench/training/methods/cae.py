@@ -11,12 +11,13 @@ from torch.nn import functional
 from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
 from robench.training.methods.base import Method, Step
-from robench.training.networks.cae import CAE
+from robench.training.networks.cae import CAE, FACTOR
+from robench.training.ops.pixels import check_sides
 
 
 @dataclass
 class TrainCAE(Method):
-    """Mean squared error between the image and its reconstruction.
+    """Mean squared error between the image and its reconstruction; the image's side must be a multiple of 4.
 
     Args:
         width, code: of the network.
@@ -33,4 +34,5 @@ class TrainCAE(Method):
 
     def loss(self, net: Network, batch: Batch) -> Step:
         target = batch.view().float() / 255.0
+        check_sides(target, FACTOR, "The autoencoder")
         return Step(functional.mse_loss(net.raw(target), target))

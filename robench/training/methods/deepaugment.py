@@ -30,7 +30,8 @@ class DeepAugment(OneView):
     Args:
         networks: folders or files of trained EDSR or CAE networks, or names of the recipes that train them; at
             least one.
-        once: distort every training image once, before the first step, instead of each view anew.
+        once: distort every training image once, before the first step, instead of each view anew. Other images (those
+            of ``robench affinity``) have no such set; their views are made anew.
     """
 
     networks: list[str]
@@ -69,7 +70,7 @@ class DeepAugment(OneView):
     def view(self, batch: Batch) -> torch.Tensor:
         """Return flipped and cropped images: uint8; every choice is equally likely, as in the published set."""
         choice = batch.stream("deepaugment").integers(_CHOICE, 0, len(self.networks) + 1, ())
-        if not self.once:
+        if not self._sets:
             return self._fresh(batch, batch.view(), choice)
         images = batch.images.clone()
         for number, made in enumerate(self._sets, start=1):

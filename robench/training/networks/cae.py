@@ -9,6 +9,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+FACTOR = 4
+"""The code's sides are the image's divided by this."""
+
 
 def _pair(features: int) -> nn.Sequential:
     def padded() -> list[nn.Module]:

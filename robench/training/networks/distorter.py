@@ -15,8 +15,9 @@ from torch.nn import functional
 
 from robench.errors import RobenchError
 from robench.training.networks import distort_cae, distort_edsr
-from robench.training.networks.cae import CAE
+from robench.training.networks.cae import CAE, FACTOR
 from robench.training.networks.edsr import EDSR
+from robench.training.ops.pixels import check_sides
 
 RENEWAL = 0.05
 
@@ -85,8 +86,13 @@ class Distorter:
 
     @torch.no_grad()
     def __call__(self, pixels: torch.Tensor, random: np.random.Generator) -> torch.Tensor:
-        """Return images through the network with one signal distortion: float in [0, 1], same size."""
+        """Return images through the network with one signal distortion: float in [0, 1], same size.
+
+        Raises:
+            RobenchError: the network is the autoencoder, and a side is not a multiple of 4.
+        """
         if isinstance(self.network, CAE):
+            check_sides(pixels, FACTOR, "The autoencoder")
             return distort_cae.distorted_forward(self.network, pixels, random)
         large = distort_edsr.distorted_forward(self.network, pixels, random)
         return functional.interpolate(large, pixels.shape[-2:], mode="area")

@@ -6,10 +6,32 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from robench.errors import RobenchError
+
 if TYPE_CHECKING:
     from robench.corruptions.random import Stream
 
 FLIP, CROP_Y, CROP_X = 0, 1, 2
+
+
+def check_sides(images: torch.Tensor, factor: int, network: str) -> None:
+    """Check that a network that halves and doubles an image's sides gives it back its size.
+
+    Args:
+        images: (n, C, H, W).
+        factor: of the sides.
+        network: its name, for the message.
+
+    Raises:
+        RobenchError: a side is not a multiple of the factor.
+    """
+    height, width = images.shape[-2:]
+    if height % factor or width % factor:
+        side = max(1, round(height / factor)) * factor
+        raise RobenchError(
+            f"{network} takes images whose sides are multiples of {factor} pixels; these have {width}x{height}.",
+            hint=f"Train on images of another size: `set='data.size={side}'`.",
+        )
 
 
 def flip_and_crop(images: torch.Tensor, stream: Stream, *, flip: bool, pad: int) -> torch.Tensor:
