@@ -41,7 +41,7 @@ def _settings(name: str) -> list[str]:
     """Few steps of attacks, few held-out images."""
     recipe = recipes.load(name)
     steps = ["options.steps=2"] if recipe.method in ("adversarial", "ccat", "augmax", "autolabel-adversarial") else []
-    held_out = ["data.validation=10"] if recipe.method.startswith("autolabel") else []
+    held_out = ["data.validation_split=null", "data.validation=10"] if recipe.method.startswith("autolabel") else []
     return [*TINY, *steps, *held_out]
 
 

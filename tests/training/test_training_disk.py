@@ -15,6 +15,7 @@ from robench.errors import RobenchError
 from robench.training import recipes
 from robench.training.engine.disk import all_images, class_folders, crop_box, open_disk
 from robench.training.engine.loop import train
+from robench.training.engine.setup import _taken_out, prepare
 
 CPU = torch.device("cpu")
 
@@ -50,6 +51,32 @@ def test_crops_depend_on_seed_epoch_and_number_alone(image_folder: Path) -> None
     assert torch.equal(few, whole[[7, 2]])
     (later,) = source.batches([torch.arange(12)], epoch=4)
     assert not torch.equal(later, whole)
+
+
+def test_held_out_images_are_cropped_as_test_images_are(image_folder: Path) -> None:
+    part = recipes.load("autolabel-augmix-imagenet-resnet50", ["data.size=24"]).data
+    source = open_disk(part, image_folder, 1, CPU)
+    source.workers = 0
+    held = _taken_out(source, torch.tensor([7, 2]), part, CPU)
+    assert torch.equal(held.labels, source.labels[[7, 2]])
+    for found, number in zip(held.images, (7, 2), strict=True):
+        scaled = Image.open(source.files[number]).convert("RGB").resize((30, 27), Image.Resampling.BILINEAR)
+        assert np.array_equal(found.permute(1, 2, 0).numpy(), np.asarray(scaled.crop((3, 2, 27, 26))))
+
+
+def test_copies_of_held_out_images_are_not_trained_on(image_folder: Path) -> None:
+    recipe = recipes.load("deepaugment-imagenet-resnet50", ["data.size=24", "data.validation=4"])
+    with pytest.raises(RobenchError, match="their copies are in the folders"):
+        prepare(recipe, image_folder, CPU)
+
+
+def test_reading_leaves_pytorchs_random_numbers(image_folder: Path) -> None:
+    """A run that resumes within an epoch begins to read once more than an unbroken one."""
+    source = open_disk(recipes.load("cae", ["data.size=24"]).data, image_folder, 1, CPU)
+    source.workers = 0
+    before = torch.get_rng_state()
+    assert len(list(source.batches([torch.arange(4)], epoch=0))) == 1
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_crop_boxes_lie_within_and_have_their_area() -> None:

@@ -137,6 +137,16 @@ def test_same_seed_same_weights_other_seed_others(tmp_path: Path) -> None:
     assert any(not torch.equal(first[key], other[key]) for key in first)
 
 
+def test_every_seed_of_the_schema_trains(tmp_path: Path) -> None:
+    recipe = recipes.load("standard-digits", [*TINY, "epochs=1", "seed=9223372036854775807"])
+    assert (train(recipe, None, tmp_path, quiet=True) / "card.yaml").is_file()
+
+
+def test_random_resized_crops_of_the_embedded_digits_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RobenchError, match="images in folders"):
+        train(recipes.load("standard-digits", [*TINY, "data.resized_crop=[0.5,1.0]"]), None, tmp_path, quiet=True)
+
+
 def test_exploding_loss_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
     settings = [*TINY, "epochs=40", "optimiser.lr=1e9", "optimiser.warmup_epochs=39"]
     with pytest.raises(RobenchError, match="not finite") as caught:
@@ -239,6 +249,28 @@ def test_moving_average_is_the_recurrence() -> None:
         decay = min(0.5, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * step
     assert average.values["weight"].item() == pytest.approx(expected)
+
+
+def test_moving_average_ends_with_the_statistics_of_all_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def averaged(module: torch.nn.Module, world: World) -> None:
+        for name, buffer in module.named_buffers():
+            if name.endswith("running_var"):
+                buffer.fill_(7.0)
+
+    monkeypatch.setattr("robench.training.engine.distribution.average_buffers", averaged)
+    recipe = recipes.load("standard-digits", [*TINY, "epochs=1", "optimiser.ema=0.9"])
+    weights = load_file(train(recipe, None, tmp_path, quiet=True) / "weights.safetensors")
+    found = [value for name, value in weights.items() if name.endswith("running_var")]
+    assert found
+    assert all((value == 7.0).all() for value in found)
+
+
+def test_images_are_held_out_in_one_way(tmp_path: Path) -> None:
+    recipe = recipes.load("standard-digits", [*TINY, "data.validation=10"])
+    with pytest.raises(RobenchError, match="Use only one of data"):
+        train(recipe, None, tmp_path, quiet=True)
 
 
 def test_held_out_images_do_not_depend_on_anything_but_the_count() -> None:

@@ -1,7 +1,8 @@
 """Training images read from class folders, for sets that do not fit in memory: random resized crops by workers.
 
 The crop of an image depends on the seed, the epoch and the image's number, like everything else drawn for it.
-Decoding and cropping are Pillow's; all further augmentation happens in batches on the device.
+Decoding and cropping are Pillow's; all further augmentation happens in batches on the device. Held-out images are
+resized and cropped as test images are.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from robench.errors import RobenchError
-from robench.training.engine.source import extra_folders
+from robench.training.engine.source import extra_folders, test_geometry
 
 if TYPE_CHECKING:
     from robench.training.recipes.schema import DataPart
@@ -98,32 +100,46 @@ def crop_box(
     return left, upper, left + w, upper + h
 
 
-class _Crops(Dataset[Any]):
-    """Images cropped with the random numbers of one epoch."""
+class _Files(Dataset[Any]):
+    """Images of one size, by number: uint8 (3, size, size)."""
 
-    def __init__(self, files: list[Path], part: DataPart, seed: int, epoch: int) -> None:
-        assert part.resized_crop is not None
-        self._files, self._size, self._area = files, part.size, part.resized_crop
-        self._seed, self._epoch = seed, epoch
+    def __init__(self, files: list[Path], part: DataPart) -> None:
+        self._files, self._part = files, part
 
     def __len__(self) -> int:
         return len(self._files)
 
     def __getitem__(self, number: int) -> torch.Tensor:
-        from PIL import Image
-
         from robench.data.formats import CorruptImageError, read_rgb
 
-        random = np.random.default_rng((self._seed, self._epoch, number))
-        path = self._files[number]
         try:
-            image = Image.fromarray(read_rgb(path))
+            image = read_rgb(self._files[number])
         except CorruptImageError as error:
             raise RobenchError(error.message, hint="Restore or delete the file.") from error
-        box = crop_box(image.width, image.height, self._area, random)
-        side = (self._size, self._size)
-        cropped = image.resize(side, Image.Resampling.BILINEAR, box=box)
-        return torch.from_numpy(np.array(cropped)).permute(2, 0, 1)
+        return torch.from_numpy(self._cropped(image, number)).permute(2, 0, 1)
+
+    def _cropped(self, image: npt.NDArray[np.uint8], number: int) -> npt.NDArray[np.uint8]:
+        """Return the centre of the image, as test images are cropped."""
+        from robench.data.decode import resize_and_crop
+
+        return resize_and_crop(image, test_geometry(self._part.size))
+
+
+class _Crops(_Files):
+    """Images cropped with the random numbers of one epoch."""
+
+    def __init__(self, files: list[Path], part: DataPart, seed: int, epoch: int) -> None:
+        super().__init__(files, part)
+        self._seed, self._epoch = seed, epoch
+
+    def _cropped(self, image: npt.NDArray[np.uint8], number: int) -> npt.NDArray[np.uint8]:
+        from PIL import Image
+
+        assert self._part.resized_crop is not None
+        random = np.random.default_rng((self._seed, self._epoch, number))
+        box = crop_box(image.shape[1], image.shape[0], self._part.resized_crop, random)
+        side = (self._part.size, self._part.size)
+        return np.array(Image.fromarray(image).resize(side, Image.Resampling.BILINEAR, box=box))
 
 
 @dataclass
@@ -148,13 +164,20 @@ class DiskSource:
 
     def batches(self, orders: list[torch.Tensor], epoch: int) -> Iterator[torch.Tensor]:
         """Yield uint8 (n, 3, size, size) on the device for every order, in turn."""
-        crops = _Crops(self.files, self.part, self.seed, epoch)
+        yield from self._loaded(_Crops(self.files, self.part, self.seed, epoch), orders)
+
+    def test_views(self, orders: list[torch.Tensor]) -> Iterator[torch.Tensor]:
+        """Yield the images as test images are resized and cropped: uint8 (n, 3, size, size) for every order."""
+        yield from self._loaded(_Files(self.files, self.part), orders)
+
+    def _loaded(self, images: _Files, orders: list[torch.Tensor]) -> Iterator[torch.Tensor]:
         loader = DataLoader(
-            crops,
+            images,
             batch_sampler=[order.tolist() for order in orders],
             num_workers=self.workers,
             pin_memory=self.device.type == "cuda",
             prefetch_factor=4 if self.workers else None,
+            generator=torch.Generator(),  # not PyTorch's global one, which a resumed run would advance once more
         )
         for pixels in loader:
             yield pixels.to(self.device, non_blocking=True)

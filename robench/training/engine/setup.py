@@ -71,9 +71,11 @@ def prepare(recipe: Recipe, data: Path | None, device: torch.device) -> Material
     """Read the recipe's images.
 
     Raises:
-        RobenchError: unreadable data, or fewer classes than the labels need.
+        RobenchError: unreadable data, fewer classes than the labels need, or held-out images that would be trained on
+            or not looked at.
     """
     part = recipe.data
+    _check_held_out(part)
     source = _training_source(recipe, data, device)
     if recipe.num_classes and int(source.labels.max()) >= recipe.num_classes:
         raise RobenchError(
@@ -92,6 +94,19 @@ def prepare(recipe: Recipe, data: Path | None, device: torch.device) -> Material
     return Material(source, train_index, validation, test)
 
 
+def _check_held_out(part: DataPart) -> None:
+    if part.validation and part.validation_split is not None:
+        raise RobenchError(
+            f"Use only one of data.validation and data.validation_split (here '{part.validation_split}').",
+            hint="To hold out training images: `set='data.validation_split=null'`.",
+        )
+    if part.validation and part.extra:
+        raise RobenchError(
+            "Held-out images (data.validation) would be trained on: their copies are in the folders of data.extra.",
+            hint="Use a split with other images, `set='data.validation_split=NAME'`, or omit data.extra.",
+        )
+
+
 def _training_source(recipe: Recipe, data: Path | None, device: torch.device) -> DeviceSource | DiskSource:
     """Return the training images: in memory, or crops of images on disk."""
     part = recipe.data
@@ -100,8 +115,14 @@ def _training_source(recipe: Recipe, data: Path | None, device: torch.device) ->
             f"This recipe trains on {part.dataset}, which does not come with robench.",
             hint="Give the folder with its manifest in `data`.",
         )
-    if part.resized_crop is not None and data is not None:
-        return open_disk(part, data, recipe.seed, device, labelled=bool(recipe.num_classes))
+    if part.resized_crop is not None:
+        if data is None and part.dataset == "digits":
+            raise RobenchError(
+                "data.resized_crop is for images in folders; the embedded digits are cropped by data.pad.",
+                hint="Use `set='data.resized_crop=null'`.",
+            )
+        if data is not None:
+            return open_disk(part, data, recipe.seed, device, labelled=bool(recipe.num_classes))
     source = on_device(open_split(part, data, part.train_split), part, device, part.limit)
     for folder in extra_folders(part, data):
         more = on_device(open_images(folder), part, device)
@@ -113,11 +134,11 @@ def _training_source(recipe: Recipe, data: Path | None, device: torch.device) ->
 def _taken_out(
     source: DeviceSource | DiskSource, index: torch.Tensor, part: DataPart, device: torch.device
 ) -> DeviceSource:
-    """Return the held-out images in memory."""
+    """Return the held-out images in memory, photographs as test images are cropped."""
     where = index.to(device)
     if isinstance(source, DeviceSource):
         return DeviceSource(source.images[where], source.labels[where])
-    chunks = list(source.batches(list(index.split(_EVALUATION_BATCH)), 0))
+    chunks = list(source.test_views(list(index.split(_EVALUATION_BATCH))))
     return DeviceSource(torch.cat(chunks), source.labels[where])
 
 

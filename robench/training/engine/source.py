@@ -15,7 +15,7 @@ from robench.data.encoded import are_jpeg
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
-    from robench.data.base import Images
+    from robench.data.base import Geometry, Images
     from robench.training.recipes.schema import DataPart
 
 _CHUNK = 4096
@@ -68,12 +68,15 @@ def open_split(part: DataPart, data: Path | None, split: str) -> Images:
         )
     from robench.data import open_images
 
-    geometry = None
-    if part.resized_crop is not None:
-        from robench.data.base import Geometry
-
-        geometry = Geometry(resize=round(part.size / 0.875), crop=part.size)
+    geometry = None if part.resized_crop is None else test_geometry(part.size)
     return open_images(str(data), split=split, geometry=geometry)
+
+
+def test_geometry(size: int) -> Geometry:
+    """Return how test images become ``size`` pixels wide and high: the shorter side 8/7 of it, then the centre."""
+    from robench.data.base import Geometry
+
+    return Geometry(resize=round(size / 0.875), crop=size)
 
 
 def on_device(images: Images, part: DataPart, device: torch.device, limit: int | None = None) -> DeviceSource:
