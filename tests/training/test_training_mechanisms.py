@@ -50,6 +50,14 @@ def test_a_part_of_a_batch_has_the_random_numbers_of_its_images(batch: Batch) ->
         assert torch.equal(part.stream("part").uniform(0, (3,)), expected)
 
 
+def test_a_random_resized_crop_takes_the_place_of_the_padded_one(batch: Batch, make_network: Make) -> None:
+    cropped = replace(batch, data=batch.data.model_copy(update={"resized_crop": (0.5, 1.0)}))
+    assert torch.equal(cropped.view(), cropped.images)
+    assert not torch.equal(batch.view(), batch.images)
+    view = WeakAugment().view(make_network("splitbn"), cropped, "flip-crop", "weak", "main")
+    assert torch.equal(view, cropped.images / 255)
+
+
 # Jensen-Shannon
 
 
@@ -644,6 +652,8 @@ def test_options_are_checked() -> None:
         create("augmix", {"width": "three"})
     with pytest.raises(RobenchError, match="Did you mean"):
         create("agmix", {})
+    with pytest.raises(RobenchError, match="without mixup and the"):
+        create("augmix", {"jsd": False, "mixup": 1.0, "probability": 0.5})
     with pytest.raises(RobenchError, match="hard"):
         create("augmax", {"hard": "impossible"})
 

@@ -20,7 +20,7 @@ class Batch:
 
     Args:
         images: uint8 (n, 3, H, W), before flips and crops.
-        labels: int64 (n,); -1 where there are none.
+        labels: int64 (n,), -1 where there are none; or (n, K), 1 for every class that an image shows, else 0.
         index: int64 (n,), the images' numbers in the training set: what is drawn for an image depends on the
             seed, the epoch and this number, never on its neighbours in the batch.
         data: the recipe's data part (flip, padding, mean).
@@ -46,7 +46,7 @@ class Batch:
 
     def view(self, label: str = "view") -> torch.Tensor:
         """Return the images flipped and cropped as the recipe says: uint8 (n, 3, size, size)."""
-        return flip_and_crop(self.images, self.stream(label), flip=self.data.flip, pad=self.data.pad)
+        return flip_and_crop(self.images, self.stream(label), flip=self.data.flip, pad=self.data.padding)
 
     def showing(self, images: torch.Tensor) -> Batch:
         """Return the batch with other images, uint8 (n, 3, size, size), which are not flipped and cropped again."""

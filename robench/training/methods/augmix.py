@@ -35,7 +35,7 @@ class AugMix(OneView):
         fill: grey outside the image: 0 in the published code, 128 in the authors' ImageNet script.
         mixup: alpha of mixup before AugMix ("AugMix on top of Mixup", section 4.3): the images are mixed with others',
             and the cross-entropy with their labels; 0: none.
-        probability: of mixing an image at all, without the consistency loss (DeepFashion Remixed: one half).
+        probability: of mixing an image at all, without the consistency loss and mixup (DeepFashion Remixed: one half).
     """
 
     width: int = 3
@@ -53,8 +53,10 @@ class AugMix(OneView):
     def __post_init__(self) -> None:
         if not 2 <= self.views <= 8:
             raise RobenchError(f"AugMix's views must be 2 to 8, found {self.views}.")
-        if self.probability != 1.0 and self.jsd:
-            raise RobenchError("AugMix's option probability is for training without the consistency loss (jsd=false).")
+        if self.probability != 1.0 and (self.jsd or self.mixup):
+            raise RobenchError(
+                "AugMix's option probability is for training without mixup and the consistency loss (jsd=false)."
+            )
 
     @property
     def norms(self) -> tuple[str, ...]:

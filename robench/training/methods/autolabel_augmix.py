@@ -26,6 +26,7 @@ class AutoLabelAugMix(AutoLabel):
         consistency: weight of a Jensen-Shannon loss between the clean and the mixed view; 0: none, and the loss is
             the cross-entropy of the mixed view alone (the text does not say that the paper uses it).
         clean: also the cross-entropy of the clean view, with its one-hot label.
+        depths: greatest depth of the chain; each has ``buckets`` buckets.
     """
 
     severity: float = 3.0

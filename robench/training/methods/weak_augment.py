@@ -81,7 +81,7 @@ class WeakAugment(Method):
     def view(self, net: Network, batch: Batch, kind: str, label: str, route: str) -> torch.Tensor:
         """Return a view with its own flips and crops: float32 in [0, 1]."""
         part = batch.data
-        flip, pad = part.flip and kind != "none", 0 if kind in ("none", "flip") else part.pad
+        flip, pad = part.flip and kind != "none", 0 if kind in ("none", "flip") else part.padding
         images = flip_and_crop(batch.images, batch.stream(label), flip=flip, pad=pad)
         if kind == "randaugment":
             images = randaugment(batch, images, self.count, self.magnitude, label=f"{label}-randaugment")

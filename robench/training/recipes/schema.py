@@ -27,13 +27,14 @@ class DataPart(_Part):
     pad: int = Field(default=4, ge=0, le=4096)
     """Random crop of ``size`` from the image padded by this many black pixels; 0: none."""
     resized_crop: tuple[float, float] | None = None
-    """Area range of a random resized crop (images of any size, read from disk); replaces ``pad``."""
+    """Area range of a random resized crop (images of any size, in folders); takes the place of ``pad``'s crop."""
     train_split: str = "train"
     test_split: str = "test"
     validation_split: str | None = None
     """Split of the data set with the held-out images, where it has one."""
     validation: int = Field(default=0, ge=0)
-    """Training images held out (the same ones for every method and seed) where it has none."""
+    """Training images held out (the same ones for every method and seed) where it has none; not with ``extra``, which
+    may hold copies of them."""
     extra: list[str] = Field(default_factory=list)
     """More folders of training images (DeepAugment's written sets), concatenated to the first: paths, or names of
     folders in or next to the data's."""
@@ -41,6 +42,11 @@ class DataPart(_Part):
     """The training images are those of a metadata split (``dfr``, ``svsf``, or a YAML file), listed in a manifest."""
     limit: int | None = Field(default=None, ge=1)
     """Use only the first so many training images, for a quick try."""
+
+    @property
+    def padding(self) -> int:
+        """``pad``, or 0 where a random resized crop takes its place."""
+        return self.pad if self.resized_crop is None else 0
 
 
 class OptimiserPart(_Part):
