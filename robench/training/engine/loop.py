@@ -48,7 +48,8 @@ def train(
     """Train one recipe and write weights, card, resolved recipe and log to ``out``.
 
     An interrupted run (even by SIGKILL) resumes from its last checkpoint and ends with the same weights as an
-    uninterrupted one. A finished run is not trained again unless ``fresh``.
+    uninterrupted one; of several processes a checkpoint within an epoch (``checkpoint_steps``) keeps the first one's
+    running statistics only. A finished run is not trained again unless ``fresh``.
 
     Args:
         recipe: from ``recipes.load``.
@@ -178,7 +179,8 @@ class Trainer:
 
     def _orders(self) -> list[torch.Tensor]:
         """Return this process's image numbers for every step of the epoch."""
-        generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + self.epoch)
+        number = self.recipe.seed * 1_000_003 + self.epoch
+        generator = torch.Generator().manual_seed(number % 2**64)
         index = self.material.train_index
         index = index[torch.randperm(len(index), generator=generator)]
         size = self.recipe.batch_size
@@ -248,6 +250,8 @@ class Trainer:
         done = (self.epoch + 1) * self.steps_per_epoch
         self._check_finite(done, weights=True)
         distribution.average_buffers(self.module, self.world)
+        if self.average is not None:
+            self.average.take_buffers(self.module)
         values = self.method.end_epoch(self.net, self.material.held_out_batch(self.recipe, self.epoch))
         loss, correct, count = distribution.total(self.tally.clone(), self.world).tolist()
         row: dict[str, Any] = {"epoch": self.epoch + 1, "seconds": round(self.seconds, 3), "loss": loss / count}

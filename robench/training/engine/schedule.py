@@ -78,11 +78,15 @@ class MovingAverage:
         """Move towards the module's present weights."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        averaged = {name for name, _ in module.named_parameters(remove_duplicate=False)}
-        for name, value in module.state_dict().items():
-            if name in averaged:
-                self.values[name].lerp_(value, 1.0 - decay)
-            else:
+        for name, value in module.named_parameters(remove_duplicate=False):
+            self.values[name].lerp_(value, 1.0 - decay)
+        self.take_buffers(module)
+
+    @torch.no_grad()
+    def take_buffers(self, module: nn.Module) -> None:
+        """Copy the module's present buffers."""
+        for name, value in module.named_buffers():
+            if name in self.values:  # not those that no file keeps
                 self.values[name].copy_(value)
 
     def state(self) -> dict[str, Any]:
