@@ -191,8 +191,8 @@ def _print_cells(result: Result) -> None:
         return {name: show(found[name], name, interval=True) for name in names}
 
     about = ", ".join(filter(None, (image_words(result), amount_words(result))))
-    title = f"{result.model.name} on {result.suite.name} ({about})"
-    print_rows(title, {cell.name: texts(cell.metrics) for cell in result.cells})
+    title = f"{result.model.name} on {result.suite.name}"
+    print_rows(f"{title} ({about})", {cell.name: texts(cell.metrics) for cell in result.cells})
     if len(result.conditions) < len(result.cells):
         print_rows(f"{title}, means over severities", {name: texts(one) for name, one in result.conditions.items()})
     for name in names:

@@ -96,7 +96,7 @@ def read_numbers(path: Path) -> Numbers:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RobenchError(
             f"{path} does not hold the numbers of a page of findings: {error}.",
-            hint="Give the file that `robench leaderboard findings --out PAGE.md` wrote beside it: PAGE.json.",
+            hint="Give the file that `robench leaderboard findings` wrote beside its page: PAGE.json of PAGE.md.",
         ) from error
 
 
