@@ -16,7 +16,7 @@ DRAWS = 2000
 
 def _foreign(rng: np.random.Generator, own: int, foreign: int) -> dict[str, np.ndarray]:
     outlier = np.repeat(np.array([0, 1], np.uint8), [own, foreign])
-    surer = rng.normal(size=own + foreign) + 3.5 * (1 - outlier)
+    surer = rng.normal(size=own + foreign) + 2.5 * (1 - outlier)
     return {"index": np.arange(own + foreign), "outlier": outlier, "logsumexp": surer}
 
 
@@ -29,8 +29,8 @@ def _answers(rng: np.random.Generator, images: int) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize(
     ("metric", "draw", "few", "many"),
     [
-        ("ood_auroc_energy", _foreign, (40, 12), (40_000, 40_000)),
-        ("ood_auroc_energy", _foreign, (9, 200), (40_000, 40_000)),
+        ("ood_auroc_energy", _foreign, (100, 3), (40_000, 40_000)),  # of all 103 images it would hold too rarely
+        ("ood_auroc_energy", _foreign, (9, 20), (40_000, 40_000)),
         ("selective_error_80", _answers, (60,), (400_000,)),
         ("selective_error_90", _answers, (200,), (400_000,)),
     ],
