@@ -20,6 +20,7 @@ from robench.metrics.conformal import LEAST, STRATA, Rule, set_sizes, stratum, t
 from robench.metrics.statistics import bootstrap_cells
 from robench.predictions import RunFolder
 from robench.results.halves import Index, fit_half_of
+from robench.results.own_images import images_apart
 from robench.results.protocols import protocol_of_run
 from robench.results.same_images import cells_like, shared_images
 from robench.results.schema import Value
@@ -121,7 +122,10 @@ def values_of(
     """Return the values of every cell, severity and of the mean under shift, and the cells' strata."""
     names, metrics = list(cells), (COVERAGE, SIZE, WORST)
     known = {name: bool(np.isfinite(columns["set_size"]).all()) for name, columns in cells.items()}
-    filled = [c if known[name] else c | {"set_size": np.ones(len(c["index"]))} for name, c in cells.items()]
+    suite = protocol_of_run(run.record.suite)
+    index = images_apart({name: columns["index"] for name, columns in cells.items()}, suite)
+    one = {name: {} if known[name] else {"set_size": np.ones(len(index[name]))} for name in cells}
+    filled = [columns | {"index": index[name]} | one[name] for name, columns in cells.items()]
     found = {m: np.array([compute(m, columns) for columns in filled]) for m in metrics}
     drawn = bootstrap_cells(filled, metrics, resamples=resamples, seed=seed)
 
@@ -134,7 +138,7 @@ def values_of(
         images = min(len(cells[names[i]]["index"]) for i in at) if row(metric).share else None
         return with_interval(value, mean_over_cells(metric, drawn[metric][:, at]), metric, trials=images)
 
-    shifted = shifted_cells(protocol_of_run(run.record.suite), names, fit_on)
+    shifted = shifted_cells(suite, names, fit_on)
     groups = {name: [i] for i, name in enumerate(names)}
     for severity in range(1, 6):
         if at := [i for i in shifted if Cell.parse(names[i]).severity == severity]:

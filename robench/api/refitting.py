@@ -21,6 +21,7 @@ from robench.metrics.statistics import Bootstrap, images_of
 from robench.metrics.temperature import FITS, Scaling, scaled_columns
 from robench.predictions import RunFolder
 from robench.results.halves import fit_half, fit_half_of
+from robench.results.own_images import images_apart
 from robench.results.protocols import averaged, protocol_of_run
 from robench.results.same_images import cells_like, shared_images, unchecked
 from robench.results.schema import Value
@@ -41,7 +42,7 @@ class Source:
         model: the model's name.
         run, cell: what the fit is on.
         held_out: columns of the images of the fit.
-        images: the indices of the others, per cell.
+        images: which image each of the others' rows is of, per cell; equal only for the same image.
         read: from a cell's name to the columns of these images; logits of many cells do not fit into memory together.
         shifted: positions of the cells under shift, whose mean is taken.
         notes: what was chosen.
@@ -77,12 +78,17 @@ def of_run(path: Path, fit_on: str, fit_run: Path | None) -> Source:
     else:
         seen, like = shared_images(folder, fitted, held_out["index"], fit_on), cells_like(folder, fit_on)
 
-    def read(cell: str, optional: Collection[str] | None = None) -> Columns:
+    def left(cell: str, optional: Collection[str] | None = None) -> Columns:
         found = dict(folder.read(cell, optional).columns())
         return without(found, seen, fitted.path) if len(seen) and cell in like else found
 
-    images = {cell: read(cell, ())["index"] for cell in names}
-    shifted = shifted_cells(protocol_of_run(folder.record.suite), names, fit_on)
+    suite = protocol_of_run(folder.record.suite)
+    images = images_apart({cell: left(cell, ())["index"] for cell in names}, suite)
+
+    def read(cell: str) -> Columns:
+        return left(cell) | {"index": images[cell]}
+
+    shifted = shifted_cells(suite, names, fit_on)
     name = folder.record.model.name
     notes = () if fit_run is None else tuple(unchecked(folder, fitted))
     return Source(name, str(path if fit_run is None else fit_run), fit_on, held_out, images, read, shifted, notes)

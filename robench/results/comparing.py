@@ -165,7 +165,7 @@ def scores_of(
     names = tuple(metrics) if metrics is not None else default_metrics(suite.task, variants=variants)
     protocol, found = protocol_of_run(suite), []
     of_runs = [dict(zip(cells, of_run, strict=True)) for of_run in zip(*cells.values(), strict=True)]
-    for of_one, scored in zip(of_runs, score_runs(of_runs, names, statistics), strict=True):
+    for of_one, scored in zip(of_runs, score_runs(of_runs, names, statistics, protocol), strict=True):
         scores = of_sample(scored, of_one, protocol)
         # Resamples are not moved by control variates; neither are the values that stand beside them.
         found.append(scores if scores.sampled is None else replace(scores, values=dict(scores.sampled.metrics)))

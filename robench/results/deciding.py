@@ -17,6 +17,7 @@ from robench.metrics.sampling import standard_errors
 from robench.predictions import Predictions, RunFolder
 from robench.results.columns import optional_columns
 from robench.results.intervals import NORMAL_95
+from robench.results.own_images import indices_of
 from robench.results.paired import floor_of, on_common_images, refuse_unlike, slopes
 from robench.results.protocols import protocol_of_run
 from robench.results.schema import Result
@@ -241,7 +242,7 @@ def _side(predictions: Mapping[str, Predictions], names: Sequence[str], suite: S
         slope = slopes(name, cells, computed, suite) if _metric(name) in known and name in values else None
         if slope is not None and np.isfinite(values[name]):
             found[name] = slope
-    index = [np.unique(rows.index) for rows in predictions.values()]
+    index = [np.unique(images) for images in indices_of(predictions, suite).values()]
     return _Side(
         cells,
         {name: float(values[name]) for name in found},

@@ -22,6 +22,8 @@ from robench.metrics.corruption import (
 )
 from robench.metrics.statistics import bootstrap_cells
 from robench.predictions import RunFolder
+from robench.results.own_images import indices_of
+from robench.results.protocols import protocol_of_run
 from robench.results.schema import Value
 from robench.results.values import with_interval
 from robench.suites.base import Cell
@@ -64,7 +66,9 @@ def normalised_values(
     # A corruption that the baseline finds no harder than clean images has nothing to divide a rise by.
     rises = table.clean is not None and all(table.mean[name] > table.clean for name in chosen)
     clean = ["clean"] if "clean" in folder.done() and rises else []
-    columns = [dict(folder.read(name, ()).columns()) for name in (*clean, *names)]
+    cells = {name: folder.read(name, ()) for name in (*clean, *names)}
+    index = indices_of(cells, protocol_of_run(folder.record.suite))
+    columns = [rows.columns() | {"index": index[name]} for name, rows in cells.items()]
     values = np.array([compute("error", cell) for cell in columns])
     drawn = bootstrap_cells(columns, ("error",), resamples=resamples, seed=seed)["error"]
     exact = _values(values, len(clean), chosen, severities, table)

@@ -19,6 +19,7 @@ from robench.predictions import Predictions, RunFolder
 from robench.results.columns import optional_columns
 from robench.results.controls import ControlRun, Known, clean_control, control_run
 from robench.results.intervals import NORMAL_95
+from robench.results.own_images import own_set
 from robench.results.protocols import clean_condition, protocol_of_run
 from robench.results.summaries import CellArrays, summarise
 from robench.suites.base import Cell, Suite
@@ -173,28 +174,41 @@ def sampled_run(
         if all(one is not None and np.isfinite(one.values).all() for one in found):
             values[name] = [one for one in found if one is not None]
     known = all(labels.ndim == 1 and bool((labels >= 0).all()) for labels in targets)
-    cells, sets = tuple(Cell.parse(name) for name in predictions), image_sets(index, targets, totals)
+    cells = tuple(Cell.parse(name) for name in predictions)
+    sets = image_sets(index, targets, totals, [own_set(name, suite) for name in predictions])
     controls, control = _controls(predictions, index, sets, suite, other)
     classes = tuple(labels.astype(np.int64) for labels in targets) if known else None
     return Sampled(cells, totals, classes, values, metrics, suite, sets, controls, control)
 
 
-def image_sets(index: Sequence[Integers], targets: Sequence[npt.NDArray[np.int32]], totals: Integers) -> Integers:
+def image_sets(
+    index: Sequence[Integers],
+    targets: Sequence[npt.NDArray[np.int32]],
+    totals: Integers,
+    own: Sequence[str | None],
+) -> Integers:
     """Return a number for every cell, (cells,), equal where two draw from the same images.
 
     Cells of one size whose images agree in their labels, wherever two have drawn the same index, are of the same
-    images; those of splits and of sets with a matching clean one are not.
+    images; those of splits and of sets with a matching clean one are not. Nor are those that their suite says have
+    images of their own, ``own``: labels alone do not tell ImageNetV2's three sets apart, which are in class order.
     """
     found = np.zeros(len(index), np.int64)
     known: list[npt.NDArray[np.int64]] = []  # labels of each set's images, -2 where none has been seen
     sizes: list[int] = []
+    owners: list[str | None] = []
     for cell, (images, target) in enumerate(zip(index, targets, strict=True)):
         label = target.astype(np.int64) if target.ndim == 1 else np.full(len(images), -1, np.int64)
-        fitting = (n for n in range(len(known)) if sizes[n] == totals[cell] and _agree(known[n], images, label))
+        fitting = (
+            n
+            for n in range(len(known))
+            if owners[n] == own[cell] and sizes[n] == totals[cell] and _agree(known[n], images, label)
+        )
         number = next(fitting, len(known))
         if number == len(known):
             known.append(np.empty(0, np.int64))
             sizes.append(int(totals[cell]))
+            owners.append(own[cell])
         more = int(images.max(initial=-1)) + 1 - len(known[number])
         known[number] = np.concatenate([known[number], np.full(max(more, 0), -2, np.int64)])
         known[number][images] = label

@@ -19,11 +19,13 @@ def protocol_of_run(record: SuiteInfo) -> Suite:
         record: the run's record of its suite.
 
     A suite that is not known here (of a package that is not installed) averages all conditions that were measured.
-    Sequences of difficulty 2 and 3 have no normaliser: AlexNet's flip probabilities are of difficulty 1.
+    Sequences of difficulty 2 and 3 have no normaliser: AlexNet's flip probabilities are of difficulty 1. Generated
+    cells are all of the same images, also where the published ones are not.
     """
     known = _known(record.name) or _unknown(record.name, record.dataset, record.num_classes)
     normaliser = _normaliser(record.normaliser, record.protocol)
-    return replace(known, task=record.task, summary=record.summary, normaliser=normaliser)
+    own = known.own_clean and record.source == "published"
+    return replace(known, task=record.task, summary=record.summary, normaliser=normaliser, own_clean=own)
 
 
 def protocol_of(result: Result) -> Suite:

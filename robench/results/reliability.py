@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from robench.predictions import Predictions
+from robench.results.own_images import Index, indices_of
 from robench.results.protocols import averaged
 from robench.results.schema import ReliabilityBin
 from robench.suites.base import Cell, Suite
@@ -19,25 +20,24 @@ def reliability_by_level(predictions: Mapping[str, Predictions], suite: Suite) -
     """
     cells = {name: Cell.parse(name) for name in predictions}
     conditions = averaged(suite, cells.values())
-    levels = {name: [predictions[name]] for name in predictions if cells[name].severity is None}
+    index = indices_of(predictions, suite)
+    levels = {name: [name] for name in predictions if cells[name].severity is None}
     for severity in range(1, 6):
-        members = [
-            predictions[name]
-            for name, cell in cells.items()
-            if cell.severity == severity and cell.condition in conditions
-        ]
+        members = [name for name, cell in cells.items() if cell.severity == severity and cell.condition in conditions]
         if members:
             levels[f"severity/{severity}"] = members
-    return {level: _bins(members) for level, members in levels.items()}
+    return {
+        level: _bins([predictions[name] for name in names], [index[name] for name in names])
+        for level, names in levels.items()
+    }
 
 
-def _bins(members: list[Predictions]) -> list[ReliabilityBin]:
+def _bins(members: list[Predictions], index: list[Index]) -> list[ReliabilityBin]:
     from robench.metrics.reliability import reliability_diagram
 
     confidence = np.concatenate([member.confidence for member in members])
     correct = np.concatenate([member.correct for member in members])
-    image = np.concatenate([member.index for member in members])
-    diagram = reliability_diagram(confidence, correct, bins=15, image=image)
+    diagram = reliability_diagram(confidence, correct, bins=15, image=np.concatenate(index))
     return [
         ReliabilityBin(
             count=int(count),

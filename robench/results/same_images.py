@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.predictions import Predictions, RunFolder
+from robench.results.own_images import own_set
+from robench.results.protocols import protocol_of_run
 
 # Parts of a protocol that do not change which image an index means.
 _WHICH_PART = ("limit", "geometry")
@@ -30,8 +32,9 @@ def cells_like(run: RunFolder, cell: str) -> list[str]:
     there = run.done()
     if cell not in there:
         return there
-    rows = run.read(cell, ())
-    return [name for name in there if name == cell or of_same_images(rows, run.read(name, ()))]
+    suite, rows = protocol_of_run(run.record.suite), run.read(cell, ())
+    like = [name for name in there if own_set(name, suite) == own_set(cell, suite)]
+    return [name for name in like if name == cell or of_same_images(rows, run.read(name, ()))]
 
 
 def shared_images(run: RunFolder, other: RunFolder, index: Index, cell: str) -> Index:

@@ -20,6 +20,7 @@ from robench.metrics.weighted import Columns
 from robench.predictions import Predictions
 from robench.results.controls import ControlRun
 from robench.results.outliers import with_outliers
+from robench.results.own_images import indices_of
 from robench.results.precision import Sampled, sampled_run
 from robench.results.schema import StatisticsRecord
 from robench.suites.base import Cell, Suite
@@ -73,20 +74,28 @@ def default_metrics(task: str, *, variants: bool = False) -> tuple[str, ...]:
     return defaults("variants" if task == "classification" and variants else task)
 
 
-def score_cells(predictions: Mapping[str, Predictions], metrics: Sequence[str], statistics: StatisticsRecord) -> Scores:
+def score_cells(
+    predictions: Mapping[str, Predictions], metrics: Sequence[str], statistics: StatisticsRecord, suite: Suite
+) -> Scores:
     """Compute metrics and bootstrap replicates of cells; see :func:`score_runs`."""
-    return score_runs([predictions], metrics, statistics)[0]
+    return score_runs([predictions], metrics, statistics, suite)[0]
 
 
 def score_runs(
-    runs: Sequence[Mapping[str, Predictions]], metrics: Sequence[str], statistics: StatisticsRecord
+    runs: Sequence[Mapping[str, Predictions]], metrics: Sequence[str], statistics: StatisticsRecord, suite: Suite
 ) -> list[Scores]:
     """Compute metrics and bootstrap replicates of the cells of runs, all from the same draws of images.
+
+    Args:
+        runs: the predictions of each run's cells.
+        metrics: names of cell metrics.
+        statistics: resamples and seed.
+        suite: the protocol of all of them, which says what cells are of the same images.
 
     Raises:
         RobenchError: an unknown metric, or one that needs a column which was not kept.
     """
-    columns = [_columns(predictions, metrics) for predictions in runs]
+    columns = [_columns(predictions, metrics, suite) for predictions in runs]
     for of_run in columns:
         for name in metrics:
             _check_columns(name, of_run[0])
@@ -116,10 +125,11 @@ def _trials(metric: str, values: Array, columns: Sequence[Columns]) -> npt.NDArr
     return np.array([trials(metric, one) if at else 0 for at, one in zip(perfect, columns, strict=True)], np.int64)
 
 
-def _columns(predictions: Mapping[str, Predictions], metrics: Sequence[str]) -> list[Columns]:
+def _columns(predictions: Mapping[str, Predictions], metrics: Sequence[str], suite: Suite) -> list[Columns]:
     if any("outlier" in METRICS.get(name).needs for name in metrics):
         return list(with_outliers(predictions))
-    return [cell.columns() | {"cell": np.array(name)} for name, cell in predictions.items()]
+    index = indices_of(predictions, suite)
+    return [cell.columns() | {"cell": np.array(name), "index": index[name]} for name, cell in predictions.items()]
 
 
 def of_sample(

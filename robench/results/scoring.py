@@ -75,7 +75,7 @@ def score_run(
     statistics = StatisticsRecord(resamples=resamples, seed=seed)
     variants = any(cell.frame is not None for cell in predictions.values())
     names = tuple(metrics) if metrics is not None else default_metrics(run.record.suite.task, variants=variants)
-    scores = score_cells(predictions, names, statistics)
+    scores = score_cells(predictions, names, statistics, protocol_of_run(run.record.suite))
     return build_result(run, predictions, scores, statistics, failures or {}).of_run(run.path)
 
 

@@ -161,6 +161,8 @@ class Suite:
         side: height and width in pixels that all images have, or None where they differ.
         options: fields of :class:`OpenOptions` that this suite heeds beside those that all heed.
         normaliser: name of the table of baseline errors, or None.
+        own_images: whether every condition has images of its own, so that an index means another image in each.
+        own_clean: whether the published clean images are not those that the others were made of; generated ones are.
         subset: name of the list of class indices that logits are cut to, or None.
         superclasses: name of the table of superclasses that labels count in, or None: the model's probabilities are
             averaged over the classes of each (robench/suites/superclasses.py).
@@ -195,6 +197,8 @@ class Suite:
     side: int | None = None
     options: tuple[str, ...] = ()
     normaliser: str | None = None
+    own_images: bool = False
+    own_clean: bool = False
     subset: str | None = None
     superclasses: str | None = None
     attacks: tuple[tuple[str, Attack], ...] = ()

@@ -45,8 +45,9 @@ def against_predictions(result: Result, folder: Path) -> Iterator[str]:
         return
     metrics = [name for name in dict.fromkeys(n for c in result.cells for n in c.metrics) if name in METRICS]
     try:
-        scores = score_cells(predictions, metrics, StatisticsRecord(resamples=2))
-        scores = of_sample(scores, predictions, protocol_of_run(run.record.suite), control_run(run.path))
+        suite = protocol_of_run(run.record.suite)
+        scores = score_cells(predictions, metrics, StatisticsRecord(resamples=2), suite)
+        scores = of_sample(scores, predictions, suite, control_run(run.path))
     except RobenchError as error:
         yield f"could not recompute the cells: {error.message}"
         return
