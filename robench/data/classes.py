@@ -35,12 +35,12 @@ def imagenet_names() -> tuple[str, ...]:
 
 def class_list(dataset: str | None) -> tuple[str, ...] | None:
     """Return the class identifiers of a data set by label (WordNet ids for ImageNet), or None where not known."""
-    from robench.data.cifar import CIFAR10_CLASSES
+    from robench.data.cifar import CIFAR10_CLASSES, CIFAR100_CLASSES
     from robench.data.digits import CLASSES
 
     if dataset == "imagenet":
         return imagenet_wnids()
-    return {"cifar10": CIFAR10_CLASSES, "digits": CLASSES}.get(dataset or "")
+    return {"cifar10": CIFAR10_CLASSES, "cifar100": CIFAR100_CLASSES, "digits": CLASSES}.get(dataset or "")
 
 
 def label_map(names: Sequence[str], wanted: Sequence[str], where: str) -> npt.NDArray[np.int64]:
@@ -105,7 +105,16 @@ def _matched(names: Sequence[str], wanted: Sequence[str]) -> tuple[list[int | No
         for label, one in enumerate(imagenet_names()):
             for key in _keys(one):
                 known.setdefault(key, set()).add(label)
+    for other, name in _synonyms(wanted).items():
+        known.setdefault(_keys(other)[0], set()).add(wanted.index(name))
     return [_match(name, known) for name in names], known
+
+
+def _synonyms(wanted: Sequence[str]) -> dict[str, str]:
+    """Return other names of these classes, each with the class's own."""
+    from robench.data.cifar import CIFAR100_CLASSES, CIFAR100_SYNONYMS
+
+    return CIFAR100_SYNONYMS if tuple(wanted) == CIFAR100_CLASSES else {}
 
 
 def imagenet_wnids_if_asked(wanted: Sequence[str]) -> tuple[str, ...] | None:

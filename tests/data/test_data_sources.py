@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from robench.data import Geometry, open_images
-from robench.data.classes import imagenet_names, imagenet_wnids, label_map
+from robench.data.classes import class_list, imagenet_names, imagenet_wnids, label_map
 from robench.data.encoded import EncodedImages
 from robench.data.hub import load_hub
 from robench.data.trees import TarTree
@@ -262,6 +262,23 @@ def test_labels_are_mapped_by_name_or_refused() -> None:
         label_map(["crane"], wnids, "x")  # a bird and a machine
     with pytest.raises(RobenchError, match="fit the same class"):
         label_map(["bird", "Bird"], wanted, "x")
+
+
+def test_cifar100_is_brought_to_its_own_order_by_name(tmp_path: Path, jpegs: list[bytes]) -> None:
+    """Class folders of other spellings, and the hub's copy with its letter missing, are the published classes."""
+    wanted = class_list("cifar100")
+    assert wanted is not None
+    assert label_map([*wanted[::-1]], wanted, "x").tolist() == list(range(99, -1, -1))
+    spelt = {"crab": "cra", "maple_tree": "Maple", "lawn_mower": "lawn-mower", "pickup_truck": "pickup truck"}
+    assert label_map([spelt.get(name, name) for name in wanted], wanted, "x").tolist() == list(range(100))
+    for name in ("Willow", "aquarium fish"):  # sorted as files are, capitals come first
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.jpg").write_bytes(jpegs[0])
+    images = open_images(tmp_path, dataset="cifar100")
+    assert images.labels is not None
+    assert sorted(wanted[label] for label in images.labels) == ["aquarium_fish", "willow_tree"]
+    with pytest.raises(RobenchError, match="fit no class of the suite"):
+        label_map(["hawthorn"], wanted, "x")
 
 
 def test_label_numbers_beyond_the_classes_are_refused(tmp_path: Path) -> None:

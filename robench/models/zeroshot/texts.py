@@ -136,7 +136,8 @@ def _identifiers(name: str) -> tuple[str, ...]:
 
 @cache
 def _list(name: str) -> tuple[str, ...]:
-    return class_list("cifar10") or () if name == "cifar10" else _published(f"{name}_names.txt")
+    own = class_list(name) if name in ("cifar10", "cifar100") else None
+    return _published(f"{name}_names.txt") if own is None else _in_words(own)
 
 
 @cache
