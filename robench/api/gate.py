@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 
 from robench.api.against import Chosen, baseline_of, budget_of, chosen_values, opened, packed
-from robench.api.gate_outcome import GateOutcome, GateValue, Verdict
+from robench.api.gate_outcome import GateOutcome, GateValue, Verdict, method_of
 from robench.api.margins import Margin, margins_of
 from robench.api.options import EvaluateWords, ModelOptions, Names, Place, ReportOptions
 from robench.api.words import spelled_out
@@ -140,6 +140,7 @@ def _outcome(looks: Looks, seen: Sequence[Look], chosen: Chosen, allowed: Budget
         seconds=round(seconds, 1),
         folders=tuple(folders),
         notes=tuple(notes),
+        method=method_of(len(chosen.margins)),
     )
 
 

@@ -12,10 +12,19 @@ from robench.api.words import place
 
 Verdict = Literal["pass", "loss", "undecided"]
 EXIT_CODES: dict[Verdict, int] = {"pass": 0, "loss": 1, "undecided": 3}
-METHOD = (
-    "repeated confidence intervals, one-sided (lower bounds 4 %, upper bounds 5 %), O'Brien-Fleming-type spending "
-    "(Lan and DeMets 1983; Jennison and Turnbull 1989)"
-)
+
+
+def method_of(values: int) -> str:
+    """Return how the bounds of a gate on so many values are computed.
+
+    >>> method_of(2)[:89]
+    'repeated confidence intervals, one-sided (lower bounds 2 % each for 2 values, upper 5 %),'
+    """
+    share = f"{4 / values:.3g} %" + (f" each for {values} values" if values > 1 else "")
+    return (
+        f"repeated confidence intervals, one-sided (lower bounds {share}, upper 5 %), O'Brien-Fleming-type spending"
+        " (Lan and DeMets 1983; Jennison and Turnbull 1989)"
+    )
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,7 @@ class GateOutcome:
     seconds: float
     folders: tuple[Path, ...]
     notes: tuple[str, ...]
-    method: str = METHOD
+    method: str
 
     @property
     def exit_code(self) -> int:

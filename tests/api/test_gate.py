@@ -157,6 +157,7 @@ def test_calibration_is_decided_on_its_debiased_form(folder: Path, baseline: Pat
     assert [one.name for one in found.values] == ["mean_error", "mean_rms_calibration_error_debiased"]
     assert found.images >= 200
     assert any("debiased form" in note for note in found.notes)
+    assert "lower bounds 2 % each for 2 values, upper 5 %" in found.method
 
 
 def test_a_small_budget_leaves_it_undecided(folder: Path, baseline: Path) -> None:
