@@ -152,6 +152,15 @@ def refuse_unlike_seeds(results: Sequence[Result], names: Sequence[str]) -> None
         raise RobenchError(
             f"Two of these results are of one training: {', '.join(names)}.", hint="Give one result per seed."
         )
+    refuse_unlike_cells(results, names)
+
+
+def refuse_unlike_cells(results: Sequence[Result], names: Sequence[str]) -> None:
+    """Refuse results of one recipe that are of other cells or images than each other, so that they have no mean.
+
+    Raises:
+        RobenchError: they are.
+    """
     if differing := unlike(results):
         raise RobenchError(
             f"{', '.join(names)} are seeds of one recipe, but their results differ in {', '.join(differing)}: they have"

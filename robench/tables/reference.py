@@ -12,7 +12,7 @@ from typing import Any
 from robench.catalogue import row
 from robench.errors import RobenchError
 from robench.files import read_document
-from robench.results.labels import sentence
+from robench.results.labels import refuse_unlike_cells, sentence
 from robench.results.schema import Result, Value
 from robench.tables.locations import leaderboards
 from robench.tables.measured import find_results
@@ -40,7 +40,7 @@ def reference_table(folder: Path | None = None) -> OwnTable:
         folder: with the results of ``robench train --all cifar10``; None: those that come with robench.
 
     Raises:
-        RobenchError: no such result there.
+        RobenchError: no such result there, or seeds of one recipe that were measured on unlike cells or images.
     """
     place = leaderboards() / "measured" / "cifar10-jpeg" if folder is None else folder
     results = list(find_results(place).values()) if place.is_dir() else []
@@ -63,6 +63,9 @@ def _by_model(results: Iterator[Result]) -> dict[str, dict[str, list[Result]]]:
     for result in results:
         name = result.model.name.partition("-seed")[0]
         found.setdefault(name, {}).setdefault(result.suite.name, []).append(result)
+    for of_suites in found.values():
+        for seeds in of_suites.values():
+            refuse_unlike_cells(seeds, [result.model.name for result in seeds])
     return found
 
 

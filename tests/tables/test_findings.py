@@ -182,3 +182,14 @@ def test_the_set_has_a_table_of_its_own_beside_printed_rows(folder: Path) -> Non
     assert "| AugMax-DuBIN | 4.32 | 9.33 |" in page
     with pytest.raises(RobenchError, match="cannot be combined"):
         robench.api.table("cifar10-reference", results=folder / "results", why=True)
+
+
+def test_seeds_measured_on_unlike_cells_have_no_mean(folder: Path, tmp_path: Path) -> None:
+    for name in STANDINS:
+        (tmp_path / name).mkdir()
+        document = json.loads((folder / "results/cifar10-c" / name / "result.json").read_text())
+        if name == "augmix-seed2":
+            document["cells"] = document["cells"][:1]
+        (tmp_path / name / "result.json").write_text(json.dumps(document))
+    with pytest.raises(RobenchError, match=r"augmix, augmix-seed2 are seeds of one recipe, but .*cells"):
+        reference_table(tmp_path)
