@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +15,7 @@ from robench.suites import blocks
 from robench.suites.base import Cell, OpenOptions, Suite
 from robench.suites.checks import check_clean, only_one
 from robench.suites.copies import found_copy
+from robench.suites.frosted import frost_record, frost_remarks, with_frost
 from robench.suites.opened import Found, choose_cells, without_held_out
 from robench.suites.reading import Transform, View, view_of
 
@@ -108,38 +107,3 @@ def corruption(cell: Cell, options: OpenOptions) -> Transform:
         return made
 
     return transform
-
-
-def frost_record(suite: Suite, options: OpenOptions) -> dict[str, Any]:
-    """Return which frost images are overlaid: robench's, with their version, or the user's, with their checksums.
-
-    Nothing of a suite without frost.
-    """
-    if "frost" not in suite.conditions:
-        return {}
-    from robench.corruptions.frost import describe  # late: it imports torch
-
-    return {"frost": describe(options.frost_dir)}
-
-
-def with_frost(suite: Suite, options: OpenOptions) -> OpenOptions:
-    """Return the options with the frost that a suite's protocol says where none is given.
-
-    The embedded digits keep the first built-in textures, so that their measured results stay comparable.
-    """
-    from robench.corruptions.frost import FIRST  # late: it imports torch
-
-    return replace(options, frost_dir=FIRST) if suite.dataset == "digits" and options.frost_dir is None else options
-
-
-def frost_remarks(cells: Sequence[Cell], options: OpenOptions) -> tuple[str, ...]:
-    """Return what a reader must know where built-in textures stand in for the original frost images.
-
-    Nothing of the embedded digits: their protocol has no other frost.
-    """
-    if options.frost_dir is not None or all(cell.condition != "frost" for cell in cells):
-        return ()
-    return (
-        "frost: built-in textures stand in for the original generator's frost images; they are made to be about as hard"
-        " (docs/fidelity.md). Use the originals to compare with published results.",
-    )

@@ -28,9 +28,10 @@ from robench.errors import RobenchError, did_you_mean
 from robench.files import remove_leftovers, require_space, write_json
 from robench.suites import generate_files as files
 from robench.suites import get
-from robench.suites.base import Layout, Suite
+from robench.suites.base import Layout, OpenOptions, Suite
 from robench.suites.checks import check_clean, wrong_side
 from robench.suites.copies import found_copy
+from robench.suites.frosted import frost_record, with_frost
 from robench.suites.generate_task import Task
 from robench.suites.origin import KIND, MARK
 from robench.suites.protocols import SEVERITIES
@@ -69,7 +70,7 @@ def prepare(
         out: folder for the files.
         conditions: which corruptions or perturbations; None: the published ones.
         seed: of the randomness.
-        frost: folder with the original frost images, or None.
+        frost: folder with the original frost images; None: the textures that the suite takes on the fly.
         difficulty: 1, 2 or 3, of the noises of perturbation sequences.
 
     Raises:
@@ -88,6 +89,7 @@ def prepare(
     clean = open_images(source, dataset=row.dataset, geometry=layout.geometry)
     if layout.kind in ("blocks", "sequences"):
         check_clean(row, clean, str(source))
+    frost = with_frost(row, OpenOptions(frost_dir=frost)).frost_dir
     task = Task(suite, layout, clean, Path(out), conditions or row.benchmark, seed, frost, difficulty)
     if row.side is not None and task.shape[:2] != (row.side, row.side):
         raise wrong_side(f"{source}, for {suite}", task.shape[:2], row.side)
@@ -174,15 +176,12 @@ def _verify_array(task: Task, name: str) -> None:
 
 def _claim(task: Task) -> None:
     """Record what the folder is made of, or refuse one that is made of something else."""
-    from robench.corruptions.frost import describe
-
     record = {
         "kind": KIND,
         "suite": task.suite,
         "clean": task.clean.checksum(),
         "seed": task.seed,
-        # The other images are checked as well; one stands for all.
-        "frost": describe(task.frost)["sha256"]["frost1.png"] if task.frost else None,
+        "frost": frost_record(get(task.suite), OpenOptions(frost_dir=task.frost)).get("frost"),
     }
     path = task.out / MARK
     if path.exists():

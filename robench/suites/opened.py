@@ -10,6 +10,7 @@ from robench.data.base import Geometry
 from robench.errors import RobenchError, did_you_mean
 from robench.suites.base import Batch, Cell, OpenOptions, Source, Suite
 from robench.suites.copies import copy_of, copy_remarks
+from robench.suites.frosted import marked_frost_remarks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,6 +103,7 @@ class OpenSuite:
         source: Source = "generated" if mark else found.source
         dataset = found.dataset or (mark or {}).get("dataset", suite.dataset)
         said = copy_remarks(suite.dataset) if dataset == copy_of(suite.dataset) else ()
+        said += marked_frost_remarks(found.cells, mark) if mark else ()
         reader = Reader(suite, found.view, options, all_cells=found.suite.cells, count=found.count)
         reader.check_size()
         return cls(

@@ -14,7 +14,8 @@ from robench.data.encoded import EncodedImages
 from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
 from robench.suites.checks import check_clean
-from robench.suites.corrupted import corruption, frost_record, frost_remarks
+from robench.suites.corrupted import corruption
+from robench.suites.frosted import frost_record, frost_remarks
 from robench.suites.opened import Found, choose_cells, without_held_out
 from robench.suites.reading import Transform, View, view_of
 

@@ -13,7 +13,7 @@ from robench.corruptions import corrupt, frost_first, frost_textures
 from robench.corruptions.frost import FIRST, describe, load
 from robench.corruptions.frost_matching import known, match, measure
 from robench.suites import OpenOptions, get
-from robench.suites.corrupted import frost_record, frost_remarks, with_frost
+from robench.suites.frosted import frost_record, frost_remarks, with_frost
 
 # Red values of the first texture on a grid, as version 1 drew it.
 FIRST_VALUES = [[138, 90, 43, 36, 25], [95, 52, 48, 98, 71], [64, 44, 115, 35, 90], [46, 98, 88, 115, 53]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tarfile
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from published_layouts import write_classes
 from sklearn.datasets import load_sample_images
 
 from robench.cli.main import main
+from robench.corruptions.frost import FIRST, describe
 from robench.data.video import decode_clip
 from robench.errors import RobenchError
 from robench.suites import open_suite
@@ -21,10 +23,10 @@ from robench.suites.generate import generate, prepare
 
 
 def test_blocks_hold_what_the_suite_shows_on_the_fly(tmp_path: Path) -> None:
-    task = prepare("digits-c", "digits", tmp_path / "c", conditions=("fog", "gaussian_noise"), seed=3)
+    task = prepare("digits-c", "digits", tmp_path / "c", conditions=("fog", "gaussian_noise", "frost"), seed=3)
     generate(task)
     labels = np.load(tmp_path / "c" / "labels.npy")
-    for name in ("fog", "gaussian_noise"):
+    for name in ("fog", "gaussian_noise", "frost"):
         block = np.load(tmp_path / "c" / f"{name}.npy")
         assert block.shape == (5 * 599, 32, 32, 3)
         assert block.dtype == np.uint8
@@ -212,6 +214,22 @@ def test_files_of_our_making_never_pass_for_published_ones(tmp_path: Path, photo
     (folder / "mine").mkdir()
     (folder.parent / "generated.json").rename(folder / "mine" / "generated.json")
     assert open_suite("imagenet-c", folder, options).source == "published"
+
+
+def test_files_say_which_frost_textures_they_have(tmp_path: Path, photos: Path) -> None:
+    """A result on them says so too; a folder with other textures is not gone on with."""
+    folder = tmp_path / "ImageNet-C"
+    generate(prepare("imagenet-c", photos, folder, conditions=("frost", "contrast")))
+    mark = json.loads((folder / "generated.json").read_text())
+    assert mark["frost"] == describe(None)
+    opened = open_suite("imagenet-c", folder, OpenOptions(conditions=("frost",)))
+    assert opened.protocol["frost"] == describe(None)
+    assert any("built-in textures stand in" in remark for remark in opened.remarks)
+    without = open_suite("imagenet-c", folder, OpenOptions(conditions=("contrast",)))
+    assert not any("textures" in remark for remark in without.remarks)
+    (folder / "generated.json").write_text(json.dumps(mark | {"frost": describe(FIRST)}))
+    with pytest.raises(RobenchError, match="holds a set that differs in frost"):
+        prepare("imagenet-c", photos, folder, conditions=("fog",))
 
 
 @pytest.mark.parametrize("suite", ["cifar10-c", "cifar10-p"])
