@@ -13,16 +13,62 @@ _HIGHEST = 1.001  # float16 sums of a softmax may pass 1 by a little
 
 
 def as_array(values: Any) -> npt.NDArray[Any]:
-    """Return a numpy array; a torch tensor is detached and brought to the host, brain floats become float32."""
+    """Return a numpy array; a torch tensor is detached and brought to the host, brain floats become float32.
+
+    Raises:
+        RobenchError: rows of different lengths.
+    """
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         return np.asarray((values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy())
-    return np.asarray(values)
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise RobenchError(
+            f"The values are not an array: {error}", hint="Give rows of one length, without other lists in them."
+        ) from error
 
 
 def floats(values: Any) -> npt.NDArray[np.float64]:
-    """Return a float64 numpy array of numbers or booleans."""
-    return np.asarray(as_array(values), np.float64)
+    """Return a float64 numpy array of numbers or booleans.
+
+    Raises:
+        RobenchError: other values, complex numbers among them, or rows of different lengths.
+    """
+    found = as_array(values)
+    try:
+        if found.dtype.kind != "c":
+            return np.asarray(found, np.float64)
+    except (TypeError, ValueError):
+        pass
+    raise RobenchError(f"Expected numbers; found values of type {found.dtype}.", hint="Give real numbers or booleans.")
+
+
+def checked(found: npt.NDArray[Any], dimensions: int, what: str) -> npt.NDArray[Any]:
+    """Return an array if it has so many dimensions.
+
+    Args:
+        found: the array.
+        dimensions: how many it must have.
+        what: is expected, with its shape, as the message says it.
+
+    Raises:
+        RobenchError: it has more or fewer.
+    """
+    if found.ndim != dimensions:
+        raise RobenchError(f"Expected {what}; found shape {found.shape}.", hint="Check the array's dimensions.")
+    return found
+
+
+def inner_share(number: float, what: str) -> float:
+    """Return a number if it lies between 0 and 1, both left out.
+
+    Raises:
+        RobenchError: it does not.
+    """
+    if not isinstance(number, (int, float, np.number)) or not 0.0 < number < 1.0:
+        raise RobenchError(f"The {what} must lie between 0 and 1; found {number!r}.", hint="For 95 % give 0.95.")
+    return float(number)
 
 
 def answers(values: Any) -> npt.NDArray[np.bool_]:

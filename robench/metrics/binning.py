@@ -62,7 +62,12 @@ def rising(confidence: Array, *columns: Array) -> tuple[Any, ...]:
 
 
 def last_of_tie(ordered: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Return whether the next value along the last axis differs; (..., n) of bool, the last one True."""
+    """Return whether the next value along the last axis differs; (..., n) of bool, the last one True.
+
+    >>> last_of_tie(np.array([1.0, np.inf, np.inf])).tolist()
+    [True, False, True]
+    """
     if ordered.shape[-1] == 0:
         return np.empty(ordered.shape, bool)
-    return np.concatenate([np.diff(ordered, axis=-1) != 0, np.ones((*ordered.shape[:-1], 1), bool)], axis=-1)
+    differ = ordered[..., 1:] != ordered[..., :-1]  # the difference of two infinities would be NaN
+    return np.concatenate([differ, np.ones((*ordered.shape[:-1], 1), bool)], axis=-1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import cast
 
@@ -13,7 +15,7 @@ from robench.errors import RobenchError
 from robench.metrics.debiased import signed_root
 from robench.metrics.weighted import AnyKernel, Array, Columns, correct
 
-__all__ = ["compute", "correct", "defined", "kernel", "mean_over_cells"]
+__all__ = ["compute", "correct", "defined", "kernel", "mean_over_cells", "whole_columns"]
 
 
 def kernel(name: str) -> AnyKernel:
@@ -39,6 +41,30 @@ def defined(name: str, columns: Columns) -> bool:
     return least <= 1 or next(len(column) for column in columns.values() if np.ndim(column) > 0) >= least
 
 
+@contextmanager
+def whole_columns(names: Sequence[str], columns: Columns) -> Iterator[None]:
+    """Say what is wrong with columns that these metrics cannot be computed on.
+
+    Raises:
+        RobenchError: a column that a metric needs is missing, or columns have different numbers of rows.
+    """
+    rows = {name: len(column) for name, column in columns.items() if np.ndim(column) > 0}
+    if len(set(rows.values())) > 1:
+        said = ", ".join(f"{name} {count:,}" for name, count in rows.items())
+        raise RobenchError(f"Columns have different numbers of rows: {said}.", hint="Give one row per image in each.")
+    try:
+        yield
+    except KeyError as error:
+        for name in names:
+            if lacking := [column for column in metric(name).needs if column not in columns]:
+                known = ", ".join(columns) or "none"
+                raise RobenchError(
+                    f"The metric '{name}' needs the columns {', '.join(lacking)}; found {known}.",
+                    hint="Give one array for each column, with one row per image.",
+                ) from error
+        raise
+
+
 def compute(name: str, columns: Columns) -> float:
     """Return a metric of a cell's columns; NaN where it is undefined, as with too few images.
 
@@ -47,16 +73,17 @@ def compute(name: str, columns: Columns) -> float:
         columns: the columns that its row in the catalogue needs, (n, ...) each.
 
     Raises:
-        RobenchError: as :func:`kernel`.
+        RobenchError: as :func:`kernel`, or as :func:`whole_columns`.
 
     >>> import numpy as np
     >>> compute("error", {"predicted": np.array([1, 2]), "target": np.array([1, 1])})
     0.5
     """
     found = kernel(name)
-    if not defined(name, columns):
-        return float("nan")
-    return float(found(columns)) if callable(found) else float(found.value(columns))
+    with whole_columns([name], columns):
+        if not defined(name, columns):
+            return float("nan")
+        return float(found(columns)) if callable(found) else float(found.value(columns))
 
 
 def mean_over_cells(name: str, values: npt.ArrayLike) -> Array:

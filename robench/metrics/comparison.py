@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.errors import RobenchError
-from robench.metrics.arrays import answers, floats
+from robench.metrics.arrays import answers, checked, floats, inner_share
 
 
 def mcnemar(correct_a: npt.ArrayLike, correct_b: npt.ArrayLike) -> float:
@@ -51,10 +51,17 @@ def holm(p: npt.ArrayLike) -> npt.NDArray[np.float64]:
     Args:
         p: (tests,) in [0, 1].
 
+    Raises:
+        RobenchError: not of this shape, or a number outside [0, 1] or NaN.
+
     >>> holm([0.01, 0.04, 0.03]).round(3).tolist()
     [0.03, 0.06, 0.06]
     """
-    p = floats(p)
+    p = checked(floats(p), 1, "p-values (tests,)")
+    if not ((p >= 0) & (p <= 1)).all():
+        raise RobenchError(
+            f"P-values must lie in [0, 1]; found {p.min()} to {p.max()}.", hint="Omit tests that have no p-value."
+        )
     order = np.argsort(p, kind="stable")
     adjusted = np.minimum(1.0, np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p)))))
     out = np.empty_like(adjusted)
@@ -74,6 +81,9 @@ def rank_intervals(
 
     Equal models share the mean of their ranks. Replicates with a NaN are omitted; NaN if none remains.
 
+    Raises:
+        RobenchError: replicates of another shape, or a level outside (0, 1).
+
     Source: bootstrap of ranks, Goldstein and Spiegelhalter 1996, with percentile intervals.
 
     >>> low, high = rank_intervals([[0.1, 0.3, 0.2]] * 10)
@@ -82,12 +92,12 @@ def rank_intervals(
     """
     from scipy.stats import rankdata
 
-    values = floats(replicates)
+    values = checked(floats(replicates), 2, "replicates (resamples, models)")
+    tail = (1.0 - inner_share(level, "level")) / 2.0
     values = values[np.isfinite(values).all(axis=1)]
     if not len(values):
         nan = np.full(values.shape[1], np.nan)
         return nan, nan
     ranks = rankdata(-values if higher_is_better else values, axis=1)
-    tail = (1.0 - level) / 2.0
     low, high = np.quantile(ranks, [tail, 1.0 - tail], axis=0)
     return low, high

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from robench.errors import RobenchError
 from robench.metrics.arrays import floats
 
 Array = npt.NDArray[np.float64]
+_HIGHEST = 1.5  # of an error, with what a control variate may add to it
 
 # Top-1 errors of torchvision's AlexNet (alexnet-owt-4df8aa71) by severity: hendrycks/robustness, issue 10; their means
 # are the six-digit table of google-research/augmix.
@@ -87,11 +89,13 @@ def baseline_errors(name: str) -> Baseline:
     """Return a published baseline by name.
 
     Raises:
-        KeyError: no such table.
+        RobenchError: no such table.
 
     >>> round(baseline_errors("alexnet").mean["fog"], 6)
     0.819324
     """
+    if name not in BASELINES:
+        raise RobenchError(f"Unknown baseline '{name}'.", hint=f"Known: {', '.join(BASELINES)}.")
     return BASELINES[name]
 
 
@@ -124,14 +128,17 @@ def mean_corruption_error(error: Array, baseline: Baseline, corruptions: tuple[s
     Returns:
         (...) ratios.
 
+    Raises:
+        RobenchError: errors of another shape, or percentages; or a corruption that the baseline does not have.
+
     Source: Hendrycks and Dietterich 2019, section 4.1.
 
     >>> alexnet = np.array(list(ALEXNET.values()))
     >>> round(float(mean_corruption_error(alexnet / 2, baseline_errors("alexnet"))), 6)
     0.5
     """
-    means = np.array([baseline.mean[name] for name in corruptions])
-    return np.asarray(corruption_errors(error, means).mean(axis=-1))
+    means = _means(baseline, corruptions)
+    return np.asarray(corruption_errors(_errors(error, corruptions), means).mean(axis=-1))
 
 
 def relative_mean_corruption_error(
@@ -142,7 +149,7 @@ def relative_mean_corruption_error(
     Differences are summed over severities before the division, as in the paper's section 4.1.
 
     Raises:
-        ValueError: the baseline has no clean error.
+        RobenchError: as :func:`mean_corruption_error`, or the baseline has no clean error.
 
     Args:
         error: (..., corruptions, severities), fractions, in the order of ``corruptions``.
@@ -158,7 +165,35 @@ def relative_mean_corruption_error(
     1.0
     """
     if baseline.clean is None:
-        raise ValueError(f"{baseline.name} has no clean error")
-    means = np.array([baseline.mean[name] for name in corruptions]) - baseline.clean
-    rise = floats(error).mean(axis=-1) - floats(clean)[..., None]
+        raise RobenchError(
+            f"The baseline '{baseline.name}' has no clean error, which relative mCE needs.",
+            hint="Use `mean_corruption_error`, or a baseline with a clean error.",
+        )
+    means = _means(baseline, corruptions) - baseline.clean
+    rise = _errors(error, corruptions).mean(axis=-1) - floats(clean)[..., None]
     return np.asarray((rise / means).mean(axis=-1))
+
+
+def _means(baseline: Baseline, corruptions: tuple[str, ...]) -> Array:
+    """Return the baseline's mean errors, (corruptions,)."""
+    if lacking := [name for name in corruptions if name not in baseline.mean]:
+        raise RobenchError(
+            f"The baseline '{baseline.name}' has no error for {', '.join(lacking)}.",
+            hint=f"It has {', '.join(baseline.mean)}.",
+        )
+    return np.array([baseline.mean[name] for name in corruptions])
+
+
+def _errors(error: npt.ArrayLike, corruptions: tuple[str, ...]) -> Array:
+    """Return errors (..., corruptions, severities), fractions."""
+    found = floats(error)
+    if found.ndim < 2 or found.shape[-2] != len(corruptions):
+        raise RobenchError(
+            f"Expected errors (..., {len(corruptions)}, severities); found shape {found.shape}.",
+            hint="Give one row per corruption, in their order, and one column per severity.",
+        )
+    if found.size and np.nanmax(found) > _HIGHEST:
+        raise RobenchError(
+            f"Errors must be fractions; found up to {np.nanmax(found):g}.", hint="Divide percentages by 100."
+        )
+    return found

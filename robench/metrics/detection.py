@@ -19,6 +19,7 @@ from robench.metrics.binning import last_of_tie
 from robench.metrics.weighted import AnyKernel, Array, Columns, Loop, Ordered, Rows, correct
 
 COVERAGES = (0.8, 0.9, 0.95)  # shares of images at which the selective error is read off
+_ANSWERED = "Give a confidence, and whether the answer is right, for every image."
 _OUTPUTS = ("auroc", "fpr95", "aupr", "aupr_negative", "augrc")
 
 
@@ -116,6 +117,20 @@ def __getattr__(name: str) -> AnyKernel:
         raise AttributeError(f"module 'robench.metrics.detection' has no attribute '{name}'") from None
 
 
+def _scored(score: Any, given: Any, what: str, hint: str) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Return one number without NaN, and one answer, for every image."""
+    found, wanted = floats(score), answers(given)
+    if found.ndim != 1 or wanted.shape != found.shape:
+        raise RobenchError(
+            f"Expected {what} (n,) and as many answers; found shapes {found.shape} and {wanted.shape}.", hint=hint
+        )
+    if np.isnan(found).any():
+        raise RobenchError(
+            f"{int(np.isnan(found).sum())} of {len(found)} {what} are NaN.", hint="Omit these images, or fix the score."
+        )
+    return found, wanted
+
+
 def detection_scores(score: npt.ArrayLike, positive: npt.ArrayLike) -> dict[str, float]:
     """Return how well a score finds the positives: ``auroc``, ``fpr95``, ``aupr`` and ``aupr_negative``, in [0, 1].
 
@@ -136,16 +151,7 @@ def detection_scores(score: npt.ArrayLike, positive: npt.ArrayLike) -> dict[str,
     >>> {name: round(value, 3) for name, value in detection_scores([0.9, 0.2, 0.6, 0.1], [1, 0, 0, 0]).items()}
     {'auroc': 1.0, 'fpr95': 0.0, 'aupr': 1.0, 'aupr_negative': 1.0}
     """
-    found, wanted = floats(score), answers(positive)
-    if found.ndim != 1 or wanted.shape != found.shape:
-        raise RobenchError(
-            f"Expected scores (n,) and as many answers; found shapes {found.shape} and {wanted.shape}.",
-            hint="Give one score, and whether it is a positive, for every image.",
-        )
-    if np.isnan(found).any():
-        raise RobenchError(
-            f"{int(np.isnan(found).sum())} of {len(found)} scores are NaN.", hint="Omit these images, or fix the score."
-        )
+    found, wanted = _scored(score, positive, "scores", "Give one score, and whether it is a positive, for every image.")
     if len(np.unique(wanted)) < 2:
         raise RobenchError(
             "All images are of one kind, so nothing can be told apart.", hint="Give positives and negatives together."
@@ -167,17 +173,12 @@ def area_under_generalised_risk_coverage(confidence: npt.ArrayLike, correct: npt
         correct: (n,) of bool.
 
     Raises:
-        RobenchError: shapes that do not match, or answers that are not 0 or 1.
+        RobenchError: shapes that do not match, NaN, or answers that are not 0 or 1.
 
     >>> area_under_generalised_risk_coverage([0.9, 0.8, 0.7, 0.6], [True, True, True, False])
     0.03125
     """
-    found, hit = floats(confidence), answers(correct)
-    if found.ndim != 1 or hit.shape != found.shape:
-        raise RobenchError(
-            f"Expected confidences (n,) and as many answers; found shapes {found.shape} and {hit.shape}.",
-            hint="Give a confidence, and whether the answer is right, for every image.",
-        )
+    found, hit = _scored(confidence, correct, "confidences", _ANSWERED)
     loop = Loop("detection", lambda _: by_falling(-found, (~hit).astype(np.float64)), outputs=len(_OUTPUTS))
     return float(loop.once(*loop.prepare({}))[4])
 
@@ -195,16 +196,15 @@ def selective_error(confidence: npt.ArrayLike, correct: npt.ArrayLike, coverage:
         coverage: the share of images that are answered, above 0 and at most 1; rounded up to whole images.
 
     Raises:
-        RobenchError: shapes that do not match, or a coverage outside of (0, 1].
+        RobenchError: shapes that do not match, NaN, answers that are not 0 or 1, or a coverage outside of (0, 1].
 
     >>> selective_error([0.9, 0.8, 0.7, 0.6], [True, False, True, False], 0.5)
     0.5
     """
-    found, hit = floats(confidence), answers(correct)
-    if found.ndim != 1 or hit.shape != found.shape or not 0.0 < coverage <= 1.0:
+    found, hit = _scored(confidence, correct, "confidences", _ANSWERED)
+    if not isinstance(coverage, (int, float, np.number)) or not 0.0 < coverage <= 1.0:
         raise RobenchError(
-            f"Expected confidences (n,), as many answers, and a coverage in (0, 1]; found shapes {found.shape} and"
-            f" {hit.shape}, and {coverage!r}.",
+            f"The coverage must lie in (0, 1]; found {coverage!r}.",
             hint="A coverage of 0.9 answers the 90 % most confident images.",
         )
     order, arguments = by_falling(found, (~hit).astype(np.float64))

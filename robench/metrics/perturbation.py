@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from robench.metrics.arrays import as_array
+from robench.errors import RobenchError
+from robench.metrics.arrays import as_array, checked, positive
 
 Classes = npt.NDArray[np.int32]
 Array = npt.NDArray[np.float64]
@@ -48,9 +49,13 @@ def frame_pairs(
         noise: every frame with the first one; the difficulty is then in the frames themselves.
         difficulty: 1 to 3: frames that far apart (non-noise).
 
+    Raises:
+        RobenchError: the difficulty is not a whole number from 1 on.
+
     >>> [part.tolist() for part in frame_pairs(4, noise=False, difficulty=2)]
     [[0, 1], [2, 3]]
     """
+    positive(difficulty, "frames from one to the next", 1)
     if noise:
         later = np.arange(1, frames)
         return np.zeros_like(later), later
@@ -63,13 +68,18 @@ def flips_per_clip(predicted: Classes, *, noise: bool, difficulty: int = 1) -> A
 
     Args:
         predicted: int (clips, frames).
+        noise: as of :func:`frame_pairs`.
+        difficulty: as of :func:`frame_pairs`.
+
+    Raises:
+        RobenchError: another shape, or as :func:`frame_pairs`.
 
     Source: Hendrycks and Dietterich 2019, section 4.2.
 
     >>> flips_per_clip(np.array([[1, 1, 2, 2, 1]]), noise=False).tolist()
     [0.5]
     """
-    predicted = as_array(predicted)
+    predicted = checked(as_array(predicted), 2, "classes (clips, frames)")
     earlier, later = frame_pairs(predicted.shape[1], noise=noise, difficulty=difficulty)
     if len(later) == 0:
         return np.full(len(predicted), np.nan)
@@ -80,24 +90,33 @@ def top5_distance_per_clip(top5: Classes, *, noise: bool, difficulty: int = 1) -
     """Return each clip's mean top-5 distance, (clips,) in 0..15.
 
     The distance of two frames is the sum over the earlier one's five classes, ranked i = 1..5, of
-    abs(i - min(rank in the later frame, 6)).
+    abs(i - min(rank in the later frame, 6)). Fewer classes than five have as many terms.
 
     Args:
         top5: int (clips, frames, 5), classes by falling logit; -1 where there are fewer than five.
+        noise: as of :func:`frame_pairs`.
+        difficulty: as of :func:`frame_pairs`.
+
+    Raises:
+        RobenchError: another shape, or as :func:`frame_pairs`.
 
     Source: Hendrycks and Dietterich 2019, section 4.2, in the form of the published code's cumulative vector.
 
     >>> top5_distance_per_clip(np.array([[[0, 1, 2, 3, 4], [1, 0, 2, 3, 4]]]), noise=False).tolist()
     [2.0]
     """
-    top5 = as_array(top5)
+    top5 = checked(as_array(top5), 3, "classes (clips, frames, 5)")
+    if top5.shape[2] != 5:
+        raise RobenchError(
+            f"Expected five classes of each frame; found {top5.shape[2]}.", hint="Put -1 where there are fewer."
+        )
     earlier, later = frame_pairs(top5.shape[1], noise=noise, difficulty=difficulty)
     if len(later) == 0:
         return np.full(len(top5), np.nan)
     before, after = top5[:, earlier], top5[:, later]
     same = before[..., :, None] == after[..., None, :]
     rank = np.where(same.any(-1), same.argmax(-1) + 1, 6)
-    distance = np.abs(np.arange(1, 6) - rank).sum(-1)
+    distance = (np.abs(np.arange(1, 6) - rank) * (before >= 0)).sum(-1)
     return np.asarray(distance.mean(axis=1, dtype=np.float64))
 
 
@@ -107,7 +126,7 @@ def clips(
     """Return columns (rows, ...) as (clips, frames, ...), clips by rising index and frames in order.
 
     Raises:
-        ValueError: clips of different lengths.
+        RobenchError: clips of different lengths.
 
     >>> clips([7, 3, 7, 3], [1, 0, 0, 1], np.array([10, 20, 30, 40]))[0].tolist()
     [[20, 40], [30, 10]]
@@ -120,5 +139,8 @@ def clips(
         or len(index) % count
         or (np.bincount(np.unique(index, return_inverse=True)[1]) * count != len(index)).any()
     ):
-        raise ValueError("clips have different numbers of frames")
+        raise RobenchError(
+            "The clips have different numbers of frames, or there are none.",
+            hint="Give every frame of every clip one row, with its `index` and `frame`.",
+        )
     return tuple(column[order].reshape(count, len(index) // count, *column.shape[1:]) for column in columns)

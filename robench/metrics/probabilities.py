@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from robench.metrics.arrays import floats
+from robench.errors import RobenchError
+from robench.metrics.arrays import checked, floats
 
 Array = npt.NDArray[np.float64]
 
@@ -16,10 +17,13 @@ def softmax(logits: npt.ArrayLike) -> Array:
     Args:
         logits: (n, K).
 
+    Raises:
+        RobenchError: another shape.
+
     >>> softmax([[0.0, 0.0]]).tolist()
     [[0.5, 0.5]]
     """
-    z = floats(logits)
+    z = checked(floats(logits), 2, "logits (n, K)")
     p = z - z.max(axis=1, keepdims=True)
     np.exp(p, out=p)
     p /= p.sum(axis=1, keepdims=True)
@@ -34,11 +38,17 @@ def log_complement(logits: npt.ArrayLike) -> Array:
     Args:
         logits: (n, K), K from 2.
 
+    Raises:
+        RobenchError: another shape.
+
     >>> np.round(log_complement([[0.0, 0.0], [800.0, 0.0]]), 4).tolist()
     [-0.6931, -800.0]
     """
-    z = np.sort(floats(logits), axis=1)[:, ::-1]
+    z = np.sort(checked(floats(logits), 2, "logits (n, K)"), axis=1)[:, ::-1]
+    if z.shape[1] < 2:
+        raise RobenchError("A confidence needs two classes or more; found one.", hint="Give logits (n, K), K from 2.")
     top, second = z[:, 0], z[:, 1]
-    others = np.exp(z[:, 1:] - second[:, None]).sum(axis=1)
+    others = np.exp(z[:, 1:] - np.maximum(second, np.finfo(np.float64).min)[:, None]).sum(axis=1)
+    others = np.where(np.isneginf(second), 1.0, others)
     odds = others * np.exp(second - top)  # of the others against the largest
     return np.asarray(np.log(others) + (second - top) - np.log1p(odds))

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from robench.metrics.arrays import top_label
+from robench.errors import RobenchError
+from robench.metrics.arrays import as_array, top_label
 from robench.metrics.binning import bin_index
 
 Array = npt.NDArray[np.float64]
@@ -38,7 +39,7 @@ def reliability_diagram(
             (:func:`design_effect`).
 
     Raises:
-        RobenchError: as :func:`robench.metrics.ece`.
+        RobenchError: as :func:`robench.metrics.ece`, or not one whole number per answer as its image.
 
     >>> diagram = reliability_diagram([0.2, 0.7, 0.9], [False, True, True], bins=2)
     >>> diagram.count.tolist(), diagram.accuracy.tolist()
@@ -52,7 +53,13 @@ def reliability_diagram(
         accuracy = np.bincount(index, weights=hit, minlength=bins) / count
         alike = np.ones(bins)
         if image is not None:
-            alike = design_effect(hit - accuracy[index], index, np.asarray(image), bins)
+            of = as_array(image)
+            if of.shape != found.shape or of.dtype.kind not in "iu":
+                raise RobenchError(
+                    f"Expected the image of every answer, whole numbers {found.shape}; found {of.dtype} {of.shape}.",
+                    hint="Give the column `index` of the predictions.",
+                )
+            alike = design_effect(hit - accuracy[index], index, of, bins)
         low, high = wilson_interval(accuracy, count / alike)
     return ReliabilityDiagram(count, mean, accuracy, low, high)
 

@@ -36,7 +36,10 @@ def brier_score(probabilities: npt.ArrayLike, target: npt.ArrayLike) -> Array:
 
 
 class BrierParts(NamedTuple):
-    """Top-label Brier score = reliability - resolution + uncertainty (+ within-bin rest), each in [0, 1]."""
+    """Top-label Brier score = reliability - resolution + uncertainty + rest.
+
+    The first three lie in [0, 1]; the rest, of the spread within bins, may be below 0.
+    """
 
     reliability: float
     resolution: float

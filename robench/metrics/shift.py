@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from robench.metrics.arrays import answers, as_array, floats
+from robench.errors import RobenchError
+from robench.metrics.arrays import answers, as_array, checked, floats
 
 Array = npt.NDArray[np.float64]
 
@@ -20,12 +21,24 @@ def mask_logits(logits: Any, classes: Sequence[int] | npt.NDArray[np.int64]) -> 
 
     Args:
         logits: (n, K).
-        classes: indices of the columns, in the order wanted.
+        classes: indices of the columns, in the order wanted, from 0 to K - 1; or bool (K,).
+
+    Raises:
+        RobenchError: other shapes or indices.
 
     >>> mask_logits([[1, 2, 3]], [2, 0]).tolist()
     [[3, 1]]
     """
-    return as_array(logits)[:, as_array(classes)]
+    rows, wanted = checked(as_array(logits), 2, "logits (n, K)"), checked(as_array(classes), 1, "classes (k,)")
+    columns = rows.shape[1]
+    if wanted.dtype == bool and len(wanted) == columns:
+        return rows[:, wanted]
+    if wanted.dtype.kind not in "iu" or (len(wanted) and not 0 <= wanted.min() <= wanted.max() < columns):
+        raise RobenchError(
+            f"Classes must be whole numbers in 0..{columns - 1}; found {wanted.tolist()[:5]}.",
+            hint="Give indices of the logits' columns, or one True or False for each.",
+        )
+    return rows[:, wanted]
 
 
 def corrupted_mean(values: npt.ArrayLike) -> Array:
@@ -69,7 +82,7 @@ def affinity(augmented_accuracy: npt.ArrayLike, clean_accuracy: npt.ArrayLike) -
         Fractions in [-1, 1]; the paper's Table 1 prints percentage points (None 0.0, Cutout -16.1).
 
     Raises:
-        ValueError: an accuracy outside [0, 1], such as a percentage.
+        RobenchError: an accuracy outside [0, 1], such as a percentage.
 
     Source: the split-BatchNorm paper, Table 1 and section 5, after Gontijo-Lopes et al. 2020 (Affinity and Diversity).
 
@@ -79,8 +92,9 @@ def affinity(augmented_accuracy: npt.ArrayLike, clean_accuracy: npt.ArrayLike) -
     augmented, clean = floats(augmented_accuracy), floats(clean_accuracy)
     for name, accuracy in (("augmented", augmented), ("clean", clean)):
         if ((accuracy < 0) | (accuracy > 1)).any():
-            raise ValueError(
-                f"{name} accuracy must be a fraction from 0 to 1; found {accuracy.min()} to {accuracy.max()}"
+            raise RobenchError(
+                f"The {name} accuracy must be a fraction from 0 to 1; found {accuracy.min()} to {accuracy.max()}.",
+                hint="Divide percentages by 100.",
             )
     return augmented - clean
 
@@ -89,7 +103,7 @@ def worst_of_k_error(correct: npt.ArrayLike) -> float:
     """Return the share of images that at least one of k variants gets wrong, from (k, n) booleans; NaN if n is 0.
 
     Raises:
-        RobenchError: values other than True and False (1 and 0).
+        RobenchError: another shape, no variant, or values other than True and False (1 and 0).
 
     Source: Engstrom et al. 2019 (spatial robustness, worst of k).
 
@@ -99,5 +113,7 @@ def worst_of_k_error(correct: npt.ArrayLike) -> float:
     >>> worst_of_k_error([[True, True], [True, False]])
     0.5
     """
-    hit = answers(correct)
+    hit = checked(answers(correct), 2, "whether k variants of n images are right (k, n)")
+    if not len(hit):
+        raise RobenchError("The worst of no variants is not defined.", hint="Give answers (k, n), k from 1.")
     return float((~hit.all(axis=0)).mean()) if hit.shape[-1] else float("nan")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from robench.cpu import in_threads
-from robench.metrics.arrays import distinct, floats
-from robench.metrics.cells import compute, defined, kernel
+from robench.errors import RobenchError
+from robench.metrics.arrays import distinct, floats, inner_share
+from robench.metrics.cells import compute, defined, kernel, whole_columns
 from robench.metrics.draws import Draws, draw_weights
 from robench.metrics.prepared import prepare
 from robench.metrics.resampling import replicates_of
@@ -44,12 +46,23 @@ def bootstrap_cells(
     Returns:
         Metric -> float64 (resamples, cells); NaN for cells of fewer than two images, or than the metric needs.
 
+    Raises:
+        RobenchError: as :func:`robench.metrics.cells.whole_columns`, no ``index``, or a number of resamples below 0.
+
     >>> cell = {"index": np.arange(4), "predicted": np.array([0, 1, 1, 1]), "target": np.ones(4, int)}
     >>> bootstrap_cells([cell], ["error"], resamples=3)["error"].shape
     (3, 1)
     """
+    if isinstance(resamples, bool) or not isinstance(resamples, (int, np.integer)) or resamples < 0:
+        raise RobenchError(f"`resamples` must be a whole number, at least 0; found {resamples!r}.", hint="Give 1000.")
+    for cell in cells:
+        if "index" not in cell:
+            raise RobenchError("A cell has no `index`.", hint="Give the column that says which image a row is.")
     images = images_of([cell["index"] for cell in cells])
-    return Bootstrap(images, resamples=resamples, seed=seed).replicates(cells, metrics)
+    with ExitStack() as checks:
+        for cell in cells:
+            checks.enter_context(whole_columns(metrics, cell))
+        return Bootstrap(images, resamples=resamples, seed=seed).replicates(cells, metrics)
 
 
 class Bootstrap:
@@ -144,11 +157,14 @@ def interval(replicates: Array, level: float = 0.95) -> tuple[Array, Array]:
     Returns:
         (low, high), (...) each; NaN where no replicate is finite.
 
+    Raises:
+        RobenchError: a level outside (0, 1).
+
     >>> low, high = interval(np.arange(101.0), level=0.9)
     >>> round(float(low)), round(float(high))
     (5, 95)
     """
-    replicates, tail = floats(replicates), (1.0 - level) / 2.0
+    replicates, tail = floats(replicates), (1.0 - inner_share(level, "level")) / 2.0
     if not np.isfinite(replicates).any():
         nan = np.full(np.shape(replicates)[1:], np.nan)
         return nan, nan

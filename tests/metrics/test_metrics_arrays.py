@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -72,3 +73,41 @@ def test_small_logits_are_not_taken_for_probabilities() -> None:
 
 def test_no_images_have_no_brier_parts() -> None:
     assert np.isnan(metrics.brier_decomposition([], [])).all()
+
+
+WRONG: dict[str, tuple[Callable[[], object], str]] = {
+    "augrc of NaN": (lambda: metrics.area_under_generalised_risk_coverage([np.nan, 0.5], [1, 0]), "1 of 2 confidences"),
+    "complex": (lambda: metrics.ece([0.5 + 0j], [True]), "Expected numbers"),
+    "a column is missing": (lambda: metrics.compute("ece", {"predicted": [1], "target": [1]}), "needs the columns"),
+    "columns of other lengths": (lambda: metrics.compute("error", {"predicted": [1], "target": [1, 0]}), "numbers of"),
+    "cells without index": (lambda: metrics.bootstrap_cells([{"target": LABELS}], ["error"]), "no `index`"),
+    "difficulty 0": (lambda: metrics.flips_per_clip([[1, 2]], noise=False, difficulty=0), "at least 1"),
+    "one sequence": (lambda: metrics.flips_per_clip([1, 2], noise=False), "(clips, frames)"),
+    "four classes": (lambda: metrics.top5_distance_per_clip(np.zeros((1, 2, 4), int), noise=False), "five classes"),
+    "level in percent": (lambda: metrics.rank_intervals(MANY, level=95), "between 0 and 1"),
+    "interval's level": (lambda: metrics.interval(MANY, level=95), "between 0 and 1"),
+    "one model's ranks": (lambda: metrics.rank_intervals(MANY[0]), "(resamples, models)"),
+    "p above 1": (lambda: metrics.holm([0.5, 1.5]), "must lie in"),
+    "p of NaN": (lambda: metrics.holm([0.5, np.nan]), "must lie in"),
+    "a mask of -1": (lambda: metrics.mask_logits(ERRORS, [-1]), "in 0..4"),
+    "a mask beyond": (lambda: metrics.mask_logits(ERRORS, [5]), "in 0..4"),
+    "mce of means": (lambda: metrics.mean_corruption_error(ERRORS[:, 0], ALEXNET), "severities"),
+    "mce of percent": (lambda: metrics.mean_corruption_error(100 * ERRORS, ALEXNET), "must be fractions"),
+    "mce of another": (lambda: metrics.mean_corruption_error(ERRORS[:1], ALEXNET, ("mud",)), "no error for mud"),
+    "another baseline": (lambda: baseline_errors("vgg"), "Unknown baseline"),
+    "images of one answer": (lambda: metrics.reliability_diagram([0.5, 0.6], [1, 0], image=[1]), "of every answer"),
+    "ragged": (lambda: metrics.ece([[0.5], [0.5, 0.5]], [True]), "not an array"),
+    "resamples": (lambda: metrics.bootstrap_cells([], ["error"], resamples=-1), "at least 0"),
+    "selective error of NaN": (lambda: metrics.selective_error([np.nan, 0.5], [1, 0], 0.5), "1 of 2 confidences"),
+    "text": (lambda: metrics.ece(["high"], [True]), "Expected numbers"),
+    "logits of one image": (lambda: metrics.softmax([1.0, 2.0]), "(n, K)"),
+    "worst of one variant": (lambda: metrics.worst_of_k_error(HIT[0]), "(k, n)"),
+    "worst of none": (lambda: metrics.worst_of_k_error(HIT[:0]), "no variants"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_has_another_shape_or_meaning_is_refused(name: str) -> None:
+    call, expected = WRONG[name]
+    with pytest.raises(RobenchError, match=re.escape(expected)):
+        call()

@@ -12,6 +12,7 @@ from robench.catalogue import METRICS, defaults, detection_rows
 from robench.errors import RobenchError
 from robench.metrics import area_under_generalised_risk_coverage, compute, detection_scores, selective_error
 from robench.metrics.detection import COVERAGES, KERNELS, SCORES
+from robench.metrics.probabilities import log_complement
 
 CASES = [(n, digits, share) for n, digits in ((40, 0), (300, 1), (2000, 5)) for share in (0.1, 0.5, 0.9)]
 
@@ -118,9 +119,23 @@ def test_every_kernel_has_its_row() -> None:
         (lambda: detection_scores([0.1, 0.2], [True, True]), "of one kind"),
         (lambda: detection_scores([[0.1]], [True]), "found shapes"),
         (lambda: area_under_generalised_risk_coverage([0.1], [True, False]), "found shapes"),
-        (lambda: selective_error([0.1], [True], 0.0), "coverage in"),
+        (lambda: selective_error([0.1], [True], 0.0), "coverage must lie in"),
     ],
 )
 def test_what_would_give_a_wrong_value_is_refused(call: Callable[[], object], expected: str) -> None:
     with pytest.raises(RobenchError, match=expected):
         call()
+
+
+def test_scores_tied_at_infinity_count_one_half_in_any_order() -> None:
+    scores, positive = np.array([np.inf, np.inf, 0.0, 1.0]), np.array([1, 0, 0, 1])
+    turned = [1, 0, 3, 2]
+    finite = np.where(np.isinf(scores), 9.0, scores)
+    assert detection_scores(scores, positive) == detection_scores(finite, positive)
+    assert detection_scores(scores[turned], positive[turned]) == detection_scores(finite, positive)
+    assert [selective_error(scores, answers, 0.25) for answers in ([1, 0, 1, 1], [0, 1, 1, 1])] == [0.5, 0.5]
+
+
+def test_a_confidence_without_another_possible_class_has_no_complement() -> None:
+    found = log_complement([[0.0, -np.inf, -np.inf], [0.0, 0.0, -np.inf]])
+    np.testing.assert_allclose(found, [-np.inf, np.log(0.5)])

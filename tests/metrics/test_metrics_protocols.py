@@ -113,6 +113,12 @@ def test_top5_distance_of_disjoint_lists_is_15() -> None:
     assert perturbation.top5_distance_per_clip([[[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]], noise=False)[0] == 15
 
 
+def test_top5_distance_of_fewer_classes_than_five_has_as_many_terms() -> None:
+    same, turned = [0, 1, 2, -1, -1], [1, 0, 2, -1, -1]
+    assert perturbation.top5_distance_per_clip(np.array([[same, same, same]]), noise=False).tolist() == [0.0]
+    assert perturbation.top5_distance_per_clip(np.array([[same, turned]]), noise=True).tolist() == [2.0]
+
+
 def test_alexnet_flip_probabilities_have_the_published_mean() -> None:
     assert np.mean(list(perturbation.ALEXNET_FLIP_PROBABILITY.values())[:10]) == pytest.approx(0.140463, abs=5e-7)
 
@@ -161,7 +167,7 @@ def test_affinity_is_the_change_of_accuracy_of_one_model_from_clean_to_augmented
     )
     assert shift.affinity(accuracy(noisy), accuracy(clean)) < -0.05
     np.testing.assert_allclose(shift.affinity([0.7, 0.95], 0.9), [-0.2, 0.05])
-    with pytest.raises(ValueError, match="fraction"):
+    with pytest.raises(RobenchError, match="fraction"):
         shift.affinity(79.9, 0.958)
 
 
