@@ -115,7 +115,7 @@ def train_set(
         out: output folder; None: ``runs/NAME``. Models go to ``models/``, results to ``results/SUITE/``, Fourier maps
             and low-pass curves to ``analyses/``, the output of every model to ``logs/``.
         set: fields to override for all models: ``{"epochs": 20}`` or ``["epochs=20"]``.
-        only: names of runs; None: all.
+        only: names of runs, or of one of their seeds (``standard-seed2``); None: all.
         suite: names of the suites to evaluate on; None: the set's, and its analyses; ``"none"``: no evaluation.
         limit: images per cell of the evaluation, at most; None: as many as the set says.
         jobs: models at a time, each in its own process with its part of the cores, on one device.

@@ -57,7 +57,12 @@ def train(
             "--all", metavar="NAME", help="A set of models under one budget (cifar10), or every recipe for digits."
         ),
     ] = None,
-    only: Annotated[str | None, typer.Option(metavar="A,B", help="Models of the set to train (default: all).")] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B", help="Models of the set to train, or one of their seeds: augmix-seed2 (default: all)."
+        ),
+    ] = None,
     suite: Annotated[
         str | None, typer.Option("--suite", metavar="A,B", help="Evaluate the set on (default: its own; or none).")
     ] = None,

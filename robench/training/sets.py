@@ -108,7 +108,8 @@ def load(name: str, settings: tuple[str, ...] = (), only: tuple[str, ...] = ()) 
         name: of the set.
         settings: ``KEY=VALUE`` that hold for every model, over the set's own; DeepAugment's networks take only
             those of the data and the precision.
-        only: names of runs (without their seed); none: all. What they need is trained as well.
+        only: names of runs, with all their seeds, or of one seed (``standard-seed2``); none: all. What they need is
+            trained as well.
 
     Raises:
         RobenchError: no such set or run.
@@ -116,19 +117,19 @@ def load(name: str, settings: tuple[str, ...] = (), only: tuple[str, ...] = ()) 
     if name not in _documents():
         raise RobenchError(f"No training set '{name}'.", hint=did_you_mean(name, names()))
     document = _documents()[name]
-    unknown = [run for run in only if run not in document["runs"]]
-    if unknown:
-        raise RobenchError(f"Set {name} has no run '{unknown[0]}'.", hint=did_you_mean(unknown[0], document["runs"]))
     common = tuple(setting for setting in settings if setting.startswith(("data.", "precision=")))
     networks = {
         entry["recipe"]: Run(label, entry["recipe"], (*_assigned(entry.get("settings", {})), *common), measured=False)
         for label, entry in document.get("networks", {}).items()
     }
     shared = _assigned(document["settings"])
-    runs: list[Run] = []
-    for label, entry in document["runs"].items():
-        if not only or label in only:
-            runs += _runs(label, entry, shared, settings, networks)
+    every = {label: _runs(label, entry, shared, settings, networks) for label, entry in document["runs"].items()}
+    known = dict.fromkeys([*every, *(run.name for of_label in every.values() for run in of_label)])
+    if unknown := [run for run in only if run not in known]:
+        raise RobenchError(f"Set {name} has no run '{unknown[0]}'.", hint=did_you_mean(unknown[0], known))
+    runs = [
+        run for label, of_label in every.items() for run in of_label if not only or label in only or run.name in only
+    ]
     wanted = {need for run in runs for need in run.needs}
     first = [network for network in networks.values() if network.name in wanted]
     # One model of every method comes before the second seed of any.

@@ -55,6 +55,8 @@ def test_networks_come_first_and_further_seeds_last() -> None:
         9,
         9,
     ]
+    one = sets.load("cifar10", only=("augmix", "standard-seed2"))
+    assert [run.name for run in one.runs] == ["augmix", "standard-seed2", "augmix-seed2", "augmix-seed3"]
     with pytest.raises(RobenchError, match="no run 'augmixx'"):
         sets.load("cifar10", only=("augmixx",))
     with pytest.raises(RobenchError, match="No training set 'cifar'"):
