@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from robench.catalogue import headlines, row
 from robench.errors import RobenchError
 from robench.metrics.simultaneous import Pairwise, pairwise, ranks_of
-from robench.metrics.statistics import centred_interval
 from robench.predictions import RunFolder
 from robench.results.columns import optional_columns
 from robench.results.comparing import of_one_model, partly, prepared_part, sampled_part, scores_of, uncorrected
@@ -20,10 +19,10 @@ from robench.results.judging import Margins, margin_of, spread_of_difference, te
 from robench.results.labels import sentence
 from robench.results.paired import floor_of, on_common_images, refuse_unlike, slopes
 from robench.results.protocols import protocol_of_run
-from robench.results.schema import StatisticsRecord
+from robench.results.schema import StatisticsRecord, Value
 from robench.results.scores import Scores
 from robench.results.summaries import CellArrays, summarise
-from robench.results.values import why_undefined
+from robench.results.values import why_undefined, with_interval
 from robench.suites.base import Suite
 
 Array = npt.NDArray[np.float64]
@@ -131,7 +130,11 @@ def compare_many(
         floor = _floor(name, scores, protocol, of_runs)
         replicates = np.stack([one[name] for one in drawn], axis=1)
         spread = spread_of_difference(name, sampled=sampled)
-        found[name] = _compared(name, names, of_runs, replicates, spread, floor, margin_of(name, margins))
+        shown = [
+            with_interval(float(value), replicates[:, i], name, trials=one.summary_trials(name))
+            for i, (value, one) in enumerate(zip(of_runs, scores, strict=True))
+        ]
+        found[name] = _compared(name, names, shown, spread * replicates, floor, margin_of(name, margins))
     said = [
         *partly(runs, cells),
         *sampled_part(scores, runs[0].record.suite.task),
@@ -168,22 +171,21 @@ def _floor(name: str, scores: Sequence[Scores], protocol: Suite, values: Array) 
 def _compared(
     name: str,
     names: Sequence[str],
-    values: Array,
+    shown: Sequence[Value],
     replicates: Array,
-    spread: float,
     floor: Array,
     margin: float | None,
 ) -> ValueComparison:
     higher = row(name).lower_is_better is False
-    pairs = pairwise(values, spread * replicates, least=floor)
+    values = [float("nan") if one.value is None else one.value for one in shown]
+    pairs = pairwise(values, replicates, least=floor)
     best, worst = ranks_of(pairs, higher_is_better=higher)
-    ends = [centred_interval(float(v), replicates[:, i], row(name).range[1]) for i, v in enumerate(values)]
     return ValueComparison(
         runs={
             run: Ranked(
-                value=float(values[i]),
-                low=ends[i][0],
-                high=ends[i][1],
+                value=values[i],
+                low=shown[i].low,
+                high=shown[i].high,
                 best_rank=int(best[i]),
                 worst_rank=int(worst[i]),
             )

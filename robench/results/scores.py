@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from robench.catalogue import METRICS, defaults
+from robench.catalogue import METRICS, Summary, defaults, metric_of, row
 from robench.errors import RobenchError
 from robench.metrics.arrays import distinct
 from robench.metrics.cells import mean_over_cells
@@ -56,6 +56,14 @@ class Scores:
         """
         chosen = np.isfinite(self.values[metric]) if positions is None else list(positions)
         return int(self.trials[metric][chosen].min(initial=_MANY)) or None
+
+    def summary_trials(self, name: str) -> int | None:
+        """Return the fewest trials behind a summary value of 0 or 1; None where it says nothing of trials."""
+        about, of = row(name), metric_of(name)
+        if about.share:
+            return int(self.images.min())
+        mean = of is not None and (about is of or (isinstance(about, Summary) and about.mean))
+        return self.fewest(of.name) if of is not None and mean and of.name in self.trials else None
 
     def errors(self, metric: str, positions: Sequence[int]) -> StandardErrors | None:
         """Return how far the mean of a metric over some cells is off, where a sample was measured, else None."""

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from robench._version import __version__
-from robench.catalogue import Summary, metric_of, row
 from robench.errors import RobenchError
 from robench.files import read_document, write_json
 from robench.predictions import Predictions, RunFolder, SuiteInfo
@@ -191,20 +190,12 @@ def _summary_values(suite: Suite, scores: Scores) -> dict[str, Value]:
             float(values[name]),
             replicates[name],
             name,
-            trials=_summary_trials(name, scores),
+            trials=scores.summary_trials(name),
             errors=scores.sampled.summary_errors(name) if scores.sampled is not None else None,
             sampled=scores.sampled is not None,
         )
         for name in values
     }
-
-
-def _summary_trials(name: str, scores: Scores) -> int | None:
-    about, of = row(name), metric_of(name)
-    if about.share:
-        return int(scores.images.min())
-    mean = of is not None and (about is of or (isinstance(about, Summary) and about.mean))
-    return scores.fewest(of.name) if of is not None and mean and of.name in scores.trials else None
 
 
 def _grouped(suite: Suite, scores: Scores, *, by_severity: bool) -> dict[str, dict[str, Value]]:

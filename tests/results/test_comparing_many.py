@@ -12,6 +12,7 @@ import robench
 from robench import api
 from robench.catalogue import row
 from robench.errors import RobenchError
+from robench.metrics.statistics import exact_interval
 from robench.predictions import RunFolder
 from robench.results.comparing import Comparison
 from robench.results.comparing_many import ManyComparison
@@ -184,3 +185,15 @@ def test_impossible_tests_are_refused(runs: dict[str, Path], words: dict[str, An
 def test_one_run_is_not_compared(runs: dict[str, Path]) -> None:
     with pytest.raises(RobenchError, match="at least two runs"):
         robench.compare(runs["augmix"])  # type: ignore[call-overload]
+
+
+def test_a_perfect_value_has_the_exact_binomial_interval_beside_other_runs_too(tmp_path: Path) -> None:
+    few = FEW | {"corruption": "brightness", "severity": 1, "limit": 10}
+    folders = [tmp_path / name for name in MODELS]
+    for name, folder in zip(MODELS, folders, strict=True):
+        robench.evaluate(f"reference:digits/{name}", "digits-c", out=folder, **few)
+    found = robench.compare(*folders, resamples=100, figures="clean_error")
+    assert isinstance(found, ManyComparison)
+    perfect = [one for one in found.values["clean_error"].runs.values() if one.value == 0.0]
+    assert perfect
+    assert {(one.low, one.high) for one in perfect} == {exact_interval(0.0, 10)}
