@@ -76,7 +76,8 @@ def _line(name: str, found: Mapping[str, list[Result]]) -> Line:
     facts += [f"{seeds} seeds"] if seeds > 1 else []
     label = f"{name} ({', '.join(facts)})" if facts else name
     cells = [
-        mean_cell(found[suite], Column("", value, value)) if suite in found else Cell(None)
+        # Of a suite that fewer seeds were measured on there is no mean of as many as the row says.
+        mean_cell(found[suite], Column("", value, value)) if len(found.get(suite, ())) == seeds else Cell(None)
         for value, suite in _VALUES.items()
     ]
     sampled = any(result.suite.sampled is not None for result in found[_SUITE])

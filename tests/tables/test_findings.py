@@ -193,3 +193,16 @@ def test_seeds_measured_on_unlike_cells_have_no_mean(folder: Path, tmp_path: Pat
         (tmp_path / name / "result.json").write_text(json.dumps(document))
     with pytest.raises(RobenchError, match=r"augmix, augmix-seed2 are seeds of one recipe, but .*cells"):
         reference_table(tmp_path)
+
+
+def test_a_suite_that_lacks_a_seed_has_no_mean_over_seeds(tmp_path: Path) -> None:
+    """Sequences were measured for one of two seeds: its value is not the mean that the row speaks of."""
+    measured = leaderboards() / "measured" / "cifar10-jpeg"
+    for suite, name in (("cifar10-c", "standard"), ("cifar10-c", "standard-seed2"), ("cifar10-p", "standard")):
+        document = json.loads((measured / suite / "standard.json").read_text())
+        document["model"]["name"] = name
+        (tmp_path / suite / name).mkdir(parents=True)
+        (tmp_path / suite / name / "result.json").write_text(json.dumps(document))
+    line = reference_table(tmp_path).lines[0]
+    assert line.label == "standard (1 pass, 2 seeds)"
+    assert [cell.value is None for cell in line.cells] == [False] * 5 + [True]
