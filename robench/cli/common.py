@@ -64,7 +64,7 @@ def print_files(files: Sequence[Path | str], *, as_json: bool) -> None:
 def console(**options: Any) -> Console:
     """Return a console that prints names as they are: ``net[v2]`` is not markup, ``a:fire:b`` not an emoji.
 
-    In a pipe it is as wide as any table, so that a row stays one line.
+    In a pipe it is as wide as any table, so that a row stays one line, and no line ends in blanks.
     """
     from rich.console import Console
 
@@ -72,12 +72,20 @@ def console(**options: Any) -> Console:
         def on_broken_pipe(self) -> None:  # rich would leave with 1
             raise BrokenPipeError
 
+        def print(self, *objects: Any, **words: Any) -> None:
+            if self.is_terminal:
+                super().print(*objects, **words)
+                return
+            with self.capture() as text:  # rows are padded to the width of their table
+                super().print(*objects, **words)
+            self.file.write("\n".join(line.rstrip() for line in text.get().split("\n")))
+
     stream = sys.stderr if options.get("stderr") else sys.stdout
     width = None if stream is not None and stream.isatty() else _PIPED
     return Screen(**{"markup": False, "emoji": False, "width": width} | options)
 
 
-_PIPED = 1000  # columns
+_PIPED = 100_000  # columns
 _LEAST = 24  # columns that a text needs to be worth its place
 
 
@@ -206,7 +214,7 @@ def print_rows(title: str, rows: Mapping[str, Mapping[str, str]]) -> None:
     from rich.markup import escape
 
     piped = not sys.stdout.isatty()
-    screen = console(markup=True, **({"width": 10_000} if piped else {}))
+    screen = console(markup=True)
     screen.print(f"[bold]{escape(title)}[/bold]", soft_wrap=True)
     heads, names = list(next(iter(rows.values()))), [escape(name) for name in rows]
     shown = {name: {h: text if piped else _two_lines(text) for h, text in line.items()} for name, line in rows.items()}

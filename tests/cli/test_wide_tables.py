@@ -13,6 +13,7 @@ import pytest
 from robench.cli.common import print_columns, print_summary, say
 from robench.cli.main import main
 from robench.cli.metrics import _print_cells
+from robench.cli.models import _table
 from robench.results import load
 from robench.results.labels import show
 from robench.tables.locations import leaderboards
@@ -152,3 +153,14 @@ def test_cells_go_on_below(columns: int, monkeypatch: pytest.MonkeyPatch) -> Non
     for name, value in found.cells[-1].metrics.items():  # type: ignore[attr-defined]
         assert name in text.split()
         assert show(value, name).split(" (")[0] in text
+
+
+def test_in_a_pipe_no_line_ends_in_blanks_nor_is_broken(capsys: pytest.CaptureFixture[str]) -> None:
+    print_summary(results(7))  # type: ignore[arg-type]
+    for command in (["models", "list"], ["models", "show", "reference:digits/standard"]):
+        assert main(command) == 0
+    long = "x" * 3000
+    _table("title", {"name": "short", "command": long})
+    lines = capsys.readouterr().out.split("\n")
+    assert [line for line in lines if line != line.rstrip()] == []
+    assert f"  command   {long}" in lines
