@@ -16,9 +16,8 @@ import torch
 from robench.errors import RobenchError, first_line
 from robench.models.base import Model, Preprocessing
 from robench.models.checkpoints import file_hash
+from robench.models.inputs import in_batches, in_grey_levels, is_channels_last, refuse_normalisation
 from robench.models.outputs import logits_of
-from robench.models.presets import PRESETS
-from robench.models.programs import in_batches
 from robench.models.safe_reading import refuse_other_files
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ _FLOATS = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "te
 _TYPES = _FLOATS | {"tensor(uint8)": torch.uint8}
 _NAME = "logits"
 _KEEPING = ("Cast", "Transpose", "Div", "Mul", "Identity")
-_NONE = PRESETS["none"]
 
 
 @dataclass(frozen=True)
@@ -61,9 +59,8 @@ class _Images:
         """Return float images (n, 3, H, W) as an array that the network takes."""
         if self.channels_last:
             images = images.permute(0, 2, 3, 1)
-        if self.dtype == torch.uint8:
-            images = (images * 255.0).round_().clamp_(0, 255)
-        return images.to(self.dtype).contiguous().cpu().numpy()
+        images = in_grey_levels(images) if self.dtype == torch.uint8 else images.to(self.dtype)
+        return images.contiguous().cpu().numpy()
 
 
 def from_onnx(path: Path, request: Request) -> Model:
@@ -78,11 +75,8 @@ def from_onnx(path: Path, request: Request) -> Model:
     session = _open(path)
     images = _images(session, path)
     pixels = images.dtype == torch.uint8
-    if pixels and (request.mean or _NONE[0], request.std or _NONE[1]) != _NONE:
-        raise RobenchError(
-            f"{path} takes pixels from 0 to 255 (uint8), which are not normalised.",
-            hint="Omit `mean`, `std` and `norm_preset`.",
-        )
+    if pixels:
+        refuse_normalisation(path, request)
     output, others = _output(session, path, request.key)
     classes = _classes(output.shape) or request.num_classes
     if classes is None:
@@ -160,7 +154,7 @@ def _images(session: Any, path: Path) -> _Images:
         )
     entry = entries[0]
     shape = tuple(side if isinstance(side, int) else None for side in entry.shape)
-    channels_last = len(shape) == 4 and shape[3] == 3 and shape[1] != 3
+    channels_last = is_channels_last(shape)
     if len(shape) == 4 and not channels_last and shape[1] not in (3, None):
         raise RobenchError(
             f"{path} takes images of shape {tuple(entry.shape)}; expected 3 channels, (n, 3, H, W) or (n, H, W, 3).",

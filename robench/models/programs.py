@@ -9,7 +9,6 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from robench.errors import RobenchError
 from robench.models.base import Model, Preprocessing
 from robench.models.checkpoints import file_hash
 from robench.models.graphs import DTYPES, GraphBuilder, UnsupportedError
+from robench.models.inputs import in_batches, in_grey_levels, is_channels_last, refuse_normalisation
 from robench.models.normalisers import means_among
 from robench.models.safe_reading import refuse_bomb, refuse_other_files
 
@@ -38,8 +38,8 @@ class Program(nn.Module):
 
     Args:
         graph: its operations.
-        dtype: of the images it was exported with.
-        shape: of the images it was exported with, None for variable sides.
+        dtype: of the images it was exported with; uint8: pixels from 0 to 255, which it normalises itself.
+        shape: of the images it was exported with, None for variable sides; (n, 3, H, W) or (n, H, W, 3).
         least, most: images that it takes at a time; other batches are split, or padded with copies.
         num_classes: K, None if the file does not say.
 
@@ -62,48 +62,55 @@ class Program(nn.Module):
         self.graph, self.dtype, self.shape = graph, dtype, shape
         self.least, self.most, self.num_classes = least, most, num_classes
 
+    @property
+    def channels_last(self) -> bool:
+        """Whether it takes images (n, H, W, 3)."""
+        return is_channels_last(self.shape)
+
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the logits."""
-        return in_batches(self.graph, images.to(self.dtype), self.least, self.most)
-
-
-def in_batches(
-    function: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor, least: int, most: int | None
-) -> torch.Tensor:
-    """Return what ``function`` gives for images (n, ...), called with ``least`` to ``most`` at a time.
-
-    A last batch that is too small is padded with copies of its last image, whose results are dropped.
-
-    >>> in_batches(lambda part: part + len(part), torch.tensor([[1], [2], [3]]), 2, 2).tolist()
-    [[3], [4], [5]]
-    """
-    if len(images) >= least and (most is None or len(images) <= most):
-        return function(images)
-    found = []
-    for part in images.split(most or len(images)):
-        count = len(part)
-        if count < least:
-            part = part[torch.arange(least, device=part.device).clamp_(max=count - 1)]
-        found.append(function(part)[:count])
-    return torch.cat(found)
+        if self.channels_last:
+            images = images.permute(0, 2, 3, 1)
+        images = in_grey_levels(images) if self.dtype == torch.uint8 else images.to(self.dtype)
+        return in_batches(self.graph, images, self.least, self.most)
 
 
 def from_export(path: Path, request: Request) -> Model:
     """Load a ``torch.export`` program.
 
     Raises:
-        RobenchError: as :func:`read_program`, or an unknown number of classes.
+        RobenchError: as :func:`read_program`, an unknown number of classes, no program of colour images, or a
+            normalisation given for one that takes uint8 images.
     """
     if not path.is_file():
         raise RobenchError(f"No such file: {path}", hint="Check the path in `model`.")
     refuse_other_files(path)
     program = read_program(path)
-    classes, shape = program.num_classes or request.num_classes, program.shape
+    classes, shape, pixels = program.num_classes or request.num_classes, program.shape, program.dtype == torch.uint8
+    _refuse_other_inputs(program, path)
+    if pixels:
+        refuse_normalisation(path, request)
     if classes is None:
         raise RobenchError(f"The number of classes of {path} is not known.", hint="Give `num_classes`.")
-    size = (shape[2], shape[3]) if len(shape) == 4 and shape[2] and shape[3] else None
-    card = {"format": "torch.export", "file": path.name}
-    return Model(path.stem, program, classes, Preprocessing(input_size=size), file_hash(path), card)
+    height, width = (shape[1:3] if program.channels_last else shape[2:]) if len(shape) == 4 else (None, None)
+    size = (height, width) if height and width else None
+    card = {"format": "torch.export", "file": path.name} | ({"layout": "NHWC"} if program.channels_last else {})
+    preprocessing = Preprocessing(input_size=size, origin="file" if pixels else "default")
+    return Model(path.stem, program, classes, preprocessing, file_hash(path), card)
+
+
+def _refuse_other_inputs(program: Program, path: Path) -> None:
+    kind, shape = program.dtype, program.shape
+    if not kind.is_floating_point and kind != torch.uint8:
+        raise RobenchError(
+            f"{path} takes numbers of type {str(kind).removeprefix('torch.')}; expected float images (or uint8 ones).",
+            hint="Export the classifier alone, from normalised images to logits.",
+        )
+    if len(shape) == 4 and not program.channels_last and shape[1] not in (3, None):
+        raise RobenchError(
+            f"{path} takes images of shape {shape}; expected 3 channels, (n, 3, H, W) or (n, H, W, 3).",
+            hint="Export a classifier of colour images.",
+        )
 
 
 def read_program(path: Path) -> Program:

@@ -17,6 +17,7 @@ from robench.models import load_model
 from robench.models.architectures import build
 from robench.models.checkpoints import file_hash
 
+CPU = EvaluationOptions(device="cpu")
 IMAGES = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
@@ -113,6 +114,46 @@ def test_programs_go_through_the_engine(tmp_path: Path, network: nn.Module) -> N
     assert half.dtype == torch.bfloat16
     with pytest.raises(RobenchError, match="32 x 32 pixels; the suite gives 16 x 16"):
         Forward(load_model(str(path)), EvaluationOptions(device="cpu"))(images[:, :, :16, :16])
+
+
+class OfPixels(nn.Module):
+    """A network that takes pixels from 0 to 255 and normalises them itself, channels first or last."""
+
+    def __init__(self, network: nn.Module, *, last: bool = False) -> None:
+        super().__init__()
+        self.network, self.last = network, last
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        images = (pixels.float() / 255 - 0.5) / 0.25
+        return self.network(images.permute(0, 3, 1, 2) if self.last else images)
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_programs_of_pixels_see_grey_levels(tmp_path: Path, network: nn.Module, last: bool) -> None:
+    """Images in [0, 1] cast to whole numbers would all be black."""
+    module, pixels = OfPixels(network, last=last).eval(), (IMAGES * 255).to(torch.uint8)
+    given = pixels.permute(0, 2, 3, 1).contiguous() if last else pixels
+    path = export(module, tmp_path / "w.pt2", torch.export.Dim("n"), given)
+    model = load_model(str(path))
+    with torch.no_grad():
+        expected = network((pixels.float() / 255 - 0.5) / 0.25)
+    torch.testing.assert_close(Forward(model, CPU)(pixels), expected, rtol=1e-4, atol=1e-5)
+    assert (model.preprocessing.origin, model.preprocessing.input_size) == ("file", (32, 32))
+    assert model.card.get("layout") == ("NHWC" if last else None)
+    with pytest.raises(RobenchError, match="takes pixels from 0 to 255"):
+        load_model(str(path), mean=(0.5,) * 3, std=(0.25,) * 3)
+
+
+def test_programs_of_other_inputs_are_refused(tmp_path: Path) -> None:
+    class Whole(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.float().mean((2, 3))
+
+    export(Whole(), tmp_path / "int.pt2", None, torch.ones(2, 3, 8, 8, dtype=torch.int64))
+    export(Whole(), tmp_path / "grey.pt2", None, torch.ones(2, 1, 8, 8))
+    for name, said in (("int", "numbers of type int64"), ("grey", "expected 3 channels")):
+        with pytest.raises(RobenchError, match=said):
+            load_model(str(tmp_path / f"{name}.pt2"), num_classes=3)
 
 
 def test_programs_that_cannot_be_measured_say_why(tmp_path: Path) -> None:
