@@ -28,6 +28,7 @@ class Conformal:
         alpha: share of sets that may miss the right class.
         penalty, kreg: of ``raps``; None for the others.
         threshold: largest score of a class in a set.
+        below_one: one minus the threshold, also where the threshold rounds to 1.
         run, cell, fit_images: what the threshold was found on.
         images: cell -> number of images that its values are of; none of them was used for the threshold.
         expected: 95 % range of the coverage of ``cell``'s other images, had the threshold been found on other images
@@ -45,6 +46,7 @@ class Conformal:
     penalty: float | None
     kreg: int | None
     threshold: float
+    below_one: float
     run: str
     cell: str
     fit_images: int
@@ -67,6 +69,7 @@ class Conformal:
             "penalty": self.penalty,
             "kreg": self.kreg,
             "threshold": self.threshold,
+            "one_minus_threshold": self.below_one,
             "fitted_on": {"run": self.run, "cell": self.cell, "images": self.fit_images},
             "images": self.images,
             "expected_coverage": list(self.expected),
@@ -136,7 +139,7 @@ def conformal(
     from robench.api.conformal_sets import expected_coverage, measured, notes_of, rule_of, used, values_of
     from robench.api.held_out import check, fit_folder
     from robench.files import write_json
-    from robench.metrics.conformal import target_scores, threshold
+    from robench.metrics.conformal import below_one, published, target_scores, threshold
     from robench.predictions import RunFolder
     from robench.results.halves import fit_half_of
     from robench.results.same_images import unchecked
@@ -161,7 +164,8 @@ def conformal(
         alpha=alpha,
         penalty=rule.penalty if method == "raps" else None,
         kreg=rule.kreg if method == "raps" else None,
-        threshold=limit,
+        threshold=float(published(limit, rule)),
+        below_one=below_one(limit, rule),
         run=str(fitted.path),
         cell=fit_on,
         fit_images=len(held_out["index"]),

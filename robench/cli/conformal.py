@@ -95,7 +95,9 @@ def _print(found: Conformal) -> None:
     from robench.cli.common import console, say
 
     low, high = (100 * end for end in found.expected)
-    print(f"{found.model}: {found.method.upper()} sets, alpha = {found.alpha:g}, threshold {found.threshold:.5g}")
+    near_one = 0.0 < found.below_one < 1e-5
+    limit = f"1 - {found.below_one:.2g}" if near_one else f"{found.threshold:.5g}"
+    print(f"{found.model}: {found.method.upper()} sets, alpha = {found.alpha:g}, threshold {limit}")
     say(
         f"Calibrated on {found.fit_images:,} images of '{found.cell}'; for other images like them, coverage is"
         f" expected between {low:.2f} and {high:.2f} %."

@@ -8,6 +8,11 @@ are those without randomisation:
 - ``aps``: the probability of the class and of all classes that are more probable (Romano et al. 2020);
 - ``raps``: that of ``aps`` plus ``penalty`` for every rank beyond ``kreg`` (Angelopoulos et al. 2021).
 
+Of a confident model most of these scores are so near to 0 or 1 that numbers round to it: they would be tied, and sets
+would hold every class, or none. So scores are worked with as their *ranking*, a number that rises with the score and
+keeps such scores apart: of ``lac`` the log-odds log((1 - p) / p), of the others minus the probability of the less
+probable classes, plus the penalty beyond that of the most probable class. :func:`published` turns it into the score.
+
 The score of an image's own class comes from the columns of every run; the sizes of sets need ``logits``, unless the
 first two probabilities already tell them.
 """
@@ -30,6 +35,7 @@ METHODS = ("lac", "aps", "raps")
 STRATA = ((0, 1), (2, 3), (4, 10), (11, 100), (101, 1000))  # set sizes, Angelopoulos et al. 2021, section 4
 LEAST = 20  # images that a stratum needs for its coverage to count
 _ROWS = 4096  # whose classes are sorted at a time
+_FLOAT32 = 1.2e-7  # by which rounding moves a stored column, at most
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class Rule:
 
 
 def target_scores(columns: Columns, rule: Rule) -> Array:
-    """Return the score of every image's own class, float64 (n,).
+    """Return the ranking of the score of every image's own class, float64 (n,); see :func:`published`.
 
     Args:
         columns: ``nll`` for ``lac``, and ``log_complement`` and ``target_rank`` where the table has them: a likelihood
@@ -63,12 +69,40 @@ def target_scores(columns: Columns, rule: Rule) -> Array:
         rule: the score.
     """
     if rule.method == "lac":
-        score = -np.expm1(-np.asarray(columns["nll"], np.float64))
+        nll = np.asarray(columns["nll"], np.float64)
+        found = _log_odds(-nll)
         if "log_complement" not in columns:
-            return score
-        rest = np.exp(np.asarray(columns["log_complement"], np.float64))
-        return np.where(np.asarray(columns["target_rank"]) == 0, rest, score)
-    return 1.0 - np.asarray(columns["target_tail"], np.float64) + rule.extra(columns["target_rank"])
+            return found
+        rest = np.asarray(columns["log_complement"], np.float64) + nll
+        return np.where(np.asarray(columns["target_rank"]) == 0, rest, found)
+    return rule.extra(columns["target_rank"]) - rule.extra(0) - np.asarray(columns["target_tail"], np.float64)
+
+
+def published(ranking: npt.ArrayLike, rule: Rule) -> Array:
+    """Return the scores whose rankings these are.
+
+    >>> published([0.0, np.inf], Rule("lac")).tolist(), float(published(-0.25, Rule("aps")))
+    ([0.5, 1.0], 0.75)
+    """
+    from scipy.special import expit
+
+    found = np.asarray(ranking, np.float64)
+    return np.asarray(expit(found)) if rule.method == "lac" else found + (1.0 + rule.extra(0))
+
+
+def below_one(ranking: float, rule: Rule) -> float:
+    """Return one minus the score whose ranking this is, also where the score rounds to 1.
+
+    >>> below_one(100.0, Rule("lac")) > 0.0, below_one(-1e-30, Rule("aps"))
+    (True, 1e-30)
+    """
+    return float(published(-ranking, rule)) if rule.method == "lac" else -(ranking + float(rule.extra(0)))
+
+
+def _log_odds(log_p: Array) -> Array:
+    """Return log((1 - p) / p)."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(-np.expm1(log_p)) - log_p)
 
 
 def threshold(scores: npt.ArrayLike, alpha: float) -> float:
@@ -77,7 +111,7 @@ def threshold(scores: npt.ArrayLike, alpha: float) -> float:
     Source: Vovk et al. 2005; Angelopoulos and Bates 2023, section 1.
 
     Args:
-        scores: (n,) of held-out images.
+        scores: (n,) of held-out images, or their rankings, of which it is the threshold then.
         alpha: share of sets that may miss the right class, in (0, 1).
 
     Raises:
@@ -102,29 +136,36 @@ def set_sizes(columns: Columns, rule: Rule, limit: float) -> Array:
     Args:
         columns: ``logits``, or ``log_complement``, ``second_logit`` and ``logsumexp`` of the two likeliest classes.
         rule: the score.
-        limit: the threshold.
+        limit: the threshold, a ranking as :func:`target_scores` returns them.
     """
     if "logits" in columns:
         logits = np.asarray(columns["logits"])
         parts = [_counted(logits[at : at + _ROWS], rule, limit) for at in range(0, len(logits), _ROWS)]
         return np.concatenate(parts) if parts else np.empty(0)
-    rest = np.exp(np.asarray(columns["log_complement"], np.float64))  # one minus the first probability
-    second = np.exp(np.asarray(columns["second_logit"], np.float64) - np.asarray(columns["logsumexp"], np.float64))
+    rest = np.asarray(columns["log_complement"], np.float64)  # log of one minus the first probability
+    second = np.asarray(columns["second_logit"], np.float64) - np.asarray(columns["logsumexp"], np.float64)
     if rule.method == "lac":
-        first, then = rest, 1.0 - second
+        first, then, off = rest - np.log1p(-np.exp(rest)), _log_odds(second), np.zeros(len(rest))
     else:
-        first, then = 1.0 - rest + rule.extra(0), 1.0 - rest + second + rule.extra(1)
-    return np.where(then > limit, (first <= limit).astype(np.float64), np.nan)
+        first = -np.exp(rest)
+        then = first + np.exp(second) + (rule.extra(1) - rule.extra(0))
+        size = np.abs(rest) + np.abs(columns["second_logit"]) + np.abs(columns["logsumexp"]) + 2.0
+        off = _FLOAT32 * size * np.exp(rest)  # the difference of two columns, each rounded
+    return np.where(then - off > limit, (first <= limit).astype(np.float64), np.nan)
 
 
 def _counted(logits: npt.NDArray[np.floating], rule: Rule, limit: float) -> Array:
-    p = softmax(logits)
-    rising = np.sort(p, axis=1)
     if rule.method == "lac":
-        first = rising[:, :-1].sum(axis=1) <= limit  # of the largest probability, 1 - p loses what is left
-        return np.asarray(first + (1.0 - rising[:, :-1] <= limit).sum(axis=1), np.float64)
-    after = np.cumsum(rising, axis=1) - rising  # as the stored tail, exactly 0 for the last class
-    scores = 1.0 - after[:, ::-1] + rule.extra(np.arange(p.shape[1]))
+        z = np.sort(np.asarray(logits, np.float64), axis=1)
+        e = np.exp(z - z[:, -1:])
+        rest = e[:, :-1].sum(axis=1)  # of the largest probability, 1 - p loses what is left
+        first = np.log(rest) if z.shape[1] > 1 else np.full(len(z), -np.inf)
+        others = _log_odds(z[:, :-1] - z[:, -1:] - np.log1p(rest)[:, None])
+        return np.asarray((first <= limit).astype(np.float64) + (others <= limit).sum(axis=1), np.float64)
+    rising = np.sort(softmax(logits), axis=1)
+    after = np.zeros_like(rising)  # exactly 0 for the last class, as the stored tail
+    np.cumsum(rising[:, :-1], axis=1, out=after[:, 1:])
+    scores = rule.extra(np.arange(rising.shape[1])) - rule.extra(0) - after[:, ::-1]
     return np.asarray((scores <= limit).sum(axis=1), np.float64)
 
 

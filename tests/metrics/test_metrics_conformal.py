@@ -14,6 +14,8 @@ from robench.metrics.conformal import (
     METHODS,
     STRATA,
     Rule,
+    below_one,
+    published,
     set_sizes,
     stratum,
     target_scores,
@@ -55,16 +57,16 @@ def test_scores_and_sizes_are_those_of_the_definition(rule: Rule) -> None:
     columns = _columns(150, 12, 0)
     everything = _scores_of_all(columns, rule)
     own = target_scores(columns, rule)
-    np.testing.assert_allclose(own, everything[np.arange(150), columns["target"]], atol=1e-6)
-    for limit in (0.3, 0.7, 0.9, 0.97, np.inf):
-        np.testing.assert_array_equal(set_sizes(columns, rule, limit), (everything <= limit).sum(1))
+    np.testing.assert_allclose(published(own, rule), everything[np.arange(150), columns["target"]], atol=1e-6)
+    for limit in (-2.0, -0.7, -0.3, -0.1, -0.03, 0.2, 3.0, np.inf):
+        np.testing.assert_array_equal(set_sizes(columns, rule, limit), (everything <= published(limit, rule)).sum(1))
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
 def test_sizes_without_logits_are_right_or_unknown(rule: Rule) -> None:
     columns = _columns(400, 12, 1, sharp=4.0)
     few = {name: column for name, column in columns.items() if name != "logits"}
-    for limit in (0.2, 0.6, 0.9):
+    for limit in (-1.4, 0.4, 2.2) if rule.method == "lac" else (-0.8, -0.4, -0.1):  # scores of 0.2, 0.6 and 0.9
         known, exact = set_sizes(few, rule, limit), set_sizes(columns, rule, limit)
         told = np.isfinite(known)
         assert told.any()
@@ -97,16 +99,30 @@ def test_sets_of_a_very_confident_model_keep_their_promise(rule: Rule, logits: b
     for alpha in (0.05, 0.2, 0.4):
         limit = threshold(target_scores(held_out, rule), alpha)
         covered = target_scores(tested, rule) <= limit
-        if rule.method == "lac":  # the others' sums reach 1 in float64, too
-            assert covered.mean() == pytest.approx(
-                1 - alpha, abs=4 * np.sqrt(alpha * (1 - alpha) * (1 / 2000 + 1 / 4000))
-            )
+        assert covered.mean() == pytest.approx(1 - alpha, abs=4 * np.sqrt(alpha * (1 - alpha) * (1 / 2000 + 1 / 4000)))
         sizes = with_own_class(set_sizes(tested, rule, limit), covered, tested["target_rank"])
         told = np.isfinite(sizes)
         assert rule.method != "lac" or told.all()
         np.testing.assert_array_equal((sizes > tested["target_rank"])[told], covered[told])
         if rule.method == "lac":
             np.testing.assert_array_equal(sizes, set_sizes(tested, rule, limit))
+
+
+def test_thresholds_among_confident_errors_keep_their_promise() -> None:
+    """Of a class with a probability below 1e-16 the score 1 - p rounds to 1: such classes must not be tied."""
+    rng = np.random.default_rng(8)
+    z = rng.normal(size=(6000, 10)).astype(np.float32)
+    target, said = rng.integers(0, 10, len(z)), rng.integers(0, 10, len(z))
+    z[np.arange(len(z)), said] += 45 + rng.gamma(6, 2, len(z)).astype(np.float32)
+    columns = {n: c.numpy() for n, c in logits_to_columns(torch.from_numpy(z), torch.from_numpy(target)).items()}
+    columns["logits"] = z
+    held_out, tested = ({n: c[rows] for n, c in columns.items()} for rows in (slice(0, 2000), slice(2000, None)))
+    limit = threshold(target_scores(held_out, Rule("lac")), 0.2)
+    covered = target_scores(tested, Rule("lac")) <= limit
+    assert covered.mean() == pytest.approx(0.8, abs=0.04)
+    assert set_sizes(tested, Rule("lac"), limit).mean() < 8.5
+    assert published(limit, Rule("lac")) == 1.0
+    assert 0.0 < below_one(limit, Rule("lac")) < 1e-15
 
 
 def test_equal_outputs_have_one_set() -> None:
@@ -167,8 +183,9 @@ def test_thresholds_and_sets_equal_torchcp(rule: Rule, alpha: float) -> None:
     limit = common.calculate_conformal_value(theirs(logits[0], torch.from_numpy(held_out["target"])), alpha)
     sets = theirs(logits[1]) <= limit
     own = threshold(target_scores(held_out, rule), alpha)
+    assert float(published(own, rule)) == pytest.approx(float(limit), abs=1e-6)
+    assert below_one(own, rule) == pytest.approx(1 - float(limit), abs=1e-6)
     sizes, covered = set_sizes(tested, rule, own), target_scores(tested, rule) <= own
-    assert own == pytest.approx(float(limit), abs=1e-6)
     np.testing.assert_array_equal(sizes, sets.sum(1).numpy())
     assert covered.mean() == pytest.approx(metrics.METRICS_REGISTRY_CLASSIFICATION.get("coverage_rate")(sets, target))
     worst = compute("size_stratified_coverage", {"covered": covered, "set_size": sizes})
