@@ -43,9 +43,15 @@ def read_manifest(path: Path, columns: Sequence[str]) -> dict[str, list[str]]:
         Column name -> a text for every row; numbers without ``.0``, surrounding spaces removed.
 
     Raises:
-        RobenchError: a column is missing, a value is empty, or the file is damaged.
+        RobenchError: a column is missing or there twice, a value is empty, or the file is damaged.
     """
-    rows = _parquet(path) if path.suffix == ".parquet" else _csv(path)
+    found = _parquet(path) if path.suffix == ".parquet" else _csv(path)
+    rows = dict(found)
+    heads = [name for name, _ in found]
+    if twice := [name for name in columns if heads.count(name) > 1]:
+        raise RobenchError(
+            f"{path} has {heads.count(twice[0])} columns named '{twice[0]}'.", hint="Rename or drop all but one."
+        )
     missing = [name for name in columns if name not in rows]
     if missing:
         raise RobenchError(
@@ -59,7 +65,7 @@ def read_manifest(path: Path, columns: Sequence[str]) -> dict[str, list[str]]:
     return {name: rows[name] for name in columns}
 
 
-def _csv(path: Path) -> dict[str, list[str]]:
+def _csv(path: Path) -> list[tuple[str, list[str]]]:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
@@ -74,10 +80,10 @@ def _csv(path: Path) -> dict[str, list[str]]:
                 hint="Put values with commas in them into quotation marks.",
             )
     # Tables with gaps are often written with their whole numbers as 2019.0.
-    return {name: [_WHOLE.sub(r"\1", row[i].strip()) for row in rows] for i, name in enumerate(header)}
+    return [(name, [_WHOLE.sub(r"\1", row[i].strip()) for row in rows]) for i, name in enumerate(header)]
 
 
-def _parquet(path: Path) -> dict[str, list[str]]:
+def _parquet(path: Path) -> list[tuple[str, list[str]]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -87,7 +93,8 @@ def _parquet(path: Path) -> dict[str, list[str]]:
             table = gather(opened.iter_batches(), empty, path.stat().st_size, str(path))
     except (pa.ArrowException, OSError) as error:
         raise RobenchError(f"{path} cannot be read: {error}.", hint="The file is damaged; write it again.") from error
-    return {name: [_text(value) for value in table.column(name).to_pylist()] for name in table.column_names}
+    columns = zip(table.column_names, table.columns, strict=True)
+    return [(name, [_text(value) for value in column.to_pylist()]) for name, column in columns]
 
 
 def _text(value: Any) -> str:

@@ -73,6 +73,7 @@ class OwnTable:
         columns, lines: in order.
         tested: how the marks were decided, in words.
         notes: what else stands below the table.
+        suite, images: the suite, and whether its images are published files or generated; "": not one for all rows.
     """
 
     caption: str
@@ -80,6 +81,8 @@ class OwnTable:
     lines: tuple[Line, ...]
     tested: str
     notes: tuple[str, ...] = ()
+    suite: str = ""
+    images: str = ""
 
 
 def own_table(
@@ -121,7 +124,8 @@ def own_table(
         what = WITH_INTERVALS
     caption = f"{first.title.partition(':')[0]} ({first.name}, {image_words(results[0])}){what}"
     tested = "" if seeds else _tested(results, comparison, by)
-    return OwnTable(caption, columns, tuple(line for line, _ in lines), tested, _differing(results))
+    rows = tuple(line for line, _ in lines)
+    return OwnTable(caption, columns, rows, tested, _differing(results), suite=first.name, images=first.source)
 
 
 def with_rows(table: OwnTable, lines: Sequence[Line], notes: Sequence[str] = ()) -> OwnTable:

@@ -125,6 +125,8 @@ def _csv(table: OwnTable) -> str:
         "partial",
         "full_run_low",
         "full_run_high",
+        "suite",
+        "images",
     ]
     writer.writerow(head)
     for line in table.lines:
@@ -142,6 +144,8 @@ def _csv(table: OwnTable) -> str:
                     *("" if one is None else repr(one) for one in (*numbers, cell.sd)),
                     *(str(one).lower() for one in (cell.best, line.sampled, line.partial)),
                     *("" if one is None else repr(one) for one in full_run),
+                    table.suite,
+                    table.images,
                 ]
             )
     return text.getvalue()

@@ -8,9 +8,11 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 from published_layouts import WNIDS, file_name, write_cifar_c, write_classes, write_tree
+from pyarrow import parquet
 
 from robench import suites
 from robench.data import digits
@@ -169,6 +171,19 @@ def test_whole_numbers_of_a_manifest_may_be_written_as_floats(tmp_path: Path) ->
     (tmp_path / "manifest.csv").write_text("file,label,year\na.0,5.0,2019.0\n")
     rows = read_manifest(tmp_path / "manifest.csv", ["file", "label", "year"])
     assert rows == {"file": ["a.0"], "label": ["5"], "year": ["2019"]}
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_two_columns_of_one_name_are_refused_where_they_are_needed(form: str, tmp_path: Path) -> None:
+    path, columns = tmp_path / f"manifest.{form}", {"file": "a", "label": "5", "note": "x"}
+    heads, values = [*columns, "label", "note"], [*columns.values(), "6", "y"]
+    if form == "csv":
+        path.write_text(f"{','.join(heads)}\n{','.join(values)}\n")
+    else:
+        parquet.write_table(pa.Table.from_arrays([pa.array([value]) for value in values], names=heads), path)
+    assert read_manifest(path, ["file"]) == {"file": ["a"]}
+    with pytest.raises(RobenchError, match="2 columns named 'label'"):
+        read_manifest(path, ["file", "label"])
 
 
 @pytest.mark.parametrize(

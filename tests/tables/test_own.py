@@ -445,6 +445,9 @@ def test_csv_has_stored_numbers_in_fields(two):
     assert len(rows) == 4
     assert float(rows[0]["value"]) == 0.2
     assert rows[0]["best"] == "true"
+    of = two[0].suite
+    assert {(one["suite"], one["images"]) for one in rows} == {(of.name, of.source)}
+    assert of.source in ("published", "generated")
 
 
 def test_html_escapes_names(two):
