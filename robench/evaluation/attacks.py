@@ -130,7 +130,7 @@ def pgd(
             moved = found + attack.step * gradient.sign() - pixels
             moved = moved.clamp(-attack.epsilon, attack.epsilon)
         else:
-            moved = found + attack.step * gradient / _length(gradient).clamp_min(_TINY) - pixels
+            moved = found + attack.step * _direction(gradient) - pixels
             moved = moved * (attack.epsilon / _length(moved).clamp_min(_TINY)).clamp(max=1.0)
         found = (pixels + moved).clamp(0.0, 1.0)
     return found
@@ -159,6 +159,17 @@ def gradient_of(logits_of: Logits, pixels: torch.Tensor, labels: torch.Tensor) -
 def _worse(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     """Return where the first is worse for the model: misclassified before correct, then by loss; bool (n,)."""
     return (one[0] > other[0]) | ((one[0] == other[0]) & (one[1] > other[1]))
+
+
+def _direction(gradient: torch.Tensor) -> torch.Tensor:
+    """Return gradients brought to length 1, however short: those of confident answers have squares of 0 in float32.
+
+    >>> _direction(torch.tensor([3e-30, 4e-30, 0.0]).view(1, 3, 1, 1)).flatten().tolist()
+    [0.6000000238418579, 0.800000011920929, 0.0]
+    """
+    largest = gradient.flatten(1).abs().amax(dim=1).view(-1, 1, 1, 1)
+    scaled = gradient / torch.where(largest > 0, largest, 1.0)
+    return scaled / _length(scaled).clamp_min(_TINY)
 
 
 def _length(x: torch.Tensor) -> torch.Tensor:

@@ -74,8 +74,11 @@ def prepare(model: Model, options: EvaluationOptions, say: Callable[[str], None]
         return model
     from robench.models.folding import fold
 
+    branch = branch_of(model)
     model, done = fold(model)
     say(f"{model.name}: {done}")
+    if branch_of(model) != branch:  # the routes that are not taken went with the folding
+        model = replace(model, card=model.card | {"branch": branch})
     return model
 
 
@@ -145,7 +148,7 @@ def branch_of(model: Model) -> str:
 
     module: Any = model.module
     dual = isinstance(module, torch.nn.Module) and any(isinstance(part, DualBatchNorm) for part in module.modules())
-    return str(model.card.get("bn", "main" if dual else "only"))
+    return str(model.card.get("bn") or model.card.get("branch") or ("main" if dual else "only"))
 
 
 def _refuse_batches_of_frames(model: Model, suite: OpenSuite) -> None:

@@ -75,6 +75,20 @@ def test_l2_moves_along_the_weights_of_a_linear_model() -> None:
     assert float(found.flatten(1).norm(dim=1).max()) <= 0.2 + 1e-6
 
 
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_confident_answers_are_attacked_like_others(norm: Any) -> None:
+    """The loss of an image rises along the same way whatever its logits are multiplied by: only its slope is 1e-20."""
+    weights = torch.stack([torch.ones(12), -torch.ones(12)])
+    clean, labels = torch.full((1, 3, 2, 2), 0.5), torch.tensor([0])
+    attack = Attack(norm, 0.4, steps=8, step=0.1)
+    found = [
+        pgd(lambda x, s=scale: s * x.flatten(1) @ weights.T, clean, labels, torch.zeros_like(clean), attack)
+        for scale in (1.0, 4.0, 8.0)
+    ]
+    assert float((found[0] - clean).norm()) > 0.3
+    assert all(torch.allclose(other, found[0], atol=1e-6) for other in found[1:])
+
+
 def test_it_is_the_plain_loop_of_madry_through_the_preprocessing() -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
     forward, (pixels, labels, _) = forward_of(module), images(6, side=4)
@@ -176,6 +190,17 @@ def test_the_suite_measures_error_loss_and_calibration_at_every_radius(tmp_path:
     again = robench.evaluate(model, "digits-pgd", out=tmp_path / "other", batch_size=7, **kept)
     assert again is not None
     assert [cell.metrics["error"].value for cell in again.cells] == errors
+
+
+def test_a_folded_network_keeps_the_branch_that_is_attacked() -> None:
+    from robench.evaluation.plan import branch_of, prepare
+    from robench.models.architectures import build
+
+    for norm, branch in (("dubn", "main"), ("bn", "only")):
+        model = wrap(build("wrn-10-1", 10, norm))
+        folded = prepare(model, EvaluationOptions(fold=True), lambda _: None)
+        assert folded.card["folded_batch_norms"] == 3
+        assert branch_of(folded) == branch_of(model) == branch
 
 
 def test_masked_gradients_are_told(tmp_path: Path) -> None:
