@@ -87,14 +87,15 @@ class Measurement:
         card = {"architecture": type(network).__name__, "epoch": epoch}
         model = Model(f"{type(network).__name__}-epoch-{epoch}", logits, classes, how, found, card)
         options: dict[str, Any] = {"resamples": 0, "quiet": True, "device": _name(device)} | self.words
-        training = network.training
+        modes = [(part, part.training) for part in network.modules()]  # some may be frozen while others train
         network.eval()
         try:
             with _alone(), torch.no_grad(), torch.random.fork_rng(), tempfile.TemporaryDirectory() as aside:
                 folder = Path(aside) if self.out is None else Path(self.out) / f"epoch-{epoch:04}"
                 result = robench.evaluate(model, self.suite, data=self.data, out=folder, **options)
         finally:
-            network.train(training)
+            for part, training in modes:
+                part.training = training
         assert result is not None  # this process speaks for itself
         return result
 

@@ -144,10 +144,12 @@ def test_a_measurement_leaves_the_network_as_it_was() -> None:
     network = nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.BatchNorm1d(192), nn.Dropout(), nn.Linear(192, 10))
     before = {name: value.clone() for name, value in network.state_dict().items()}
     network.train()
+    network[2].eval()  # frozen, as in a fine-tuning
     state = torch.get_rng_state()
     few = {"corruption": "fog", "severity": 3, "limit": 30}
     measurement = Measurement("digits-c", every=2, mean=0.5, std=0.5, words=few)
     result = measurement.measure(network, lambda images: network(images), 1, "cpu")
+    assert [part.training for part in network] == [True, True, False, True, True]
     assert network.training
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
