@@ -38,7 +38,7 @@ class Classifier:
             if options.fold:
                 module, done = fold_module(module)
                 folded, left = done.folded, done.left
-            module = module.to(options.device, dtype, memory_format=layout)
+            module = module.to(options.device, memory_format=layout)
         mean, std = (
             torch.tensor(v, device=options.device).reshape(1, 3, 1, 1)
             for v in (model.preprocessing.mean, model.preprocessing.std)
@@ -115,7 +115,12 @@ class _Network(torch.nn.Module):
         self.register_buffer("std", std)
 
     def forward(self, x: torch.Tensor) -> Any:
-        return self.module(x.sub(self.mean).div_(self.std).to(self.dtype, memory_format=self.layout))
+        x = x.sub(self.mean).div_(self.std).to(memory_format=self.layout)
+        if self.dtype == torch.float32:
+            return self.module(x)
+        # As in evaluations: layers that compute in float32 find their weights in it, such as a head on features.
+        with torch.autocast(x.device.type, dtype=self.dtype):
+            return self.module(x)
 
 
 def _compiled(network: _Network, options: FourierOptions) -> Network:

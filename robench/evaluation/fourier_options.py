@@ -23,7 +23,7 @@ class FourierOptions:
         signs: draw r at random (else always +1).
         seed: of the signs.
         device: a torch device name.
-        precision: number format of module and input; recorded, as errors change slightly.
+        precision: number format of the forward pass; recorded, as errors change slightly.
         channels_last: memory layout of the input.
         fold: fold batch norms into the convolutions before them.
         compile: run the module through ``torch.compile``, on a CPU with its weights frozen into the program.

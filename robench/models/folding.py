@@ -73,10 +73,16 @@ def fold_module(module: nn.Module) -> tuple[nn.Module, Folding]:
         if any(part.training for part in network.modules()):
             # The traced copy would not know that train() is overridden, and put them into evaluation mode.
             return module, Folding(0, before, "it keeps parts in training mode")
-        traced = fx.symbolic_trace(network)
+        gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+        with torch.random.fork_rng(devices=gpus):
+            before_tracing = _random_states()
+            traced = fx.symbolic_trace(network)
+            drawn = not all(map(torch.equal, before_tracing, _random_states()))
     except Exception as error:  # whatever the tracer cannot follow: control flow, foreign code
         logging.getLogger(__name__).debug("not traced", exc_info=True)
         return module, Folding(0, before, f"its forward() cannot be traced ({type(error).__name__})")
+    if drawn:
+        return module, Folding(0, before, "its forward() draws random numbers, which a trace would keep")
     parts = dict(traced.named_modules())
     uses = Counter(node.target for node in traced.graph.nodes if node.op == "call_module")
     # Modules of which forward() also reads a tensor by itself, such as a weight that two layers share.
@@ -106,6 +112,11 @@ def _folds(node: fx.Node, parts: dict[str, nn.Module], uses: Counter[Any], read:
     if _PAIRS.get(type(convolution)) is not type(norm) or str(source.target) in read or str(node.target) in read:
         return False
     return norm.running_mean is not None and not _hooked(convolution) and not _hooked(norm)
+
+
+def _random_states() -> list[torch.Tensor]:
+    """Return the states of PyTorch's generators, of the CPU and of every GPU that is in use."""
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [])]
 
 
 def _hooked(module: nn.Module) -> bool:

@@ -14,10 +14,12 @@ import torch
 
 from robench.errors import RobenchError
 from robench.evaluation import fourier
-from robench.evaluation.fourier import FourierOptions, fourier_map
+from robench.evaluation.fourier import Classifier, FourierOptions, fourier_map
 from robench.evaluation.fourier_basis import basis_vector, frequencies, mirror
 from robench.evaluation.lowpass import low_pass, low_pass_curve
+from robench.models import wrap, zero_shot
 from robench.models.base import Model, Preprocessing
+from robench.models.probes import Probe, build_head
 
 SIZES = [(8, 8), (5, 7), (6, 9)]
 OPTIONS = FourierOptions(norm=1.5, batch_size=16)
@@ -223,6 +225,24 @@ def test_bfloat16_shifts_values_little_and_is_recorded() -> None:
     exact, short = (fourier_map(model, images, target, replace(OPTIONS, precision=p)) for p in ("fp32", "bf16"))
     np.testing.assert_allclose(exact["error"], short["error"], atol=0.2)
     assert (exact["options"]["precision"], short["options"]["precision"]) == ("fp32", "bf16")
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_heads_that_compute_in_float32_do_so_at_any_precision(precision: Any) -> None:
+    torch.manual_seed(0)
+    encoder = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, stride=3), torch.nn.Flatten())
+    weights = {"weight": torch.randn(4, 32), "bias": torch.zeros(4)}
+    features = {"features": torch.randn(9, 32), "labels": torch.arange(9) % 4}
+    how = {"k": 3, "temperature": 0.5, "floor": 0.01}
+    images = torch.rand(3, 3, 6, 6)
+    for model in (
+        zero_shot(encoder, [*"abcd"], text_features=weights["weight"], scale=50.0),
+        wrap(Probe(encoder, build_head("linear", weights, {}, 4)), num_classes=4),
+        wrap(Probe(encoder, build_head("neighbours", features, how, 4)), num_classes=4),
+    ):
+        exact, short = (Classifier(model, replace(OPTIONS, precision=p)).logits(images) for p in ("fp32", precision))
+        assert not torch.equal(exact, short)
+        assert float((exact - short).abs().max()) < 0.02 * float(exact.abs().max())
 
 
 def test_bad_input_is_refused() -> None:

@@ -132,6 +132,24 @@ def test_what_a_fold_would_change_is_left(kind: str) -> None:
     torch.testing.assert_close(folded(IMAGES), module(IMAGES))
 
 
+class Drawing(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.body(x + torch.randn(1, 3, 1, 1)).mean((2, 3))
+
+
+def test_a_network_that_draws_goes_on_drawing() -> None:
+    """A trace would keep the numbers that were drawn while it was made."""
+    module, state = Drawing().eval(), torch.get_rng_state()
+    same, done = fold_module(module)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert same is module
+    assert "draws random numbers" in str(done)
+
+
 class Branching(nn.Module):
     def __init__(self) -> None:
         super().__init__()
