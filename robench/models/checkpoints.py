@@ -148,7 +148,8 @@ def _apart(tensors: State, path: tuple[str, ...]) -> Iterator[_Network]:
     if len(rest) == len(tensors) or not rest:
         yield _Network(path, tensors)
         return
-    yield _Network(path, rest)
+    if any(tensor.numel() > 1 for tensor in rest.values()):  # not only counters of an average
+        yield _Network(path, rest)
     for prefix in _AVERAGED_PREFIXES:
         state = {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
         if state:

@@ -13,7 +13,7 @@ from torch import nn
 from robench.data.classes import WORDNET_ID, imagenet_names, imagenet_wnids, matched_labels
 from robench.errors import RobenchError
 from robench.models.base import Model
-from robench.models.outputs import logits_of
+from robench.models.outputs import all_logits_of
 from robench.models.synsets import wordnet_ids
 
 # Names that carry only a position.
@@ -157,7 +157,7 @@ class Reordered(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits (n, len(order))."""
-        return logits_of(self.network(images), self.outputs)[:, self.order]
+        return all_logits_of(self.network(images), self.outputs)[:, self.order]
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class _ReorderedFunction:
     outputs: int
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        logits = logits_of(self.function(images), self.outputs)
+        logits = all_logits_of(self.function(images), self.outputs)
         return logits[:, torch.tensor(self.order, device=logits.device)]
 
 

@@ -8,7 +8,7 @@ from torch import nn
 from robench.errors import RobenchError
 from robench.models.checkpoints import State
 from robench.models.keymaps import translate
-from robench.models.matching import Match
+from robench.models.matching import Match, left_out
 
 _CANDIDATES = (
     "wrn-10-1", "wrn-16-4", "wrn-28-2", "wrn-28-10", "wrn-40-2", "resnet-18", "resnet-20", "resnet-32", "resnet-44",
@@ -32,7 +32,8 @@ def fit(module: nn.Module, state: State, architecture: str, source: str, *, foun
     if _pads_otherwise(state, architecture) and "_conv_stem.weight" not in wanted:
         raise _misfit(state, architecture, source, [], [name for name in state if name not in wanted], found)
     given = {name: tensor for name, tensor in translate(state, wanted).items() if not _is_counter(name, wanted)}
-    missing = [n for n in wanted if n not in given and not n.endswith("num_batches_tracked")]
+    spare = left_out(given, wanted)
+    missing = [n for n in wanted if n not in given and n not in spare and not n.endswith("num_batches_tracked")]
     unexpected = [name for name in given if name not in wanted]
     if missing or unexpected:
         raise _misfit(state, architecture, source, missing, unexpected, found)

@@ -124,7 +124,7 @@ def _by_transformers(folder: Path, request: Request) -> Model:
             ", or add `norm_preset='imagenet'` or `norm_preset='half'` (or `mean` and `std`), and `resize` and `crop`",
         )
     network, processor, missing = load_snapshot(folder, "AutoModelForImageClassification")
-    network.eval()
+    network.float().eval()  # transformers keeps the file's numbers, such as float16
     refuse_drawn(folder, missing)
     classes = int(network.config.num_labels)
     preprocessing = Preprocessing()  # until the options replace it

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -55,7 +56,7 @@ def match(state: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor])
         state: names and tensors in the file.
         wanted: names and tensors of the architecture.
     """
-    needed = {name for name in wanted if not name.endswith(_COUNTER)}
+    needed = {name for name in wanted if not name.endswith(_COUNTER)} - left_out(state, wanted)
     plain = unwrap(state, needed)
     found = {prefix: _under(plain, prefix) for prefix in _candidates(plain, len(needed) // 2)}
     counts = {prefix: _count(part, wanted, needed) for prefix, part in found.items()}
@@ -87,6 +88,28 @@ def unwrap(state: Mapping[str, torch.Tensor], needed: Collection[str] = ()) -> S
     if len(set(names.values())) < len(names):  # two names became one: an average next to the network, for instance
         return dict(state)
     return {names[name]: tensor for name, tensor in state.items()}
+
+
+def left_out(names: Collection[str], wanted: Mapping[str, torch.Tensor]) -> set[str]:
+    """Return the architecture's names that a file lacks because another of its names is of the same tensor.
+
+    Libraries that write safetensors keep one name of tensors that share their memory.
+
+    Args:
+        names: in the file, with or without a prefix.
+        wanted: names and tensors of the architecture.
+    """
+    shared: dict[tuple[Any, ...], list[str]] = {}
+    for name, tensor in wanted.items():
+        if tensor.numel() and not tensor.is_meta and tensor.layout == torch.strided:
+            shared.setdefault((tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()), []).append(name)
+    found: set[str] = set()
+    for group in shared.values():
+        if len(group) > 1:
+            ends = {name: f".{name}" for name in group}
+            there = {name for name in group if any(one == name or one.endswith(ends[name]) for one in names)}
+            found |= set(group) - there if there else set()
+    return found
 
 
 def strip_prefixes(state: Mapping[str, torch.Tensor]) -> State:

@@ -59,6 +59,21 @@ def logits_of(output: Any, num_classes: int) -> torch.Tensor:
     )
 
 
+def all_logits_of(output: Any, num_classes: int) -> torch.Tensor:
+    """Return the logits, (n, K), to take some of them by position; as :func:`logits_of` does.
+
+    Raises:
+        RobenchError: as :func:`logits_of`, or there are more or fewer than K: positions would be of other classes.
+    """
+    logits = logits_of(output, num_classes)
+    if logits.ndim != 2 or logits.shape[1] != num_classes:
+        raise RobenchError(
+            f"The model is said to have {num_classes:,} classes; its logits have the shape {tuple(logits.shape)}.",
+            hint="Correct `num_classes`, or the names of its classes.",
+        )
+    return logits
+
+
 def _without_numbers(output: torch.Tensor) -> tuple[str, str] | None:
     """Return what a tensor is that has no number per element to compute with, and the way out; None of any other."""
     if output.is_meta:

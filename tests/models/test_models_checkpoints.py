@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save_file, save_model
 from torch import nn
 
 from robench.errors import RobenchError
@@ -101,6 +101,57 @@ def test_a_key_chooses_and_stands_on_the_card(tmp_path: Path, state: State, form
     assert model.name == f"w-{query.removeprefix('?key=')}"
     with pytest.raises(RobenchError, match="no network under 'gone'"):
         load(SEVERAL[form][0](state), tmp_path, "?key=gone")
+
+
+def test_an_average_alone_with_its_counters(tmp_path: Path, state: State) -> None:
+    """As ema-pytorch keeps it without the network that is trained."""
+    document = prefixed("ema_model.", state) | {"initted": torch.tensor([True]), "step": torch.tensor(10)}
+    for ema in (False, True):
+        model = load(document, tmp_path, ema=ema)
+        assert is_whole(model, state)
+        assert model.card["key"] == "model_ema"
+
+
+class Tied(nn.Module):
+    """Its first layer is registered twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+        self.stem = self.features[0]
+        self.head = nn.Linear(4, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.features(x).mean((2, 3)))
+        return logits
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "model.net."])
+@pytest.mark.parametrize("kept", ["features.0", "stem"])
+def test_a_file_may_have_one_name_of_a_shared_tensor(tmp_path: Path, prefix: str, kept: str) -> None:
+    """As safetensors' ``save_model`` and accelerate write them."""
+    torch.manual_seed(0)
+    (tmp_path / "tied.py").write_text(f"import sys\nmake = sys.modules[{__name__!r}].Tied\n")
+    module = Tied().eval()
+    lost = ({"features.0", "stem"} - {kept}).pop()
+    state = {name: tensor for name, tensor in module.state_dict().items() if not name.startswith(f"{lost}.")}
+    save_file(prefixed(prefix, state), tmp_path / "w.safetensors")
+    options: dict[str, Any] = {"arch": f"python:{tmp_path}/tied.py:make", "num_classes": 10}
+    model = load_model(str(tmp_path / "w.safetensors"), **options)
+    images = torch.rand(2, 3, 8, 8)
+    with torch.no_grad():
+        assert torch.equal(model.module(images), module(images))
+    save_file(prefixed(prefix, {"head.weight": state["head.weight"]}), tmp_path / "w.safetensors")
+    with pytest.raises(RobenchError, match=r"Missing: features\.0\.weight, .*stem\.weight"):
+        load_model(str(tmp_path / "w.safetensors"), **options)
+
+
+def test_shared_affine_parameters_may_have_one_name(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = build("wrn-10-1", 10, "splitbn-shared")
+    save_model(network, str(tmp_path / "w.safetensors"))
+    model = load_model(str(tmp_path / "w.safetensors"), arch="wrn-10-1", norm="splitbn-shared", num_classes=10)
+    assert is_whole(model, network.state_dict())
 
 
 def test_the_rule_among_several_and_its_record(tmp_path: Path, state: State) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from robench.data.classes import imagenet_names, imagenet_wnids
 from robench.data.digits import CLASSES
 from robench.errors import RobenchError
 from robench.models import Model, ensemble, load_model, wrap
-from robench.models.classes import align, in_order_of
+from robench.models.classes import align, in_order_of, keep
 
 NAMES = ("ant", "bee", "cat", "dog")
 
@@ -116,6 +117,17 @@ def test_logits_come_out_in_the_order_of_the_data(kind: str) -> None:
     fewer = in_order_of(identity_model(("background", *NAMES)), NAMES, 4)
     assert fewer.module(torch.arange(5.0).view(1, 1, 1, 5)).tolist() == [[1, 2, 3, 4]]
     assert fewer.hash not in (model.hash, ordered.hash)
+
+
+@pytest.mark.parametrize("kind", [nn.Identity, lambda: lambda x: x])
+def test_positions_are_taken_of_as_many_logits_as_were_said(kind: Any) -> None:
+    """Of 12 outputs, of which one is a background class, the first 10 are other classes than the names say."""
+    model = wrap(kind(), num_classes=10, classes=[*"abcdefghij"])
+    reordered = in_order_of(model, [*"jihgfedcba"], 10)
+    assert reordered.module(torch.arange(10.0)[None])[0].tolist() == [*range(9, -1, -1)]
+    for found in (reordered, keep(model, 0, 5)):
+        with pytest.raises(RobenchError, match=r"said to have 10 classes; its logits have the shape \(1, 12\)"):
+            found.module(torch.arange(12.0)[None])
 
 
 def test_a_model_in_order_stays_itself() -> None:

@@ -152,6 +152,15 @@ def test_a_transformers_snapshot(vit: tuple[Path, torch.nn.Module]) -> None:
     assert model.preprocessing.geometry == Geometry((32, 32), None, "bilinear")
 
 
+def test_a_transformers_snapshot_of_half_numbers(vit: tuple[Path, torch.nn.Module]) -> None:
+    """From version 5 on, transformers keeps the numbers of the file, and images are float32."""
+    folder, network = vit
+    network.half().save_pretrained(folder)
+    model = load_model(f"hf:{folder}")
+    with torch.no_grad():
+        torch.testing.assert_close(model.module(IMAGES), network.float()(IMAGES).logits)
+
+
 def test_a_snapshot_without_a_processor_asks_for_the_normalisation(vit: tuple[Path, torch.nn.Module]) -> None:
     folder, network = vit
     (folder / "preprocessor_config.json").unlink()
