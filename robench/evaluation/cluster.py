@@ -7,6 +7,7 @@ on a laptop.
 
 from __future__ import annotations
 
+import platform
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from robench.evaluation.plan import make_record, prepare
 from robench.evaluation.probe import check_model
 from robench.evaluation.progress import Progress, QuietProgress
 from robench.models.base import Model
-from robench.predictions import RunFolder, Timing, parquet
+from robench.predictions import RunFolder, RunIdentity, Timing, parquet
 from robench.suites.opened import OpenSuite
 
 RETRIES = 5
@@ -39,12 +40,14 @@ class Job:
         make_suite: returns the opened suite.
         options: device, precision, batch size.
         limit: images per cell, where a sample is measured in rounds; None: what the suite was opened with.
+        identity: of the run, which a worker's model and suite must have, too; None: not compared.
     """
 
     make_model: Callable[[], Model]
     make_suite: Callable[[], OpenSuite]
     options: EvaluationOptions
     limit: int | None = None
+    identity: RunIdentity | None = None
 
     def sized(self, suite: OpenSuite) -> OpenSuite:
         """Return the suite with as many images per cell as this job measures."""
@@ -72,6 +75,7 @@ def evaluate_on_cluster(
     model = prepare(job.make_model(), job.options, progress.say)
     run = RunFolder.create(out, make_record(model, suite, job.options))
     check_model(run, Forward(model, job.options), suite)
+    job = replace(job, identity=run.record.identity)
     cells = pending_cells(run, suite, list(suite.suite.cells), progress)
     pieces = split_cells(cells, job.options.resolved_batch_size(job.options.resolved_device(), model))
     outcome = Outcome(run)
@@ -162,13 +166,14 @@ _loaded: dict[Any, tuple[Any, OpenSuite]] = {}
 
 def _measure_remotely(job: Job, piece: Piece) -> Measured | str:
     """Measure one piece (in a worker); return the reason instead where its images cannot be read."""
-    key = (job.make_model, job.make_suite, job.options)
+    key = (job.make_model, job.make_suite, job.options, job.identity)
     known = str(key)
     if known not in _loaded:
         _loaded.clear()
         options = replace(job.options, device="cuda") if job.options.device.startswith("cuda") else job.options
-        model = prepare(job.make_model(), options, lambda _: None)
-        _loaded[known] = (Forward(model, options), job.make_suite())
+        model, suite = prepare(job.make_model(), options, lambda _: None), job.make_suite()
+        _refuse_another(job, model, suite)
+        _loaded[known] = (Forward(model, options), suite)
     forward, suite = _loaded[known][0], job.sized(_loaded[known][1])
     size = job.options.resolved_batch_size(forward.device, forward.model)
     try:
@@ -186,6 +191,25 @@ def _measure_remotely(job: Job, piece: Piece) -> Measured | str:
             )
     except UnreadableCellError as error:
         return str(error)
+
+
+def _refuse_another(job: Job, model: Model, suite: OpenSuite) -> None:
+    """Refuse what a worker loaded where it is not the run's: a path may hold another file on another machine.
+
+    Raises:
+        RobenchError: the model, the images or the options differ.
+    """
+    if job.identity is None:
+        return
+    wanted, found = (
+        one.model_dump(mode="json")
+        for one in (job.identity, make_record(model, job.sized(suite), job.options).identity)
+    )
+    if differing := sorted(name for name in wanted if wanted[name] != found.get(name)):
+        raise RobenchError(
+            f"A worker on {platform.node()} has another {' and '.join(differing)} than this run.",
+            hint="The same paths must hold the same files on every machine, and Python the same packages.",
+        )
 
 
 def _connect(address: str) -> Any:
