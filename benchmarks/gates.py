@@ -158,7 +158,7 @@ class Simulated(Looks):
         rows = first[:, None] * of_a - second[:, None] * of_b
         cells, sizes = len(rows), np.full(len(rows), images)
         error = standard_errors(list(rows), list(self.index[:, :images]), np.ones(cells), None).new_images
-        least = floor_of(self.value, first, sizes, a)
+        least = floor_of(self.value, first, sizes, a, list(self.index[:, :images]))
         return {self.value: Loss(self.value, a, b, a - b, max(error, least))}
 
 

@@ -12,7 +12,7 @@ Both estimators here are of the value that endlessly many images would give:
 - :func:`ece_debiased`: no function of a noisy gap is an unbiased estimate of its size, but one whose bias is as often
   above as below zero leaves next to none in a sum over bins. A gap of t standard errors has its size moved by
   -1.3 cos(1.6 t) exp(-t^2 / 2) of them: down where it is small, up around 1.6, not at all from 4 on. The bias is then
-  0.31 standard errors where the model's gap is 0, and within 0.11 from half a standard error on; that of the size as it
+  0.31 standard errors where the model's gap is 0, and within 0.11 from a quarter of one on; that of the size as it
   is, 0.80. Bins of fewer than ``LEAST`` images are joined first, as a gap of a handful of right and wrong answers is
   far from normally distributed.
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.errors import RobenchError
-from robench.metrics.arrays import floats
+from robench.metrics.arrays import floats, inner_share
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -38,7 +38,7 @@ def pairwise(
     All intervals hold their true differences together with the level's probability. Each reaches as many standard
     errors to either side as the largest standardised difference of any pair reaches in that share of the resamples: the
     max-t method (Westfall and Young 1993, chapter 2; Romano and Wolf 2005), which uses how pairs depend on each other,
-    and is narrower than Bonferroni's.
+    and is narrower than Bonferroni's. It is at least what a single difference reaches.
 
     Args:
         values: (models,) of one summary value.
@@ -54,7 +54,10 @@ def pairwise(
     >>> float(found.difference[2, 0]), bool(found.low[2, 0] > 0), bool(found.low[0, 1] < 0 < found.high[0, 1])
     (9.0, True, True)
     """
+    from scipy.special import ndtri
+
     value, drawn = floats(values), floats(replicates)
+    inner_share(level, "level")
     if value.ndim != 1 or len(value) < 2 or drawn.ndim != 2 or drawn.shape[1] != len(value):
         raise RobenchError(
             f"Values and replicates must be of the same two or more models; found shapes {value.shape} and "
@@ -74,7 +77,8 @@ def pairwise(
         error = np.maximum(error, floats(least)[first, second])
     with np.errstate(divide="ignore", invalid="ignore"):
         standardised = np.where(error > 0, np.abs(off) / error, 0.0)
-    critical = float(np.quantile(standardised.max(axis=1), level))
+    single = float(ndtri((1.0 + level) / 2.0))  # resamples of models that answer alike do not vary
+    critical = max(float(np.quantile(standardised.max(axis=1), level)), single)
     reach = np.zeros_like(difference)
     reach[first, second] = reach[second, first] = critical * error
     return Pairwise(difference, difference - reach, difference + reach, critical)

@@ -251,7 +251,7 @@ def _summary_differences(protocol: Suite, a: Scores, b: Scores) -> dict[str, Dif
             float(values_a[name] - values_b[name]),
             replicates_a[name] - replicates_b[name],
             name,
-            least=floor_of(name, slopes(name, a.cells, a.values, protocol), a.images, float(values_a[name])),
+            least=floor_of(name, slopes(name, a.cells, a.values, protocol), a.images, float(values_a[name]), a.index),
             sampled=a.sampled is not None,
         )
         for name in values_a

@@ -164,7 +164,9 @@ def names_of(runs: Sequence[RunFolder]) -> list[str]:
 
 def _floor(name: str, scores: Sequence[Scores], protocol: Suite, values: Array) -> Array:
     first = scores[0]
-    least = floor_of(name, slopes(name, first.cells, first.values, protocol), first.images, float(values[0]))
+    least = floor_of(
+        name, slopes(name, first.cells, first.values, protocol), first.images, float(values[0]), first.index
+    )
     return np.full((len(scores), len(scores)), least)
 
 

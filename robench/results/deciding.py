@@ -89,7 +89,7 @@ def paired_losses(a: RunFolder, b: RunFolder, names: Sequence[str], chosen: Chos
         ]
         used = ((first.slopes[name] != 0) | (second.slopes[name] != 0)).astype(float)
         error = standard_errors(parts, first.index, used, None).new_images
-        least = floor_of(name, first.slopes[name], first.images, first.values[name])
+        least = floor_of(name, first.slopes[name], first.images, first.values[name], first.index)
         found[name] = _loss(name, first.values[name], second.values[name], max(error, least))
     return found
 

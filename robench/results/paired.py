@@ -117,7 +117,13 @@ def slopes(name: str, cells: tuple[Cell, ...], computed: Mapping[str, Array], su
     return np.where(np.abs(slope) < 1e-7, 0.0, slope)
 
 
-def floor_of(name: str, slope: Array | None, images: npt.NDArray[np.int64], value: float) -> float:
+def floor_of(
+    name: str,
+    slope: Array | None,
+    images: npt.NDArray[np.int64],
+    value: float,
+    index: Sequence[npt.NDArray[np.int64]] | None = None,
+) -> float:
     """Return the least standard error of a difference in a summary value; 0 where it is not known.
 
     Args:
@@ -125,9 +131,10 @@ def floor_of(name: str, slope: Array | None, images: npt.NDArray[np.int64], valu
         slope: (cells,) of :func:`slopes`.
         images: (cells,) images of each cell.
         value: of the summary value; where it has no upper end, an image is taken to differ by so much.
+        index: of each cell, which images these are; None: no cell has an image of another.
     """
     if slope is None:
         return 0.0
     of = metric_of(name) or row(name)
     scale = 1.0 if np.isfinite(of.range).all() else max(abs(value), 1e-6)
-    return least_error(slope, images, scale)
+    return least_error(slope, images, scale, index=index)

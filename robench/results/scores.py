@@ -38,6 +38,7 @@ class Scores:
         values: metric -> (cells,) float64.
         replicates: metric -> (resamples, cells) bootstrap replicates, images resampled together over cells.
         images: (cells,) images (clips) of each.
+        index: which they are, rising, by numbers that are equal for the same image alone.
         trials: metric -> (cells,) trials behind the values that are 0 or 1, else 0.
         sampled: what was drawn, where cells lack images.
     """
@@ -46,6 +47,7 @@ class Scores:
     values: dict[str, Array]
     replicates: dict[str, Array]
     images: npt.NDArray[np.int64]
+    index: tuple[npt.NDArray[np.int64], ...]
     trials: dict[str, npt.NDArray[np.int64]]
     sampled: Sampled | None = None
 
@@ -122,6 +124,7 @@ def score_runs(
                 values={name: of_cells[own] for name, of_cells in values.items()},
                 replicates={name: of_cells[:, own] for name, of_cells in replicates.items()},
                 images=np.array([len(distinct(cell.index)) for cell in predictions.values()]),
+                index=tuple(distinct(cell["index"]) for cell in every[own]),
                 trials={name: _trials(name, of_cells[own], every[own]) for name, of_cells in values.items()},
             )
         )

@@ -86,6 +86,22 @@ def test_the_least_error_is_that_of_two_more_images_that_differ() -> None:
     expected = differences.std() / np.sqrt(500)
     assert least_error([1.0], [500]) == pytest.approx(expected, rel=1e-12)
     assert least_error([0.25] * 4, [125] * 4) == pytest.approx(expected, rel=1e-12)
+    assert least_error([0.25] * 4, [500] * 4, index=[np.arange(500)] * 4) == pytest.approx(expected, rel=1e-12)
     assert least_error([0.0, 0.0], [10, 10]) == 0.0
     with pytest.raises(RobenchError, match="same cells"):
         least_error([1.0], [10, 10])
+    with pytest.raises(RobenchError, match="same cells"):
+        least_error([1.0], [10], index=[])
+
+
+def test_the_least_error_of_cells_that_share_some_images_counts_an_image_in_all_of_its_cells() -> None:
+    rng = np.random.default_rng(3)
+    index = [np.sort(rng.choice(300, n, replace=False)) for n in (50, 80, 120)]
+    slopes = np.array([0.2, -0.5, 0.3])
+    weight = np.zeros(300)
+    for slope, images in zip(slopes, index, strict=True):
+        weight[images] += abs(slope) / len(images)
+    seen = len(np.unique(np.concatenate(index)))
+    expected = np.sqrt(2 / (seen + 2) * (weight**2).sum())
+    assert least_error(slopes, [50, 80, 120], index=index) == pytest.approx(expected, rel=1e-12)
+    assert expected > least_error(slopes, [50, 80, 120])

@@ -65,3 +65,9 @@ def test_equal_models_get_the_least_error_that_is_given() -> None:
 def test_other_shapes_are_refused(values: list[float], shape: tuple[int, int]) -> None:
     with pytest.raises(RobenchError, match="same two or more models"):
         pairwise(values, np.zeros(shape))
+
+
+def test_models_that_all_answer_alike_are_known_as_far_as_one_difference_is() -> None:
+    found = pairwise([0.2, 0.2, 0.2], np.full((200, 3), 0.2), least=np.full((3, 3), 0.01))
+    assert found.high[0, 1] == pytest.approx(1.96 * 0.01, rel=1e-4)
+    assert found.low[0, 1] == -found.high[0, 1]

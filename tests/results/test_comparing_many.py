@@ -197,3 +197,20 @@ def test_a_perfect_value_has_the_exact_binomial_interval_beside_other_runs_too(t
     perfect = [one for one in found.values["clean_error"].runs.values() if one.value == 0.0]
     assert perfect
     assert {(one.low, one.high) for one in perfect} == {exact_interval(0.0, 10)}
+
+
+def test_images_in_several_cells_count_once_where_equal_answers_are_to_show_equivalence(tmp_path: Path) -> None:
+    """Of 599 images, answered alike in both cells: another image may tell the models apart in both."""
+    whole = FEW | {"corruption": "contrast", "limit": None}
+    for name in ("one", "same"):
+        robench.evaluate("reference:digits/augmix", "digits-c", out=tmp_path / name, **whole)
+    for pair, margin, expected in (
+        (("one", "same"), 0.3, "undecided"),
+        (("one", "same"), 0.6, "equivalent"),
+        (("one", "same", "same"), 0.3, "undecided"),
+    ):
+        found = robench.compare(*(tmp_path / n for n in pair), margin=margin, figures="mean_error", resamples=100)
+        if isinstance(found, ManyComparison):
+            assert {one.verdict for one in found.values["mean_error"].pairs} == {expected}
+        else:
+            assert found.differences["mean_error"].verdict == expected
