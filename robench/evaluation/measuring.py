@@ -16,7 +16,7 @@ from robench.evaluation.batching import batch_check
 from robench.evaluation.collecting import Collected, ColumnBuilder
 from robench.evaluation.forward import Forward
 from robench.evaluation.masking import check_masking
-from robench.evaluation.options import EvaluationOptions
+from robench.evaluation.options import EvaluationOptions, kept_logits
 from robench.evaluation.prefetch import prefetch
 from robench.evaluation.progress import Progress
 from robench.predictions import AttackCheck, BatchCheck, Predictions, Timing
@@ -243,14 +243,12 @@ def _builder(suite: OpenSuite, cell: Cell, options: EvaluationOptions) -> Column
     definition = suite.suite
     subset = subset_indices(definition.subset) if definition.subset else None
     superclasses = tuple(SUPERCLASSES[definition.superclasses].values()) if definition.superclasses else None
-    fewer = superclasses if superclasses is not None else subset
-    kept = definition.num_classes if fewer is None else len(fewer)
     return ColumnBuilder(
         cell.name,
         definition.num_classes,
         subset=None if subset is None else torch.as_tensor(np.asarray(subset)),
         superclasses=superclasses,
-        keep_logits=options.keeps_logits(kept),
+        keep_logits=options.keeps_logits(kept_logits(definition)),
         multilabel=definition.task == "multilabel",
     )
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from robench.errors import RobenchError
 from robench.models.base import Model
 from robench.processes import Precision, resolve_device
+
+if TYPE_CHECKING:
+    from robench.suites.base import Suite
 
 
 @dataclass(frozen=True)
@@ -58,3 +62,18 @@ class EvaluationOptions:
                 hint=f"Omit `batch_size`, or choose it in the spec: ?bn=batch&batch={self.batch_size}.",
             )
         return model.batch_size
+
+
+def kept_logits(suite: Suite) -> int:
+    """Return how many logits of an image a run would keep: those of the classes that answers are among.
+
+    >>> from robench.suites import get
+    >>> [kept_logits(get(name)) for name in ("cifar10-c", "imagenet-c", "imagenet-r", "laion-c")]
+    [10, 1000, 200, 16]
+    """
+    from robench.suites import subset_indices
+    from robench.suites.superclasses import SUPERCLASSES
+
+    if suite.superclasses:
+        return len(SUPERCLASSES[suite.superclasses])
+    return len(subset_indices(suite.subset)) if suite.subset else suite.num_classes

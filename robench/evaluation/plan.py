@@ -18,7 +18,7 @@ import torch
 from robench._version import __version__
 from robench.errors import RobenchError
 from robench.evaluation.forward import Forward
-from robench.evaluation.options import EvaluationOptions
+from robench.evaluation.options import EvaluationOptions, kept_logits
 from robench.evaluation.pieces import whole_of
 from robench.evaluation.probe import free_folder, is_run_of
 from robench.models.base import Model
@@ -45,7 +45,7 @@ def make_record(model: Model, suite: OpenSuite, options: EvaluationOptions) -> R
         "model": model.hash,
         "preprocessing": _numbers(model),
         "precision": options.precision,
-        "logits": options.keeps_logits(definition.num_classes),
+        "logits": options.keeps_logits(kept_logits(definition)),
     }
     if (scaled := _scaled_by_options(model, suite)) is not None:
         identity["scaled_to"] = scaled
@@ -84,7 +84,7 @@ def prepare(model: Model, options: EvaluationOptions, say: Callable[[str], None]
 
 def logits_not_kept(suite: OpenSuite, options: EvaluationOptions) -> str | None:
     """Return a sentence where the logits will not be kept though nobody chose that: calibration needs them later."""
-    classes = suite.suite.num_classes
+    classes = kept_logits(suite.suite)
     if options.keep_logits is not None or options.keeps_logits(classes) or suite.suite.task != "classification":
         return None
     gigabytes = 4e-9 * classes * sum(whole_of(suite, cell).passes for cell in suite.suite.cells)

@@ -220,6 +220,21 @@ def test_it_is_said_before_the_run_that_logits_are_not_kept(tmp_path: Path, caps
     assert "Logits" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("fewer", "kept"), [({"superclasses": "laion-c"}, 16), ({"subset": "imagenet-r"}, 200)])
+def test_logits_that_are_kept_are_those_of_the_classes_answered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fewer: dict[str, str], kept: int
+) -> None:
+    suite = SmallSuite(12)
+    suite.suite = replace(suite.suite, num_classes=1000, **fewer)
+    wide, progress = small_model(classes=1000), LineProgress("wide")
+    run = evaluate_suite(wide, suite, tmp_path / "r", CPU, progress=progress, cells=[CELLS[0]]).run
+    told = capsys.readouterr().err
+    found = run.read("clean").logits
+    assert run.record.identity.logits == (found is not None) == (kept == 16)
+    assert ("Logits of 200 classes are not kept" in told) == (kept == 200)
+    assert found is None or found.shape == (12, 16)
+
+
 def test_a_single_image_that_does_not_fit_is_said(tmp_path: Path) -> None:
     def module(x: torch.Tensor) -> torch.Tensor:
         raise torch.OutOfMemoryError("too big")
