@@ -167,6 +167,7 @@ def _refuse_without_weights(module: torch.nn.Module, name: str) -> None:
             )
 
 
+_OF_TYPES = ("should be the same", "have the same dtype", "expected scalar type")
 _OF_GRADIENTS = ("require grad", "requires grad", "grad_fn", "inference tensor", "inference mode")
 _OF_SIZE = ("shape", "size", "dimension", "must match", "expected input", "too small", "channels")
 
@@ -178,6 +179,11 @@ def _advice(problem: str) -> str:
         return (
             "Gradients are off while robench measures; a function that needs them computes within"
             " torch.inference_mode(False), on a clone of its images."
+        )
+    if any(word in said for word in _OF_TYPES):
+        return (
+            "Its weights are of another type than the images, which are float32: call .float() on it; `precision` says"
+            " in which it is run."
         )
     if any(word in said for word in _OF_SIZE):
         return "If the size is wrong, set it with `resize` or `crop`."

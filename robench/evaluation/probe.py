@@ -19,12 +19,14 @@ from robench.evaluation.batching import undisturbed
 from robench.evaluation.fingerprints import fingerprints
 from robench.evaluation.forward import Forward
 from robench.files import read_document, write_json
+from robench.models.outputs import parts_seen
 from robench.predictions import RunFolder
 from robench.suites.base import Cell
 from robench.suites.opened import OpenSuite
 
 IMAGES = 4
 FILE = "probe.json"
+_SUM_TOLERANCE = 0.01  # of a softmax in bfloat16
 _CLASSES = 100  # at most, evenly spread over the model's
 # Largest difference of logits, relative to the largest logit: with the same PyTorch on the same kind of device, and
 # otherwise, where convolutions may use TF32.
@@ -102,13 +104,27 @@ def check_model(run: RunFolder, forward: Forward, suite: OpenSuite) -> None:
 
     Raises:
         OtherModelError: the model or the images differ.
-        RobenchError: the folder cannot be written to.
+        RobenchError: the folder cannot be written to, or the model averages what are probabilities already.
     """
-    if _compare(run.path, forward, suite) or any(run.has(cell) for cell in run.record.cells):
-        return
-    found = take(forward, suite)
+    with parts_seen() as parts:
+        known = _compare(run.path, forward, suite) or any(run.has(cell) for cell in run.record.cells)
+        found = None if known else take(forward, suite)
+    for whose, logits in parts:
+        _refuse_probabilities(whose, logits)
     if found is not None:
         write_json(run.path / FILE, found.model_dump(mode="json"), own=True)
+
+
+def _refuse_probabilities(whose: str, logits: torch.Tensor) -> None:
+    """Refuse a part of an average of probabilities that returns them itself; in the average nothing would show it."""
+    sums = logits.float().sum(1)
+    if float(logits.min()) >= 0.0 and float(logits.max()) <= 1.0 and bool(((sums - 1.0).abs() < _SUM_TOLERANCE).all()):
+        raise RobenchError(
+            f"{whose} returns probabilities, in [0, 1] with a sum of 1, and is taken for one that returns logits: the"
+            " mean would be of another softmax.",
+            hint="Let it return logits, or the logarithm of its probabilities. An ensemble averages outputs as they are"
+            " with `ensemble='mean-logit'`.",
+        )
 
 
 def _compare(folder: Path, forward: Forward, suite: OpenSuite) -> bool:

@@ -11,7 +11,7 @@ from torch import nn
 from robench.errors import RobenchError
 from robench.models.base import Model, Preprocessing
 from robench.models.classes import in_order_of
-from robench.models.outputs import logits_of
+from robench.models.outputs import log_probabilities, logits_of
 
 HOW = ("mean-prob", "mean-logit")
 
@@ -24,7 +24,7 @@ class _Member(nn.Module):
 
     def __init__(self, model: Model) -> None:
         super().__init__()
-        self.function, self.classes = model.module, model.num_classes
+        self.function, self.classes, self.title = model.module, model.num_classes, model.name
         self.register_buffer("mean", torch.tensor(model.preprocessing.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(model.preprocessing.std).view(1, 3, 1, 1))
 
@@ -42,11 +42,11 @@ class Ensemble(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits (n, K) of images in [0, 1]."""
-        logits = torch.stack([member(images).float() for member in self.members])
         if self.how == "mean-logit":
-            return logits.mean(0)
-        count = torch.tensor(float(len(self.members)), device=logits.device)
-        return torch.logsumexp(torch.log_softmax(logits, dim=2), dim=0) - count.log()
+            return torch.stack([member(images).float() for member in self.members]).mean(0)
+        found = [log_probabilities(member(images), f"{member.title}, of an ensemble,") for member in self.members]
+        count = torch.tensor(float(len(found)), device=found[0].device)
+        return torch.logsumexp(torch.stack(found), dim=0) - count.log()
 
 
 def ensemble(models: Sequence[Model], *, how: str = "mean-prob", name: str | None = None) -> Model:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -57,6 +59,27 @@ def logits_of(output: Any, num_classes: int) -> torch.Tensor:
         f"{f' of several outputs: {shapes}' if found else ''}.",
         hint="Return the logits alone, or call them 'logits' among several outputs (python:FILE:FUNCTION).",
     )
+
+
+_parts_seen: ContextVar[list[tuple[str, torch.Tensor]] | None] = ContextVar("parts_seen", default=None)
+
+
+@contextmanager
+def parts_seen() -> Iterator[list[tuple[str, torch.Tensor]]]:
+    """Collect what the parts of averages of probabilities return within the block: whose it is, and the logits."""
+    found: list[tuple[str, torch.Tensor]] = []
+    token = _parts_seen.set(found)
+    try:
+        yield found
+    finally:
+        _parts_seen.reset(token)
+
+
+def log_probabilities(logits: torch.Tensor, whose: str) -> torch.Tensor:
+    """Return a part's logits (n, K) as log-probabilities, to be averaged with others; see :func:`parts_seen`."""
+    if (seen := _parts_seen.get()) is not None:
+        seen.append((whose, logits))
+    return torch.log_softmax(logits.float(), dim=1)
 
 
 def all_logits_of(output: Any, num_classes: int) -> torch.Tensor:

@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from robench.errors import RobenchError
 from robench.models.base import Model
-from robench.models.outputs import logits_of
+from robench.models.outputs import log_probabilities, logits_of
 
 
 class Flip(nn.Module):
@@ -31,7 +31,9 @@ class Flip(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return ``log((softmax(f(x)) + softmax(f(mirror(x)))) / 2)``, float32 (n, K)."""
         views = (images, images.flip(3).contiguous(memory_format=_format_of(images)))
-        first, second = (torch.log_softmax(logits_of(self.function(v), self.classes).float(), dim=1) for v in views)
+        first, second = (
+            log_probabilities(logits_of(self.function(v), self.classes), "The model of ?tta=flip") for v in views
+        )
         return torch.logaddexp(first, second) - math.log(2.0)
 
 

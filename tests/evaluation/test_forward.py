@@ -234,6 +234,15 @@ def test_a_function_computes_gradients_as_its_refusal_says() -> None:
     torch.testing.assert_close(make_forward(run)(images), plain(images))
 
 
+@pytest.mark.parametrize("part", [nn.Conv2d(3, 10, 8), nn.Sequential(nn.Flatten(), nn.Linear(192, 10))])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_weights_of_another_type_than_images_are_told_as_the_cause(part: nn.Module, dtype: torch.dtype) -> None:
+    images = random_images(2, 3, 8, 8)
+    with pytest.raises(RobenchError, match=r"call \.float\(\) on it"):
+        make_forward(part.to(dtype))(images)
+    assert make_forward(part.float())(images).shape == (2, 10)
+
+
 def test_a_model_that_fails_on_the_images_is_said_and_memory_that_runs_out_is_told_apart() -> None:
     def failing(error: Exception) -> Callable[[torch.Tensor], torch.Tensor]:
         def run(x: torch.Tensor) -> torch.Tensor:

@@ -15,7 +15,9 @@ from robench.errors import RobenchError
 from robench.evaluation import EvaluationOptions, default_folder, evaluate_suite
 from robench.evaluation.forward import Forward
 from robench.evaluation.probe import FILE, OtherModelError, take
+from robench.models import ensemble, wrap
 from robench.models.base import Model, Preprocessing
+from robench.models.posthoc import flipped
 
 CPU = EvaluationOptions(device="cpu", batch_size=50)
 
@@ -152,3 +154,28 @@ def test_of_many_classes_some_are_kept() -> None:
     assert found is not None
     assert found.logits is not None
     assert (len(found.logits.rows), len(found.logits.rows[0]), found.logits.step) == (4, 91, 11)
+
+
+class Ending(torch.nn.Module):
+    """A linear network that ends in a softmax, or not."""
+
+    def __init__(self, *, softmax: bool) -> None:
+        super().__init__()
+        self.inner, self.softmax = small_model().module, softmax
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.inner(x)  # type: ignore[operator]
+        return torch.softmax(logits, 1) if self.softmax else logits
+
+
+def test_an_average_refuses_parts_that_are_probabilities_already(tmp_path: Path) -> None:
+    """A softmax of probabilities is nearly uniform, and nothing in the average's own outputs shows it."""
+    plain, ending = (wrap(Ending(softmax=softmax), name=name) for softmax, name in ((False, "plain"), (True, "ending")))
+    said = r"returns probabilities, in \[0, 1\] with a sum of 1"
+    with pytest.raises(RobenchError, match=f"ending, of an ensemble, {said}"):
+        evaluate_suite(ensemble([plain, ending]), SmallSuite(), tmp_path / "a", CPU, cells=[CELLS[0]])
+    with pytest.raises(RobenchError, match=f"The model of .tta=flip {said}"):
+        evaluate_suite(flipped(ending), SmallSuite(), tmp_path / "b", CPU, cells=[CELLS[0]])
+    as_they_are = ensemble([ending, ending], how="mean-logit")
+    for number, model in enumerate((ensemble([plain, plain]), flipped(plain), as_they_are)):
+        evaluate_suite(model, SmallSuite(), tmp_path / str(number), CPU, cells=[CELLS[0]])
