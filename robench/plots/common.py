@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -56,11 +56,24 @@ def ends(values: Sequence[Value | None], about: Row) -> tuple[Array, Array, Arra
     return numbers("value"), numbers("low"), numbers("high")
 
 
-def absent(metric: str, names: set[str], where: str) -> str:
-    """Say why a metric cannot be plotted: it is missing, or undefined."""
+def no_values(metric: str, stored: Iterable[Mapping[str, Value]], where: str, otherwise: str) -> RobenchError:
+    """Return why a metric cannot be plotted, it is missing or undefined, and which others can.
+
+    Args:
+        metric: its name.
+        stored: name -> value, of all that results have there.
+        where: that is, in words.
+        otherwise: the hint where no metric can be plotted.
+    """
+    names: set[str] = set()
+    known: set[str] = set()
+    for values in stored:
+        names |= set(values)
+        known |= {name for name, value in values.items() if value.value is not None}
+    why = f"None of these results has '{metric}' {where}."
     if metric in names:
-        return f"'{metric}' is undefined {where} in all of these results, mostly because of too few images."
-    return f"None of these results has '{metric}' {where}."
+        why = f"'{metric}' is undefined {where} in all of these results, mostly because of too few images."
+    return RobenchError(why, hint=f"They have: {', '.join(sorted(known))}." if known else otherwise)
 
 
 def provenance(results: Sequence[Result], *said: str) -> str:

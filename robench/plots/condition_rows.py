@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from robench.catalogue import means_of, row
-from robench.errors import RobenchError
-from robench.plots.common import Array, absent, drawn_names, ends, interval_words, provenance, same_suite
+from robench.plots.common import Array, drawn_names, ends, interval_words, no_values, provenance, same_suite
 from robench.plots.registry import Plot, metric_option
 from robench.plots.style import COLUMN, FAINT, axes_or_new, finish, look, new_figure, style
 from robench.results import protocols
@@ -69,11 +68,8 @@ class ConditionRows:
             rows.append(ends(stored, row(metric)))
         values, low, high = (np.stack(part) for part in zip(*rows, strict=True))
         if not np.isfinite(values).any():
-            has = sorted({name for r in results for stored in r.conditions.values() for name in stored})
-            raise RobenchError(
-                absent(metric, set(has), "by condition"),
-                hint=f"They have: {', '.join(has)}." if has else "Measure more than the clean images.",
-            )
+            conditions = [stored for r in results for stored in r.conditions.values()]
+            raise no_values(metric, conditions, "by condition", "Measure more than the clean images.")
         return cls(metric, tuple(drawn_names(results)), (("", ("mean",)), *groups), values, low, high)
 
     def plot(self, ax: Axes | None = None) -> Axes:

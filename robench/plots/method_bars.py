@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from robench.catalogue import row
-from robench.errors import RobenchError
-from robench.plots.common import Array, absent, drawn_names, ends, interval_words, mark, provenance, same_suite
+from robench.plots.common import Array, drawn_names, ends, interval_words, mark, no_values, provenance, same_suite
 from robench.plots.registry import Option, Plot
 from robench.plots.style import COLUMN, INK, axes_or_new, finish, look, new_figure, style
 from robench.results.labels import refuse_unlike_seeds, sentence, shorten, training_of
@@ -51,8 +50,8 @@ class MethodBars:
         same_suite(results)
         values, low, high = ends([result.summary.get(metric) for result in results], row(metric))
         if not np.isfinite(values).any():
-            has = sorted({name for result in results for name in result.summary})
-            raise RobenchError(absent(metric, set(has), "in its summary"), hint=f"They have: {', '.join(has)}.")
+            summaries = [result.summary for result in results]
+            raise no_values(metric, summaries, "in its summary", "Measure more of the suite.")
         groups: dict[object, list[int]] = {}
         for i, result in enumerate(results):
             groups.setdefault(training_of(result) if "recipe_digest" in result.model.card else i, []).append(i)

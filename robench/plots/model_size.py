@@ -10,7 +10,7 @@ import numpy as np
 
 from robench.catalogue import row
 from robench.errors import RobenchError
-from robench.plots.common import Array, drawn_names, ends, interval_words, provenance, same_suite
+from robench.plots.common import Array, drawn_names, ends, interval_words, no_values, provenance, same_suite
 from robench.plots.registry import Plot, metric_option
 from robench.plots.style import COLUMN, axes_or_new, finish, look, new_figure, style
 from robench.results.labels import sentence
@@ -54,7 +54,8 @@ class ModelSizes:
         metric = metric or protocol_of(results[0]).headline
         values, low, high = ends([result.summary.get(metric) for result in results], row(metric))
         if not np.isfinite(values).any():
-            raise RobenchError(f"None of these results has '{metric}'.", hint="See the result's summary for its names.")
+            summaries = [result.summary for result in results]
+            raise no_values(metric, summaries, "in its summary", "Measure more of the suite.")
         millions = np.array([_parameters(result) / MILLION for result in results])
         return cls(metric, tuple(drawn_names(results)), millions, values, low, high)
 

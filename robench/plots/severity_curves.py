@@ -10,8 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.catalogue import row
-from robench.errors import RobenchError
-from robench.plots.common import Array, absent, drawn_names, ends, interval_words, or_debiased, provenance, same_suite
+from robench.plots.common import (
+    Array,
+    drawn_names,
+    ends,
+    interval_words,
+    no_values,
+    or_debiased,
+    provenance,
+    same_suite,
+)
 from robench.plots.registry import Option, Plot
 from robench.plots.style import COLUMN, PAGE, axes_or_new, finish, look, new_figure, panels, style, wide
 from robench.results.labels import sentence
@@ -57,11 +65,8 @@ class SeverityCurves:
         rows = [ends(values, row(metric)) for values in stored]
         values, low, high = (np.stack(part) for part in zip(*rows, strict=True))
         if not np.isfinite(values[:, 1:]).any():
-            has = sorted({name for r in results for s, level in r.severities.items() if s != "0" for name in level})
-            raise RobenchError(
-                absent(metric, set(has), "by severity"),
-                hint=f"They have: {', '.join(has)}." if has else "Only suites with severities have such curves.",
-            )
+            levels = [level for r in results for s, level in r.severities.items() if s != "0"]
+            raise no_values(metric, levels, "by severity", "Only suites with severities have such curves.")
         return cls(metric, tuple(drawn_names(results)), values, low, high)
 
     def plot(self, ax: Axes | None = None) -> Axes:

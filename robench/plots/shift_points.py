@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from robench.catalogue import means_of, row
-from robench.errors import RobenchError
-from robench.plots.common import Array, drawn_names, ends, interval_words, provenance, same_suite
+from robench.plots.common import Array, drawn_names, ends, interval_words, no_values, provenance, same_suite
 from robench.plots.registry import Plot, metric_option
 from robench.plots.style import COLUMN, INK, axes_or_new, finish, look, new_figure, style
 from robench.results.protocols import clean_condition, protocol_of
@@ -64,11 +63,8 @@ class ShiftPoints:
                     np.stack(ends(shifted, row(metric)), axis=1),
                     words,
                 )
-        has = sorted({name for result in results for name in result.summary})
-        raise RobenchError(
-            f"None of these results has '{metric}' both on clean (or IID) and on shifted images.",
-            hint=f"Their summary figures: {', '.join(has)}.",
-        )
+        where = "both on clean (or IID) and on shifted images"
+        raise no_values(metric, [result.summary for result in results], where, "Measure more of the suite.")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the points, their intervals and the line of equal values on ``ax`` and return it."""

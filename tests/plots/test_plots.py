@@ -371,8 +371,11 @@ def test_an_undefined_metric_is_not_called_absent(results: list[Result]) -> None
     assert len(plots.severity([made]).axes) == 1  # of the usual metrics, the error alone
     rms = "rms_calibration_error"
     for draw in (lambda: plots.severity([made], (rms,)), lambda: plots.corruptions([made], rms)):
-        with pytest.raises(RobenchError, match="'rms_calibration_error' is undefined"):
+        with pytest.raises(RobenchError, match="'rms_calibration_error' is undefined") as refused:
             draw()
+        assert refused.value.hint is not None
+        assert "rms" not in refused.value.hint
+        assert " error," in refused.value.hint
 
 
 def test_a_severity_without_neighbours_shows_its_interval() -> None:
