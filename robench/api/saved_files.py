@@ -116,7 +116,20 @@ def _numpy(path: Path, what: str) -> Array:
 
 
 def _table(path: Path, header: bool | None = None) -> pa.Table:
-    """Read a CSV or Parquet file; whether a CSV file has a header is seen from its first line."""
+    """Read a CSV or Parquet file; whether a CSV file has a header is seen from its first line.
+
+    A header is what is not all numbers, or several numbers 0, 1, 2, ..., as pandas names columns.
+    """
+    table = _read_table(path)
+    heads = table.column_names
+    if twice := [name for name in heads if heads.count(name) > 1]:
+        raise RobenchError(
+            f"{path} has {heads.count(twice[0])} columns named '{twice[0]}'.", hint="Rename or drop all but one."
+        )
+    return table
+
+
+def _read_table(path: Path) -> pa.Table:
     import pyarrow as pa
     from pyarrow import csv, parquet
 
@@ -127,6 +140,7 @@ def _table(path: Path, header: bool | None = None) -> pa.Table:
         with path.open(encoding="utf-8") as file:
             first = file.readline().strip().split(delimiter)
         plain = all(_is_number(one) for one in first) or (len(first) == 1 and first[0].lower() not in LABELS)
+        plain = plain and (len(first) == 1 or first != [str(i) for i in range(len(first))])
         return csv.read_csv(
             path,
             read_options=csv.ReadOptions(autogenerate_column_names=plain),

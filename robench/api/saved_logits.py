@@ -142,12 +142,14 @@ def _check_rows(rows: npt.NDArray[Any], where: str, *, probabilities: bool, word
 def _check_counts(rows: npt.NDArray[Any], labels: npt.NDArray[Any], where: str, labels_where: str) -> None:
     if len(rows) == len(labels):
         return
-    turned = rows.shape[1] == len(labels)
+    hint = "Give one label for each row, in the same order."
+    if rows.shape[1] == len(labels):
+        hint = "Transpose the logits: one row per image."
+    elif len(labels) == len(rows) + 1:
+        hint += " A first line that is a number was read as a label: name the column 'label' if it is a header."
     raise RobenchError(
         f"{where} has {len(rows):,} images of {rows.shape[1]:,} classes; {labels_where} has {len(labels):,} labels.",
-        hint="Transpose the logits: one row per image."
-        if turned
-        else "Give one label for each row, in the same order.",
+        hint=hint,
     )
 
 

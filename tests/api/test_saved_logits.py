@@ -239,6 +239,25 @@ def test_files_of_unknown_content_are_refused(tmp_path: Path) -> None:
             api.metrics(logits=tmp_path / name, labels=LABELS)
 
 
+def test_a_header_of_numbers_is_not_an_image(tmp_path: Path) -> None:
+    """Columns that pandas names 0, 1, 2: read as a row of logits, and 0 as a label, they would be one more image."""
+    lines = ["0,1,2", *(",".join(map(repr, row)) for row in LOGITS.astype(float).tolist())]
+    (tmp_path / "logits.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "labels.csv").write_text("\n".join(["0", *map(str, LABELS)]) + "\n")
+    with pytest.raises(RobenchError, match=r"60 images of 3 classes; .* 61 labels") as refused:
+        api.metrics(logits=tmp_path / "logits.csv", labels=tmp_path / "labels.csv", resamples=0)
+    assert "name the column 'label'" in str(refused.value.hint)
+    (tmp_path / "labels.csv").write_text("\n".join(["label", *map(str, LABELS)]) + "\n")
+    found = api.metrics(logits=tmp_path / "logits.csv", labels=tmp_path / "labels.csv", resamples=50)
+    assert values_of(found) == expected_values()
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "logits.csv").write_text("cat,cat,dog\n1,2,3\n3,1,0\n")
+    with pytest.raises(RobenchError, match="2 columns named 'cat'"):
+        api.metrics(logits=tmp_path / "logits.csv", labels=[0, 1], resamples=0)
+
+
 def test_labels_of_probability_zero_are_noted() -> None:
     found = api.metrics(logits=[[1.0, 0.0], [0.5, 0.5]], labels=[1, 0], probabilities=True, resamples=0)
     assert any("1 labels have probability 0" in note for note in found.notes)
