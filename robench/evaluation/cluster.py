@@ -16,9 +16,10 @@ from typing import Any
 
 from robench.cpu import kept_memory
 from robench.errors import RobenchError
+from robench.evaluation.collecting import UnreadableCellError
 from robench.evaluation.engine import Outcome, pending_cells
 from robench.evaluation.forward import Forward
-from robench.evaluation.measuring import Measured, UnreadableCellError, measure
+from robench.evaluation.measuring import Measured, measure
 from robench.evaluation.options import EvaluationOptions
 from robench.evaluation.pieces import Piece, join_pieces, split_cells, whole_of
 from robench.evaluation.plan import make_record, prepare

@@ -24,6 +24,10 @@ _SUM_TOLERANCE = 0.01  # of a softmax in bfloat16
 _ROWS_OF_A_SUM = 8  # a few rows of true logits may have much the same sum by chance
 
 
+class UnreadableCellError(Exception):
+    """A cell's images could not be read: the cell fails, the run continues."""
+
+
 @dataclass
 class ColumnBuilder:
     """Collects a cell's logits batch by batch; its predictions are made of them at the end.
@@ -96,13 +100,13 @@ class ColumnBuilder:
         """Return what was collected; what is left to do with it does not hold up the device.
 
         Raises:
+            UnreadableCellError: there were images, and none could be read.
             RobenchError: there was no image.
         """
         if not self._index and self._unreadable:
-            raise RobenchError(
+            raise UnreadableCellError(
                 f"None of the {len(self._unreadable):,} images of cell '{self.cell}' could be read; the first:"
-                f" {self._unreadable[0]}",
-                hint="Get the files again; the run goes on with the cells that are finished.",
+                f" {self._unreadable[0]}"
             )
         if not self._index:
             raise RobenchError(f"Cell '{self.cell}' has no images.", hint="Check the data folder and `limit`.")
@@ -112,6 +116,7 @@ class ColumnBuilder:
         """Return the predictions of all batches, with notes of the raw outputs and of what could not be read.
 
         Raises:
+            UnreadableCellError: as :meth:`close`.
             RobenchError: there was no image, or some logits were NaN or infinite.
         """
         return self.close().predictions()

@@ -17,9 +17,10 @@ import torch.distributed as dist
 
 from robench.cpu import keep_to_quota, kept_memory
 from robench.errors import RobenchError
+from robench.evaluation.collecting import UnreadableCellError
 from robench.evaluation.engine import Outcome, pending_cells
 from robench.evaluation.forward import Forward
-from robench.evaluation.measuring import UnreadableCellError, measure
+from robench.evaluation.measuring import measure
 from robench.evaluation.options import EvaluationOptions
 from robench.evaluation.pieces import Missing, Piece, join_pieces, missing_of, share_out, split_cells
 from robench.evaluation.plan import make_record, prepare

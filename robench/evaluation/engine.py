@@ -12,8 +12,9 @@ from filelock import BaseFileLock, Timeout
 
 from robench.cpu import keep_to_quota, kept_memory
 from robench.errors import RobenchError
+from robench.evaluation.collecting import UnreadableCellError
 from robench.evaluation.forward import Forward
-from robench.evaluation.measuring import Passed, UnreadableCellError, pass_through
+from robench.evaluation.measuring import Passed, pass_through
 from robench.evaluation.options import EvaluationOptions
 from robench.evaluation.pieces import Missing, grown, missing_of, whole_of
 from robench.evaluation.pixels import loops_beside

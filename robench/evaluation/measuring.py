@@ -13,7 +13,7 @@ import torch
 from robench.errors import RobenchError
 from robench.evaluation.attacks import Attacker
 from robench.evaluation.batching import batch_check
-from robench.evaluation.collecting import Collected, ColumnBuilder
+from robench.evaluation.collecting import Collected, ColumnBuilder, UnreadableCellError
 from robench.evaluation.forward import Forward
 from robench.evaluation.masking import check_masking
 from robench.evaluation.options import EvaluationOptions, kept_logits
@@ -24,10 +24,6 @@ from robench.suites.base import Attack, Batch, Cell
 from robench.suites.opened import OpenSuite
 
 _Check = Callable[[], BatchCheck | AttackCheck | None]
-
-
-class UnreadableCellError(Exception):
-    """A cell's images could not be read: the cell fails, the run continues."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ import random
 import shutil
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import filelock
 import pytest
@@ -22,6 +24,7 @@ from robench.evaluation import EvaluationOptions, evaluate_suite
 from robench.evaluation.progress import QuietProgress
 from robench.predictions import RunFolder
 from robench.results import score_run
+from robench.suites.base import Batch, Cell
 
 KILLS = 30
 CPU = EvaluationOptions(device="cpu")
@@ -149,6 +152,21 @@ def test_a_run_without_its_log_has_the_same_result(tmp_path: Path) -> None:
         if content is not None:
             (run.path / "log.jsonl").write_bytes(content)
         assert score_run(RunFolder.open(run.path), resamples=20) == result
+
+
+def test_a_cell_of_which_no_image_can_be_read_fails_and_the_run_goes_on(tmp_path: Path) -> None:
+    """Like one whose file cannot be opened; a damaged cell among 75 must not end a night's run."""
+
+    class Damaged(SmallSuite):
+        def batches(self, cell: Cell, batch_size: int, **words: Any) -> Iterator[Batch]:
+            self.lost = tuple(range(len(self.images))) if cell.name == "fog/2" else ()
+            return super().batches(cell, batch_size, **words)
+
+    outcome = evaluate_suite(small_model(), Damaged(20), tmp_path / "r", CPU)
+    assert list(outcome.failures) == ["fog/2"]
+    assert "None of the 20 images of cell 'fog/2' could be read; the first: fog/2/0.png" in outcome.failures["fog/2"]
+    assert len(outcome.fresh) == len(CELLS) - 1
+    assert evaluate_suite(small_model(), SmallSuite(20), tmp_path / "r", CPU).fresh == ["fog/2"]
 
 
 class _RemovesCell(QuietProgress):
