@@ -43,7 +43,14 @@ class SavedLogits:
         given = {"index": np.arange(len(self.labels)), "target": self.labels, "logits": self.logits}
         found = scaled_columns(given, Scaling(np.array(1.0), np.zeros(1)))
         stored = log_complement(self.logits).astype(np.float32)  # as predictions are kept, so that ties are the same
-        return found | {"confidence": -np.expm1(stored.astype(np.float64))}
+        second, largest = np.partition(self.logits, -2, axis=1)[:, -2:].T
+        return found | {
+            "confidence": -np.expm1(stored.astype(np.float64)),
+            "log_complement": stored,
+            "max_logit": largest,
+            "second_logit": second,
+            "logsumexp": largest + np.log(np.exp(self.logits - largest[:, None]).sum(axis=1)),
+        }
 
 
 def saved_logits(

@@ -17,6 +17,7 @@ from robench.errors import RobenchError
 from robench.metrics.arrays import class_rows
 
 Array = npt.NDArray[np.float64]
+_OF_LOGITS = ("max_logit", "second_logit", "logsumexp", "target_rank", "target_tail")
 _PART = 1 << 16  # logits that are worked on at a time
 _LOWEST, _HIGHEST = 1e-2, 1e2  # of T, in standard deviations of the logits about their image's mean
 
@@ -141,7 +142,11 @@ FITS = {"temperature": fit_temperature, "vector": fit_vector}
 
 
 def scaled_columns(columns: dict[str, npt.NDArray[Any]], scaling: Scaling) -> dict[str, npt.NDArray[Any]]:
-    """Return a cell's columns as if the model put out calibrated logits; ``logits`` and ``target`` are needed."""
+    """Return a cell's columns as if the model put out calibrated logits; ``logits`` and ``target`` are needed.
+
+    Columns of the logits that are not computed again, such as ``max_logit``, are left out.
+    """
+    columns = {name: column for name, column in columns.items() if name not in _OF_LOGITS}
     given, target = np.asarray(columns["logits"]), np.asarray(columns["target"])
     parts = [_of_part(given[part], target[part], scaling) for part in _parts(given)]
     parts = parts or [_of_part(given, target, scaling)]
@@ -155,10 +160,14 @@ def _of_part(given: npt.NDArray[Any], target: npt.NDArray[Any], scaling: Scaling
     log_p, p, rows = centred - np.log(norm)[:, None], e / norm[:, None], np.arange(len(logits))
     order = _largest(logits, 5)
     predicted, own = order[:, 0], p[rows, target]
+    e[rows, predicted] = 0.0
+    with np.errstate(divide="ignore"):
+        rest = np.log(e.sum(axis=1)) - np.log(norm)
     return {
         "logits": logits,
         "predicted": predicted.astype(np.int32),
         "confidence": p[rows, predicted],
+        "log_complement": rest,
         "target_probability": own,
         "nll": -log_p[rows, target],
         "brier": np.einsum("ik,ik->i", p, p) - 2.0 * own + 1.0,

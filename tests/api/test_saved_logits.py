@@ -239,6 +239,14 @@ def test_files_of_unknown_content_are_refused(tmp_path: Path) -> None:
             api.metrics(logits=tmp_path / name, labels=LABELS)
 
 
+def test_images_of_confidence_1_are_told_apart_as_those_of_a_run_are() -> None:
+    gaps, labels = np.array([40.0, 50.0, 60.0, 70.0]), np.array([1, 0, 0, 0])
+    logits = np.stack([gaps, np.zeros(4), np.zeros(4)], axis=1)
+    names = "failure_auroc,failure_auroc_max_logit,failure_auroc_energy,failure_auroc_margin"
+    found = api.metrics(logits=logits, labels=labels, metric=names, resamples=0).metrics
+    assert {name: value.value for name, value in found.items()} == dict.fromkeys(names.split(","), 1.0)
+
+
 def test_a_header_of_numbers_is_not_an_image(tmp_path: Path) -> None:
     """Columns that pandas names 0, 1, 2: read as a row of logits, and 0 as a label, they would be one more image."""
     lines = ["0,1,2", *(",".join(map(repr, row)) for row in LOGITS.astype(float).tolist())]

@@ -9,6 +9,7 @@ from scipy.special import log_softmax
 
 from robench.errors import RobenchError
 from robench.metrics import temperature
+from robench.metrics.probabilities import log_complement
 from robench.metrics.temperature import Scaling, apply_scaling, fit_temperature, fit_vector, scaled_columns
 
 
@@ -113,3 +114,11 @@ def test_all_right_is_sharpened_until_the_loss_is_gone_and_no_image_is_refused()
         fit_temperature(np.empty((0, 3)), np.empty(0, int))
     with pytest.raises(RobenchError):
         fit_vector(np.full((2, 3), np.nan), [0, 1])
+
+
+def test_columns_of_the_logits_are_those_after_the_scaling_or_left_out() -> None:
+    logits = np.array([[0.0, 80.0], [0.0, 60.0], [3.0, 1.0]])
+    given = {"logits": logits, "target": np.array([1, 1, 0]), "log_complement": np.zeros(3), "max_logit": np.ones(3)}
+    found = scaled_columns(given, Scaling(np.array(0.5), np.zeros(1)))
+    np.testing.assert_allclose(found["log_complement"], log_complement(0.5 * logits), rtol=1e-12)
+    assert "max_logit" not in found
