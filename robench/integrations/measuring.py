@@ -31,7 +31,8 @@ class Measurement:
         every: measure after every so many epochs.
         num_classes: K; None: the width of the network's last linear layer.
         mean, std: normalisation per channel of images in [0, 1]; None: the network takes images in [0, 1].
-        out: folder of the runs, one for every epoch; None: nothing is kept.
+        out: folder of the runs, one for every epoch; beside that of another training it gets a number. None: nothing is
+            kept.
         words: keywords of :func:`robench.evaluate`: ``within=0.5``, ``limit=500``, ``corruption="fog"``...
     """
 
@@ -91,7 +92,7 @@ class Measurement:
         network.eval()
         try:
             with _alone(), torch.no_grad(), torch.random.fork_rng(), tempfile.TemporaryDirectory() as aside:
-                folder = Path(aside) if self.out is None else Path(self.out) / f"epoch-{epoch:04}"
+                folder = Path(aside) if self.out is None else _free(Path(self.out) / f"epoch-{epoch:04}", found)
                 result = robench.evaluate(model, self.suite, data=self.data, out=folder, **options)
         finally:
             for part, training in modes:
@@ -109,6 +110,14 @@ class Measurement:
 
 def _name(device: Any) -> str:
     return str(torch.device(device))
+
+
+def _free(folder: Path, weights: str) -> Path:
+    """Return the folder, or ``FOLDER-2``... where it holds the run of other weights: a training may begin again."""
+    from robench.evaluation.probe import free_folder
+    from robench.predictions import RunFolder
+
+    return free_folder(folder, lambda there: RunFolder.open(there).record.identity.model == weights)
 
 
 @contextmanager

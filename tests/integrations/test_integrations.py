@@ -158,6 +158,23 @@ def test_a_measurement_leaves_the_network_as_it_was() -> None:
     assert result.model.card["epoch"] == 1
 
 
+def test_a_training_that_begins_again_measures_into_folders_of_its_own(tmp_path: Path) -> None:
+    from torch import nn
+
+    from robench.integrations.measuring import Measurement
+
+    few = {"corruption": "fog", "severity": 3, "limit": 30}
+    measurement = Measurement("digits-c", out=tmp_path, words=few)
+    torch.manual_seed(0)
+    first, again = (nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(48, 10)) for _ in range(2))
+    errors = []
+    for network in (first, again, first):
+        found = measurement.measure(network, lambda images, network=network: network(images), 0, "cpu")
+        errors.append(found.summary["mean_error"].value)
+    assert errors[0] == errors[2] != errors[1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-0000", "epoch-0000-2"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
