@@ -275,6 +275,8 @@ def advice_on_width(found: int, needed: int) -> str:
             "TensorFlow's networks have a background class first: '?outputs=1:1001' after the spec drops it. Where it"
             " is last, '?outputs=0:1000' does."
         )
+    if (found, needed) == (1, 2):
+        return "The output of a sigmoid is the second of two logits, the first is 0: python:FILE.py:FUNCTION."
     if found in _IMAGENET_21K:
         return (
             "These are ImageNet-21k's classes, which do not hold all of ImageNet-1k's. Choose weights fine-tuned on"

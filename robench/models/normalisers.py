@@ -6,9 +6,10 @@ import inspect
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -75,7 +76,8 @@ def own_normalisation(module: Any) -> str | None:
 
     A tensor of that name counts anywhere in a module; a plain attribute only in a layer without parts, such as
     torchvision's ``Normalize``, and in the module itself: encoders keep the mean of their training images unused. Of a
-    function, its closure and the globals that it names are looked at. A mean of zeros is none.
+    function, its closure and the globals that it names are looked at, of another object its attributes. Zeros are no
+    mean.
 
     Args:
         module: from images (n, 3, H, W) to logits.
@@ -88,7 +90,10 @@ def own_normalisation(module: Any) -> str | None:
     if isinstance(module, FunctionType):
         known = inspect.getclosurevars(module)
         return next(_in_variables({**known.globals, **known.nonlocals}), None)
-    return next(_in_module(module), None) if isinstance(module, nn.Module) else None
+    if isinstance(module, MethodType):
+        return own_normalisation(module.__self__)
+    found = _in_module(module) if isinstance(module, nn.Module) else _in_variables(getattr(module, "__dict__", {}))
+    return next(found, None)
 
 
 def means_among(tensors: Mapping[str, torch.Tensor]) -> list[str]:
@@ -124,6 +129,8 @@ def _is_mean(value: Any) -> bool:
         if value.numel() != 3 or value.is_meta or value.is_complex():
             return False
         value = value.detach().flatten().tolist()
+    if isinstance(value, np.ndarray) and value.size == 3 and value.dtype.kind in "iuf":
+        value = value.ravel().tolist()
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 3:
         return False
     numbers = all(isinstance(one, (int, float)) and math.isfinite(one) and -255 <= one <= 255 for one in value)

@@ -141,7 +141,7 @@ def test_a_model_in_order_stays_itself() -> None:
 @pytest.mark.parametrize(
     ("count", "needed", "hint"),
     [(1001, 1000, "outputs=1:1001"), (1001, 1000, "outputs=0:1000"), (1001, 200, "outputs=1:1001"),
-     (21841, 1000, "ImageNet-21k"), (21843, 1000, "ImageNet-21k"), (7, 10, "outputs=")],
+     (21841, 1000, "ImageNet-21k"), (21843, 1000, "ImageNet-21k"), (7, 10, "outputs="), (1, 2, "a sigmoid")],
 )  # fmt: skip
 def test_other_numbers_without_names_are_refused_with_a_hint(count: int, needed: int, hint: str) -> None:
     with pytest.raises(RobenchError, match=f"has {count:,} output classes; the suite needs {needed:,}") as caught:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -130,6 +131,21 @@ def in_closure() -> Callable[[torch.Tensor], torch.Tensor]:
     return lambda x: HEAD(x - mean)
 
 
+def of_numpy() -> Callable[[torch.Tensor], torch.Tensor]:
+    mean = np.array([123.7, 116.3, 103.5], np.float32)
+    return lambda x: HEAD(x - torch.from_numpy(mean / 255)[:, None, None])
+
+
+class Caller:
+    """An object that is called with images, as wrappers of other libraries' sessions are."""
+
+    def __init__(self, mean: Any) -> None:
+        self.mean, self.rest = np.asarray(mean), np.zeros((2, 3))
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return HEAD(x - torch.from_numpy(self.mean).float()[:, None, None])
+
+
 def around(module: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
     return lambda x: module(x)
 
@@ -139,6 +155,8 @@ def around(module: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
     [
         (Buffers(), "mean"), (Attribute(), "mu"), (nn.Sequential(Normalize(MEAN, STD), HEAD), "0.mean"),
         (torch.jit.script(Buffers()), "mean"), (nn.DataParallel(Buffers()), "module.mean"), (in_closure(), "mean"),
+        (of_numpy(), "mean"), (Caller([0.5, 0.4, 0.3]), "mean"), (Caller([0, 0, 0]), None),
+        (Buffers().forward, "mean"), (Caller([0.5, 0.4, 0.3]).__call__, "mean"),
         (around(Buffers()), "module.mean"), (HEAD, None), (nn.BatchNorm2d(3), None), (around(HEAD), None),
         (nn.Sequential(Normalize((0, 0, 0), (1, 1, 1)), HEAD), None), (nn.Sequential(nn.Sequential(Attribute())), None),
     ],
