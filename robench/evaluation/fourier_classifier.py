@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import shutil
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from robench.errors import RobenchError, first_line
 from robench.evaluation.compiling import Network, compile_network
 from robench.evaluation.fourier_options import FourierOptions
 from robench.models.base import Model
+from robench.models.copying import copied
 from robench.models.folding import fold_module
 from robench.models.outputs import logits_of
 from robench.processes import dtype_of
@@ -33,7 +33,7 @@ class Classifier:
         module: Any = model.module
         folded = left = 0
         if isinstance(module, torch.nn.Module):
-            module = copy.deepcopy(module).eval()
+            module = copied(module).eval()
             left = _batch_norms(module)
             if options.fold:
                 module, done = fold_module(module)

@@ -6,7 +6,6 @@ mean over both, with a weight lambda, is section 6 of the paper on separate Batc
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import math
 from dataclasses import replace
@@ -17,6 +16,7 @@ from torch import nn
 from robench.errors import RobenchError
 from robench.models.architectures.norms import DualBatchNorm
 from robench.models.base import Model
+from robench.models.copying import copied
 from robench.models.queries import Branch
 
 _EXAMPLE = "For example 'reference:digits/weak-augment?bn=mean&lambda=0.5' (in quotes)."
@@ -44,7 +44,7 @@ def only(module: nn.Module, route: str) -> nn.Module:
     Raises:
         RobenchError: it has no dual normalisation.
     """
-    found = copy.deepcopy(module)
+    found = copied(module)
     dual = [path for path, part in found.named_modules() if isinstance(part, DualBatchNorm)]
     if not dual:
         raise RobenchError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from robench.models.base import Model
+from robench.models.copying import copied
 
 # Not a linear layer and BatchNorm1d: on (n, length, channels) they mean different axes, and a trace has no shapes.
 _PAIRS: dict[type[nn.Module], type[nn.Module]] = {
@@ -69,7 +69,7 @@ def fold_module(module: nn.Module) -> tuple[nn.Module, Folding]:
     if _hooked(module):
         return module, Folding(0, before, "it has forward hooks, which a trace omits")
     try:
-        network = copy.deepcopy(module).eval()
+        network = copied(module).eval()
         if any(part.training for part in network.modules()):
             # The traced copy would not know that train() is overridden, and put them into evaluation mode.
             return module, Folding(0, before, "it keeps parts in training mode")

@@ -5,7 +5,6 @@ Their results are marked: they do not compare with those of a network that sees 
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import math
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from robench.errors import RobenchError
 from robench.models.base import Model
+from robench.models.copying import copied
 from robench.models.outputs import log_probabilities, logits_of
 
 
@@ -69,7 +69,7 @@ def by_batch(model: Model, size: int) -> Model:
         raise RobenchError(
             f"{model.name} has no batch norm of PyTorch, whose statistics ?bn=batch replaces.", hint="Omit ?bn=batch."
         )
-    module = copy.deepcopy(network)
+    module = copied(network)
     for part in module.modules():
         if isinstance(part, _BatchNorm):  # without running statistics PyTorch takes the batch's, in evaluation too
             part.running_mean = part.running_var = part.num_batches_tracked = None
