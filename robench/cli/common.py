@@ -262,6 +262,11 @@ def _width(table: Table, screen: Console) -> int:
     return screen.measure(table, options=screen.options.update(width=10_000)).maximum
 
 
+def interval_below(text: str) -> str:
+    """Return a value's text with its interval on a line of its own; in a pipe, where a row is one line, as it is."""
+    return text.replace(" (", "\n").replace(")", "") if sys.stdout.isatty() else text
+
+
 def _two_lines(text: str) -> str:
     """Put a value's intervals on lines of their own, so that three columns fit an ordinary terminal."""
     value, _, rest = text.partition(" (")

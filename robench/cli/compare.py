@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -146,7 +147,9 @@ def _print_many(found: ManyComparison) -> None:
         "(*: significant at the 5 % level; =: equivalent within the margin)"
     )
     head, rows = matrix(name, found.values[name])
-    two_lines = [[cell.replace(" (", "\n(") for cell in line] for line in rows]
+    two_lines = rows
+    if sys.stdout.isatty():  # in a pipe a row is one line
+        two_lines = [[*line[:2], *(cell.replace(" (", "\n(") for cell in line[2:])] for line in rows]
     widths = [
         max(len(part) for cell in column for part in cell.split("\n")) for column in zip(head, *two_lines, strict=True)
     ]

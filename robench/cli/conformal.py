@@ -92,7 +92,7 @@ def _print(found: Conformal) -> None:
 
     from robench.api.values import show
     from robench.catalogue import row
-    from robench.cli.common import console, say
+    from robench.cli.common import console, interval_below, say
 
     low, high = (100 * end for end in found.expected)
     near_one = 0.0 < found.below_one < 1e-5
@@ -112,6 +112,6 @@ def _print(found: Conformal) -> None:
         table.add_column(row(name).head, justify="right", min_width=15)
     for group in shown:
         texts = [show(value, name, interval=True) for name, value in found.values[group].items()]
-        table.add_row(group, *(text.replace(" (", "\n").replace(")", "") for text in texts))
+        table.add_row(group, *map(interval_below, texts))
     console().print(table)
     print(found.path)

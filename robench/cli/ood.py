@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,15 +90,16 @@ def _table(title: str, values: Mapping[str, Value]) -> Table:
 
     from robench.api.values import show
     from robench.catalogue import detection_rows
+    from robench.cli.common import interval_below
 
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1))
     rows = detection_rows("ood")
-    table.add_column("score", max_width=18)
+    table.add_column("score", max_width=18 if sys.stdout.isatty() else None)
     wanted = {head for names in rows.values() for head, name in names.items() if not name.startswith(_LEFT_OUT)}
     heads = [head for head in next(iter(rows.values())) if head in wanted]
     for head in heads:
         table.add_column(f"{head}, %", justify="right", min_width=15)
     for score, names in rows.items():
         shown = [show(values[names[head]], names[head], interval=True) for head in heads]
-        table.add_row(score, *(text.replace(" (", "\n").replace(")", "") for text in shown))
+        table.add_row(score, *map(interval_below, shown))
     return table

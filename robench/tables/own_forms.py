@@ -31,12 +31,12 @@ def _terminal(table: OwnTable) -> str:
     blocks = [range(len(table.columns))] if turned else _blocks(table, width)
     console.print(table.caption, markup=False, style="bold", highlight=False)
     for block in blocks:
-        drawn = _drawn(table, block, turned=turned)
-        if console.measure(drawn, options=console.options.update(width=10_000)).maximum > width:
+        drawn = _drawn(table, block, turned=turned, piped=not screen.is_terminal)
+        if screen.is_terminal and console.measure(drawn, options=console.options.update(width=10_000)).maximum > width:
             drawn = _drawn(table, block, turned=turned, narrow=True)
         console.print(drawn, width=None if screen.is_terminal else console.measure(drawn).maximum)
     for note in notes(table):
-        console.print(note, markup=False)
+        console.print(note if screen.is_terminal else re.sub("^Bold:", "*:", note), markup=False)
     return "\n".join(line.rstrip() for line in output.getvalue().splitlines()) + "\n"
 
 
@@ -55,8 +55,11 @@ def _blocks(table: OwnTable, width: int) -> list[range]:
     return [*blocks, range(start, len(table.columns))]
 
 
-def _drawn(table: OwnTable, block: range, *, turned: bool, narrow: bool = False) -> RichTable:
-    """Return some of the columns as rich's table; a narrow one has what an interval is of on a line of its own."""
+def _drawn(table: OwnTable, block: range, *, turned: bool, narrow: bool = False, piped: bool = False) -> RichTable:
+    """Return some of the columns as rich's table; a narrow one has what an interval is of on a line of its own.
+
+    For a pipe every row is one line, and a star stands for bold.
+    """
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -67,6 +70,9 @@ def _drawn(table: OwnTable, block: range, *, turned: bool, narrow: bool = False)
 
     def text(cell: Cell, column: Column) -> str:
         shown = f"[bold]{number(cell, column)}[/bold]" if cell.best else number(cell, column)
+        if piped:
+            shown = number(cell, column) + (f" ({found})" if (found := ends(cell, column)) else "")
+            return f"{shown} *" if cell.best else shown
         parts = ends(cell, column).replace("; ", "\n")
         parts = re.sub(r"(?m)^([a-z]+ [a-z]+) ", r"\1\n", parts) if narrow else parts
         return f"{shown}\n[dim]{parts}[/dim]" if parts else shown

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import robench
 from robench.cli.common import print_columns, print_summary, say
 from robench.cli.main import main
 from robench.cli.metrics import _print_cells
@@ -164,3 +165,20 @@ def test_in_a_pipe_no_line_ends_in_blanks_nor_is_broken(capsys: pytest.CaptureFi
     lines = capsys.readouterr().out.split("\n")
     assert [line for line in lines if line != line.rstrip()] == []
     assert f"  command   {long}" in lines
+
+
+def test_tables_of_values_have_a_row_per_line_in_a_pipe(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    few = {"corruption": "contrast", "severity": 5, "limit": 60, "device": "cpu", "quiet": True, "resamples": 50}
+    names = ("augmix", "standard", "mixup")
+    for name in names:
+        robench.evaluate(f"reference:digits/{name}", "digits-c", out=tmp_path / name, **few)
+    runs = [str(tmp_path / name) for name in names]
+    commands = (
+        ["table", "--runs", *runs], ["compare", *runs, "--resamples", "100"],
+        ["conformal", runs[0], "--alpha", "0.2", "--resamples", "50"],
+    )  # fmt: skip
+    for command in commands:
+        assert main(command) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert any(" to " in line for line in lines)
+        assert [line for line in lines if re.match(r"\s{9,}\(?-?[\d.]+ to [\d.]+\)?\s", line)] == [], command

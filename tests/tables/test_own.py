@@ -440,6 +440,15 @@ def test_latex_is_balanced_and_escaped(two):
     assert "\\textbf{20.00}" in text
 
 
+def test_in_a_pipe_a_star_stands_for_bold(two):
+    text = render(own_table(two), "terminal")
+    (line,) = (line for line in text.splitlines() if "20.00" in line)
+    assert line.count(" to ") == 2
+    assert " *" in line
+    assert "\n*: " in text
+    assert "Bold" not in text
+
+
 def test_csv_has_stored_numbers_in_fields(two):
     rows = list(csv.DictReader(io.StringIO(render(own_table(two), "csv"))))
     assert len(rows) == 4
