@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+from typing import Any
+
 from robench.errors import RobenchError, did_you_mean
 
 Triple = tuple[float, float, float]
@@ -27,3 +31,36 @@ def preset(name: str) -> tuple[Triple, Triple]:
     if name not in PRESETS:
         raise RobenchError(f"Unknown normalisation preset '{name}'.", hint=did_you_mean(str(name), PRESETS))
     return PRESETS[name]
+
+
+def triple(name: str, value: Any) -> Triple | None:
+    """Return the three numbers of a normalisation, of which one stands for all; None for None.
+
+    Args:
+        name: ``mean`` or ``std``.
+        value: a number, or three of any sequence, array or tensor.
+
+    Raises:
+        RobenchError: not three numbers, or not for images in [0, 1].
+
+    >>> triple("mean", 0.5), triple("std", [0.25, 0.5, 1])
+    ((0.5, 0.5, 0.5), (0.25, 0.5, 1.0))
+    """
+    if value is None:
+        return None
+    try:
+        found = [float(one) for one in value] if isinstance(value, Iterable) else [float(value)] * 3
+    except (TypeError, ValueError):
+        found = []
+    if len(found) != 3 or not all(math.isfinite(one) for one in found):
+        raise RobenchError(
+            f"`{name}` takes 3 numbers, one per channel; found {str(value)[:60]}.",
+            hint=f"For example `{name}=(0.4914, 0.4822, 0.4465)`.",
+        )
+    if not all(abs(one) <= 1 and (one > 0 or name != "std") for one in found):
+        bounds = "above 0 and at most 1" if name == "std" else "for images in [0, 1]"
+        raise RobenchError(
+            f"`{name}` takes numbers {bounds}; found {str(value)[:60]}.",
+            hint="Divide by 255 what is meant for pixels up to 255.",
+        )
+    return found[0], found[1], found[2]

@@ -13,7 +13,7 @@ from robench.data.base import Geometry
 from robench.errors import RobenchError
 from robench.models.base import Model, Preprocessing
 from robench.models.normalisers import own_normalisation
-from robench.models.presets import Triple
+from robench.models.presets import Triple, triple
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def wrap(
 
     Raises:
         RobenchError: the number of classes is neither given nor known from a linear layer, or is not that of the
-            names.
+            names; a normalisation that is not of images in [0, 1].
 
     >>> model = wrap(nn.Sequential(nn.Flatten(), nn.Linear(12, 3)), mean=(0.5,) * 3, std=(0.5,) * 3, name="linear")
     >>> model.name, model.num_classes, model.preprocessing.origin, model.identity_proven
@@ -75,7 +75,7 @@ def wrap(
     card: dict[str, Any] = {"architecture": kind} | identity.remark()
     if (inside := own_normalisation(module)) is not None:
         card["normalises"] = inside
-    request = Request("", num_classes=num_classes, mean=mean, std=std)
+    request = Request("", num_classes=num_classes, mean=triple("mean", mean), std=triple("std", std))
     preprocessing = resolve(Preprocessing(), request)
     found = identity.digest if identity.proven else unique()
     names = tuple(classes) if classes is not None else None

@@ -8,7 +8,7 @@ import re
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,7 @@ def read_checkpoint(path: Path) -> Any:
     if not path.is_file():
         raise RobenchError(f"No such file: {path}", hint=_where_else(str(path)))
     refuse_other_files(path)
+    _refuse_program(path)
     return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
 
 
@@ -140,6 +141,15 @@ def refuse_other_files(path: Path) -> None:
         return
     if (found := looks_like(data)) is not None:
         raise RobenchError(f"{path} is not a model but {found}.", hint="Get the model's own file.")
+
+
+def _refuse_program(path: Path) -> None:
+    """Refuse an archive of ``torch.export.save`` under another name than it is read by."""
+    if not zipfile.is_zipfile(path):
+        return
+    with suppress(zipfile.BadZipFile, OSError, ValueError), zipfile.ZipFile(path) as archive:
+        if any(name.endswith("/models/model.json") for name in archive.namelist()):
+            raise RobenchError(f"{path} is a torch.export program, not a checkpoint.", hint=f"Name it {path.stem}.pt2.")
 
 
 def read_metadata(path: Path) -> dict[str, str]:

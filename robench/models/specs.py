@@ -12,7 +12,7 @@ from robench.data.base import Geometry
 from robench.errors import RobenchError
 from robench.models.base import Model
 from robench.models.normalisers import own_normalisation
-from robench.models.presets import Triple
+from robench.models.presets import Triple, triple
 from robench.models.request import Request, resolve
 from robench.registry import Registry
 
@@ -90,7 +90,7 @@ def load_model(
 
     Raises:
         RobenchError: no such model, a file that is unreadable without running code, weights that do not fit, several
-            networks and none chosen, or a missing normalisation.
+            networks and none chosen, or a normalisation that is missing or not of images in [0, 1].
     """
     from robench.models import branches, posthoc, queries
     from robench.models.classes import keep
@@ -104,8 +104,8 @@ def load_model(
         spec,
         arch,
         num_classes,
-        mean,
-        std,
+        triple("mean", mean),
+        triple("std", std),
         norm,
         ema,
         key or query.key,

@@ -144,6 +144,13 @@ def test_programs_of_pixels_see_grey_levels(tmp_path: Path, network: nn.Module, 
         load_model(str(path), mean=(0.5,) * 3, std=(0.25,) * 3)
 
 
+@pytest.mark.parametrize("name", ["w.pt", "w.PT2", "w.pth"])
+def test_programs_under_another_name_are_told(tmp_path: Path, network: nn.Module, name: str) -> None:
+    export(network, tmp_path / "w.pt2", None).rename(tmp_path / name)
+    with pytest.raises(RobenchError, match=r"is a torch\.export program, not a checkpoint.*\n.*w\.pt2"):
+        load_model(str(tmp_path / name), num_classes=10)
+
+
 def test_programs_of_other_inputs_are_refused(tmp_path: Path) -> None:
     class Whole(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,7 @@ from robench.errors import RobenchError
 from robench.files import digest
 from robench.models.base import Model, Preprocessing
 from robench.models.identity import identify, unique
-from robench.models.presets import Triple
+from robench.models.presets import Triple, triple
 from robench.models.zeroshot.texts import ClassNames, Prompts, load_prompts
 from robench.models.zeroshot.towers import CosineClassifier
 
@@ -56,8 +56,8 @@ def zero_shot(
         name: what tables call the model.
 
     Raises:
-        RobenchError: neither or both of text encoder and features, features of another number of classes, or values
-            that are not finite.
+        RobenchError: neither or both of text encoder and features, features of another number of classes, values that
+            are not finite, or a normalisation that is not of images in [0, 1].
 
     >>> eye = torch.eye(12)
     >>> model = zero_shot(nn.Flatten(), ["red", "blue"], text_features=eye[:2], scale=10.0, name="pixels")
@@ -101,9 +101,9 @@ def zero_shot(
         },
     } | identity.remark()
     given_any = mean is not None or std is not None or geometry is not None
-    preprocessing = Preprocessing(
-        mean or Preprocessing().mean, std or Preprocessing().std, geometry, origin="option" if given_any else "default"
-    )
+    own, pair = Preprocessing(), (triple("mean", mean), triple("std", std))
+    origin = "option" if given_any else "default"
+    preprocessing = Preprocessing(pair[0] or own.mean, pair[1] or own.std, geometry, origin=origin)
     module = CosineClassifier(encoder, text, float(scale), bias)
     found = digest(hashed)
     return Model(title, module, len(text), preprocessing, found, card, names.classes, identity_proven=identity.proven)
