@@ -34,8 +34,8 @@ def batch_of(given: Any) -> Batch:
     """Return images of any form as a batch.
 
     Args:
-        given: a PIL image (modes other than RGB are converted to it); a uint8 array (H, W, 3), (H, W) or (N, H, W, 3);
-            a tensor (..., 3, H, W) or (..., 1, H, W), uint8 or float in [0, 1].
+        given: a PIL image of 8 bits (modes other than RGB are converted to it); a uint8 array (H, W, 3), (H, W) or
+            (N, H, W, 3); a tensor (..., 3, H, W) or (..., 1, H, W), uint8 or float in [0, 1].
 
     Raises:
         RobenchError: another form; the message says what was found and what to do.
@@ -44,6 +44,11 @@ def batch_of(given: Any) -> Batch:
     torch.Size([1, 3, 5, 4])
     """
     if isinstance(given, Image.Image):
+        if given.mode.startswith(("I", "F")):  # conversion would clip them at 255
+            raise RobenchError(
+                f"PIL images have 8 bits per channel; found the mode '{given.mode}'.",
+                hint="Scale its values to 0..255 first: Image.fromarray(values.astype('uint8')).",
+            )
         pixels = np.array(given.convert("RGB"))
         return Batch(_from_rows(pixels[None]), lambda made: Image.fromarray(_to_rows(made)[0]))
     if isinstance(given, np.ndarray):
@@ -59,7 +64,7 @@ def _of_array(given: np.ndarray) -> Batch:
     if given.dtype != np.uint8:
         raise RobenchError(
             f"Arrays of images hold uint8; found {given.dtype}.",
-            hint="Scale what is in [0, 1]: (x * 255).round().astype('uint8'), or give a float tensor.",
+            hint="Scale what is in [0, 1]: (x * 255).round().astype('uint8'). Transforms take float tensors, too.",
         )
     if given.ndim == 2:  # as imagecorruptions does: three equal channels, and a colour image back
         return _of_array(np.repeat(given[..., None], 3, axis=-1))

@@ -149,6 +149,8 @@ def test_the_call_of_imagecorruptions() -> None:
         (lambda: corrupt(PIXELS, severity=2, corruption_number=19), "no corruption 19"),
         (lambda: corrupt(PIXELS, "fgo", 1), "Did you mean 'fog'"),
         (lambda: corrupt(PIXELS.astype(np.float32), "fog", 1), "hold uint8; found float32"),
+        (lambda: corrupt(Image.fromarray(PIXELS[..., 0].astype(np.uint16) * 256), "fog", 1), "8 bits per channel"),
+        (lambda: Corrupt("fog", 1)(Image.fromarray(PIXELS[..., 0].astype(np.float32) / 255)), "8 bits per channel"),
         (lambda: corrupt(PIXELS.transpose(2, 0, 1), "fog", 1), "channels last"),
         (lambda: corrupt("image.png", "fog", 1), "found str"),
         (lambda: Corrupt("fog", 6), "Severity 6 does not exist"),
