@@ -14,6 +14,7 @@ from robench.results.protocols import counted, protocol_of
 from robench.results.schema import Result, Value
 from robench.suites.copies import copy_of
 from robench.tables.living import TIMM_MATCHING, CellAccuracies, robustbench, timm
+from robench.tables.row_names import facts_of, told_apart
 
 # what a recipe's name says after its method; the longer of two that begin alike comes first
 _DATA_SETS = ("tiny-imagenet", "imagenet", "cifar100", "cifar10", "digits")
@@ -98,6 +99,7 @@ def make_boards(results: Mapping[Path, Result], *, living: bool = True) -> list[
     A result without an error or a flip probability, by which boards rank, is omitted.
     """
     boards: dict[str, Board] = {}
+    facts_by_row: dict[str, list[Mapping[str, str]]] = {}
     for result in results.values():
         if not _ranking(result):
             continue
@@ -113,6 +115,11 @@ def make_boards(results: Mapping[Path, Result], *, living: bool = True) -> list[
         made = Board(protocol, result.suite.name, f"{result.suite.title}: {kind}", [], facts=facts)
         board = boards.setdefault(protocol, made)
         board.rows.append(measured_row(result, protocol))
+        facts_by_row.setdefault(protocol, []).append(facts_of(result))
+    for protocol, told in facts_by_row.items():
+        rows = boards[protocol].rows
+        for one, name in zip(rows, told_apart([one.name for one in rows], told), strict=True):
+            one.name = name
     boards = dict(sorted(boards.items(), key=lambda item: -len(item[1].rows)))
     if living:
         for suite in ("imagenet-c", "cifar10-c", "cifar100-c"):

@@ -80,6 +80,17 @@ def test_precision_makes_a_row_of_its_own() -> None:
     assert len({row.id for row in board.rows}) == 2
 
 
+def test_rows_of_one_model_say_what_tells_them_apart() -> None:
+    """Three branches of one network, and two seeds of one recipe, have cards of one name."""
+    first, second, mean = (result(hash=str(i), identity=str(i)) for i in range(3))
+    for one, seed in ((first, 1), (second, 2), (mean, 1)):
+        one.model.card |= {"name": "net", "trained_with": {"seed": seed}}
+    mean.model.card["bn"] = "mean"
+    names = [row.name for row in boards(first, second, mean)[0].rows]
+    assert sorted(names) == ["net (bn=mean, seed 1)", "net (seed 1)", "net (seed 2)"]
+    assert [row.name for row in boards(mean)[0].rows] == ["net (bn=mean)"]
+
+
 def test_more_is_better_where_the_value_says_so(tmp_path: Path) -> None:
     given = [
         result("dfr", name, summary={"mean_ood_weighted_pr_auc": value})
