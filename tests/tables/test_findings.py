@@ -163,7 +163,8 @@ def test_the_page_of_the_documentation_is_that_of_its_numbers_and_the_results_on
     for claim in claims():
         if claim.name in numbers.claims:
             of, than = (values[claim.suite, name][claim.value].value for name in (claim.of, claim.than))
-            assert numbers.claims[claim.name].difference.value == pytest.approx(of - than, abs=6e-5), claim.name
+            # Pairs may be measured again on another processor, whose bfloat16 sums round otherwise.
+            assert numbers.claims[claim.name].difference.value == pytest.approx(of - than, abs=2e-4), claim.name
     for name, one in numbers.ranks.items():
         assert one.value == pytest.approx(values["cifar10-c", name]["mean_error"].value, abs=6e-5)
 
