@@ -72,7 +72,8 @@ def label_map(names: Sequence[str], wanted: Sequence[str], where: str) -> npt.ND
         raise RobenchError(
             f"{where}: {len(unmatched)} of {len(names)} label names fit no class of the suite, or several:"
             f" {', '.join(repr(name) for name in unmatched[:5])}.",
-            hint=f"Rename the labels to the suite's class names or WordNet ids{known_as}; or to class numbers from 0.",
+            hint=f"Give images of the suite's classes, or rename the labels to these{known_as}; or to class numbers"
+            " from 0.",
         )
     found = [label for label in mapped if label is not None]
     if len(set(found)) != len(found):

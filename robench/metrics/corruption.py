@@ -167,7 +167,7 @@ def relative_mean_corruption_error(
     if baseline.clean is None:
         raise RobenchError(
             f"The baseline '{baseline.name}' has no clean error, which relative mCE needs.",
-            hint="Use `mean_corruption_error`, or a baseline with a clean error.",
+            hint="Compute the mCE, which needs none, or take a baseline with a clean error.",
         )
     means = _means(baseline, corruptions) - baseline.clean
     rise = _errors(error, corruptions).mean(axis=-1) - floats(clean)[..., None]

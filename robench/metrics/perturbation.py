@@ -141,6 +141,6 @@ def clips(
     ):
         raise RobenchError(
             "The clips have different numbers of frames, or there are none.",
-            hint="Give every frame of every clip one row, with its `index` and `frame`.",
+            hint="Give every frame of every clip one row, with the numbers of the clip and of the frame in it.",
         )
     return tuple(column[order].reshape(count, len(index) // count, *column.shape[1:]) for column in columns)

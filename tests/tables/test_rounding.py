@@ -14,6 +14,7 @@ from robench import api
 from robench.catalogue import headlines, row
 from robench.cli.common import print_summary
 from robench.results.schema import Result, Value
+from robench.tables.boards import measured_row
 from robench.tables.report import render_markdown
 from robench.tables.site import build_site, measured_results
 
@@ -72,13 +73,14 @@ def test_page(shipped: dict[Path, Result], tmp_path: Path) -> None:
     _, _, data = (tmp_path / "index.html").read_text().partition('<script type="application/json" id="data">')
     boards = json.loads(data.partition("</script>")[0])["boards"]
     texts = {
-        (b["tab"].split()[0], one["name"]): json.dumps([v[3:] for v in one["values"].values()])
+        one["page"]: json.dumps([v[3:] for v in one["values"].values()])
         for b in boards
         for one in b["rows"]
+        if "page" in one
     }
     for result in shipped.values():
-        name = str(result.model.card.get("name") or result.model.name)
-        assert printed(texts[result.suite.name, name]) == expected(result, main=True)
+        (page,) = {measured_row(result, b["id"]).page for b in boards} & set(texts)
+        assert printed(texts[page]) == expected(result, main=True)
 
 
 @pytest.mark.parametrize("form", ["terminal", "markdown", "latex", "html"])
