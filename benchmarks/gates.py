@@ -37,7 +37,7 @@ from robench.catalogue import METRICS, row
 from robench.metrics.cells import mean_over_cells
 from robench.metrics.sampling import standard_errors
 from robench.results.deciding import Loss, least_images
-from robench.results.paired import floor_of
+from robench.results.floors import floor_of
 from robench.suites.drawing import Design, first_size
 
 LOSSES = (-1.0, 0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
@@ -158,7 +158,7 @@ class Simulated(Looks):
         rows = first[:, None] * of_a - second[:, None] * of_b
         cells, sizes = len(rows), np.full(len(rows), images)
         error = standard_errors(list(rows), list(self.index[:, :images]), np.ones(cells), None).new_images
-        least = floor_of(self.value, first, sizes, a, list(self.index[:, :images]))
+        least = floor_of(self.value, first, sizes, a, list(self.index[:, :images]), list(rows))
         return {self.value: Loss(self.value, a, b, a - b, max(error, least))}
 
 

@@ -180,7 +180,7 @@ def _correct(
 
 def _interval(differences: npt.NDArray[np.float64], seed: int) -> tuple[float, float]:
     """Return the 95 % interval of the mean, as wide at least as so few images allow (answers may all be alike)."""
-    from robench.metrics.equivalence import least_error
+    from robench.metrics.least_error import least_error
     from robench.metrics.statistics import interval
     from robench.results.intervals import NORMAL_95
 

@@ -23,6 +23,7 @@ from robench.api.options import (
 )
 from robench.api.within import Target, targets_of
 from robench.errors import RobenchError
+from robench.models.presets import triple
 from robench.processes import PRECISIONS, check_device
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def model_of(words: ModelWords, options: ModelOptions | None = None) -> ModelOpt
     kept = _laid_over(options or ModelOptions(), words, ModelWords, "model_options")
     if kept.num_classes is not None:
         w.whole("num_classes", kept.num_classes, least=1, most=10**7)
-    mean, std = (None if one is None else w.triple(name, one) for name, one in (("mean", kept.mean), ("std", kept.std)))
+    mean, std = triple("mean", kept.mean), triple("std", kept.std)
     w.both_given(
         [("norm_preset", kept.norm_preset, "mean", mean), ("norm_preset", kept.norm_preset, "std", std)],
     )

@@ -128,34 +128,6 @@ def number(
     return found
 
 
-def triple(name: str, value: object) -> tuple[float, float, float]:
-    """Return three numbers of a normalisation: from ``"0.49,0.48,0.45"``, a sequence, or one number for all three.
-
-    Raises:
-        RobenchError: not numbers, another count, or not of images in [0, 1].
-    """
-    parts: Iterable[Any] = value.replace(" ", "").split(",") if isinstance(value, str) else _listed(value)
-    try:
-        values = tuple(float(part) for part in parts)
-    except (TypeError, ValueError):
-        values = ()
-    if len(values) == 1:
-        values *= 3
-    if len(values) != 3:
-        raise RobenchError(
-            f"`{name}` takes 3 numbers, one per channel; found {shown(value)}.",
-            hint=f"For example `{name}=(0.4914, 0.4822, 0.4465)`.",
-        )
-    # Written so that NaN is refused too.
-    if not all(abs(one) <= 1 and (one > 0 or name != "std") for one in values):
-        bounds = "above 0 and at most 1" if name == "std" else "for images in [0, 1]"
-        raise RobenchError(
-            f"`{name}` takes numbers {bounds}; found {shown(value)}.",
-            hint="Divide by 255 what is meant for pixels up to 255.",
-        )
-    return values[0], values[1], values[2]
-
-
 def _listed(value: object) -> Iterable[Any]:
     return value if isinstance(value, Iterable) else (value,)
 

@@ -46,14 +46,14 @@ class Measurement:
     words: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        from robench.api.words import both_given, triple, whole
+        from robench.api.words import both_given, whole
+        from robench.models.presets import triple
         from robench.suites import get
 
         get(self.suite)
         whole("every", self.every, least=1)
         for name, value in (("mean", self.mean), ("std", self.std)):
-            if value is not None:
-                triple(name, value)
+            triple(name, value)
         if (self.mean is None) != (self.std is None):
             raise RobenchError("`mean` and `std` belong together.", hint="Give both, or neither.")
         both_given([("limit", self.words.get("limit"), "within", self.words.get("within"))])
@@ -75,15 +75,14 @@ class Measurement:
             RobenchError: as :func:`robench.evaluate`.
         """
         import robench
-        from robench.api.words import triple
         from robench.models import Model, Preprocessing
         from robench.models.checkpoints import weights_hash
+        from robench.models.presets import triple
         from robench.models.request import count_classes
 
         classes = count_classes(network, self.num_classes, type(network).__name__)
-        how = Preprocessing()
-        if self.mean is not None:
-            how = Preprocessing(triple("mean", self.mean), triple("std", self.std), origin="option")
+        mean, std = triple("mean", self.mean), triple("std", self.std)
+        how = Preprocessing() if mean is None or std is None else Preprocessing(mean, std, origin="option")
         found = weights_hash(type(network).__name__, network.state_dict())
         card = {"architecture": type(network).__name__, "epoch": epoch}
         model = Model(f"{type(network).__name__}-epoch-{epoch}", logits, classes, how, found, card)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from robench.errors import RobenchError
-
 Floats = npt.NDArray[np.float64]
 Verdict = Literal["better", "worse", "equivalent", "undecided"]
 VERDICTS: tuple[Verdict, ...] = ("better", "worse", "equivalent", "undecided")
-
-_PSEUDO = 2.0  # images on which the models differ, one either way, that are added to those seen
 
 
 def difference_p(value: float, error: float) -> float:
@@ -104,57 +99,3 @@ def verdict(
     if p_difference < level:
         return "better" if (value < 0) == lower_is_better else "worse"
     return "undecided"
-
-
-def least_error(
-    gradient: npt.ArrayLike,
-    images: npt.ArrayLike,
-    scale: float = 1.0,
-    *,
-    index: Sequence[npt.NDArray[np.int64]] | None = None,
-) -> float:
-    """Return the least standard error that so many images allow for a difference of two models.
-
-    Two models that answer alike on all images seen may differ on others. As for paired proportions (Bonett and Price
-    2012), one image is added on which only the first model is right, in all cells that have it, and one on which only
-    the second is.
-
-    Args:
-        gradient: (cells,) derivative of the value by each cell's mean.
-        images: (cells,) images of each cell.
-        scale: by how much the value of an image differs then; 1 for right and wrong answers.
-        index: for each cell int64 (n,), which images it has, each once; equal numbers in two cells are the same image.
-            None: no cell has an image of another.
-
-    Raises:
-        RobenchError: not the same cells.
-
-    >>> round(least_error([0.5, 0.5], [1000, 1000]), 5)
-    0.00071
-    >>> round(least_error([0.5, 0.5], [1000, 1000], index=[np.arange(1000)] * 2), 5)
-    0.00141
-    """
-    slopes, counts = np.asarray(gradient, np.float64), np.asarray(images, np.float64)
-    if slopes.shape != counts.shape or (index is not None and len(index) != len(counts)):
-        raise RobenchError(
-            f"Derivatives and images must be of the same cells; found shapes {slopes.shape} and {counts.shape}.",
-            hint="Give one number for each cell.",
-        )
-    used = np.flatnonzero((slopes != 0) & (counts > 0))
-    if not len(used):
-        return 0.0
-    weights = np.abs(slopes[used]) / counts[used]
-    total, squares = float(counts[used].sum()), float((weights**2 * counts[used]).sum())
-    if index is not None:
-        total, squares = _weights_of_images([index[int(c)] for c in used], weights)
-    return scale * math.sqrt(_PSEUDO / (total + _PSEUDO) * squares)
-
-
-def _weights_of_images(index: Sequence[npt.NDArray[np.int64]], weights: Floats) -> tuple[float, float]:
-    """Return how many images cells have, and the sum of the squares of what each weighs in all of them."""
-    first = index[0]
-    if all(np.array_equal(first, other) for other in index[1:]):
-        return float(len(first)), len(first) * float(weights.sum()) ** 2
-    rows = np.unique(np.concatenate(list(index)), return_inverse=True)[1]
-    of_image = np.bincount(rows, np.repeat(weights, [len(one) for one in index]))
-    return float(len(of_image)), float((of_image**2).sum())

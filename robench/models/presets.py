@@ -38,29 +38,31 @@ def triple(name: str, value: Any) -> Triple | None:
 
     Args:
         name: ``mean`` or ``std``.
-        value: a number, or three of any sequence, array or tensor.
+        value: a number, or three of any sequence, array or tensor, or as text: ``"0.49,0.48,0.45"``.
 
     Raises:
         RobenchError: not three numbers, or not for images in [0, 1].
 
-    >>> triple("mean", 0.5), triple("std", [0.25, 0.5, 1])
+    >>> triple("mean", 0.5), triple("std", "0.25, 0.5, 1")
     ((0.5, 0.5, 0.5), (0.25, 0.5, 1.0))
     """
     if value is None:
         return None
+    parts = value.split(",") if isinstance(value, str) else value
     try:
-        found = [float(one) for one in value] if isinstance(value, Iterable) else [float(value)] * 3
+        found = [float(one) for one in parts] if isinstance(parts, Iterable) else [float(parts)]
     except (TypeError, ValueError):
         found = []
+    found = found * 3 if len(found) == 1 else found
     if len(found) != 3 or not all(math.isfinite(one) for one in found):
         raise RobenchError(
-            f"`{name}` takes 3 numbers, one per channel; found {str(value)[:60]}.",
+            f"`{name}` takes 3 numbers, one per channel; found {value!r:.60}.",
             hint=f"For example `{name}=(0.4914, 0.4822, 0.4465)`.",
         )
     if not all(abs(one) <= 1 and (one > 0 or name != "std") for one in found):
         bounds = "above 0 and at most 1" if name == "std" else "for images in [0, 1]"
         raise RobenchError(
-            f"`{name}` takes numbers {bounds}; found {str(value)[:60]}.",
+            f"`{name}` takes numbers {bounds}; found {value!r:.60}.",
             hint="Divide by 255 what is meant for pixels up to 255.",
         )
     return found[0], found[1], found[2]

@@ -17,11 +17,12 @@ from robench.predictions import Predictions, RunFolder
 from robench.results.columns import optional_columns
 from robench.results.comparison_words import sentences
 from robench.results.controls import control_run
+from robench.results.floors import floor_between
 from robench.results.intervals import NORMAL_95
 from robench.results.judging import Difference, Margins, judged, spread_of_difference, standard_error, tested_names
 from robench.results.labels import ABSENT
 from robench.results.notebook import html_table
-from robench.results.paired import floor_of, on_common_images, refuse_unlike, slopes
+from robench.results.paired import on_common_images, refuse_unlike
 from robench.results.protocols import counted, protocol_of_run
 from robench.results.same_images import prepared
 from robench.results.schema import StatisticsRecord
@@ -246,12 +247,13 @@ def _summary_differences(protocol: Suite, a: Scores, b: Scores) -> dict[str, Dif
 
     values_a, values_b = summaries(a, a.values), summaries(b, b.values)
     replicates_a, replicates_b = summaries(a, a.replicates), summaries(b, b.replicates)
+    drawn = {name: replicates_a[name] - replicates_b[name] for name in values_a}
     return {
         name: difference_of(
             float(values_a[name] - values_b[name]),
-            replicates_a[name] - replicates_b[name],
+            drawn[name],
             name,
-            least=floor_of(name, slopes(name, a.cells, a.values, protocol), a.images, float(values_a[name]), a.index),
+            least=floor_between(name, a, b, protocol, float(values_a[name]), drawn[name]),
             sampled=a.sampled is not None,
         )
         for name in values_a
@@ -292,7 +294,7 @@ def difference_of(
 
 def _cell_comparisons(pairs: Mapping[str, tuple[Predictions, ...]], a: Scores, b: Scores) -> list[CellComparison]:
     from robench.metrics.comparison import holm, mcnemar
-    from robench.metrics.equivalence import least_error
+    from robench.metrics.least_error import least_error
 
     p = np.array([mcnemar(left.correct, right.correct) for left, right in pairs.values()])
     p_holm = holm(p)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -15,9 +16,10 @@ from robench.metrics.simultaneous import Pairwise, pairwise, ranks_of
 from robench.predictions import RunFolder
 from robench.results.columns import optional_columns
 from robench.results.comparing import of_one_model, partly, prepared_part, sampled_part, scores_of, uncorrected
+from robench.results.floors import floor_between
 from robench.results.judging import Margins, margin_of, spread_of_difference, tested_names
 from robench.results.labels import sentence
-from robench.results.paired import floor_of, on_common_images, refuse_unlike, slopes
+from robench.results.paired import on_common_images, refuse_unlike
 from robench.results.protocols import protocol_of_run
 from robench.results.schema import StatisticsRecord, Value
 from robench.results.scores import Scores
@@ -127,8 +129,8 @@ def compare_many(
         if not np.isfinite(of_runs).all():
             undefined.append(f"{sentence(row(name).title)}: {why_undefined(name, sampled=sampled)}.")
             continue
-        floor = _floor(name, scores, protocol, of_runs)
         replicates = np.stack([one[name] for one in drawn], axis=1)
+        floor = _floors(name, scores, protocol, of_runs, replicates)
         spread = spread_of_difference(name, sampled=sampled)
         shown = [
             with_interval(float(value), replicates[:, i], name, trials=one.summary_trials(name))
@@ -162,12 +164,13 @@ def names_of(runs: Sequence[RunFolder]) -> list[str]:
     return [f"{n} {i + 1}" if names.count(n) > 1 else n for i, n in enumerate(names)]
 
 
-def _floor(name: str, scores: Sequence[Scores], protocol: Suite, values: Array) -> Array:
-    first = scores[0]
-    least = floor_of(
-        name, slopes(name, first.cells, first.values, protocol), first.images, float(values[0]), first.index
-    )
-    return np.full((len(scores), len(scores)), least)
+def _floors(name: str, scores: Sequence[Scores], protocol: Suite, values: Array, replicates: Array) -> Array:
+    """Return the least standard error of each pair's difference, (runs, runs)."""
+    found = np.zeros((len(scores), len(scores)))
+    for i, j in combinations(range(len(scores)), 2):
+        apart = replicates[:, i] - replicates[:, j]
+        found[i, j] = found[j, i] = floor_between(name, scores[i], scores[j], protocol, float(values[i]), apart)
+    return found
 
 
 def _compared(

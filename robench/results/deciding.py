@@ -16,9 +16,10 @@ from robench.metrics.influence import per_image_values
 from robench.metrics.sampling import standard_errors
 from robench.predictions import Predictions, RunFolder
 from robench.results.columns import optional_columns
+from robench.results.floors import floor_of
 from robench.results.intervals import NORMAL_95
 from robench.results.own_images import indices_of
-from robench.results.paired import floor_of, on_common_images, refuse_unlike, slopes
+from robench.results.paired import on_common_images, refuse_unlike, slopes
 from robench.results.protocols import protocol_of_run
 from robench.results.schema import Result
 from robench.results.summaries import CellArrays, summarise
@@ -89,7 +90,7 @@ def paired_losses(a: RunFolder, b: RunFolder, names: Sequence[str], chosen: Chos
         ]
         used = ((first.slopes[name] != 0) | (second.slopes[name] != 0)).astype(float)
         error = standard_errors(parts, first.index, used, None).new_images
-        least = floor_of(name, first.slopes[name], first.images, first.values[name], first.index)
+        least = floor_of(name, first.slopes[name], first.images, first.values[name], first.index, parts)
         found[name] = _loss(name, first.values[name], second.values[name], max(error, least))
     return found
 

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from robench.catalogue import metric_of, row
+from robench.catalogue import metric_of
 from robench.cpu import in_threads
 from robench.errors import RobenchError
-from robench.metrics.equivalence import least_error
 from robench.predictions import Predictions, RunFolder
 from robench.results.summaries import CellArrays, summarise
 from robench.suites.base import Cell, Suite
@@ -115,26 +114,3 @@ def slopes(name: str, cells: tuple[Cell, ...], computed: Mapping[str, Array], su
         return None
     slope = (found[: len(cells)] - found[len(cells) :]) / (2 * step)
     return np.where(np.abs(slope) < 1e-7, 0.0, slope)
-
-
-def floor_of(
-    name: str,
-    slope: Array | None,
-    images: npt.NDArray[np.int64],
-    value: float,
-    index: Sequence[npt.NDArray[np.int64]] | None = None,
-) -> float:
-    """Return the least standard error of a difference in a summary value; 0 where it is not known.
-
-    Args:
-        name: of the summary value.
-        slope: (cells,) of :func:`slopes`.
-        images: (cells,) images of each cell.
-        value: of the summary value; where it has no upper end, an image is taken to differ by so much.
-        index: of each cell, which images these are; None: no cell has an image of another.
-    """
-    if slope is None:
-        return 0.0
-    of = metric_of(name) or row(name)
-    scale = 1.0 if np.isfinite(of.range).all() else max(abs(value), 1e-6)
-    return least_error(slope, images, scale, index=index)

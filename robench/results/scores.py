@@ -39,6 +39,7 @@ class Scores:
         replicates: metric -> (resamples, cells) bootstrap replicates, images resampled together over cells.
         images: (cells,) images (clips) of each.
         index: which they are, rising, by numbers that are equal for the same image alone.
+        columns: of each cell, what it was scored from.
         trials: metric -> (cells,) trials behind the values that are 0 or 1, else 0.
         sampled: what was drawn, where cells lack images.
     """
@@ -48,6 +49,7 @@ class Scores:
     replicates: dict[str, Array]
     images: npt.NDArray[np.int64]
     index: tuple[npt.NDArray[np.int64], ...]
+    columns: tuple[Columns, ...]
     trials: dict[str, npt.NDArray[np.int64]]
     sampled: Sampled | None = None
 
@@ -125,6 +127,7 @@ def score_runs(
                 replicates={name: of_cells[:, own] for name, of_cells in replicates.items()},
                 images=np.array([len(distinct(cell.index)) for cell in predictions.values()]),
                 index=tuple(distinct(cell["index"]) for cell in every[own]),
+                columns=tuple(every[own]),
                 trials={name: _trials(name, of_cells[own], every[own]) for name, of_cells in values.items()},
             )
         )

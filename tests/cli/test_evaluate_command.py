@@ -163,7 +163,7 @@ def test_any_callable_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:
         (["-s", "digits-c"], "No model given"),
         (["-m", "reference:digits/augmix", "-s", "digits-c", "--device", "gpu"], "Unknown device 'gpu'"),
         (["-m", "{checkpoint}", "-s", "digits-c", "--mean", "125,123,114"], "Divide by 255"),
-        (["-m", "{checkpoint}", "-s", "digits-c", "--mean", "nan"], "--mean takes numbers"),
+        (["-m", "{checkpoint}", "-s", "digits-c", "--mean", "nan"], "--mean takes 3 numbers"),
         (["-m", "{checkpoint}", "-s", "digits-c", "--std", "0"], "above 0"),
         (["-m", "{checkpoint}", "-s", "digits-c", "--mean", "0.5"], "--mean was given without --std"),
         (["-m", "{checkpoint}", "-s", "digits-c", "--std", "0.5"], "--std was given without --mean"),

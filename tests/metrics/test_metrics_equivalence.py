@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from robench.errors import RobenchError
 from robench.metrics.comparison import holm
-from robench.metrics.equivalence import adjusted, difference_p, equivalence_p, least_error, verdict
+from robench.metrics.equivalence import adjusted, difference_p, equivalence_p, verdict
 
 
 def test_the_two_one_sided_tests_are_those_of_scipy() -> None:
@@ -79,29 +78,3 @@ def test_verdicts_follow_the_direction_of_the_value() -> None:
     assert verdict(0.5, 0.001, 0.9, lower_is_better=False) == "better"
     assert verdict(0.5, 0.2, float("nan"), lower_is_better=True) == "undecided"
     assert verdict(0.1, 0.001, 0.001, lower_is_better=True) == "equivalent"
-
-
-def test_the_least_error_is_that_of_two_more_images_that_differ() -> None:
-    differences = np.concatenate([np.zeros(500), [1.0, -1.0]])
-    expected = differences.std() / np.sqrt(500)
-    assert least_error([1.0], [500]) == pytest.approx(expected, rel=1e-12)
-    assert least_error([0.25] * 4, [125] * 4) == pytest.approx(expected, rel=1e-12)
-    assert least_error([0.25] * 4, [500] * 4, index=[np.arange(500)] * 4) == pytest.approx(expected, rel=1e-12)
-    assert least_error([0.0, 0.0], [10, 10]) == 0.0
-    with pytest.raises(RobenchError, match="same cells"):
-        least_error([1.0], [10, 10])
-    with pytest.raises(RobenchError, match="same cells"):
-        least_error([1.0], [10], index=[])
-
-
-def test_the_least_error_of_cells_that_share_some_images_counts_an_image_in_all_of_its_cells() -> None:
-    rng = np.random.default_rng(3)
-    index = [np.sort(rng.choice(300, n, replace=False)) for n in (50, 80, 120)]
-    slopes = np.array([0.2, -0.5, 0.3])
-    weight = np.zeros(300)
-    for slope, images in zip(slopes, index, strict=True):
-        weight[images] += abs(slope) / len(images)
-    seen = len(np.unique(np.concatenate(index)))
-    expected = np.sqrt(2 / (seen + 2) * (weight**2).sum())
-    assert least_error(slopes, [50, 80, 120], index=index) == pytest.approx(expected, rel=1e-12)
-    assert expected > least_error(slopes, [50, 80, 120])
