@@ -76,14 +76,14 @@ class Measurement:
         """
         import robench
         from robench.models import Model, Preprocessing
-        from robench.models.checkpoints import weights_hash
+        from robench.models.checkpoints import network_hash
         from robench.models.presets import triple
         from robench.models.request import count_classes
 
         classes = count_classes(network, self.num_classes, type(network).__name__)
         mean, std = triple("mean", self.mean), triple("std", self.std)
         how = Preprocessing() if mean is None or std is None else Preprocessing(mean, std, origin="option")
-        found = weights_hash(type(network).__name__, network.state_dict())
+        found = network_hash("training", network)
         card = {"architecture": type(network).__name__, "epoch": epoch}
         model = Model(f"{type(network).__name__}-epoch-{epoch}", logits, classes, how, found, card)
         options: dict[str, Any] = {"resamples": 0, "quiet": True, "device": _name(device)} | self.words

@@ -14,7 +14,7 @@ from robench.documents import read_document
 from robench.errors import RobenchError, first_line
 from robench.files import digest
 from robench.models.base import Model, Preprocessing
-from robench.models.checkpoints import weights_hash
+from robench.models.checkpoints import network_hash
 from robench.models.published import no_model_of_timm, timm_preprocessing
 from robench.models.safe_reading import tensors_only
 from robench.models.snapshots import (
@@ -24,6 +24,7 @@ from robench.models.snapshots import (
     refuse_code,
     refuse_otherwise,
     says_preprocessing,
+    settings_of,
 )
 
 _TRIED = 2
@@ -124,7 +125,7 @@ def _from_timm(name: str, spec: str, source: str | None = None) -> Backbone:
             f"Could not load the weights of {spec}: {first_line(error)}",
             hint="Check the network, or give a snapshot of the hub on disk: hf:FOLDER.",
         ) from error
-    found = weights_hash(f"timm backbone {type(module).__name__}", module.state_dict())
+    found = network_hash("timm backbone", module)
     return Backbone(spec, module, timm_preprocessing(module), found, "timm's pooled features")
 
 
@@ -168,7 +169,9 @@ def _from_transformers(folder: Path, spec: str) -> Backbone:
     preprocessing = preprocessing_of(processor, folder)
     refuse_otherwise(folder, processor, preprocessing)
     module = _Pooled(network.float(), drawn=bool(missing))
-    found = weights_hash(f"transformers backbone {type(network).__name__}", network.state_dict())
+    # Weights that the file lacks are drawn, and not used.
+    state = {name: weight for name, weight in network.state_dict().items() if name not in missing}
+    found = network_hash("transformers backbone", network, settings_of(network), state)
     features = "the class token" if missing else "the pooled output, else the class token"
     return Backbone(spec, module, preprocessing, found, features, {"architecture": type(network).__name__})
 

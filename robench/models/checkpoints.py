@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from robench.errors import RobenchError
+from robench.files import digest
 from robench.models.safe_reading import read_checkpoint
 
 State = dict[str, torch.Tensor]
@@ -116,6 +118,34 @@ def weights_hash(architecture: str, state: Mapping[str, torch.Tensor]) -> str:
         if tensor.numel():
             digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def network_hash(
+    kind: str,
+    network: nn.Module,
+    settings: Mapping[str, Any] | None = None,
+    state: Mapping[str, torch.Tensor] | None = None,
+) -> str:
+    """Return the SHA-256 over a network's weights and how it is built.
+
+    Networks of one class may have the same weights and other activations, strides or epsilons: what a network prints of
+    its layers is part of the hash.
+
+    Args:
+        kind: what it is loaded by, such as ``timm``.
+        network: how it is built counts.
+        settings: of its configuration, where it has one: what its layers do not print.
+        state: the weights that count; None: all of its state dict.
+
+    >>> first, second = (nn.Sequential(nn.Linear(2, 2), one) for one in (nn.ReLU(), nn.GELU()))
+    >>> _ = second.load_state_dict(first.state_dict())
+    >>> network_hash("here", first) == network_hash("here", second)
+    False
+    """
+    printed = re.sub(r" at 0x[0-9a-f]+", "", repr(network))
+    built = digest({"kind": kind, "network": printed, "settings": settings})
+    weights = network.state_dict() if state is None else state
+    return weights_hash(f"{kind}:{type(network).__name__}:{built}", weights)
 
 
 def file_hash(path: Path) -> str:

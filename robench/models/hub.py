@@ -24,6 +24,7 @@ from robench.models.snapshots import (
     refuse_drawn,
     refuse_otherwise,
     says_preprocessing,
+    settings_of,
 )
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _by_transformers(folder: Path, request: Request) -> Model:
     if processor is not None:
         preprocessing = preprocessing_of(processor, folder)
         refuse_otherwise(folder, processor, preprocessing)
-    model = named(f"hf:{folder.name}", _Logits(network), classes, preprocessing)
+    model = named(f"hf:{folder.name}", _Logits(network), classes, preprocessing, settings_of(network))
     card = model.card | {"architecture": type(network).__name__}
     return replace(model, card=card, classes=_names(network.config, classes))
 

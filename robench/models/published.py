@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from robench.data.base import Geometry, Interpolation
 from robench.errors import RobenchError, did_you_mean, first_line
 from robench.models import networks
 from robench.models.base import Model, Preprocessing
-from robench.models.checkpoints import weights_hash
+from robench.models.checkpoints import network_hash
 from robench.models.presets import PRESETS
 from robench.models.safe_reading import tensors_only
 
@@ -163,9 +164,15 @@ def torchvision_preprocessing(weights: Any) -> Preprocessing:
     return Preprocessing(tuple(transform.mean), tuple(transform.std), geometry, None, "torchvision")
 
 
-def named(name: str, module: nn.Module, classes: int, preprocessing: Preprocessing) -> Model:
-    """Return a model identified by the hash of its weights."""
-    found = weights_hash(name.partition(":")[0] + type(module).__name__, module.state_dict())
+def named(
+    name: str,
+    module: nn.Module,
+    classes: int,
+    preprocessing: Preprocessing,
+    settings: Mapping[str, Any] | None = None,
+) -> Model:
+    """Return a model identified by its weights, its layers and its configuration's settings."""
+    found = network_hash(name.partition(":")[0], module, settings)
     return Model(name, module, classes, preprocessing, found, {"spec": name, "architecture": type(module).__name__})
 
 

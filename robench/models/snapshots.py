@@ -25,6 +25,8 @@ _WARPED = 384
 # differ by 0.0005.
 _APART = 0.01
 
+# Fields of a configuration that change nothing that is computed.
+_ABOUT = ("transformers_version", "_name_or_path", "dtype", "torch_dtype", "architectures", "_attn_implementation")
 
 TWO_TOWERS = {"CLIPModel": "clip", "SiglipModel": "siglip", "Siglip2Model": "siglip2"}
 
@@ -39,6 +41,21 @@ def is_two_tower(config: dict[str, Any]) -> bool:
     if isinstance(kinds, list) and kinds:
         return kinds[0] in TWO_TOWERS
     return config.get("model_type") in TWO_TOWERS.values()
+
+
+def settings_of(network: Any) -> dict[str, Any]:
+    """Return what the configuration of a network of transformers says of what it computes, as a plain document."""
+    found: dict[str, Any] = _plain(network.config.to_dict())
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """Return a part of a configuration as a document that has a digest; what is not plain by its text."""
+    if isinstance(value, dict):
+        return {str(key): _plain(part) for key, part in value.items() if key not in _ABOUT}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 
 @contextmanager

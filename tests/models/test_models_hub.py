@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import torch
 from robench.data.base import Geometry
 from robench.errors import RobenchError
 from robench.models import load_model
+from robench.models.backbones import load_backbone
 from robench.models.classes import in_order_of
 
 IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
@@ -260,3 +263,28 @@ def test_class_names_of_a_snapshot(vit: tuple[Path, torch.nn.Module], timm_snaps
     config = json.loads(place.read_text())
     place.write_text(json.dumps(config | {"label_names": ["a", "b", "c", "d", "e", "f", "g"]}))
     assert load_model(f"hf:{timm_snapshot[0]}").classes == tuple("abcdefg")
+
+
+def _changed(folder: Path, to: Path, **fields: Any) -> Path:
+    """Copy a snapshot, with other fields in its configuration."""
+    shutil.copytree(folder, to)
+    config = json.loads((to / "config.json").read_text())
+    for name, value in fields.items():
+        config[name] = {**config[name], **value} if isinstance(value, dict) else value
+    (to / "config.json").write_text(json.dumps(config))
+    return to
+
+
+@pytest.mark.parametrize("load", [lambda spec: load_model(spec).hash, lambda spec: load_backbone(spec).hash])
+def test_the_same_weights_in_another_network_are_another_model(
+    load: Callable[[str], str], vit: tuple[Path, torch.nn.Module], timm_snapshot: tuple[Path, Any], tmp_path: Path
+) -> None:
+    """Their outputs differ, so a run of one must not go on with, or be compared as, the other's."""
+    for (folder, _), others in (
+        (vit, ({"hidden_act": "relu"}, {"layer_norm_eps": 0.1})),
+        (timm_snapshot, ({"model_args": {"output_stride": 8}}, {"model_args": {"act_layer": "gelu"}})),
+    ):
+        found = load(f"hf:{folder}")
+        assert load(f"hf:{_changed(folder, tmp_path / f'{folder.name}-copy')}") == found
+        for i, fields in enumerate(others):
+            assert load(f"hf:{_changed(folder, tmp_path / f'{folder.name}-{i}', **fields)}") != found, fields

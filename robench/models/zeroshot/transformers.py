@@ -28,6 +28,7 @@ from robench.models.snapshots import (
     refuse_drawn,
     refuse_otherwise,
     says_preprocessing,
+    settings_of,
 )
 from robench.models.zeroshot.classifier import classifier
 from robench.models.zeroshot.towers import Tokens, Towers
@@ -35,8 +36,6 @@ from robench.models.zeroshot.towers import Tokens, Towers
 if TYPE_CHECKING:
     from robench.models.request import Request
 
-# Fields of a configuration that change nothing that is computed.
-_ABOUT = ("transformers_version", "_name_or_path", "dtype", "torch_dtype", "architectures", "_attn_implementation")
 _TOKENIZERS = ("tokenizer.json", "vocab.json", "spiece.model", "tokenizer.model")
 _SQUARES = "square: the shorter side is resized and the centre cropped, where the model's processor keeps the shape"
 _NEEDED = "It needs config.json, preprocessor_config.json, the tokenizer's files and model.safetensors."
@@ -64,7 +63,6 @@ def load_towers(folder: Path) -> Towers:
     if not naflex:
         refuse_otherwise(folder, processor, preprocessing)
     length = int(network.config.text_config.max_position_embeddings)
-    config = {name: value for name, value in network.config.to_dict().items() if name not in _ABOUT}
     bias = getattr(network, "logit_bias", None)
     return Towers(
         name=f"hf:{folder.name}",
@@ -76,7 +74,7 @@ def load_towers(folder: Path) -> Towers:
         scale=float(network.logit_scale.detach().double().exp()),
         bias=None if bias is None else float(bias.detach()),
         preprocessing=preprocessing,
-        weights=weights_hash(f"transformers:{digest(_plain(config))}", network.state_dict()),
+        weights=weights_hash(f"transformers:{digest(settings_of(network))}", network.state_dict()),
         tokenizer=f"{type(tokenizer).__name__}, at most {length} tokens",
         card={"architecture": type(network).__name__} | ({"images": _SQUARES} if naflex else {}),
     )
@@ -183,12 +181,3 @@ def _of_squares(processor: Any, folder: Path) -> Preprocessing:
 
     refuse_otherwise(folder, processor, found, transform, side=480)
     return found
-
-
-def _plain(value: Any) -> Any:
-    """Return a configuration as a document that has a digest; what is not plain by its text."""
-    if isinstance(value, dict):
-        return {str(key): _plain(part) for key, part in value.items() if key not in _ABOUT}
-    if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
