@@ -19,7 +19,7 @@ from robench.models.presets import Triple
 _PAIRS = (("mean", "std"), ("mu", "sigma"), ("new_mean", "new_std"))
 # Names of the mean alone, within a module.
 _MEANS = ("mean", "mu", "pixel_mean", "image_mean", "img_mean", "data_mean", "channel_mean", "new_mean")
-_HIGHEST = 1.5  # values above it are for pixels from 0 to 255
+HIGHEST_MEAN = 1.5  # values above it are for pixels from 0 to 255
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _values(state: Mapping[str, torch.Tensor], mean: str, std: str) -> tuple[Tri
     means, deviations = (state[name].detach().double().flatten() for name in (mean, std))
     if not bool(torch.isfinite(means).all() & torch.isfinite(deviations).all() & (deviations > 0).all()):
         return None
-    scale = 255.0 if float(means.max()) > _HIGHEST or float(deviations.max()) > _HIGHEST else 1.0
+    scale = 255.0 if float(means.max()) > HIGHEST_MEAN or float(deviations.max()) > HIGHEST_MEAN else 1.0
     return _triple(means / scale), _triple(deviations / scale)
 
 

@@ -7,7 +7,7 @@ import math
 import mmap
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from robench.errors import RobenchError, first_line
 from robench.models.base import Model, Preprocessing
 from robench.models.checkpoints import file_hash
 from robench.models.inputs import in_batches, in_grey_levels, is_channels_last, refuse_normalisation
+from robench.models.normalisers import HIGHEST_MEAN
 from robench.models.outputs import logits_of
 from robench.models.safe_reading import refuse_other_files
 
@@ -29,6 +30,7 @@ _FLOATS = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "te
 _TYPES = _FLOATS | {"tensor(uint8)": torch.uint8}
 _NAME = "logits"
 _KEEPING = ("Cast", "Transpose", "Div", "Mul", "Identity")
+_SCALING = ("Div", "Mul")
 
 
 @dataclass(frozen=True)
@@ -86,20 +88,36 @@ def from_onnx(path: Path, request: Request) -> Model:
         card |= {"key": output.name, "beside": others}
     if images.channels_last:
         card["layout"] = "NHWC"
+    preprocessing = Preprocessing(input_size=images.side, origin="file" if pixels else "default")
     if (inside := _subtracted(path, images.name)) is not None:
-        card["normalises"] = inside
+        card["normalises"] = inside.name
+        if inside.of_grey_levels and not pixels:
+            preprocessing = replace(preprocessing, std=(1 / 255,) * 3, origin="file")
     return Model(
         path.stem + (f"-{request.key}" if request.key else ""),
         _runner(session, images, output.name, classes),
         classes,
-        Preprocessing(input_size=images.side, origin="file" if pixels else "default"),
+        preprocessing,
         _hash(path, output.name if others else ""),
         card,
     )
 
 
-def _subtracted(path: Path, images: str) -> str | None:
-    """Return the name of the three numbers that a network takes off its images first; None where that is not seen.
+@dataclass(frozen=True)
+class _Mean:
+    """Three numbers that a network takes off its images.
+
+    Args:
+        name: of the tensor.
+        of_grey_levels: whether they are of pixels from 0 to 255, and nothing changes the images' range before.
+    """
+
+    name: str
+    of_grey_levels: bool
+
+
+def _subtracted(path: Path, images: str) -> _Mean | None:
+    """Return the three numbers that a network takes off its images first; None where that is not seen.
 
     It is not seen without the package ``onnx``.
     """
@@ -109,20 +127,32 @@ def _subtracted(path: Path, images: str) -> str | None:
         graph = onnx.load(str(path), load_external_data=False).graph
     except Exception:  # not installed, or a file that only onnxruntime reads
         return None
-    three = {one.name for one in graph.initializer if math.prod(one.dims) == 3}
+    three = {one.name: one for one in graph.initializer if math.prod(one.dims) == 3}
+    constants = [node for node in graph.node if node.op_type == "Constant"]
     three |= {
-        node.output[0]
-        for node in graph.node
-        if node.op_type == "Constant" and any(math.prod(one.t.dims) == 3 for one in node.attribute if one.HasField("t"))
+        node.output[0]: one.t
+        for node in constants
+        for one in node.attribute
+        if one.HasField("t") and math.prod(one.t.dims) == 3
     }
-    same = {images}  # the images, and what only changes their type, order or range
+    same, scaled = {images}, False  # the images, and what only changes their type, order or range
     for node in graph.node:
-        changed = [name for name in node.input if name in same]
-        if changed and node.op_type == "Sub" and (taken := next((n for n in node.input if n in three), None)):
-            return taken
-        if changed and node.op_type in _KEEPING:
+        if not any(name in same for name in node.input):
+            continue
+        if node.op_type == "Sub" and (taken := next((n for n in node.input if n in three), None)):
+            return _Mean(taken, not scaled and _highest(three[taken]) > HIGHEST_MEAN)
+        if node.op_type in _KEEPING:
             same.update(node.output)
+            scaled |= node.op_type in _SCALING
     return None
+
+
+def _highest(tensor: Any) -> float:
+    from onnx import TensorProto, numpy_helper
+
+    if tensor.data_location == TensorProto.EXTERNAL:
+        return 0.0
+    return float(numpy_helper.to_array(tensor).max())
 
 
 def _open(path: Path) -> Any:

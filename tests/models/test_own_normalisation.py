@@ -195,6 +195,40 @@ def test_a_mean_within_an_onnx_network_is_seen(tmp_path: Path) -> None:
         assert load_model(str(tmp_path / "m.onnx")).card.get("normalises") == name
 
 
+@pytest.mark.parametrize(("before", "factor"), [((), 255.0), (("Mul",), 1.0), (("Cast", "Identity"), 255.0)])
+def test_an_onnx_network_that_takes_a_mean_of_grey_levels_off_gets_these(
+    tmp_path: Path, before: tuple[str, ...], factor: float
+) -> None:
+    """A mean of 123.7 is of no image in [0, 1]: with one it gives the same class to every image."""
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed (pip install 'robench[onnx]')")
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (pip install 'robench[onnx]')")
+    helper, nodes, name = onnx.helper, [], "x"
+    for op in before:
+        inputs = [name, "range"] if op == "Mul" else [name]
+        nodes.append(helper.make_node(op, inputs, [f"{name}{op}"], **({"to": 1} if op == "Cast" else {})))
+        name = f"{name}{op}"
+    nodes += [
+        helper.make_node("Sub", [name, "mean"], ["z"]),
+        helper.make_node("GlobalAveragePool", ["z"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["logits"]),
+    ]
+    mean = [123.675, 116.28, 103.53]
+    values = [helper.make_tensor("range", 1, [1], [255.0]), helper.make_tensor("mean", 1, [1, 3, 1, 1], mean)]
+    shapes = (("x", ["n", 3, 8, 8]), ("logits", ["n", 3]))
+    given, wanted = (helper.make_tensor_value_info(title, 1, shape) for title, shape in shapes)
+    graph = helper.make_graph(nodes, "g", [given], [wanted], values)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), tmp_path / "m.onnx")
+    model = load_model(str(tmp_path / "m.onnx"))
+    assert model.card["normalises"] == "mean"
+    assert model.preprocessing.origin == ("file" if factor > 1 else "default")
+    images = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    mean_of, std = (torch.tensor(v).view(3, 1, 1) for v in (model.preprocessing.mean, model.preprocessing.std))
+    expected = images.double().mean((2, 3)) - torch.tensor(mean).double()
+    torch.testing.assert_close(model.module((images / 255.0 - mean_of) / std).double(), expected, atol=1e-3, rtol=0)
+    own = load_model(str(tmp_path / "m.onnx"), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    assert own.preprocessing.std == (1.0, 1.0, 1.0)
+
+
 def test_images_normalised_twice_are_said(tmp_path: Path) -> None:
     options = {"num_classes": 10, "limit": 20, "quiet": True, "resamples": 0, "device": "cpu"}
     network = load_model("reference:digits/standard").module
