@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
 from robench.data.catalogue import LISTING
+from robench.data.tar_index import Header, refuse_more
 from robench.errors import RobenchError
 
 # Images and arrays hardly shrink; an archive that grows a hundredfold is an attack or another kind of data.
@@ -136,7 +137,7 @@ def _members(archive: Path) -> Iterator[_Member]:
 
 
 def _tar_members(archive: Path) -> Iterator[_Member]:
-    with tarfile.open(archive, "r:*") as opened:
+    with tarfile.open(archive, "r:*", tarinfo=Header) as opened:
         while (member := opened.next()) is not None:
             opened.members = []  # type: ignore[attr-defined]  # else every header is kept
             if member.isdir():
@@ -148,8 +149,8 @@ def _tar_members(archive: Path) -> Iterator[_Member]:
             if file is not None:
                 yield _Member(member.name, member.size, file)
         # A compressed stream has its checksum at its very end, which tarfile leaves unread.
-        while opened.fileobj is not None and opened.fileobj.read(_CHUNK):
-            pass
+        if opened.fileobj is not None:
+            refuse_more(opened.fileobj.read)
 
 
 def _zip_members(archive: Path) -> Iterator[_Member]:

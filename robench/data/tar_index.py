@@ -8,25 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from robench.data.formats import ENDINGS
 from robench.errors import RobenchError
 from robench.files import atomic_write
 
 _REMEMBERED = 10_000  # a smaller archive is read in less than a second
-_FORMAT = 1
+_FORMAT = 2
 _BLOCK, _FOLDER = 512, ord("5")
 _TOGETHER = 4096  # headers whose checksums are added up at once
+_CHUNK = 1 << 20
 
 
 class Entries(NamedTuple):
-    """The regular files of an archive in its order: names, and int64 (n,) offsets and lengths in bytes."""
+    """The regular files of an archive, then its hard links to them: names, and int64 (n,) offsets and bytes."""
 
     names: list[str]
     offsets: npt.NDArray[np.int64]
@@ -37,7 +41,8 @@ def entries(path: Path) -> Entries:
     """Return an archive's files, from the cache where it knows the archive as it is now.
 
     Raises:
-        tarfile.TarError, OSError: not an uncompressed tar archive, or one that ends too early.
+        tarfile.TarError, OSError: not an uncompressed tar archive, one that ends too early or has something after its
+            end, or one with images that are symbolic links or stored with holes.
     """
     status = path.stat()
     key = f"{_FORMAT}\0{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
@@ -81,8 +86,9 @@ def _scan_plain(path: Path, length: int) -> Entries | None:
             names.append(name.decode(errors="surrogateescape"))
             places.append((offset, size))
             offset += -(-size // _BLOCK) * _BLOCK
-    if header != bytes(_BLOCK) or not sums.right():
-        return None
+        file.seek(offset)
+        if header != bytes(_BLOCK) or not sums.right() or _more(file.read):
+            return None
     table = np.array(places, np.int64).reshape(-1, 2)
     return Entries(names, table[:, 0], table[:, 1])
 
@@ -113,17 +119,71 @@ class _Sums:
         return self._right
 
 
+class Header(tarfile.TarInfo):
+    """A member's header. The standard library takes a damaged one, or none, for the end of the archive."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        """Read the next header.
+
+        Raises:
+            tarfile.TarError: it is damaged, or not there, as at the end of what came of a file.
+        """
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.HeaderError as error:
+            if isinstance(error, tarfile.EOFHeaderError) or archive.offset == 0:  # type: ignore[attr-defined]
+                raise
+            raise tarfile.ReadError(f"no header at byte {archive.offset:,}, nor the archive's end ({error})") from None
+
+
+def refuse_more(read: Callable[[int], bytes]) -> None:
+    """Refuse what follows an archive's end, beyond the zeros that fill its last block: nobody would read it.
+
+    Args:
+        read: reads so many bytes from there on, at most.
+
+    Raises:
+        tarfile.ReadError: there is something.
+    """
+    if _more(read):
+        raise tarfile.ReadError("something follows its end, such as another archive")
+
+
+def _more(read: Callable[[int], bytes]) -> bool:
+    """Whether the rest of a file holds anything but zeros."""
+    while chunk := read(_CHUNK):
+        if chunk.strip(b"\0"):
+            return True
+    return False
+
+
 def _scan(path: Path, length: int) -> Entries:
     names: list[str] = []
     places: list[tuple[int, int]] = []
-    with tarfile.open(path, "r:") as archive:
+    links: list[tuple[str, str]] = []
+    with tarfile.open(path, "r:", tarinfo=Header) as archive:
         while (member := archive.next()) is not None:
             archive.members = []  # type: ignore[attr-defined]  # else tarfile keeps every header
+            if member.issparse():
+                raise tarfile.ReadError(f"{member.name} is stored with holes")
             if member.isreg():
                 if member.offset_data + member.size > length:
                     raise tarfile.ReadError("it ends within a file")
                 names.append(member.name)
                 places.append((member.offset_data, member.size))
+            elif member.islnk():
+                links.append((member.name, member.linkname))
+            elif member.issym() and member.name.lower().endswith(ENDINGS):
+                raise tarfile.ReadError(f"{member.name} is a link ('tar --dereference' packs files instead)")
+        refuse_more(archive.fileobj.read)
+    known = dict(zip(map(posixpath.normpath, names), places, strict=True)) if links else {}
+    for name, to in links:
+        if (place := known.get(posixpath.normpath(to))) is None:
+            raise tarfile.ReadError(f"{name} is a link to {to}, which is no file in it")
+        names.append(name)
+        places.append(place)
+        known[posixpath.normpath(name)] = place
     table = np.array(places, np.int64).reshape(-1, 2)
     return Entries(names, table[:, 0], table[:, 1])
 

@@ -98,7 +98,7 @@ class _Packed:
 
 
 class TarTree:
-    """Uncompressed tar archives, read in place; links and special files in them are ignored.
+    """Uncompressed tar archives, read in place; hard links are the files they lead to, special files are ignored.
 
     Args:
         archives: the archives, whose contents are seen as one tree.

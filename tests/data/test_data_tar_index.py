@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from robench.data import tar_index
+from robench.data.archive import unpack
 from robench.data.trees import TarTree
+from robench.errors import RobenchError
 
 NAMES = ["fog/1/n01440764/a.JPEG", "./fog/1/n01440764/b\udcff.JPEG", f"fog/2/{'long' * 60}/c.JPEG", ".hidden/d.JPEG"]
 
@@ -133,6 +136,69 @@ def test_plain_headers_are_read_as_the_standard_library_reads_them(tmp_path: Pat
 def test_other_headers_are_left_to_the_standard_library(tmp_path: Path, form: int, strange: tarfile.TarInfo) -> None:
     path = archive_of(tmp_path / "a.tar", [PLAIN[0], strange, PLAIN[2]], form)
     assert plainly(path) in (None, scanned(path))
+
+
+def plain_with_starts(path: Path) -> tuple[bytes, list[int]]:
+    """Return an archive's bytes, and where the headers of its files are."""
+    archive_of(path, PLAIN, tarfile.USTAR_FORMAT)
+    return path.read_bytes(), [offset - 512 for offset in tar_index._scan(path, path.stat().st_size).offsets.tolist()]
+
+
+def without_last(whole: bytes, last: int) -> bytes:
+    return whole[:last]
+
+
+def within_header(whole: bytes, last: int) -> bytes:
+    return whole[: last + 100]
+
+
+def wrong_header(whole: bytes, last: int) -> bytes:
+    return whole[:last] + bytes([whole[last] ^ 1]) + whole[last + 1 :]
+
+
+def zeros_within(whole: bytes, last: int) -> bytes:
+    return whole[:last] + bytes(1024) + whole[last + 1024 :]
+
+
+def twice(whole: bytes, last: int) -> bytes:
+    return whole + whole
+
+
+@pytest.mark.parametrize("spoil", [without_last, within_header, wrong_header, zeros_within, twice])
+def test_files_are_not_lost_at_a_damaged_header_or_a_cut(tmp_path: Path, spoil: Callable[[bytes, int], bytes]) -> None:
+    whole, starts = plain_with_starts(tmp_path / "a.tar")
+    (tmp_path / "a.tar").write_bytes(spoil(whole, starts[-2]))
+    with pytest.raises((tarfile.TarError, OSError)):
+        tar_index.entries(tmp_path / "a.tar")
+    with pytest.raises(RobenchError, match=r"a\.tar"):
+        TarTree([tmp_path / "a.tar"])
+    with pytest.raises(RobenchError, match="is damaged"):
+        unpack([tmp_path / "a.tar"], tmp_path / "set")
+
+
+def test_a_hard_link_is_the_file_it_leads_to(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tar", count=3)
+    with tarfile.open(path, "a") as archive:
+        archive.addfile(member("fog/1/n01440764/c.JPEG", type=tarfile.LNKTYPE, linkname="fog/1/n01440764/a.JPEG"))
+        archive.addfile(member("fog/1/n01440764/d.JPEG", type=tarfile.LNKTYPE, linkname="./fog/1/n01440764/c.JPEG"))
+    tree = TarTree([path])
+    assert tree.files("fog/1/n01440764") == ["a.JPEG", "b\udcff.JPEG", "c.JPEG", "d.JPEG"]
+    assert tree.fetch("fog/1/n01440764/d.JPEG") == b"xxx"
+
+
+@pytest.mark.parametrize(
+    ("strange", "said"),
+    [
+        (member("fog/9.JPEG", type=tarfile.SYMTYPE, linkname="/etc/passwd"), "is a link"),
+        (member("fog/9.JPEG", type=tarfile.LNKTYPE, linkname="elsewhere"), "a link to elsewhere"),
+        (member("fog/9.JPEG", type=tarfile.GNUTYPE_SPARSE), "stored with holes"),
+    ],
+    ids=["symbolic link", "hard link", "sparse"],
+)
+def test_images_that_are_no_whole_files_are_refused(tmp_path: Path, strange: tarfile.TarInfo, said: str) -> None:
+    path = archive_of(tmp_path / "a.tar", [PLAIN[0], strange], tarfile.GNU_FORMAT)
+    with pytest.raises(RobenchError, match=said):
+        TarTree([path])
 
 
 def test_a_damaged_archive_is_never_read_plainly(tmp_path: Path) -> None:
