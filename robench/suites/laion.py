@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +61,7 @@ def open_laion_c(suite: Suite, data: Path | None, options: OpenOptions) -> Found
     def view(cell: Cell) -> View:
         return view_of(images[cell])
 
-    return Found(replace(suite, cells=cells), cells, "published", view, protocol, names, remarks=remarks)
+    return Found(suite, cells, "published", view, protocol, names, remarks=remarks)
 
 
 def _listed(tree: Tree, place: str, cell: Cell, names: tuple[str, ...], options: OpenOptions) -> EncodedImages:

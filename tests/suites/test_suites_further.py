@@ -101,6 +101,16 @@ def test_laion_c_is_read_and_scored_in_superclasses(laion: Path, tmp_path: Path)
     assert result.suite.num_classes == 1000
 
 
+def test_a_part_of_laion_c_is_a_part_and_draws_what_the_whole_draws(laion: Path) -> None:
+    both = suites.open_suite("laion-c", laion, TWO)
+    one = suites.open_suite("laion-c", laion, OpenOptions(conditions=("stickers",)))
+    assert one.whole == both.whole == tuple(cell.name for cell in suites.get("laion-c").cells)
+    for level in range(1, 6):  # else a run of one, gone on with as a run of both, would hold images twice
+        cell = Cell("stickers", level)
+        assert one.sample_key(cell) == both.sample_key(cell)
+        assert np.array_equal(one.with_limit(5).index(cell), both.with_limit(5).index(cell))
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
