@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -71,7 +72,7 @@ def load_folders(
             hint="Give the folder that holds one folder per class." if deeper else "Check that it is complete.",
         )
     _refuse_unlabelled(tree, below, [folder for folder, files in images.items() if files], where)
-    labels_of, names_by_label, numbering = _labels_of(images, classes, where, first)
+    labels_of, names_by_label, numbering = number_classes(images, classes, where, first)
     paths: list[str] = []
     labels: list[int] = []
     for folder, label in labels_of.items():
@@ -157,10 +158,19 @@ def _enter_split(tree: Tree, below: str, split: str) -> str:
     return below
 
 
-def _labels_of(
-    images: dict[str, list[str]], classes: Sequence[str] | None, where: str, first: int | None
+def number_classes(
+    images: Mapping[str, Sequence[Any]], classes: Sequence[str] | None, where: str, first: int | None = None
 ) -> tuple[dict[str, int], tuple[str, ...], tuple[str, ...]]:
-    """Return the label of every class folder, class names by label, and remarks."""
+    """Return the label of every class folder, class names by label, and remarks.
+
+    Args:
+        images: what every folder holds, by its name, folders in the order of their names.
+        classes, first: see :func:`load_folders`.
+        where: the place, for messages.
+
+    Raises:
+        RobenchError: see :func:`load_folders`.
+    """
     if classes is not None:
         return _known(list(images), classes, where), tuple(classes), ()
     filled = [name for name, files in images.items() if files]

@@ -41,6 +41,46 @@ def test_labels_are_the_classes_in_sorted_order(image_folder: Path) -> None:
     assert all_images(image_folder)[1] == [-1] * 12
 
 
+def _squares(root: Path, split: str, names: list[str]) -> None:
+    for name in names:
+        (root / split / name).mkdir(parents=True)
+        shade = np.full((32, 32, 3), int(name.removeprefix("c")) * 20, np.uint8)
+        Image.fromarray(shade).save(root / split / name / "a.png")
+
+
+def test_numbered_folders_and_hidden_ones_are_labelled_as_in_evaluation(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        _squares(tmp_path, split, [str(number) for number in range(12)])
+    (tmp_path / "train" / ".ipynb_checkpoints").mkdir()
+    files, labels, names = class_folders(tmp_path / "train")
+    assert [int(file.parent.name) for file in files] == labels
+    assert names == [str(number) for number in range(12)]
+    recipe = recipes.load("standard-imagenet-resnet50", ["data.size=24", "data.test_split=test", "num_classes=12"])
+    found = prepare(recipe, tmp_path, CPU)
+    assert found.test is not None
+    assert found.source.labels.tolist() == found.test.labels.tolist() == labels
+
+
+def test_an_empty_class_folder_is_refused(tmp_path: Path) -> None:
+    _squares(tmp_path, "train", ["c0", "c1"])
+    (tmp_path / "train" / "logs").mkdir()
+    with pytest.raises(RobenchError, match="hold no images: logs"):
+        class_folders(tmp_path / "train")
+
+
+@pytest.mark.parametrize("name", ["standard-imagenet-resnet50", "standard-digits"])
+def test_test_images_are_counted_in_the_classes_of_the_training_images(name: str, tmp_path: Path) -> None:
+    _squares(tmp_path, "train", ["c0", "c1", "c2", "c3"])
+    _squares(tmp_path, "test", ["c1", "c3"])
+    settings = ["data.size=32", "data.test_split=test", "num_classes=4", "data.validation_split=null"]
+    found = prepare(recipes.load(name, settings), tmp_path, CPU)
+    assert found.test is not None
+    assert found.test.labels.tolist() == [1, 3]
+    _squares(tmp_path, "test", ["c4"])
+    with pytest.raises(RobenchError, match="The training images have no class c4"):
+        prepare(recipes.load(name, settings), tmp_path, CPU)
+
+
 def test_crops_depend_on_seed_epoch_and_number_alone(image_folder: Path) -> None:
     part = recipes.load("standard-imagenet-resnet50", ["data.size=24"]).data
     source = open_disk(part, image_folder, 1, CPU)

@@ -8,7 +8,7 @@ resized and cropped as test images are.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,55 +18,76 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from robench.data.folders import number_classes
+from robench.data.formats import ENDINGS
+from robench.data.trees import is_image_name
 from robench.errors import RobenchError
 from robench.training.engine.source import extra_folders, test_geometry
 
 if TYPE_CHECKING:
     from robench.training.recipes.schema import DataPart
 
-_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
 _ATTEMPTS = 10
 
 
-def class_folders(root: Path) -> tuple[list[Path], list[int], list[str]]:
-    """Return the images below ``root/CLASS/``, their labels (classes in sorted order) and the class names.
+def images_by_folder(root: Path) -> dict[str, list[Path]]:
+    """Return the images at any depth below every folder in ``root``; hidden files and folders are omitted.
 
     Raises:
-        RobenchError: no class folders with images.
+        RobenchError: no folders with images.
     """
     names = sorted(entry.name for entry in root.iterdir() if entry.is_dir()) if root.is_dir() else []
-    files: list[Path] = []
-    labels: list[int] = []
-    for label, name in enumerate(names):
-        found = sorted(path for path in (root / name).rglob("*") if path.suffix.lower() in _ENDINGS)
-        files += found
-        labels += [label] * len(found)
-    if not files:
+    found = {name: _images_below(root / name) for name in names if not name.startswith(".")}
+    if not any(found.values()):
         raise RobenchError(
             f"No class folders with images in {root}.",
             hint="Expected DIR/train/CLASS/NAME.JPEG below `data`.",
         )
-    return files, labels, names
+    return found
 
 
-def in_classes(
-    names: list[str], labels: list[int], classes: list[str] | None, folder: Path
-) -> tuple[list[int], list[str]]:
-    """Return labels counted in the classes of the first folder, and these classes.
+def _images_below(folder: Path) -> list[Path]:
+    """Return the images at any depth, sorted; what is hidden is omitted."""
+    found = (path for path in folder.rglob("*") if is_image_name(path.name))
+    return sorted(path for path in found if not any(one.startswith(".") for one in path.relative_to(folder).parts))
+
+
+def class_folders(root: Path, classes: list[str] | None = None) -> tuple[list[Path], list[int], list[str]]:
+    """Return the images below ``root/CLASS/``, their labels and the class names by label.
+
+    Args:
+        root: the folder.
+        classes: names by label; None: the folders are numbered as those of test images are.
+
+    Raises:
+        RobenchError: no class folders with images, an empty one, or with ``classes`` a folder that is none of them.
+    """
+    images = images_by_folder(root)
+    if classes is None:
+        label_of, names, _ = number_classes(images, None, str(root))
+    else:
+        label_of, names = in_classes([name for name, found in images.items() if found], classes, root), tuple(classes)
+    files: list[Path] = []
+    labels: list[int] = []
+    for name, label in label_of.items():
+        files += images[name]
+        labels += [label] * len(images[name])
+    return files, labels, list(names)
+
+
+def in_classes(names: list[str], classes: list[str], folder: Path) -> dict[str, int]:
+    """Return the labels of a further folder's classes: those of the first folder's classes of the same names.
 
     Raises:
         RobenchError: a class that the first folder does not have.
     """
-    if classes is None or names == classes:
-        return labels, names
     unknown = [name for name in names if name not in classes]
     if unknown:
         raise RobenchError(
             f"{folder} has class folders that the training images do not have: {', '.join(unknown[:3])}.",
             hint="More folders of images (data.extra) need the class folders of the first.",
         )
-    number = [classes.index(name) for name in names]
-    return [number[label] for label in labels], classes
+    return {name: classes.index(name) for name in names}
 
 
 def all_images(root: Path) -> tuple[list[Path], list[int]]:
@@ -75,9 +96,9 @@ def all_images(root: Path) -> tuple[list[Path], list[int]]:
     Raises:
         RobenchError: no images.
     """
-    files = sorted(path for path in root.rglob("*") if path.suffix.lower() in _ENDINGS)
+    files = _images_below(root)
     if not files:
-        raise RobenchError(f"No images in {root}.", hint=f"Expected files {', '.join(_ENDINGS)} at any depth.")
+        raise RobenchError(f"No images in {root}.", hint=f"Expected files {', '.join(ENDINGS)} at any depth.")
     return files, [-1] * len(files)
 
 
@@ -152,6 +173,7 @@ class DiskSource:
         part: size and area range of the crops.
         seed: of the run.
         device: where the batches go.
+        classes: their names by label; None: not known.
         workers: decoding processes.
     """
 
@@ -160,6 +182,7 @@ class DiskSource:
     part: DataPart
     seed: int
     device: torch.device
+    classes: Sequence[str] | None = None
     workers: int = field(default_factory=lambda: min(16, os.cpu_count() or 1))
 
     def batches(self, orders: list[torch.Tensor], epoch: int) -> Iterator[torch.Tensor]:
@@ -201,14 +224,13 @@ def open_disk(part: DataPart, data: Path, seed: int, device: torch.device, *, la
     classes: list[str] | None = None
     for folder in (root if root.is_dir() else data, *extra_folders(part, data)):
         if labelled:
-            more, more_labels, names = class_folders(folder)
-            more_labels, classes = in_classes(names, more_labels, classes, folder)
+            more, more_labels, classes = class_folders(folder, classes)
         else:
             more, more_labels = all_images(folder)
         files, labels = files + more, labels + more_labels
     if part.limit is not None:
         files, labels = files[: part.limit], labels[: part.limit]
-    return DiskSource(files, torch.tensor(labels, device=device), part, seed, device)
+    return DiskSource(files, torch.tensor(labels, device=device), part, seed, device, classes)
 
 
 def _split_source(part: DataPart, data: Path, seed: int, device: torch.device) -> DiskSource:

@@ -85,12 +85,12 @@ def prepare(recipe: Recipe, data: Path | None, device: torch.device) -> Material
     train_index, validation_index = held_out(len(source.labels), part.validation)
     validation = None
     if part.validation_split is not None:
-        validation = on_device(open_split(part, data, part.validation_split), part, device)
+        validation = on_device(open_split(part, data, part.validation_split), part, device, None, source.classes)
     elif len(validation_index):
         validation = _taken_out(source, validation_index, part, device)
     test = None
     if recipe.num_classes and part.definition is None:
-        test = on_device(open_split(part, data, part.test_split), part, device)
+        test = on_device(open_split(part, data, part.test_split), part, device, None, source.classes)
     return Material(source, train_index, validation, test)
 
 
@@ -125,9 +125,9 @@ def _training_source(recipe: Recipe, data: Path | None, device: torch.device) ->
             return open_disk(part, data, recipe.seed, device, labelled=bool(recipe.num_classes))
     source = on_device(open_split(part, data, part.train_split), part, device, part.limit)
     for folder in extra_folders(part, data):
-        more = on_device(open_images(folder), part, device)
+        more = on_device(open_images(folder), part, device, None, source.classes)
         together = (torch.cat([source.images, more.images]), torch.cat([source.labels, more.labels]))
-        source = DeviceSource(*together, source.stored or more.stored)
+        source = DeviceSource(*together, source.stored or more.stored, source.classes)
     return source
 
 

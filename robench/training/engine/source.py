@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from robench.corruptions._gpu import upload
@@ -25,6 +26,7 @@ class Source(Protocol):
     """Where the batches come from."""
 
     labels: torch.Tensor
+    classes: Sequence[str] | None
 
     def batches(self, orders: list[torch.Tensor], epoch: int) -> Iterator[torch.Tensor]:
         """Yield uint8 (n, 3, H, W) on the device for every tensor of image numbers, in turn."""
@@ -39,11 +41,13 @@ class DeviceSource:
         images: uint8 (N, 3, H, W).
         labels: int64 (N,), -1 where unknown.
         stored: how they were stored where that loses something: ``JPEG``; else "".
+        classes: their names by label; None: not known.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
     stored: str = ""
+    classes: Sequence[str] | None = None
 
     def batches(self, orders: list[torch.Tensor], epoch: int) -> Iterator[torch.Tensor]:
         """See ``Source``."""
@@ -79,11 +83,25 @@ def test_geometry(size: int) -> Geometry:
     return Geometry(resize=round(size / 0.875), crop=size)
 
 
-def on_device(images: Images, part: DataPart, device: torch.device, limit: int | None = None) -> DeviceSource:
+def on_device(
+    images: Images,
+    part: DataPart,
+    device: torch.device,
+    limit: int | None = None,
+    classes: Sequence[str] | None = None,
+) -> DeviceSource:
     """Read all of ``images`` onto the device.
 
+    Args:
+        images: a split, or a further folder.
+        part: the recipe's.
+        device: where they are kept.
+        limit: only the first so many; None: all.
+        classes: those of the training images by label, in which labels are counted where the images' classes have names
+            among these; None: labels stay.
+
     Raises:
-        RobenchError: the images' size is not the recipe's.
+        RobenchError: the images' size is not the recipe's, or they have classes that the training images lack.
     """
     count = len(images) if limit is None else min(limit, len(images))
     parts = []
@@ -98,8 +116,26 @@ def on_device(images: Images, part: DataPart, device: torch.device, limit: int |
         pixels = torch.from_numpy(np.ascontiguousarray(block)).to(device)
         parts.append(pixels.permute(0, 3, 1, 2).contiguous())
     labels = np.full(count, -1) if images.labels is None else np.asarray(images.labels[:count])
-    target = torch.from_numpy(labels.astype(np.int64)).to(device)
-    return DeviceSource(torch.cat(parts), target, "JPEG" if are_jpeg(images) else "")
+    labels = _counted_in(labels.astype(np.int64), images.classes, classes)
+    target = torch.from_numpy(labels).to(device)
+    return DeviceSource(torch.cat(parts), target, "JPEG" if are_jpeg(images) else "", images.classes)
+
+
+def _counted_in(
+    labels: npt.NDArray[np.int64], names: Sequence[str] | None, classes: Sequence[str] | None
+) -> npt.NDArray[np.int64]:
+    """Return labels of classes ``names`` as labels of ``classes``; unchanged where the two share no name at all."""
+    if names is None or classes is None or list(names) == list(classes) or not set(names) & set(classes):
+        return labels
+    present = np.unique(labels[labels >= 0])
+    unknown = [str(names[label]) for label in present if names[label] not in classes]
+    if unknown:
+        raise RobenchError(
+            f"The training images have no class {', '.join(unknown[:3])}, which other images of the run have.",
+            hint="The splits of a data set, and further folders (data.extra), need the same class names.",
+        )
+    table = np.array([classes.index(name) if name in classes else -1 for name in names] + [-1])
+    return table[labels]
 
 
 def extra_folders(part: DataPart, data: Path | None) -> list[Path]:

@@ -75,13 +75,13 @@ def prepare(weights: Path, kind: str, source: Path, out: Path, seed: int, device
     Raises:
         RobenchError: weights of another network, no class folders, or another set in ``out``.
     """
-    from robench.training.engine.disk import class_folders
+    from robench.training.engine.disk import images_by_folder
 
     found = "edsr" if isinstance(load_network(weights), EDSR) else "cae"
     if found != kind:
         raise RobenchError(f"{weights} holds weights of {found}, not of {kind}.", hint=f"Use `network='{found}'`.")
     root = source / "train" if (source / "train").is_dir() else source
-    files = tuple(class_folders(root)[0])
+    files = tuple(path for paths in images_by_folder(root).values() for path in paths)
     if out.resolve() == root.resolve() or root.resolve() in out.resolve().parents:
         raise RobenchError(f"{out} lies within the images {root}.", hint="Give another folder: `out`.")
     file = weights / "weights.safetensors" if weights.is_dir() else weights
