@@ -15,7 +15,7 @@ from pathlib import Path
 from robench.data.base import Geometry
 from robench.data.encoded import EncodedImages
 from robench.data.splits import choose_split, kind_of, read_instead
-from robench.data.table_columns import has_labels, wanted_columns
+from robench.data.table_columns import Columns, has_labels, wanted_columns
 from robench.data.tables import images_of_table, read_bounded
 from robench.data.trees import is_folder
 from robench.errors import RobenchError
@@ -86,7 +86,7 @@ def load_parquet(
 
     Raises:
         RobenchError: no file of that split, several configurations, a missing shard, a damaged file, one that would
-            grow beyond all measure, or no image or label column.
+            grow beyond all measure, no image or label column, or files that name different classes.
     """
     files = find_parquet(folder, split)
     if not files:
@@ -103,11 +103,25 @@ def load_parquet(
     elif folder.is_dir():
         above = files[0].relative_to(folder).parts[:-1]
         remarks += read_instead(str(folder), split, _describe(files[0], above).split)
-    columns = wanted_columns(files[0])
+    columns = _common_columns(files)
     table = read_bounded(files, columns)
     found = images_of_table(table, str(files[0]), columns, root=files[0].parent, geometry=geometry, workers=workers)
     found.remarks = (*remarks, *found.remarks)
     return found
+
+
+def _common_columns(files: Sequence[Path]) -> Columns:
+    """Return which columns of a split's files are read, after comparing the names that they give their classes."""
+    first = wanted_columns(files[0])
+    for file in files[1:]:
+        other = wanted_columns(file)
+        if None not in (first.classes, other.classes) and other.classes != first.classes:
+            raise RobenchError(
+                f"{file.name} and {files[0].name} name different classes, or the same in another order.",
+                hint="Keep the files of one set in the folder: a label would mean two classes.",
+            )
+        first = first if first.classes is not None else first._replace(classes=other.classes)
+    return first
 
 
 def _shards(folder: Path, above: tuple[str, ...] = ()) -> Iterator[_Shard]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,13 +86,13 @@ def load_shards(shards: list[Path], *, geometry: Geometry | None = None, workers
         workers: decoding threads.
 
     Raises:
-        RobenchError: a shard is damaged, an image has no label, or a label is not one class.
+        RobenchError: a shard is damaged or without images, an image has no label, or a label is not one class.
     """
     tree = TarTree(shards)
     paths: list[str] = []
     values: list[Any] = []
     strange: list[str] = []
-    for folder in ["", *tree.folders()]:
+    for folder in _all_folders(tree):
         members = set(tree.files(folder))
         last = None
         for name in sorted(members):
@@ -106,6 +107,8 @@ def load_shards(shards: list[Path], *, geometry: Geometry | None = None, workers
                 values.append(_label(tree, folder, name, members))
             elif not name.lower().endswith(_LABEL_ENDINGS):
                 strange.append(name)
+    if not paths:
+        raise RobenchError(f"{tree.root} holds labels, but no images.", hint="Check that the shards are complete.")
     objects = np.empty(len(values), object)
     objects[:] = values
     found = read_labels(objects, f"the labels of {tree.root}")
@@ -120,6 +123,13 @@ def load_shards(shards: list[Path], *, geometry: Geometry | None = None, workers
         TreeSource(tree, paths), found.numbers, found.classes, files=paths, geometry=geometry, workers=workers,
         remarks=(*remarks, *omitted(strange, str(tree.root))),
     )  # fmt: skip
+
+
+def _all_folders(tree: TarTree, path: str = "") -> Iterator[str]:
+    """Yield a folder and those within it, at any depth: keys may have folders in front."""
+    yield path
+    for name in tree.folders(path):
+        yield from _all_folders(tree, join(path, name))
 
 
 def _is_shard(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from robench.data.base import Images
 from robench.data.encoded import EncodedImages
 from robench.data.find import existing, open_images
-from robench.data.trees import FolderTree, TarTree, Tree, TreeSource, is_image_name, join
+from robench.data.trees import FolderTree, TarTree, Tree, TreeSource, images_in, is_image_name, join, omitted
 from robench.errors import RobenchError
 from robench.suites.base import Cell, OpenOptions, Suite
 from robench.suites.opened import Found, choose_cells
@@ -21,7 +22,6 @@ ALONE = (
     "There are no images of the model's own classes (`clean`) to tell these from; `robench ood` scores them"
     " against those of another run."
 )
-_DEEPEST = 8  # levels of folders that are searched
 
 
 def open_outliers(suite: Suite, data: Path | None, options: OpenOptions) -> Found:
@@ -73,18 +73,35 @@ def _any_images(data: Path, options: OpenOptions) -> Images:
     path = data if str(data).startswith("hf:") or str(data) == "digits" else existing(data)
     if path.is_dir() or path.suffix == ".tar":
         tree: Tree = FolderTree(path) if path.is_dir() else TarTree([path])
-        if names := _image_names(tree):
+        names, strange = _image_names(tree)
+        if names:
             return EncodedImages(
-                TreeSource(tree, names), None, None, files=names, geometry=options.geometry, workers=options.workers
-            )
+                TreeSource(tree, names), None, None, files=names, geometry=options.geometry, workers=options.workers,
+                remarks=omitted(strange, str(path)),
+            )  # fmt: skip
     return open_images(path, split="test", geometry=options.geometry, workers=options.workers)
 
 
-def _image_names(tree: Tree) -> list[str]:
-    """Return the paths of all image files of a tree, sorted."""
+def _image_names(tree: Tree) -> tuple[list[str], list[str]]:
+    """Return the paths of all image files of a tree, sorted, and the names of other files.
+
+    A folder that links lead to twice, or back to, is read once.
+    """
     found: list[str] = []
+    strange: list[str] = []
+    seen: set[str] = set()
     level = [""]
-    for _ in range(_DEEPEST):
-        found += [join(path, name) for path in level for name in tree.files(path) if is_image_name(name)]
-        level = [join(path, name) for path in level for name in tree.folders(path)]
-    return sorted(found)
+    while level:
+        here = {_place(tree, path): path for path in reversed(level)}
+        new = [path for place, path in here.items() if place not in seen]
+        seen |= set(here)
+        for path in new:
+            found += [join(path, name) for name in images_in(tree, path)]
+            strange += [name for name in tree.files(path) if not is_image_name(name)]
+        level = [join(path, name) for path in new for name in tree.folders(path)]
+    return sorted(found), strange
+
+
+def _place(tree: Tree, path: str) -> str:
+    """Return what tells a folder from others, whatever links lead to it."""
+    return os.path.realpath(tree.root / path) if isinstance(tree, FolderTree) else path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import struct
+import tarfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -108,6 +109,35 @@ def test_shards_of_several_sets_are_not_pooled_and_gaps_are_told(tmp_path: Path)
         (tmp_path / "one" / f"a-test-{number:06d}.tar").rename(tmp_path / "one" / f"b-test-{number:06d}.tar")
     with pytest.raises(RobenchError, match="shards of 2 sets: a-test, b-test"):
         open_images(tmp_path / "one")
+
+
+def test_shards_are_read_to_their_deepest_folder_and_have_images(tmp_path: Path) -> None:
+    FORMS["shards"].build(tmp_path / "flat", Made())
+    with (
+        tarfile.open(tmp_path / "flat" / "set-test-000000.tar") as flat,
+        tarfile.open(tmp_path / "deep.tar", "w") as deep,
+        tarfile.open(tmp_path / "labels.tar", "w") as labels,
+    ):
+        for number, member in enumerate(flat.getmembers()):
+            body = flat.extractfile(member)
+            member.name = f"{'train/cat/' if number > 1 else ''}{member.name}"
+            deep.addfile(member, body)
+            if member.name.endswith(".json"):
+                labels.addfile(member, flat.extractfile(member.replace(name=member.name.rpartition("/")[2])))
+    assert found(open_images(tmp_path / "deep.tar")) == RIGHT
+    with pytest.raises(RobenchError, match="holds labels, but no images"):
+        open_images(tmp_path / "labels.tar")
+
+
+@pytest.mark.parametrize("names", [NAMES[::-1], NAMES[:4]], ids=["another order", "other classes"])
+def test_files_of_one_split_with_other_class_names_are_refused(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for number, of_file in enumerate((NAMES, names)):
+        FORMS["parquet"].build(tmp_path / str(number), Made(labels=(3, 0, 1, 3), names=of_file))
+        (tmp_path / "set").mkdir(exist_ok=True)
+        file = tmp_path / str(number) / "data" / "test-00000-of-00001.parquet"
+        file.rename(tmp_path / "set" / f"test-{number:05d}-of-00002.parquet")
+    with pytest.raises(RobenchError, match="name different classes"):
+        open_images(tmp_path / "set")
 
 
 def test_what_folders_hold_instead_of_images_is_said(tmp_path: Path) -> None:

@@ -57,6 +57,19 @@ def test_a_folder_of_any_depth_is_a_set_of_foreign_images(tmp_path: Path, photos
     batch = next(opened.batches(Cell("ood"), 8))
     assert (tuple(batch.images.shape), batch.target.tolist()) == ((3, 3, 32, 32), [-1] * 3)
     assert opened.suite.dataset == tmp_path.name
+    assert any("1 file was not read" in remark and ".txt" in remark for remark in opened.remarks)
+
+
+def test_no_foreign_image_counts_twice(tmp_path: Path, photos: list[np.ndarray]) -> None:
+    for name in ("a.jpg", "deep/b.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(to_jpeg(photos[0]))
+    (tmp_path / "deep" / "up").symlink_to(tmp_path)
+    (tmp_path / "again").symlink_to("deep")
+    assert suites.open_suite("ood", tmp_path).total(Cell("ood")) == 2
+    (tmp_path / "deep" / "b (1).jpg").write_bytes(to_jpeg(photos[0]))
+    with pytest.raises(RobenchError, match=r"b \(1\)\.jpg is a copy of b\.jpg"):
+        suites.open_suite("ood", tmp_path)
 
 
 def test_labels_of_a_foreign_set_do_not_count(tmp_path: Path) -> None:
