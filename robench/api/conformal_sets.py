@@ -81,7 +81,7 @@ def used(folder: RunFolder, cell: str, alpha: float, half: Index | None) -> Colu
 
 
 def _columns(folder: RunFolder, cell: str, more: tuple[str, ...]) -> Columns:
-    rows = folder.read(cell, ("frame", "targets", *_TARGET, *more))
+    rows = folder.read(cell, ("frame", "targets", "fingerprint", *_TARGET, *more))
     if rows.targets is not None or rows.frame is not None or not len(rows) or bool(np.any(rows.target < 0)):
         raise RobenchError(
             f"Cell '{cell}' of {folder.path} does not have one label per image.",
@@ -108,8 +108,8 @@ def measured(
         if len(seen) and cell in like:
             columns = without(columns, seen, fitted.path)
         covered = target_scores(columns, rule) <= limit
-        found[cell] = {
-            "index": columns["index"],
+        which: Columns = {name: columns[name] for name in ("index", "fingerprint") if name in columns}
+        found[cell] = which | {
             "covered": covered.astype(np.uint8),
             "set_size": with_own_class(set_sizes(columns, rule, limit), covered, columns["target_rank"]),
         }
@@ -123,7 +123,8 @@ def values_of(
     names, metrics = list(cells), (COVERAGE, SIZE, WORST)
     known = {name: bool(np.isfinite(columns["set_size"]).all()) for name, columns in cells.items()}
     suite = protocol_of_run(run.record.suite)
-    index = images_apart({name: columns["index"] for name, columns in cells.items()}, suite)
+    prints = {name: columns.get("fingerprint") for name, columns in cells.items()}
+    index = images_apart({name: columns["index"] for name, columns in cells.items()}, suite, prints)
     one = {name: {} if known[name] else {"set_size": np.ones(len(index[name]))} for name in cells}
     filled = [columns | {"index": index[name]} | one[name] for name, columns in cells.items()]
     found = {m: np.array([compute(m, columns) for columns in filled]) for m in metrics}

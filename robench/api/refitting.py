@@ -83,7 +83,11 @@ def of_run(path: Path, fit_on: str, fit_run: Path | None) -> Source:
         return without(found, seen, fitted.path) if len(seen) and cell in like else found
 
     suite = protocol_of_run(folder.record.suite)
-    images = images_apart({cell: left(cell, ())["index"] for cell in names}, suite)
+    indices, prints = {}, {}
+    for cell in names:
+        columns = left(cell, ("fingerprint",))
+        indices[cell], prints[cell] = columns["index"], columns.get("fingerprint")
+    images = images_apart(indices, suite, prints)
 
     def read(cell: str) -> Columns:
         return left(cell) | {"index": images[cell]}

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from robench.catalogue import headlines, row
 from robench.metrics.statistics import centred_interval
 from robench.predictions import Predictions, RunFolder
-from robench.results.columns import optional_columns
+from robench.results.columns import columns_of
 from robench.results.comparison_words import sentences
 from robench.results.controls import control_run
 from robench.results.floors import floor_between
@@ -120,7 +120,7 @@ def compare_runs(
             value that is to be tested is not there.
     """
     refuse_unlike((a, b))
-    pairs = on_common_images((a, b), optional_columns(a.record.suite.task, metrics))
+    pairs = on_common_images((a, b), columns_of(a.record.suite, metrics))
     statistics = StatisticsRecord(resamples=resamples, seed=seed)
     scores_a, scores_b = scores_of(a, pairs, metrics, statistics)
     names = _names(a, b)

@@ -14,7 +14,7 @@ from robench.catalogue import headlines, row
 from robench.errors import RobenchError
 from robench.metrics.simultaneous import Pairwise, pairwise, ranks_of
 from robench.predictions import RunFolder
-from robench.results.columns import optional_columns
+from robench.results.columns import columns_of
 from robench.results.comparing import of_one_model, partly, prepared_part, sampled_part, scores_of, uncorrected
 from robench.results.floors import floor_between
 from robench.results.judging import Margins, margin_of, spread_of_difference, tested_names
@@ -115,7 +115,7 @@ def compare_many(
         RobenchError: as :func:`robench.results.comparing.compare_runs`.
     """
     refuse_unlike(runs)
-    cells = on_common_images(runs, optional_columns(runs[0].record.suite.task))
+    cells = on_common_images(runs, columns_of(runs[0].record.suite))
     statistics = StatisticsRecord(resamples=resamples, seed=seed)
     scores = scores_of(runs[0], cells, None, statistics)
     protocol = protocol_of_run(runs[0].record.suite)

@@ -15,7 +15,7 @@ from robench.metrics.cells import compute
 from robench.metrics.influence import per_image_values
 from robench.metrics.sampling import standard_errors
 from robench.predictions import Predictions, RunFolder
-from robench.results.columns import optional_columns
+from robench.results.columns import columns_of
 from robench.results.floors import floor_of
 from robench.results.intervals import NORMAL_95
 from robench.results.own_images import indices_of
@@ -76,7 +76,7 @@ def paired_losses(a: RunFolder, b: RunFolder, names: Sequence[str], chosen: Chos
         RobenchError: the runs are not of the same protocol, or have no cell and image in common.
     """
     refuse_unlike((a, b))
-    cells = on_common_images((a, b), optional_columns(a.record.suite.task, _metrics(names)), chosen)
+    cells = on_common_images((a, b), columns_of(a.record.suite, _metrics(names)), chosen)
     protocol = protocol_of_run(a.record.suite)
     first, second = (_side({name: rows[i] for name, rows in cells.items()}, names, protocol) for i in (0, 1))
     found = {}
@@ -109,7 +109,7 @@ def unpaired_losses(
     Raises:
         RobenchError: the result has no interval of a value.
     """
-    wanted = optional_columns(a.record.suite.task, _metrics(names))
+    wanted = columns_of(a.record.suite, _metrics(names))
     cells = on_common_images((a,), wanted, chosen)
     side = _side({name: rows[0] for name, rows in cells.items()}, names, protocol_of_run(a.record.suite))
     found = {}
@@ -232,7 +232,8 @@ def _loss(name: str, a: float, b: float, error: float) -> Loss:
 
 def _side(predictions: Mapping[str, Predictions], names: Sequence[str], suite: Suite) -> _Side:
     cells = tuple(Cell.parse(name) for name in predictions)
-    columns = [rows.columns() | {"cell": np.array(name)} for name, rows in predictions.items()]
+    numbers = indices_of(predictions, suite)
+    columns = [rows.columns() | {"cell": np.array(n), "index": numbers[n]} for n, rows in predictions.items()]
     metrics = _metrics(names)
     computed = {name: np.array([compute(name, cell) for cell in columns], float) for name in metrics}
     values = summarise(CellArrays(cells, computed, suite))
@@ -243,7 +244,7 @@ def _side(predictions: Mapping[str, Predictions], names: Sequence[str], suite: S
         slope = slopes(name, cells, computed, suite) if _metric(name) in known and name in values else None
         if slope is not None and np.isfinite(values[name]):
             found[name] = slope
-    index = [np.unique(images) for images in indices_of(predictions, suite).values()]
+    index = [np.unique(images) for images in numbers.values()]
     return _Side(
         cells,
         {name: float(values[name]) for name in found},

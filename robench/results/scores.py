@@ -107,7 +107,9 @@ def score_runs(
     Raises:
         RobenchError: an unknown metric, or one that needs a column which was not kept.
     """
-    columns = [_columns(predictions, metrics, suite) for predictions in runs]
+    # Runs on the same images have the same numbers, also where one of them kept no fingerprints or resized otherwise.
+    numbers = indices_of(runs[0], suite)
+    columns = [_columns(one, metrics, numbers if _alike(runs[0], one) else indices_of(one, suite)) for one in runs]
     for of_run in columns:
         for name in metrics:
             _check_columns(name, of_run[0])
@@ -139,10 +141,15 @@ def _trials(metric: str, values: Array, columns: Sequence[Columns]) -> npt.NDArr
     return np.array([trials(metric, one) if at else 0 for at, one in zip(perfect, columns, strict=True)], np.int64)
 
 
-def _columns(predictions: Mapping[str, Predictions], metrics: Sequence[str], suite: Suite) -> list[Columns]:
+def _alike(one: Mapping[str, Predictions], other: Mapping[str, Predictions]) -> bool:
+    return list(one) == list(other) and all(np.array_equal(one[cell].index, other[cell].index) for cell in one)
+
+
+def _columns(
+    predictions: Mapping[str, Predictions], metrics: Sequence[str], index: Mapping[str, npt.NDArray[np.int64]]
+) -> list[Columns]:
     if any("outlier" in METRICS.get(name).needs for name in metrics):
         return list(with_outliers(predictions))
-    index = indices_of(predictions, suite)
     return [cell.columns() | {"cell": np.array(name), "index": index[name]} for name, cell in predictions.items()]
 
 

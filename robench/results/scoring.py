@@ -13,7 +13,7 @@ from robench.files import read_document, write_json
 from robench.predictions import Predictions, RunFolder, SuiteInfo
 from robench.predictions import RunRecord as StoredRecord
 from robench.predictions.parquet import stored_checksum
-from robench.results.columns import optional_columns
+from robench.results.columns import columns_of
 from robench.results.controls import control_run
 from robench.results.posthoc import changed_after_training
 from robench.results.precision import Sampled
@@ -67,7 +67,7 @@ def score_run(
     """
     run = run if isinstance(run, RunFolder) else RunFolder.open(run)
     run.refuse_damaged(failures or ())
-    optional = optional_columns(run.record.suite.task, metrics)
+    optional = columns_of(run.record.suite, metrics)
     predictions = run.read_done(optional)
     if not predictions:
         raise RobenchError(f"{run.path} has no finished cell.", hint="Run the same `robench evaluate` again.")
