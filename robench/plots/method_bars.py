@@ -13,7 +13,7 @@ from robench.catalogue import row
 from robench.plots.common import Array, drawn_names, ends, interval_words, mark, no_values, provenance, same_suite
 from robench.plots.registry import Option, Plot
 from robench.plots.style import COLUMN, INK, axes_or_new, finish, look, new_figure, style
-from robench.results.labels import refuse_unlike_seeds, sentence, shorten, training_of
+from robench.results.labels import answer_words, refuse_unlike_seeds, sentence, shorten, training_of
 from robench.results.schema import Result
 
 if TYPE_CHECKING:
@@ -118,8 +118,9 @@ def _bar(members: Sequence[int], values: Array, low: Array, high: Array) -> tupl
 
 def _recipe(results: Sequence[Result]) -> str:
     """Return the recipe of several seeds, marked where one of their runs lacks cells or images."""
-    name = str(results[0].model.card.get("recipe") or results[0].model.name)
-    return name + next(filter(None, map(mark, results)), "")
+    card = results[0].model.card
+    name, said = str(card.get("recipe") or results[0].model.name), answer_words(card)
+    return (f"{name} ({said})" if said else name) + next(filter(None, map(mark, results)), "")
 
 
 PLOT = Plot(

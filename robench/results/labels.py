@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from robench.catalogue import row
 from robench.errors import RobenchError
@@ -133,12 +134,36 @@ def amount_words(result: Result) -> str:
     return ", ".join(filter(None, (part_words(result), sampled.text if sampled is not None else "")))
 
 
+def answer_words(card: Mapping[str, Any]) -> str:
+    """Return how a model answers where it is not as it was trained: its branch, and what its answers are means of.
+
+    >>> answer_words({"bn": "mean", "lambda": 0.3, "tta": "flip"}), answer_words({"bn": "mean", "lambda": 0.5})
+    ('bn=mean, lambda=0.3, tta=flip', 'bn=mean')
+    """
+    said = [f"bn={card['bn']}"] if card.get("bn") else []
+    said += [f"lambda={card['lambda']:g}"] if card.get("lambda", 0.5) != 0.5 else []
+    said += [f"batch={card['adapted'].get('batch_size')}"] if card.get("adapted") else []
+    said += [f"tta={card['tta']}"] if card.get("tta") else []
+    return ", ".join(said)
+
+
 def training_of(result: Result) -> object:
-    """Return what trainings of one recipe have in common that differ in their seed alone; its hash for other models."""
+    """Return what results of one recipe have in common that differ in the training's seed alone; else the model's hash.
+
+    A model that answers in another way, by another branch or as a mean over views, is not a further seed.
+    """
     card = result.model.card
     trained = card.get("trained_with") or {}
-    known = (card.get("recipe_digest"), card.get("dataset"), card.get("bn"), trained.get("images"))
+    known = (card.get("recipe_digest"), card.get("dataset"), trained.get("images"), answer_words(card))
     return known if known[0] else result.model.hash
+
+
+def recipe_words(results: Sequence[Result]) -> str:
+    """Return the name of a recipe of which these results are seeds, and how its models answer."""
+    card = results[0].model.card
+    name = f"{card.get('recipe') or card.get('name') or results[0].model.name}"
+    said = answer_words(card)
+    return f"{name} ({said}), {len(results)} seeds" if said else f"{name}, {len(results)} seeds"
 
 
 def refuse_unlike_seeds(results: Sequence[Result], names: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from robench.results.labels import (
     image_words,
     model_names,
     protocol_words,
+    recipe_words,
     refuse_unlike_seeds,
     sampled_whole,
     training_of,
@@ -172,7 +173,7 @@ def _line(label: str, results: Sequence[Result], cells: Sequence[Cell]) -> Line:
 
 
 def _over_seeds(results: Sequence[Result], columns: Sequence[Column]) -> list[tuple[Line, list[Result]]]:
-    """Return a row per recipe, data and branch: the mean and the standard deviation (n - 1) over its seeds."""
+    """Return a row per recipe, data and way to answer: the mean and the standard deviation (n - 1) over its seeds."""
     found: dict[object, list[Result]] = {}
     for result in results:
         found.setdefault(training_of(result), []).append(result)
@@ -181,14 +182,9 @@ def _over_seeds(results: Sequence[Result], columns: Sequence[Column]) -> list[tu
     for members in found.values():
         if len(members) > 1:
             refuse_unlike_seeds(members, [names[id(one)] for one in members])
-        label = names[id(members[0])] if len(members) == 1 else _recipe(members)
+        label = names[id(members[0])] if len(members) == 1 else recipe_words(members)
         rows.append((_line(label, members, [mean_cell(members, column) for column in columns]), members))
     return rows
-
-
-def _recipe(results: Sequence[Result]) -> str:
-    card = results[0].model.card
-    return f"{card.get('recipe') or card.get('name') or results[0].model.name}, {len(results)} seeds"
 
 
 def mean_cell(results: Sequence[Result], column: Column) -> Cell:

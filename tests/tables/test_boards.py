@@ -89,6 +89,10 @@ def test_rows_of_one_model_say_what_tells_them_apart() -> None:
     names = [row.name for row in boards(first, second, mean)[0].rows]
     assert sorted(names) == ["net (bn=mean, seed 1)", "net (seed 1)", "net (seed 2)"]
     assert [row.name for row in boards(mean)[0].rows] == ["net (bn=mean)"]
+    mean.model.card["lambda"] = 0.3
+    first.model.card["tta"] = "flip"
+    names = [row.name for one in (first, mean) for row in boards(one)[0].rows]
+    assert names == ["net (tta=flip)", "net (bn=mean, lambda=0.3)"]
 
 
 def test_more_is_better_where_the_value_says_so(tmp_path: Path) -> None:

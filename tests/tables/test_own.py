@@ -170,6 +170,35 @@ def test_seeds_are_one_row_with_their_standard_deviation():
         own_table([seed(1, 0.1), seed(1, 0.2)], seeds=True)
 
 
+@pytest.mark.parametrize(
+    ("mine", "yours", "names"),
+    [
+        ({}, {"tta": "flip"}, ["r, 2 seeds", "r (tta=flip), 2 seeds"]),
+        ({}, {"bn": "mean", "lambda": 0.5}, ["r, 2 seeds", "r (bn=mean), 2 seeds"]),
+        (
+            {"bn": "mean", "lambda": 0.3},
+            {"bn": "mean", "lambda": 0.5},
+            ["r (bn=mean, lambda=0.3), 2 seeds", "r (bn=mean), 2 seeds"],
+        ),
+        (
+            {"bn": "batch", "adapted": {"batch_size": 64}},
+            {"bn": "batch", "adapted": {"batch_size": 128}},
+            ["r (bn=batch, batch=64), 2 seeds", "r (bn=batch, batch=128), 2 seeds"],
+        ),
+    ],
+)
+def test_models_that_answer_in_other_ways_are_not_seeds_of_each_other(mine, yours, names):
+    def seed(k, error, how):
+        card = {"recipe": "r", "recipe_digest": "x", "trained_with": {"seed": k}} | how
+        return made(f"s{k}{how}", error, card=card)
+
+    given = [seed(1, 0.1, mine), seed(2, 0.2, mine), seed(1, 0.3, yours), seed(2, 0.4, yours)]
+    table = own_table(given, seeds=True)
+    assert [line.label for line in table.lines] == names
+    assert [line.cells[0].value.value for line in table.lines] == pytest.approx([0.15, 0.35])
+    assert len(own_table([given[0], given[3]], seeds=True).lines) == 2
+
+
 def test_best_without_predictions_is_an_interval_apart_from_all(two):
     assert [line.cells[0].best for line in own_table(two).lines] == [True, False]
     near = [made("a", 0.2, 0.06), made("b", 0.3, 0.06)]
