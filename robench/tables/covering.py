@@ -41,16 +41,22 @@ def cover(
         factor = 100.0 if table.unit in ("%", "points") else 1.0
         fits, misses = _fits(cell, meaning, results, words, generated)
         found.misses.extend(misses)
+        counting = set(fits)
         if meaning.minus is not None:
             base = replace(meaning, recipe=meaning.minus, minus=None, branch="main")
             others, misses = _fits(cell, base, results, words, generated)
             found.misses.extend(misses)
+            counting |= set(others)
             if fits and others:
                 found.filled[cell] = _difference(fits, others, printed, factor)
+            else:
+                lacking = meaning.minus if fits else meaning.recipe
+                reason = f"the cell is a difference, and no result counts for {lacking}"
+                found.misses.extend(Miss(path, cell, (reason,)) for path in sorted(counting))
         elif fits:
             found.filled[cell] = _combined(list(fits.values()), printed, factor)
         if cell in found.filled:
-            for path in fits:
+            for path in sorted(counting):
                 found.used[path] = found.used.get(path, 0) + 1
     derive(table, found.filled)
     near = {miss.path for miss in found.misses}

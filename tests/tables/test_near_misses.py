@@ -143,3 +143,16 @@ def test_a_difference_needs_both_of_its_models() -> None:
     coverage = cover(table, by_path(weak, base))
     assert (1, "delta") not in coverage.filled
     assert any("its recipe is not randaugment" in reason for miss in coverage.misses for reason in miss.reasons)
+
+
+def test_both_models_of_a_difference_are_said_to_fill_it_and_one_alone_to_lack_the_other() -> None:
+    table = load_table("split-bn/1")
+    weak, base = trained("weak-flip-cifar10-wrn28-2", "cifar10-c"), trained("randaugment-cifar10-wrn28-2", "cifar10-c")
+    both = cover(table, by_path(weak, base))
+    assert both.strangers == {}
+    assert lines(table, both, every=False) == ["Found 2 results: 2 fill 1 cell."]
+    for one, lacking in ((weak, "randaugment-cifar10-wrn28-2"), (base, "weak-flip-cifar10-wrn28-2")):
+        alone = cover(table, by_path(one))
+        assert alone.strangers == {}
+        said = lines(table, alone, every=True)
+        assert any(line.endswith(f"a difference, and no result counts for {lacking}.") for line in said), said
