@@ -162,11 +162,11 @@ def require_space(folder: str | os.PathLike[str], needed: int) -> None:
 def size_in_words(size: int) -> str:
     """Return a number of bytes with a unit.
 
-    >>> size_in_words(2_918_471_680), size_in_words(12_300_000), size_in_words(999)
-    ('2.92 GB', '12.3 MB', '999 bytes')
+    >>> size_in_words(2_918_471_680), size_in_words(12_300_000), size_in_words(999_700), size_in_words(999)
+    ('2.92 GB', '12.3 MB', '1 MB', '999 bytes')
     """
     for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if size >= unit:
+        if size >= 0.9995 * unit:  # three digits of anything less are below 1,000 of the unit below
             return f"{size / unit:,.3g} {name}" if size < 1000 * unit else f"{size / unit:,.0f} {name}"
     return f"{size} bytes"
 

@@ -34,15 +34,20 @@ def write_manifest(root: Path, out: Path | None = None) -> Path:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for split in splits:
+        images = _images(root / split / "image")
         for annotation in sorted((root / split / "annos").glob("*.json")):
-            writer.writerows(_garments(root, split, annotation))
+            writer.writerows(_garments(root, split, annotation, images.get(annotation.stem)))
     with atomic_write(out) as file:
         file.write(text.getvalue().encode())
     return out
 
 
-def _garments(root: Path, split: str, annotation: Path) -> list[list[str | int]]:
-    image = next((root / split / "image").glob(f"{annotation.stem}.*"), None)
+def _images(folder: Path) -> dict[str, Path]:
+    """Return the folder's files by their names without ending, listed once: there are 192,000."""
+    return {path.stem: path for path in sorted(folder.iterdir(), reverse=True)} if folder.is_dir() else {}
+
+
+def _garments(root: Path, split: str, annotation: Path, image: Path | None) -> list[list[str | int]]:
     if image is None:
         raise RobenchError(f"{annotation} has no image in {root / split / 'image'}.", hint="Unpack the set again.")
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -281,6 +282,16 @@ def test_dfr_is_made_from_deepfashion2s_annotations(deepfashion: Path) -> None:
         "zoom-medium": [[9]],
         "zoom-large": [[11]],
     }
+
+
+def test_folders_are_listed_once_for_all_annotations(deepfashion: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DeepFashion2 has 192,000 images: listing them again for every annotation takes half a day."""
+    listed: list[str] = []
+    for name in ("scandir", "listdir"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda path, real=real: listed.append(str(path)) or real(path))
+    write_manifest(deepfashion)
+    assert sum(path.endswith("image") for path in listed) == 2
 
 
 def test_damaged_annotations_are_refused(deepfashion: Path) -> None:
