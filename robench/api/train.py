@@ -168,7 +168,7 @@ def _train_one(recipe: Recipe, name: str, out: Path | None, settings: list[str],
     for network in needed.networks(recipe):
         found = needed.find(network, folder.parent)
         if found is None:
-            found = folder.parent / needed.folder_name(network)
+            found = needed.place_for(network, folder.parent)
             _train_one(recipes.load(network), network, found, [], replace(how, fresh=False))
         folders[network] = found
     command = command_line(name, how.data, settings)

@@ -85,7 +85,7 @@ def test_deepaugment_takes_the_networks_that_were_trained_and_distorts_test_imag
         folder = tmp_path / "runs" / name
         folder.mkdir(parents=True)
         save_file(network.state_dict(), folder / "weights.safetensors")
-        (folder / "card.yaml").write_text("{}")
+        (folder / "card.yaml").write_text(f"recipe: {name}\n")
     monkeypatch.chdir(tmp_path)
     found = [
         robench.affinity(MODEL, "deepaugment-digits", set={"options.once": once}, limit=40, device="cpu")

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from robench.errors import RobenchError
 from robench.training import methods, recipes
+from robench.training.engine import needed
 from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
 from robench.training.methods.cutout import Cutout
@@ -246,3 +247,20 @@ def test_a_view_of_floats_is_rounded_for_the_next_method(batch: Batch) -> None:
     assert torch.equal(shown.view(), shown.images)  # neither flipped nor cropped again
     expected = (Cutout(8).view(batch) * 255).round()
     assert torch.equal(shown.images.float(), expected)
+
+
+def test_a_network_of_another_recipe_is_not_taken_for_the_one_that_is_needed(tmp_path: Path) -> None:
+    """The recipe ``edsr`` trains on any folder of images, and its usual place is that of ``edsr-cifar10`` in a set."""
+
+    def put(folder: str, recipe: str) -> Path:
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "card.yaml").write_text(f"recipe: {recipe}\n")
+        return tmp_path / folder
+
+    assert needed.place_for("edsr-cifar10", tmp_path) == tmp_path / "edsr"
+    put("edsr", "edsr-tiny-imagenet")
+    assert needed.find("edsr-cifar10", tmp_path) is None
+    assert needed.place_for("edsr-cifar10", tmp_path) == tmp_path / "edsr-cifar10"
+    own = put("edsr-cifar10", "edsr-cifar10")
+    assert needed.find("edsr-cifar10", tmp_path) == own
+    assert needed.find("edsr-tiny-imagenet", tmp_path) == tmp_path / "edsr"

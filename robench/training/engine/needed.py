@@ -23,11 +23,26 @@ def folder_name(name: str) -> str:
 
 
 def find(name: str, parent: Path) -> Path | None:
-    """Return the folder of a trained model next to the run (in ``parent``) or in ``runs``; None: not trained yet."""
-    for folder in (parent / folder_name(name), parent / name, Path("runs") / name):
-        if (folder / "card.yaml").is_file():
-            return folder
-    return None
+    """Return the folder of a recipe's model next to the run (in ``parent``) or in ``runs``; None: not trained yet.
+
+    A folder of that name with another recipe's model (``edsr`` of other images) is not it.
+    """
+    folders = (parent / folder_name(name), parent / name, Path("runs") / name)
+    return next((folder for folder in folders if _recipe_in(folder) == name), None)
+
+
+def place_for(name: str, parent: Path) -> Path:
+    """Return the folder that a recipe's model is trained in, where it is not trained yet."""
+    usual = parent / folder_name(name)
+    return usual if _recipe_in(usual) is None else parent / name
+
+
+def _recipe_in(folder: Path) -> str | None:
+    """Return the recipe of the model in a folder; None where none is finished there."""
+    from robench.files import read_document
+
+    card = folder / "card.yaml"
+    return str(read_document(card, "card").get("recipe", "")) if card.is_file() else None
 
 
 def trained(recipe: Recipe, parent: Path = Path("runs")) -> dict[str, Path]:
