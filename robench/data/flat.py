@@ -69,7 +69,7 @@ def load_flat(found: Flat, *, geometry: Geometry | None = None, workers: int | N
         RobenchError: no table of labels beside the images, a table that cannot be read, or images it does not name.
     """
     table, labels, remarks = _find_labels(found.tree)
-    strange = [name for name in found.tree.files() if name not in {*found.names, *_TABLES, _META}]
+    strange = sorted(set(found.tree.files()) - {*found.names, *_TABLES, _META})
     rank = {wnid: label for label, wnid in enumerate(imagenet_wnids())}
     rows: list[tuple[str, str]] = []
     unknown = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from robench import suites
 from robench.data import open_images
 from robench.data.base import Geometry, Images
 from robench.data.classes import imagenet_wnids
+from robench.data.flat import find_flat, load_flat
 from robench.errors import RobenchError
 
 LABELS = [65, 970, 230, 809, 516, 57]  # of the first six images
@@ -105,6 +106,23 @@ def test_the_order_and_the_names_are_those_of_class_folders(tmp_path: Path) -> N
     assert list(together.files or ()) == list(apart.files or ())
     np.testing.assert_array_equal(together.labels, apart.labels)
     np.testing.assert_array_equal(together.read(np.arange(6)), apart.read(np.arange(6)))
+
+
+def test_the_names_are_not_gone_through_again_for_every_name(tmp_path: Path) -> None:
+    """50,000 names, gone through for each of them, take a minute."""
+    times = 0
+
+    class Counted(list[str]):
+        def __iter__(self) -> Iterator[str]:
+            nonlocal times
+            times += 1
+            return super().__iter__()
+
+    found = find_flat(write_images(tmp_path))
+    caffe(tmp_path)
+    assert found is not None
+    assert len(load_flat(found._replace(names=Counted(found.names)))) == len(LABELS)
+    assert times < len(LABELS)
 
 
 def test_the_published_tar_stays_packed(tmp_path: Path) -> None:
