@@ -11,12 +11,15 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 import starting
 import torch
 import yaml
+from PIL import Image
 from safetensors.torch import load_file
 
+from robench.data import digits
 from robench.errors import RobenchError
 from robench.processes import World
 from robench.training import recipes
@@ -69,6 +72,50 @@ def test_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, name: str, more
     assert [row["epoch"] for row in rows[1]] == ["1", "2", "3"]
     for one, other in zip(*rows, strict=True):
         assert {k: v for k, v in one.items() if k != "seconds"} == {k: v for k, v in other.items() if k != "seconds"}
+
+
+def _digits_in_folders(folder: Path, shift: int = 0) -> Path:
+    for split in ("train", "test"):
+        images = digits.load(split)
+        for number in range(shift, shift + 60):
+            place = folder / split / str(np.asarray(images.labels)[number])
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(images.read(np.array([number]))[0]).save(place / f"{number:03}.png")
+    return folder
+
+
+def test_a_run_is_neither_resumed_nor_taken_for_one_on_other_images(tmp_path: Path) -> None:
+    here, there = (_digits_in_folders(tmp_path / name / "set", shift) for name, shift in (("a", 0), ("b", 1)))
+    recipe = recipes.load("standard-digits", ["epochs=2", "batch_size=20", "data.validation_split=null"])
+
+    def stop(done: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, here, tmp_path / "out", quiet=True, after_step=stop)
+    with pytest.raises(RobenchError, match="belongs to a run on other training images"):
+        train(recipe, there, tmp_path / "out", quiet=True)
+    moved = here.rename(tmp_path / "moved")
+    train(recipe, moved, tmp_path / "out", quiet=True)
+    with pytest.raises(RobenchError, match="finished run on other training images"):
+        train(recipe, there, tmp_path / "out", quiet=True)
+    train(recipe, moved, tmp_path / "out", quiet=True)
+
+
+def test_other_words_or_more_checkpoints_are_no_other_run(tmp_path: Path) -> None:
+    recipe = recipes.load("standard-digits", TINY)
+
+    def stop(done: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, None, tmp_path, quiet=True, after_step=stop)
+    said = recipe.model_copy(update={"notes": "reworded", "title": "in a later version", "checkpoint_steps": 2})
+    train(said, None, tmp_path, quiet=True)
+    assert (tmp_path / "card.yaml").is_file()
+    train(recipe, None, tmp_path, quiet=True)
 
 
 def test_finished_run_is_kept_and_other_settings_are_refused(tmp_path: Path) -> None:

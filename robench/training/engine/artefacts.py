@@ -14,7 +14,7 @@ from torch import nn
 from robench.errors import RobenchError
 from robench.files import atomic_write
 from robench.processes import Precision, dtype_of
-from robench.training.recipes.digest import digest, settings
+from robench.training.recipes.digest import digest, run_key, settings
 from robench.training.recipes.schema import Recipe
 
 
@@ -47,7 +47,7 @@ def write(out: Path, recipe: Recipe, weights: dict[str, torch.Tensor], card: dic
 
 
 def check_same(out: Path, recipe: Recipe) -> None:
-    """Check that the finished run in ``out`` is of this recipe; fields that are new since then have their defaults.
+    """Check that the finished run in ``out`` is this one, by ``run_key``.
 
     Raises:
         RobenchError: it is of another recipe, or of other settings.
@@ -55,14 +55,22 @@ def check_same(out: Path, recipe: Recipe) -> None:
     import yaml
 
     path = out / "recipe.yaml"
-    finished: Recipe | None = None
-    with suppress(OSError, ValueError, yaml.YAMLError):
-        finished = Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    if finished != recipe:
+    finished = ""
+    with suppress(OSError, ValueError, RobenchError, yaml.YAMLError):
+        finished = run_key(Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))))
+    if finished != run_key(recipe):
         raise RobenchError(
             f"{out} holds a finished run with other settings.",
             hint="Give another `out`, or `fresh=True` to start again there.",
         )
+
+
+def images_digest(out: Path) -> str | None:
+    """Return the digest of the training images of the finished run in ``out``; None where its card has none."""
+    from robench.files import read_document
+
+    found = (read_document(out / "card.yaml", "model card").get("trained_with") or {}).get("images_digest")
+    return None if found is None else str(found)
 
 
 def make_card(recipe: Recipe, command: str, trained_with: dict[str, Any]) -> dict[str, Any]:

@@ -46,12 +46,13 @@ def save(path: Path, document: dict[str, Any]) -> None:
             raise target.error or error from error
 
 
-def load(path: Path, recipe: str) -> dict[str, Any] | None:
+def load(path: Path, *keys: str, images: str = "") -> dict[str, Any] | None:
     """Return the checkpoint at ``path``, or None where there is none. No code in it is run.
 
     Args:
         path: the checkpoint's file.
-        recipe: digest of the resolved recipe; a checkpoint of another recipe is refused.
+        keys: of the run, in the forms of this version and of earlier ones; a checkpoint of another run is refused.
+        images: digest of the training images; a checkpoint of others is refused, as far as it says of which it is.
 
     Raises:
         RobenchError: the file is damaged, or another recipe wrote it.
@@ -65,9 +66,14 @@ def load(path: Path, recipe: str) -> dict[str, Any] | None:
             f"Could not read the checkpoint {path}: {str(error).splitlines()[0]}.",
             hint="Delete it to train from the beginning.",
         ) from error
-    if document.get("recipe") != recipe:
+    if document.get("recipe") not in keys:
         raise RobenchError(
             f"{path} belongs to a run with other settings.",
             hint="Give another `out`, or `fresh=True` to start again there.",
+        )
+    if document.get("images", images) != images:
+        raise RobenchError(
+            f"{path} belongs to a run on other training images.",
+            hint="Give the `data` of before, another `out`, or `fresh=True` to start again there.",
         )
     return document

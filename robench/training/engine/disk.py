@@ -7,6 +7,7 @@ resized and cropped as test images are.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -188,6 +189,12 @@ class DiskSource:
     def batches(self, orders: list[torch.Tensor], epoch: int) -> Iterator[torch.Tensor]:
         """Yield uint8 (n, 3, size, size) on the device for every order, in turn."""
         yield from self._loaded(_Crops(self.files, self.part, self.seed, epoch), orders)
+
+    def identity(self) -> str:
+        """See ``Source``; of labels and the names of files and folders: the bytes may be a hundred gigabytes."""
+        found = hashlib.sha256("\n".join("/".join(file.parts[-2:]) for file in self.files).encode())
+        found.update(self.labels.cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()
 
     def test_views(self, orders: list[torch.Tensor]) -> Iterator[torch.Tensor]:
         """Yield the images as test images are resized and cropped: uint8 (n, 3, size, size) for every order."""

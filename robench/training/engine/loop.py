@@ -22,9 +22,10 @@ from robench.training.engine import artefacts, checkpoints, distribution, schedu
 from robench.training.engine.batch import Batch
 from robench.training.engine.logs import Log, Progress
 from robench.training.engine.network import Network
-from robench.training.engine.setup import Material, build_module, prepare
+from robench.training.engine.setup import Material, build_module, check_finished, prepare
 from robench.training.engine.source import DeviceSource
 from robench.training.methods.base import Method
+from robench.training.recipes.digest import run_key
 from robench.training.recipes.schema import Recipe
 
 _CHECK_EVERY = 20
@@ -66,7 +67,7 @@ def train(
         ``out``.
 
     Raises:
-        RobenchError: unreadable data, settings that do not fit, a finished run of other settings in ``out``, or a
+        RobenchError: unreadable data, settings that do not fit, a run of other settings or images in ``out``, or a
             loss that is not finite.
     """
     out = Path(out)
@@ -74,7 +75,7 @@ def train(
         for name in (checkpoints.FILE, "card.yaml"):  # otherwise the old card would mark the new run as finished
             (out / name).unlink(missing_ok=True)
     elif (out / "card.yaml").is_file() and not (out / checkpoints.FILE).is_file():
-        artefacts.check_same(out, recipe)
+        check_finished(out, recipe, data)
         return out
     usual = "cuda" if torch.cuda.is_available() else "cpu"  # not MPS, which has no float64
     named = usual if device in (None, "auto") else str(device)
@@ -111,6 +112,7 @@ class Trainer:
         self.before, self.method = methods.of(recipe)
         self.module = build_module(recipe, self.method, device, world)
         self.material: Material = prepare(recipe, None if data is None else Path(data), device)
+        self.images = self.material.source.identity()
         self._check_shares()
         self.net = self._network()
         self.optimiser = schedule.build_optimiser(recipe.optimiser, self.module)
@@ -265,7 +267,8 @@ class Trainer:
 
     def _state(self) -> dict[str, Any]:
         return {
-            "recipe": digest(self.recipe.model_dump(mode="json")),
+            "recipe": run_key(self.recipe),
+            "images": self.images,
             "epoch": self.epoch,
             "step_in_epoch": self.step_in_epoch,
             "seconds": self.seconds,
@@ -284,7 +287,8 @@ class Trainer:
             checkpoints.save(self.out / checkpoints.FILE, self._state())
 
     def _restore(self) -> None:
-        state = checkpoints.load(self.out / checkpoints.FILE, digest(self.recipe.model_dump(mode="json")))
+        keys = run_key(self.recipe), digest(self.recipe.model_dump(mode="json"))  # the latter of earlier versions
+        state = checkpoints.load(self.out / checkpoints.FILE, *keys, images=self.images)
         if state is None:
             return
         self.epoch, self.step_in_epoch, self.seconds = state["epoch"], state["step_in_epoch"], state["seconds"]
@@ -311,6 +315,7 @@ class Trainer:
             "seed": self.recipe.seed,
             "epochs": self.recipe.epochs,
             "images": len(self.material.train_index),
+            "images_digest": self.images,
             **({"stored": stored} if (stored := getattr(self.material.source, "stored", "")) else {}),
             "passes": round(self.method.passes_taken, 2),
             "seconds": round(self.seconds, 1),

@@ -13,7 +13,7 @@ from robench.data import open_images
 from robench.errors import RobenchError
 from robench.models.architectures.norms import from_plain
 from robench.processes import World
-from robench.training.engine import distribution
+from robench.training.engine import artefacts, distribution
 from robench.training.engine.batch import Batch
 from robench.training.engine.disk import DiskSource, open_disk
 from robench.training.engine.network import Network
@@ -76,7 +76,7 @@ def prepare(recipe: Recipe, data: Path | None, device: torch.device) -> Material
     """
     part = recipe.data
     _check_held_out(part)
-    source = _training_source(recipe, data, device)
+    source = training_source(recipe, data, device)
     if recipe.num_classes and int(source.labels.max()) >= recipe.num_classes:
         raise RobenchError(
             f"The data has label {int(source.labels.max())}, the recipe {recipe.num_classes} classes.",
@@ -107,7 +107,7 @@ def _check_held_out(part: DataPart) -> None:
         )
 
 
-def _training_source(recipe: Recipe, data: Path | None, device: torch.device) -> DeviceSource | DiskSource:
+def training_source(recipe: Recipe, data: Path | None, device: torch.device) -> DeviceSource | DiskSource:
     """Return the training images: in memory, or crops of images on disk."""
     part = recipe.data
     if part.definition is not None and data is None:
@@ -140,6 +140,23 @@ def _taken_out(
         return DeviceSource(source.images[where], source.labels[where])
     chunks = list(source.test_views(list(index.split(_EVALUATION_BATCH))))
     return DeviceSource(torch.cat(chunks), source.labels[where])
+
+
+def check_finished(out: Path, recipe: Recipe, data: str | Path | None) -> None:
+    """Check that the finished run in ``out`` is the one asked for: of this recipe, and of these training images.
+
+    Raises:
+        RobenchError: it is not, or the images cannot be read.
+    """
+    artefacts.check_same(out, recipe)
+    known = artefacts.images_digest(out)
+    if known is None or (data is None and recipe.data.dataset != "digits"):
+        return
+    if training_source(recipe, None if data is None else Path(data), torch.device("cpu")).identity() != known:
+        raise RobenchError(
+            f"{out} holds a finished run on other training images.",
+            hint="Give another `out`, or `fresh=True` to start again there.",
+        )
 
 
 def build_module(recipe: Recipe, method: Method, device: torch.device, world: World) -> nn.Module:

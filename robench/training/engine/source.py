@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from robench.training.recipes.schema import DataPart
 
 _CHUNK = 4096
+_LOOKED_AT = 256
 
 
 class Source(Protocol):
@@ -30,6 +32,10 @@ class Source(Protocol):
 
     def batches(self, orders: list[torch.Tensor], epoch: int) -> Iterator[torch.Tensor]:
         """Yield uint8 (n, 3, H, W) on the device for every tensor of image numbers, in turn."""
+        ...
+
+    def identity(self) -> str:
+        """Return a digest that differs for other images, labels or orders, wherever they lie: 64 hex digits."""
         ...
 
 
@@ -53,6 +59,14 @@ class DeviceSource:
         """See ``Source``."""
         for order in orders:
             yield self.images[upload(order, self.images.device)]
+
+    def identity(self) -> str:
+        """See ``Source``; of all labels and a few hundred images, unless of JPEG files, which decoders read unlike."""
+        few = [] if self.stored == "JPEG" else [self.images[:: max(1, len(self.images) // _LOOKED_AT)]]
+        found = hashlib.sha256(str(tuple(self.images.shape)).encode())
+        for part in (self.labels, *few):
+            found.update(part.cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()
 
 
 def open_split(part: DataPart, data: Path | None, split: str) -> Images:

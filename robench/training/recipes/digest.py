@@ -31,6 +31,16 @@ def digest(recipe: Recipe) -> str:
     return files.digest(content(recipe))
 
 
+def run_key(recipe: Recipe) -> str:
+    """Return what two calls must have in common to be one run: the digest's content, seed, names, and compilation.
+
+    Texts do not count, nor how often a checkpoint is written: a later version may word them otherwise, and a run that
+    was stopped may go on with more checkpoints.
+    """
+    names = {"recipe": recipe.name, "dataset": recipe.data.dataset, "seed": recipe.seed, "compile": recipe.compile}
+    return files.digest(content(recipe) | {"run": names})
+
+
 def settings(recipe: Recipe) -> dict[str, Any]:
     """Return every setting that changes what is trained, by its path, defaults of the method included.
 
