@@ -14,11 +14,14 @@ from published_layouts import WNIDS, file_name, to_jpeg
 from test_suites_sequences import write_clip
 
 import robench
+from robench import suites
 from robench.corruptions.perturbations import frame_count
 from robench.data import digits
 from robench.data.classes import imagenet_wnids
 from robench.predictions import RunFolder
 from robench.results.schema import Result
+from robench.suites import OpenOptions
+from robench.suites import trees as suite_trees
 from robench.suites.subsets import SUBSETS
 
 IMAGES, FEW = 40, 26
@@ -153,3 +156,23 @@ def test_a_sample_grows_to_the_whole_to_the_byte(layout: str, tmp_path: Path) ->
     measured("full")
     assert cells("run") == cells("full")
     assert all(len(images) > FEW for images in drawn("run").values())
+
+
+def test_a_growing_sample_lists_the_folders_of_a_cell_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell of ImageNet-C has a thousand, and a look at a sample asks for each of its 75 cells several times."""
+    options = trees(tmp_path)
+    listed: list[str] = []
+    real = suite_trees.load_folders
+    monkeypatch.setattr(suite_trees, "load_folders", lambda *a, **k: listed.append(k["below"]) or real(*a, **k))
+    opened = suites.open_suite(options["suite"], tmp_path, OpenOptions(conditions=("fog",), severities=(1, 2)))
+    found = []
+    for limit in (10, 20, None):
+        sample = opened.with_limit(limit)
+        for cell in sample.suite.cells:
+            assert sample.sample_key(cell) == opened.sample_key(opened.suite.cells[0])
+            (batch,) = sample.batches(cell, IMAGES)
+            found.append((batch.images.numpy(), batch.index, batch.target))
+    assert listed == ["fog/1", "fog/2"]
+    again = suites.open_suite(options["suite"], tmp_path, OpenOptions(conditions=("fog",), severities=(2,)))
+    (batch,) = again.batches(again.suite.cells[0], IMAGES)  # listed, as the first of its cells
+    assert all(map(np.array_equal, found[-1], (batch.images.numpy(), batch.index, batch.target)))
