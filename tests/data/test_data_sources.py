@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from robench.data import Geometry, open_images
 from robench.data.classes import class_list, imagenet_names, imagenet_wnids, label_map
@@ -154,6 +155,24 @@ def test_images_do_not_depend_on_order_or_workers(folder: Path, expected: np.nda
     order = np.array([7, 2, 2, 11, 0])
     assert np.array_equal(images.read(order), expected[order])
     assert np.array_equal(open_images(folder, geometry=Geometry(64, 48), workers=1).read(order), expected[order])
+
+
+def test_the_checksum_follows_every_image_where_all_have_one_length(tmp_path: Path) -> None:
+    """Those of bitmaps do not change with their pixels; 64 of the images are not all of them."""
+    for i in range(100):
+        place = tmp_path / "ab"[i % 2] / f"{i:02d}.bmp"
+        place.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(place)
+    first = open_images(tmp_path).checksum()
+    seen = set()
+    for i in range(100):
+        place = tmp_path / "ab"[i % 2] / f"{i:02d}.bmp"
+        Image.new("RGB", (8, 8), (i, 1, 0)).save(place)
+        seen.add(open_images(tmp_path).checksum())
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(place)
+    assert len(seen) == 100
+    assert first not in seen
+    assert open_images(tmp_path).checksum() == first
 
 
 def test_the_checksum_follows_names_and_sizes(folder: Path) -> None:
