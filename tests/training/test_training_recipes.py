@@ -297,3 +297,15 @@ def test_what_comes_before_is_a_view() -> None:
 def test_a_card_names_the_network_that_was_trained(recipe: str, settings: list[str], expected: str) -> None:
     card = make_card(recipes.load(recipe, settings), "robench train", {})
     assert (card["name"], card["recipe"]) == (expected, recipe)
+
+
+def test_assignments_without_effect_are_refused() -> None:
+    for setting in ("optimiser.milestones=[3]", "optimiser.gamma=0.5"):
+        with pytest.raises(RobenchError, match=r"has no effect with optimiser\.schedule=cosine"):
+            recipes.load("augmix-digits", [setting])
+        recipes.load("augmix-digits", [setting, "optimiser.schedule=step"])
+    with pytest.raises(RobenchError, match=r"has no effect with optimiser\.schedule=step"):
+        recipes.load("standard-imagenet-resnet50", ["optimiser.final_lr=0.001"])
+    with pytest.raises(RobenchError, match=r"has no effect with data\.resized_crop"):
+        recipes.load("standard-imagenet-resnet50", ["data.pad=4"])
+    recipes.load("standard-imagenet-resnet50", ["data.pad=4", "data.resized_crop=null"])

@@ -71,8 +71,8 @@ def prepare(recipe: Recipe, data: Path | None, device: torch.device) -> Material
     """Read the recipe's images.
 
     Raises:
-        RobenchError: unreadable data, fewer classes than the labels need, or held-out images that would be trained on
-            or not looked at.
+        RobenchError: unreadable data, no labels, fewer classes than they need, or held-out images that would be
+            trained on or not looked at.
     """
     part = recipe.data
     _check_held_out(part)
@@ -81,6 +81,11 @@ def prepare(recipe: Recipe, data: Path | None, device: torch.device) -> Material
         raise RobenchError(
             f"The data has label {int(source.labels.max())}, the recipe {recipe.num_classes} classes.",
             hint="Choose the recipe of this data set or set num_classes.",
+        )
+    if recipe.num_classes and int(source.labels.min()) < 0:
+        raise RobenchError(
+            f"{int((source.labels < 0).sum()):,} of {len(source.labels):,} training images have no label.",
+            hint="Give labelled images; EDSR and CAE alone (num_classes=0) are trained without.",
         )
     train_index, validation_index = held_out(len(source.labels), part.validation)
     validation = None

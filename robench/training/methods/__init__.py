@@ -84,7 +84,8 @@ def of(recipe: Recipe) -> tuple[OneView | None, Method]:
     """Return a recipe's methods: the one that comes before, where there is one, and the one whose loss is trained.
 
     Raises:
-        RobenchError: no such method, options that do not fit, or a first method that is more than a view.
+        RobenchError: no such method, options that do not fit or have no effect, or a first method that is more than a
+            view.
     """
     from robench.training.methods.base import OneView
 
@@ -96,5 +97,11 @@ def of(recipe: Recipe) -> tuple[OneView | None, Method]:
         raise RobenchError(
             f"Method {recipe.before.method} cannot come before another: it is more than a view of the images.",
             hint="For example before.method=deepaugment, cutout or randaugment.",
+        )
+    idle = [name for name in first.LOSS_OPTIONS if recipe.before.options.get(name)]
+    if idle:
+        raise RobenchError(
+            f"Option '{idle[0]}' of {recipe.before.method} has no effect before another method: it is of its loss.",
+            hint=f"Omit before.options.{idle[0]}.",
         )
     return first, method

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
-from robench.training.methods.base import Method, Step
+from robench.training.methods.base import AT_LEAST_1, RADIUS, Method, Step
 from robench.training.ops.attacks import Taken, friendly_pgd, random_start
 from robench.training.ops.losses import cross_entropy
 
@@ -23,6 +25,13 @@ class Adversarial(Method):
         friendly: tau of friendly adversarial training (FAT, Zhang et al. 2020): steps that an image still makes once it
             is misclassified; -1: it makes all of them.
     """
+
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "epsilon": RADIUS,
+        "steps": AT_LEAST_1,
+        "step_size": RADIUS,
+        "friendly": (-1.0, math.inf),
+    }
 
     epsilon: float = 8 / 255
     steps: int = 7

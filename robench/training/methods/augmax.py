@@ -7,6 +7,7 @@ view has its own cross-entropy (``loss_form``).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from torch.nn import functional
 from robench.errors import RobenchError
 from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
-from robench.training.methods.base import Method, Step
+from robench.training.methods.base import AT_LEAST_1, GREY, LEVEL, NOT_NEGATIVE, RADIUS, Method, Step
 from robench.training.ops import augment, sampling
 from robench.training.ops.attacks import Taken, pgd, random_start
 from robench.training.ops.chains import ChainDistribution, augmix
@@ -127,6 +128,21 @@ class AugMax(Method):
 
     NORMS: ClassVar[tuple[str, ...]] = ("dubin", "dubn", "bn", "ibn")
     TEST_ROUTE: ClassVar[str | None] = "main"
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "severity": LEVEL,
+        "steps": AT_LEAST_1,
+        "step_size": NOT_NEGATIVE,
+        "patience": AT_LEAST_1,
+        "consistency": NOT_NEGATIVE,
+        "worst_of": AT_LEAST_1,
+        "epsilon": RADIUS,
+        "pgd_steps": AT_LEAST_1,
+        "pgd_step_size": RADIUS,
+        "spatial_steps": NOT_NEGATIVE,
+        "spatial_largest": NOT_NEGATIVE,
+        "spatial_smoothness": NOT_NEGATIVE,
+        "fill": GREY,
+    }
 
     hard: str = "augmax"
     width: int = 3

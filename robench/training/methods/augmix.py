@@ -6,14 +6,16 @@ normalising; the weights sum to one, so mixing in [0, 1] and normalising afterwa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
 from robench.errors import RobenchError
 from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
-from robench.training.methods.base import OneView, Step
+from robench.training.methods.base import GREY, LEVEL, NOT_NEGATIVE, POSITIVE, SHARE, OneView, Step
 from robench.training.methods.mixup import partners, shares
 from robench.training.ops.chains import ChainDistribution, augmix
 from robench.training.ops.losses import cross_entropy, jensen_shannon, paired_cross_entropy
@@ -37,6 +39,16 @@ class AugMix(OneView):
             and the cross-entropy with their labels; 0: none.
         probability: of mixing an image at all, without the consistency loss and mixup (DeepFashion Remixed: one half).
     """
+
+    LOSS_OPTIONS: ClassVar[tuple[str, ...]] = ("jsd", "views", "consistency", "mixup")
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "severity": LEVEL,
+        "alpha": POSITIVE,
+        "consistency": NOT_NEGATIVE,
+        "fill": GREY,
+        "mixup": NOT_NEGATIVE,
+        "probability": SHARE,
+    }
 
     width: int = 3
     depth: int = -1

@@ -7,13 +7,15 @@ with black outside, like AugMix's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
 from robench.errors import RobenchError, did_you_mean
 from robench.training.engine.batch import Batch
-from robench.training.methods.base import OneView
+from robench.training.methods.base import NOT_NEGATIVE, OneView
 from robench.training.methods.cutout import cutout
 from robench.training.ops import augment
 from robench.training.ops import operations as op
@@ -109,6 +111,10 @@ class AutoAugment(OneView):
         starred: omit the operations that overlap with the corruptions (AutoAugment*).
         cutout: side of a Cutout square afterwards (16 in the original on CIFAR; none in AutoAugment*).
     """
+
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "cutout": NOT_NEGATIVE,
+    }
 
     policy: str = "cifar10"
     magnitudes: str = "paper"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
 from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
 from robench.training.methods.autolabel import SHARE, AutoLabel, pieces, probabilities
-from robench.training.methods.base import Step
+from robench.training.methods.base import AT_LEAST_1, NOT_NEGATIVE, RADIUS, Step
 from robench.training.ops.attacks import pgd, random_start
 from robench.training.ops.labels import spread
 from robench.training.ops.losses import cross_entropy
@@ -24,6 +26,14 @@ class AutoLabelAdversarial(AutoLabel):
         steps: of the attack.
         step_fraction: length of a step as a share of the radius.
     """
+
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "buckets": AT_LEAST_1,
+        "rate": NOT_NEGATIVE,
+        "epsilon": RADIUS,
+        "steps": AT_LEAST_1,
+        "step_fraction": NOT_NEGATIVE,
+    }
 
     epsilon: float = 8 / 255
     steps: int = 7

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -10,7 +12,7 @@ from robench.corruptions._gpu import upload
 from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
 from robench.training.methods.autolabel import SHARE, AutoLabel, pieces, probabilities
-from robench.training.methods.base import Step
+from robench.training.methods.base import AT_LEAST_1, LEVEL, NOT_NEGATIVE, Step
 from robench.training.ops import augment
 from robench.training.ops.chains import ChainDistribution
 from robench.training.ops.labels import spread
@@ -28,6 +30,14 @@ class AutoLabelAugMix(AutoLabel):
         clean: also the cross-entropy of the clean view, with its one-hot label.
         depths: greatest depth of the chain; each has ``buckets`` buckets.
     """
+
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "buckets": AT_LEAST_1,
+        "rate": NOT_NEGATIVE,
+        "severity": LEVEL,
+        "consistency": NOT_NEGATIVE,
+        "depths": AT_LEAST_1,
+    }
 
     severity: float = 3.0
     consistency: float = 0.0

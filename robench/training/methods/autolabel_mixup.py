@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
 from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
 from robench.training.methods.autolabel import AutoLabel, probabilities
-from robench.training.methods.base import Step
+from robench.training.methods.base import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, Step
 from robench.training.methods.mixup import partners, shares
 from robench.training.ops.labels import spread_two
 from robench.training.ops.losses import cross_entropy
@@ -23,6 +25,12 @@ class AutoLabelMixup(AutoLabel):
         alpha: of mixup's Beta distribution (1 in the paper).
         per_image: draw a share for every image; the paper draws one per step, as mixup does.
     """
+
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "buckets": AT_LEAST_1,
+        "rate": NOT_NEGATIVE,
+        "alpha": POSITIVE,
+    }
 
     alpha: float = 1.0
     per_image: bool = False

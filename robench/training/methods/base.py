@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -43,19 +44,23 @@ class Method:
     TEST_ROUTE: ClassVar[str | None] = None
     """Route through dual normalisation with which the finished model is tested."""
     NEEDS_VALIDATION: ClassVar[bool] = False
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {}
+    """Least and greatest value of options that are numbers, or lists of numbers; the ends are allowed."""
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Self:
         """Return the method with the given options.
 
         Raises:
-            RobenchError: an option is unknown, missing, or of the wrong type.
+            RobenchError: an option is unknown, missing, of the wrong type, or out of its range.
         """
         known = {field.name: field for field in fields(cls) if field.init}
         for name, value in options.items():
             if name not in known:
                 raise RobenchError(f"Method {cls.__name__} has no option '{name}'.", hint=did_you_mean(name, known))
             _check_kind(cls.__name__, name, value, str(known[name].type))
+            if name in cls.RANGES:
+                _check_range(cls.__name__, name, value, *cls.RANGES[name])
         for name, field in known.items():
             if name not in options and field.default is MISSING and field.default_factory is MISSING:
                 raise RobenchError(f"Method {cls.__name__} needs the option '{name}'.")
@@ -135,6 +140,9 @@ class OneView(Method):
     augments the images that this one made.
     """
 
+    LOSS_OPTIONS: ClassVar[tuple[str, ...]] = ()
+    """Options of its own loss, without effect before another method."""
+
     def view(self, batch: Batch) -> torch.Tensor:
         """Return the augmented images: uint8, or float32 in [0, 1], (n, 3, size, size)."""
         raise NotImplementedError
@@ -155,13 +163,46 @@ class OneView(Method):
         return Step(cross_entropy(logits, batch.labels), logits, batch.labels)
 
 
+ABOVE_0 = 5e-324
+"""The least number above 0, as the end of a range that does not hold 0."""
+SHARE = (0.0, 1.0)
+NOT_NEGATIVE = (0.0, math.inf)
+POSITIVE = (ABOVE_0, math.inf)
+RADIUS = (ABOVE_0, 1.0)
+"""Of an attack, in units of [0, 1]."""
+AT_LEAST_1 = (1.0, math.inf)
+GREY = (0.0, 255.0)
+LEVEL = (0.1, 10.0)
+"""AugMix's severity: levels are drawn from 0.1 to it, and end at 10."""
+
 _KINDS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
 
 
 def _check_kind(method: str, option: str, value: Any, annotation: str) -> None:
+    if annotation.startswith("list["):
+        if not isinstance(value, list) or not value:
+            raise RobenchError(
+                f"Option '{option}' of {method} must be a list of one or more, found {value!r}.",
+                hint=None if value == [] else f"Use `set='options.{option}=[{value}]'`.",
+            )
+        for one in value:
+            _check_kind(method, option, one, annotation[5:-1])
+        return
     kinds = _KINDS.get(annotation)
     if kinds is None:
         return
     wrong = not isinstance(value, kinds) or (isinstance(value, bool) and annotation != "bool")
     if wrong:
         raise RobenchError(f"Option '{option}' of {method} must be {annotation}, found {value!r}.")
+
+
+def _check_range(method: str, option: str, value: Any, low: float, high: float) -> None:
+    for number in value if isinstance(value, list) else [value]:
+        if low <= number <= high:
+            continue
+        said = [("above 0" if low == ABOVE_0 else f"{low:g} or more") if high == math.inf else f"{low:g} to {high:g}"]
+        said = ["above 0 and at most 1"] if (low, high) == RADIUS else said
+        raise RobenchError(
+            f"Option '{option}' of {method} must be {said[0]}, found {number!r}.",
+            hint="It is in units of [0, 1], in which 8/255 is 0.031373." if (low, high) == RADIUS else None,
+        )

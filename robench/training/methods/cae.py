@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +11,7 @@ from torch.nn import functional
 
 from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
-from robench.training.methods.base import Method, Step
+from robench.training.methods.base import AT_LEAST_1, Method, Step
 from robench.training.networks.cae import CAE, FACTOR
 from robench.training.ops.pixels import check_sides
 
@@ -24,6 +25,10 @@ class TrainCAE(Method):
     """
 
     NORMS: ClassVar[tuple[str, ...]] = ("bn",)
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "width": AT_LEAST_1,
+        "code": AT_LEAST_1,
+    }
 
     width: int = 128
     code: int = 32

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch.nn import functional
@@ -11,7 +13,7 @@ from torch.nn import functional
 from robench.errors import RobenchError
 from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
-from robench.training.methods.base import Method, Step
+from robench.training.methods.base import AT_LEAST_1, NOT_NEGATIVE, RADIUS, Method, Step
 from robench.training.ops.attacks import confident_attack, pgd, random_start
 from robench.training.ops.losses import cross_entropy
 
@@ -52,6 +54,13 @@ class CCAT(Method):
         epsilon, steps, step_size: of the attack.
         rho: of the power transition.
     """
+
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "epsilon": RADIUS,
+        "steps": AT_LEAST_1,
+        "step_size": RADIUS,
+        "rho": NOT_NEGATIVE,
+    }
 
     attack: str = "confident"
     epsilon: float = 8 / 255

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
 from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
-from robench.training.methods.base import Method, Step
+from robench.training.methods.base import POSITIVE, SHARE, Method, Step
 from robench.training.methods.mixup import partners, shares
 from robench.training.ops.boxes import boxes
 from robench.training.ops.losses import paired_cross_entropy
@@ -25,6 +27,11 @@ class CutMix(Method):
         probability: of mixing a batch at all (0.5 for CIFAR, 1 for ImageNet in the published code).
         per_image: draw area and box for every image; the published code draws one of each for the batch.
     """
+
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "alpha": POSITIVE,
+        "probability": SHARE,
+    }
 
     alpha: float = 1.0
     probability: float = 0.5

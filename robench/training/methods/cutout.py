@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
 from robench.corruptions._gpu import kept
 from robench.training.engine.batch import Batch
-from robench.training.methods.base import OneView
+from robench.training.methods.base import NOT_NEGATIVE, OneView
 from robench.training.ops.boxes import boxes
 
 
@@ -43,6 +45,10 @@ class Cutout(OneView):
     Args:
         length: side of the square in pixels (16 for CIFAR-10, 8 for CIFAR-100 in the paper).
     """
+
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "length": NOT_NEGATIVE,
+    }
 
     length: int = 16
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,7 +12,7 @@ from torch.nn import functional
 from robench.errors import RobenchError
 from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
-from robench.training.methods.base import Method, Step
+from robench.training.methods.base import AT_LEAST_1, Method, Step
 from robench.training.networks.edsr import EDSR
 from robench.training.ops.pixels import check_sides
 
@@ -26,6 +27,10 @@ class TrainEDSR(Method):
     """
 
     NORMS: ClassVar[tuple[str, ...]] = ("bn",)
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "blocks": AT_LEAST_1,
+        "features": AT_LEAST_1,
+    }
 
     blocks: int = 16
     features: int = 64

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
 from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
-from robench.training.methods.base import Method, Step
+from robench.training.methods.base import POSITIVE, Method, Step
 from robench.training.ops import sampling
 from robench.training.ops.losses import paired_cross_entropy
 
@@ -34,6 +36,10 @@ class Mixup(Method):
         alpha: of the Beta distribution.
         per_image: draw a share for every image; the published code draws one for the batch.
     """
+
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "alpha": POSITIVE,
+    }
 
     alpha: float = 1.0
     per_image: bool = False

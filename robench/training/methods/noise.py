@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 
 from robench.corruptions._gpu import kept
 from robench.errors import RobenchError
 from robench.training.engine.batch import Batch
-from robench.training.methods.base import OneView
+from robench.training.methods.base import NOT_NEGATIVE, SHARE, OneView
 
 _APPLY, _STD, _NOISE = 0, 1, 2
 
@@ -23,6 +25,11 @@ class Noise(OneView):
         std: standard deviations, of which one is drawn for every image and channel.
         probability: of noise at all, per image.
     """
+
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "std": NOT_NEGATIVE,
+        "probability": SHARE,
+    }
 
     kind: str = "speckle"
     std: list[float] = field(default_factory=lambda: [0.15, 0.2, 0.35, 0.45, 0.6])

@@ -5,13 +5,16 @@ As in ``train_noise2net.py`` of hendrycks/imagenet-r, the first half of the batc
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
+from robench.errors import RobenchError
 from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
-from robench.training.methods.base import Method, Step
+from robench.training.methods.base import NOT_NEGATIVE, Method, Step
 from robench.training.networks.noise2net import draw_shape, noise2net
 from robench.training.ops.losses import cross_entropy
 
@@ -35,8 +38,17 @@ class Noise2Net(Method):
         low, high: range of epsilon.
     """
 
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "low": NOT_NEGATIVE,
+        "high": NOT_NEGATIVE,
+    }
+
     low: float = 0.375
     high: float = 0.75
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise RobenchError(f"Noise2Net's low must not be above high; found {self.low:g} and {self.high:g}.")
 
     def loss(self, net: Network, batch: Batch) -> Step:
         logits = net.raw(noised_half(net, batch, batch.view(), self.low, self.high))

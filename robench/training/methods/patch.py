@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
 from robench.errors import RobenchError
 from robench.training.engine.batch import Batch
-from robench.training.methods.base import OneView
+from robench.training.methods.base import AT_LEAST_1, NOT_NEGATIVE, OneView
 from robench.training.ops.boxes import boxes
 
 _NOISE, _SIDE = 0, 1
@@ -24,6 +26,11 @@ class Patch(OneView):
         up_to: draw the side from 1 to ``side`` for every image, instead of taking ``side``.
         scale: standard deviation of the Gaussian, or half the width of the uniform distribution, in units of [0, 1].
     """
+
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "side": AT_LEAST_1,
+        "scale": NOT_NEGATIVE,
+    }
 
     kind: str = "gaussian"
     side: int = 25

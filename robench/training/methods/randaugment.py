@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
 from robench.training.engine.batch import Batch
 from robench.training.methods.autoaugment import OVERLAPPING, magnitude_value
-from robench.training.methods.base import OneView
+from robench.training.methods.base import AT_LEAST_1, NOT_NEGATIVE, OneView
 from robench.training.methods.cutout import cutout
 from robench.training.ops import augment
 from robench.training.ops import operations as op
@@ -57,6 +59,12 @@ class RandAugment(OneView):
         starred: omit the operations that overlap with the corruptions.
         cutout: side of the Cutout square afterwards, part of RandAugment on CIFAR; 0: none.
     """
+
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "count": AT_LEAST_1,
+        "magnitude": NOT_NEGATIVE,
+        "cutout": NOT_NEGATIVE,
+    }
 
     count: int = 3
     magnitude: float = 4.0

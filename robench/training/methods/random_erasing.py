@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
 from robench.corruptions._gpu import kept
 from robench.errors import RobenchError
 from robench.training.engine.batch import Batch
-from robench.training.methods.base import OneView
+from robench.training.methods.base import SHARE, OneView
 
 _APPLY, _AREA, _ASPECT, _TOP, _LEFT = 0, 100, 200, 1, 2
 _ATTEMPTS = 10
@@ -27,6 +29,10 @@ class RandomErasing(OneView):
         smallest, largest: share of the image's area.
         flattest: smallest ratio of height to width; the largest is ``tallest``; log-uniform between.
     """
+
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "probability": SHARE,
+    }
 
     probability: float = 0.5
     smallest: float = 0.02

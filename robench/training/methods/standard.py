@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
 from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
-from robench.training.methods.base import Method, Step
+from robench.training.methods.base import SHARE, Method, Step
 from robench.training.ops.losses import cross_entropy
 
 
@@ -19,6 +21,10 @@ class Standard(Method):
     Args:
         smoothing: label smoothing of Szegedy et al. 2016, the baseline of AutoLabel; 0: one-hot labels.
     """
+
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "smoothing": SHARE,
+    }
 
     smoothing: float = 0.0
 

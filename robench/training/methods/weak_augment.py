@@ -7,6 +7,8 @@ predicts from the main BatchNorm, from the auxiliary one, or from their mean.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,7 +17,7 @@ import torch
 from robench.errors import RobenchError
 from robench.training.engine.batch import Batch
 from robench.training.engine.network import Network
-from robench.training.methods.base import Method, Step
+from robench.training.methods.base import AT_LEAST_1, NOT_NEGATIVE, RADIUS, Method, Step
 from robench.training.methods.cutout import cutout
 from robench.training.methods.randaugment import randaugment
 from robench.training.ops.attacks import pgd, random_start
@@ -46,6 +48,16 @@ class WeakAugment(Method):
 
     NORMS: ClassVar[tuple[str, ...]] = ("splitbn", "splitbn-shared", "dubn", "bn")
     TEST_ROUTE: ClassVar[str | None] = "main"
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "cutout": NOT_NEGATIVE,
+        "strong_cutout": (-1.0, math.inf),
+        "count": AT_LEAST_1,
+        "magnitude": NOT_NEGATIVE,
+        "std": NOT_NEGATIVE,
+        "epsilon": RADIUS,
+        "steps": AT_LEAST_1,
+        "step_size": RADIUS,
+    }
 
     weak: str = "cutout"
     strong: str = "randaugment"

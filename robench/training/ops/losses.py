@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
+from robench.errors import RobenchError
+
 
 def cross_entropy(logits: torch.Tensor, targets: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
     """Return the mean cross-entropy, in nats.
@@ -16,10 +18,22 @@ def cross_entropy(logits: torch.Tensor, targets: torch.Tensor, smoothing: float 
         targets: int64 (n,) labels, or float (n, K) probabilities.
         smoothing: label smoothing of Szegedy et al. 2016, in [0, 1).
 
+    Raises:
+        RobenchError: sets of labels, int64 (n, K).
+
     >>> float(cross_entropy(torch.zeros(2, 4), torch.tensor([1, 3])))  # log(4)
     1.3862943649291992
     """
+    _refuse_sets(targets)
     return functional.cross_entropy(logits, targets, label_smoothing=smoothing)
+
+
+def _refuse_sets(labels: torch.Tensor) -> None:
+    if labels.ndim == 2 and not labels.is_floating_point():
+        raise RobenchError(
+            "This method needs one label per image; these images have a set of labels each.",
+            hint="Use `set='method=multi-label'`, with augmentation as `before.method`.",
+        )
 
 
 def paired_cross_entropy(
@@ -33,6 +47,7 @@ def paired_cross_entropy(
         partner: int64 (n,), the place of every image's partner in the batch.
         share: float (n,) in [0, 1].
     """
+    _refuse_sets(labels)
     own = functional.cross_entropy(logits, labels, reduction="none")
     other = functional.cross_entropy(logits, labels[partner], reduction="none")
     return (share * own + (1.0 - share) * other).mean()

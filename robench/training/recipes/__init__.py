@@ -49,13 +49,15 @@ def load(name: str, assignments: list[str] | None = None) -> Recipe:
     """Return a recipe by name or by the path of a YAML file, with ``key=value`` assignments applied.
 
     Raises:
-        RobenchError: no such recipe, or it does not fit the schema.
+        RobenchError: no such recipe, it does not fit the schema, or an assignment has no effect.
     """
-    from robench.training.recipes.schema import override, validate
+    from robench.training.recipes.schema import override, refuse_idle, validate
 
     fields = override(read(name), assignments or [])
     fields.setdefault("name", Path(name).stem if name.endswith((".yaml", ".yml")) else name)
-    return validate(fields, name)
+    recipe = validate(fields, name)
+    refuse_idle(recipe, assignments or [])
+    return recipe
 
 
 def read(name: str) -> dict[str, Any]:

@@ -176,6 +176,30 @@ def override(document: dict[str, Any], assignments: list[str]) -> dict[str, Any]
     return document
 
 
+_ONLY_WITH = {"milestones": ("step",), "gamma": ("step",), "final_lr": ("cosine", "cosine-epoch")}
+
+
+def refuse_idle(recipe: Recipe, assignments: list[str]) -> None:
+    """Refuse assignments to settings of another schedule, or of a crop that the recipe does not have.
+
+    Raises:
+        RobenchError: one has no effect.
+    """
+    for assignment in assignments:
+        path = assignment.partition("=")[0].strip()
+        schedules = _ONLY_WITH.get(path.removeprefix("optimiser.")) if path.startswith("optimiser.") else None
+        if schedules is not None and recipe.optimiser.schedule not in schedules:
+            raise RobenchError(
+                f"'{path}' has no effect with optimiser.schedule={recipe.optimiser.schedule}.",
+                hint=f"Omit it, or use `set='optimiser.schedule={schedules[0]}'`.",
+            )
+        if path == "data.pad" and recipe.data.pad and recipe.data.resized_crop is not None:
+            raise RobenchError(
+                "'data.pad' has no effect with data.resized_crop, which takes its place.",
+                hint="Omit it, or use `set='data.resized_crop=null'`.",
+            )
+
+
 def _fields(parents: list[str]) -> set[str] | None:
     """Names allowed below ``parents``; None where the method decides."""
     parts: dict[tuple[str, ...], type[_Part]] = {
