@@ -12,12 +12,13 @@ import numpy as np
 
 from robench.data.base import Geometry
 from robench.data.encoded import EncodedImages
+from robench.data.formats import check_length
 from robench.data.labels import read_labels
 from robench.data.splits import INSTEAD, NAMES, choose_split, kind_of, read_instead
 from robench.data.table_columns import LABEL_COLUMNS, choose_columns
 from robench.data.tables import TableSource, gather, images_of_table
 from robench.errors import RobenchError
-from robench.files import read_document
+from robench.files import read_document, require_regular
 
 PREFIX = "hf:"
 _IDENTITY_ROWS = 1000  # whose lengths are taken at a time
@@ -107,21 +108,37 @@ class RowsSource:
         return f"{self._name} row {position}"
 
     def fetch(self, position: int) -> bytes:
-        """Return one row's bytes."""
-        value = self._rows[position][self._column]
+        """Return one row's bytes, its own or those of the file that it names.
+
+        Raises:
+            OSError: neither is there.
+        """
+        value = self._rows[position][self._column] or {}
         if value.get("bytes") is not None:
             return bytes(value["bytes"])
+        if value.get("path") is None:
+            raise OSError("the row has neither bytes nor a path")
+        try:
+            check_length(require_regular(value["path"]).st_size)
+        except ValueError as error:
+            raise OSError(f"the row's file {value['path']}: {error}") from error
         return Path(value["path"]).read_bytes()
 
     def identity(self) -> bytes:
         """Return the lengths of all images."""
         if not hasattr(self._rows, "with_format"):  # rows of a stream
-            return np.array([len(self.fetch(i)) for i in range(len(self))], np.int64).tobytes()
+            return np.array([self._length(i) for i in range(len(self))], np.int64).tobytes()
         lengths = [
             TableSource(batch[self._column], self._name, Path()).identity()
             for batch in self._rows.with_format("arrow").iter(_IDENTITY_ROWS)
         ]
         return b"".join(lengths)
+
+    def _length(self, position: int) -> int:
+        try:
+            return len(self.fetch(position))
+        except OSError:  # reported when the image is read, which skip_corrupt may allow
+            return -1
 
 
 def load_hub(

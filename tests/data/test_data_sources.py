@@ -18,6 +18,7 @@ from PIL import Image
 from robench.data import Geometry, open_images
 from robench.data.classes import class_list, imagenet_names, imagenet_wnids, label_map
 from robench.data.encoded import EncodedImages
+from robench.data.formats import CorruptImageError
 from robench.data.hub import load_hub
 from robench.data.trees import TarTree
 from robench.errors import RobenchError
@@ -148,6 +149,27 @@ def test_the_hub_is_read_through_datasets(
     assert np.array_equal(read_all(opened), expected[:count])
     assert opened.labels.tolist() == [i // 4 for i in range(count)]
     assert tuple(opened.classes) == WNIDS
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_row_of_the_hub_without_an_image_is_one_that_cannot_be_read(
+    tmp_path: Path, jpegs: list[bytes], streaming: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    datasets = pytest.importorskip("datasets", reason="the optional package 'datasets' is not installed")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    rows = [{"bytes": jpegs[0], "path": None}, None, {"bytes": None, "path": str(tmp_path)}]
+    info = {"info": {"features": {"image": {"_type": "Image"}, "label": {"_type": "Value", "dtype": "int64"}}}}
+    table = pa.table({"image": pa.array(rows, kind), "label": pa.array([0, 1, 1])})
+    (tmp_path / "hub").mkdir()
+    pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(info)}), tmp_path / "hub" / "test.parquet")
+    opened = load_hub(str(tmp_path / "hub"), streaming=streaming)
+    assert len(opened.checksum()) == 64
+    assert len(opened.read(np.array([0]))) == 1
+    for row, said in ((1, "neither bytes nor a path"), (2, "it is a folder|Is a directory")):
+        with pytest.raises(CorruptImageError, match=rf"row {row} cannot be decoded: .*({said})"):
+            opened.read(np.array([row]))
 
 
 def test_images_do_not_depend_on_order_or_workers(folder: Path, expected: np.ndarray) -> None:
