@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 import robench
 from robench.cli.main import main
+from robench.data import digits
 from robench.errors import RobenchError
 from robench.models import load_model
 from robench.models.backbones import load_backbone
@@ -312,3 +314,21 @@ def test_an_encoder_that_draws_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(RobenchError, match="differ from call to call"):
         load_backbone(f"python:{tmp_path / 'net.py'}:Drawing")
+
+
+@pytest.mark.parametrize("recipe", ["linear-probe", "knn"])
+def test_test_images_of_fewer_classes_count_in_those_of_the_training_images(recipe: str, tmp_path: Path) -> None:
+    for split, kept in (("train", range(10)), ("test", (3, 5, 7))):
+        images = digits.load(split)
+        for label in kept:
+            for number in np.flatnonzero(np.asarray(images.labels) == label)[:15]:
+                place = tmp_path / split / f"digit{label}"
+                place.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(images.read(np.array([number]))[0]).save(place / f"{number}.png")
+    how = {"backbone": "reference:digits/standard", "data": tmp_path, "features": tmp_path / "features", **STANDARD}
+    (trained,) = robench.train(recipe, out=tmp_path / "head", **how)
+    assert trained.accuracy is not None
+    assert trained.accuracy > 0.9
+    (tmp_path / "test" / "digit7").rename(tmp_path / "test" / "letter")
+    with pytest.raises(RobenchError, match="have no class letter"):
+        robench.train(recipe, out=tmp_path / "head", fresh=True, **how)

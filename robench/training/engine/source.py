@@ -130,15 +130,19 @@ def on_device(
         pixels = torch.from_numpy(np.ascontiguousarray(block)).to(device)
         parts.append(pixels.permute(0, 3, 1, 2).contiguous())
     labels = np.full(count, -1) if images.labels is None else np.asarray(images.labels[:count])
-    labels = _counted_in(labels.astype(np.int64), images.classes, classes)
+    labels = counted_in(labels.astype(np.int64), images.classes, classes)
     target = torch.from_numpy(labels).to(device)
     return DeviceSource(torch.cat(parts), target, "JPEG" if are_jpeg(images) else "", images.classes)
 
 
-def _counted_in(
+def counted_in(
     labels: npt.NDArray[np.int64], names: Sequence[str] | None, classes: Sequence[str] | None
 ) -> npt.NDArray[np.int64]:
-    """Return labels of classes ``names`` as labels of ``classes``; unchanged where the two share no name at all."""
+    """Return labels of classes ``names`` as labels of ``classes``; unchanged where the two share no name at all.
+
+    Raises:
+        RobenchError: a class that ``classes`` lack.
+    """
     if names is None or classes is None or list(names) == list(classes) or not set(names) & set(classes):
         return labels
     present = np.unique(labels[labels >= 0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import torch
 from robench.errors import RobenchError
 from robench.files import atomic_write, digest
 from robench.models.probes import build_head
-from robench.training.engine.source import held_out
+from robench.training.engine.source import counted_in, held_out
 from robench.training.probe.features import Features, features_of, open_split
 from robench.training.probe.options import LinearSettings, Settings
 from robench.training.probe.sweep import Chosen, linear, neighbours
@@ -70,9 +70,10 @@ def train_head(task: Task, *, device: torch.device, fresh: bool = False, quiet: 
     train = features(opened)
     test = _split(task, "test", {train.checksum})
     known = _split(task, "validation", {train.checksum} | ({_checksum(test)} if test is not None else set()))
-    fit, judge = _parts(train, None if known is None else features(known), task.settings.held_out)
+    validation, tested = (None if one is None else _like(train, features(one)) for one in (known, test))
+    fit, judge = _parts(train, validation, task.settings.held_out)
     chosen = _chosen(task.settings, fit, judge, train, device)
-    accuracy = None if test is None else _accuracy(chosen, features(test), device)
+    accuracy = None if tested is None else _accuracy(chosen, tested, device)
     seconds = time.monotonic() - began
     _write(task, chosen, train, identity, {"test_accuracy": accuracy, "seconds": round(seconds, 2)})
     return task.out
@@ -123,6 +124,18 @@ def _parts(train: Features, validation: Features | None, share: float) -> tuple[
     count = len(train.labels)
     rest, kept = held_out(count, max(1, round(share * count)))
     return _take(train, rest), _take(train, kept)
+
+
+def _like(train: Features, other: Features) -> Features:
+    """Return another split's features with its labels counted in the classes of the training images.
+
+    Raises:
+        RobenchError: it has a class that the training images lack.
+    """
+    if other.classes is None or train.classes is None or not set(other.classes) & set(train.classes):
+        return other
+    labels = torch.from_numpy(counted_in(other.labels.numpy(), other.classes, train.classes))
+    return replace(other, labels=labels, classes=train.classes, num_classes=train.num_classes)
 
 
 def _take(features: Features, index: torch.Tensor) -> Features:
