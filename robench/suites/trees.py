@@ -96,7 +96,9 @@ class _Published:
         self.classes = self._find_classes() if self.own_classes else tuple(imagenet_wnids())
         self.reference = self._listing(self.first)
         self.compared: set[Cell] = set()
+        self.unlike: tuple[str, ...] = ()  # said of images beside the set that are not its own
         if self.clean is not None and not self._matches(self.clean):
+            self.unlike = (self._said_of(self.clean),)
             self.clean, self.cells = None, corrupted
         if not self.cells:
             raise RobenchError(f"{tree.root} has no clean images beside it.", hint="Say where they are.")
@@ -110,7 +112,7 @@ class _Published:
         if self.listed is not None:
             protocol["list"] = self.options.images
             suite = replace(suite, images=len(self.listed))
-        remarks = (*(self.clean.remarks if self.clean is not None else ()), *self.reference.remarks)
+        remarks = (*(self.clean.remarks if self.clean is not None else ()), *self.unlike, *self.reference.remarks)
         mark = mark_among(self.tree, self.places.values(), suite.name)
         return Found(
             suite, self.cells, "published", self._view, protocol, self.classes, self._count, remarks, mark=mark
@@ -234,6 +236,17 @@ class _Published:
                 hint="Give the validation folder that the set was made from.",
             )
         return here == there
+
+    def _said_of(self, beside: EncodedImages) -> str:
+        """Return why images that lie beside the set are not its clean cell."""
+        if self.own_classes:
+            return "The images in val were not measured: the published ones match no clean set. `clean` measures them."
+        names = set(self.reference.files or ())
+        common = len(names & set(beside.files or ()))
+        return (
+            f"The images in val were not measured: they are not those of the corrupted set, {common:,} of whose"
+            f" {len(names):,} are among these {len(beside):,} under their name and class."
+        )
 
     def _fingerprints(self) -> dict[str, str]:
         """Return, for every cell, a SHA-256 over a few of its images; the names are hashed once."""

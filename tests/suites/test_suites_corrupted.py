@@ -263,6 +263,20 @@ def test_the_validation_folder_beside_it_becomes_the_clean_cell(
     assert np.abs(clean[0].astype(int) - squares[0]).mean() < 4
 
 
+def test_other_images_beside_it_are_left_and_this_is_said(
+    imagenet_c: Path, tmp_path: Path, photos: list[np.ndarray], squares: list[np.ndarray]
+) -> None:
+    write_classes(imagenet_c / "val", photos[:5])
+    opened = suites.open_suite("imagenet-c", imagenet_c, ONLY)
+    assert Cell("clean") not in opened.suite.cells
+    assert any("images in val were not measured" in one and "5 of whose 8 are among these 5" in one
+               for one in opened.remarks)  # fmt: skip
+    small = [np.ascontiguousarray(square[:64, :64]) for square in squares]
+    write_classes(write_tree(tmp_path / "Tiny", small, ("fog",)) / "val", small)
+    opened = suites.open_suite("tiny-imagenet-c", tmp_path / "Tiny", OpenOptions(conditions=("fog",)))
+    assert any("the published ones match no clean set" in one for one in opened.remarks)
+
+
 def test_a_missing_severity_image_or_condition_is_refused(imagenet_c: Path) -> None:
     (imagenet_c / "fog" / "2" / WNIDS[0] / file_name(4)).unlink()
     opened = suites.open_suite("imagenet-c", imagenet_c, ONLY)
