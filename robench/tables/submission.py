@@ -155,7 +155,7 @@ def _plausible(result: Result) -> Iterator[str]:
             if abs(wrong - round(wrong)) > 1e-6 * cell.images:
                 yield f"cell {cell.name}: an error of {error.value} is not a multiple of 1/{cell.images}"
     for where, value in _values(result):
-        yield from _interval(where, value)
+        yield from _interval(where, value, sampled=result.suite.sampled is not None)
 
 
 def _corrected(result: Result) -> bool:
@@ -174,16 +174,23 @@ def _values(result: Result) -> Iterator[tuple[str, Value]]:
         yield from ((f"{where}: {name}", value) for name, value in values.items())
 
 
-def _interval(where: str, value: Value) -> Iterator[str]:
-    numbers = [number for number in (value.value, value.low, value.high) if number is not None]
-    if not all(map(math.isfinite, numbers)):
-        yield f"{where} is not finite"
-    elif value.low is not None and value.high is not None and value.low > value.high:
-        yield f"{where}: the interval's ends are swapped"
-    elif len(numbers) == 3 and not numbers[1] - TOLERANCE <= numbers[0] <= numbers[2] + TOLERANCE:
-        yield f"{where} is {value.value}, outside its own interval, {value.low} to {value.high}"
-    elif any(abs(number) > _LARGEST for number in numbers):
-        yield f"{where} is {value.value} ({value.low} to {value.high}), which no metric can be"
+def _interval(where: str, value: Value, *, sampled: bool = True) -> Iterator[str]:
+    """Check both intervals of a value: of new images, and of what the full run would give, which a sample alone has."""
+    if not sampled and (value.full_run_low, value.full_run_high) != (None, None):
+        yield f"{where} has an interval for the full run, but the result is no sample"
+    for what, low, high in (
+        ("", value.low, value.high),
+        (" for the full run", value.full_run_low, value.full_run_high),
+    ):
+        numbers = [number for number in (value.value, low, high) if number is not None]
+        if not all(map(math.isfinite, numbers)):
+            yield f"{where} is not finite"
+        elif low is not None and high is not None and low > high:
+            yield f"{where}: the interval's ends{what} are swapped"
+        elif len(numbers) == 3 and not numbers[1] - TOLERANCE <= numbers[0] <= numbers[2] + TOLERANCE:
+            yield f"{where} is {value.value}, outside its own interval{what}, {low} to {high}"
+        elif any(abs(number) > _LARGEST for number in numbers):
+            yield f"{where} is {value.value} ({low} to {high}{what}), which no metric can be"
 
 
 def _arrays(result: Result) -> CellArrays:

@@ -54,6 +54,12 @@ def test_improved_summary_is_refused(tmp_path: Path) -> None:
     assert any("its cells give" in problem for problem in problems)
 
 
+def test_an_interval_of_a_sample_is_refused_on_a_whole_result(tmp_path: Path) -> None:
+    value = {"full_run_low": 0.0, "full_run_high": 1.0}
+    problems = edited(tmp_path, lambda d: d["summary"]["mean_error"].update(value))
+    assert problems == ["summary mean_error has an interval for the full run, but the result is no sample"]
+
+
 def test_missing_cell_is_refused(tmp_path: Path) -> None:
     assert any("missing" in problem for problem in edited(tmp_path, lambda d: d["cells"].pop()))
 
@@ -191,6 +197,11 @@ def test_a_sample_of_every_cell_is_accepted(sampled_run: Path) -> None:
     ("edit", "problem"),
     [
         (lambda d: d["summary"]["mean_error"].update(full_run_low=0.0), "known to within"),
+        (lambda d: d["summary"]["mean_error"].update(full_run_low=0.9, full_run_high=0.1), "full run are swapped"),
+        (
+            lambda d: d["summary"]["mean_error"].update(full_run_low=0.9, full_run_high=0.901),
+            "outside its own interval",
+        ),
         (lambda d: d["cells"][3].update(of=300), "is of 300 images"),
         (lambda d: d["cells"].pop(), "incomplete"),
         (lambda d: d["cells"][3]["metrics"]["error"].update(value=0.0, low=0.0), "predictions give"),
