@@ -15,6 +15,7 @@ from robench.corruptions.perturbations import DIFFICULTIES, published_name
 from robench.cpu import cores
 from robench.data.arrays import map_npy, read_rows
 from robench.data.base import Geometry, Images
+from robench.data.checksums import checksum_of
 from robench.data.classes import imagenet_wnids
 from robench.data.decode import CorruptImageError
 from robench.data.find import open_images
@@ -141,12 +142,8 @@ def _open_arrays(suite: Suite, folder: Path, names: dict[str, Cell], present: li
         file = folder / f"{published_name(cell.condition, difficulty(options))}.npy"
         return clips_of(_Stored(array, file), array.shape[1], np.full(len(array), -1, np.int64))
 
-    def fingerprint(name: str) -> str:
-        with open(folder / f"{name}.npy", "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-
     with ThreadPoolExecutor(cores()) as pool:
-        files = dict(zip(names, pool.map(fingerprint, names), strict=True))
+        files = dict(zip(names, pool.map(lambda name: checksum_of(folder / f"{name}.npy"), names), strict=True))
     protocol = {"files": files, "difficulty": difficulty(options)}
     return Found(suite, tuple(names.values()), "published", view, protocol, mark=mark_in(folder, suite.name))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from pathlib import Path
 
@@ -14,10 +15,10 @@ from published_layouts import INDICES, WNIDS, file_name, write_classes
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import affine
 
-from robench import suites
+from robench import suites, unchanged
 from robench.corruptions.perturbations import CIFAR_P, frame_count
 from robench.corruptions.severities import BENCHMARK
-from robench.data import digits
+from robench.data import checksums, digits
 from robench.errors import RobenchError
 from robench.suites import Cell, OpenOptions, OpenSuite
 from robench.suites.spatial import draw, rotate_and_shift
@@ -56,6 +57,22 @@ def test_published_clips_come_frame_by_frame(cifar_p: Path) -> None:
         assert set(found["target"]) == {-1}
         stored = np.load(cifar_p / f"{name}.npy").reshape(-1, 32, 32, 3).transpose(0, 3, 1, 2)
         assert np.array_equal(found["images"], stored)
+
+
+def test_published_clips_are_read_once_for_their_checksums(
+    cifar_p: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CIFAR-10-P has nine gigabytes."""
+    read: list[Path] = []
+    real = checksums.sha256
+    monkeypatch.setattr(checksums, "_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(checksums, "_REMEMBERED", 1)
+    monkeypatch.setattr(unchanged, "_SETTLED", -1.0)
+    monkeypatch.setattr(checksums, "sha256", lambda path: read.append(path) or real(path))
+    first = suites.open_suite("cifar10-p", cifar_p).protocol
+    assert suites.open_suite("cifar10-p", cifar_p).protocol == first
+    assert first["files"]["tilt"] == hashlib.sha256((cifar_p / "tilt.npy").read_bytes()).hexdigest()
+    assert sorted(path.stem for path in read) == sorted(first["files"])
 
 
 def test_clips_of_the_wrong_length_or_missing_are_refused(cifar_p: Path) -> None:
