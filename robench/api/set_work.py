@@ -118,4 +118,11 @@ def measure(run: Run, work: Work, measurement: Measurement, branch: str) -> Path
         given["limit"] = str(min(work.limit, measurement.limit or work.limit))
     for option, value in given.items():
         words += [f"--{option}", value]
-    return target if target.is_file() or work.call(run.name, words) else None
+    return target if _finished(target) or work.call(run.name, words) else None
+
+
+def _finished(target: Path) -> bool:
+    """Return whether a measurement is there, and is no result whose run failed on some of its cells."""
+    from robench.files import read_document
+
+    return target.is_file() and not read_document(target, "result").get("failures")

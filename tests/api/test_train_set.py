@@ -106,6 +106,16 @@ def test_commands_of_a_set(commands: list[list[str]], data: Path, tmp_path: Path
     assert again[0] == weak
 
 
+def test_a_result_with_failed_cells_is_measured_again(commands: list[list[str]], data: Path, tmp_path: Path) -> None:
+    """Some files of a cell may be mended, and the rest is not measured twice."""
+    how = {"data": data, "out": tmp_path, "set": SMALL, "only": "mixup", "suite": "cifar10-c", "device": "cpu"}
+    (model,) = train_set("cifar10", **how)
+    (tmp_path / "results/cifar10-c/mixup/result.json").write_text('{"summary": {}, "failures": ["fog/1: unreadable"]}')
+    commands.clear()
+    assert train_set("cifar10", **how) == (model,)
+    assert [words[0] for words in commands] == ["evaluate"]
+
+
 def test_a_set_says_how_many_images_a_costly_suite_takes(commands: list[list[str]], data: Path, tmp_path: Path) -> None:
     train_set("cifar10", data=data, out=tmp_path, set=SMALL, only="mixup", suite="cifar10-c,cifar10-p", device="cpu")
     measured = {words[words.index("--suite") + 1]: words for words in commands if words[0] == "evaluate"}
