@@ -75,7 +75,7 @@ def generate(
         frost=None if frost is None else str(place("frost", frost)),
         difficulty=difficulty or 1,
     )
-    unit = "frames" if any(task.frames(condition) > 1 for condition in task.conditions) else "images"
+    unit = "frames" if task.sequences else "images"
     with progress or make_progress(suite, quiet=quiet, unit=unit) as shown:
         shown.start(task.images, 0)
         made = write(task, shown.advance)

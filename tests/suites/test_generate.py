@@ -13,10 +13,12 @@ from PIL import Image
 from published_layouts import write_classes
 from sklearn.datasets import load_sample_images
 
+from robench import api, evaluation
 from robench.cli.main import main
 from robench.corruptions.frost import FIRST, describe
 from robench.data.video import decode_clip
 from robench.errors import RobenchError
+from robench.evaluation.progress import QuietProgress
 from robench.suites import open_suite
 from robench.suites.base import Cell, OpenOptions
 from robench.suites.generate import generate, prepare
@@ -44,6 +46,18 @@ def test_sequences_have_the_published_shape(tmp_path: Path) -> None:
     assert np.load(tmp_path / "p" / "translate.npy", mmap_mode="r").shape == (599, 16, 32, 32, 3)
     assert np.load(tmp_path / "p" / "brightness.npy", mmap_mode="r").shape == (599, 31, 32, 32, 3)
     assert not (tmp_path / "p" / "labels.npy").exists()
+
+
+@pytest.mark.parametrize(
+    ("suite", "condition", "unit"), [("digits-c", "contrast", "images"), ("digits-p", "brightness", "frames")]
+)
+def test_progress_counts_frames_of_sequences_and_images_of_corruptions(
+    suite: str, condition: str, unit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units: list[str] = []
+    monkeypatch.setattr(evaluation, "make_progress", lambda title, quiet, unit: units.append(unit) or QuietProgress())
+    api.generate(suite, "digits", tmp_path, corruption=condition)
+    assert units == [unit]
 
 
 def test_harder_noises_lie_beside_and_are_read_as_such(tmp_path: Path) -> None:
