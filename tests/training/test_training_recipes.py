@@ -158,6 +158,15 @@ def test_digest_is_of_what_is_trained_and_of_nothing_else() -> None:
     assert here == there
 
 
+def test_a_split_in_a_file_counts_by_what_it_says(tmp_path: Path) -> None:
+    said = "classes: [a, b]\niid: {year: '2019'}\nood: {old: {year: '2018'}}\n"
+    places = [tmp_path / name for name in ("one.yaml", "two.yaml", "other.yaml")]
+    for place, text in zip(places, (said, f"# the same\n{said}", said.replace("2018", "2017")), strict=True):
+        place.write_text(text)
+    one, two, other = (digest(recipes.load("svsf-resnet50", [f"data.definition={place}"])) for place in places)
+    assert one == two != other
+
+
 def test_recipes_that_differ_have_digests_that_differ() -> None:
     found: dict[str, list[str]] = {}
     for name in recipes.names():

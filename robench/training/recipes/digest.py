@@ -26,7 +26,8 @@ def digest(recipe: Recipe) -> str:
     next to the digest), and settings that change how the work is done but not its outcome (``compile``,
     ``checkpoint_steps``). A value that equals its default is not in it either, so that ``width: 3`` written out and
     left to the default are one recipe, and a new setting does not change the digests of before. Of a path only the
-    last part counts; of a network given by its recipe, that recipe's digest; of a method in a file, the file's bytes.
+    last part counts; of a network given by its recipe, that recipe's digest; of a method in a file, the file's bytes;
+    of a metadata split in a file, what it says.
     """
     return files.digest(content(recipe))
 
@@ -79,6 +80,8 @@ def content(recipe: Recipe) -> dict[str, Any]:
     document["data"].pop("dataset", None)
     if "extra" in document["data"]:
         document["data"]["extra"] = [Path(folder).name for folder in document["data"]["extra"]]
+    if recipe.data.definition is not None:
+        document["data"]["definition"] = _definition(recipe.data.definition)
     if recipe.init is not None:
         document["init"] = _last_part(recipe.init)
     document |= _method(recipe.method, recipe.options)
@@ -110,6 +113,13 @@ def _named_by_content(method: str) -> str:
     if method.startswith("python:") and where.endswith(".py"):
         return f"python:{files.sha256(where)}:{attribute}"
     return method
+
+
+def _definition(name: str) -> str:
+    """Return a metadata split's name, or the checksum of what a file says of it."""
+    from robench.suites.splits import load_definition
+
+    return files.digest(load_definition(Path(name)).model_dump()) if name.endswith((".yaml", ".yml")) else name
 
 
 def _network(network: str) -> str:
