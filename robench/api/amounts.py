@@ -130,6 +130,7 @@ def _scaled(errors: StandardErrors) -> Callable[[int], StandardErrors]:
 def _typical(suite: OpenSuite, name: str, metric: str) -> Callable[[int], StandardErrors] | None:
     """Return the standard errors of a network that is as often wrong in every cell as networks typically are."""
     from robench.metrics.sampling import of_variances
+    from robench.results.own_images import own_set
     from robench.results.precision import Sampled
     from robench.suites.drawing import shuffled_names
 
@@ -140,7 +141,8 @@ def _typical(suite: OpenSuite, name: str, metric: str) -> Callable[[int], Standa
     gradient = typical.gradient(name, metric)
     if gradient is None:
         return None
-    same = totals[:, None] == totals[None, :]
+    own = np.array([own_set(cell.name, suite.suite) or "" for cell in cells])
+    same = (totals[:, None] == totals[None, :]) & (own[:, None] == own[None, :])
     covariance = share * (1.0 - share) * np.where(same, np.where(np.eye(len(cells)) > 0, 1.0, _ALIKE), 0.0)
     order = shuffled_names(cell.name for cell in cells)
     places = np.array([order.index(cell.name) for cell in cells])

@@ -6,8 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -214,3 +215,21 @@ def test_the_expected_width_is_that_of_a_sample(tmp_path: Path, narrow: tuple[Pa
     errors = [expected.errors(size).full_run for size in sizes]
     assert errors == sorted(errors, reverse=True)
     assert np.isfinite(errors).all()
+
+
+def test_the_expected_width_takes_sets_of_their_own_images_as_such() -> None:
+    """ImageNetV2's three sets are of one size, and still none is a sample of another."""
+    from robench.api.amounts import expectation
+    from robench.suites import OpenSuite, get
+
+    class Three:
+        """An open suite as far as its sizes go."""
+
+        suite = replace(get("imagenet-v2"), cells=get("imagenet-v2").cells[1:])
+
+        def total(self, cell: object) -> int:
+            return 10_000
+
+    expected = expectation(cast(OpenSuite, Three()), (), None)
+    assert expected is not None
+    assert expected.errors(10_000).new_images == pytest.approx((0.3 * 0.7 / 10_000 / 3) ** 0.5)
