@@ -121,7 +121,9 @@ def _cell(cell: Cell, column: Column, *, intervals: bool) -> str:
     if shown == ABSENT:
         return "--"
     if not intervals and cell.decimals is None and cell.value is not None and cell.value.value is not None:
-        shown = column.about.show(cell.value.value, decimals=max(column.about.decimals - 1, 1))
+        fewer = max(column.about.decimals - 1, 1)
+        shown = column.about.show(cell.value.value, decimals=fewer)
+        shown += "" if cell.sd is None else f" ± {column.about.show(cell.sd, decimals=fewer)}"
     shown = f"\\textbf{{{tex(shown)}}}" if cell.best else tex(shown)
     value = cell.value
     if not intervals or value is None or value.low is None or value.high is None:

@@ -85,6 +85,20 @@ def test_the_forms_of_wide_tables():
     assert "longtable" in long.splitlines()[0]
 
 
+def test_wide_tables_of_seeds_keep_their_standard_deviations():
+    def seed(recipe, k, error):
+        found = imagenet(f"{recipe}{k}", error)
+        found.model.card |= {"recipe": recipe, "recipe_digest": recipe, "trained_with": {"seed": k}}
+        return found
+
+    runs = [seed(f"r{n}", k, 0.4 + n / 50 + k / 100) for n in range(6) for k in (1, 2)]
+    text = render(own_table(runs, by="corruption", seeds=True), "latex")
+    assert "\\scriptsize" in text.split("\\setlength")[0]
+    row = next(line for line in text.splitlines() if line.startswith("r0, 2 seeds"))
+    assert "41.5 $\\pm$ 0.7" in row
+    assert row.count("$\\pm$") == row.count("&")
+
+
 @pytest.mark.slow
 def test_the_papers_tables_and_comparisons_compile(tmp_path):
     ranked = {n: Ranked(value=v, best_rank=k, worst_rank=k) for k, (n, v) in enumerate([("a_1", 0.2), ("b", 0.3)], 1)}
