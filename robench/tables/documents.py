@@ -48,6 +48,8 @@ def choose_documents(panel: Panel, folder: Path) -> Chosen[Path]:
 
 def _of_kind(kind: str, folder: Path) -> Iterator[Path]:
     for file in sorted(folder.rglob("*.json")) if folder.is_dir() else [folder]:
+        if not file.is_file():  # a run's folder may be so called
+            continue
         with open(file, "rb") as opened:
             if f'"{kind}"'.encode() in opened.read(4096):
                 yield file

@@ -117,7 +117,8 @@ def find_results(folder: str | Path, *, affinities: bool = False) -> dict[Path, 
     readers = {"robench-result": load} | ({"robench-affinity": read_affinity} if affinities else {})
     if folder.is_file():
         return {folder: readers.get(_kind(folder), load)(folder)}
-    files = {file: kind for file in sorted(folder.rglob("*.json")) if (kind := _kind(file)) in readers}
+    there = [file for file in sorted(folder.rglob("*.json")) if file.is_file()]  # a run's folder may be so called
+    files = {file: kind for file in there if (kind := _kind(file)) in readers}
     if not files:
         raise RobenchError(f"There is no result below {folder}.", hint="Give the folder that `robench evaluate` wrote.")
     return {file: readers[kind](file) for file, kind in files.items()}

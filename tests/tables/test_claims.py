@@ -18,7 +18,8 @@ from robench.results.scoring import save
 from robench.suites import get
 from robench.tables import identities
 from robench.tables.covering import cover
-from robench.tables.measured import Coverage
+from robench.tables.documents import _of_kind
+from robench.tables.measured import Coverage, find_results
 from robench.tables.published import addresses, load_table
 
 AUGMIX = "augmix-cifar10-wrn40-2"
@@ -467,3 +468,10 @@ def test_coverage_counts_every_result_once() -> None:
     coverage = cover(load_table("augmix/1"), results)
     assert isinstance(coverage, Coverage)
     assert coverage.found == 2
+
+
+def test_a_runs_folder_may_be_called_as_a_json_file(tmp_path: Path) -> None:
+    place = tmp_path / "runs" / "net.json"
+    save(trained(AUGMIX, "cifar10-c"), place / "result.json")
+    assert list(find_results(tmp_path)) == [place / "result.json"]
+    assert list(_of_kind("robench-result", tmp_path)) == [place / "result.json"]
