@@ -67,20 +67,31 @@ def open_imagenet_set(suite: Suite, data: Path | None, options: OpenOptions) -> 
     geometry = options.geometry or suite.geometry
     wnids = _wnids(suite)
     sets: dict[Cell, EncodedImages] = {}
+    said: list[str] = []
     for cell in choose_cells(suite, options):
         found = None
         if cell.condition != suite.clean:
             found = _find_set(suite, cell, path, wnids, geometry, options)
         elif (place := _clean_place(suite, path, options)) is not None:
-            found = _clean_set(place, wnids, geometry, options)
+            try:
+                found = _clean_set(place, wnids, geometry, options)
+            except RobenchError as error:
+                if options.clean or suite.clean in suite.benchmark:
+                    raise
+                said.append(not_measured(place, error))  # nobody has said that it is ImageNet's
         if found is not None:
             sets[cell] = found
     if not [cell for cell in sets if cell.condition in suite.benchmark]:
         raise RobenchError(f"{path} has nothing of {suite.name}.", hint=f"See 'robench suites show {suite.name}'.")
-    return _found(suite, sets, geometry)
+    return _found(suite, sets, geometry, said)
 
 
-def _found(suite: Suite, sets: Mapping[Cell, Images], geometry: Geometry | None) -> Found:
+def not_measured(place: Path, error: RobenchError) -> str:
+    """Return what is said of a folder that was looked into for the clean images because of its name."""
+    return f"{place} was not measured as the clean images: {error.message}"
+
+
+def _found(suite: Suite, sets: Mapping[Cell, Images], geometry: Geometry | None, said: Sequence[str] = ()) -> Found:
     protocol: dict[str, Any] = {"checksums": {cell.name: images.checksum() for cell, images in sets.items()}}
     protocol["images"] = {cell.name: len(images) for cell, images in sets.items()}
     if geometry is not None:
@@ -92,7 +103,7 @@ def _found(suite: Suite, sets: Mapping[Cell, Images], geometry: Geometry | None)
         return replace(whole, target=np.full(len(whole), -1, np.int64)) if foreign else whole
 
     classes = next(iter(sets.values())).classes
-    remarks = tuple(dict.fromkeys(remark for images in sets.values() for remark in images.remarks))
+    remarks = (*dict.fromkeys(remark for images in sets.values() for remark in images.remarks), *said)
     if suite.task == "ood" and not any(cell.condition == suite.clean for cell in sets):
         remarks = (*remarks, ALONE)
     return Found(suite, tuple(sets), "published", view, protocol, classes, remarks=remarks)
@@ -172,16 +183,29 @@ def _find_set(
     if str(path).startswith("hf:") or not (path.is_dir() or path.suffix == ".tar") or find_parquet(path, "test"):
         return _other_form(path, wnids, geometry, options)
     tree = open_tree(path)
-    below = _class_level(tree, cell.condition, variants=len(suite.benchmark) > 1)
-    if below is None:
+    variants = len(suite.benchmark) > 1
+    places = _class_level(tree, cell.condition, variants=variants)
+    if not places:
         return None
+    below = places[0] if variants or len(places) == 1 else _named(tree, places, cell.condition)
+    images = _of_folders(tree, below, wnids, geometry, options)
+    if variants and len(places) > 1:
+        several = f"{tree.root} holds {cell.condition} several times: {below} was read, not {', '.join(places[1:4])}."
+        images.remarks = (*images.remarks, several)
+    return images
+
+
+def _of_folders(
+    tree: Tree, below: str, wnids: tuple[str, ...], geometry: Geometry, options: OpenOptions
+) -> EncodedImages:
+    """Open class folders that are called by number, WordNet id or name."""
     folders = tree.folders(below)
     if all(name.isdigit() for name in folders):
         return _numbered(tree, below, folders, wnids, geometry, options)
     if any(WORDNET_ID.fullmatch(name) for name in folders):
         return load_folders(tree, wnids, below=below, split="", geometry=geometry, workers=options.workers)
     images = load_folders(tree, None, below=below, split="", geometry=geometry, workers=options.workers)
-    labels = _by_name(images, wnids, f"{tree.root}/{below}")
+    labels = _by_name(images, wnids, f"{tree.root}/{below}".rstrip("/"))
     if (labels < 0).any():
         return cut(images, labels, wnids)
     images.labels, images.classes = labels, wnids
@@ -210,12 +234,19 @@ def _other_form(path: Path, wnids: tuple[str, ...], geometry: Geometry, options:
 
 
 def _by_name(images: EncodedImages, wnids: tuple[str, ...], where: str) -> npt.NDArray[np.int64]:
-    """Return labels within the suite's classes: by ImageNet's names or WordNet ids where the set names its labels."""
+    """Return labels within the suite's classes: by ImageNet's names or WordNet ids where the set names its labels.
+
+    Those of other images are -1, which a remark of the images says.
+    """
     assert images.labels is not None  # both callers have seen to it
     everything = images.labels
     if images.classes is not None:
         everything = label_map(images.classes, imagenet_wnids(), where)[everything]
-    return _labels_within(everything, wnids)
+    found = _labels_within(everything, wnids)
+    if foreign := int((found < 0).sum()):
+        said = f"{where}: {foreign:,} images of classes that are none of the suite's {len(wnids):,} were left out."
+        images.remarks = (*images.remarks, said)
+    return found
 
 
 def _labels_within(labels: npt.NDArray[np.int64], wnids: tuple[str, ...]) -> npt.NDArray[np.int64]:
@@ -225,8 +256,11 @@ def _labels_within(labels: npt.NDArray[np.int64], wnids: tuple[str, ...]) -> npt
     return np.array([rank.get(everything[label], -1) for label in labels], np.int64)
 
 
-def _class_level(tree: Tree, condition: str, *, variants: bool) -> str | None:
-    """Return the folder that holds the class folders of a condition; of several sets the one that has its name."""
+def _class_level(tree: Tree, condition: str, *, variants: bool) -> list[str]:
+    """Return the folders that hold class folders of a condition, the first level of folders that has any.
+
+    Of a suite of several sets (``variants``) they have the condition's name.
+    """
     level = [""]
     for _ in range(3):
         below: list[str] = []
@@ -241,9 +275,9 @@ def _class_level(tree: Tree, condition: str, *, variants: bool) -> str | None:
             elif not looks:
                 below += [join(path, name) for name in folders[:50] if name not in _SPLITS]
         if found:
-            return found[0] if variants or len(found) == 1 else _named(tree, found, condition)
+            return found
         level = below
-    return None
+    return []
 
 
 def _named(tree: Tree, found: list[str], condition: str) -> str:

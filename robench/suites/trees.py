@@ -20,6 +20,7 @@ from robench.suites.listed import ListedTree, kept, numbers
 from robench.suites.opened import Found, choose_cells
 from robench.suites.origin import mark_among
 from robench.suites.reading import View, view_of
+from robench.suites.single import not_measured
 from robench.suites.tree_conditions import open_conditions, severity_folder
 from robench.suites.trees_generated import open_generated
 
@@ -88,6 +89,7 @@ class _Published:
         self.listed = None if options.images is None else numbers(options.images)
         self.tree: Tree = tree if self.listed is None else ListedTree(tree, self.listed)
         self.own_classes = dataset is None
+        self.unlike: tuple[str, ...] = ()  # said of images beside the set that are not its own
         self.clean = self._find_clean(clean_geometry, dataset or suite.dataset)
         self.cells = self._choose()
         corrupted = tuple(cell for cell in self.cells if cell.severity is not None)
@@ -96,12 +98,12 @@ class _Published:
         self.classes = self._find_classes() if self.own_classes else tuple(imagenet_wnids())
         self.reference = self._listing(self.first)
         self.compared: set[Cell] = set()
-        self.unlike: tuple[str, ...] = ()  # said of images beside the set that are not its own
         if self.clean is not None and not self._matches(self.clean):
             self.unlike = (self._said_of(self.clean),)
             self.clean, self.cells = None, corrupted
         if not self.cells:
-            raise RobenchError(f"{tree.root} has no clean images beside it.", hint="Say where they are.")
+            said = f" {' '.join(self.unlike)}" if self.unlike else ""
+            raise RobenchError(f"{tree.root} has no clean images beside it.{said}", hint="Say where they are: `clean`.")
 
     def open(self) -> Found:
         protocol: dict[str, Any] = {"images": len(self.reference), "files": self._fingerprints()}
@@ -217,7 +219,14 @@ class _Published:
             places = [root / "val"]
         if not places:
             return None
-        found = open_images(places[0], split="test", dataset=dataset, geometry=geometry, workers=self.options.workers)
+        workers = self.options.workers
+        try:
+            found = open_images(places[0], split="test", dataset=dataset, geometry=geometry, workers=workers)
+        except RobenchError as error:
+            if given:
+                raise
+            self.unlike = (not_measured(places[0], error),)  # nobody has said that these are the clean images
+            return None
         if not isinstance(found, EncodedImages):
             raise RobenchError(f"{places[0]} holds arrays; image files were expected.", hint="Give image files.")
         return found if self.listed is None else kept(found, self.listed, str(places[0]))

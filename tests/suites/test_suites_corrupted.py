@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tarfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -275,6 +276,17 @@ def test_other_images_beside_it_are_left_and_this_is_said(
     write_classes(write_tree(tmp_path / "Tiny", small, ("fog",)) / "val", small)
     opened = suites.open_suite("tiny-imagenet-c", tmp_path / "Tiny", OpenOptions(conditions=("fog",)))
     assert any("the published ones match no clean set" in one for one in opened.remarks)
+
+
+def test_a_folder_beside_it_that_cannot_be_read_stops_nothing(imagenet_c: Path, photos: list[np.ndarray]) -> None:
+    (imagenet_c / "val").mkdir()
+    (imagenet_c / "val" / file_name(0)).write_bytes(to_jpeg(photos[0]))  # in one folder, without a table of labels
+    opened = suites.open_suite("imagenet-c", imagenet_c, ONLY)
+    assert Cell("clean") not in opened.suite.cells
+    assert any("val was not measured as the clean images:" in one for one in opened.remarks)
+    for options in (OpenOptions(conditions=("clean",)), replace(ONLY, clean=str(imagenet_c / "val"))):
+        with pytest.raises(RobenchError, match="without their labels"):
+            suites.open_suite("imagenet-c", imagenet_c, options)
 
 
 def test_a_missing_severity_image_or_condition_is_refused(imagenet_c: Path) -> None:

@@ -84,6 +84,40 @@ def test_a_class_outside_the_subset_is_refused(tmp_path: Path, photos: list[np.n
         suites.open_suite("imagenet-r", tmp_path / "imagenet-r")
 
 
+def test_images_of_other_classes_are_counted_where_folders_have_names(tmp_path: Path, photos: list[np.ndarray]) -> None:
+    for index in (*SUBSETS["imagenet-r"][:2], 0):
+        place = tmp_path / imagenet_names()[index].split(",")[0]
+        place.mkdir()
+        (place / "a.jpg").write_bytes(to_jpeg(photos[0]))
+    opened = suites.open_suite("imagenet-r", tmp_path)
+    assert opened.total(Cell("imagenet-r")) == 2
+    assert any("1 images of classes that are none of the suite's 200 were left out" in one for one in opened.remarks)
+
+
+def test_a_folder_that_is_only_called_val_stops_no_suite(tmp_path: Path, photos: list[np.ndarray]) -> None:
+    """Nobody has said that these are ImageNet's images; where somebody does, they must be."""
+    write_classes(tmp_path / "sketch", photos)
+    for name in ("cat", "dog"):
+        (tmp_path / "val" / name).mkdir(parents=True)
+        (tmp_path / "val" / name / "a.jpg").write_bytes(to_jpeg(photos[0]))
+    opened = suites.open_suite("imagenet-sketch", tmp_path / "sketch")
+    assert [cell.name for cell in opened.suite.cells] == ["imagenet-sketch"]
+    assert any("val was not measured as the clean images:" in one and "cat, dog" in one for one in opened.remarks)
+    with pytest.raises(RobenchError, match="cat, dog"):
+        suites.open_suite("imagenet-sketch", tmp_path / "sketch", OpenOptions(clean=str(tmp_path / "val")))
+
+
+def test_of_two_copies_of_a_set_the_one_that_was_read_is_named(tmp_path: Path, photos: list[np.ndarray]) -> None:
+    for copy, names in (("format-val", ("0", "2")), ("format-val-wnid", WNIDS)):
+        for name in names:
+            place = tmp_path / f"imagenetv2-top-images-{copy}" / name
+            place.mkdir(parents=True)
+            (place / "a.jpeg").write_bytes(to_jpeg(photos[0]))
+    opened = suites.open_suite("imagenet-v2", tmp_path)
+    assert opened.total(Cell("top-images")) == 2
+    assert any("format-val was read, not imagenetv2-top-images-format-val-wnid" in one for one in opened.remarks)
+
+
 def test_a_models_own_geometry_replaces_the_protocols(tmp_path: Path, photos: list[np.ndarray]) -> None:
     write_subset(tmp_path / "imagenet-a", photos, "imagenet-a")
     own = Geometry(128, 96, "bicubic")
