@@ -16,6 +16,7 @@ from robench.training import recipes
 from robench.training.engine.disk import all_images, class_folders, crop_box, open_disk
 from robench.training.engine.loop import train
 from robench.training.engine.setup import _taken_out, prepare
+from robench.training.engine.source import DeviceSource
 
 CPU = torch.device("cpu")
 
@@ -79,6 +80,20 @@ def test_test_images_are_counted_in_the_classes_of_the_training_images(name: str
     _squares(tmp_path, "test", ["c4"])
     with pytest.raises(RobenchError, match="The training images have no class c4"):
         prepare(recipes.load(name, settings), tmp_path, CPU)
+
+
+@pytest.mark.parametrize("crop", ["data.resized_crop=null", "data.resized_crop=[0.5, 1.0]"])
+def test_few_images_of_class_folders_are_of_all_classes(crop: str, tmp_path: Path) -> None:
+    for number in range(40):
+        for split in ("train", "test"):
+            place = tmp_path / split / f"c{number // 10}"
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((32, 32, 3), number, np.uint8)).save(place / f"{number}.png")
+    settings = ["data.limit=8", "data.validation_split=null", "num_classes=4", crop]
+    source = prepare(recipes.load("standard-digits", settings), tmp_path, CPU).source
+    assert source.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    if isinstance(source, DeviceSource):
+        assert source.images[:, 0, 0, 0].tolist() == [0, 5, 10, 15, 20, 25, 30, 35]
 
 
 def test_crops_depend_on_seed_epoch_and_number_alone(image_folder: Path) -> None:

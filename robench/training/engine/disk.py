@@ -23,7 +23,7 @@ from robench.data.folders import number_classes
 from robench.data.formats import ENDINGS
 from robench.data.trees import is_image_name
 from robench.errors import RobenchError
-from robench.training.engine.source import extra_folders, test_geometry
+from robench.training.engine.source import extra_folders, spaced, test_geometry
 
 if TYPE_CHECKING:
     from robench.training.recipes.schema import DataPart
@@ -235,8 +235,9 @@ def open_disk(part: DataPart, data: Path, seed: int, device: torch.device, *, la
         else:
             more, more_labels = all_images(folder)
         files, labels = files + more, labels + more_labels
-    if part.limit is not None:
-        files, labels = files[: part.limit], labels[: part.limit]
+    if part.limit is not None:  # the first would be of one class
+        few = spaced(len(files), min(part.limit, len(files)))
+        files, labels = [files[number] for number in few], [labels[number] for number in few]
     return DiskSource(files, torch.tensor(labels, device=device), part, seed, device, classes)
 
 
@@ -259,5 +260,6 @@ def _split_source(part: DataPart, data: Path, seed: int, device: torch.device) -
         every += copies
     labels = torch.from_numpy(targets).repeat(1 + len(part.extra), *[1] * (targets.ndim - 1))
     if part.limit is not None:
-        every, labels = every[: part.limit], labels[: part.limit]
+        few = spaced(len(every), min(part.limit, len(every)))
+        every, labels = [every[number] for number in few], labels[torch.from_numpy(few)]
     return DiskSource(every, labels.to(device), part, seed, device)

@@ -110,17 +110,20 @@ def on_device(
         images: a split, or a further folder.
         part: the recipe's.
         device: where they are kept.
-        limit: only the first so many; None: all.
+        limit: only so many: the first, or evenly spaced ones where they lie in the order of their classes; None: all.
         classes: those of the training images by label, in which labels are counted where the images' classes have names
             among these; None: labels stay.
 
     Raises:
         RobenchError: the images' size is not the recipe's, or they have classes that the training images lack.
     """
+    every = np.full(len(images), -1) if images.labels is None else np.asarray(images.labels)
     count = len(images) if limit is None else min(limit, len(images))
+    grouped = every.min(initial=0) < every.max(initial=0) and bool((np.diff(every) >= 0).all())
+    chosen = spaced(len(images), count) if grouped else np.arange(count)
     parts = []
     for start in range(0, count, _CHUNK):
-        block = images.read(np.arange(start, min(start + _CHUNK, count)))
+        block = images.read(chosen[start : start + _CHUNK])
         if block.shape[1:3] != (part.size, part.size):
             raise RobenchError(
                 f"The recipe trains at {part.size}x{part.size} pixels, the images have "
@@ -129,10 +132,18 @@ def on_device(
             )
         pixels = torch.from_numpy(np.ascontiguousarray(block)).to(device)
         parts.append(pixels.permute(0, 3, 1, 2).contiguous())
-    labels = np.full(count, -1) if images.labels is None else np.asarray(images.labels[:count])
-    labels = counted_in(labels.astype(np.int64), images.classes, classes)
+    labels = counted_in(every[chosen].astype(np.int64), images.classes, classes)
     target = torch.from_numpy(labels).to(device)
     return DeviceSource(torch.cat(parts), target, "JPEG" if are_jpeg(images) else "", images.classes)
+
+
+def spaced(count: int, few: int) -> npt.NDArray[np.int64]:
+    """Return ``few`` of the numbers below ``count``, evenly spaced.
+
+    >>> spaced(10, 4).tolist(), spaced(3, 3).tolist()
+    ([0, 2, 5, 7], [0, 1, 2])
+    """
+    return np.arange(few, dtype=np.int64) * count // max(1, few)
 
 
 def counted_in(

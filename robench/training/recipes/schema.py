@@ -41,7 +41,8 @@ class DataPart(_Part):
     definition: str | None = None
     """The training images are those of a metadata split (``dfr``, ``svsf``, or a YAML file), listed in a manifest."""
     limit: int | None = Field(default=None, ge=1)
-    """Use only the first so many training images, for a quick try."""
+    """Use only so many training images, for a quick try: the first, or evenly spaced ones where they lie in the order
+    of their classes, as in folders."""
 
     @property
     def padding(self) -> int:
