@@ -77,6 +77,19 @@ def generate(
     )
     unit = "frames" if task.sequences else "images"
     with progress or make_progress(suite, quiet=quiet, unit=unit) as shown:
-        shown.start(task.images, 0)
-        made = write(task, shown.advance)
+        done = 0
+        shown.start(task.images, done)
+
+        def written(images: int, condition: str) -> None:
+            nonlocal done
+            done += images
+            shown.advance(images, condition)
+
+        def found(images: int, condition: str) -> None:  # no work: it says nothing of the time that the rest takes
+            nonlocal done
+            done += images
+            if images:
+                shown.start(task.images, done)
+
+        made = write(task, written, found)
     return Generated(suite, task.out, tuple(made), len(task.clean))

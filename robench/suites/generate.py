@@ -112,7 +112,7 @@ def _check_wishes(row: Suite, layout: Layout, conditions: tuple[str, ...] | None
         )
 
 
-def generate(task: Task, told: files.Told | None = None) -> list[Path]:
+def generate(task: Task, told: files.Told | None = None, found: files.Told | None = None) -> list[Path]:
     """Write what is not there yet and return the files or folders, one per condition.
 
     A file appears whole or not at all, so the same call goes on after any stop. The randomness is that of
@@ -122,6 +122,7 @@ def generate(task: Task, told: files.Told | None = None) -> list[Path]:
     Args:
         task: from :func:`prepare`.
         told: called with the number of images finished and the condition they belong to.
+        found: called so for images that were there before; None: as ``told``.
 
     Raises:
         RobenchError: an image cannot be read, or the disk is full.
@@ -129,7 +130,8 @@ def generate(task: Task, told: files.Told | None = None) -> list[Path]:
     write = _WRITERS[task.layout.kind]
     if task.layout.kind == "blocks":
         files.write_labels(task)
-    made = [write(task, name, told or _silent) for name in task.conditions]
+    told = told or _silent
+    made = [write(task, name, told, found or told) for name in task.conditions]
     verify(task)
     return made
 

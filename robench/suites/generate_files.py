@@ -31,7 +31,7 @@ CRF = 20
 Told = Callable[[int, str], None]
 
 
-def write_blocks(task: Task, name: str, told: Told) -> Path:
+def write_blocks(task: Task, name: str, told: Told, found: Told) -> Path:
     """Write ``NAME.npy`` of five severities."""
     from robench.corruptions import corrupt
 
@@ -43,10 +43,10 @@ def write_blocks(task: Task, name: str, told: Told) -> Path:
                 yield made.permute(0, 2, 3, 1).numpy()
 
     shape = (len(task.clean) * len(SEVERITIES), *task.shape)
-    return _stream(task, name, shape, rows(), told)
+    return _stream(task, name, shape, rows(), found)
 
 
-def write_sequence(task: Task, name: str, told: Told) -> Path:
+def write_sequence(task: Task, name: str, told: Told, found: Told) -> Path:
     """Write ``NAME.npy`` of whole sequences."""
     from robench.corruptions import perturb
 
@@ -62,10 +62,10 @@ def write_sequence(task: Task, name: str, told: Told) -> Path:
             told(len(index) * frames, name)
             yield clips
 
-    return _stream(task, name, (len(task.clean), frames, height, width, channels), rows(), told)
+    return _stream(task, name, (len(task.clean), frames, height, width, channels), rows(), found)
 
 
-def write_tree(task: Task, name: str, told: Told) -> Path:
+def write_tree(task: Task, name: str, told: Told, found: Told) -> Path:
     """Write ``NAME/SEVERITY/CLASS/IMAGE.JPEG``."""
     from robench.corruptions import corrupt
 
@@ -73,7 +73,7 @@ def write_tree(task: Task, name: str, told: Told) -> Path:
         for severity in SEVERITIES:
             paths = places(task, f"{name}/{severity}", ".JPEG")
             missing = [row for row, path in enumerate(paths) if not path.exists()]
-            told(len(task.clean) - len(missing), name)
+            found(len(task.clean) - len(missing), name)
             for start in range(0, len(missing), BATCH):
                 index = np.array(missing[start : start + BATCH], np.int64)
                 images = _tensor(task.clean.read(index))
@@ -84,14 +84,14 @@ def write_tree(task: Task, name: str, told: Told) -> Path:
     return task.out / name
 
 
-def write_clips(task: Task, name: str, told: Told) -> Path:
+def write_clips(task: Task, name: str, told: Told, found: Told) -> Path:
     """Write ``NAME/CLASS/IMAGE.mp4``; images may differ in size, so each is perturbed by itself."""
     from robench.corruptions.sequences import perturb
 
     paths = places(task, task.stored(name), ".mp4")
     missing = [row for row, path in enumerate(paths) if not path.exists()]
     frames = task.frames(name)
-    told((len(paths) - len(missing)) * frames, name)
+    found((len(paths) - len(missing)) * frames, name)
 
     def finish(path: Path, clip: npt.NDArray[np.uint8]) -> None:
         with atomic_write(path, own=True) as file:
@@ -138,11 +138,11 @@ def places(task: Task, folder: str, suffix: str) -> list[Path]:
     return paths
 
 
-def _stream(task: Task, name: str, shape: tuple[int, ...], rows: Iterator[npt.NDArray[np.uint8]], told: Told) -> Path:
+def _stream(task: Task, name: str, shape: tuple[int, ...], rows: Iterator[npt.NDArray[np.uint8]], found: Told) -> Path:
     """Write an array batch by batch, or find it written."""
     path = task.out / f"{task.stored(name)}.npy"
     if path.exists():
-        told(int(shape[0] * (shape[1] if len(shape) == 5 else 1)), name)
+        found(int(shape[0] * (shape[1] if len(shape) == 5 else 1)), name)
         return path
     with atomic_write(path, own=True) as file:
         np.lib.format.write_array_header_1_0(

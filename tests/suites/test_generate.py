@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 from pathlib import Path
+from typing import ClassVar
 
 import av
 import numpy as np
@@ -58,6 +59,33 @@ def test_progress_counts_frames_of_sequences_and_images_of_corruptions(
     monkeypatch.setattr(evaluation, "make_progress", lambda title, quiet, unit: units.append(unit) or QuietProgress())
     api.generate(suite, "digits", tmp_path, corruption=condition)
     assert units == [unit]
+
+
+@pytest.mark.parametrize(
+    ("suite", "conditions"), [("digits-c", ["contrast", "brightness"]), ("digits-p", ["translate", "brightness"])]
+)
+def test_what_was_there_before_is_no_progress_of_a_repeated_call(
+    suite: str, conditions: list[str], tmp_path: Path
+) -> None:
+    """Else the first look at a folder that is nearly full says that a day's rest takes a second."""
+
+    class Counted(QuietProgress):
+        started: ClassVar[list[tuple[int, int]]] = []
+        advanced = 0
+
+        def start(self, total: int, done: int) -> None:
+            self.started.append((total, done))
+
+        def advance(self, images: int, cell: str) -> None:
+            self.advanced += images
+
+    api.generate(suite, "digits", tmp_path, corruption=conditions[0], quiet=True)
+    progress = Counted()
+    api.generate(suite, "digits", tmp_path, corruption=conditions, progress=progress)
+    total, before = progress.started[-1]
+    assert [done for _, done in progress.started] == [0, before]
+    assert before + progress.advanced == total
+    assert progress.advanced == 599 * (5 if suite == "digits-c" else 31)
 
 
 def test_harder_noises_lie_beside_and_are_read_as_such(tmp_path: Path) -> None:
