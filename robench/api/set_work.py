@@ -40,9 +40,14 @@ class Work:
         path = self.out / "set.json"
         from robench.training.recipes.digest import digest
 
-        runs = {run.name: digest(run.load()) for run in found.runs}
+        runs, images = {run.name: digest(run.load()) for run in found.runs}, self._images(found)
         if path.is_file():
             before = read_document(path, "record of a training set")
+            if before.get("images", images) != images:
+                raise RobenchError(
+                    f"{self.out} holds models that were trained on other images.",
+                    hint="Give the `data` of before, or choose another `out` folder.",
+                )
             other = [name for name in runs if before["runs"].get(name, runs[name]) != runs[name]]
             if (before["set"], before["limit"]) != (found.name, self.limit) or other:
                 raise RobenchError(
@@ -52,9 +57,18 @@ class Work:
             runs = before["runs"] | runs
         try:
             self.out.mkdir(parents=True, exist_ok=True)
-            write_json(path, {"set": found.name, "limit": self.limit, "runs": runs}, own=True)
+            write_json(path, {"set": found.name, "limit": self.limit, "images": images, "runs": runs}, own=True)
         except OSError as error:
             raise unwritable(path, error) from error
+
+    def _images(self, found: TrainingSet) -> str:
+        """Return a digest of the training images' number and labels in their order: no pixel is read for it."""
+        from robench.files import digest
+        from robench.training.engine.source import open_split
+
+        part = next(run for run in found.runs if run.measured).load().data
+        images = open_split(part, self.data, part.train_split)
+        return digest([len(images), [] if images.labels is None else images.labels.tolist()])
 
     def call(self, name: str, words: Sequence[str]) -> bool:
         """Run one robench command with its output in the model's log; False where it failed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,16 @@ def test_a_folder_of_another_budget_is_refused(commands: list[list[str]], data: 
     with pytest.raises(RobenchError, match="other settings"):
         train_set("cifar10", data=data, out=tmp_path, set=[*SMALL, "optimiser.lr=1"], only="mixup", suite="none")
     assert robench.train_set is module_function
+
+
+def test_a_folder_of_models_of_other_images_is_refused(commands: list[list[str]], data: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(data, tmp_path / "data")
+    how: dict[str, Any] = {"out": tmp_path / "out", "set": SMALL, "only": "mixup", "suite": "none"}
+    train_set("cifar10", data=other, **how)
+    train_set("cifar10", data=other.rename(tmp_path / "moved"), **how)
+    next((tmp_path / "moved" / "train").rglob("*.png")).unlink()
+    with pytest.raises(RobenchError, match="trained on other images"):
+        train_set("cifar10", data=tmp_path / "moved", **how)
 
 
 def test_a_model_of_a_set_is_trained(data: Path, tmp_path: Path) -> None:
