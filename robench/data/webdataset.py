@@ -133,15 +133,25 @@ def _all_folders(tree: TarTree, path: str = "") -> Iterator[str]:
 
 
 def _is_shard(path: Path) -> bool:
-    """Whether the archive begins with a sample: an image or label without a class folder around it."""
+    """Whether the archive begins with samples: a class number, or a JSON document beside an image of its key.
+
+    Class folders may have a JSON document beside them, too, which describes the whole set.
+    """
     import tarfile
 
     try:
         with tarfile.open(path, "r:") as archive:
-            first = [member.name for _, member in zip(range(8), archive, strict=False)]
+            first = [member.name for _, member in zip(range(16), archive, strict=False)]
     except (tarfile.TarError, OSError):
         return False
-    return any(name.endswith(_LABEL_ENDINGS) for name in first)
+    images = {_key(name) for name in first if is_image_name(name)}
+    return any(name.endswith(".cls") or (name.endswith(".json") and _key(name) in images) for name in first)
+
+
+def _key(name: str) -> str:
+    """Return a member's key: its folder, and its name until the first dot."""
+    folder, slash, file = name.rpartition("/")
+    return folder + slash + file.split(".", 1)[0]
 
 
 def _label(tree: TarTree, folder: str, name: str, members: set[str]) -> Any:

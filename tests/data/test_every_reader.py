@@ -123,10 +123,21 @@ def test_shards_are_read_to_their_deepest_folder_and_have_images(tmp_path: Path)
             member.name = f"{'train/cat/' if number > 1 else ''}{member.name}"
             deep.addfile(member, body)
             if member.name.endswith(".json"):
-                labels.addfile(member, flat.extractfile(member.replace(name=member.name.rpartition("/")[2])))
+                label = member.replace(name=member.name.replace("json", "cls"))
+                labels.addfile(label, flat.extractfile(member.replace(name=member.name.rpartition("/")[2])))
     assert found(open_images(tmp_path / "deep.tar")) == RIGHT
     with pytest.raises(RobenchError, match="holds labels, but no images"):
         open_images(tmp_path / "labels.tar")
+
+
+def test_class_folders_in_a_tar_with_a_document_beside_them_are_class_folders(tmp_path: Path) -> None:
+    FORMS["folders"].build(tmp_path / "set", Made())
+    (tmp_path / "set" / "test" / "about.json").write_text('{"classes": 10}')
+    with tarfile.open(tmp_path / "set.tar", "w") as archive:
+        for name in sorted((tmp_path / "set").rglob("*"), key=lambda path: (path.suffix != ".json", path)):
+            if name.is_file():
+                archive.add(name, name.relative_to(tmp_path))
+    assert found(open_images(tmp_path / "set.tar")) == found(open_images(tmp_path / "set")) == RIGHT
 
 
 @pytest.mark.parametrize("names", [NAMES[::-1], NAMES[:4]], ids=["another order", "other classes"])
