@@ -288,8 +288,9 @@ class TreeSource:
         return len(self.paths)
 
     def name(self, position: int) -> str:
-        """Return the file's path."""
-        return f"{self.tree.root}/{self.paths[position]}"
+        """Return the file's path; a manifest may name files elsewhere."""
+        path = self.paths[position]
+        return path if path.startswith("/") else f"{self.tree.root}/{path}"
 
     def fetch(self, position: int) -> bytes:
         """Return the file's bytes."""

@@ -206,6 +206,17 @@ def test_svsf_parts_a_manifest_by_one_changed_attribute(tmp_path: Path, photos: 
     assert opened.suite.summary == ("shift",)
 
 
+def test_files_that_a_manifest_names_elsewhere_are_called_so(tmp_path: Path, photos: list[np.ndarray]) -> None:
+    path = write_svsf(tmp_path / "svsf", photos) / "manifest.csv"
+    path.write_text(path.read_text().replace("images/2.jpg", f"{tmp_path}/elsewhere.jpg"))
+    opened = suites.open_suite("svsf", path, OpenOptions(conditions=("year-2018",)))
+    with pytest.raises(RobenchError) as caught:
+        everything(opened, Cell("year-2018"))
+    assert caught.value.message.startswith(f"{tmp_path}/elsewhere.jpg cannot be decoded")
+    (tmp_path / "elsewhere.jpg").write_bytes(to_jpeg(photos[0]))
+    assert len(everything(opened, Cell("year-2018"))[1]) == 1
+
+
 def test_a_split_of_ones_own_is_a_few_lines_of_yaml(tmp_path: Path, photos: list[np.ndarray]) -> None:
     write_svsf(tmp_path, photos)
     classes = load_definition("svsf").classes
