@@ -80,6 +80,10 @@ def test_test_images_are_counted_in_the_classes_of_the_training_images(name: str
     _squares(tmp_path, "test", ["c4"])
     with pytest.raises(RobenchError, match="The training images have no class c4"):
         prepare(recipes.load(name, settings), tmp_path, CPU)
+    _squares(tmp_path, "test", ["c0", "c2"])  # all of the training images', and one more after them
+    more = prepare(recipes.load(name, settings), tmp_path, CPU).test
+    assert more is not None
+    assert more.labels.tolist() == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("crop", ["data.resized_crop=null", "data.resized_crop=[0.5, 1.0]"])

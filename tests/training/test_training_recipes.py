@@ -313,6 +313,7 @@ def test_assignments_without_effect_are_refused() -> None:
         with pytest.raises(RobenchError, match=r"has no effect with optimiser\.schedule=cosine"):
             recipes.load("augmix-digits", [setting])
         recipes.load("augmix-digits", [setting, "optimiser.schedule=step"])
+    recipes.load("augmix-digits", ["optimiser.milestones=[]"])
     with pytest.raises(RobenchError, match=r"has no effect with optimiser\.schedule=step"):
         recipes.load("standard-imagenet-resnet50", ["optimiser.final_lr=0.001"])
     with pytest.raises(RobenchError, match=r"has no effect with data\.resized_crop"):

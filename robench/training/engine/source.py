@@ -149,12 +149,17 @@ def spaced(count: int, few: int) -> npt.NDArray[np.int64]:
 def counted_in(
     labels: npt.NDArray[np.int64], names: Sequence[str] | None, classes: Sequence[str] | None
 ) -> npt.NDArray[np.int64]:
-    """Return labels of classes ``names`` as labels of ``classes``; unchanged where the two share no name at all.
+    """Return labels of classes ``names`` as labels of ``classes``.
+
+    They stay where the two share no name at all, and where ``names`` begin with ``classes``: the same classes have the
+    same labels then, and further ones others.
 
     Raises:
         RobenchError: a class that ``classes`` lack.
     """
-    if names is None or classes is None or list(names) == list(classes) or not set(names) & set(classes):
+    if names is None or classes is None or not set(names) & set(classes):
+        return labels
+    if list(names[: len(classes)]) == list(classes):
         return labels
     present = np.unique(labels[labels >= 0])
     unknown = [str(names[label]) for label in present if names[label] not in classes]

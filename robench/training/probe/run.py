@@ -135,6 +135,11 @@ def _like(train: Features, other: Features) -> Features:
     if other.classes is None or train.classes is None or not set(other.classes) & set(train.classes):
         return other
     labels = torch.from_numpy(counted_in(other.labels.numpy(), other.classes, train.classes))
+    if int(labels.max()) >= train.num_classes:
+        raise RobenchError(
+            f"The training images have no class {other.classes[int(labels.max())]}, which other images have.",
+            hint="The splits of a data set need the same class names.",
+        )
     return replace(other, labels=labels, classes=train.classes, num_classes=train.num_classes)
 
 

@@ -189,7 +189,8 @@ def refuse_idle(recipe: Recipe, assignments: list[str]) -> None:
     for assignment in assignments:
         path = assignment.partition("=")[0].strip()
         schedules = _ONLY_WITH.get(path.removeprefix("optimiser.")) if path.startswith("optimiser.") else None
-        if schedules is not None and recipe.optimiser.schedule not in schedules:
+        cleared = path == "optimiser.milestones" and not recipe.optimiser.milestones
+        if schedules is not None and recipe.optimiser.schedule not in schedules and not cleared:
             raise RobenchError(
                 f"'{path}' has no effect with optimiser.schedule={recipe.optimiser.schedule}.",
                 hint=f"Omit it, or use `set='optimiser.schedule={schedules[0]}'`.",
