@@ -120,9 +120,50 @@ def _read_regular(path: Path, limit: int) -> bytes:
 def _load(text: str, form: str) -> Any:
     if form == "json":
         return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite if _HUGE.search(text) else None)
+    return load_yaml(text)
+
+
+def load_yaml(text: str) -> Any:
+    """Return a YAML document of plain values.
+
+    Raises:
+        yaml.YAMLError: bad syntax, or a mapping with one key twice, of which YAML's parsers keep the last silently.
+
+    >>> load_yaml("a: {b: 1, c: [2, 3]}")
+    {'a': {'b': 1, 'c': [2, 3]}}
+    """
     import yaml
 
-    return yaml.safe_load(text)
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _refuse_doubles(node)  # before `<<` brings other keys in, which may be overridden
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _refuse_doubles(top: Any) -> None:
+    from yaml import MappingNode, ScalarNode, SequenceNode
+    from yaml.constructor import ConstructorError
+
+    waiting, seen = [top], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, SequenceNode):
+            waiting += node.value
+        elif isinstance(node, MappingNode):
+            keys = [key for key, _ in node.value if isinstance(key, ScalarNode)]
+            names = [(key.tag, key.value) for key in keys]
+            if len(set(names)) < len(names):
+                twice = next(key for i, key in enumerate(keys) if names[i] in names[:i])
+                raise ConstructorError(None, None, f"'{twice.value}' is there twice", twice.start_mark)
+            waiting += [one for pair in node.value for one in pair]
 
 
 def _refuse_constant(name: str) -> Any:

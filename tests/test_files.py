@@ -205,6 +205,7 @@ DAMAGED = {
     "deep.yaml": (b"a: " + deep(1_500), "nested more than 100 deep"),
     "self.yaml": (b"a: &a [*a]", "nested more than 100 deep"),
     "laughs.yaml": (LAUGHS, "more than 1,000,000 values"),
+    "twice.yaml": (b"a: 1\nb: {c: 1, d: 2, c: 3}", "'c' is there twice.*line 2"),
     "keys.yaml": (b"1: a", "found a mapping with the key 1"),
     "text.yaml": (b"just words", "expected a mapping.*found a text"),
     "half.yaml": (rb'a: "\ud800"', "not Unicode"),
@@ -249,3 +250,9 @@ def test_a_sound_document_is_read(tmp_path: Path) -> None:
     assert found[1] is found[2]
     assert parse_document(b"null", "x", "anything", top=None) is None
     assert parse_document(rb'{"a": "\ud83d\ude00"}', "x", "result") == {"a": "😀"}
+
+
+def test_what_a_yaml_mapping_takes_from_another_may_be_overridden(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("a: &a {c: 1, d: 2}\nb: &b {<<: *a, c: 3}\ne: {<<: *b, d: 4}\n")
+    expected = {"a": {"c": 1, "d": 2}, "b": {"c": 3, "d": 2}, "e": {"c": 3, "d": 4}}
+    assert read_document(tmp_path / "a.yaml", "recipe") == expected

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, StrictInt, ValidationError, field_va
 from robench.data.encoded import EncodedImages
 from robench.data.manifest import find_manifest, read_manifest
 from robench.data.trees import FolderTree, TreeSource
+from robench.documents import load_yaml
 from robench.errors import RobenchError, did_you_mean
 from robench.files import digest
 from robench.suites.base import Cell, OpenOptions, Suite
@@ -93,7 +94,7 @@ def load_definition(name: str | Path) -> SplitDefinition:
 
     path = files("robench.suites") / f"split_{name}.yaml" if isinstance(name, str) else name
     try:
-        return SplitDefinition(**yaml.safe_load(path.read_text()))
+        return SplitDefinition(**load_yaml(path.read_text()))
     except (OSError, yaml.YAMLError, ValidationError, TypeError) as error:
         raise RobenchError(
             f"{path} is not a split definition: {_in_short(error)}.",
