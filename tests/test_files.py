@@ -253,6 +253,6 @@ def test_a_sound_document_is_read(tmp_path: Path) -> None:
 
 
 def test_what_a_yaml_mapping_takes_from_another_may_be_overridden(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("a: &a {c: 1, d: 2}\nb: &b {<<: *a, c: 3}\ne: {<<: *b, d: 4}\n")
-    expected = {"a": {"c": 1, "d": 2}, "b": {"c": 3, "d": 2}, "e": {"c": 3, "d": 4}}
+    (tmp_path / "a.yaml").write_text("a: &a {c: 1, d: 2}\nb: {<<: *a, c: 3}\ne: [{<<: *a, d: 4}, *a]\n")
+    expected = {"a": {"c": 1, "d": 2}, "b": {"c": 3, "d": 2}, "e": [{"c": 1, "d": 4}, {"c": 1, "d": 2}]}
     assert read_document(tmp_path / "a.yaml", "recipe") == expected
