@@ -175,7 +175,7 @@ def _scan(path: Path, length: int) -> Entries:
             elif member.islnk():
                 links.append((member.name, member.linkname))
             elif member.issym() and member.name.lower().endswith(ENDINGS):
-                raise tarfile.ReadError(f"{member.name} is a link ('tar --dereference' packs files instead)")
+                raise tarfile.ReadError(f"{member.name} is a link ('tar -h' packs files instead)")
         refuse_more(archive.fileobj.read)
     known = dict(zip(map(posixpath.normpath, names), places, strict=True)) if links else {}
     for name, to in links:
