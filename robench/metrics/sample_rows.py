@@ -106,6 +106,10 @@ class SampleRows:
         """How many images two cells have both drawn, (cells, cells)."""
         return self.products(np.ones(len(self.cell)))
 
+    def distinct(self, cells: Integers) -> int:
+        """Return how many different images some cells, by their places, have drawn."""
+        return len(np.unique(self._member[0][np.isin(self.cell, cells)]))
+
     def sums(self, value: Floats) -> Floats:
         """Return the sums over the cells' rows, (cells,)."""
         return np.asarray(np.bincount(self.cell, value), np.float64)

@@ -29,6 +29,7 @@ Integers = npt.NDArray[np.int64]
 _PRIOR_IMAGES = 50.0  # images that the correlation of all pairs counts for beside a pair's own
 _GROUP_PRIOR_IMAGES = 50.0  # images that the correlation of all pairs counts for beside that of the pairs of a group
 _SCALE_PRIOR_IMAGES = 100.0  # images that the mean of the cells' variances counts for beside a cell's own
+_ROUNDED = 1e-20  # a variance that only rounding leaves: the images' values come from derivatives
 _LEAST_WRONG = 20  # of 0/1 values, below which their spread is not taken from the sample alone
 
 
@@ -149,12 +150,12 @@ class Spread:
         plain = saved if self.plain is self.within else float((weights * self.plain.of(used) * pooled).sum()) * scale
         classes = max(float((weights * self.classes[block] * pooled).sum()), 0.0)
         left = 1.0 / sizes - np.diag(pooled) * (sizes <= totals)
-        alone = float((gradient**2 * left).sum()) * least
         pool = max(plain + classes, 0.0)
-        if least > 0.0 and drawn == 0.0:  # all values are equal
-            drawn, saved = float((gradient**2 / sizes).sum()) * least, 0.0
-            pool = float((gradient**2 * np.diag(pooled)).sum()) * least
-            return max(alone, 0.0), pool, drawn - alone
+        if least > 0.0 and drawn < _ROUNDED:  # all values are equal: an exception may be one in all cells that have it
+            least = _of_rare(0.0, float(self.rows.distinct(used)))
+            drawn = float((np.abs(weights) * overlap).sum()) * least
+            pool = float((np.abs(weights) * np.minimum(overlap, pooled)).sum()) * least
+            return max(drawn - pool, 0.0), pool, pool
         own = np.diag(within) * gradient**2 * np.maximum(left, 0.0)
         return max(drawn - saved, 0.02 * float(own.sum()) * scale), pool, saved
 
@@ -169,10 +170,15 @@ class Spread:
         rare = min(ones, images - ones)
         if rare >= _LEAST_WRONG or images == 0:
             return 1.0, 0.0
-        expected = (rare + 2.0) / (images + 4.0)
-        least = expected * (1.0 - expected)
+        least = _of_rare(rare, images)
         seen = float((self.within.variances * self.sizes)[used].sum()) / images
         return (max(1.0, least / seen), 0.0) if seen > 1e-12 else (1.0, least)
+
+
+def _of_rare(rare: float, images: float) -> float:
+    """Return the variance of two more rare values among four more images (Agresti and Coull 1998)."""
+    expected = (rare + 2.0) / (images + 4.0)
+    return expected * (1.0 - expected)
 
 
 @dataclass(frozen=True)

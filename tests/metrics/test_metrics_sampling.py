@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from robench.metrics.influence import per_image_values
 from robench.metrics.sampling import StandardErrors, next_size, standard_errors
+from robench.results.intervals import interval_of
 from robench.suites.drawing import Design
 
 Floats = npt.NDArray[np.float64]
@@ -72,3 +74,23 @@ def test_the_next_round_aims_at_the_width_and_no_further_than_four_times() -> No
     assert next_size(errors, 100, 10_000, 0.03) == pytest.approx(100 * (0.02 * 1.96 / 0.03) ** 2 * 1.03, abs=2)
     assert next_size(errors, 100, 10_000, 0.001) == 400
     assert next_size(errors, 100, 150, 0.001) == 150
+
+
+@pytest.mark.parametrize("answer", [0, 1])
+@pytest.mark.parametrize("metric", ["error", "top5_error"])
+def test_a_sample_whose_images_are_all_right_or_all_wrong_may_be_an_exception(answer: int, metric: str) -> None:
+    """An attack that turns every answer: of 250 images of 10,000 that is no proof that it turns all others."""
+    n = 250
+    columns = {"index": np.arange(n), "target": np.zeros(n, int), "predicted": np.full(n, answer),
+               "top5": np.full((n, 5), answer), "targets": np.zeros((n, 1), int)}  # fmt: skip
+    found = per_image_values(metric, columns)
+    assert found is not None
+    assert found.values.mean() == pytest.approx(answer)
+    cells, labels = [found.values] * 3, [np.arange(n) % 10] * 3
+    index, totals = [np.arange(n) + 50 * cell for cell in range(3)], np.full(3, 10_000)
+    for gradient in ([1.0, 0.0, 0.0], [1 / 3] * 3):
+        errors = standard_errors(cells, index, np.array(gradient), totals, classes=labels, share=True)
+        assert errors.full_run > 0.002
+        interval = interval_of(float(answer), errors.new_images, metric)
+        assert interval is not None
+        assert interval[1] - interval[0] > 0.004
