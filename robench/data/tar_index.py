@@ -180,7 +180,7 @@ def _scan(path: Path, length: int) -> Entries:
     known = dict(zip(map(posixpath.normpath, names), places, strict=True)) if links else {}
     for name, to in links:
         if (place := known.get(posixpath.normpath(to))) is None:
-            raise tarfile.ReadError(f"{name} is a link to {to}, which is no file in it")
+            raise tarfile.ReadError(f"{name} is a link to {to}, which is not a file in it")
         names.append(name)
         places.append(place)
         known[posixpath.normpath(name)] = place
