@@ -160,7 +160,9 @@ def _own(baseline: ModelLike | Sequence[ModelLike], options: ModelOptions, arch:
 
 
 def _refuse_other(protocol: dict[str, Any], cells: Sequence[str], first: Measured, where: str) -> None:
-    there, here = ({**one, "geometry": None} for one in (protocol, first.suite.protocol))
+    from robench.results.protocols import of_images
+
+    there, here = of_images(protocol), of_images(first.suite.protocol)
     keys = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]
     if keys:
         raise RobenchError(

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from robench.predictions import RunFolder
     from robench.suites import OpenSuite
 
-_OWN = ("geometry", "limit")  # of a protocol: the model's, not the images'
-
 
 def control_of(path: Path, suite: OpenSuite) -> RunFolder:
     """Return another model's run that has all images of every cell of an open suite.
@@ -21,10 +19,11 @@ def control_of(path: Path, suite: OpenSuite) -> RunFolder:
         RobenchError: it is not a run, is of other images, or lacks some of these.
     """
     from robench.predictions import RunFolder
+    from robench.results.protocols import of_images
 
     other = RunFolder.open(path)
-    theirs, ours = other.record.suite.protocol, suite.protocol
-    differing = [key for key in sorted({*theirs, *ours}) if key not in _OWN and theirs.get(key) != ours.get(key)]
+    theirs, ours = (of_images(one) | {"limit": None} for one in (other.record.suite.protocol, suite.protocol))
+    differing = [key for key in sorted({*theirs, *ours}) if theirs.get(key) != ours.get(key)]
     if differing:
         raise RobenchError(
             f"{path} is a run on other images than {suite.suite.name} has here; they differ in {', '.join(differing)}.",

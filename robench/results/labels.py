@@ -9,6 +9,7 @@ from typing import Any
 
 from robench.catalogue import row
 from robench.errors import RobenchError
+from robench.results.protocols import of_images
 from robench.results.schema import Result, Value
 
 ABSENT = "–"
@@ -217,14 +218,14 @@ def model_names(results: Sequence[Result]) -> list[str]:
 def unlike(results: Sequence[Result]) -> list[str]:
     """Return in what these results' cells and images differ, so that their means are not of the same; none: alike.
 
-    A model's own resize and crop (``geometry``) is its preprocessing, not another protocol. Of whole suites some may
-    have held-out corruptions or clean images too, which the means are not over.
+    What a protocol says of the model is not counted. Of whole suites some may have held-out corruptions or clean images
+    too, which the means are not over.
     """
     cells = {
         None if r.suite.complete or sampled_whole(r) else frozenset(cell.name for cell in r.cells) for r in results
     }
-    protocols = [result.suite.protocol for result in results]
-    names = sorted({name for protocol in protocols for name in protocol} - {"geometry"})
+    protocols = [of_images(result.suite.protocol) for result in results]
+    names = sorted({name for protocol in protocols for name in protocol})
     values = {name: [p.get(name) for p in protocols if name in p or name != "clean"] for name in names}
     differing = [name for name, found in values.items() if any(one != found[0] for one in found)]
     return [*(["cells"] if len(cells) > 1 else []), *differing]

@@ -13,6 +13,7 @@ from robench.catalogue import metric_of
 from robench.cpu import in_threads
 from robench.errors import RobenchError
 from robench.predictions import Predictions, RunFolder
+from robench.results.protocols import of_images
 from robench.results.summaries import CellArrays, summarise
 from robench.suites.base import Cell, Suite
 
@@ -28,8 +29,7 @@ def refuse_unlike(runs: Sequence[RunFolder]) -> None:
     """
     first = runs[0]
     for other in runs[1:]:
-        # A model's own resize and crop is its preprocessing, not another protocol.
-        there, here = ({**run.record.identity.protocol, "geometry": None} for run in (first, other))
+        there, here = (of_images(run.record.identity.protocol) for run in (first, other))
         if there != here:
             keys = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]
             raise RobenchError(

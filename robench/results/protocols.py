@@ -66,6 +66,19 @@ def shifted(suite: Suite, conditions: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys(conditions) if name not in unshifted)
 
 
+MODELS_OWN = frozenset({"geometry", "branch"})
+"""What a protocol says of the model, not of the images: its resize and crop, and the attacked branch of a dual one."""
+
+
+def of_images(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a protocol says of the images: models whose protocols agree in it can be compared.
+
+    >>> of_images({"checksum": "5f2c", "branch": "main"}) == of_images({"checksum": "5f2c", "branch": "only"})
+    True
+    """
+    return {name: value for name, value in protocol.items() if name not in MODELS_OWN}
+
+
 def clean_condition(suite: Suite) -> str:
     """Return the condition of the images without a shift: the suite's, else ``clean``."""
     return suite.clean or "clean"

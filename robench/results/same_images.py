@@ -10,10 +10,9 @@ import numpy.typing as npt
 
 from robench.predictions import Predictions, RunFolder
 from robench.results.own_images import own_set
-from robench.results.protocols import protocol_of_run
+from robench.results.protocols import of_images, protocol_of_run
 
 # Parts of a protocol that do not change which image an index means.
-_WHICH_PART = ("limit", "geometry")
 Index = npt.NDArray[np.int64]
 
 
@@ -89,7 +88,7 @@ def _same_data(run: RunFolder, other: RunFolder) -> bool:
     mine, theirs = (_clean_images(protocol) for protocol in protocols)
     if mine is not None and mine == theirs:
         return True
-    alike = [{key: value for key, value in protocol.items() if key not in _WHICH_PART} for protocol in protocols]
+    alike = [of_images(protocol) | {"limit": None} for protocol in protocols]
     return bool(alike[0] == alike[1])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from robench.results.labels import markdown, show
+from robench.results.labels import markdown, minus, show
 from robench.tables.boards import Board, make_boards, title
 from robench.tables.paper_tables import render
 from robench.tables.published import addresses, load_table
@@ -38,7 +38,7 @@ def _board(board: Board) -> list[str]:
     lines += ["| " + " | ".join(head) + " |", "| --- | --- |" + " ---: |" * (len(board.columns) + 1)]
     for i, row in enumerate(board.rows[:_LONGEST]):
         known = [(name, row.values.get(name)) for name in board.columns]
-        shown = ["" if value is None else show(value, name, interval=True) for name, value in known]
+        shown = ["" if value is None else minus(show(value, name, interval=True)) for name, value in known]
         source = "**measured**" if row.kind == "measured" else f"*published*, {row.source}"
         source += f" ({row.sampled})" if row.sampled else ""
         rank = str(i + 1) if row.rank is None else f"{i + 1} ({row.rank[0]} to {row.rank[1]})"

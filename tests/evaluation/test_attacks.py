@@ -192,6 +192,29 @@ def test_the_suite_measures_error_loss_and_calibration_at_every_radius(tmp_path:
     assert [cell.metrics["error"].value for cell in again.cells] == errors
 
 
+def test_networks_with_one_and_with_two_normalisations_are_compared(tmp_path: Path) -> None:
+    """Which branch is attacked is the model's affair: the images and the attack are the same."""
+    from robench.models.architectures.norms import DualBatchNorm
+    from robench.results.labels import unlike
+    from robench.tables.boards import make_boards
+
+    few: dict[str, Any] = {"device": "cpu", "quiet": True, "corruption": "linf_0.04,clean"}
+    kept = few | {"limit": 12, "resamples": 0}
+    models = {"one": wrap(Digits(), name="one"), "two": wrap(nn.Sequential(DualBatchNorm(3), Digits()), name="two")}
+    found = {name: robench.evaluate(model, "digits-pgd", out=tmp_path / name, **kept) for name, model in models.items()}
+    results = {tmp_path / name / "result.json": result for name, result in found.items() if result is not None}
+    assert [result.suite.protocol["branch"] for result in results.values()] == ["only", "main"]
+    boards = [board for board in make_boards(results) if any(row.name in models for row in board.rows)]
+    assert [sorted(row.name for row in board.rows) for board in boards] == [["one", "two"]]
+    assert unlike(list(results.values())) == []
+    assert robench.compare(tmp_path / "one", tmp_path / "two").differences
+    robench.evaluate(models["one"], "digits-pgd", out=tmp_path / "whole", **few)
+    helped = robench.evaluate(models["two"], "digits-pgd", out=tmp_path / "h", with_run=tmp_path / "whole", **kept)
+    assert "the full run of one" in helped.suite.sampled.control  # type: ignore[union-attr,operator]
+    gate = robench.gate(models["two"], "digits-pgd", max_loss=1.0, baseline=tmp_path / "whole", out=tmp_path, **few)
+    assert gate.paired
+
+
 def test_a_folded_network_keeps_the_branch_that_is_attacked() -> None:
     from robench.evaluation.plan import branch_of, prepare
     from robench.models.architectures import build
