@@ -177,8 +177,8 @@ def _data_key(result: Result) -> str:
     """Return what distinguishes images of one suite and size; the published files of a benchmark are the same for all.
 
     A part of a suite (fewer images or cells) has its own key, as its means are not the suite's; so has a set of
-    the user's (any data set on ``clean``, a manifest's splits), and every difficulty of the sequences. Which branch of a
-    dual network is attacked is the model's affair.
+    the user's (any data set on ``clean``, a manifest's splits), and every difficulty of the sequences. Which branch of
+    a dual network is attacked is the model's affair.
     """
     from robench.files import digest
 
