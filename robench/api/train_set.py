@@ -28,14 +28,14 @@ class SetPlan:
         runs: the models, in order.
         images: training images per epoch.
         passes: forward and backward passes per training image, over all runs.
-        seconds: estimated time of those passes on the device, one model at a time; augmentation, DeepAugment's
-            networks and evaluation come on top. None: not measured.
+        seconds: run -> estimated time on the device of its passes and of DeepAugment's distorted images, one model at a
+            time; augmentation and evaluation come on top.
     """
 
     runs: tuple[Run, ...]
     images: int
     passes: float
-    seconds: float | None
+    seconds: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -163,15 +163,15 @@ def _chosen(found: TrainingSet, suites: Sequence[str]) -> tuple[Measurement, ...
 
 
 def plan_set(found: TrainingSet, data: Path, device: str | None) -> SetPlan:
-    """Return what a set takes; the seconds are those of a few timed steps of its first classifier."""
-    from robench.training import sets
+    """Return what a set takes; the seconds follow from a few timed steps of every network."""
     from robench.training.engine.source import open_split
+    from robench.training.run_times import seconds_of
 
     first = next(run for run in found.runs if run.measured).load()
     images = len(open_split(first.data, data, first.data.train_split))
     images = min(images, first.data.limit or images)
-    passes = sum(run.passes for run in found.runs if run.measured)
-    return SetPlan(found.runs, images, passes, passes * images * sets.seconds_per_pass(first, device))
+    passes = sum(run.passes for run in found.runs)
+    return SetPlan(found.runs, images, passes, seconds_of(found.runs, images, device))
 
 
 def _run_all(

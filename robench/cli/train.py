@@ -201,15 +201,18 @@ def _end(models: Sequence[SetModel], *, quiet: bool) -> int:
 
 
 def _print_plan(plan: SetPlan) -> None:
-    each = None if plan.seconds is None else plan.seconds / plan.passes
     for run in plan.runs:
         recipe = run.load()
-        # The networks of DeepAugment are not those that were timed.
-        time = "" if each is None or not run.measured else f", about {each * run.passes / 60:.0f} min"
-        epochs = f"{recipe.epochs} epoch{'s' if recipe.epochs != 1 else ''}"
-        print(f"{run.name}: {run.recipe}, {recipe.architecture}, {epochs}, {run.passes:g} passes per image{time}")
-    hours = "" if plan.seconds is None else f", about {plan.seconds / 3600:.1f} h one at a time on this device"
-    print(f"{len(plan.runs)} models, {plan.images:,} images, {plan.passes:g} passes per image{hours}", flush=True)
+        amounts = [_amount(recipe.epochs, "epoch"), f"{_amount(run.passes, 'pass')} per image"]
+        time = f"about {plan.seconds[run.name] / 60:.0f} min"
+        print(", ".join([f"{run.name}: {run.recipe}", recipe.architecture, *amounts, time]))
+    hours = f"about {sum(plan.seconds.values()) / 3600:.1f} h one at a time on this device"
+    more = "augmentation and evaluation come on top"
+    print(f"{_amount(len(plan.runs), 'model')}, {plan.images:,} images, {hours}; {more}", flush=True)
+
+
+def _amount(number: float, noun: str) -> str:
+    return f"{number:g} {noun}" if number == 1 else f"{number:g} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
 def _print_model(model: SetModel) -> None:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import torch
-
-from robench.cpu import kept_memory
 from robench.errors import RobenchError, did_you_mean
-from robench.models.networks import build
 from robench.training import methods, recipes
 from robench.training.engine import needed
 from robench.training.recipes import tables
 from robench.training.recipes.schema import Recipe
+
+_OF_NETWORKS = ("data.", "precision=", "checkpoint_steps=")
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,7 @@ def load(name: str, settings: tuple[str, ...] = (), only: tuple[str, ...] = ()) 
     Args:
         name: of the set.
         settings: ``KEY=VALUE`` that hold for every model, over the set's own; DeepAugment's networks take only
-            those of the data and the precision.
+            those of the data, the precision and the checkpoints.
         only: names of runs, with all their seeds, or of one seed (``standard-seed2``); none: all. What they need is
             trained as well.
 
@@ -117,7 +114,7 @@ def load(name: str, settings: tuple[str, ...] = (), only: tuple[str, ...] = ()) 
     if name not in _documents():
         raise RobenchError(f"No training set '{name}'.", hint=did_you_mean(name, names()))
     document = _documents()[name]
-    common = tuple(setting for setting in settings if setting.startswith(("data.", "precision=")))
+    common = tuple(setting for setting in settings if setting.startswith(_OF_NETWORKS))
     networks = {
         entry["recipe"]: Run(label, entry["recipe"], (*_assigned(entry.get("settings", {})), *common), measured=False)
         for label, entry in document.get("networks", {}).items()
@@ -161,33 +158,3 @@ def _runs(
 
 def _assigned(fields: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in fields.items())
-
-
-def seconds_per_pass(recipe: Recipe, device: str | None = None, steps: int = 3) -> float:
-    """Return the seconds that one forward and backward pass of one training image takes, by timing a few steps.
-
-    Args:
-        recipe: gives network, batch size and precision.
-        device: as for training; None: a GPU where there is one.
-        steps: timed, after one that is not.
-    """
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    module = build(recipe.architecture, recipe.num_classes, norm=recipe.norm).to(place)
-    module = module.to(memory_format=torch.channels_last)
-    images = torch.rand(recipe.batch_size, 3, recipe.data.size, recipe.data.size, device=place)
-    images = images.contiguous(memory_format=torch.channels_last)
-    with kept_memory(place.type):
-        for step in range(steps + 1):
-            if step == 1:
-                _wait(place)
-                begun = time.perf_counter()
-            with torch.autocast(place.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-                loss = module(images).float().square().mean()
-            loss.backward()
-        _wait(place)
-    return (time.perf_counter() - begun) / (steps * recipe.batch_size)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

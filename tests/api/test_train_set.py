@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 import robench
-from robench.api import train_set
+from robench.api import SetPlan, train_set
 from robench.api import train_set as module_function
 from robench.api.set_work import Work
 from robench.cli.main import main
@@ -72,8 +72,23 @@ def test_a_dry_run_plans_and_writes_nothing(
     words += ["--set", SMALL[0], "--set", SMALL[1], "--set", SMALL[2], "--out", str(tmp_path / "out")]
     assert main(words) == 0
     said = capsys.readouterr().out
-    assert "standard: standard-cifar10-wrn40-2, wrn-10-1, 1 epoch, 1 passes per image, about" in said
+    assert "standard: standard-cifar10-wrn40-2, wrn-10-1, 1 epoch, 1 pass per image, about" in said
+    assert said.endswith(" h one at a time on this device; augmentation and evaluation come on top\n")
     assert main(["train", "--recipe", "standard-digits", "--dry-run"]) == 2
+
+
+def test_a_plan_counts_the_networks_of_deepaugment(commands: list[list[str]], data: Path, tmp_path: Path) -> None:
+    """Training them and distorting every image once take longer than a small classifier's epochs."""
+    plans: list[SetPlan] = []
+    options = {"data": data, "set": SMALL, "device": "cpu", "out": tmp_path / "out", "dry_run": True}
+    train_set("cifar10", only="standard,deepaugment", planned=plans.append, **options)
+    (plan,) = plans
+    assert plan.passes == 10 + 10 + 3 * 1 + 1
+    seconds = plan.seconds
+    assert list(seconds) == ["edsr", "cae", "standard", "deepaugment", "standard-seed2", "standard-seed3"]
+    assert seconds["standard"] == seconds["standard-seed3"]
+    assert seconds["edsr"] > 10 * seconds["standard"]
+    assert seconds["deepaugment"] > 2 * seconds["standard"]
 
 
 def test_commands_of_a_set(commands: list[list[str]], data: Path, tmp_path: Path) -> None:
@@ -136,7 +151,7 @@ def test_what_fails_is_named_and_what_needs_it_is_not_begun(
     assert "mixup: clean test accuracy 50.00%, cifar10-c mean error 25.00 %, done" in printed
     assert "cutout: training failed" in printed
     assert "Not finished: cutout. Repeat the command to resume." in complaint
-    assert "2 models, 40 images, 2 passes per image" in printed
+    assert "2 models, 40 images, about 0.0 h one at a time" in printed
 
 
 def test_a_folder_of_another_budget_is_refused(commands: list[list[str]], data: Path, tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ def test_networks_come_first_and_further_seeds_last() -> None:
         9,
         9,
     ]
+    often = sets.load("cifar10", ("checkpoint_steps=50", "epochs=2"), ("deepaugment",)).runs
+    assert [(run.load().checkpoint_steps, run.load().epochs) for run in often] == [(50, 10), (50, 10), (50, 2)]
     one = sets.load("cifar10", only=("augmix", "standard-seed2"))
     assert [run.name for run in one.runs] == ["augmix", "standard-seed2", "augmix-seed2", "augmix-seed3"]
     with pytest.raises(RobenchError, match="no run 'augmixx'"):
