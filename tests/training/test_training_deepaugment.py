@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from robench.errors import RobenchError
 from robench.training import methods, recipes
 from robench.training.engine import needed
 from robench.training.engine.batch import Batch
+from robench.training.engine.loop import train
 from robench.training.engine.network import Network
 from robench.training.methods.cutout import Cutout
 from robench.training.methods.deepaugment import DeepAugment
@@ -22,6 +24,7 @@ from robench.training.networks import distort_cae, distort_edsr
 from robench.training.networks.cae import CAE
 from robench.training.networks.distorter import Distorter, load_network
 from robench.training.networks.edsr import EDSR
+from robench.training.networks.memory_set import made
 
 
 def _edsr() -> EDSR:
@@ -199,6 +202,68 @@ def test_images_made_once_belong_to_their_images(tmp_path: Path, batch: Batch) -
     assert torch.equal(again.view(_plain(batch)), whole)
     with pytest.raises(RobenchError, match="in memory"):
         again.begin(None, seed=1)
+
+
+def test_a_set_that_was_stopped_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with a group that was cut off in the file, with which weights or images changed, and on a full disk."""
+    images = torch.randint(0, 256, (200, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
+    passed: list[int] = []
+    run = Distorter.run
+
+    def counted(self: Distorter, pixels: torch.Tensor, *more: torch.Tensor) -> torch.Tensor:
+        passed.append(len(pixels))
+        return run(self, pixels, *more)
+
+    def found(kept: Path | None, network: EDSR, stop: int = 1000, of: torch.Tensor = images) -> torch.Tensor:
+        def after(done: int) -> None:
+            if done >= stop:
+                raise KeyboardInterrupt
+
+        passed.clear()
+        random = np.random.default_rng(5)  # one generator for both networks
+        sets = [made(Distorter(deepcopy(network)), of, random, kept, after) for _ in range(2)]
+        return torch.stack(sets)
+
+    monkeypatch.setattr(Distorter, "run", counted)
+    wanted = found(None, _edsr())
+    assert passed == [64, 64, 64, 8] * 2
+    with pytest.raises(KeyboardInterrupt):
+        found(tmp_path / "sets", _edsr(), stop=128)
+    assert torch.equal(found(tmp_path / "sets", _edsr()), wanted)
+    assert passed == [64, 8, 64, 64, 64, 8]
+    assert torch.equal(found(tmp_path / "sets", _edsr()), wanted)
+    assert passed == []
+    for file in (tmp_path / "sets").iterdir():
+        file.write_bytes(file.read_bytes()[: 150 * 3 * 8 * 8])
+    assert torch.equal(found(tmp_path / "sets", _edsr()), wanted)
+    assert passed == [64, 8] * 2
+    other = images.clone()
+    other[0, 0, 0, 0] += 1
+    assert torch.equal(found(tmp_path / "sets", _edsr(), of=other)[:, 1:], wanted[:, 1:])
+    assert sum(passed) == 400
+    trained = _edsr()
+    trained.head[0].weight.data += 0.1
+    assert not torch.equal(found(tmp_path / "sets", trained), wanted)
+    assert sum(passed) == 400
+    (tmp_path / "file").write_bytes(b"")
+    assert torch.equal(found(tmp_path / "file" / "no folder", _edsr()), wanted)
+
+
+def test_a_run_removes_its_sets_when_it_is_finished(tmp_path: Path) -> None:
+    more = ["options.once=true", "epochs=1", "data.limit=30", "options.networks=[edsr-digits]"]
+    recipe = recipes.load("deepaugment-digits", more)
+    out = tmp_path / "run"
+
+    def stop(done: int) -> None:
+        assert [file.stat().st_size for file in (out / "prepared").iterdir()] == [30 * 3 * 32 * 32]
+        raise KeyboardInterrupt
+
+    folders = _folders(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, None, out, device="cpu", quiet=True, folders=folders, after_step=stop)
+    train(recipe, None, out, device="cpu", quiet=True, folders=folders)
+    assert (out / "card.yaml").is_file()
+    assert not (out / "prepared").exists()
 
 
 def test_images_without_a_set_are_distorted_too(tmp_path: Path, batch: Batch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,12 +25,14 @@ from robench.training.engine.logs import Log, Progress
 from robench.training.engine.network import Network
 from robench.training.engine.setup import Material, build_module, check_finished, prepare
 from robench.training.engine.source import DeviceSource
-from robench.training.methods.base import Method
+from robench.training.methods.base import Method, Preparation
 from robench.training.recipes.digest import run_key
 from robench.training.recipes.schema import Recipe
 
 _CHECK_EVERY = 20
 """Steps between looks at the loss: every look waits for the device."""
+_PREPARED = "prepared"
+"""Folder of what a method made before the first step; removed when the run is finished."""
 _GRAPHS = 32
 """Graphs that a compiled network may have."""
 
@@ -157,14 +160,16 @@ class Trainer:
 
     def run(self, after_step: Callable[[int], None] | None = None) -> None:
         """Train from the current state to the end."""
-        source = self.material.source
-        for method in self._methods():
-            method.begin(source.images if isinstance(source, DeviceSource) else None, self.recipe.seed)
-        total = self.recipe.epochs * self.steps_per_epoch
         begun = time.monotonic()
         earlier = self.seconds
+        source = self.material.source
+        quiet = self.quiet or not self.world.first
+        work = Preparation(self.out / _PREPARED if self.world.first else None, quiet)
+        for method in self._methods():
+            method.begin(source.images if isinstance(source, DeviceSource) else None, self.recipe.seed, work)
+        total = self.recipe.epochs * self.steps_per_epoch
         done = self.epoch * self.steps_per_epoch + self.step_in_epoch
-        progress = Progress(self.recipe.name, total, done, self.quiet or not self.world.first)
+        progress = Progress(self.recipe.name, total, done, quiet)
         seen = 0
         while self.epoch < self.recipe.epochs:
             for batch in self._batches():
@@ -325,6 +330,7 @@ class Trainer:
         }
         artefacts.write(self.out, self.recipe, weights, artefacts.make_card(self.recipe, command, trained_with))
         (self.out / checkpoints.FILE).unlink(missing_ok=True)
+        shutil.rmtree(self.out / _PREPARED, ignore_errors=True)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -33,6 +33,37 @@ class Step:
     loss: torch.Tensor
     logits: torch.Tensor | None = None
     labels: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What a method may use before the first step.
+
+    Args:
+        folder: whose files stay until the run is finished, for what takes long to make; None: there is none.
+        quiet: no progress.
+    """
+
+    folder: Path | None = None
+    quiet: bool = True
+
+    def progress(self, title: str, images: int) -> Callable[[int], None]:
+        """Return a function that is called with the number of images that are done: first at the beginning."""
+        from robench.training.engine.logs import Progress
+
+        begun: list[tuple[Progress, int]] = []
+
+        def show(done: int) -> None:
+            if begun:
+                progress, first = begun[0]
+                progress.show(done, done - first, "")
+            else:
+                begun.append((Progress(title, images, done, self.quiet, "images"), done))
+
+        return show
+
+
+UNPREPARED = Preparation()
 
 
 @dataclass
@@ -92,8 +123,14 @@ class Method:
     def locate(self, folders: Mapping[str, Path]) -> None:
         """Receive the folders of the models that the options mention by recipe name (DeepAugment's networks)."""
 
-    def begin(self, images: torch.Tensor | None, seed: int) -> None:
-        """See all training images before the first step, uint8 (N, 3, H, W) by number; None: not in memory."""
+    def begin(self, images: torch.Tensor | None, seed: int, work: Preparation = UNPREPARED) -> None:
+        """See all training images before the first step, uint8 (N, 3, H, W) by number; None: not in memory.
+
+        Args:
+            images: the images.
+            seed: of the run.
+            work: where what takes long may be kept until the run is finished, and how far it is be shown.
+        """
 
     def loss(self, net: Network, batch: Batch) -> Step:
         """Return the loss of one batch. The network is in training mode."""

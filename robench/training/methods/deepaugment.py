@@ -17,8 +17,9 @@ import torch
 
 from robench.errors import RobenchError
 from robench.training.engine.batch import Batch
-from robench.training.methods.base import OneView
-from robench.training.networks.distorter import RENEWAL, Distorter, distorted_groups, load_network
+from robench.training.methods.base import UNPREPARED, OneView, Preparation
+from robench.training.networks.distorter import RENEWAL, Distorter, load_network
+from robench.training.networks.memory_set import made
 
 _RENEW, _SEED, _CHOICE = 0, 1, 2
 
@@ -44,12 +45,13 @@ class DeepAugment(OneView):
         """Receive the folders of the networks that are given by recipe name."""
         self.folders = folders
 
-    def begin(self, images: torch.Tensor | None, seed: int) -> None:
+    def begin(self, images: torch.Tensor | None, seed: int, work: Preparation = UNPREPARED) -> None:
         """Make the sets, with ``once``.
 
         Args:
             images: uint8 (N, 3, H, W), all training images by number; None: they are not in memory.
             seed: of the run.
+            work: keeps the sets until the run is finished.
 
         Raises:
             RobenchError: the images are not in memory.
@@ -64,7 +66,8 @@ class DeepAugment(OneView):
             )
         random = np.random.default_rng(seed)
         self._sets = [
-            torch.cat(list(distorted_groups(distorter, images, random))) for distorter in self._loaded(images.device)
+            made(distorter, images, random, work.folder, work.progress(f"Images through {name}", len(images)))
+            for name, distorter in zip(self.networks, self._loaded(images.device), strict=True)
         ]
 
     def view(self, batch: Batch) -> torch.Tensor:
@@ -73,9 +76,9 @@ class DeepAugment(OneView):
         if not self._sets:
             return self._fresh(batch, batch.view(), choice)
         images = batch.images.clone()
-        for number, made in enumerate(self._sets, start=1):
+        for number, distorted in enumerate(self._sets, start=1):
             where = choice == number
-            images[where] = made[batch.index[where]]
+            images[where] = distorted[batch.index[where]]
         return replace(batch, images=images).view()
 
     def _fresh(self, batch: Batch, images: torch.Tensor, choice: torch.Tensor) -> torch.Tensor:

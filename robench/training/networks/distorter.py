@@ -68,20 +68,20 @@ class Distorter:
     """An image-to-image network whose distortions are redrawn from time to time.
 
     Args:
-        network: with its trained weights.
+        network: with its trained weights; ``weights`` stay as they are here.
     """
 
     def __init__(self, network: EDSR | CAE) -> None:
         self.network = network
-        self._weights = {name: value.detach().clone() for name, value in network.named_parameters()}
+        self.weights = {name: value.detach().clone() for name, value in network.named_parameters()}
 
     def renew(self, random: np.random.Generator) -> None:
         """Distort the trained weights anew."""
         if isinstance(self.network, EDSR):
             blocks = len(self.network.body) - 1
-            weights = distort_edsr.WeightDistortion(self._weights, blocks, random).draw()
+            weights = distort_edsr.WeightDistortion(self.weights, blocks, random).draw()
         else:
-            weights = distort_cae.distort_weights(self._weights, random)
+            weights = distort_cae.distort_weights(self.weights, random)
         self.network.load_state_dict(weights, strict=True)
 
     @torch.no_grad()
@@ -119,7 +119,7 @@ class Distorter:
 
 
 def distorted_groups(
-    distorter: Distorter, images: torch.Tensor, random: np.random.Generator, group: int = 64
+    distorter: Distorter, images: torch.Tensor, random: np.random.Generator, group: int = 64, done: int = 0
 ) -> Iterator[torch.Tensor]:
     """Yield every image once through the distorted network: uint8 (n, 3, H, W), ``group`` images at a time.
 
@@ -128,9 +128,11 @@ def distorted_groups(
         images: uint8 (N, 3, H, W).
         random: of the distortions.
         group: images at a time; fewer where the weights change.
+        done: images that are there already: their numbers are drawn, and their groups are left out.
     """
     for start in range(0, len(images), group):
-        pixels = images[start : start + group].float() / 255.0
-        renewals = torch.from_numpy(random.random(len(pixels)) < RENEWAL)
-        seeds = torch.from_numpy(random.integers(0, 2**31 - 1, len(pixels)))
-        yield (distorter.run(pixels, renewals, seeds) * 255.0).to(torch.uint8)
+        few = images[start : start + group]
+        renewals = torch.from_numpy(random.random(len(few)) < RENEWAL)
+        seeds = torch.from_numpy(random.integers(0, 2**31 - 1, len(few)))
+        if start >= done:
+            yield (distorter.run(few.float() / 255.0, renewals, seeds) * 255.0).to(torch.uint8)
