@@ -181,6 +181,7 @@ def _claim(task: Task) -> None:
     record = {
         "kind": KIND,
         "suite": task.suite,
+        "version": get(task.suite).version,
         "clean": task.clean.checksum(),
         "seed": task.seed,
         "frost": frost_record(get(task.suite), OpenOptions(frost_dir=task.frost)).get("frost"),
@@ -188,7 +189,7 @@ def _claim(task: Task) -> None:
     path = task.out / MARK
     if path.exists():
         try:
-            there = dict(json.loads(path.read_text()))
+            there = {"version": 1} | dict(json.loads(path.read_text()))  # the first version's marks say none
         except (OSError, ValueError, TypeError) as error:
             raise RobenchError(f"{path} cannot be read: {error}", hint="Choose another folder: `out`.") from error
         differing = [key for key in record if there.get(key) != record[key]]
