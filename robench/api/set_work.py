@@ -130,6 +130,8 @@ def measure(run: Run, work: Work, measurement: Measurement, branch: str) -> Path
     given = dict(measurement.options)
     if work.limit is not None and not measurement.run:
         given["limit"] = str(min(work.limit, measurement.limit or work.limit))
+        if measurement.command == "evaluate":
+            given.pop("within", None)
     for option, value in given.items():
         words += [f"--{option}", value]
     return target if _finished(target) or work.call(run.name, words) else None

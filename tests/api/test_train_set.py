@@ -114,6 +114,7 @@ def test_commands_of_a_set(commands: list[list[str]], data: Path, tmp_path: Path
     assert len(measured) == 7 * (3 + 1)
     for words in measured:
         assert words[words.index("--limit") + 1] == "7"
+        assert "--within" not in words or words[0] == "fourier"
         assert words[words.index("--device") + 1] == "cpu"
     assert f"{weak.folder}?bn=auxiliary" in [words[words.index("--model") + 1] for words in measured]
     commands.clear()
@@ -133,10 +134,12 @@ def test_a_result_with_failed_cells_is_measured_again(commands: list[list[str]],
 
 
 def test_a_set_says_how_many_images_a_costly_suite_takes(commands: list[list[str]], data: Path, tmp_path: Path) -> None:
-    train_set("cifar10", data=data, out=tmp_path, set=SMALL, only="mixup", suite="cifar10-c,cifar10-p", device="cpu")
+    suites = ["cifar10-c", "cifar10-p", "cifar10-pgd"]
+    train_set("cifar10", data=data, out=tmp_path, set=SMALL, only="mixup", suite=suites, device="cpu")
     measured = {words[words.index("--suite") + 1]: words for words in commands if words[0] == "evaluate"}
-    assert list(measured) == ["cifar10-c", "cifar10-p"]
+    assert list(measured) == suites
     assert "--limit" not in measured["cifar10-c"]
+    assert measured["cifar10-pgd"][measured["cifar10-pgd"].index("--within") + 1] == "1"
     assert measured["cifar10-p"][measured["cifar10-p"].index("--limit") + 1] == "1000"
 
 
