@@ -56,6 +56,18 @@ def ends(values: Sequence[Value | None], about: Row) -> tuple[Array, Array, Arra
     return numbers("value"), numbers("low"), numbers("high")
 
 
+def least(*drawn: Array) -> float:
+    """Return where an axis begins that shows 0: there, or at the least value below it, as signed metrics have.
+
+    Args:
+        drawn: values and ends of intervals, NaN where there is none.
+
+    >>> least(np.array([2.0, np.nan]), np.array([1.5, np.nan])), least(np.array([-3.0]), np.array([np.nan]))
+    (0.0, -3.0)
+    """
+    return min(float(np.nanmin(one, initial=0.0)) for one in drawn)
+
+
 def no_values(metric: str, stored: Iterable[Mapping[str, Value]], where: str, otherwise: str) -> RobenchError:
     """Return why a metric cannot be plotted, it is missing or undefined, and which others can.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from robench.catalogue import means_of, row
-from robench.plots.common import Array, drawn_names, ends, interval_words, no_values, provenance, same_suite
+from robench.plots.common import Array, drawn_names, ends, interval_words, least, no_values, provenance, same_suite
 from robench.plots.registry import Plot, metric_option
 from robench.plots.style import COLUMN, FAINT, axes_or_new, finish, look, new_figure, style
 from robench.results import protocols
@@ -97,7 +97,7 @@ class ConditionRows:
             ax.set_yticks([])
             ax.grid(axis="y", visible=False)
             ax.set_ylim(max(place for place, _, _ in ticks) + 0.6, -0.6)
-            ax.set_xlim(left=min(0.0, float(np.nanmin(self.low, initial=0.0))))
+            ax.set_xlim(left=least(self.values, self.low))
             ax.set_xlabel(row(self.metric).axis)
         return ax
 
@@ -178,10 +178,10 @@ def corruptions(results: Sequence[Result], metric: str = "error") -> Figure:
     severities = {tuple(sorted({cell.severity for cell in r.cells if cell.severity is not None})) for r in results}
     if not any(severities):  # a natural set has conditions, but neither corruptions nor severities
         return draw_rows(rows, results, f"{title} under each condition")
-    least, *_, most = sorted(map(len, [*severities, *severities]))
+    fewest, *_, most = sorted(map(len, [*severities, *severities]))
     said = f"mean over {most} severities" if most > 1 else f"severity {next(filter(None, severities))[0]}"
     if len(severities) > 1:
-        span = f"{least} to {most}" if least < most else str(most)
+        span = f"{fewest} to {most}" if fewest < most else str(most)
         said = f"mean over {span} severities, not of all runs the same"
     return draw_rows(rows, results, f"{title} under each corruption", said)
 

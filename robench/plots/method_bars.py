@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from robench.catalogue import row
-from robench.plots.common import Array, drawn_names, ends, interval_words, mark, no_values, provenance, same_suite
+from robench.plots.common import (
+    Array,
+    drawn_names,
+    ends,
+    interval_words,
+    least,
+    mark,
+    no_values,
+    provenance,
+    same_suite,
+)
 from robench.plots.registry import Option, Plot
 from robench.plots.style import COLUMN, INK, axes_or_new, finish, look, new_figure, style
 from robench.results.labels import answer_words, refuse_unlike_seeds, sentence, shorten, training_of
@@ -70,14 +80,15 @@ class MethodBars:
             about, places = row(self.metric), np.arange(len(self.names))
             ax.barh(places, self.values, height=0.62, color=look(0).color, alpha=0.85, linewidth=0)
             ax.hlines(places, self.low, self.high, color=INK, linewidth=0.9, zorder=3)
-            right = np.fmax(np.nan_to_num(self.high, nan=-np.inf), np.nan_to_num(self.values))
-            reach = float(np.nanmax(right))
+            right = np.fmax(np.nan_to_num(self.high), np.nan_to_num(self.values)).clip(0)  # of a bar below 0, its foot
+            left = least(self.values, self.low)
+            reach = (float(right.max()) - left) or 1.0
             for place, value, end in zip(places, self.values, right, strict=True):
                 text = "not measured" if np.isnan(value) else f"{value:.{min(about.decimals, 1)}f}"
                 ax.text(float(end) + 0.015 * reach, float(place), text, va="center", fontsize=6.5)
             ax.set_yticks(places, [shorten(name, 30) for name in self.names])
             ax.set_ylim(len(self.names) - 0.5, -0.5)
-            ax.set_xlim(min(0.0, float(np.nanmin(self.low, initial=0.0))), 1.14 * reach)
+            ax.set_xlim(left, float(right.max()) + 0.14 * reach)
             ax.grid(axis="y", visible=False)
             ax.tick_params(axis="y", length=0)
             ax.set_xlabel(about.axis)

@@ -15,6 +15,7 @@ from robench.plots.common import (
     drawn_names,
     ends,
     interval_words,
+    least,
     no_values,
     or_debiased,
     provenance,
@@ -94,7 +95,7 @@ class SeverityCurves:
                     )
             ax.set_xticks(x, ["clean", *map(str, SEVERITIES[1:])])
             ax.set_xlim(-0.15, 5.15)
-            ax.set_ylim(bottom=min(0.0, float(np.nanmin(self.low, initial=0.0))))
+            ax.set_ylim(bottom=least(self.values, self.low))
             ax.margins(y=0.08)
             ax.grid(axis="x", visible=False)
             ax.set_xlabel("severity of the corruption")

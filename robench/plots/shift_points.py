@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from robench.catalogue import means_of, row
-from robench.plots.common import Array, drawn_names, ends, interval_words, no_values, provenance, same_suite
+from robench.plots.common import Array, drawn_names, ends, interval_words, least, no_values, provenance, same_suite
 from robench.plots.registry import Plot, metric_option
 from robench.plots.style import COLUMN, INK, axes_or_new, finish, look, new_figure, style
 from robench.results.protocols import clean_condition, protocol_of
@@ -95,8 +95,9 @@ class ShiftPoints:
     def _draw_diagonal(self, ax: Axes) -> None:
         """Draw y = x where it crosses the plot; the points keep their own scales, which may lie far apart."""
         (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
-        # Without a loss at zero nothing is cut: the axis begins a little below it.
-        left, bottom = max(left, -0.02 * right), max(bottom, -0.02 * top)
+        # Of values that are not below 0 nothing is cut: the axis begins a little below it.
+        left = max(left, -0.02 * right) if least(self.clean) == 0 else left
+        bottom = max(bottom, -0.02 * top) if least(self.shifted) == 0 else bottom
         ax.set_xlim(left, right)
         ax.set_ylim(bottom, top)
         low, high = max(left, bottom), min(right, top)

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from robench import plots
 from robench.errors import RobenchError
 from robench.plots.condition_rows import grouped
+from robench.plots.method_bars import methods
 from robench.plots.style import COLOURS, LINES, MARKERS, look
 from robench.results.schema import Result, SampledRecord, Value
 from robench.suites import get
@@ -428,3 +429,29 @@ def test_a_mark_at_zero_is_whole(results: list[Result]) -> None:
     ends = {key: Value(value=v, low=v, high=v + 0.01) for key, v in (("clean_error", 0.0), ("mean_error", 0.1))}
     (ax,) = plots.scatter([results[0].model_copy(update={"summary": ends}), results[1]]).axes
     assert ax.get_xlim()[0] < 0
+
+
+@pytest.mark.parametrize("intervals", [True, False])
+def test_values_below_zero_lie_within_the_axes(intervals: bool) -> None:
+    result, metric = make("logistic"), "overconfidence_gap"
+    for values in (result.summary, *result.conditions.values(), *result.severities.values()):
+        for name in [name for name in values if name.endswith(metric)]:
+            middle = -abs(values[name].value or 0.0) - 0.01
+            ends = {"low": middle - 0.004, "high": middle + 0.004} if intervals else {}
+            values[name] = Value(value=middle, **ends)
+    drawn = [
+        plots.severity([result], (metric,)),
+        plots.corruptions([result], metric),
+        plots.scatter([result], metric),
+    ]
+    for figure in drawn:
+        ax = figure.axes[0]
+        (left, right), (bottom, top) = ax.get_xlim(), sorted(ax.get_ylim())
+        marks = [line.get_xydata() for line in ax.lines if line.get_marker() not in ("None", "", "x")]
+        assert len(marks) > 0
+        for x, y in np.concatenate([np.asarray(one, float) for one in marks]):
+            assert left <= x <= right
+            assert bottom <= y <= top
+    (bar,) = methods([result], (f"mean_{metric}",)).axes[0].patches
+    left, right = bar.axes.get_xlim()
+    assert left <= bar.get_x() + bar.get_width() < 0 < right
