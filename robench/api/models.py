@@ -76,14 +76,35 @@ def model_for(
     in all of these; then the model's logits are put in the order of the suite's classes.
 
     Raises:
-        RobenchError: as :func:`as_model`, or classes that do not go together.
+        RobenchError: as :func:`as_model`, classes that do not go together, or a model whose images would not be
+            prepared as its configuration says.
     """
     from robench.api.suites import fitted
 
     loaded = as_model(given, options, data_classes(suite))
+    _refuse_other_geometry(loaded, suite, sizes)
     suite = fitted(suite, loaded.preprocessing.geometry, sizes, loaded.num_classes)
     _refuse_told_width(loaded, options, suite)
     return in_order(loaded, names_of(suite), suite.suite.num_classes), suite
+
+
+def _refuse_other_geometry(loaded: Model, suite: OpenSuite, sizes: Sizes) -> None:
+    """Refuse a model whose own geometry counts but is not a resize and a centre crop.
+
+    Raises:
+        RobenchError: so it is, and no option says what to do instead.
+    """
+    from robench.models.published import LEFT_OUT
+
+    if suite.suite.fixed_geometry or sizes.resize is not None or suite.options.geometry is not None:
+        return
+    for card in (loaded.card, *(member["card"] for member in loaded.card.get("members", ()))):
+        if LEFT_OUT in card:
+            raise RobenchError(
+                f"The configuration of {loaded.name} asks for {card[LEFT_OUT]}; robench resizes and crops to a square.",
+                hint="Give `resize` and `crop` to measure it so, such as `resize=224`, `crop=224`, or wrap the model"
+                " with its own preprocessing: `model='python:FILE.py:FUNCTION'`",
+            )
 
 
 def _refuse_told_width(model: Model, options: ModelOptions, suite: OpenSuite) -> None:

@@ -15,7 +15,7 @@ from robench.errors import RobenchError, first_line
 from robench.files import digest
 from robench.models.base import Model, Preprocessing
 from robench.models.checkpoints import network_hash
-from robench.models.published import no_model_of_timm, timm_preprocessing
+from robench.models.published import LEFT_OUT, geometry_left_out, no_model_of_timm, timm_preprocessing
 from robench.models.safe_reading import tensors_only
 from robench.models.snapshots import (
     load_snapshot,
@@ -125,6 +125,11 @@ def _from_timm(name: str, spec: str, source: str | None = None) -> Backbone:
             f"Could not load the weights of {spec}: {first_line(error)}",
             hint="Check the network, or give a snapshot of the hub on disk: hf:FOLDER.",
         ) from error
+    if (odd := geometry_left_out(module).get(LEFT_OUT)) is not None:
+        raise RobenchError(
+            f"The configuration of {spec} asks for {odd}; robench resizes and crops to a square.",
+            hint="Choose an encoder that takes square crops.",
+        )
     found = network_hash("timm backbone", module)
     return Backbone(spec, module, timm_preprocessing(module), found, "timm's pooled features")
 

@@ -13,7 +13,7 @@ from torch import nn
 from robench.documents import read_document
 from robench.errors import RobenchError, first_line
 from robench.models.base import Model, Preprocessing
-from robench.models.published import classes_of, named, timm_classes, timm_preprocessing
+from robench.models.published import classes_of, geometry_left_out, named, timm_classes, timm_preprocessing
 from robench.models.safe_reading import tensors_only
 from robench.models.snapshots import (
     is_two_tower,
@@ -115,7 +115,7 @@ def _by_timm(spec: str, name: str, hint: str) -> Model:
     except Exception as error:  # hub, network and file errors of many kinds
         raise RobenchError(f"hf:{name} could not be loaded: {first_line(error)}", hint=hint) from error
     model = named(f"hf:{name}", module, classes_of(module), timm_preprocessing(module))
-    return replace(model, classes=timm_classes(module))
+    return replace(model, classes=timm_classes(module), card=model.card | geometry_left_out(module))
 
 
 def _by_transformers(folder: Path, request: Request) -> Model:

@@ -19,7 +19,7 @@ from robench.models.fitting import fit, looks_like
 from robench.models.identity import identify
 from robench.models.matching import Match, match, strip_prefixes
 from robench.models.normalisers import FoundNormalisation, find_normalisation
-from robench.models.published import timm_preprocessing, torchvision_preprocessing, with_config
+from robench.models.published import geometry_left_out, timm_preprocessing, torchvision_preprocessing, with_config
 from robench.models.request import count_classes
 from robench.models.saved_config import find_config
 
@@ -99,6 +99,8 @@ def from_weights(path: Path, request: Request) -> Model:
     saved = find_config(weights.document, path, architecture, required=request.mean is None)
     if saved is not None:
         own = with_config(own, saved, module)
+    if architecture.startswith("timm:"):
+        card |= geometry_left_out(module)
     preprocessing = _preprocessing(own, find_normalisation(found.rest), path, architecture, request)
     classes = saved.classes if saved is not None and len(saved.classes or ()) == request.num_classes else None
     made = Model(title, module, request.num_classes, preprocessing, "", card, classes)

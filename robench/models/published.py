@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from robench.models.saved_config import SavedConfig
 
 
+LEFT_OUT = "geometry_left_out"  # the entry of a card: what of the model's own geometry is not done
+_KINDS = ("nearest", "bilinear", "bicubic", "lanczos")
+
+
 def from_timm(name: str, request: Request) -> Model:
     """Load a timm model with its published weights and preprocessing.
 
@@ -31,7 +35,7 @@ def from_timm(name: str, request: Request) -> Model:
     """
     module = _timm_network(name)
     model = named(f"timm:{name}", module, classes_of(module), timm_preprocessing(module))
-    return replace(model, classes=timm_classes(module))
+    return replace(model, classes=timm_classes(module), card=model.card | geometry_left_out(module))
 
 
 def timm_state(name: str) -> dict[str, torch.Tensor]:
@@ -73,17 +77,41 @@ def _timm_network(name: str) -> Any:
 
 
 def timm_preprocessing(module: Any) -> Preprocessing:
-    """Return the preprocessing of a timm model's data config: crop fraction, interpolation, mean and std."""
+    """Return the preprocessing of a timm model's data config: crop fraction, interpolation, mean and std.
+
+    Raises:
+        RobenchError: the model takes images of another number of channels than 3.
+    """
     import timm
 
     config = timm.data.resolve_model_data_config(module)
+    if (channels := int(config["input_size"][0])) != 3:
+        raise RobenchError(
+            f"The configuration of {type(module).__name__} is for images of {channels} channel"
+            f"{'' if channels == 1 else 's'}, not of 3.",
+            hint="Convert the images in a custom function: `model='python:FILE.py:FUNCTION'`",
+        )
     size = int(config["input_size"][-1])
     resize = int(size / config.get("crop_pct", 1.0))
     kind = config.get("interpolation", "bicubic")
-    interpolation: Interpolation = kind if kind in ("nearest", "bilinear", "bicubic", "lanczos") else "bicubic"
+    interpolation: Interpolation = kind if kind in _KINDS else "bicubic"
     exact = config.get("crop_mode") == "squash"
     geometry = Geometry((resize, resize) if exact else resize, size, interpolation)
     return Preprocessing(tuple(config["mean"]), tuple(config["std"]), geometry, None, "timm")
+
+
+def geometry_left_out(module: Any) -> dict[str, str]:
+    """Return what a card says of a timm model whose images a resize and a square centre crop do not prepare."""
+    import timm
+
+    config = timm.data.resolve_model_data_config(module)
+    _, height, width = config["input_size"]
+    if height != width:
+        return {LEFT_OUT: f"images of {height} x {width} pixels"}
+    if (mode := config.get("crop_mode")) not in ("center", "squash", None):
+        return {LEFT_OUT: f"crop_mode '{mode}'"}
+    kind = config.get("interpolation", "bicubic")
+    return {} if kind in _KINDS else {LEFT_OUT: f"interpolation '{kind}'"}
 
 
 def with_config(own: Preprocessing, saved: SavedConfig, module: Any) -> Preprocessing:

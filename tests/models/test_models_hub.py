@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from robench.data.base import Geometry
 from robench.errors import RobenchError
@@ -288,3 +289,50 @@ def test_the_same_weights_in_another_network_are_another_model(
         assert load(f"hf:{_changed(folder, tmp_path / f'{folder.name}-copy')}") == found
         for i, fields in enumerate(others):
             assert load(f"hf:{_changed(folder, tmp_path / f'{folder.name}-{i}', **fields)}") != found, fields
+
+
+def _say(folder: Path, **said: Any) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["pretrained_cfg"] |= said
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"crop_mode": "border"}, "crop_mode 'border'"),
+        ({"input_size": [3, 96, 64]}, "images of 96 x 64 pixels"),
+        ({"interpolation": "hamming"}, "interpolation 'hamming'"),
+    ],
+)
+def test_a_geometry_of_timm_that_is_not_resize_and_crop_is_refused(
+    timm_snapshot: tuple[Path, torch.nn.Module], said: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    import robench
+
+    folder, _ = timm_snapshot
+    assert "geometry_left_out" not in load_model(f"hf:{folder}").card
+    _say(folder, **said)
+    assert load_model(f"hf:{folder}").card["geometry_left_out"] == message
+    for i in range(7):
+        (tmp_path / "set" / f"{i}").mkdir(parents=True)
+        Image.new("RGB", (80, 70), (i, 9, 9)).save(tmp_path / "set" / f"{i}" / "a.png")
+    few: dict[str, Any] = {"data": tmp_path / "set", "quiet": True, "device": "cpu", "resamples": 0}
+    with pytest.raises(RobenchError, match=f"asks for {message}"):
+        robench.evaluate(f"hf:{folder}", "clean", out=tmp_path / "run", **few)
+    found = robench.evaluate(f"hf:{folder}", "clean", out=tmp_path / "run", resize=72, crop=64, **few)
+    assert found is not None
+    assert found.cells[0].images == 7
+
+
+def test_a_model_of_grey_images_is_refused(timm_snapshot: tuple[Path, torch.nn.Module]) -> None:
+    import timm
+    from safetensors.torch import save_file
+
+    folder, _ = timm_snapshot
+    save_file(timm.create_model("resnet10t", num_classes=7, in_chans=1).state_dict(), folder / "model.safetensors")
+    _say(folder, input_size=[1, 64, 64], mean=[0.1307], std=[0.3081])
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_args": {"in_chans": 1}}))
+    with pytest.raises(RobenchError, match=r"is for images of 1 channel, not of 3"):
+        load_model(f"hf:{folder}")
