@@ -100,7 +100,9 @@ def coverage(found: Sequence[Sequence[CoverageCurve] | CoverageCurve], method: s
             for number, curve in enumerate(chosen):
                 curve.plot(ax, name, number=number)
         promised = ", ".join(f"{100 * (1 - alpha):g} %" for alpha in dict.fromkeys(curve.alpha for curve in chosen))
-        said = f"dashed: coverage promised for images like the calibration's, {promised} · bands: 95 % intervals"
+        said = f"dashed: coverage promised for images like the calibration's, {promised}"
+        if any(np.isfinite(curve.values[name][:, 1]).any() for curve in chosen for name in shown):
+            said += " · bands: 95 % intervals"
         finish(figure, axes.flat[0], [curve.name for curve in chosen], said)
     return figure
 
@@ -144,9 +146,7 @@ def _unshifted(groups: dict[str, Any], fitted: dict[str, Any]) -> dict[str, Any]
 def _numbers(level: dict[str, Any] | None, name: str) -> list[float]:
     found = (level or {}).get(name, {})
     numbers = [found.get(key) for key in ("value", "low", "high")]
-    value = numbers[0]
-    ends = [value if one is None else one for one in numbers]
-    return [np.nan if one is None else row(name).factor * float(one) for one in ends]
+    return [np.nan if one is None else row(name).factor * float(one) for one in numbers]
 
 
 PLOT = Plot(

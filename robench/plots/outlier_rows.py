@@ -119,7 +119,9 @@ def outliers(found: Sequence[Outliers], score: str = "") -> Figure:
                 dots.plot(ax, panel, number=number, of=len(drawn))
             _dress(ax, panel, [_title(found[0], name) for name in rows])
         own = found[0]
-        said = [f"foreign images against {own.images:,} of '{own.cell}'", "lines: 95 % intervals"]
+        said = [f"foreign images against {own.images:,} of '{own.cell}'"]
+        if any(np.isfinite(dots.values(panel, rows)[:, 1]).any() for dots in drawn for panel in PANELS):
+            said.append("lines: 95 % intervals")
         said += [f"model: {own.model}"] if len(found) == 1 else [f"score: {SCORES[score or 'confidence']}"]
         finish(figure, axes.flat[0], [dots.name for dots in drawn], " · ".join([*said, "dashed: chance"]))
     return figure
@@ -177,9 +179,8 @@ def _outliers(document: dict[str, Any]) -> Outliers:
 
 
 def _numbers(value: dict[str, Any], metric: str) -> Array:
-    middle = value["value"]
-    ends = [middle, *(middle if value.get(end) is None else value[end] for end in ("low", "high"))]
-    return np.array([np.nan if one is None else row(metric).factor * float(one) for one in ends])
+    numbers = [value["value"], value.get("low"), value.get("high")]
+    return np.array([np.nan if one is None else row(metric).factor * float(one) for one in numbers])
 
 
 PLOT = Plot(
