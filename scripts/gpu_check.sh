@@ -49,7 +49,7 @@ if [ "$TINY" = 1 ]; then
         --profile "$out"
 else
     # What `pytest -m gpu` runs, without collecting all other tests.
-    part tests 150 "$PYTHON" -m pytest "${tests[@]}" tests/gpu tests/suites/test_suites_gpu.py \
+    part tests 180 "$PYTHON" -m pytest "${tests[@]}" tests/gpu tests/suites/test_suites_gpu.py \
         tests/corruptions tests/training/test_gpu_augmentation.py
     part corruptions 45 "$PYTHON" benchmarks/corruptions.py --device "$DEVICE" --rounds 3 --sizes 224 32 \
         --profile "$out"
@@ -59,6 +59,8 @@ else
         --parts generated --rounds 1
     part training 60 "$PYTHON" benchmarks/training.py --device "$DEVICE" --arch wrn-40-2 --batch-size 1024 \
         --rounds 3 --seconds 0.5 --profile "$out"
+    part small 40 "$PYTHON" benchmarks/training.py --device "$DEVICE" --arch resnet-20 --batch-size 128 --loop-only \
+        --rounds 1 --seconds 0.5 --profile "$out/small"
     part sampling 20 "$PYTHON" benchmarks/sampling.py
 fi
 for name in views-of-augmix-digits training-augmix-digits; do
