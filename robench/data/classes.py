@@ -40,7 +40,8 @@ def class_list(dataset: str | None) -> tuple[str, ...] | None:
 
     if dataset == "imagenet":
         return imagenet_wnids()
-    return {"cifar10": CIFAR10_CLASSES, "cifar100": CIFAR100_CLASSES, "digits": CLASSES}.get(dataset or "")
+    known = {"cifar10": CIFAR10_CLASSES, "cifar100": CIFAR100_CLASSES, "digits": CLASSES}
+    return known.get((dataset or "").removesuffix("-jpeg"))  # a copy kept as JPEG has the same classes
 
 
 def label_map(names: Sequence[str], wanted: Sequence[str], where: str) -> npt.NDArray[np.int64]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from robench.data.cifar import CIFAR10_CLASSES
 from robench.errors import RobenchError
 from robench.models import load_model, reference
 from robench.models.cards import read_card
@@ -108,3 +109,15 @@ def test_a_folder_without_weights_is_said(folder: Path) -> None:
 def test_every_reference_model_has_a_card() -> None:
     for name in reference.names():
         assert read_card(reference.folder(name))["num_classes"] == 10
+
+
+def test_classes_are_those_of_the_card_or_of_its_data_set(folder: Path) -> None:
+    def classes(**changed: Any) -> tuple[str, ...] | None:
+        (folder / "card.yaml").write_text(yaml.safe_dump(GOOD | changed))
+        return load_model(str(folder)).classes
+
+    own = [f"kind {number}" for number in range(10)]
+    assert classes(dataset="ours") is None
+    assert classes(dataset="ours", classes=own) == tuple(own)
+    assert classes(classes=own) == tuple(own)
+    assert classes(dataset="cifar10") == classes(dataset="cifar10-jpeg") == CIFAR10_CLASSES

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,8 +20,10 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
+import robench
 from robench.data import digits
 from robench.errors import RobenchError
+from robench.models import load_model
 from robench.processes import World
 from robench.training import recipes
 from robench.training.engine import schedule
@@ -82,6 +85,27 @@ def _digits_in_folders(folder: Path, shift: int = 0) -> Path:
             place.mkdir(parents=True, exist_ok=True)
             Image.fromarray(images.read(np.array([number]))[0]).save(place / f"{number:03}.png")
     return folder
+
+
+def test_a_card_names_the_classes_of_the_training_images(tmp_path: Path) -> None:
+    here = _digits_in_folders(tmp_path / "set")
+    names = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen", "owl", "yak")
+    for split in ("train", "test"):
+        for number, name in enumerate(names):
+            (here / split / str(number)).rename(here / split / name)
+    recipe = recipes.load("standard-digits", [*TINY, "epochs=1", "data.dataset=animals", "data.validation_split=null"])
+    train(recipe, here, tmp_path / "out", quiet=True)
+    assert load_model(str(tmp_path / "out")).classes == names
+    train(recipes.load("standard-digits", [*TINY, "epochs=1"]), None, tmp_path / "digits", quiet=True)
+    assert "classes" not in yaml.safe_load((tmp_path / "digits" / "card.yaml").read_text())
+    # Of a set with some of the classes, the logits are found by name.
+    shutil.copytree(here / "test" / "owl", tmp_path / "few" / "owl")
+    shutil.copytree(here / "test" / "bee", tmp_path / "few" / "bee")
+    found = robench.evaluate(
+        tmp_path / "out", "clean", data=tmp_path / "few", out=tmp_path / "run", quiet=True, resamples=0, device="cpu"
+    )
+    assert found is not None
+    assert found.model.card["class_order"] == "by name: 2 of 10 logits, 2 moved"
 
 
 def test_a_run_is_neither_resumed_nor_taken_for_one_on_other_images(tmp_path: Path) -> None:

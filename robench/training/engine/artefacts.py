@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from robench.data.classes import class_list
 from robench.errors import RobenchError
 from robench.files import atomic_write
 from robench.processes import Precision, dtype_of
@@ -73,13 +75,25 @@ def images_digest(out: Path) -> str | None:
     return None if found is None else str(found)
 
 
-def make_card(recipe: Recipe, command: str, trained_with: dict[str, Any]) -> dict[str, Any]:
-    """Return the card of a trained model: what it is, how to load it, and how to train it again."""
+def make_card(
+    recipe: Recipe, command: str, trained_with: dict[str, Any], classes: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Return the card of a trained model: what it is, how to load it, and how to train it again.
+
+    Args:
+        recipe: of the model.
+        command: that trained it.
+        trained_with: seed, epochs, images, seconds and what was measured.
+        classes: names by label, which the card holds where the data set's own do not say the same; None: not known.
+    """
+    told = classes is not None and len(classes) == recipe.num_classes
+    named = told and tuple(classes or ()) != class_list(recipe.data.dataset)
     return {
         "name": _model_name(recipe),
         "architecture": recipe.architecture,
         "norm": recipe.norm,
         "num_classes": recipe.num_classes,
+        **({"classes": [str(name) for name in classes or ()]} if named else {}),
         "dataset": recipe.data.dataset,
         "mean": list(recipe.data.mean),
         "std": list(recipe.data.std),

@@ -328,7 +328,8 @@ class Trainer:
             "torch": str(torch.__version__),
             **accuracies,
         }
-        artefacts.write(self.out, self.recipe, weights, artefacts.make_card(self.recipe, command, trained_with))
+        card = artefacts.make_card(self.recipe, command, trained_with, self.material.source.classes)
+        artefacts.write(self.out, self.recipe, weights, card)
         (self.out / checkpoints.FILE).unlink(missing_ok=True)
         shutil.rmtree(self.out / _PREPARED, ignore_errors=True)
 
