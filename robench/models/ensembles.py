@@ -83,8 +83,15 @@ def ensemble(models: Sequence[Model], *, how: str = "mean-prob", name: str | Non
     geometries = {model.preprocessing.geometry for model in models}
     if len(geometries) != 1:
         raise RobenchError("The models need images of different sizes.", hint="Set one with `resize` and `crop`.")
+    sizes = {model.preprocessing.input_size for model in models} - {None}
+    if len(sizes) > 1:
+        shown = " and ".join(f"{height} x {width}" for height, width in sorted(filter(None, sizes)))
+        raise RobenchError(
+            f"The models are made for images of {shown} pixels; an ensemble needs one size.",
+            hint="Export them for one size.",
+        )
     digest = hashlib.sha256("|".join([how, *(m.hash + str(m.preprocessing) for m in models)]).encode()).hexdigest()
-    preprocessing = Preprocessing(geometry=geometries.pop(), origin="ensemble")
+    preprocessing = Preprocessing(geometry=geometries.pop(), input_size=next(iter(sizes), None), origin="ensemble")
     title = name or "+".join(model.name for model in models)
     card = {"ensemble": how, "members": [model.record() for model in models]}
     proven = all(model.identity_proven for model in models)

@@ -110,6 +110,8 @@ def geometry_left_out(module: Any) -> dict[str, str]:
         return {LEFT_OUT: f"images of {height} x {width} pixels"}
     if (mode := config.get("crop_mode")) not in ("center", "squash", None):
         return {LEFT_OUT: f"crop_mode '{mode}'"}
+    if (portion := config.get("crop_pct") or 1.0) > 1:  # images smaller than their crop
+        return {LEFT_OUT: f"crop_pct {portion:g}"}
     kind = config.get("interpolation", "bicubic")
     return {} if kind in _KINDS else {LEFT_OUT: f"interpolation '{kind}'"}
 

@@ -117,7 +117,7 @@ def _values(found: Mapping[str, Any]) -> dict[str, Any]:
     size, portion = found.get("input_size"), found.get("crop_pct")
     if isinstance(size, Sequence) and len(size) == 3 and all(isinstance(one, int) and one > 0 for one in size):
         values["input_size"] = tuple(size)
-    if portion is not None and _is_number(portion) and 0 < portion <= 1:
+    if portion is not None and _is_number(portion) and portion > 0:
         values["crop_pct"] = float(portion)
     texts = {key: found.get(key) for key in ("crop_mode", "interpolation")}
     return values | {key: text for key, text in texts.items() if text and isinstance(text, str)}

@@ -303,6 +303,7 @@ def _say(folder: Path, **said: Any) -> None:
         ({"crop_mode": "border"}, "crop_mode 'border'"),
         ({"input_size": [3, 96, 64]}, "images of 96 x 64 pixels"),
         ({"interpolation": "hamming"}, "interpolation 'hamming'"),
+        ({"crop_pct": 1.25}, "crop_pct 1.25"),
     ],
 )
 def test_a_geometry_of_timm_that_is_not_resize_and_crop_is_refused(

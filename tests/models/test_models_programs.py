@@ -13,7 +13,7 @@ from torch import nn
 from robench.errors import RobenchError
 from robench.evaluation import EvaluationOptions
 from robench.evaluation.forward import Forward
-from robench.models import load_model
+from robench.models import ensemble, load_model, wrap
 from robench.models.architectures import build
 from robench.models.checkpoints import file_hash
 
@@ -203,14 +203,14 @@ def test_torchscript(tmp_path: Path, network: nn.Module, scripted: bool) -> None
     same(tmp_path / "w.pt", network, IMAGES[:2], num_classes=10)
 
 
-def onnx_network(path: Path, batch: int | str) -> Path:
+def onnx_network(path: Path, batch: int | str, side: int = 32) -> Path:
     onnx = pytest.importorskip("onnx", reason="onnx is not installed (pip install 'robench[onnx]')")
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (pip install 'robench[onnx]')")
     helper = onnx.helper
     graph = helper.make_graph(
         [helper.make_node("GlobalAveragePool", ["x"], ["p"]), helper.make_node("Flatten", ["p"], ["y"])],
         "mean",
-        [helper.make_tensor_value_info("x", 1, [batch, 3, 32, 32])],
+        [helper.make_tensor_value_info("x", 1, [batch, 3, side, side])],
         [helper.make_tensor_value_info("y", 1, [batch, 3])],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
@@ -222,6 +222,17 @@ def test_onnx_networks_run_at_any_batch_size(tmp_path: Path, batch: int | str) -
     model = load_model(str(onnx_network(tmp_path / "w.onnx", batch)))
     assert (model.num_classes, model.preprocessing.input_size) == (3, (32, 32))
     torch.testing.assert_close(model.module(IMAGES), IMAGES.mean((2, 3)))
+
+
+def test_an_ensemble_needs_the_image_size_of_its_members(tmp_path: Path) -> None:
+    small, other = (load_model(str(onnx_network(tmp_path / f"{side}.onnx", "n", side))) for side in (32, 64))
+    free = wrap(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), num_classes=3)
+    joined = ensemble([free, small])
+    assert joined.preprocessing.input_size == (32, 32)
+    with pytest.raises(RobenchError, match=r"needs images of 32 x 32 pixels; the suite gives 64 x 64"):
+        Forward(joined, EvaluationOptions(device="cpu"))(torch.zeros(2, 3, 64, 64, dtype=torch.uint8))
+    with pytest.raises(RobenchError, match=r"made for images of 32 x 32 and 64 x 64 pixels"):
+        ensemble([small, other])
 
 
 def test_onnx_networks_that_cannot_be_measured_say_why(tmp_path: Path) -> None:
