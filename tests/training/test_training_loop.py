@@ -87,6 +87,19 @@ def _digits_in_folders(folder: Path, shift: int = 0) -> Path:
     return folder
 
 
+def test_a_schedule_that_the_epochs_cut_short_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny = [*TINY, "epochs=2", "data.limit=30"]
+    train(recipes.load("standard-digits", tiny), None, tmp_path / "cosine")
+    assert "milestones" not in capsys.readouterr().err
+    steps = [*tiny, "optimiser.schedule=step", "optimiser.milestones=[2,4]"]
+    train(recipes.load("standard-digits", steps), None, tmp_path / "steps")
+    assert "optimiser.milestones begin at 2, so the learning rate stays" in capsys.readouterr().err
+    train(recipes.load("standard-digits", [*tiny, "optimiser.warmup_epochs=2"]), None, tmp_path / "warm")
+    assert "the warm-up takes 2 epochs, all of 2." in capsys.readouterr().err
+    train(recipes.load("standard-digits", [*steps, "optimiser.milestones=[1]"]), None, tmp_path / "reached")
+    assert "milestones" not in capsys.readouterr().err
+
+
 def test_a_card_names_the_classes_of_the_training_images(tmp_path: Path) -> None:
     here = _digits_in_folders(tmp_path / "set")
     names = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen", "owl", "yak")

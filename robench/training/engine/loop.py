@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -164,6 +165,8 @@ class Trainer:
         earlier = self.seconds
         source = self.material.source
         quiet = self.quiet or not self.world.first
+        if not quiet and (left_out := schedule.cut_short(self.recipe.optimiser, self.recipe.epochs)):
+            print(f"{self.recipe.name}: {left_out}.", file=sys.stderr)
         work = Preparation(self.out / _PREPARED if self.world.first else None, quiet)
         for method in self._methods():
             method.begin(source.images if isinstance(source, DeviceSource) else None, self.recipe.seed, work)

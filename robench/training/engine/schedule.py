@@ -31,6 +31,23 @@ def learning_rate(part: OptimiserPart, step: int, steps_per_epoch: int, epochs: 
     return part.final_lr + (part.lr - part.final_lr) * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
+def cut_short(part: OptimiserPart, epochs: int) -> str:
+    """Return what of the schedule so few epochs leave out; "" where the learning rate rises and falls as intended.
+
+    >>> cut_short(OptimiserPart(lr=0.1, schedule="step", milestones=[30, 60]), 12)
+    'optimiser.milestones begin at 30, so the learning rate stays 0.1 to the last of 12 epochs'
+    """
+    if part.warmup_epochs >= epochs:
+        return f"the warm-up takes {part.warmup_epochs:g} epochs, all of {epochs}"
+    if part.schedule == "step" and part.milestones and min(part.milestones) >= epochs:
+        first = min(part.milestones)
+        return (
+            f"optimiser.milestones begin at {first:g}, so the learning rate stays {part.lr:g} to the last of {epochs}"
+            " epochs"
+        )
+    return ""
+
+
 def build_optimiser(part: OptimiserPart, module: nn.Module) -> torch.optim.Optimizer:
     """Return SGD or Adam over the module's parameters as the recipe says; a group's ``scale`` is that of its rate."""
     groups = _groups(part, module)
