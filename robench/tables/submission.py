@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,9 +17,6 @@ from robench.results.summaries import CellArrays, summarise
 from robench.suites.base import Cell, Suite
 from robench.suites.copies import copy_of
 from robench.tables.recomputed import TOLERANCE, against_predictions, number
-
-if TYPE_CHECKING:
-    pass
 
 WIDEST = 1.0  # half-width of a sample's headline that may be listed, in points (flips and scores in their unit)
 _LARGEST = 1e4  # of any value or end of an interval, as stored: a likelihood may be some hundreds of nats
@@ -85,6 +81,8 @@ def _protocol(result: Result, suite: Suite) -> Iterator[str]:
     usual, made = StatisticsRecord(), result.statistics
     if (made.method, made.level) != (usual.method, usual.level):
         yield f"the intervals are of {made.level:g} by '{made.method}', not of {usual.level:g} by '{usual.method}'"
+    if made.resamples < usual.resamples:
+        yield f"the intervals are of {made.resamples:,} resamples; a board needs {usual.resamples:,} (`resamples`)"
 
 
 def _cells(result: Result, suite: Suite) -> Iterator[str]:

@@ -51,7 +51,8 @@ def test_clean_images_of_another_number_make_no_whole(tmp_path: Path, photos: li
     write_classes(tmp_path / "val", photos)
     result = measured("real-blurry", tmp_path / "run", tmp_path / "blurry_images")
     assert {cell.name for cell in result.cells} == {"clean", "real-blurry"}
-    assert check_submission(tmp_path / "run")[:2] == [
+    assert check_submission(tmp_path / "run")[:3] == [
+        "the intervals are of 10 resamples; a board needs 1,000 (`resamples`)",
         "the result is marked incomplete (status 'complete', of part of the suite)",
         "cell clean is of 8 images; the suite's cell has 50,000",
     ]

@@ -106,6 +106,12 @@ def test_an_interval_that_does_not_hold_its_value_is_refused(tmp_path: Path) -> 
     assert any("outside its own interval" in problem for problem in problems)
 
 
+def test_intervals_of_few_resamples_are_refused(tmp_path: Path) -> None:
+    problems = edited(tmp_path, lambda d: d["statistics"].update(resamples=999))
+    assert problems == ["the intervals are of 999 resamples; a board needs 1,000 (`resamples`)"]
+    assert edited(tmp_path, lambda d: d["statistics"].update(resamples=5000)) == []
+
+
 def test_narrower_intervals_of_another_level_are_refused(tmp_path: Path) -> None:
     assert any("0.5" in problem for problem in edited(tmp_path, lambda d: d["statistics"].update(level=0.5)))
 
@@ -184,7 +190,7 @@ def sampled_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All cells of digits-c on 60 of 599 images each, with predictions beside the result."""
     folder = tmp_path_factory.mktemp("sampled") / "run"
     arguments = ["--model", "reference:digits/standard", "--suite", "digits-c", "--limit", "60", "--quiet"]
-    assert main(["evaluate", *arguments, "--resamples", "20", "--out", str(folder)]) == 0
+    assert main(["evaluate", *arguments, "--out", str(folder)]) == 0
     return folder
 
 
