@@ -16,10 +16,11 @@
 # On an H100 with these, three jobs at a time, Standard trains in 39 s, AugMix in 95 s, and a model is measured in 40 s.
 # AugMax did not end within 4 minutes beside two others: give it a call of its own (ONLY=augmax-dubin JOBS=1).
 #   DATASET=cifar10-jpeg    names images that are not the original ones
+#   ARCH=resnet-20 EPOCHS=12 BATCH=128 LR=0.1    is the budget of the set itself
 #   DEVICE=cpu TINY=1 scripts/gpu_train.sh DATA    tries the script where there is no card
 # Packages that are lacking: see scripts/gpu_setup.sh.
 set -uo pipefail
-[ $# -ge 1 ] || { sed -n '2,20s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,21s/^# \{0,1\}//p' "$0"; exit 2; }
 source "$(dirname "${BASH_SOURCE[0]}")/gpu_setup.sh" || exit 1
 
 data=$(cd "$1" && pwd) || exit 1
@@ -28,8 +29,8 @@ work=${WORK:-runs/gpu}
 mkdir -p "$work" || exit 1
 work=$(cd "$work" && pwd)
 seconds=$((${MINUTES:-8} * 60))
-options=(--set architecture=wrn-40-2 --set "epochs=${EPOCHS:-10}" --set "batch_size=${BATCH:-1024}")
-options+=(--set optimiser.lr=0.2 --set "data.dataset=${DATASET:-cifar10}")
+options=(--set "architecture=${ARCH:-wrn-40-2}" --set "epochs=${EPOCHS:-10}" --set "batch_size=${BATCH:-1024}")
+options+=(--set "optimiser.lr=${LR:-0.2}" --set "data.dataset=${DATASET:-cifar10}")
 jobs=${JOBS:-3}
 if [ "$TINY" = 1 ]; then
     options=(--set architecture=wrn-10-1 --set epochs=1 --set data.limit=60 --set batch_size=20 --limit 4)
