@@ -173,11 +173,10 @@ def findings(
     from robench.cli.common import path
     from robench.files import write_json
     from robench.tables.findings import numbers_of, page_of
-    from robench.tables.reference import reference_table
 
     number, home = whole("resamples", resamples, least=100, most=100_000), place("folder", folder)
     numbers = numbers_of(home, resamples=number, earlier=path("earlier", earlier))
-    page, file = page_of(numbers, reference_table(path("results", results) or home)), path("out", out)
+    page, file = page_of(numbers, path("results", results) or home), path("out", out)
     if file is not None:
         write_json(file.with_suffix(".json"), numbers.document())
     _write(page, file, as_json=json_)

@@ -18,9 +18,12 @@ from robench.predictions import RunFolder
 from robench.results.comparing import compare_runs, difference_text
 from robench.results.comparing_many import compare_many
 from robench.results.judging import Difference
+from robench.tables.findings_frequencies import ABOUT as ABOUT_FREQUENCIES
+from robench.tables.findings_frequencies import added_by_groups, frequencies, frequencies_table, relation
 from robench.tables.findings_kept import Compared, Numbers, Ranked, read_numbers
 from robench.tables.findings_scaled import ABOUT, scaled_models, scaled_table
 from robench.tables.locations import leaderboards
+from robench.tables.measured import find_results
 from robench.tables.own import Line, OwnTable
 from robench.tables.own_forms import render
 from robench.tables.published import PaperTable, load_table
@@ -184,7 +187,7 @@ def numbers_of(folder: Path, *, resamples: int = 1000, earlier: Path | None = No
             f"{folder} has no two measured models that a claim is about.",
             hint="Give the folder in which the set cifar10 was trained and measured.",
         )
-    found = Numbers(compared, scaled_models(folder), _ranks(folder, resamples))
+    found = Numbers(compared, scaled_models(folder), _ranks(folder, resamples), frequencies(folder))
     return found if kept is None else found.over(kept)
 
 
@@ -202,11 +205,16 @@ def findings_page(
     Raises:
         RobenchError: as :func:`numbers_of`, or no results there.
     """
-    return page_of(numbers_of(folder, resamples=resamples, earlier=earlier), reference_table(results or folder))
+    return page_of(numbers_of(folder, resamples=resamples, earlier=earlier), results or folder)
 
 
-def page_of(numbers: Numbers, models: OwnTable) -> str:
-    """Return the page of numbers and of the table of the models, as Markdown."""
+def page_of(numbers: Numbers, results: Path) -> str:
+    """Return the page of numbers and of the models' results, as Markdown.
+
+    Raises:
+        RobenchError: no results there.
+    """
+    models = reference_table(results)
     named = {claim.name: claim for claim in claims()}
     found = [
         Finding(claim, one.difference, one.seeds) for name, claim in named.items() if (one := numbers.claims.get(name))
@@ -224,6 +232,10 @@ def page_of(numbers: Numbers, models: OwnTable) -> str:
     ]
     if numbers.scaled:
         parts += ["## After temperature scaling", ABOUT, scaled_table(numbers.scaled)]
+    if numbers.frequencies:
+        added = added_by_groups(find_results(results).values())
+        parts += ["## Frequencies", ABOUT_FREQUENCIES, frequencies_table(numbers.frequencies)]
+        parts += [relation(numbers.frequencies, added)]
     if numbers.ranks:
         parts += ["## Ranks", _ranks_table(numbers.ranks), _not_ranked(numbers, models)]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"

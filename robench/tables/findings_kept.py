@@ -46,6 +46,22 @@ class Scaled:
 
 
 @dataclass(frozen=True)
+class Frequencies:
+    """What a model's Fourier map and low-pass curve say, in fractions.
+
+    Args:
+        clean: its error on the map's images as they are.
+        bands: band of frequencies -> its mean error under perturbations of one frequency each.
+        lowpass: bandwidth in pixels, as text -> its error on images that are left with lower frequencies; empty: not
+            measured.
+    """
+
+    clean: float
+    bands: dict[str, float]
+    lowpass: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Numbers:
     """What a page of findings says beside the models' own results.
 
@@ -53,11 +69,13 @@ class Numbers:
         claims: name of a claim -> what was measured for it.
         scaled: model -> what temperature scaling leaves.
         ranks: model -> its ranks among these models.
+        frequencies: model -> what its Fourier map says.
     """
 
     claims: dict[str, Compared] = field(default_factory=dict)
     scaled: dict[str, Scaled] = field(default_factory=dict)
     ranks: dict[str, Ranked] = field(default_factory=dict)
+    frequencies: dict[str, Frequencies] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """Return a JSON-able document, which :func:`read_numbers` reads."""
@@ -69,6 +87,7 @@ class Numbers:
             },
             "scaled": {name: asdict(one) for name, one in self.scaled.items()},
             "ranks": {name: asdict(one) for name, one in self.ranks.items()},
+            "frequencies": {name: asdict(one) for name, one in self.frequencies.items()},
         }
 
     def over(self, earlier: Numbers) -> Numbers:
@@ -77,7 +96,8 @@ class Numbers:
         Ranks are those of more models: a rank among some says nothing of the others.
         """
         ranks = self.ranks if set(self.ranks) >= set(earlier.ranks) else earlier.ranks
-        return Numbers(earlier.claims | self.claims, earlier.scaled | self.scaled, ranks)
+        frequencies = earlier.frequencies | self.frequencies
+        return Numbers(earlier.claims | self.claims, earlier.scaled | self.scaled, ranks, frequencies)
 
 
 def read_numbers(path: Path) -> Numbers:
@@ -92,7 +112,9 @@ def read_numbers(path: Path) -> Numbers:
             raise ValueError(f"its kind is {document.get('kind')!r}")
         claims = {name: _compared(one) for name, one in document["claims"].items()}
         scaled = {name: Scaled(**one) for name, one in document["scaled"].items()}
-        return Numbers(claims, scaled, {name: Ranked(**one) for name, one in document["ranks"].items()})
+        ranks = {name: Ranked(**one) for name, one in document["ranks"].items()}
+        frequencies = {name: Frequencies(**one) for name, one in document.get("frequencies", {}).items()}
+        return Numbers(claims, scaled, ranks, frequencies)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RobenchError(
             f"{path} does not hold the numbers of a page of findings: {error}.",

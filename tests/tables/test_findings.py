@@ -136,7 +136,7 @@ def test_a_model_is_added_without_the_runs_of_the_others(folder: Path, tmp_path:
     (tmp_path / "older.json").write_text(json.dumps(without.document()))
     kept = numbers_of(tmp_path / "few", resamples=100, earlier=tmp_path / "older.json")
     assert set(kept.ranks) == {"standard", "standard-seed2"}  # of two other models: neither says where these stand
-    page = page_of(kept, reference_table(folder / "results"))
+    page = page_of(kept, folder / "results")
     assert page.rstrip().endswith("Measured later, and not ranked: `augmix`, `augmix-nojsd`.")
 
 
@@ -158,7 +158,7 @@ def test_ranks_of_more_models_replace_those_of_fewer() -> None:
 def test_the_page_of_the_documentation_is_that_of_its_numbers_and_the_results_on_the_board() -> None:
     docs = Path(__file__).parents[2] / "docs"
     numbers, place = read_numbers(docs / "findings.json"), leaderboards() / "measured" / "cifar10-jpeg"
-    assert page_of(numbers, reference_table(place)) == (docs / "findings.md").read_text()
+    assert page_of(numbers, place) == (docs / "findings.md").read_text()
     values = {(one.suite.name, one.model.name): one.summary for one in find_results(place).values()}
     for claim in claims():
         if claim.name in numbers.claims:
