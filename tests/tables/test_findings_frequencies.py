@@ -11,6 +11,7 @@ import pytest
 from scipy.stats import pearsonr, rankdata
 
 import robench
+from robench.errors import RobenchError
 from robench.tables.findings_frequencies import added_by_groups, band_means, frequencies, frequencies_table, relation
 from robench.tables.findings_kept import Frequencies, Numbers, read_numbers
 from robench.tables.locations import leaderboards
@@ -42,11 +43,21 @@ def test_maps_and_curves_are_read_where_a_set_has_them(tmp_path: Path) -> None:
     assert read["augmix"].clean == document["clean_error"] == found.clean_error
     assert read["augmix"].bands == band_means(document["error"])
     assert read["augmix"].lowpass == {"8": curve.error[0], "16": curve.error[1]}
+    (tmp_path / "analyses" / "fourier" / "stopped.state.json").write_text('{"kind": "robench-fourier-state"}')
+    assert list(frequencies(tmp_path)) == ["augmix"]
     numbers = Numbers(frequencies=read)
     (tmp_path / "page.json").write_text(json.dumps(numbers.document()))
     assert read_numbers(tmp_path / "page.json") == numbers
     other = Numbers(frequencies={"standard": Frequencies(0.1, {"low": 0.1, "middle": 0.2, "high": 0.3})})
     assert set(other.over(numbers).frequencies) == {"augmix", "standard"}
+
+
+@pytest.mark.parametrize("document", ['{"kind": "robench-fourier"}', '{"kind": "robench-fourier", "options": 3}'])
+def test_a_damaged_map_is_named(document: str, tmp_path: Path) -> None:
+    (tmp_path / "analyses" / "fourier").mkdir(parents=True)
+    (tmp_path / "analyses" / "fourier" / "ours.json").write_text(document)
+    with pytest.raises(RobenchError, match=r"ours\.json"):
+        frequencies(tmp_path)
 
 
 def test_the_table_shows_points_added_the_least_sensitive_to_high_frequencies_first() -> None:
