@@ -160,11 +160,14 @@ def test_the_page_of_the_documentation_is_that_of_its_numbers_and_the_results_on
     numbers, place = read_numbers(docs / "findings.json"), leaderboards() / "measured" / "cifar10-jpeg"
     assert page_of(numbers, place) == (docs / "findings.md").read_text()
     values = {(one.suite.name, one.model.name): one.summary for one in find_results(place).values()}
+    sampled = {one.suite.name for one in find_results(place).values() if one.suite.sampled is not None}
     for claim in claims():
         if claim.name in numbers.claims:
             of, than = (values[claim.suite, name][claim.value].value for name in (claim.of, claim.than))
-            # Pairs may be measured again on another processor, whose bfloat16 sums round otherwise.
-            assert numbers.claims[claim.name].difference.value == pytest.approx(of - than, abs=2e-4), claim.name
+            # Pairs may be measured again on another processor, whose bfloat16 sums round otherwise; those of samples
+            # are of the images that both have.
+            near = 2e-3 if claim.suite in sampled else 2e-4
+            assert numbers.claims[claim.name].difference.value == pytest.approx(of - than, abs=near), claim.name
     for name, one in numbers.ranks.items():
         assert one.value == pytest.approx(values["cifar10-c", name]["mean_error"].value, abs=6e-5)
 
