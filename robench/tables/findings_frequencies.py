@@ -20,7 +20,8 @@ GROUPS = tuple(name for name, _ in CORRUPTION_GROUPS)
 ABOUT = (
     "Errors under perturbations of one frequency each (Fourier map, Yin et al. 2019), as the mean over three bands of"
     " frequencies: up to a third of the highest one along an axis, up to two thirds, and above, in points added to the"
-    " clean error. Beside them, the error on images of which a low-pass filter leaves a square of the spectrum."
+    " clean error. Beside them, the error on images of which a low-pass filter leaves the 8 by 8 or 16 by 16 lowest"
+    " frequencies."
 )
 _ABOUT_RELATION = (
     "Does it say what corruptions cost? Spearman's rank correlation over these models, with its p value, between the"
@@ -100,8 +101,8 @@ def frequencies_table(models: Mapping[str, Frequencies]) -> str:
     The models to which high frequencies add least come first.
     """
     shown = [width for width in _LOWPASS if any(width in one.lowpass for one in models.values())]
-    heads = [row("clean_error").head, *(f"{band} frequencies" for band in BANDS)]
-    heads += [f"{width} by {width} lowest left" for width in shown]
+    heads = [row("clean_error").head, *(f"{band}, points" for band in BANDS)]
+    heads += [f"{width} by {width} left, %" for width in shown]
     lines = ["| model | " + " | ".join(heads) + " |", "| --- |" + " ---: |" * len(heads)]
     show = row("error").show
     for model, one in sorted(models.items(), key=lambda item: item[1].bands["high"] - item[1].clean):
