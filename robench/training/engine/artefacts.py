@@ -86,14 +86,14 @@ def make_card(
         trained_with: seed, epochs, images, seconds and what was measured.
         classes: names by label, which the card holds where the data set's own do not say the same; None: not known.
     """
-    told = classes is not None and len(classes) == recipe.num_classes
-    named = told and tuple(classes or ()) != class_list(recipe.data.dataset)
+    names = tuple(str(name) for name in classes or ())
+    named = names and len(names) == recipe.num_classes and names != class_list(recipe.data.dataset)
     return {
         "name": _model_name(recipe),
         "architecture": recipe.architecture,
         "norm": recipe.norm,
         "num_classes": recipe.num_classes,
-        **({"classes": [str(name) for name in classes or ()]} if named else {}),
+        **({"classes": list(names)} if named else {}),
         "dataset": recipe.data.dataset,
         "mean": list(recipe.data.mean),
         "std": list(recipe.data.std),
