@@ -35,16 +35,14 @@ def cut_short(part: OptimiserPart, epochs: int) -> str:
     """Return what of the schedule so few epochs leave out; "" where the learning rate rises and falls as intended.
 
     >>> cut_short(OptimiserPart(lr=0.1, schedule="step", milestones=[30, 60]), 12)
-    'optimiser.milestones begin at 30, so the learning rate stays 0.1 to the last of 12 epochs'
+    'optimiser.milestones begin at 30, so the learning rate stays 0.1: training ends with epoch 12'
     """
     if part.warmup_epochs >= epochs:
         return f"the warm-up takes {part.warmup_epochs:g} epochs, all of {epochs}"
     if part.schedule == "step" and part.milestones and min(part.milestones) >= epochs:
         first = min(part.milestones)
-        return (
-            f"optimiser.milestones begin at {first:g}, so the learning rate stays {part.lr:g} to the last of {epochs}"
-            " epochs"
-        )
+        kept = f"the learning rate stays {part.lr:g}: training ends with epoch {epochs}"
+        return f"optimiser.milestones begin at {first:g}, so {kept}"
     return ""
 
 
