@@ -6,7 +6,7 @@ Where a file has changed just now, another change might have the same time, so n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 _SETTLED = 2.0  # seconds: the coarsest time of common file systems (FAT)
@@ -21,6 +21,9 @@ class State:
     size: int
     modified: int
     changed: int
+
+    def __str__(self) -> str:
+        return " ".join(map(str, astuple(self)))
 
 
 def state_of(path: Path) -> State:

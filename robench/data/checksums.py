@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 import time
-from dataclasses import astuple
 from pathlib import Path
 
 from robench.errors import RobenchError
@@ -30,17 +29,12 @@ def checksum_of(path: Path) -> str:
     if state.size < _REMEMBERED:
         return sha256(path)
     known = _folder() / hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
-    said = _text(state)
-    if (found := _load(known, said)) is not None:
+    if (found := _load(known, state)) is not None:
         return found
     found = sha256(path)
     if state_of(path) == state and settled(state, began):
-        _save(known, f"{said} {found}\n")
+        _save(known, f"{state} {found}\n")
     return found
-
-
-def _text(state: State) -> str:
-    return " ".join(map(str, astuple(state)))
 
 
 def _folder() -> Path:
@@ -49,13 +43,13 @@ def _folder() -> Path:
     return user_cache_path("robench") / "checksums"
 
 
-def _load(path: Path, said: str) -> str | None:
+def _load(path: Path, state: State) -> str | None:
     """Return what was remembered of a file in this state; None where there is nothing, or it is damaged."""
     try:
-        state, _, found = path.read_text(encoding="ascii").strip().rpartition(" ")
+        said, _, found = path.read_text(encoding="ascii").strip().rpartition(" ")
     except (OSError, ValueError):
         return None
-    return found if state == said and re.fullmatch("[0-9a-f]{64}", found) else None
+    return found if said == str(state) and re.fullmatch("[0-9a-f]{64}", found) else None
 
 
 def _save(path: Path, text: str) -> None:

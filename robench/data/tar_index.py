@@ -1,7 +1,7 @@
 """Where the files of an uncompressed tar archive lie, found once and remembered.
 
 ImageNet-C's five archives hold 3.75 million files; reading all their headers takes minutes. The index is kept in the
-user's cache folder under the archive's path, and holds as long as the archive's length and time of change do.
+user's cache folder under the archive's path, and holds as long as :mod:`robench.unchanged` says.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import os
 import posixpath
 import tarfile
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,9 +22,10 @@ import numpy.typing as npt
 from robench.data.formats import ENDINGS
 from robench.errors import RobenchError
 from robench.files import atomic_write
+from robench.unchanged import State, settled, state_of
 
 _REMEMBERED = 10_000  # a smaller archive is read in less than a second
-_FORMAT = 2
+_FORMAT = 3
 _BLOCK, _FOLDER = 512, ord("5")
 _TOGETHER = 4096  # headers whose checksums are added up at once
 _CHUNK = 1 << 20
@@ -44,14 +46,13 @@ def entries(path: Path) -> Entries:
         tarfile.TarError, OSError: not an uncompressed tar archive, one that ends too early or has something after its
             end, or one with images that are symbolic links or stored with holes.
     """
-    status = path.stat()
-    key = f"{_FORMAT}\0{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
-    known = _folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
-    if (found := _load(known)) is not None:
+    began, state = time.time(), state_of(path)
+    known = _folder() / f"{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]}.npz"
+    if (found := _load(known, state)) is not None:
         return found
-    found = _scan_plain(path, status.st_size) or _scan(path, status.st_size)
-    if len(found.names) >= _REMEMBERED:
-        _save(known, found)
+    found = _scan_plain(path, state.size) or _scan(path, state.size)
+    if len(found.names) >= _REMEMBERED and state_of(path) == state and settled(state, began):
+        _save(known, state, found)
     return found
 
 
@@ -194,10 +195,16 @@ def _folder() -> Path:
     return user_cache_path("robench") / "tar-index"
 
 
-def _load(path: Path) -> Entries | None:
-    """Return what was remembered; None where there is nothing, or it is damaged."""
+def _said(state: State) -> bytes:
+    return f"{_FORMAT} {state}".encode()
+
+
+def _load(path: Path, state: State) -> Entries | None:
+    """Return what was remembered of an archive in this state; None where there is nothing, or it is damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
+            if file["state"].tobytes() != _said(state):
+                return None
             names = file["names"].tobytes().decode(errors="surrogateescape").split("\0")
             found = Entries(names, file["offsets"], file["sizes"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
@@ -205,10 +212,11 @@ def _load(path: Path) -> Entries | None:
     return found if len(names) == len(found.offsets) == len(found.sizes) else None
 
 
-def _save(path: Path, found: Entries) -> None:
+def _save(path: Path, state: State, found: Entries) -> None:
     names = np.frombuffer("\0".join(found.names).encode(errors="surrogateescape"), np.uint8)
     try:
         with atomic_write(path, own=True) as file:
-            np.savez_compressed(file, names=names, offsets=found.offsets, sizes=found.sizes)
+            said = np.frombuffer(_said(state), np.uint8)
+            np.savez_compressed(file, state=said, names=names, offsets=found.offsets, sizes=found.sizes)
     except RobenchError:  # no home folder, or a full one: the next opening reads the headers again
         return

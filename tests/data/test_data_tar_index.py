@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from robench import unchanged
 from robench.data import tar_index
 from robench.data.archive import unpack
 from robench.data.trees import TarTree
@@ -19,9 +21,9 @@ from robench.errors import RobenchError
 NAMES = ["fog/1/n01440764/a.JPEG", "./fog/1/n01440764/b\udcff.JPEG", f"fog/2/{'long' * 60}/c.JPEG", ".hidden/d.JPEG"]
 
 
-def write(path: Path, count: int = 1) -> Path:
+def write(path: Path, count: int = 1, names: Sequence[str] = NAMES) -> Path:
     with tarfile.open(path, "w") as archive:
-        for name in NAMES:
+        for name in names:
             info = tarfile.TarInfo(name)
             info.size = count
             archive.addfile(info, io.BytesIO(b"x" * count))
@@ -32,6 +34,7 @@ def write(path: Path, count: int = 1) -> Path:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(tar_index, "_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr(tar_index, "_REMEMBERED", 1)
+    monkeypatch.setattr(unchanged, "_SETTLED", -1.0)
     return tmp_path / "cache"
 
 
@@ -62,6 +65,25 @@ def test_a_changed_archive_is_read_again(tmp_path: Path, cache: Path) -> None:
     write(path, count=2)
     os.utime(path, ns=(1, 1))
     assert list(tar_index.entries(path).sizes) == [2, 2, 2, 2]
+
+
+def test_a_change_is_seen_whose_length_and_time_are_the_old_ones(tmp_path: Path, cache: Path) -> None:
+    path = write(tmp_path / "a.tar")
+    tar_index.entries(path)
+    (known,), times = cache.iterdir(), path.stat()
+    time.sleep(0.02)  # file systems keep times in steps of some milliseconds
+    write(path, names=["fog/1/n01440764/z.JPEG", *NAMES[1:]])
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert tar_index.entries(path).names[0] == "fog/1/n01440764/z.JPEG"
+    assert list(cache.iterdir()) == [known]
+
+
+def test_an_archive_that_has_just_changed_is_not_remembered(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unchanged, "_SETTLED", 60.0)
+    tar_index.entries(write(tmp_path / "a.tar"))
+    assert not cache.exists()
 
 
 def test_a_damaged_index_is_made_again(tmp_path: Path, cache: Path) -> None:
