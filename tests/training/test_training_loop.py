@@ -283,9 +283,9 @@ def test_gradients_of_two_processes_are_those_of_the_whole_batch(tmp_path: Path)
                 torch.manual_seed(world.rank)
                 module = torch.nn.Linear(4, 3)
                 distribution.share_weights(module, world)
-                x = torch.arange(24.0).view(6, 4)[world.rank::world.size] / 24
+                x = torch.arange(28.0).view(7, 4)[world.rank::world.size] / 28  # four images and three
                 module(x).square().mean().backward()
-                distribution.average_gradients(module, world)
+                distribution.average_gradients(module, world, len(x))
                 parts = [module.weight.data, module.bias.data, module.weight.grad, module.bias.grad]
                 if world.first:
                     torch.save(parts, sys.argv[1])
@@ -299,7 +299,7 @@ def test_gradients_of_two_processes_are_those_of_the_whole_batch(tmp_path: Path)
     weight, bias, *found = torch.load(out, weights_only=True)
     module = torch.nn.Linear(4, 3)
     module.load_state_dict({"weight": weight, "bias": bias})
-    module(torch.arange(24.0).view(6, 4) / 24).square().mean().backward()
+    module(torch.arange(28.0).view(7, 4) / 28).square().mean().backward()
     assert module.weight.grad is not None
     torch.testing.assert_close(found[0], module.weight.grad)
     torch.testing.assert_close(found[1], module.bias.grad)

@@ -20,14 +20,21 @@ def share_weights(module: nn.Module, world: World) -> None:
             distributed.broadcast(value, 0)
 
 
-def average_gradients(module: nn.Module, world: World) -> None:
-    """Replace every gradient by its mean over the processes."""
+def average_gradients(module: nn.Module, world: World, images: int) -> None:
+    """Replace every gradient by its mean over the images of all processes.
+
+    Args:
+        module: whose gradients are means over this process's images.
+        world: the processes.
+        images: this process's in this step; an epoch's last step may give some processes one more than others.
+    """
     if world.size == 1:
         return
     gradients = [p.grad for p in module.parameters() if p.grad is not None]
-    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    count = gradients[0].new_full((1,), images)
+    flat = torch.cat([*(gradient.reshape(-1) * images for gradient in gradients), count])
     distributed.all_reduce(flat)
-    flat /= world.size
+    flat /= flat[-1].clone()
     offset = 0
     for gradient in gradients:
         gradient.copy_(flat[offset : offset + gradient.numel()].view_as(gradient))

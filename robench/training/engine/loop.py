@@ -215,7 +215,7 @@ class Trainer:
         step = self.method.loss(self.net, batch)
         self.optimiser.zero_grad(set_to_none=True)
         step.loss.backward()
-        distribution.average_gradients(self.module, self.world)
+        distribution.average_gradients(self.module, self.world, len(batch.labels))
         if part.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.module.parameters(), part.clip_norm)
         self.optimiser.step()
