@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -154,14 +155,18 @@ def _refuse_others(results: Sequence[Result], setting: str) -> None:
 
 
 def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+    """Return a value as text: 12 and 12.0 are one level, 0.12345678 and 0.12345679 two."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return repr(float(value)).removesuffix(".0") if number else str(value)
 
 
 def _number(text: str) -> float | None:
+    """Return the number that a text is; None: a word, or one that has no place on an axis (``inf``, ``nan``)."""
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 PLOT = Plot(

@@ -75,6 +75,27 @@ def test_an_ablation_of_words_is_in_rows_of_equal_distance() -> None:
     assert list(AblationCurve.from_results(results, "options.severity").positions) == [0, 1]  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("given", "levels"),
+    [
+        ([1_000_001, 1_000_000], ["1000000", "1000001"]),
+        ([0.12345679, 0.12345678], ["0.12345678", "0.12345679"]),
+        ([12.0, 12, 1e-5], ["1e-05", "12"]),
+        ([float("inf"), 2], ["2", "inf"]),
+        ([float("nan"), 0.5], ["0.5", "nan"]),
+        ([True, 2], ["2", "True"]),
+    ],
+)
+def test_an_ablation_has_a_level_for_every_value(given: list[object], levels: list[str]) -> None:
+    results = [_ablated(level, 0.1) for level in given]
+    curve = AblationCurve.from_results(results, "options.severity")  # type: ignore[arg-type]
+    assert list(curve.levels) == levels
+    assert len(set(curve.positions)) == len(levels)
+    assert np.isfinite(curve.positions).all()
+    assert np.isfinite(curve.means).all()
+    ablation(results, "options.severity").canvas.draw()  # type: ignore[arg-type]
+
+
 def test_runs_that_differ_in_more_than_the_setting_are_refused() -> None:
     results = [_ablated(1, 0.1), _ablated(3, 0.1, epochs=90)]
     with pytest.raises(RobenchError, match="differ in epochs too"):
