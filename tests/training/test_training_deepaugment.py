@@ -18,6 +18,7 @@ from robench.training.engine import needed
 from robench.training.engine.batch import Batch
 from robench.training.engine.loop import train
 from robench.training.engine.network import Network
+from robench.training.methods.base import Preparation
 from robench.training.methods.cutout import Cutout
 from robench.training.methods.deepaugment import DeepAugment
 from robench.training.networks import distort_cae, distort_edsr
@@ -157,6 +158,41 @@ def test_distorter_renews_from_the_trained_weights(tmp_path: Path) -> None:
     assert found.shape == pixels.shape
     with pytest.raises(RobenchError, match=r"Train them, `robench\.train"):
         load_network(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_mixed_precision_makes_nearly_the_same_images(seed: int) -> None:
+    found = []
+    for autocast in (None, torch.bfloat16):
+        distorter = Distorter(_edsr(), autocast)
+        distorter.renew(np.random.default_rng(seed))
+        found.append(distorter(_pixels(), np.random.default_rng(seed)))
+    assert found[1].dtype == torch.float32
+    assert 0 < float((found[1] - found[0]).abs().mean()) < 0.01
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_mixed_precision_changes_few_bits_of_the_autoencoder(seed: int) -> None:
+    found = []
+    for autocast in (None, torch.bfloat16):
+        distorter = Distorter(_cae(), autocast)
+        distorter.renew(np.random.default_rng(seed))
+        found.append(distorter(_pixels(), np.random.default_rng(seed)))
+    assert found[1].dtype == torch.float32
+    assert float((found[1] - found[0]).abs().mean()) < 0.02
+    assert 0 <= float(found[1].min()) <= float(found[1].max()) <= 1
+
+
+def test_the_sets_have_the_precision_of_the_run(tmp_path: Path, batch: Batch) -> None:
+    folders = _folders(tmp_path)
+    views = []
+    for autocast in (None, torch.bfloat16):
+        method = DeepAugment(["edsr-digits", "cae-digits"], True)
+        method.locate(folders)
+        method.begin(batch.images, 1, Preparation(tmp_path / "kept", autocast=autocast))
+        views.append(method.view(_plain(batch)).float())
+    assert len(list((tmp_path / "kept").iterdir())) == 4  # a run of another precision takes up none of these
+    assert 0 < float((views[1] - views[0]).abs().mean()) < 2
 
 
 def _folders(tmp_path: Path) -> dict[str, Path]:

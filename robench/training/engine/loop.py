@@ -138,12 +138,15 @@ class Trainer:
                 hint="Choose another batch_size, or omit an epoch's incomplete last step: `set='drop_last=true'`.",
             )
 
+    @property
+    def _autocast(self) -> torch.dtype | None:
+        return torch.bfloat16 if self.recipe.precision == "bf16" else None
+
     def _network(self) -> Network:
         part = self.recipe.data
-        autocast = torch.bfloat16 if self.recipe.precision == "bf16" else None
         module = torch.compile(self.module) if self.recipe.compile else self.module
         assert isinstance(module, nn.Module)
-        return Network(module, part.mean, part.std, self.device, autocast)
+        return Network(module, part.mean, part.std, self.device, self._autocast)
 
     def locate(self, folders: Mapping[str, Path]) -> None:
         """Tell the methods where the models are that the recipe mentions by name."""
@@ -167,7 +170,7 @@ class Trainer:
         quiet = self.quiet or not self.world.first
         if not quiet and (left_out := schedule.cut_short(self.recipe.optimiser, self.recipe.epochs)):
             print(f"{self.recipe.name}: {left_out}.", file=sys.stderr)
-        work = Preparation(self.out / _PREPARED if self.world.first else None, quiet)
+        work = Preparation(self.out / _PREPARED if self.world.first else None, quiet, self._autocast)
         for method in self._methods():
             method.begin(source.images if isinstance(source, DeviceSource) else None, self.recipe.seed, work)
         total = self.recipe.epochs * self.steps_per_epoch

@@ -42,10 +42,12 @@ class Preparation:
     Args:
         folder: whose files stay until the run is finished, for what takes long to make; None: there is none.
         quiet: no progress.
+        autocast: type of the run's mixed precision; None: float32.
     """
 
     folder: Path | None = None
     quiet: bool = True
+    autocast: torch.dtype | None = None
 
     def progress(self, title: str, images: int) -> Callable[[int], None]:
         """Return a function that is called with the number of images that are done: first at the beginning."""

@@ -38,6 +38,7 @@ class DeepAugment(OneView):
     networks: list[str]
     once: bool = False
     folders: Mapping[str, Path] = field(default_factory=dict, init=False, repr=False)
+    _autocast: torch.dtype | None = field(default=None, init=False, repr=False)
     _distorters: list[Distorter] = field(default_factory=list, init=False, repr=False)
     _sets: list[torch.Tensor] = field(default_factory=list, init=False, repr=False)
 
@@ -51,11 +52,12 @@ class DeepAugment(OneView):
         Args:
             images: uint8 (N, 3, H, W), all training images by number; None: they are not in memory.
             seed: of the run.
-            work: keeps the sets until the run is finished.
+            work: keeps the sets until the run is finished; the networks take its precision.
 
         Raises:
             RobenchError: the images are not in memory.
         """
+        self._autocast = work.autocast
         if not self.once:
             return
         if images is None:
@@ -97,5 +99,5 @@ class DeepAugment(OneView):
     def _loaded(self, device: torch.device) -> list[Distorter]:
         if not self._distorters:
             paths = [self.folders.get(name, name) for name in self.networks]
-            self._distorters = [Distorter(load_network(path).to(device)) for path in paths]
+            self._distorters = [Distorter(load_network(path).to(device), self._autocast) for path in paths]
         return self._distorters

@@ -69,10 +69,12 @@ class Distorter:
 
     Args:
         network: with its trained weights; ``weights`` stay as they are here.
+        autocast: type of mixed precision, which takes half the time; None: float32.
     """
 
-    def __init__(self, network: EDSR | CAE) -> None:
-        self.network = network
+    def __init__(self, network: EDSR | CAE, autocast: torch.dtype | None = None) -> None:
+        self.network = network.to(memory_format=torch.channels_last)
+        self.autocast = autocast
         self.weights = {name: value.detach().clone() for name, value in network.named_parameters()}
 
     def renew(self, random: np.random.Generator) -> None:
@@ -91,11 +93,12 @@ class Distorter:
         Raises:
             RobenchError: the network is the autoencoder, and a side is not a multiple of 4.
         """
-        if isinstance(self.network, CAE):
-            check_sides(pixels, FACTOR, "The autoencoder")
-            return distort_cae.distorted_forward(self.network, pixels, random)
-        large = distort_edsr.distorted_forward(self.network, pixels, random)
-        return functional.interpolate(large, pixels.shape[-2:], mode="area")
+        with torch.autocast(pixels.device.type, self.autocast, enabled=self.autocast is not None):
+            if isinstance(self.network, CAE):
+                check_sides(pixels, FACTOR, "The autoencoder")
+                return distort_cae.distorted_forward(self.network, pixels, random).float()
+            large = distort_edsr.distorted_forward(self.network, pixels, random)
+        return functional.interpolate(large.float(), pixels.shape[-2:], mode="area")
 
     def run(self, pixels: torch.Tensor, renewals: torch.Tensor, seeds: torch.Tensor) -> torch.Tensor:
         """Pass images through, with new weights wherever ``renewals`` says so (and for the first one).

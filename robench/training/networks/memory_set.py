@@ -51,8 +51,8 @@ def made(
 
 
 def _key(distorter: Distorter, images: torch.Tensor, random: np.random.Generator) -> str:
-    """Return what the set depends on: weights, images, and the state of the generator."""
-    found = hashlib.sha256(repr(random.bit_generator.state).encode())
+    """Return what the set depends on: weights, precision, images, and the state of the generator."""
+    found = hashlib.sha256(f"{random.bit_generator.state} {distorter.autocast}".encode())
     for tensor in (*distorter.weights.values(), images):
         found.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
     return found.hexdigest()[:16]
