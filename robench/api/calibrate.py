@@ -41,9 +41,9 @@ def calibrate(
         run: folder or result of a run that kept its logits; None: ``logits`` and ``labels`` of another framework are
             taken.
         fit_on: the cell to fit on.
-        fit_run: another run of the same model to fit on; None: half of every class's images, at random, are used for
-            fitting, and the metrics of every cell are of the other half. Images of a ``fit_run`` on the same data are
-            left out of the metrics.
+        fit_run: another run of the same model to fit on; None: half of every class's images in ``fit_on``, at
+            random, are used for fitting. In every cell the images that the fit has seen are left out of the metrics; in
+            sets of other images those with the same pixels.
         logits, labels, probabilities, class_names: as :func:`robench.api.metrics` takes them.
         fit_logits, fit_labels: of other images, to fit on; None: half of every class's rows of ``logits``, at random,
             are used for fitting, the others for the metrics.

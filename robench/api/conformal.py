@@ -117,8 +117,8 @@ def conformal(
         kreg: of ``raps``, ranks without a penalty; None: 5.
         fit_on: the cell to find the threshold on.
         fit_run: another run of the same model for that; None: half of every class's images in ``fit_on``, at random,
-            are used, and the values of every cell are of the other half. Images of a ``fit_run`` on the same data are
-            left out of the values.
+            are used. In every cell the images that were used are left out of the values; in sets of other images those
+            with the same pixels.
         out: JSON to write; None: ``run/conformal-METHOD-ALPHA.json``, with ``penalty``, ``kreg``, ``fit_on`` and the
             name of ``fit_run`` in its name where they are given.
         resamples: bootstrap resamples of the intervals, which are for new images at this threshold.
@@ -137,12 +137,12 @@ def conformal(
     (152, ['clean', 'contrast/5', 'severity/5', 'mean under shift'], True)
     """
     from robench.api.conformal_sets import expected_coverage, measured, notes_of, rule_of, used, values_of
-    from robench.api.held_out import check, fit_folder
+    from robench.api.held_out import Seen, check, fit_folder
     from robench.files import write_json
     from robench.metrics.conformal import below_one, published, target_scores, threshold
     from robench.predictions import RunFolder
     from robench.results.halves import fit_half_of
-    from robench.results.same_images import unchecked
+    from robench.results.same_images import cells_like, unchecked
 
     alpha = number("alpha", alpha, above=0.0, below=1.0)
     one_of("method", method, METHODS)
@@ -153,9 +153,10 @@ def conformal(
     fitted = folder if fit_run is None else fit_folder(folder, run_place("fit_run", fit_run))
     folder.refuse_damaged()
     check(fitted, fit_on)
-    held_out = used(fitted, fit_on, alpha, fit_half_of(folder) if fit_run is None else None)
+    half = fit_half_of(folder, cells_like(folder, fit_on)) if fit_run is None else None
+    held_out = used(fitted, fit_on, alpha, half)
     limit = threshold(target_scores(held_out, rule), alpha)
-    cells = measured(folder, fitted, held_out["index"], rule, limit, fit_on)
+    cells = measured(folder, Seen.of(folder, fitted, fit_on, half), rule, limit)
     images = {name: len(columns["index"]) for name, columns in cells.items()}
     values, strata = values_of(folder, cells, fit_on, resamples, seed)
     found = Conformal(

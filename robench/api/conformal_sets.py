@@ -6,11 +6,10 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
 
 import numpy as np
 
-from robench.api.held_out import Columns, chosen, without
+from robench.api.held_out import Columns, Seen, chosen
 from robench.api.refitting import SHIFTED, shifted_cells
 from robench.api.words import number, whole
 from robench.catalogue import row
@@ -19,10 +18,9 @@ from robench.metrics.cells import compute, mean_over_cells
 from robench.metrics.conformal import LEAST, STRATA, Rule, set_sizes, stratum, target_scores, with_own_class
 from robench.metrics.statistics import bootstrap_cells
 from robench.predictions import RunFolder
-from robench.results.halves import Index, fit_half_of
+from robench.results.halves import Index
 from robench.results.own_images import images_apart
 from robench.results.protocols import protocol_of_run
-from robench.results.same_images import cells_like, shared_images
 from robench.results.schema import Value
 from robench.results.values import with_interval
 from robench.suites import Cell
@@ -95,18 +93,11 @@ def _columns(folder: RunFolder, cell: str, more: tuple[str, ...]) -> Columns:
     return dict(rows.stored())
 
 
-def measured(
-    folder: RunFolder, fitted: RunFolder, index: Any, rule: Rule, limit: float, fit_on: str
-) -> dict[str, Columns]:
+def measured(folder: RunFolder, seen: Seen, rule: Rule, limit: float) -> dict[str, Columns]:
     """Return, for every cell, ``index``, ``covered`` and ``set_size`` of the images that were not held out."""
-    own = folder.path == fitted.path
-    seen = fit_half_of(folder) if own else shared_images(folder, fitted, index, fit_on)
-    like = folder.done() if own else cells_like(folder, fit_on)
     found = {}
     for cell in folder.done():
-        columns = _columns(folder, cell, _OTHERS)
-        if len(seen) and cell in like:
-            columns = without(columns, seen, fitted.path)
+        columns = seen.left(cell, _columns(folder, cell, _OTHERS))
         covered = target_scores(columns, rule) <= limit
         which: Columns = {name: columns[name] for name in ("index", "fingerprint") if name in columns}
         found[cell] = which | {

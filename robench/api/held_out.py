@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import numpy.typing as npt
 
 from robench.errors import RobenchError
 from robench.predictions import RunFolder
+from robench.results.halves import Index
+from robench.results.protocols import protocol_of_run
+from robench.results.same_images import cells_like, shared_images
 
 Columns = dict[str, npt.NDArray[Any]]  # a cell's, (n, ...) each
 
@@ -54,19 +58,58 @@ def check(fitted: RunFolder, cell: str) -> None:
         )
 
 
-def without(columns: Columns, index: Any, fit_run: Path) -> Columns:
-    """Return the columns of the images that the fit has not seen.
+@dataclass(frozen=True)
+class Seen:
+    """The images that a fit has seen, as the cells of a run have them.
 
-    Raises:
-        RobenchError: there is none.
+    Args:
+        index: int64 (n,), rising; in the cells ``like``.
+        like: the cells whose indices mean images of the fit's set.
+        pixels: int64 (m,), the fingerprints by which the images of other sets are known: ImageNetV2's three sets share
+            a third of their images and more. Empty: no other set has one.
+        fitted: folder of the run that was fitted on.
     """
-    rows = ~np.isin(columns["index"], index)
-    if not rows.any():
-        raise RobenchError(
-            f"{fit_run} has every image of the run: no image is left to evaluate the calibration on.",
-            hint="Omit `fit_run` to split the run's images, or give a run on held-out images.",
-        )
-    return chosen(columns, rows)
+
+    index: Index
+    like: tuple[str, ...]
+    pixels: Index
+    fitted: Path
+
+    @classmethod
+    def of(cls, folder: RunFolder, fitted: RunFolder, fit_on: str, half: Index | None) -> Seen:
+        """Return what a fit on a cell of ``fitted`` has seen of a run's images.
+
+        Args:
+            folder: the run that is measured.
+            fitted: the run that is fitted on.
+            fit_on: its cell.
+            half: the images of that cell that are fitted on, by index; None: all.
+        """
+        rows = fitted.read(fit_on, ("fingerprint",))
+        rows = rows if half is None else rows.rows(np.isin(rows.index, half))
+        index = half if half is not None else shared_images(folder, fitted, rows.index, fit_on)
+        several = protocol_of_run(folder.record.suite).own_images and rows.fingerprint is not None
+        pixels = rows.fingerprint if several else None
+        like = tuple(cells_like(folder, fit_on))
+        return cls(index, like, np.empty(0, np.int64) if pixels is None else pixels, fitted.path)
+
+    def left(self, cell: str, columns: Columns) -> Columns:
+        """Return the columns of a cell's images that the fit has not seen.
+
+        Raises:
+            RobenchError: there is none.
+        """
+        rows = np.ones(len(columns["index"]), bool)
+        if cell in self.like:
+            rows &= ~np.isin(columns["index"], self.index)
+        if "fingerprint" in columns:
+            rows &= ~np.isin(columns["fingerprint"], self.pixels)
+        if not rows.any():
+            raise RobenchError(
+                f"{self.fitted} has every image of the run: no image is left to evaluate the calibration on.",
+                hint="Omit `fit_run` to split the run's images, or give a run on held-out images.",
+            )
+        return chosen(columns, rows)
 
 
 def chosen(columns: Columns, rows: Any) -> Columns:

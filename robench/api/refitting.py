@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.api.calibration import Calibration
-from robench.api.held_out import Columns, check, chosen, fit_folder, without
+from robench.api.held_out import Columns, Seen, check, chosen, fit_folder
 from robench.api.options import Place, SavedArray
 from robench.api.saved_logits import needed_logits
 from robench.catalogue import METRICS, row
@@ -23,7 +23,7 @@ from robench.predictions import RunFolder
 from robench.results.halves import fit_half, fit_half_of
 from robench.results.own_images import images_apart
 from robench.results.protocols import averaged, protocol_of_run
-from robench.results.same_images import cells_like, shared_images, unchecked
+from robench.results.same_images import cells_like, unchecked
 from robench.results.schema import Value
 from robench.results.values import with_interval
 from robench.suites import Cell, Suite
@@ -72,15 +72,12 @@ def of_run(path: Path, fit_on: str, fit_run: Path | None) -> Source:
     for one, cell in [(fitted, fit_on), *((folder, name) for name in names)]:
         _refuse_unfit(one, cell)
     held_out: Columns = dict(fitted.read(fit_on).columns())
-    if fit_run is None:
-        seen, like = fit_half_of(folder), names
-        held_out = chosen(held_out, np.isin(held_out["index"], seen))
-    else:
-        seen, like = shared_images(folder, fitted, held_out["index"], fit_on), cells_like(folder, fit_on)
+    half = fit_half_of(folder, cells_like(folder, fit_on)) if fit_run is None else None
+    held_out = held_out if half is None else chosen(held_out, np.isin(held_out["index"], half))
+    seen = Seen.of(folder, fitted, fit_on, half)
 
     def left(cell: str, optional: Collection[str] | None = None) -> Columns:
-        found = dict(folder.read(cell, optional).columns())
-        return without(found, seen, fitted.path) if len(seen) and cell in like else found
+        return seen.left(cell, dict(folder.read(cell, optional).columns()))
 
     suite = protocol_of_run(folder.record.suite)
     indices, prints = {}, {}

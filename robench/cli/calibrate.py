@@ -21,8 +21,8 @@ Examples:
         --fit-logits val.npy --fit-labels val-labels.npy
 
 Without --fit-run, half of the images of the cell --fit-on are used for fitting (half of every class, at random, the \
-same for every run on these images) and the other half, of every cell, for evaluation. With --fit-run on the same \
-data, its images are left out of the evaluation. The run must have kept its logits. With --logits, half of the rows \
+same for every run on these images) and all others for evaluation, in every cell. With --fit-run on the same data, its \
+images are left out of the evaluation. The run must have kept its logits. With --logits, half of the rows \
 are used for fitting likewise, unless --fit-logits are given. Every value has a 95% confidence interval; before and \
 after are resampled together.
 """

@@ -22,7 +22,7 @@ Examples:
 
 A set holds the right class with probability 1 - alpha for images like those of the calibration. Without --fit-run, \
 half of the images of the cell --fit-on are used for calibration (half of every class, at random, the same for every \
-run on these images) and the other half, of every cell, for evaluation. The sizes of sets need a run that kept its \
+run on these images) and all others for evaluation, in every cell. The sizes of sets need a run that kept its \
 logits (robench evaluate --keep-logits yes); coverage does not. Every value has a 95% confidence interval.
 """
 

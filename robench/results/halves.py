@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -34,13 +36,13 @@ def fit_half(index: npt.ArrayLike, target: npt.ArrayLike) -> Index:
     return np.sort(images[np.lexsort((key, labels))[::2]])
 
 
-def fit_half_of(folder: RunFolder) -> Index:
-    """Return :func:`fit_half` of all images of a run's finished cells.
+def fit_half_of(folder: RunFolder, names: Sequence[str]) -> Index:
+    """Return :func:`fit_half` of all images of some of a run's cells, whose indices mean the same images.
 
     Raises:
         RobenchError: a cell is damaged.
     """
-    cells = [folder.read(cell, ()) for cell in folder.done()]
+    cells = [folder.read(cell, ()) for cell in names]
     if not cells:
         return np.empty(0, np.int64)
     return fit_half(np.concatenate([cell.index for cell in cells]), np.concatenate([cell.target for cell in cells]))

@@ -34,8 +34,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("method", ["lac", "aps", "raps"])
 def test_the_values_are_those_of_the_sets(runs: Path, method: str) -> None:
     found = robench.conformal(runs / "with", alpha=0.2, method=method, resamples=50)
-    rows = RunFolder.open(runs / "with").read("fog/1")
-    others = ~np.isin(rows.index, fit_half_of(RunFolder.open(runs / "with")))
+    run = RunFolder.open(runs / "with")
+    rows = run.read("fog/1")
+    others = ~np.isin(rows.index, fit_half_of(run, run.done()))
     p = np.exp(rows.logits[others] - rows.logits[others].max(1, keepdims=True)).astype(float)
     p /= p.sum(1, keepdims=True)
     order = np.argsort(-p, 1)

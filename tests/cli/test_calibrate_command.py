@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from sklearn.metrics import log_loss
 
@@ -52,13 +53,18 @@ def document(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, A
     return found
 
 
+def fitted_on(run: str) -> npt.NDArray[np.int64]:
+    folder = RunFolder.open(run)
+    return fit_half_of(folder, folder.done())
+
+
 def test_temperature_lowers_the_loss_on_images_it_was_not_fitted_on(
     run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = document(capsys, run, "-o", str(tmp_path / "t.json"), "--resamples", "60")
     assert found == json.loads((tmp_path / "t.json").read_text())
     columns = RunFolder.open(run).read("clean").columns()
-    fitted = np.isin(columns["index"], fit_half_of(RunFolder.open(run)))
+    fitted = np.isin(columns["index"], fitted_on(run))
     others = ~fitted
     assert found["fit"]["images"] == fitted.sum()
     before, after = found["before"], found["after"]
@@ -83,7 +89,7 @@ def test_every_value_has_the_interval_that_results_have(
     cells = {}
     for name in ("clean", "contrast/1", "contrast/5"):
         columns = RunFolder.open(run).read(name).columns()
-        others = ~np.isin(columns["index"], fit_half_of(RunFolder.open(run)))
+        others = ~np.isin(columns["index"], fitted_on(run))
         cells[name] = {key: column[others] for key, column in columns.items()}
     replicates = bootstrap_cells(list(cells.values()), shown_metrics(), resamples=60, seed=4)
     for name in ("max_calibration_error", "adaptive_ece", "ece", "error", "classwise_ece"):
@@ -141,9 +147,7 @@ def test_images_are_the_same_by_their_pixels_whatever_the_protocols_say(
 
 def test_a_fit_that_means_nothing_is_said(runs: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     columns = RunFolder.open(runs["part"]).read("clean").columns()
-    assert (columns["predicted"] == columns["target"])[
-        np.isin(columns["index"], fit_half_of(RunFolder.open(runs["part"])))
-    ].all()
+    assert (columns["predicted"] == columns["target"])[np.isin(columns["index"], fitted_on(runs["part"]))].all()
     assert main(["calibrate", runs["part"], "--resamples", "0"]) == 0
     assert "note: Every image of the fit is classified correctly" in capsys.readouterr().out
     note, few = document(capsys, runs["run"], "--fit-on", "contrast/5", "--resamples", "0")["notes"]

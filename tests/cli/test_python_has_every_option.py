@@ -80,7 +80,8 @@ def commands() -> Iterator[tuple[str, Any]]:
     for name in COMMANDS:
         command = build(name)
         parts = getattr(command, "commands", None)
-        yield from [(f"{name} {part}", one) for part, one in parts.items()] if parts is not None else [(name, command)]
+        several = {f"{name} {part}": one for part, one in (parts or {}).items() if name != "plot" or part not in PLOTS}
+        yield from several.items() if parts is not None else [(name, command)]
 
 
 def word_of(parameter: Any) -> str:

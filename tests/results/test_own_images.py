@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+import robench
 from robench.evaluation.collecting import ColumnBuilder
 from robench.predictions import ModelInfo, Predictions, RunFolder, RunIdentity, RunRecord, SuiteInfo
 from robench.results import score_run
 from robench.results.comparing import compare_runs
 from robench.results.deciding import paired_losses
+from robench.results.halves import fit_half
 from robench.results.own_images import images_apart, indices_of
 from robench.results.precision import image_sets
 from robench.results.protocols import protocol_of_run
@@ -46,7 +48,7 @@ def cell_of(name: str, wrong: np.ndarray, images: torch.Tensor) -> Predictions:
     target = np.repeat(np.arange(CLASSES), EACH)
     logits = np.zeros((len(target), CLASSES), np.float32)
     logits[np.arange(len(target)), (target + wrong) % CLASSES] = 3.0
-    builder = ColumnBuilder(name, CLASSES, multilabel=False)
+    builder = ColumnBuilder(name, CLASSES, keep_logits=True)
     builder.add(torch.from_numpy(logits), Batch(images, np.arange(len(target)), target))
     return builder.finish()
 
@@ -181,6 +183,40 @@ def test_intervals_of_sets_of_one_pool_are_those_of_its_images(tmp_path: Path) -
     independent = np.sqrt((wrong**2).sum()) / (3 * CLASSES * EACH)
     assert expected > 1.2 * independent
     assert reach(run, "error") == pytest.approx(expected, rel=0.06)
+
+
+@pytest.mark.parametrize("other_run", [False, True])
+def test_nothing_is_measured_on_images_that_a_fit_has_seen_in_another_set(tmp_path: Path, other_run: bool) -> None:
+    """Vector scaling fits two numbers a class: on images of its fit its losses are far too good."""
+    run, numbers = of_one_pool(tmp_path / "run")
+    first = run.read(V2[0], ("fingerprint",))
+    fitted = fit_half(first.index, first.target)
+    kept = {name: ~np.isin(of_set, numbers[0][fitted]) for name, of_set in zip(V2, numbers, strict=True)}
+    expected = {name: int(rows.sum()) for name, rows in kept.items()}
+    assert expected[V2[0]] == CLASSES * EACH // 2
+    assert all(len(rows) > expected[name] > len(rows) // 2 for name, rows in kept.items() if name != V2[0])
+    fit_run = None
+    if other_run:
+        other = folder_of(tmp_path / "fit", "imagenet-v2", V2[:1], "m")
+        other.write(V2[0], run.read(V2[0]).rows(fitted))
+        fit_run = other.path
+    found = robench.calibrate(run.path, fit_on=V2[0], fit_run=fit_run, resamples=0, quiet=True)
+    assert found.fit_images == len(fitted)
+    assert found.images == expected
+    sets = robench.conformal(run.path, fit_on=V2[0], fit_run=fit_run, alpha=0.1, resamples=0)
+    assert sets.images == expected
+    for name, rows in kept.items():
+        wrong = run.read(name).predicted != run.read(name).target
+        assert found.before[name]["error"].value == pytest.approx(wrong[rows].mean())
+
+
+def test_images_of_other_sets_than_the_fit_are_all_measured(tmp_path: Path) -> None:
+    cells = ("imagenet-200", "imagenet-r")
+    run = run_of(tmp_path / "run", "imagenet-r", cells)
+    found = robench.calibrate(run.path, fit_on=cells[0], resamples=0, quiet=True)
+    assert found.images == {cells[0]: CLASSES * EACH // 2, cells[1]: CLASSES * EACH}
+    sets = robench.conformal(run.path, fit_on=cells[0], alpha=0.1, resamples=0)
+    assert sets.images == found.images
 
 
 def test_pairs_of_models_are_judged_by_the_images_that_sets_share(tmp_path: Path) -> None:
