@@ -32,10 +32,10 @@ from robench.tables.reference import reference_table
 _ABOUT = (
     "The models of `robench train --all cifar10` share network, schedule, images and number of epochs; more passes"
     " than one per image and epoch are a method's own. AutoLabel sets its labels by a tenth of the images and trains"
-    " on the others; DeepAugment's two networks saw the same images without their labels, and neither their training nor"
-    " the one pass in which they distort every image is counted. Network, budget and images are not those of the papers: printed differences are there to"
-    " compare signs and sizes with. A claim holds where the paired difference's interval lies on its side, and is"
-    " undecided where it holds 0, or where another seed turns the sign."
+    " on the others; DeepAugment's two networks saw the same images without their labels, and neither their training"
+    " nor the one pass in which they distort every image is counted. Network, budget and images are not those of the"
+    " papers: printed differences are there to compare signs and sizes with. A claim holds where the paired"
+    " difference's interval lies on its side, and is undecided where it holds 0, or where another seed turns the sign."
 )
 _ADDED = (
     "Mean error under corruption minus clean error. Where a model is often wrong on clean images, its mean error says"
