@@ -161,25 +161,15 @@ def test_distorter_renews_from_the_trained_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_mixed_precision_makes_nearly_the_same_images(seed: int) -> None:
+@pytest.mark.parametrize(("make", "apart"), [(_edsr, 0.01), (_cae, 0.02)])  # some bits of the autoencoder change
+def test_mixed_precision_makes_nearly_the_same_images(make: Callable[[], EDSR | CAE], apart: float, seed: int) -> None:
     found = []
     for autocast in (None, torch.bfloat16):
-        distorter = Distorter(_edsr(), autocast)
+        distorter = Distorter(make(), autocast)
         distorter.renew(np.random.default_rng(seed))
         found.append(distorter(_pixels(), np.random.default_rng(seed)))
     assert found[1].dtype == torch.float32
-    assert 0 < float((found[1] - found[0]).abs().mean()) < 0.01
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_mixed_precision_changes_few_bits_of_the_autoencoder(seed: int) -> None:
-    found = []
-    for autocast in (None, torch.bfloat16):
-        distorter = Distorter(_cae(), autocast)
-        distorter.renew(np.random.default_rng(seed))
-        found.append(distorter(_pixels(), np.random.default_rng(seed)))
-    assert found[1].dtype == torch.float32
-    assert float((found[1] - found[0]).abs().mean()) < 0.02
+    assert 0 < float((found[1] - found[0]).abs().mean()) < apart
     assert 0 <= float(found[1].min()) <= float(found[1].max()) <= 1
 
 
