@@ -88,10 +88,9 @@ class Seen:
         rows = fitted.read(fit_on, ("fingerprint",))
         rows = rows if half is None else rows.rows(np.isin(rows.index, half))
         index = half if half is not None else shared_images(folder, fitted, rows.index, fit_on)
-        several = protocol_of_run(folder.record.suite).own_images and rows.fingerprint is not None
-        pixels = rows.fingerprint if several else None
-        like = tuple(cells_like(folder, fit_on))
-        return cls(index, like, np.empty(0, np.int64) if pixels is None else pixels, fitted.path)
+        pixels = rows.fingerprint if protocol_of_run(folder.record.suite).own_images else None
+        known = np.empty(0, np.int64) if pixels is None else pixels
+        return cls(index, tuple(cells_like(folder, fit_on)), known, fitted.path)
 
     def left(self, cell: str, columns: Columns) -> Columns:
         """Return the columns of a cell's images that the fit has not seen.

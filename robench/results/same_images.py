@@ -12,7 +12,6 @@ from robench.predictions import Predictions, RunFolder
 from robench.results.own_images import own_set
 from robench.results.protocols import of_images, protocol_of_run
 
-# Parts of a protocol that do not change which image an index means.
 Index = npt.NDArray[np.int64]
 
 
